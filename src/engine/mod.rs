@@ -1,0 +1,151 @@
+//! What the data plane needs of the world outside: sockets, buffers, time. A session is a state
+//! machine that takes an [`Event`] and calls verbs of [`Engine`]; it never sees the kernel, so
+//! the simulator is just another engine, and so may be another system interface.
+//!
+//! Does not: know HTTP, sessions or pools; mention kernel types; allocate per operation.
+//!
+//! Contract of every engine:
+//! - An operation is named by its [`Op`] and the [`Key`] of its owner. There is at most one
+//!   operation of a kind per key at a time.
+//! - Each operation ends with exactly one final event, also after [`Engine::cancel`]. `Accept`
+//!   and `Receive` may give any number of events with `more` set before it.
+//! - A buffer that arrived with an event belongs to its receiver until [`Engine::release`]. A
+//!   buffer named in a send must not be released or written before its `Sent` event.
+//! - Closing a socket does not end its operations: cancel, await their final events, then close.
+
+mod event;
+mod key;
+
+pub mod uring;
+
+pub use event::{Event, Failure};
+pub use key::{Key, Op, Owner};
+
+use crate::base::Instant;
+use std::net::SocketAddr;
+
+/// An open socket, as the engine names it. Not closed when dropped: its owner closes it through
+/// the engine once no operation is left on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Socket(pub i32);
+
+/// One of the engine's buffers. All have the same size, [`Engine::buffer_size`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BufferId(pub u32);
+
+/// A range of one buffer, in bytes from its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// The buffer.
+    pub buffer: BufferId,
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Slice {
+    /// Bytes in the range.
+    pub fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// True if the range holds no byte.
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// How a socket is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// What was sent is still delivered.
+    Graceful,
+    /// The peer is told that the stream was cut (RST), so that it cannot take what it has for
+    /// the whole.
+    Reset,
+}
+
+/// Most ranges that one [`Engine::send`] takes.
+pub const SEND_SLICES_MAX: usize = 16;
+
+/// Wakes a shard from another thread; cheap, never blocks.
+pub trait Wake: Send + Sync {
+    /// Makes the shard's current or next wait return at once.
+    fn wake(&self);
+}
+
+/// Sockets, buffers and time for one shard. Used by one thread.
+pub trait Engine {
+    /// The moment that this turn began. Does not advance within a turn.
+    fn now(&self) -> Instant;
+
+    /// Hands over all that was asked for since the last turn, then waits for an event, a wake or
+    /// `deadline`, whichever comes first. Does not wait if events are left from the last turn.
+    fn turn(&mut self, deadline: Instant);
+
+    /// The next event, or none if a new turn is due.
+    fn next_event(&mut self) -> Option<Event>;
+
+    /// Takes connections from a listening socket: `Accepted` each, until cancelled or failed.
+    fn accept(&mut self, listener: Socket, key: Key);
+
+    /// Takes one waiting connection at once, for a listener that is about to close.
+    fn accept_now(&mut self, listener: Socket) -> Option<Socket>;
+
+    /// The other end's address; none if the peer is gone already.
+    fn peer_address(&self, socket: Socket) -> Option<SocketAddr>;
+
+    /// Opens a socket and connects it: `Connected` tells how it went. The socket must be closed
+    /// by the caller in either case.
+    fn connect(&mut self, address: SocketAddr, key: Key) -> Result<Socket, Failure>;
+
+    /// Receives into buffers of the shared ring as data arrives: `Received` for each, then
+    /// `ReceiveEnded`. There is no back-pressure: cancel when enough is held.
+    fn receive(&mut self, socket: Socket, key: Key);
+
+    /// Waits for data, or for the end, without receiving it: one `Readable`. Costs the kernel a
+    /// third of what an armed receive does, for connections that have been idle for long.
+    fn poll(&mut self, socket: Socket, key: Key);
+
+    /// Sends the ranges in order, all of them unless the connection fails: one `Sent`.
+    /// At most [`SEND_SLICES_MAX`] ranges, at least one.
+    fn send(&mut self, socket: Socket, key: Key, slices: &[Slice]);
+
+    /// Bytes that were sent but not yet acknowledged by the peer; 0 if unknown. Tells a slow
+    /// reader from a dead one.
+    fn unacknowledged(&self, socket: Socket) -> usize;
+
+    /// Ends our direction of the stream after all that was sent.
+    fn shutdown_write(&mut self, socket: Socket);
+
+    /// Asks for an early end of an operation; its final event tells. Harmless if it has ended.
+    fn cancel(&mut self, op: Op, key: Key);
+
+    /// Closes a socket on which no operation is in flight.
+    fn close(&mut self, socket: Socket, how: Close);
+
+    /// A free buffer for our own bytes; none when the configured memory is used up.
+    fn acquire(&mut self) -> Option<BufferId>;
+
+    /// Gives a buffer back, whether it came by `acquire` or with an event.
+    fn release(&mut self, buffer: BufferId);
+
+    /// Size of every buffer, bytes.
+    fn buffer_size(&self) -> usize;
+
+    /// The whole of a buffer. Bytes that were never written are unspecified, but not undefined.
+    fn bytes(&self, buffer: BufferId) -> &[u8];
+
+    /// The whole of a buffer, to be written.
+    fn bytes_mut(&mut self, buffer: BufferId) -> &mut [u8];
+
+    /// One buffer to read and another one to write.
+    fn bytes_pair(&mut self, read: BufferId, write: BufferId) -> (&[u8], &mut [u8]);
+
+    /// True while so few receive buffers are free that nobody should hold one for long.
+    fn receive_buffers_scarce(&self) -> bool;
+
+    /// True for a buffer of the receive ring, which others wait for when it is scarce.
+    fn is_receive_buffer(&self, buffer: BufferId) -> bool;
+}

@@ -1,0 +1,21 @@
+//! Ringway, a load balancer for bare-metal Linux edge servers: one shard pinned to each core,
+//! each with its own io_uring, and one coordinator that decides what the shards know.
+//!
+//! The module list is the architecture; ARCHITECTURE.md has the table of who may import whom,
+//! and `tests/tidy.rs` checks it.
+
+pub mod balance;
+pub mod base;
+pub mod config;
+pub mod coordinator;
+pub mod engine;
+pub mod http1;
+pub mod limits;
+pub mod mailbox;
+pub mod route;
+pub mod session;
+pub mod shard;
+pub mod snapshot;
+pub mod stats;
+pub mod sys;
+pub mod upstream;

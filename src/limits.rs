@@ -1,0 +1,39 @@
+//! Every maximum of Ringway with its unit and its reason. Configuration may lower a limit, never
+//! raise it past the constant here.
+
+/// Bytes of a request or response head, the empty line included. One head must fit one buffer.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Fields (header lines) in one head or trailer section. Fields are counted, not only bytes:
+/// many tiny ones cost more than their bytes.
+pub const FIELDS_MAX: usize = 100;
+/// Bytes of one chunk-size line with its extensions. A legitimate line has fewer than twenty.
+pub const CHUNK_LINE_BYTES_MAX: usize = 256;
+/// Bytes of a trailer section.
+pub const TRAILER_BYTES_MAX: usize = 4 * 1024;
+/// Smallest and largest buffer that may be configured, bytes. A buffer holds a whole head, and
+/// positions inside a buffer are kept in 32 bits.
+pub const BUFFER_BYTES_MIN: usize = HEAD_BYTES_MAX;
+/// See [`BUFFER_BYTES_MIN`].
+pub const BUFFER_BYTES_MAX: usize = 1024 * 1024;
+/// Buffers in one shard's receive ring: the kernel's ids have 16 bits and the ring is a power of
+/// two of at most this many entries.
+pub const BUFFERS_PER_SHARD_MAX: usize = 32_768;
+/// Fewest buffers in a receive ring that can serve a handful of busy connections.
+pub const BUFFERS_PER_SHARD_MIN: usize = 16;
+/// Entries of a submission queue.
+pub const RING_ENTRIES_MAX: u32 = 32_768;
+/// See [`RING_ENTRIES_MAX`].
+pub const RING_ENTRIES_MIN: u32 = 64;
+/// Shards of one process; also the width of the tables of published counts.
+pub const SHARDS_MAX: usize = 256;
+/// Backends over all pools: the width of the tables of published counts.
+pub const BACKENDS_MAX: usize = 16_384;
+/// Highest weight of a backend. Bounded so that weight sums and sequences stay small.
+pub const WEIGHT_MAX: u32 = 1_000;
+/// Completions taken in one turn before timers and accepts get their share.
+pub const COMPLETIONS_PER_TURN_MAX: usize = 1_024;
+/// Timers that may fire in one turn.
+pub const TIMERS_PER_TURN_MAX: usize = 1_024;
+
+const _: () = assert!(HEAD_BYTES_MAX <= BUFFER_BYTES_MIN);
+const _: () = assert!(TRAILER_BYTES_MAX <= HEAD_BYTES_MAX);

@@ -1,0 +1,1 @@
+//! Architecture and style as a test.
