@@ -1,0 +1,184 @@
+//! The memory of a shard: the receive ring, from which the kernel takes a buffer when data is
+//! there, and private buffers for what we write ourselves. Both are untouched, and so not backed
+//! by memory, until they are first used; private ones are reused last-in first-out.
+//!
+//! Invariant that makes the slices sound: a buffer is either `held` by us or the kernel's to
+//! write. Only held ones can be read or written here, and a double release stops the shard.
+
+use super::setup::{SetupError, UringOptions};
+use super::BUFFER_GROUP;
+use crate::engine::BufferId;
+use crate::sys::memory::map_forever;
+use io_uring::IoUring;
+use io_uring::types::BufRingEntry;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// Private buffers are mapped in blocks of this many.
+const BLOCK_BUFFERS: usize = 64;
+
+/// See the module.
+pub(super) struct Buffers {
+    size: usize,
+    entries: NonNull<BufRingEntry>,
+    tail: u16,
+    mask: u16,
+    receive_memory: NonNull<u8>,
+    receive_count: usize,
+    receive_held: usize,
+    blocks: Vec<NonNull<u8>>,
+    private_count_max: usize,
+    private_free: Vec<u32>,
+    held: Vec<bool>,
+}
+
+impl Buffers {
+    pub(super) fn new(ring: &IoUring, options: &UringOptions) -> Result<Self, SetupError> {
+        let count = options.receive_buffers.next_power_of_two();
+        let size = options.buffer_size;
+        let entries = map_forever(count * size_of::<BufRingEntry>())
+            .map_err(SetupError::from_memory)?
+            .cast::<BufRingEntry>();
+        let receive_memory = map_forever(count * size).map_err(SetupError::from_memory)?;
+        // SAFETY: the entries are page-aligned, zeroed, large enough for `count` of them and are
+        // never unmapped, so they outlive the ring. JUSTIFICATION: the crate has no wrapper.
+        unsafe {
+            ring.submitter()
+                .register_buf_ring_with_flags(
+                    entries.as_ptr() as u64,
+                    count as u16,
+                    BUFFER_GROUP,
+                    0,
+                )
+                .map_err(SetupError::from_buffer_ring)?;
+        }
+        let mut buffers = Self {
+            size,
+            entries,
+            tail: 0,
+            mask: (count - 1) as u16,
+            receive_memory,
+            receive_count: count,
+            receive_held: count,
+            blocks: Vec::new(),
+            private_count_max: options.private_buffers_max,
+            private_free: Vec::with_capacity(BLOCK_BUFFERS),
+            held: vec![true; count],
+        };
+        for id in 0..count {
+            buffers.release(BufferId(id as u32));
+        }
+        Ok(buffers)
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    pub(super) fn is_receive_buffer(&self, buffer: BufferId) -> bool {
+        (buffer.0 as usize) < self.receive_count
+    }
+
+    /// Less than a quarter of the receive ring is left to the kernel.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.receive_held * 4 > self.receive_count * 3
+    }
+
+    /// The kernel has put data into a buffer of the ring: it is ours now.
+    pub(super) fn take(&mut self, id: u16) -> BufferId {
+        let held = &mut self.held[usize::from(id)];
+        assert!(!*held, "the kernel used buffer {id}, which it did not own");
+        *held = true;
+        self.receive_held += 1;
+        BufferId(u32::from(id))
+    }
+
+    pub(super) fn acquire(&mut self) -> Option<BufferId> {
+        if self.private_free.is_empty() {
+            self.map_block()?;
+        }
+        let id = self.private_free.pop()?;
+        self.held[id as usize] = true;
+        Some(BufferId(id))
+    }
+
+    pub(super) fn release(&mut self, buffer: BufferId) {
+        let index = buffer.0 as usize;
+        assert!(self.held[index], "buffer {index} was released twice");
+        self.held[index] = false;
+        if self.is_receive_buffer(buffer) {
+            self.receive_held -= 1;
+            self.provide(buffer.0 as u16);
+        } else {
+            self.private_free.push(buffer.0);
+        }
+    }
+
+    pub(super) fn bytes(&self, buffer: BufferId) -> &[u8] {
+        let address = self.address(buffer);
+        // SAFETY: `address` checked that the buffer is held, so the kernel does not write to it,
+        // and it spans `size` mapped bytes. The borrow of self keeps it from being released.
+        unsafe { std::slice::from_raw_parts(address.as_ptr(), self.size) }
+    }
+
+    pub(super) fn bytes_mut(&mut self, buffer: BufferId) -> &mut [u8] {
+        let address = self.address(buffer);
+        // SAFETY: as in `bytes`; the exclusive borrow of self excludes other slices.
+        unsafe { std::slice::from_raw_parts_mut(address.as_ptr(), self.size) }
+    }
+
+    pub(super) fn bytes_pair(&mut self, read: BufferId, write: BufferId) -> (&[u8], &mut [u8]) {
+        assert_ne!(read, write, "a pair is two buffers");
+        let (from, to) = (self.address(read), self.address(write));
+        // SAFETY: as in `bytes`; the two buffers are different, so they do not overlap.
+        unsafe {
+            (
+                std::slice::from_raw_parts(from.as_ptr(), self.size),
+                std::slice::from_raw_parts_mut(to.as_ptr(), self.size),
+            )
+        }
+    }
+
+    /// The start of a held buffer.
+    pub(super) fn address(&self, buffer: BufferId) -> NonNull<u8> {
+        let index = buffer.0 as usize;
+        assert!(self.held[index], "buffer {index} is used by someone who does not hold it");
+        let (block, at) = match index.checked_sub(self.receive_count) {
+            None => (self.receive_memory, index),
+            Some(private) => (self.blocks[private / BLOCK_BUFFERS], private % BLOCK_BUFFERS),
+        };
+        // SAFETY: `at` counts buffers within the block, so the result lies inside its mapping.
+        unsafe { block.add(at * self.size) }
+    }
+
+    /// Hands a buffer of the ring to the kernel.
+    fn provide(&mut self, id: u16) {
+        let at = usize::from(self.tail & self.mask);
+        // SAFETY: `at` is below the number of entries; the buffer is the kernel's to write from
+        // here on, which `held` being false records. The tail lies inside the first entry, where
+        // the kernel looks for it, and is only read by the kernel.
+        unsafe {
+            let address = self.receive_memory.add(usize::from(id) * self.size);
+            let entry = &mut *self.entries.add(at).as_ptr();
+            entry.set_addr(address.as_ptr() as u64);
+            entry.set_len(self.size as u32);
+            entry.set_bid(id);
+            self.tail = self.tail.wrapping_add(1);
+            let tail = BufRingEntry::tail(self.entries.as_ptr()).cast::<AtomicU16>();
+            (*tail).store(self.tail, Ordering::Release);
+        }
+    }
+
+    /// Maps another block of private buffers, unless the limit is reached.
+    fn map_block(&mut self) -> Option<()> {
+        let mapped = self.blocks.len() * BLOCK_BUFFERS;
+        if mapped >= self.private_count_max {
+            return None;
+        }
+        self.blocks.push(map_forever(BLOCK_BUFFERS * self.size).ok()?);
+        let first = self.receive_count + mapped;
+        self.held.resize(first + BLOCK_BUFFERS, false);
+        self.private_free.extend((first as u32..(first + BLOCK_BUFFERS) as u32).rev());
+        Some(())
+    }
+}

@@ -1,0 +1,75 @@
+//! Completions to events.
+
+use super::Uring;
+use crate::engine::{Event, Failure, Key, Op, Socket};
+use io_uring::cqueue::{self, Entry};
+use std::io;
+
+impl Uring {
+    /// The event of a completion; none for the engine's own.
+    pub(super) fn translate(&mut self, entry: &Entry) -> Option<Event> {
+        let (op, key) = Key::split(entry.user_data())?;
+        let more = cqueue::more(entry.flags());
+        match op {
+            Op::Receive => Some(self.received(entry, key, more)),
+            Op::Send => Some(Event::Sent { key, result: outcome(entry.result()) }),
+            Op::Accept => Some(accepted(entry.result(), key, more)),
+            Op::Connect => Some(Event::Connected { key, result: outcome(entry.result()).map(drop) }),
+            Op::Poll => Some(Event::Readable { key }),
+            Op::Wake => {
+                self.wake.reset();
+                if !more {
+                    self.arm_wake();
+                }
+                Some(Event::Woken)
+            }
+            // Only failed cancels complete: what they were after has ended by itself.
+            Op::Cancel => None,
+        }
+    }
+
+    fn received(&mut self, entry: &Entry, key: Key, more: bool) -> Event {
+        let buffer = cqueue::buffer_select(entry.flags()).map(|id| self.buffers.take(id));
+        match (entry.result(), buffer) {
+            (length @ 1.., Some(buffer)) => {
+                Event::Received { key, buffer, length: length as u32, more }
+            }
+            (result, buffer) => {
+                if let Some(buffer) = buffer {
+                    self.buffers.release(buffer);
+                }
+                let failure = (result < 0).then(|| failure_of_number(-result));
+                Event::ReceiveEnded { key, failure }
+            }
+        }
+    }
+}
+
+fn outcome(result: i32) -> Result<u32, Failure> {
+    u32::try_from(result).map_err(|_| failure_of_number(-result))
+}
+
+fn accepted(result: i32, key: Key, more: bool) -> Event {
+    match outcome(result) {
+        Ok(_) => Event::Accepted { key, socket: Socket(result), more },
+        Err(failure) => Event::AcceptEnded { key, failure },
+    }
+}
+
+pub(super) fn failure_of(error: &io::Error) -> Failure {
+    failure_of_number(error.raw_os_error().unwrap_or(0))
+}
+
+fn failure_of_number(number: i32) -> Failure {
+    match number {
+        libc::ECANCELED => Failure::Cancelled,
+        libc::ECONNREFUSED => Failure::Refused,
+        libc::ECONNRESET | libc::EPIPE | libc::ECONNABORTED | libc::ENOTCONN => Failure::Reset,
+        libc::ETIMEDOUT => Failure::TimedOut,
+        libc::EHOSTUNREACH | libc::ENETUNREACH | libc::ENETDOWN => Failure::Unreachable,
+        libc::EMFILE | libc::ENFILE => Failure::OutOfDescriptors,
+        libc::EADDRNOTAVAIL | libc::EADDRINUSE | libc::ENOMEM => Failure::OutOfResources,
+        libc::ENOBUFS => Failure::NoBuffers,
+        other => Failure::Other(other),
+    }
+}

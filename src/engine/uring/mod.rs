@@ -1,0 +1,174 @@
+//! The engine on io_uring: multishot accept, multishot receive from a provided-buffer ring, sends
+//! straight from the buffers that were received into. Kernel 6.1 or newer.
+//!
+//! Does: turn verbs into submissions and completions into events; own the ring and the buffers.
+//! Does not: know what a connection is for. Nothing of it may move to another thread: the ring
+//! takes submissions only from the thread that built it (`SINGLE_ISSUER`).
+#![allow(unsafe_code)]
+
+mod buffers;
+mod completion;
+mod probe;
+mod setup;
+mod submission;
+
+pub use probe::probe;
+pub use setup::{SetupError, UringOptions};
+
+use self::buffers::Buffers;
+use self::submission::Scratch;
+use super::{BufferId, Close, Engine, Event, Failure, Key, Op, Slice, Socket};
+use crate::base::Instant;
+use crate::sys::event_fd::EventFd;
+use crate::sys::{clock, socket};
+use io_uring::IoUring;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The buffer group of the receive ring; there is one per io_uring.
+const BUFFER_GROUP: u16 = 0;
+
+/// Sockets, buffers and time from one io_uring.
+pub struct Uring {
+    // The ring goes first: its descriptor is closed before anything it points to is dropped.
+    ring: IoUring,
+    buffers: Buffers,
+    scratch: Scratch,
+    wake: Arc<EventFd>,
+    /// Completions that had to be taken out of a full queue before their time.
+    early: VecDeque<io_uring::cqueue::Entry>,
+    /// Cancelled before they reached the kernel or failed at once: events it will never send.
+    local: VecDeque<Event>,
+    now: Instant,
+}
+
+impl Uring {
+    /// Builds the ring, its buffers and the wake-up. Must be called on the thread that uses it.
+    ///
+    /// # Errors
+    /// A sentence that names the remedy; see [`SetupError`].
+    pub fn new(options: &UringOptions, wake: Arc<EventFd>) -> Result<Self, SetupError> {
+        let ring = setup::build_ring(options.ring_entries)?;
+        let buffers = Buffers::new(&ring, options)?;
+        let mut engine = Self {
+            ring,
+            buffers,
+            scratch: Scratch::new(),
+            wake,
+            early: VecDeque::with_capacity(64),
+            local: VecDeque::with_capacity(64),
+            now: clock::monotonic(),
+        };
+        engine.arm_wake();
+        Ok(engine)
+    }
+}
+
+impl Engine for Uring {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn turn(&mut self, deadline: Instant) {
+        let has_events = !self.early.is_empty() || !self.local.is_empty();
+        self.enter(if has_events { self.now } else { deadline });
+        self.now = clock::monotonic();
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.local.pop_front() {
+                return Some(event);
+            }
+            let entry = match self.early.pop_front() {
+                Some(entry) => entry,
+                None => self.ring.completion().next()?,
+            };
+            if let Some(event) = self.translate(&entry) {
+                return Some(event);
+            }
+        }
+    }
+
+    fn accept(&mut self, listener: Socket, key: Key) {
+        self.submit_accept(listener, key);
+    }
+
+    fn accept_now(&mut self, listener: Socket) -> Option<Socket> {
+        socket::accept_now(listener)
+    }
+
+    fn peer_address(&self, socket: Socket) -> Option<SocketAddr> {
+        socket::peer_address(socket)
+    }
+
+    fn connect(&mut self, address: SocketAddr, key: Key) -> Result<Socket, Failure> {
+        let socket = socket::open(&address).map_err(|error| completion::failure_of(&error))?;
+        self.submit_connect(socket, address, key);
+        Ok(socket)
+    }
+
+    fn receive(&mut self, socket: Socket, key: Key) {
+        self.submit_receive(socket, key);
+    }
+
+    fn poll(&mut self, socket: Socket, key: Key) {
+        self.submit_poll(socket, key);
+    }
+
+    fn send(&mut self, socket: Socket, key: Key, slices: &[Slice]) {
+        self.submit_send(socket, key, slices);
+    }
+
+    fn unacknowledged(&self, socket: Socket) -> usize {
+        socket::unacknowledged(socket)
+    }
+
+    fn shutdown_write(&mut self, socket: Socket) {
+        socket::shutdown_write(socket);
+    }
+
+    fn cancel(&mut self, op: Op, key: Key) {
+        self.submit_cancel(op, key);
+    }
+
+    fn close(&mut self, socket: Socket, how: Close) {
+        if how == Close::Reset {
+            socket::reset_on_close(socket);
+        }
+        socket::close(socket);
+    }
+
+    fn acquire(&mut self) -> Option<BufferId> {
+        self.buffers.acquire()
+    }
+
+    fn release(&mut self, buffer: BufferId) {
+        self.buffers.release(buffer);
+    }
+
+    fn buffer_size(&self) -> usize {
+        self.buffers.size()
+    }
+
+    fn bytes(&self, buffer: BufferId) -> &[u8] {
+        self.buffers.bytes(buffer)
+    }
+
+    fn bytes_mut(&mut self, buffer: BufferId) -> &mut [u8] {
+        self.buffers.bytes_mut(buffer)
+    }
+
+    fn bytes_pair(&mut self, read: BufferId, write: BufferId) -> (&[u8], &mut [u8]) {
+        self.buffers.bytes_pair(read, write)
+    }
+
+    fn receive_buffers_scarce(&self) -> bool {
+        self.buffers.is_scarce()
+    }
+
+    fn is_receive_buffer(&self, buffer: BufferId) -> bool {
+        self.buffers.is_receive_buffer(buffer)
+    }
+}

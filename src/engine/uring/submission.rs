@@ -1,0 +1,181 @@
+//! Verbs to submissions. Everything asked for in a turn goes to the kernel in one system call at
+//! the start of the next; `Scratch` holds what the kernel reads at that moment.
+
+use super::{BUFFER_GROUP, Uring};
+use crate::base::Instant;
+use crate::engine::{Key, Op, SEND_SLICES_MAX, Slice, Socket};
+use crate::sys::socket::raw_address;
+use io_uring::squeue::{Entry, Flags};
+use io_uring::types::{Fd, SubmitArgs, Timespec};
+use io_uring::{cqueue, opcode};
+use socket2::SockAddr;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+
+/// Gathered sends and connects of one turn; when it is full, what was asked so far is submitted.
+const SCRATCH_SLOTS: usize = 256;
+
+/// Message headers and addresses that submissions point to. The kernel copies them when it takes
+/// the submission (`IORING_FEAT_SUBMIT_STABLE`), so they live until then and no longer.
+pub(super) struct Scratch {
+    messages: Box<[Message]>,
+    messages_used: usize,
+    addresses: Vec<SockAddr>,
+}
+
+#[derive(Clone, Copy)]
+struct Message {
+    header: libc::msghdr,
+    vectors: [libc::iovec; SEND_SLICES_MAX],
+}
+
+impl Scratch {
+    pub(super) fn new() -> Self {
+        // SAFETY: both are plain C structures for which all zeroes is a value (no pointers).
+        let empty: Message = unsafe { std::mem::zeroed() };
+        Self {
+            messages: vec![empty; SCRATCH_SLOTS].into_boxed_slice(),
+            messages_used: 0,
+            addresses: Vec::with_capacity(SCRATCH_SLOTS),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.messages_used == SCRATCH_SLOTS || self.addresses.len() == SCRATCH_SLOTS
+    }
+
+    fn clear(&mut self) {
+        self.messages_used = 0;
+        self.addresses.clear();
+    }
+}
+
+impl Uring {
+    pub(super) fn submit_accept(&mut self, listener: Socket, key: Key) {
+        let entry = opcode::AcceptMulti::new(Fd(listener.0)).flags(libc::SOCK_CLOEXEC).build();
+        self.push(entry.user_data(key.with_op(Op::Accept)));
+    }
+
+    pub(super) fn submit_receive(&mut self, socket: Socket, key: Key) {
+        let entry = opcode::RecvMulti::new(Fd(socket.0), BUFFER_GROUP).build();
+        self.push(entry.user_data(key.with_op(Op::Receive)));
+    }
+
+    pub(super) fn submit_poll(&mut self, socket: Socket, key: Key) {
+        let events = (libc::POLLIN | libc::POLLRDHUP) as u32;
+        let entry = opcode::PollAdd::new(Fd(socket.0), events).build();
+        self.push(entry.user_data(key.with_op(Op::Poll)));
+    }
+
+    pub(super) fn submit_connect(&mut self, socket: Socket, address: SocketAddr, key: Key) {
+        self.make_room();
+        self.scratch.addresses.push(raw_address(address));
+        let stored = self.scratch.addresses.last().expect("pushed above");
+        let entry = opcode::Connect::new(Fd(socket.0), stored.as_ptr().cast(), stored.len());
+        self.push(entry.build().user_data(key.with_op(Op::Connect)));
+    }
+
+    pub(super) fn submit_send(&mut self, socket: Socket, key: Key, slices: &[Slice]) {
+        let entry = match slices {
+            [one] => {
+                let address = self.range(*one);
+                opcode::Send::new(Fd(socket.0), address.cast_const(), one.len() as u32)
+                    .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+                    .build()
+            }
+            several => self.gathered_send(socket, several),
+        };
+        self.push(entry.user_data(key.with_op(Op::Send)));
+    }
+
+    fn gathered_send(&mut self, socket: Socket, slices: &[Slice]) -> Entry {
+        assert!((1..=SEND_SLICES_MAX).contains(&slices.len()), "a send takes 1 to 16 ranges");
+        self.make_room();
+        let at = self.scratch.messages_used;
+        for (index, slice) in slices.iter().enumerate() {
+            let vector = libc::iovec { iov_base: self.range(*slice).cast(), iov_len: slice.len() };
+            self.scratch.messages[at].vectors[index] = vector;
+        }
+        self.scratch.messages_used += 1;
+        let message = &mut self.scratch.messages[at];
+        message.header.msg_iov = message.vectors.as_mut_ptr();
+        message.header.msg_iovlen = slices.len();
+        opcode::SendMsg::new(Fd(socket.0), &raw const message.header)
+            .flags((libc::MSG_NOSIGNAL | libc::MSG_WAITALL) as u32)
+            .build()
+    }
+
+    /// The address of a range, which must lie in a buffer that we hold.
+    fn range(&self, slice: Slice) -> *mut u8 {
+        assert!(
+            slice.start <= slice.end && slice.end as usize <= self.buffers.size(),
+            "a range of {slice:?} does not fit its buffer"
+        );
+        self.buffers.address(slice.buffer).as_ptr().wrapping_add(slice.start as usize)
+    }
+
+    pub(super) fn submit_cancel(&mut self, op: Op, key: Key) {
+        let entry = opcode::AsyncCancel::new(key.with_op(op)).build().flags(Flags::SKIP_SUCCESS);
+        self.push(entry.user_data(key.with_op(Op::Cancel)));
+    }
+
+    /// Watches the eventfd for as long as the kernel keeps the poll armed.
+    pub(super) fn arm_wake(&mut self) {
+        let fd = Fd(self.wake.as_raw_fd());
+        let entry = opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build();
+        self.push(entry.user_data((Op::Wake as u64) << 60));
+    }
+
+    /// Submits all and waits for a completion until `deadline`.
+    pub(super) fn enter(&mut self, deadline: Instant) {
+        let wait = Timespec::from(deadline.since(crate::sys::clock::monotonic()));
+        let arguments = SubmitArgs::new().timespec(&wait);
+        match self.ring.submitter().submit_with_args(1, &arguments) {
+            Ok(_) => {}
+            // ETIME and EINTR: nothing came in time. EBUSY and EAGAIN: the completion queue must
+            // be drained first, which the caller does next.
+            Err(error) => debug_assert!(
+                matches!(
+                    error.raw_os_error(),
+                    Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)
+                ),
+                "io_uring_enter: {error}"
+            ),
+        }
+        if self.ring.submission().is_empty() {
+            self.scratch.clear();
+        }
+    }
+
+    /// Makes sure that the scratch has a free slot of each kind.
+    fn make_room(&mut self) {
+        if self.scratch.is_full() {
+            self.flush();
+            self.scratch.clear();
+        }
+    }
+
+    fn push(&mut self, entry: Entry) {
+        // SAFETY: whatever the entry points to is a held buffer, which stays held until its
+        // completion, or lies in the scratch, which stays until the submission.
+        while unsafe { self.ring.submission().push(&entry) }.is_err() {
+            self.flush();
+        }
+    }
+
+    /// Submits without waiting until the submission queue is empty. Completions are put aside
+    /// where the kernel wants room for more of them first.
+    fn flush(&mut self) {
+        while !self.ring.submission().is_empty() {
+            match self.ring.submitter().submit() {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => {
+                    let drained: Vec<cqueue::Entry> = self.ring.completion().collect();
+                    self.early.extend(drained);
+                }
+            }
+        }
+    }
+}
