@@ -4,6 +4,7 @@
 //! The module list is the architecture; ARCHITECTURE.md has the table of who may import whom,
 //! and `tests/tidy.rs` checks it.
 
+pub mod access_log;
 pub mod balance;
 pub mod base;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod coordinator;
 pub mod engine;
 pub mod http1;
 pub mod limits;
+pub mod link;
 pub mod mailbox;
 pub mod route;
 pub mod session;

@@ -1,1 +1,145 @@
-//! (being written)
+//! Picking a backend. Pure: candidates, loads and random numbers in, a choice out.
+//!
+//! One file per algorithm; each picks in constant time, or in one pass over the candidates, and
+//! without allocating. Does not: know addresses, health or connections.
+
+mod least_connections;
+mod power_of_two;
+mod round_robin;
+mod weighted;
+
+use crate::base::{BackendSlot, Prng};
+use round_robin::Sequence;
+use std::fmt;
+use std::str::FromStr;
+use weighted::Weights;
+
+/// How a backend is picked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Algorithm {
+    /// Two candidates drawn by weight, the less loaded wins.
+    #[default]
+    PowerOfTwo,
+    /// The candidate with the least load for its weight.
+    LeastConnections,
+    /// In turn, smoothly, by weight.
+    RoundRobin,
+    /// At random, by weight.
+    Random,
+}
+
+impl Algorithm {
+    /// All there are.
+    pub const ALL: [Self; 4] =
+        [Self::PowerOfTwo, Self::LeastConnections, Self::RoundRobin, Self::Random];
+
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PowerOfTwo => "p2c",
+            Self::LeastConnections => "least-connections",
+            Self::RoundRobin => "round-robin",
+            Self::Random => "random",
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name).ok_or(())
+    }
+}
+
+/// A backend that may be picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its row in the tables of counts.
+    pub slot: BackendSlot,
+    /// Its share relative to the others; at least 1.
+    pub weight: u32,
+}
+
+/// How busy a backend is.
+pub trait Load {
+    /// Exchanges in flight, of all shards as far as known.
+    fn in_flight(&mut self, slot: BackendSlot) -> u32;
+}
+
+/// Picks backends of one pool for one shard.
+#[derive(Clone, Debug)]
+pub struct Picker {
+    candidates: Box<[Candidate]>,
+    weights: Weights,
+    policy: Policy,
+}
+
+#[derive(Clone, Debug)]
+enum Policy {
+    PowerOfTwo,
+    LeastConnections,
+    RoundRobin(Sequence),
+    Random,
+}
+
+impl Picker {
+    /// A picker with a random phase of its own, so that shards do not move in step.
+    pub fn new(algorithm: Algorithm, candidates: &[Candidate], prng: &mut Prng) -> Self {
+        let policy = match algorithm {
+            Algorithm::PowerOfTwo => Policy::PowerOfTwo,
+            Algorithm::LeastConnections => Policy::LeastConnections,
+            Algorithm::RoundRobin => Policy::RoundRobin(Sequence::new(candidates, prng)),
+            Algorithm::Random => Policy::Random,
+        };
+        Self { candidates: candidates.into(), weights: Weights::new(candidates), policy }
+    }
+
+    /// The picker of the next generation: the phase is kept if the candidates are the same.
+    pub fn succeed(&self, candidates: &[Candidate], prng: &mut Prng) -> Self {
+        if *self.candidates == *candidates {
+            return self.clone();
+        }
+        let algorithm = match self.policy {
+            Policy::PowerOfTwo => Algorithm::PowerOfTwo,
+            Policy::LeastConnections => Algorithm::LeastConnections,
+            Policy::RoundRobin(_) => Algorithm::RoundRobin,
+            Policy::Random => Algorithm::Random,
+        };
+        Self::new(algorithm, candidates, prng)
+    }
+
+    /// A backend for the next exchange; none if no candidate is usable.
+    pub fn pick(
+        &mut self,
+        load: &mut impl Load,
+        usable: impl Fn(BackendSlot) -> bool,
+        prng: &mut Prng,
+    ) -> Option<BackendSlot> {
+        let candidates = &*self.candidates;
+        let usable = |index: usize| usable(candidates[index].slot);
+        let index = match &mut self.policy {
+            Policy::PowerOfTwo => {
+                power_of_two::pick(candidates, &self.weights, load, &usable, prng)
+            }
+            Policy::LeastConnections => least_connections::pick(candidates, load, &usable, prng),
+            Policy::RoundRobin(sequence) => sequence.pick(&usable),
+            Policy::Random => self.weights.draw(&usable, prng),
+        }?;
+        Some(candidates[index].slot)
+    }
+}
+
+/// True if the first of two loads is less for its weight than the second.
+fn is_less(load: u32, weight: u32, other_load: u32, other_weight: u32) -> bool {
+    u64::from(load) * u64::from(other_weight) < u64::from(other_load) * u64::from(weight)
+}
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,15 @@ pub enum Failure {
     Other(i32),
 }
 
+/// What follows some received bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct More {
+    /// The receive is still armed; false in its final event.
+    pub armed: bool,
+    /// More was there to be read already.
+    pub readable: bool,
+}
+
 /// Something that happened. Every event but `Woken` names the owner of the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -59,8 +68,8 @@ pub enum Event {
         buffer: BufferId,
         /// Number of bytes, at least one.
         length: u32,
-        /// False if this was the final event: the receive is not armed any more.
-        more: bool,
+        /// What is still to come.
+        more: More,
     },
     /// The receive ended: the peer's end of stream if there is no failure.
     ReceiveEnded {

@@ -1,1 +1,159 @@
-//! (being written)
+//! Sessions: the life of one client connection each, as a state machine. An event comes in, verbs
+//! go out to the engine; nothing here waits.
+//!
+//! One file per state or step:
+//! `opening` → `l7_reading_head` → `l7_choosing` (a backend) → `l7_exchanging` (request and response
+//! bodies) with `l7_answering_head` (the response's head) → back to reading, or `tunnelling` after
+//! an upgrade; `answering` is a local answer, `closing` the end, `timeouts` what happens when
+//! nothing happens. `translating` is the pure part: bytes of a head in, bytes of a head out.
+//!
+//! Does not: know the kernel, configuration files or other shards.
+
+mod answering;
+mod body;
+mod closing;
+mod exchange;
+mod l7_answering_head;
+mod l7_choosing;
+mod l7_exchanging;
+mod l7_reading_head;
+mod opening;
+mod recording;
+mod table;
+mod timeouts;
+mod translating;
+mod tunnelling;
+
+pub use table::{Session, Sessions, State};
+
+use crate::access_log::Sender;
+use crate::base::{Generation, Instant, Prng, TimerWheel};
+use crate::engine::{Engine, Key, Owner};
+use crate::link::Wire;
+use crate::mailbox::{Mailbox, Stage};
+use crate::snapshot::Snapshot;
+use crate::stats::{Counter, Counters};
+use crate::upstream::{Replicas, Upstreams};
+use exchange::Exchange;
+use slab::Slab;
+use std::sync::Arc;
+
+/// Everything that a shard is busy with, and what it needs for it. The files of this folder each
+/// add the verbs of one state.
+pub struct Traffic<E: Engine> {
+    /// Sockets, buffers, time.
+    pub wire: Wire<E>,
+    /// Client connections.
+    pub sessions: Sessions,
+    /// Connections to backends.
+    pub upstreams: Upstreams,
+    exchanges: Slab<Exchange>,
+    replicas: Replicas,
+    timers: TimerWheel<Key>,
+    world: Arc<Snapshot>,
+    mailbox: Arc<Mailbox>,
+    prng: Prng,
+    stage: Stage,
+    access_log: Option<Sender>,
+}
+
+impl<E: Engine> Traffic<E> {
+    /// No traffic yet, in the world of `snapshot`.
+    pub fn new(
+        engine: E,
+        mailbox: Arc<Mailbox>,
+        snapshot: Arc<Snapshot>,
+        access_log: Option<Sender>,
+        seed: u64,
+    ) -> Self {
+        let replicas = Replicas::new(mailbox.shard(), mailbox.board.clone());
+        let timers = TimerWheel::new(engine.now());
+        let mut traffic = Self {
+            wire: Wire::new(engine),
+            sessions: Sessions::default(),
+            upstreams: Upstreams::default(),
+            exchanges: Slab::new(),
+            replicas,
+            timers,
+            world: snapshot.clone(),
+            mailbox,
+            prng: Prng::new(seed),
+            stage: Stage::Serving,
+            access_log,
+        };
+        traffic.take_snapshot(snapshot);
+        traffic
+    }
+
+    /// Goes on in the world of a newer snapshot. Sessions keep what they have taken of the old
+    /// one.
+    pub fn take_snapshot(&mut self, snapshot: Arc<Snapshot>) {
+        self.replicas.take(&snapshot, &mut self.prng);
+        self.world = snapshot;
+        self.mailbox.report_applied(self.world.generation);
+    }
+
+    /// The generation in force.
+    pub fn generation(&self) -> Generation {
+        self.world.generation
+    }
+
+    /// The snapshot in force.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.world
+    }
+
+    /// What the process is about.
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// When the next timer is due; `never` without one.
+    pub fn next_deadline(&self, never: Instant) -> Instant {
+        self.timers.next_deadline().unwrap_or(never)
+    }
+
+    /// Exchanges in flight.
+    pub fn exchange_count(&self) -> usize {
+        self.exchanges.len()
+    }
+
+    /// Sends what was queued in this turn, and feeds those who found the receive ring empty.
+    pub fn finish_turn(&mut self) {
+        while let Some(key) = self.wire.next_dirty() {
+            let index = match key.owner() {
+                Owner::Client => self.sessions.find(key),
+                _ => self.upstreams.find(key),
+            };
+            match (index, key.owner()) {
+                (None, _) => {}
+                (Some(index), Owner::Client) => {
+                    self.wire.flush(&mut self.sessions.at(index).link);
+                    self.after_client_flush(index);
+                }
+                (Some(index), _) => self.wire.flush(&mut self.upstreams.at(index).link),
+            }
+        }
+        while let Some(key) = self.wire.next_starved() {
+            if key.owner() == Owner::Client {
+                if let Some(index) = self.sessions.find(key) {
+                    self.wire.feed(&mut self.sessions.at(index).link);
+                }
+            } else if let Some(index) = self.upstreams.find(key) {
+                self.wire.feed(&mut self.upstreams.at(index).link);
+            }
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.wire.engine.now()
+    }
+
+    fn count(&self, counter: Counter) {
+        self.counters().add(counter, 1);
+    }
+
+    fn counters(&self) -> &Counters {
+        &self.mailbox.counters
+    }
+}

@@ -1,1 +1,126 @@
-//! (being written)
+//! The data plane: one thread, one engine, one loop.
+//!
+//! Does: run turns, hand events to sessions, accept, take snapshots, drain. Does not: know
+//! configuration files, the coordinator or the kernel; lock; wait for anything but its engine.
+
+mod accepting;
+mod dispatching;
+mod draining;
+
+use crate::access_log::Sender;
+use crate::base::{Instant, Prng};
+use crate::engine::Engine;
+use crate::limits::{COMPLETIONS_PER_TURN_MAX, TIMERS_PER_TURN_MAX};
+use crate::mailbox::{Mailbox, Stage};
+use crate::session::Traffic;
+use crate::snapshot::Snapshot;
+use accepting::Acceptor;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A shard waits no longer than this, so that it shows signs of life.
+const TURN_MAX: Duration = Duration::from_millis(500);
+
+/// What a shard is made of.
+pub struct ShardParts<E> {
+    /// Its engine, built on the thread that runs the shard.
+    pub engine: E,
+    /// The mailboxes of all shards, its own at its own index.
+    pub mailboxes: Arc<[Arc<Mailbox>]>,
+    /// Its index.
+    pub index: usize,
+    /// The world to begin in.
+    pub snapshot: Arc<Snapshot>,
+    /// Where exchanges are recorded.
+    pub access_log: Option<Sender>,
+    /// Seeds its random choices.
+    pub seed: u64,
+}
+
+/// One shard.
+pub struct Shard<E: Engine> {
+    traffic: Traffic<E>,
+    acceptors: Vec<Acceptor>,
+    mailboxes: Arc<[Arc<Mailbox>]>,
+    index: usize,
+    prng: Prng,
+}
+
+impl<E: Engine> Shard<E> {
+    /// A shard that accepts from its first turn on.
+    pub fn new(parts: ShardParts<E>) -> Self {
+        let ShardParts { engine, mailboxes, index, snapshot, access_log, seed } = parts;
+        let mailbox = mailboxes[index].clone();
+        let traffic = Traffic::new(engine, mailbox, snapshot, access_log, seed);
+        let prng = Prng::new(seed.wrapping_add(1));
+        let mut shard = Self { traffic, acceptors: Vec::new(), mailboxes, index, prng };
+        shard.begin_accepting();
+        shard
+    }
+
+    /// Runs until it is ordered to end and nothing is left, or until the order to end is followed.
+    pub fn run(&mut self) {
+        while !self.is_over() {
+            self.turn();
+        }
+    }
+
+    /// One turn: hand over what was asked for, wait, and act on what happened.
+    pub fn turn(&mut self) {
+        let now = self.traffic.wire.engine.now();
+        let latest = now + TURN_MAX;
+        let deadline = self.next_deadline(latest);
+        self.traffic.wire.engine.turn(deadline);
+        for _ in 0..COMPLETIONS_PER_TURN_MAX {
+            let Some(event) = self.traffic.wire.engine.next_event() else { break };
+            self.dispatch(event);
+        }
+        self.traffic.expire(TIMERS_PER_TURN_MAX);
+        self.resume_accepting();
+        self.take_mail();
+        self.traffic.finish_turn();
+    }
+
+    /// After a panic: closes every socket, so that no client waits for a shard that is gone.
+    pub fn abandon(&mut self) {
+        self.traffic.abandon();
+    }
+
+    /// What it is busy with, for tests of the whole shard.
+    pub fn traffic(&mut self) -> &mut Traffic<E> {
+        &mut self.traffic
+    }
+
+    /// True once it has been ordered to end, or to drain, and is done with it.
+    pub fn is_over(&self) -> bool {
+        let is_empty = self.traffic.sessions.is_empty() && self.traffic.upstreams.is_empty();
+        match self.traffic.stage() {
+            Stage::Serving => false,
+            Stage::Draining | Stage::Ending => is_empty && !self.is_accepting(),
+        }
+    }
+
+    fn next_deadline(&self, latest: Instant) -> Instant {
+        let timers = self.traffic.next_deadline(latest);
+        let acceptors = self.acceptors.iter().filter_map(|acceptor| acceptor.resume_at);
+        acceptors.fold(timers.min(latest), Instant::min)
+    }
+
+    fn mailbox(&self) -> &Mailbox {
+        &self.mailboxes[self.index]
+    }
+
+    /// Snapshots, orders and connections that others left.
+    fn take_mail(&mut self) {
+        if let Some(snapshot) = self.mailbox().take(self.traffic.generation()) {
+            self.traffic.take_snapshot(snapshot);
+        }
+        let stage = self.mailbox().stage();
+        if stage > self.traffic.stage() {
+            self.enter_stage(stage);
+        }
+        while let Some(handoff) = self.mailbox().next_handoff() {
+            self.traffic.open(handoff.socket, handoff.client, handoff.listener);
+        }
+    }
+}

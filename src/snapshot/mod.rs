@@ -1,1 +1,100 @@
-//! (being written)
+//! The world as the shards see it: listeners, routes, pools and settings of one generation,
+//! immutable and shared.
+//!
+//! Does: hold what a session may ask while it serves. Does not: change; hold a lock, a clock or
+//! a counter. `build` makes one of a checked configuration.
+
+mod build;
+mod registry;
+
+pub use build::build;
+pub use registry::Registry;
+
+use crate::balance::Algorithm;
+use crate::base::{BackendSlot, Generation, PoolId};
+use crate::config::{ErrorAnswer, Network, Timeouts};
+use crate::engine::Socket;
+use crate::http1::Rules;
+use crate::route::RouteTable;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// One generation of the world.
+pub struct Snapshot {
+    /// Its number.
+    pub generation: Generation,
+    /// What is listened on, in configuration order.
+    pub listeners: Vec<Listener>,
+    /// Pools by [`PoolId`]; none where a pool was removed.
+    pub pools: Vec<Option<Arc<Pool>>>,
+    /// Everything that is not per listener or pool.
+    pub settings: Settings,
+}
+
+/// An address that connections are accepted on.
+pub struct Listener {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The address.
+    pub address: SocketAddr,
+    /// One listening socket per shard.
+    pub sockets: Vec<Socket>,
+    /// Which pool a request goes to.
+    pub routes: RouteTable<PoolId>,
+}
+
+/// A set of backends that are as good as each other.
+pub struct Pool {
+    /// Its number.
+    pub id: PoolId,
+    /// Its name in the configuration.
+    pub name: String,
+    /// How a backend is picked.
+    pub algorithm: Algorithm,
+    /// Idle connections that one shard keeps to each backend.
+    pub idle_connections_per_shard: u32,
+    /// The backends.
+    pub backends: Vec<Backend>,
+}
+
+/// One address of a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// Its row in the tables of published counts.
+    pub slot: BackendSlot,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its share, relative to the others of the pool; at least 1.
+    pub weight: u32,
+}
+
+/// Settings for all sessions.
+pub struct Settings {
+    /// What a session waits for, and how long.
+    pub timeouts: Timeouts,
+    /// What a head may look like.
+    pub rules: Rules,
+    /// The name in Via; none if no such field is written.
+    pub via: Option<Box<[u8]>>,
+    /// Proxies in front of us whose X-Forwarded-* fields are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Protocols that Upgrade may change to, lower case.
+    pub upgrade_protocols: Vec<Box<[u8]>>,
+    /// A client that ends its direction after a request gets the whole answer.
+    pub allows_half_close: bool,
+    /// Largest request body, bytes; none for no limit.
+    pub request_body_bytes_max: Option<u64>,
+    /// Client connections of the process; more wait in the backlog.
+    pub connections_max: u32,
+    /// Bodies of local answers by status, where they are not the default ones.
+    pub error_answers: Vec<ErrorAnswer>,
+    /// Exchanges are recorded.
+    pub has_access_log: bool,
+}
+
+impl Snapshot {
+    /// A pool that exists in this generation.
+    pub fn pool(&self, id: PoolId) -> Option<&Arc<Pool>> {
+        self.pools.get(id.index())?.as_ref()
+    }
+}

@@ -1,1 +1,10 @@
-//! (being written)
+//! Connections to backends: which backend is next, which idle connection can be used again.
+//!
+//! Does: keep each shard's replica of the pools, its connections, and its part of the counts.
+//! Does not: know HTTP or what a connection is used for.
+
+mod replica;
+mod table;
+
+pub use replica::Replicas;
+pub use table::{Upstream, Upstreams};

@@ -1,0 +1,39 @@
+//! The access log: shards leave a record of each exchange in a bounded queue, and a thread of its
+//! own formats and writes them. A full queue drops records and counts them; a shard never waits.
+
+mod format;
+mod writer;
+
+pub use format::Format;
+pub use writer::{Destination, Sender, Writer, start};
+
+use std::net::{IpAddr, SocketAddr};
+
+/// One exchange, as it is recorded.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The client's address.
+    pub client: IpAddr,
+    /// The method.
+    pub method: Box<[u8]>,
+    /// The host, as asked for.
+    pub host: Box<[u8]>,
+    /// The target, as asked for.
+    pub target: Box<[u8]>,
+    /// The status that was answered; 0 if none was.
+    pub status: u16,
+    /// Bytes of the request's body.
+    pub request_bytes: u64,
+    /// Bytes of the response's body.
+    pub response_bytes: u64,
+    /// Microseconds from the whole request head to the end of the response.
+    pub duration_us: u64,
+    /// The pool that the request was routed to.
+    pub pool: Option<u32>,
+    /// The backend that answered, or was the last to be tried.
+    pub backend: Option<SocketAddr>,
+    /// Attempts that failed before.
+    pub retries: u32,
+    /// Why it failed, if it did.
+    pub failure: Option<&'static str>,
+}

@@ -1,0 +1,138 @@
+//! Putting the parts together: limits, sockets, shards, coordinator.
+
+use super::Failure;
+use super::threads::Threads;
+use ringway::access_log::{self, Sender, Writer};
+use ringway::base::{Generation, ShardId};
+use ringway::config::{Config, Shards, Steering};
+use ringway::coordinator::{Coordinator, Ended};
+use ringway::engine::Socket;
+use ringway::engine::uring::{UringOptions, probe};
+use ringway::mailbox::{ClientCounts, InFlightBoard, Mailbox};
+use ringway::snapshot::{self, Registry};
+use ringway::sys::event_fd::EventFd;
+use ringway::sys::rlimit::{Resource, raise_to_hard};
+use ringway::sys::socket;
+use std::io::Write;
+use std::os::fd::{IntoRawFd, OwnedFd};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Descriptors besides those of connections: listeners, rings, logs.
+const SPARE_DESCRIPTORS: u64 = 64;
+
+/// Serves until the process is told to end.
+pub(crate) fn serve(config: &Config, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+    check_machine(config)?;
+    let cores = cores(&config.runtime.shards)?;
+    let shards = cores.len();
+    let sockets = listen(config, shards, out)?;
+    let wakes: Vec<Arc<EventFd>> =
+        cores.iter().map(|_| EventFd::new().map(Arc::new)).collect::<Result<_, _>>()?;
+    let mailboxes = mailboxes(config, &wakes);
+    let snapshot =
+        snapshot::build(config, Generation(1), &mut Registry::default(), &sockets, shards);
+    let (access_log, _writer) = start_access_log(config)?.unzip();
+    let options = UringOptions {
+        ring_entries: config.runtime.ring_entries,
+        receive_buffers: config.runtime.buffers_per_shard,
+        buffer_size: config.runtime.buffer_size,
+        private_buffers_max: private_buffers_max(config, shards),
+    };
+    let threads = Threads { cores, wakes, mailboxes: mailboxes.clone(), options, access_log };
+    let coordinator = Coordinator::new(mailboxes, Arc::new(snapshot), threads.into_spawn());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match runtime.block_on(coordinator.run())? {
+        Ended::Failed(why) => Err(Failure(format!("ringway: {why}"))),
+        Ended::Drained | Ended::Cut => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Refuses a machine that cannot serve, with the remedy.
+fn check_machine(config: &Config) -> Result<(), Failure> {
+    // On a thread of its own, because a ring belongs to the thread that built it.
+    let probed = std::thread::spawn(probe).join();
+    probed.map_err(|_| Failure("ringway: the probe of io_uring panicked".to_owned()))??;
+    let files = raise_to_hard(Resource::OpenFiles)?;
+    // A client's connection may need one to a backend.
+    let wanted = u64::from(config.runtime.max_connections) * 2 + SPARE_DESCRIPTORS;
+    if files < wanted {
+        tracing::warn!(
+            limit = files,
+            wanted,
+            "RLIMIT_NOFILE is too low for max_connections: raise it (systemd: LimitNOFILE={wanted}; \
+             shell: ulimit -n {wanted}) or lower --max-connections; connections beyond it wait"
+        );
+    }
+    Ok(())
+}
+
+/// Two buffers for every connection that there may be.
+fn private_buffers_max(config: &Config, shards: usize) -> usize {
+    let runtime = &config.runtime;
+    (runtime.max_connections as usize).div_ceil(shards) * 2 + runtime.buffers_per_shard
+}
+
+/// The core of each shard; none where it is not pinned because there are fewer cores.
+fn cores(shards: &Shards) -> Result<Vec<Option<usize>>, Failure> {
+    let available: Vec<usize> =
+        core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
+    Ok(match shards {
+        Shards::Auto => available.iter().copied().map(Some).collect(),
+        Shards::Count(count) => (0..*count).map(|at| available.get(at).copied()).collect(),
+        Shards::Cores(cores) => {
+            if let Some(core) = cores.iter().find(|core| !available.contains(core)) {
+                return Err(Failure(format!(
+                    "ringway: --shards names core {core}, but the process may run on {available:?}"
+                )));
+            }
+            cores.iter().copied().map(Some).collect()
+        }
+    })
+}
+
+/// Opens a listening socket per listener and shard.
+fn listen(
+    config: &Config,
+    shards: usize,
+    out: &mut dyn Write,
+) -> Result<Vec<Vec<Socket>>, Failure> {
+    let backlog = config.runtime.backlog as i32;
+    let mut all = Vec::new();
+    for listener in &config.listeners {
+        let refused = |error| {
+            format!("listener \"{}\" cannot listen on {}: {error}", listener.name, listener.address)
+        };
+        let first = socket::listen(listener.address, backlog).map_err(refused)?;
+        // Port 0 gets its number from the kernel; the siblings share it.
+        let address = socket::local_address(&first)?;
+        let siblings = (1..shards).map(|_| socket::listen(address, backlog));
+        let sockets: Vec<OwnedFd> =
+            std::iter::once(Ok(first)).chain(siblings).collect::<Result<_, _>>().map_err(refused)?;
+        if listener.steering == Steering::Cpu {
+            socket::steer_by_cpu(&sockets[0], shards as u32).map_err(refused)?;
+        }
+        writeln!(out, "ringway: listening on {address} ({})", listener.name)?;
+        all.push(sockets.into_iter().map(|socket| Socket(socket.into_raw_fd())).collect());
+    }
+    out.flush()?;
+    Ok(all)
+}
+
+fn mailboxes(config: &Config, wakes: &[Arc<EventFd>]) -> Arc<[Arc<Mailbox>]> {
+    let board = Arc::new(InFlightBoard::new(wakes.len()));
+    let limit = config.runtime.max_connections_per_client;
+    let clients = Arc::new(ClientCounts::new(wakes.len(), limit));
+    let mailbox = |(index, wake): (usize, &Arc<EventFd>)| {
+        let shard = ShardId(index as u16);
+        Arc::new(Mailbox::new(shard, wake.clone(), board.clone(), clients.clone()))
+    };
+    wakes.iter().enumerate().map(mailbox).collect()
+}
+
+fn start_access_log(config: &Config) -> Result<Option<(Sender, Writer)>, Failure> {
+    let Some(log) = &config.access_log else { return Ok(None) };
+    let pools = config.pools.iter().map(|pool| pool.name.clone()).collect();
+    let started = access_log::start(&log.destination, log.format, log.queue, pools);
+    Ok(Some(started.map_err(|error| format!("cannot open the access log: {error}"))?))
+}

@@ -1,0 +1,82 @@
+//! The threads of the shards.
+
+use core_affinity::CoreId;
+use ringway::access_log::Sender;
+use ringway::coordinator::{ShardEnd, ShardReport, Spawn};
+use ringway::engine::uring::{Uring, UringOptions};
+use ringway::mailbox::Mailbox;
+use ringway::shard::{Shard, ShardParts};
+use ringway::snapshot::Snapshot;
+use ringway::sys::event_fd::EventFd;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// What the threads are made of.
+pub(crate) struct Threads {
+    /// The core of each shard.
+    pub(crate) cores: Vec<Option<usize>>,
+    /// What wakes each shard.
+    pub(crate) wakes: Vec<Arc<EventFd>>,
+    /// Where each shard meets the others.
+    pub(crate) mailboxes: Arc<[Arc<Mailbox>]>,
+    /// The sizes of each engine.
+    pub(crate) options: UringOptions,
+    /// Where exchanges are recorded.
+    pub(crate) access_log: Option<Sender>,
+}
+
+impl Threads {
+    /// How the coordinator starts a shard.
+    pub(crate) fn into_spawn(self) -> Spawn {
+        let threads = Arc::new(self);
+        Box::new(move |shard, snapshot, reports| {
+            let threads = threads.clone();
+            let on_failure = reports.clone();
+            let body = move || {
+                let end = threads.run(shard, snapshot);
+                // The coordinator may be gone already; then nobody needs to know.
+                let _ = reports.send(ShardReport { shard, end });
+            };
+            let name = format!("shard-{shard}");
+            if let Err(error) = std::thread::Builder::new().name(name).spawn(body) {
+                report_no_thread(&on_failure, shard, &error);
+            }
+        })
+    }
+
+    /// The body of a shard's thread.
+    fn run(&self, index: usize, snapshot: Arc<Snapshot>) -> ShardEnd {
+        if let Some(core) = self.cores[index]
+            && !core_affinity::set_for_current(CoreId { id: core })
+        {
+            tracing::warn!(shard = index, core, "cannot pin the shard to its core");
+        }
+        let engine = match Uring::new(&self.options, self.wakes[index].clone()) {
+            Ok(engine) => engine,
+            Err(error) => return ShardEnd::NotStarted(error.to_string()),
+        };
+        let mut shard = Shard::new(ShardParts {
+            engine,
+            mailboxes: self.mailboxes.clone(),
+            index,
+            snapshot,
+            access_log: self.access_log.clone(),
+            seed: RandomState::new().hash_one(index),
+        });
+        match catch_unwind(AssertUnwindSafe(|| shard.run())) {
+            Ok(()) => ShardEnd::Finished,
+            Err(_) => {
+                let _ = catch_unwind(AssertUnwindSafe(|| shard.abandon()));
+                ShardEnd::Panicked
+            }
+        }
+    }
+}
+
+fn report_no_thread(reports: &UnboundedSender<ShardReport>, shard: usize, error: &std::io::Error) {
+    let end = ShardEnd::NotStarted(format!("cannot start the thread of shard {shard}: {error}"));
+    let _ = reports.send(ShardReport { shard, end });
+}

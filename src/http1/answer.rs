@@ -1,0 +1,78 @@
+//! Answers that the proxy gives itself.
+
+use super::ConnectionField;
+use super::output::Output;
+
+/// A whole answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// Its status.
+    pub status: u16,
+    /// The type of its body.
+    pub content_type: &'a str,
+    /// Its body.
+    pub body: &'a [u8],
+    /// What the client is told of its connection.
+    pub connection: ConnectionField,
+    /// It answers HEAD: the body is left out.
+    pub is_head: bool,
+}
+
+/// Writes head and body; none if `out` is too short.
+pub fn write_answer(answer: &Answer<'_>, out: &mut [u8]) -> Option<usize> {
+    let mut out = Output::new(out);
+    out.put(b"HTTP/1.1 ");
+    out.put_number(u64::from(answer.status));
+    out.put(b" ");
+    out.put(reason_phrase(answer.status).as_bytes());
+    out.put(b"\r\n");
+    out.put_field(b"Content-Type", answer.content_type.as_bytes());
+    out.put(b"Content-Length: ");
+    out.put_number(answer.body.len() as u64);
+    out.put(b"\r\n");
+    answer.connection.write(None, &mut out);
+    out.put(b"\r\n");
+    if !answer.is_head {
+        out.put(answer.body);
+    }
+    out.finish()
+}
+
+/// The body of an answer that has no configured one.
+pub fn default_body(status: u16) -> &'static [u8] {
+    match status {
+        400 => b"400 Bad Request: the request is malformed.\n",
+        404 => b"404 Not Found: no route for this host and path.\n",
+        408 => b"408 Request Timeout: the request did not come in time.\n",
+        413 => b"413 Content Too Large: the request body is too large.\n",
+        414 => b"414 URI Too Long: the request target is too long.\n",
+        417 => b"417 Expectation Failed: only 100-continue can be expected.\n",
+        421 => b"421 Misdirected Request: this scheme is not served here.\n",
+        431 => b"431 Request Header Fields Too Large: the request head is too large.\n",
+        501 => b"501 Not Implemented: this is not served here.\n",
+        502 => b"502 Bad Gateway: the backend's answer cannot be used.\n",
+        503 => b"503 Service Unavailable: no backend can be reached.\n",
+        504 => b"504 Gateway Timeout: the backend did not answer in time.\n",
+        505 => b"505 HTTP Version Not Supported: HTTP/1.0 and HTTP/1.1 are served.\n",
+        _ => b"\n",
+    }
+}
+
+fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        404 => "Not Found",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "",
+    }
+}

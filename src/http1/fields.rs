@@ -1,0 +1,252 @@
+//! The fields of a head: which of them mean something to a proxy, and the rules that hold for
+//! requests and responses alike.
+
+use super::{BodyLength, Refusal, Version};
+use crate::limits::FIELDS_MAX;
+use httparse::Header;
+use std::mem::MaybeUninit;
+
+/// Room for the fields of one head.
+pub struct FieldStorage<'b>(pub(super) [MaybeUninit<Header<'b>>; FIELDS_MAX]);
+
+impl FieldStorage<'_> {
+    /// Room that nothing has been put in.
+    pub fn new() -> Self {
+        Self([const { MaybeUninit::uninit() }; FIELDS_MAX])
+    }
+}
+
+impl Default for FieldStorage<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A field that a proxy has to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Host,
+    ContentLength,
+    TransferEncoding,
+    Connection,
+    /// Fields that concern one connection only, besides those that Connection names.
+    HopByHop,
+    Upgrade,
+    Expect,
+    Via,
+    Forwarded,
+    ForwardedFor,
+    ForwardedProto,
+    ForwardedHost,
+    Other,
+}
+
+impl Known {
+    #[inline]
+    pub(super) fn of(name: &str) -> Self {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        match name.len() {
+            2 if is("te") => Self::HopByHop,
+            3 if is("via") => Self::Via,
+            4 if is("host") => Self::Host,
+            6 if is("expect") => Self::Expect,
+            7 if is("upgrade") => Self::Upgrade,
+            9 if is("forwarded") => Self::Forwarded,
+            10 if is("connection") => Self::Connection,
+            10 if is("keep-alive") => Self::HopByHop,
+            14 if is("content-length") => Self::ContentLength,
+            15 if is("x-forwarded-for") => Self::ForwardedFor,
+            16 if is("proxy-connection") => Self::HopByHop,
+            16 if is("x-forwarded-host") => Self::ForwardedHost,
+            17 if is("transfer-encoding") => Self::TransferEncoding,
+            17 if is("x-forwarded-proto") => Self::ForwardedProto,
+            18 if is("proxy-authenticate") => Self::Other,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Where each known field is; what is not there is none.
+#[derive(Debug, Default)]
+pub(super) struct Found<'b> {
+    pub(super) host: Option<&'b [u8]>,
+    pub(super) content_length: Option<u64>,
+    pub(super) is_chunked: bool,
+    pub(super) upgrade: Option<&'b [u8]>,
+    pub(super) expect: Option<&'b [u8]>,
+    pub(super) connection: Connection,
+    /// Fields that are not forwarded as they are, by position.
+    pub(super) dropped: u128,
+    pub(super) has_forwarded: bool,
+}
+
+/// What the Connection fields say (RFC 9110 §7.6.1).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Connection {
+    pub(super) close: bool,
+    pub(super) keep_alive: bool,
+    pub(super) upgrade: bool,
+    names_others: bool,
+}
+
+const _: () = assert!(FIELDS_MAX <= 128, "one bit of `dropped` for each field");
+
+/// Reads all fields by the rules that requests and responses share.
+pub(super) fn read<'b>(
+    fields: &[Header<'b>],
+    version: Version,
+) -> Result<Found<'b>, Refusal> {
+    let mut found = Found::default();
+    for (at, field) in fields.iter().enumerate() {
+        check_value(field.value)?;
+        let known = Known::of(field.name);
+        if known != Known::Other {
+            read_one(&mut found, known, field.value, version)?;
+            found.dropped |= 1 << at;
+        }
+    }
+    if found.is_chunked && found.content_length.is_some() {
+        return Err(Refusal::LengthWithTransferEncoding);
+    }
+    if found.connection.names_others {
+        drop_named_by_connection(fields, &mut found)?;
+    }
+    Ok(found)
+}
+
+fn read_one<'b>(
+    found: &mut Found<'b>,
+    known: Known,
+    value: &'b [u8],
+    version: Version,
+) -> Result<(), Refusal> {
+    match known {
+        Known::Host => {
+            if found.host.replace(value).is_some() {
+                return Err(Refusal::SeveralHosts);
+            }
+        }
+        Known::ContentLength => {
+            if found.content_length.replace(content_length(value)?).is_some() {
+                return Err(Refusal::SeveralContentLengths);
+            }
+        }
+        Known::TransferEncoding => {
+            if version == Version::Http10 {
+                return Err(Refusal::TransferEncodingInHttp10);
+            }
+            if found.is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(Refusal::UnknownTransferEncoding);
+            }
+            found.is_chunked = true;
+        }
+        Known::Connection => read_connection(&mut found.connection, value)?,
+        Known::Upgrade => found.upgrade = Some(found.upgrade.map_or(value, |_| b"")),
+        Known::Expect => found.expect = Some(found.expect.map_or(value, |_| b"")),
+        Known::Forwarded | Known::ForwardedFor | Known::ForwardedHost | Known::ForwardedProto => {
+            found.has_forwarded = true;
+        }
+        Known::HopByHop | Known::Via | Known::Other => {}
+    }
+    Ok(())
+}
+
+fn read_connection(connection: &mut Connection, value: &[u8]) -> Result<(), Refusal> {
+    for option in list(value) {
+        let is = |known: &[u8]| option.eq_ignore_ascii_case(known);
+        if is(b"close") {
+            connection.close = true;
+        } else if is(b"keep-alive") {
+            connection.keep_alive = true;
+        } else if is(b"upgrade") {
+            connection.upgrade = true;
+        } else if is(b"host") || is(b"content-length") || is(b"transfer-encoding") {
+            return Err(Refusal::EssentialFieldInConnection);
+        } else if !option.is_empty() {
+            connection.names_others = true;
+        }
+    }
+    Ok(())
+}
+
+fn drop_named_by_connection(fields: &[Header<'_>], found: &mut Found<'_>) -> Result<(), Refusal> {
+    let connections =
+        fields.iter().filter(|field| Known::of(field.name) == Known::Connection);
+    for option in connections.flat_map(|field| list(field.value)) {
+        for (at, field) in fields.iter().enumerate() {
+            if field.name.as_bytes().eq_ignore_ascii_case(option) {
+                found.dropped |= 1 << at;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The members of a comma-separated list, without white space around them.
+pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+}
+
+/// 1*DIGIT below 2^63 (RFC 9110 §8.6).
+fn content_length(value: &[u8]) -> Result<u64, Refusal> {
+    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+        return Err(Refusal::MalformedContentLength);
+    }
+    let number = value.iter().fold(0u64, |number, digit| number * 10 + u64::from(digit - b'0'));
+    if number > i64::MAX as u64 {
+        return Err(Refusal::MalformedContentLength);
+    }
+    Ok(number)
+}
+
+/// No control byte but TAB (RFC 9110 §5.5). httparse checks this too; the rule must not hang on
+/// another crate's option.
+fn check_value(value: &[u8]) -> Result<(), Refusal> {
+    let is_bad = |byte: &u8| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f;
+    if value.iter().any(is_bad) { Err(Refusal::MalformedField) } else { Ok(()) }
+}
+
+/// True for a byte of a token (RFC 9110 §5.6.2).
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// Every line of a head must end with CRLF; httparse takes a bare LF as well.
+pub(super) fn check_line_ends(head: &[u8]) -> Result<(), Refusal> {
+    let is_bare = |at: usize| at == 0 || head[at - 1] != b'\r';
+    if memchr::memchr_iter(b'\n', head).any(is_bare) {
+        return Err(Refusal::BareLineFeed);
+    }
+    Ok(())
+}
+
+/// The refusal for what httparse did not take.
+pub(super) fn refusal_of(error: httparse::Error) -> Refusal {
+    match error {
+        httparse::Error::HeaderName | httparse::Error::HeaderValue => Refusal::MalformedField,
+        httparse::Error::TooManyHeaders => Refusal::TooManyFields,
+        httparse::Error::Version => Refusal::UnsupportedVersion,
+        httparse::Error::Status => Refusal::MalformedStatus,
+        httparse::Error::NewLine => Refusal::BareLineFeed,
+        httparse::Error::Token => Refusal::MalformedStartLine,
+    }
+}
+
+impl Found<'_> {
+    /// How long the body of a request with these fields is.
+    pub(super) fn request_body(&self) -> BodyLength {
+        match (self.is_chunked, self.content_length) {
+            (true, _) => BodyLength::Chunked,
+            (false, None | Some(0)) => BodyLength::None,
+            (false, Some(bytes)) => BodyLength::Sized(bytes),
+        }
+    }
+
+    /// True if the connection outlives the message (RFC 9112 §9.3).
+    pub(super) fn keep_alive(&self, version: Version) -> bool {
+        match version {
+            Version::Http11 => !self.connection.close,
+            Version::Http10 => self.connection.keep_alive && !self.connection.close,
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Writing bytes one after the other into a slice that may be too short.
+
+/// A place to write to. Once something did not fit, nothing more is written.
+pub(super) struct Output<'a> {
+    bytes: &'a mut [u8],
+    at: usize,
+    has_overflowed: bool,
+}
+
+impl<'a> Output<'a> {
+    pub(super) fn new(bytes: &'a mut [u8]) -> Self {
+        Self { bytes, at: 0, has_overflowed: false }
+    }
+
+    #[inline]
+    pub(super) fn put(&mut self, part: &[u8]) {
+        match self.bytes.get_mut(self.at..self.at + part.len()) {
+            Some(place) => {
+                place.copy_from_slice(part);
+                self.at += part.len();
+            }
+            None => self.overflow(),
+        }
+    }
+
+    pub(super) fn put_number(&mut self, number: u64) {
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        let mut rest = number;
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.put(&digits[at..]);
+    }
+
+    pub(super) fn put_field(&mut self, name: &[u8], value: &[u8]) {
+        self.put(name);
+        self.put(b": ");
+        self.put(value);
+        self.put(b"\r\n");
+    }
+
+    fn overflow(&mut self) {
+        self.at = self.bytes.len();
+        self.has_overflowed = true;
+    }
+
+    /// Bytes written; none if something did not fit.
+    pub(super) fn finish(self) -> Option<usize> {
+        (!self.has_overflowed).then_some(self.at)
+    }
+}
+
+impl std::fmt::Write for Output<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.put(text.as_bytes());
+        Ok(())
+    }
+}

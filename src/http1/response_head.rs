@@ -1,0 +1,154 @@
+//! Reading the head of a response. A backend is trusted no more than a client.
+
+use super::fields::{self, FieldStorage};
+use super::{Refusal, ResponseBody, Rules, Verdict, Version};
+use httparse::{Header, ParserConfig, Response, Status};
+
+/// What the request was, as far as it decides how long the response's body is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ResponseTo {
+    /// It was HEAD.
+    pub head: bool,
+    /// It was CONNECT.
+    pub connect: bool,
+}
+
+/// The head of a response, as understood.
+#[derive(Debug)]
+pub struct ResponseHead<'b, 's> {
+    /// Its bytes, the empty line included.
+    pub length: usize,
+    /// 100 to 599.
+    pub status: u16,
+    /// Its version.
+    pub version: Version,
+    /// How long its body is.
+    pub body: ResponseBody,
+    /// The backend will keep its connection.
+    pub keep_alive: bool,
+    /// The protocol that the backend changes to.
+    pub upgrade: Option<&'b [u8]>,
+    pub(super) reason: &'b [u8],
+    pub(super) fields: &'s [Header<'b>],
+    pub(super) dropped: u128,
+    pub(super) content_length: Option<u64>,
+    pub(super) is_chunked: bool,
+}
+
+impl<'b, 's> ResponseHead<'b, 's> {
+    /// Reads a head at the start of `bytes`.
+    pub fn parse(
+        bytes: &'b [u8],
+        storage: &'s mut FieldStorage<'b>,
+        asked: ResponseTo,
+        rules: &Rules,
+    ) -> Verdict<Self> {
+        match Self::read(bytes, storage, asked, rules) {
+            Ok(Some(head)) => Verdict::Complete(head),
+            Ok(None) => Verdict::Incomplete,
+            Err(refusal) => Verdict::Refused(refusal),
+        }
+    }
+
+    fn read(
+        bytes: &'b [u8],
+        storage: &'s mut FieldStorage<'b>,
+        asked: ResponseTo,
+        rules: &Rules,
+    ) -> Result<Option<Self>, Refusal> {
+        check_start(bytes)?;
+        let mut response = Response::new(&mut []);
+        let parsed = ParserConfig::default().parse_response_with_uninit_headers(
+            &mut response,
+            bytes,
+            &mut storage.0,
+        );
+        let length = match parsed {
+            Ok(Status::Complete(length)) => length,
+            Ok(Status::Partial) if bytes.len() >= rules.head_bytes_max => {
+                return Err(Refusal::HeadTooLarge);
+            }
+            Ok(Status::Partial) => return Ok(None),
+            Err(error) => return Err(fields::refusal_of(error)),
+        };
+        if length > rules.head_bytes_max {
+            return Err(Refusal::HeadTooLarge);
+        }
+        let head = &bytes[..length];
+        fields::check_line_ends(head)?;
+        let (version, status, reason) = status_line(&response, head)?;
+        if response.headers.len() > rules.fields_max {
+            return Err(Refusal::TooManyFields);
+        }
+        let found = fields::read(response.headers, version)?;
+        let body = body_of(status, &found, asked)?;
+        Ok(Some(Self {
+            length,
+            status,
+            version,
+            body,
+            keep_alive: found.keep_alive(version),
+            upgrade: found.upgrade.filter(|value| found.connection.upgrade && !value.is_empty()),
+            reason,
+            fields: response.headers,
+            dropped: found.dropped,
+            content_length: found.content_length,
+            is_chunked: found.is_chunked,
+        }))
+    }
+}
+
+/// Refuses what can never become a status line, however much follows.
+fn check_start(bytes: &[u8]) -> Result<(), Refusal> {
+    let known = b"HTTP/1.";
+    let seen = bytes.len().min(known.len());
+    if bytes[..seen] == known[..seen] { Ok(()) } else { Err(Refusal::MalformedStartLine) }
+}
+
+/// `HTTP/1.x SP 3DIGIT [SP reason] CRLF` (RFC 9112 §4), and not a byte more. The blank before a
+/// missing reason may be missing too: many backends leave it out.
+fn status_line<'b>(
+    response: &Response<'_, 'b>,
+    head: &'b [u8],
+) -> Result<(Version, u16, &'b [u8]), Refusal> {
+    let version = if response.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    let line_end = memchr::memchr(b'\r', head).ok_or(Refusal::MalformedStartLine)?;
+    let line = &head[b"HTTP/1.1 ".len().min(line_end)..line_end];
+    let (digits, reason) = line.split_at(line.len().min(3));
+    let is_number = digits.len() == 3 && digits.iter().all(u8::is_ascii_digit);
+    let reason = match reason {
+        [] => reason,
+        [b' ', reason @ ..] => reason,
+        _ => return Err(Refusal::MalformedStatus),
+    };
+    if reason.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
+        return Err(Refusal::MalformedStartLine);
+    }
+    let status = digits.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
+    if !is_number || !(100..=599).contains(&status) {
+        return Err(Refusal::MalformedStatus);
+    }
+    Ok((version, status, reason))
+}
+
+/// How long the body is (RFC 9112 §6.3).
+fn body_of(
+    status: u16,
+    found: &fields::Found<'_>,
+    asked: ResponseTo,
+) -> Result<ResponseBody, Refusal> {
+    let has_none_ever = matches!(status, 100..=199 | 204);
+    if has_none_ever && (found.is_chunked || found.content_length.is_some_and(|n| n > 0)) {
+        return Err(Refusal::BodyWhereNoneCanBe);
+    }
+    let is_tunnel = asked.connect && (200..=299).contains(&status);
+    if has_none_ever || asked.head || status == 304 || is_tunnel {
+        return Ok(ResponseBody::None);
+    }
+    Ok(match (found.is_chunked, found.content_length) {
+        (true, _) => ResponseBody::Chunked,
+        (false, Some(0)) => ResponseBody::None,
+        (false, Some(bytes)) => ResponseBody::Sized(bytes),
+        (false, None) => ResponseBody::UntilClose,
+    })
+}

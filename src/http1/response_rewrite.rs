@@ -1,0 +1,88 @@
+//! Writing the head of a response for a client.
+
+use super::fields::Known;
+use super::output::Output;
+use super::{ResponseHead, Version};
+
+/// What the client is told of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionField {
+    /// Nothing: what its version means by default.
+    None,
+    /// It ends with this response.
+    Close,
+    /// It is kept, which HTTP/1.0 wants to be told.
+    KeepAlive,
+    /// It changes its protocol.
+    Upgrade,
+}
+
+impl ConnectionField {
+    pub(super) fn write(self, upgrade: Option<&[u8]>, out: &mut Output<'_>) {
+        match self {
+            Self::None => {}
+            Self::Close => out.put(b"Connection: close\r\n"),
+            Self::KeepAlive => out.put(b"Connection: keep-alive\r\n"),
+            Self::Upgrade => {
+                out.put(b"Connection: Upgrade\r\n");
+                out.put_field(b"Upgrade", upgrade.unwrap_or_default());
+            }
+        }
+    }
+}
+
+/// What the client is told besides what the backend said.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseRewrite<'a> {
+    /// Of its connection.
+    pub connection: ConnectionField,
+    /// Our name in Via; none if there is to be no such field.
+    pub via: Option<&'a [u8]>,
+    /// A chunked body reaches the client without its framing, until the connection ends.
+    pub body_unframed: bool,
+}
+
+/// Writes the head; none if `out` is too short. The version is always HTTP/1.1 (RFC 9110 §6.2).
+pub fn write_response(
+    head: &ResponseHead<'_, '_>,
+    rewrite: &ResponseRewrite<'_>,
+    out: &mut [u8],
+) -> Option<usize> {
+    let mut out = Output::new(out);
+    out.put(b"HTTP/1.1 ");
+    out.put_number(u64::from(head.status));
+    out.put(b" ");
+    out.put(head.reason);
+    out.put(b"\r\n");
+    for (at, field) in head.fields.iter().enumerate() {
+        let is_kept = head.dropped >> at & 1 == 0
+            || matches!(Known::of(field.name), Known::Via | Known::Forwarded);
+        if is_kept {
+            out.put_field(field.name.as_bytes(), field.value);
+        }
+    }
+    let has_no_length = matches!(head.status, 100..=199 | 204);
+    match head.content_length {
+        Some(bytes) if !has_no_length => {
+            out.put(b"Content-Length: ");
+            out.put_number(bytes);
+            out.put(b"\r\n");
+        }
+        _ if head.is_chunked && !rewrite.body_unframed => {
+            out.put_field(b"Transfer-Encoding", b"chunked");
+        }
+        _ => {}
+    }
+    rewrite.connection.write(head.upgrade, &mut out);
+    if let Some(name) = rewrite.via {
+        let version: &[u8] = match head.version {
+            Version::Http10 => b"Via: 1.0 ",
+            Version::Http11 => b"Via: 1.1 ",
+        };
+        out.put(version);
+        out.put(name);
+        out.put(b"\r\n");
+    }
+    out.put(b"\r\n");
+    out.finish()
+}

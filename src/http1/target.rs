@@ -1,0 +1,175 @@
+//! Request targets (RFC 9112 §3.2, RFC 3986) and hosts.
+
+use super::Refusal;
+
+/// A target taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target<'b> {
+    /// What is forwarded: origin-form, `*`, or an authority.
+    pub(super) forwarded: &'b [u8],
+    /// The path, without query.
+    pub(super) path: &'b [u8],
+    /// The authority of an absolute-form or of CONNECT.
+    pub(super) authority: Option<&'b [u8]>,
+}
+
+/// Takes a target apart by the form that it must have for its method.
+pub(super) fn read<'b>(
+    target: &'b [u8],
+    is_connect: bool,
+    is_options: bool,
+) -> Result<Target<'b>, Refusal> {
+    if is_connect {
+        if !is_host(target) || !target.contains(&b':') {
+            return Err(Refusal::MalformedTarget);
+        }
+        return Ok(Target { forwarded: target, path: b"", authority: Some(target) });
+    }
+    if target == b"*" {
+        return match is_options {
+            true => Ok(Target { forwarded: target, path: target, authority: None }),
+            false => Err(Refusal::MalformedTarget),
+        };
+    }
+    if target.first() == Some(&b'/') {
+        let path = check_origin_form(target)?;
+        return Ok(Target { forwarded: target, path, authority: None });
+    }
+    read_absolute(target)
+}
+
+fn read_absolute(target: &[u8]) -> Result<Target<'_>, Refusal> {
+    let Some(colon) = target.iter().position(|byte| *byte == b':') else {
+        return Err(Refusal::MalformedTarget);
+    };
+    let (scheme, rest) = target.split_at(colon);
+    let Some(rest) = rest.strip_prefix(b"://") else { return Err(Refusal::MalformedTarget) };
+    if !scheme.eq_ignore_ascii_case(b"http") {
+        let is_scheme = scheme.first().is_some_and(u8::is_ascii_alphabetic)
+            && scheme.iter().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(b));
+        return Err(if is_scheme { Refusal::WrongScheme } else { Refusal::MalformedTarget });
+    }
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    let (authority, origin) = rest.split_at(end);
+    if !is_host(authority) || origin.first() == Some(&b'?') {
+        return Err(Refusal::MalformedTarget);
+    }
+    let forwarded = if origin.is_empty() { b"/" } else { origin };
+    let path = check_origin_form(forwarded)?;
+    Ok(Target { forwarded, path, authority: Some(authority) })
+}
+
+const FINE: u8 = 0;
+const REFUSED: u8 = 1;
+const PERCENT: u8 = 2;
+const QUESTION: u8 = 3;
+const DOT: u8 = 4;
+/// Allowed in a query, where browsers leave them as they are, and not in a path.
+const QUERY_ONLY: u8 = 5;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [REFUSED; 256];
+    let mut byte = 0x21;
+    while byte < 0x7f {
+        classes[byte] = match byte as u8 {
+            b'"' | b'#' | b'<' | b'>' => REFUSED,
+            b'\\' | b'^' | b'`' | b'{' | b'}' => QUERY_ONLY,
+            b'%' => PERCENT,
+            b'?' => QUESTION,
+            b'.' => DOT,
+            _ => FINE,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+/// Checks a path with an optional query; returns the path.
+fn check_origin_form(target: &[u8]) -> Result<&[u8], Refusal> {
+    let mut at = 0;
+    let mut may_have_dot_segments = false;
+    while at < target.len() {
+        match CLASSES[usize::from(target[at])] {
+            FINE => {}
+            DOT => may_have_dot_segments |= target[at - 1] == b'/' || target[at - 1] == b'.',
+            PERCENT => {
+                let is_dot = check_percent(&target[at + 1..])? == b'.';
+                may_have_dot_segments |= is_dot;
+                at += 2;
+            }
+            QUESTION => break,
+            _ => return Err(Refusal::MalformedTarget),
+        }
+        at += 1;
+    }
+    let (path, query) = target.split_at(at.min(target.len()));
+    if may_have_dot_segments && path.split(|byte| *byte == b'/').any(is_dot_segment) {
+        return Err(Refusal::DotSegmentInTarget);
+    }
+    check_query(query)?;
+    Ok(path)
+}
+
+fn check_query(query: &[u8]) -> Result<(), Refusal> {
+    let mut at = 0;
+    while at < query.len() {
+        match CLASSES[usize::from(query[at])] {
+            REFUSED => return Err(Refusal::MalformedTarget),
+            PERCENT => {
+                check_percent(&query[at + 1..])?;
+                at += 2;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    Ok(())
+}
+
+/// The byte that two hexadecimal digits stand for; NUL is refused.
+fn check_percent(rest: &[u8]) -> Result<u8, Refusal> {
+    let digit = |at: usize| {
+        let digit = rest.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+        digit.ok_or(Refusal::MalformedTarget)
+    };
+    match digit(0)? * 16 + digit(1)? {
+        0 => Err(Refusal::MalformedTarget),
+        byte => Ok(byte as u8),
+    }
+}
+
+/// `.` or `..`, each dot plain or as `%2e`.
+fn is_dot_segment(segment: &[u8]) -> bool {
+    let mut rest = segment;
+    let mut dots = 0;
+    while !rest.is_empty() {
+        rest = match rest {
+            [b'.', rest @ ..] | [b'%', b'2', b'e' | b'E', rest @ ..] => rest,
+            _ => return false,
+        };
+        dots += 1;
+    }
+    dots == 1 || dots == 2
+}
+
+/// True for a host with an optional port: a name, an IPv4 address, or an IPv6 one in brackets. An
+/// empty host is not one.
+pub(super) fn is_host(host: &[u8]) -> bool {
+    let (name, port) = match host.first() {
+        Some(b'[') => match host.iter().position(|byte| *byte == b']') {
+            Some(end) => (&host[1..end], &host[end + 1..]),
+            None => return false,
+        },
+        _ => host.split_at(host.iter().position(|byte| *byte == b':').unwrap_or(host.len())),
+    };
+    let is_port = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    let is_name_byte: fn(&u8) -> bool = match host.first() {
+        Some(b'[') => |byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'),
+        _ => |byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(byte),
+    };
+    is_port && !name.is_empty() && name.iter().all(is_name_byte)
+}

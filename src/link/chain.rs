@@ -1,0 +1,191 @@
+//! Queues of buffer ranges without memory of their own: a queue is a list threaded through one
+//! table with a row per buffer, so that queueing never allocates and an empty queue costs
+//! sixteen bytes. A buffer is in at most one queue, with one range.
+
+use crate::engine::{BufferId, Slice};
+
+const NONE: u32 = u32::MAX;
+
+/// A queue of ranges. Its rows are in [`Chains`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chain {
+    head: u32,
+    tail: u32,
+    count: u32,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self { head: NONE, tail: NONE, count: 0 }
+    }
+}
+
+impl Chain {
+    /// True without a range.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Number of ranges, which is the number of buffers held.
+    pub fn len(&self) -> u32 {
+        self.count
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Row {
+    start: u32,
+    end: u32,
+    next: u32,
+    is_queued: bool,
+    is_retained: bool,
+}
+
+const UNUSED: Row = Row { start: 0, end: 0, next: NONE, is_queued: false, is_retained: false };
+
+/// The rows of all queues of a shard.
+#[derive(Default)]
+pub struct Chains {
+    rows: Vec<Row>,
+}
+
+impl Chains {
+    /// Appends a range. `is_retained`: whoever takes it off the queue must not release its
+    /// buffer, because somebody may want to send it again.
+    pub fn push(&mut self, chain: &mut Chain, slice: Slice, is_retained: bool) {
+        let index = self.enter(slice, is_retained);
+        match chain.tail {
+            NONE => chain.head = index,
+            tail => self.rows[tail as usize].next = index,
+        }
+        chain.tail = index;
+        chain.count += 1;
+    }
+
+    /// Puts a range before all others.
+    pub fn push_front(&mut self, chain: &mut Chain, slice: Slice) {
+        let index = self.enter(slice, false);
+        self.rows[index as usize].next = chain.head;
+        if chain.head == NONE {
+            chain.tail = index;
+        }
+        chain.head = index;
+        chain.count += 1;
+    }
+
+    /// The first range.
+    pub fn front(&self, chain: &Chain) -> Option<Slice> {
+        (chain.head != NONE).then(|| self.slice(chain.head))
+    }
+
+    /// Takes the first range off; the flag says whether its buffer is retained by somebody.
+    pub fn pop(&mut self, chain: &mut Chain) -> Option<(Slice, bool)> {
+        if chain.head == NONE {
+            return None;
+        }
+        let index = chain.head;
+        let slice = self.slice(index);
+        let row = &mut self.rows[index as usize];
+        let is_retained = row.is_retained;
+        chain.head = row.next;
+        chain.count -= 1;
+        if chain.head == NONE {
+            chain.tail = NONE;
+        }
+        *row = Row { is_retained, ..UNUSED };
+        Some((slice, is_retained))
+    }
+
+    /// Cuts `bytes` off the start of the first range, which is longer than that.
+    pub fn advance(&mut self, chain: &Chain, bytes: u32) {
+        let row = &mut self.rows[chain.head as usize];
+        row.start += bytes;
+        debug_assert!(row.start < row.end, "a range that is used up leaves its queue");
+    }
+
+    /// Copies the first ranges into `slices` and returns how many there are.
+    pub fn peek(&self, chain: &Chain, slices: &mut [Slice]) -> usize {
+        let mut index = chain.head;
+        for (at, slice) in slices.iter_mut().enumerate() {
+            if index == NONE {
+                return at;
+            }
+            *slice = self.slice(index);
+            index = self.rows[index as usize].next;
+        }
+        slices.len()
+    }
+
+    /// Gives up the hold on a retained buffer. True if it is in no queue, so that the caller must
+    /// release it; else whoever takes it off its queue does.
+    pub fn let_go(&mut self, buffer: BufferId) -> bool {
+        let row = &mut self.rows[buffer.0 as usize];
+        debug_assert!(row.is_retained, "only a retained buffer is let go");
+        row.is_retained = false;
+        !row.is_queued
+    }
+
+    /// True if a buffer is in a queue.
+    pub fn is_queued(&self, buffer: BufferId) -> bool {
+        self.rows.get(buffer.0 as usize).is_some_and(|row| row.is_queued)
+    }
+
+    fn slice(&self, index: u32) -> Slice {
+        let row = &self.rows[index as usize];
+        Slice { buffer: BufferId(index), start: row.start, end: row.end }
+    }
+
+    fn enter(&mut self, slice: Slice, is_retained: bool) -> u32 {
+        let index = slice.buffer.0 as usize;
+        if index >= self.rows.len() {
+            self.rows.resize(index + 1, UNUSED);
+        }
+        let row = &mut self.rows[index];
+        assert!(!row.is_queued, "buffer {index} is in two queues");
+        let Slice { start, end, .. } = slice;
+        *row = Row { start, end, next: NONE, is_queued: true, is_retained };
+        slice.buffer.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slice(buffer: u32, end: u32) -> Slice {
+        Slice { buffer: BufferId(buffer), start: 0, end }
+    }
+
+    #[test]
+    fn keeps_order_over_two_queues_in_one_table() {
+        let mut chains = Chains::default();
+        let (mut one, mut two) = (Chain::default(), Chain::default());
+        for buffer in 0..6 {
+            let chain = if buffer % 2 == 0 { &mut one } else { &mut two };
+            chains.push(chain, slice(buffer, 10), false);
+        }
+        chains.push_front(&mut one, slice(9, 3));
+        chains.advance(&one, 2);
+        let mut peeked = [slice(0, 0); 3];
+        assert_eq!(chains.peek(&one, &mut peeked), 3);
+        assert_eq!(peeked.map(|s| s.buffer.0), [9, 0, 2]);
+        assert_eq!(peeked[0].start, 2);
+        let popped: Vec<u32> =
+            std::iter::from_fn(|| chains.pop(&mut one)).map(|(s, _)| s.buffer.0).collect();
+        assert_eq!(popped, [9, 0, 2, 4]);
+        assert_eq!((one, two.len()), (Chain::default(), 3));
+    }
+
+    #[test]
+    fn a_retained_buffer_is_released_by_the_last_who_lets_go() {
+        let mut chains = Chains::default();
+        let mut chain = Chain::default();
+        chains.push(&mut chain, slice(1, 5), true);
+        assert!(!chains.let_go(BufferId(1)), "still queued");
+        assert_eq!(chains.pop(&mut chain).map(|(_, retained)| retained), Some(false));
+
+        chains.push(&mut chain, slice(1, 5), true);
+        assert_eq!(chains.pop(&mut chain).map(|(_, retained)| retained), Some(true));
+        assert!(chains.let_go(BufferId(1)), "sent, so the holder releases it");
+    }
+}

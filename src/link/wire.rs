@@ -1,0 +1,363 @@
+//! The verbs on links: everything between a session's wish and the engine.
+
+use super::{
+    Chain, Chains, Link, OUTBOX_HIGH, OUTBOX_HIGH_WHEN_SCARCE, OUTBOX_LOW, Receiving,
+};
+use crate::engine::{BufferId, Close, Engine, Failure, Key, Op, SEND_SLICES_MAX, Slice};
+
+/// The engine with what all links of a shard share.
+pub struct Wire<E> {
+    /// Sockets, buffers and time.
+    pub engine: E,
+    chains: Chains,
+    dirty: Vec<Key>,
+    starved: Vec<Key>,
+}
+
+/// A range with what had been set aside before it.
+pub struct Gathered {
+    /// Both, in one buffer.
+    pub whole: Slice,
+    /// What did not fit.
+    pub left: Option<Slice>,
+}
+
+impl<E: Engine> Wire<E> {
+    /// A wire with nothing on it.
+    pub fn new(engine: E) -> Self {
+        let list = || Vec::with_capacity(1024);
+        Self { engine, chains: Chains::default(), dirty: list(), starved: list() }
+    }
+
+    // --- queues of ranges ---
+
+    /// Appends a range to a queue that is not an outbox.
+    pub fn keep(&mut self, chain: &mut Chain, slice: Slice) {
+        self.chains.push(chain, slice, false);
+    }
+
+    /// Puts a range before all others of a queue.
+    pub fn keep_first(&mut self, chain: &mut Chain, slice: Slice) {
+        self.chains.push_front(chain, slice);
+    }
+
+    /// Takes the first range, and with it its buffer, off a queue that is not an outbox.
+    pub fn take(&mut self, chain: &mut Chain) -> Option<Slice> {
+        self.chains.pop(chain).map(|(slice, _)| slice)
+    }
+
+    /// Releases all buffers of a queue.
+    pub fn drop_chain(&mut self, chain: &mut Chain) {
+        while let Some((slice, is_retained)) = self.chains.pop(chain) {
+            if !is_retained {
+                self.engine.release(slice.buffer);
+            }
+        }
+    }
+
+    /// The bytes of a range.
+    pub fn bytes(&self, slice: Slice) -> &[u8] {
+        &self.engine.bytes(slice.buffer)[slice.start as usize..slice.end as usize]
+    }
+
+    // --- sending ---
+
+    /// Queues a range; it is sent at the end of the turn. Its buffer is released once it is sent.
+    pub fn send(&mut self, link: &mut Link, slice: Slice) {
+        self.queue(link, slice, false);
+    }
+
+    /// As [`Wire::send`], but the buffer stays ours until [`Wire::let_go`].
+    pub fn send_and_retain(&mut self, link: &mut Link, slice: Slice) {
+        self.queue(link, slice, true);
+    }
+
+    fn queue(&mut self, link: &mut Link, slice: Slice, is_retained: bool) {
+        debug_assert!(!slice.is_empty() && !link.write_ended);
+        if link.is_broken {
+            if !is_retained {
+                self.engine.release(slice.buffer);
+            }
+            return;
+        }
+        self.chains.push(&mut link.outbox, slice, is_retained);
+        self.mark_dirty(link);
+    }
+
+    /// Lets a link send what another one, which never began to, was to send.
+    pub fn adopt_outbox(&mut self, link: &mut Link, outbox: Chain) {
+        debug_assert!(link.sending == 0 && link.outbox.is_empty());
+        link.outbox = outbox;
+        self.mark_dirty(link);
+    }
+
+    /// Sends what waits on a link that could not send before.
+    pub fn touch(&mut self, link: &mut Link) {
+        if !link.outbox.is_empty() {
+            self.mark_dirty(link);
+        }
+    }
+
+    /// Gives up a retained buffer; it is released now or when it has been sent.
+    pub fn let_go(&mut self, buffer: BufferId) {
+        if self.chains.let_go(buffer) {
+            self.engine.release(buffer);
+        }
+    }
+
+    /// True if a buffer waits in a queue.
+    pub fn is_waiting(&self, buffer: BufferId) -> bool {
+        self.chains.is_queued(buffer)
+    }
+
+    fn mark_dirty(&mut self, link: &mut Link) {
+        if !link.is_dirty && link.sending == 0 {
+            link.is_dirty = true;
+            self.dirty.push(link.key);
+        }
+    }
+
+    /// The next link with something to send, at the end of a turn.
+    pub fn next_dirty(&mut self) -> Option<Key> {
+        self.dirty.pop()
+    }
+
+    /// Starts a send of all that waits, as far as one send takes it.
+    pub fn flush(&mut self, link: &mut Link) {
+        link.is_dirty = false;
+        if link.sending > 0 || link.is_connecting || link.is_broken {
+            return;
+        }
+        let empty = Slice { buffer: BufferId(0), start: 0, end: 0 };
+        let mut slices = [empty; SEND_SLICES_MAX];
+        let count = self.chains.peek(&link.outbox, &mut slices);
+        if count > 0 {
+            link.sending = slices[..count].iter().map(|slice| slice.end - slice.start).sum();
+            self.engine.send(link.socket, link.key, &slices[..count]);
+        } else if link.write_ended {
+            self.engine.shutdown_write(link.socket);
+        }
+    }
+
+    /// Takes note of a finished send. True if all went well and the link may go on.
+    pub fn sent(&mut self, link: &mut Link, result: Result<u32, Failure>) -> bool {
+        link.sending = 0;
+        let Ok(mut bytes) = result else {
+            link.is_broken = true;
+            let mut outbox = std::mem::take(&mut link.outbox);
+            self.drop_chain(&mut outbox);
+            return false;
+        };
+        while bytes > 0 {
+            let Some(front) = self.chains.front(&link.outbox) else { break };
+            let length = front.end - front.start;
+            if bytes < length {
+                self.chains.advance(&link.outbox, bytes);
+                break;
+            }
+            bytes -= length;
+            if let Some((slice, false)) = self.chains.pop(&mut link.outbox) {
+                self.engine.release(slice.buffer);
+            }
+        }
+        if !link.outbox.is_empty() || link.write_ended {
+            self.mark_dirty(link);
+        }
+        true
+    }
+
+    /// Ends our direction of the stream once all that waits has been sent.
+    pub fn end_write(&mut self, link: &mut Link) {
+        if !link.write_ended && !link.is_broken {
+            link.write_ended = true;
+            self.mark_dirty(link);
+        }
+    }
+
+    /// True if the source of what this link sends should be paused.
+    pub fn is_congested(&self, link: &Link) -> bool {
+        let high = match self.engine.receive_buffers_scarce() {
+            true => OUTBOX_HIGH_WHEN_SCARCE,
+            false => OUTBOX_HIGH,
+        };
+        link.outbox.len() >= high
+    }
+
+    /// True if the source of what this link sends may go on.
+    pub fn has_room(&self, link: &Link) -> bool {
+        match self.engine.receive_buffers_scarce() {
+            true => link.outbox.is_empty(),
+            false => link.outbox.len() <= OUTBOX_LOW,
+        }
+    }
+
+    // --- receiving ---
+
+    /// Receives as data arrives.
+    pub fn receive(&mut self, link: &mut Link) {
+        match link.receiving {
+            Receiving::Off if !link.peer_ended => {
+                link.receiving = Receiving::Armed;
+                self.engine.receive(link.socket, link.key);
+            }
+            Receiving::Cancelling { .. } => {
+                link.receiving = Receiving::Cancelling { resume: true };
+            }
+            Receiving::Off | Receiving::Armed | Receiving::Starved => {}
+        }
+    }
+
+    /// Stops receiving; a little data may still come.
+    pub fn pause(&mut self, link: &mut Link) {
+        match link.receiving {
+            Receiving::Armed => {
+                link.receiving = Receiving::Cancelling { resume: false };
+                self.engine.cancel(Op::Receive, link.key);
+            }
+            Receiving::Cancelling { .. } => {
+                link.receiving = Receiving::Cancelling { resume: false };
+            }
+            Receiving::Starved => link.receiving = Receiving::Off,
+            Receiving::Off => {}
+        }
+    }
+
+    /// Takes note that data came; `more` says whether the receive goes on.
+    pub fn received(&mut self, link: &mut Link, more: bool) {
+        if more {
+            return;
+        }
+        let resume = match link.receiving {
+            Receiving::Cancelling { resume } => resume,
+            _ => true,
+        };
+        link.receiving = Receiving::Off;
+        if resume {
+            self.receive(link);
+        }
+    }
+
+    /// Takes note of the end of a receive. True if the stream has ended or broken; false if only
+    /// the operation has.
+    pub fn receive_ended(&mut self, link: &mut Link, failure: Option<Failure>) -> bool {
+        let was = std::mem::replace(&mut link.receiving, Receiving::Off);
+        match failure {
+            Some(Failure::Cancelled) => {
+                if was == (Receiving::Cancelling { resume: true }) {
+                    self.receive(link);
+                }
+                false
+            }
+            Some(Failure::NoBuffers) => {
+                if was != (Receiving::Cancelling { resume: false }) {
+                    link.receiving = Receiving::Starved;
+                    self.starved.push(link.key);
+                }
+                false
+            }
+            other => {
+                link.peer_ended = true;
+                link.is_broken |= other.is_some();
+                true
+            }
+        }
+    }
+
+    /// Links to arm again because buffers are back; empty while there are none.
+    pub fn next_starved(&mut self) -> Option<Key> {
+        if self.engine.receive_buffers_scarce() { None } else { self.starved.pop() }
+    }
+
+    /// Arms a link again that had found the receive ring empty.
+    pub fn feed(&mut self, link: &mut Link) {
+        if link.receiving == Receiving::Starved {
+            link.receiving = Receiving::Off;
+            self.receive(link);
+        }
+    }
+
+    /// Makes a received range safe to hold: while the receive ring is nearly empty its bytes
+    /// move to a private buffer. None if there is none left; the range is released then.
+    pub fn settle(&mut self, slice: Slice) -> Option<Slice> {
+        let is_scarce = self.engine.receive_buffers_scarce();
+        if !is_scarce || !self.engine.is_receive_buffer(slice.buffer) {
+            return Some(slice);
+        }
+        let copy = self.copy_of(slice);
+        self.engine.release(slice.buffer);
+        copy
+    }
+
+    /// A copy of a range in a private buffer; none if there is none left.
+    pub fn copy_of(&mut self, slice: Slice) -> Option<Slice> {
+        let buffer = self.engine.acquire()?;
+        let (from, to) = self.engine.bytes_pair(slice.buffer, buffer);
+        let bytes = &from[slice.start as usize..slice.end as usize];
+        to[..bytes.len()].copy_from_slice(bytes);
+        Some(Slice { buffer, start: 0, end: bytes.len() as u32 })
+    }
+
+    // --- heads that come in pieces ---
+
+    /// Puts what was set aside before a range, in one buffer. `left` is what did not fit; it
+    /// follows the whole. None if there is no buffer left; all is released then.
+    pub fn gather(
+        &mut self,
+        partial: &mut Option<Box<Vec<u8>>>,
+        slice: Slice,
+    ) -> Option<Gathered> {
+        let Some(aside) = partial.take() else {
+            return Some(Gathered { whole: slice, left: None });
+        };
+        let Some(buffer) = self.engine.acquire() else {
+            self.engine.release(slice.buffer);
+            return None;
+        };
+        let (from, to) = self.engine.bytes_pair(slice.buffer, buffer);
+        let bytes = &from[slice.start as usize..slice.end as usize];
+        let fitting = bytes.len().min(to.len() - aside.len());
+        to[..aside.len()].copy_from_slice(&aside);
+        to[aside.len()..aside.len() + fitting].copy_from_slice(&bytes[..fitting]);
+        let whole = Slice { buffer, start: 0, end: (aside.len() + fitting) as u32 };
+        let left = Slice { start: slice.start + fitting as u32, ..slice };
+        if left.is_empty() {
+            self.engine.release(slice.buffer);
+            return Some(Gathered { whole, left: None });
+        }
+        Some(Gathered { whole, left: Some(left) })
+    }
+
+    /// Sets a range aside on the heap, so that a slow sender holds no buffer.
+    pub fn set_aside(&mut self, partial: &mut Option<Box<Vec<u8>>>, slice: Slice) {
+        *partial = Some(Box::new(self.bytes(slice).to_vec()));
+        self.engine.release(slice.buffer);
+    }
+
+    // --- closing ---
+
+    /// Cancels all that is in flight, so that the link becomes quiet. What waits is dropped.
+    pub fn quiesce(&mut self, link: &mut Link) {
+        self.pause(link);
+        if link.is_polling {
+            self.engine.cancel(Op::Poll, link.key);
+        }
+        if link.is_connecting {
+            self.engine.cancel(Op::Connect, link.key);
+        }
+        if link.sending > 0 {
+            self.engine.cancel(Op::Send, link.key);
+        } else {
+            let mut outbox = std::mem::take(&mut link.outbox);
+            self.drop_chain(&mut outbox);
+        }
+        link.is_broken = true;
+    }
+
+    /// Releases what is left and closes the socket of a quiet link.
+    pub fn close(&mut self, link: &mut Link, how: Close) {
+        debug_assert!(link.is_quiet(), "closed with an operation in flight: {link:?}");
+        let mut outbox = std::mem::take(&mut link.outbox);
+        self.drop_chain(&mut outbox);
+        self.engine.close(link.socket, how);
+    }
+}

@@ -1,0 +1,16 @@
+//! An accepted connection on its way to another shard.
+
+use crate::engine::Socket;
+use std::net::SocketAddr;
+
+/// A connection that was accepted by one shard and is served by another one. Nothing has been
+/// received on it. Whoever holds it owns the socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Handoff {
+    /// The connection.
+    pub socket: Socket,
+    /// The client.
+    pub client: SocketAddr,
+    /// Where it was accepted: an index into the snapshot's listeners.
+    pub listener: u16,
+}

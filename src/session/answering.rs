@@ -1,0 +1,96 @@
+//! Answers that are made here: errors, mostly.
+
+use super::exchange::Phase;
+use super::recording::Draft;
+use super::translating::Local;
+use super::Traffic;
+use crate::engine::{Engine, Slice};
+use crate::http1::{Answer, ConnectionField, write_answer};
+use crate::stats::CloseReason;
+
+impl<E: Engine> Traffic<E> {
+    /// Answers a request that goes to no backend. The connection goes on if nothing of the
+    /// request is still to come.
+    pub(super) fn answer_request(&mut self, index: u32, local: &Local) {
+        let keep_alive = local.keep_alive && !self.is_ending_connections();
+        let bytes = self.queue_answer(index, local.status, keep_alive, local.is_head);
+        self.record_local(index, local.status, bytes, local.draft.as_deref());
+        if keep_alive {
+            self.await_next_request(index);
+        } else {
+            self.linger(index, CloseReason::RequestRefused);
+        }
+    }
+
+    /// Answers whatever the client is sending, then closes.
+    pub(super) fn answer_and_close(&mut self, index: u32, status: u16, reason: CloseReason) {
+        let bytes = self.queue_answer(index, status, false, false);
+        self.record_local(index, status, bytes, None::<&Draft>);
+        self.linger(index, reason);
+    }
+
+    /// Ends an exchange without a response from a backend: answers if nothing of a response has
+    /// been passed on, else cuts the connection, so that what the client has cannot be taken for
+    /// the whole.
+    pub(super) fn fail_exchange(&mut self, index: u32, status: u16, reason: CloseReason) {
+        let Some(id) = self.sessions.at(index).exchange else { return };
+        let exchange = &mut self.exchanges[id as usize];
+        exchange.failure = Some(reason);
+        if exchange.phase != Phase::AwaitingHead {
+            return self.cut_session(index, reason);
+        }
+        let is_head = exchange.is_head;
+        let request_ended = exchange.request_body.has_ended();
+        let keep_alive = self.sessions.at(index).keep_alive
+            && request_ended
+            && !self.is_ending_connections();
+        let bytes = self.queue_answer(index, status, keep_alive, is_head);
+        let exchange = &mut self.exchanges[id as usize];
+        exchange.status = status;
+        exchange.response_bytes = bytes;
+        self.end_exchange(index);
+        if keep_alive {
+            self.await_next_request(index);
+            self.serve_inbox(index);
+        } else {
+            self.linger(index, reason);
+        }
+    }
+
+    /// Queues a whole answer; returns the length of its body.
+    fn queue_answer(&mut self, index: u32, status: u16, keep_alive: bool, is_head: bool) -> u64 {
+        let Some(buffer) = self.wire.engine.acquire() else { return 0 };
+        let configured = &self.world.settings.error_answers;
+        let configured = configured.iter().find(|answer| answer.status == status);
+        let (content_type, body) = match configured {
+            Some(answer) => (&*answer.content_type, &*answer.body),
+            None => ("text/plain", crate::http1::default_body(status)),
+        };
+        let connection = if keep_alive { ConnectionField::None } else { ConnectionField::Close };
+        let answer = Answer { status, content_type, body, connection, is_head };
+        let output = self.wire.engine.bytes_mut(buffer);
+        let written = write_answer(&answer, output).expect("bodies are bounded by configuration");
+        let slice = Slice { buffer, start: 0, end: written as u32 };
+        self.wire.send(&mut self.sessions.at(index).link, slice);
+        self.count_status(status);
+        if is_head { 0 } else { body.len() as u64 }
+    }
+
+    /// The next request may come on this connection.
+    pub(super) fn await_next_request(&mut self, index: u32) {
+        let span = self.world.settings.timeouts.idle;
+        let session = self.sessions.at(index);
+        session.await_head();
+        session.requests += 1;
+        if session.link.peer_ended && session.inbox.is_empty() {
+            return self.linger(index, CloseReason::ClientClosed);
+        }
+        self.set_deadline(index, span);
+        self.begin_idle(index);
+    }
+
+    /// True if connections end with their present exchange because the process does.
+    pub(super) fn is_ending_connections(&self) -> bool {
+        self.stage != crate::mailbox::Stage::Serving
+    }
+}

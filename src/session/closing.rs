@@ -1,0 +1,230 @@
+//! Ends: of an exchange, of a session, of a connection to a backend. A socket is closed when no
+//! operation is in flight on it, and not before.
+
+use super::exchange::Phase;
+use super::{State, Traffic};
+use crate::engine::{Close, Engine, Failure, Slice, Socket};
+use crate::mailbox::Stage;
+use crate::stats::{CloseReason, Counter};
+use std::time::Duration;
+
+/// How long, and for how many bytes, a client may go on sending after its last answer. Closing
+/// at once would make the kernel reset the connection, and the client lose the answer.
+const LINGER: Duration = Duration::from_secs(2);
+/// See [`LINGER`].
+const LINGER_BYTES_MAX: u32 = 256 * 1024;
+
+impl<E: Engine> Traffic<E> {
+    // --- exchanges ---
+
+    /// Ends the exchange of a session, whatever its state, and gives back all that it held. The
+    /// connection to the backend is kept only if both messages ended exactly where they should.
+    pub(super) fn end_exchange(&mut self, index: u32) {
+        let Some(id) = self.sessions.at(index).exchange.take() else { return };
+        let mut exchange = self.exchanges.remove(id as usize);
+        if let Some(buffer) = exchange.take_request_head() {
+            self.wire.let_go(buffer);
+        }
+        if let Some(upstream) = exchange.upstream.take() {
+            let is_complete = exchange.phase == Phase::Done && exchange.request_body.has_ended();
+            self.replicas.end(self.upstreams.at(upstream).slot);
+            self.leave_upstream(upstream, is_complete && exchange.is_upstream_reusable);
+        }
+        self.record(index, &exchange);
+    }
+
+    /// Keeps a connection for the next exchange, or closes it.
+    fn leave_upstream(&mut self, upstream: u32, is_reusable: bool) {
+        let connection = self.upstreams.at(upstream);
+        let slot = connection.slot;
+        let link = &mut connection.link;
+        let is_clean = is_reusable
+            && !connection.has_unread
+            && !link.peer_ended
+            && !link.is_broken
+            && !link.write_ended
+            && link.is_flushed()
+            && link.sending == 0;
+        let has_place = self.upstreams.idle_count(slot) < self.replicas.idle_max(slot);
+        if !is_clean || !has_place || self.is_ending_connections() {
+            let how = if is_clean { Close::Graceful } else { Close::Reset };
+            return self.close_upstream(upstream, how);
+        }
+        self.wire.receive(&mut self.upstreams.at(upstream).link);
+        self.upstreams.park(upstream);
+        self.watch_idle_upstream(upstream);
+    }
+
+    // --- connections to backends ---
+
+    /// Closes a connection as soon as nothing is in flight on it.
+    pub(super) fn close_upstream(&mut self, upstream: u32, how: Close) {
+        let connection = self.upstreams.at(upstream);
+        connection.session = None;
+        connection.is_closing = true;
+        connection.close = how;
+        self.wire.quiesce(&mut connection.link);
+        self.settle_upstream(upstream);
+    }
+
+    /// Closes a connection that is to be closed, if nothing is in flight on it.
+    pub(super) fn settle_upstream(&mut self, upstream: u32) {
+        let connection = self.upstreams.at(upstream);
+        if !connection.is_closing || !connection.link.is_quiet() {
+            return;
+        }
+        self.wire.close(&mut connection.link, connection.close);
+        let connection = self.upstreams.remove(upstream);
+        if let Some(timer) = connection.timer {
+            self.timers.disarm(timer);
+        }
+    }
+
+    // --- sessions ---
+
+    /// Closes after the last answer: our direction ends when it is sent, and what the client
+    /// still sends is dropped for a while.
+    pub(super) fn linger(&mut self, index: u32, reason: CloseReason) {
+        let session = self.sessions.at(index);
+        session.state = State::Lingering;
+        session.close_reason = reason;
+        session.remainder = 0;
+        session.partial = None;
+        self.wire.drop_chain(&mut session.inbox);
+        self.wire.end_write(&mut session.link);
+        self.wire.receive(&mut session.link);
+        self.set_deadline(index, LINGER);
+    }
+
+    /// Drops what a client sends after its last answer.
+    pub(super) fn discard(&mut self, index: u32, slice: Slice) {
+        self.wire.engine.release(slice.buffer);
+        let session = self.sessions.at(index);
+        session.remainder = session.remainder.saturating_add(slice.len() as u32);
+        if session.remainder > LINGER_BYTES_MAX {
+            let reason = session.close_reason;
+            self.close_session(index, reason);
+        }
+    }
+
+    /// After the outbox of a client was looked at: a lingering session whose client has ended its
+    /// direction too, or never will be read from again, is closed once all is sent.
+    pub(super) fn after_client_flush(&mut self, index: u32) {
+        let session = self.sessions.at(index);
+        let is_over = session.state == State::Lingering
+            && session.link.peer_ended
+            && session.link.is_flushed()
+            && session.link.sending == 0;
+        if is_over {
+            let reason = session.close_reason;
+            self.close_session(index, reason);
+        }
+    }
+
+    /// The stream from a client ended.
+    pub fn client_ended(&mut self, index: u32, failure: Option<Failure>) {
+        let session = self.sessions.at(index);
+        let has_ended = self.wire.receive_ended(&mut session.link, failure);
+        if session.state == State::Closing {
+            return self.settle_closing(index);
+        }
+        if !has_ended {
+            return self.demote_if_idle(index);
+        }
+        let is_reset = failure.is_some();
+        match session.state {
+            _ if is_reset => self.cut_session(index, CloseReason::ClientReset),
+            State::AwaitingHead if session.link.is_flushed() => {
+                self.close_session(index, CloseReason::ClientClosed);
+            }
+            State::AwaitingHead if session.inbox.is_empty() => {
+                self.linger(index, CloseReason::ClientClosed);
+            }
+            State::AwaitingHead => {}
+            State::ReadingHead => self.close_session(index, CloseReason::ClientClosed),
+            State::Exchanging => self.client_half_closed(index),
+            State::Tunnelling => self.tunnel_client_ended(index),
+            State::Lingering => self.after_client_flush(index),
+            State::Closing => {}
+        }
+    }
+
+    /// The client has sent all that it will. That cuts its request short, or is the end after it.
+    fn client_half_closed(&mut self, index: u32) {
+        let session = self.sessions.at(index);
+        session.keep_alive &= !session.inbox.is_empty();
+        let id = session.exchange;
+        let has_request = id.is_some_and(|id| self.exchanges[id as usize].request_body.has_ended());
+        let allows = self.world.settings.allows_half_close;
+        if !has_request || !allows {
+            self.cut_session(index, CloseReason::ClientClosed);
+        }
+    }
+
+    /// Closes at once and lets the client know that what it has is not the whole.
+    pub(super) fn cut_session(&mut self, index: u32, reason: CloseReason) {
+        self.sessions.at(index).close = Close::Reset;
+        self.close_session(index, reason);
+    }
+
+    /// Closes at once; what waits to be sent is dropped.
+    pub fn close_session(&mut self, index: u32, reason: CloseReason) {
+        if let Some(id) = self.sessions.at(index).exchange {
+            self.exchanges[id as usize].failure.get_or_insert(reason);
+        }
+        self.end_exchange(index);
+        let session = self.sessions.at(index);
+        session.state = State::Closing;
+        session.close_reason = reason;
+        session.partial = None;
+        self.wire.drop_chain(&mut session.inbox);
+        self.wire.quiesce(&mut session.link);
+        self.settle_closing(index);
+    }
+
+    /// Closes a session that is to be closed, if nothing is in flight on its socket.
+    pub(super) fn settle_closing(&mut self, index: u32) {
+        let session = self.sessions.at(index);
+        if !session.link.is_quiet() {
+            return;
+        }
+        self.wire.close(&mut session.link, session.close);
+        let session = self.sessions.remove(index);
+        if let Some(timer) = session.timer {
+            self.timers.disarm(timer);
+        }
+        self.mailbox.clients.leave(self.mailbox.shard(), session.client.ip());
+        self.mailbox.show_connections(self.sessions.len() as u32);
+        self.count(Counter::ConnectionsClosed);
+        self.counters().add_close(session.close_reason);
+    }
+
+    // --- the process ---
+
+    /// Draining: idle connections close, others with their present exchange. Ending: all close.
+    pub fn enter_stage(&mut self, stage: Stage) {
+        self.stage = stage;
+        for upstream in self.upstreams.idle_indexes() {
+            self.discard_idle_upstream(upstream);
+        }
+        for index in self.sessions.indexes() {
+            let session = self.sessions.at(index);
+            let is_idle = session.state == State::AwaitingHead && session.requests > 0;
+            match session.state {
+                State::Closing => {}
+                _ if stage == Stage::Ending => self.cut_session(index, CloseReason::Drained),
+                _ if is_idle => self.linger(index, CloseReason::Drained),
+                _ => {}
+            }
+        }
+    }
+
+    /// Closes every socket, whatever is in flight on it. Only for a shard that will not run again.
+    pub fn abandon(&mut self) {
+        let clients = self.sessions.indexes();
+        let clients = clients.into_iter().map(|index| self.sessions.at(index).link.socket);
+        let mut sockets: Vec<Socket> = clients.collect();
+        sockets.extend(self.upstreams.sockets());
+        sockets.into_iter().for_each(|socket| self.wire.engine.close(socket, Close::Reset));
+    }
+}

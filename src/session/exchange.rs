@@ -1,0 +1,105 @@
+//! What is kept of a request and its response while they are in flight.
+
+use super::body::Body;
+use super::recording::Draft;
+use crate::base::{BackendSlot, Instant, PoolId};
+use crate::engine::{BufferId, Slice};
+use crate::http1::Version;
+use crate::stats::CloseReason;
+
+/// Index of an exchange.
+pub type ExchangeId = u32;
+
+/// Backends that one exchange may fail on before it is given up.
+pub const ATTEMPTS_MAX: usize = 4;
+
+/// How far the response is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// No whole final head yet.
+    AwaitingHead,
+    /// The head has been passed on.
+    RelayingBody,
+    /// All of it has been queued to the client.
+    Done,
+}
+
+/// One request and its response.
+pub struct Exchange {
+    /// The pool that the request was routed to.
+    pub pool: PoolId,
+    /// The backend that it is with, or was last.
+    pub backend: Option<BackendSlot>,
+    /// The connection that carries it; none for a moment between two attempts.
+    pub upstream: Option<u32>,
+    /// Backends that it has failed on.
+    pub tried: [Option<BackendSlot>; ATTEMPTS_MAX],
+    /// An idle connection died under it: the next attempt uses a fresh one.
+    pub needs_fresh: bool,
+
+    /// The head as sent to backends, kept until a response begins, so that it can be sent again.
+    pub request_head: Option<Slice>,
+    /// What is still to come of the request's body.
+    pub request_body: Body,
+    /// Some of the request's body is not in `request_head`: it cannot be sent again.
+    pub is_streaming: bool,
+    /// The method may be sent twice (RFC 9110 §9.2.2).
+    pub is_idempotent: bool,
+    /// HEAD: the response has no body whatever its head says.
+    pub is_head: bool,
+    /// CONNECT: a 2xx response opens a tunnel.
+    pub is_connect: bool,
+    /// The client asked to change to a protocol that is allowed.
+    pub wants_upgrade: bool,
+    /// The client's version.
+    pub version: Version,
+    /// Bytes of body that came from the client.
+    pub request_bytes: u64,
+
+    /// How far the response is.
+    pub phase: Phase,
+    /// What is still to come of the response's body.
+    pub response_body: Body,
+    /// The framing of a chunked body is removed: the client speaks HTTP/1.0.
+    pub is_unframed: bool,
+    /// The part of a response head that came with earlier reads.
+    pub response_partial: Option<Box<Vec<u8>>>,
+    /// A byte of a response came over the present connection.
+    pub has_response_bytes: bool,
+    /// By its own word, and by what has come, the connection to the backend can be used again.
+    pub is_upstream_reusable: bool,
+    /// The status sent to the client; 0 before.
+    pub status: u16,
+    /// Bytes of body sent to the client.
+    pub response_bytes: u64,
+
+    /// When the request's head was complete.
+    pub began: Instant,
+    /// For the access log, if there is one.
+    pub draft: Option<Box<Draft>>,
+    /// Why it failed, if it did.
+    pub failure: Option<CloseReason>,
+}
+
+impl Exchange {
+    /// Notes a failed attempt; false if there have been enough.
+    pub fn note_failed(&mut self, slot: BackendSlot) -> bool {
+        let free = self.tried.iter_mut().find(|tried| tried.is_none());
+        free.map(|place| *place = Some(slot)).is_some() && self.tried[ATTEMPTS_MAX - 1].is_none()
+    }
+
+    /// Attempts that have failed.
+    pub fn failed_attempts(&self) -> usize {
+        self.tried.iter().flatten().count()
+    }
+
+    /// True if the request may be sent to a backend again although it may have been seen by one.
+    pub fn is_replayable(&self) -> bool {
+        self.is_idempotent && !self.is_streaming && self.request_head.is_some()
+    }
+
+    /// The buffer that keeps the request's head.
+    pub fn take_request_head(&mut self) -> Option<BufferId> {
+        self.request_head.take().map(|slice| slice.buffer)
+    }
+}

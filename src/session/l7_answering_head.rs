@@ -1,0 +1,218 @@
+//! Reading the head of a response, and what it decides: interim or final, a tunnel or a body, and
+//! whether the client's connection is kept.
+
+use super::exchange::Phase;
+use super::l7_choosing::COPY_BYTES_MAX;
+use super::translating::{self, Response, ResponseOutcome, ResponseSide};
+use super::{State, Traffic};
+use crate::engine::{BufferId, Close, Engine, Failure, Slice};
+use crate::stats::CloseReason;
+
+impl<E: Engine> Traffic<E> {
+    /// Takes bytes in which a response begins or goes on.
+    pub(super) fn read_response_head(&mut self, index: u32, slice: Slice) {
+        let Some(id) = self.sessions.at(index).exchange else {
+            return self.wire.engine.release(slice.buffer);
+        };
+        let exchange = &mut self.exchanges[id as usize];
+        exchange.has_response_bytes = true;
+        let Some(gathered) = self.wire.gather(&mut exchange.response_partial, slice) else {
+            return self.cut_session(index, CloseReason::OutOfBuffers);
+        };
+        let mut input = gathered.whole;
+        while let Some(rest) = self.read_one_response_head(index, input) {
+            input = rest;
+        }
+        if let Some(left) = gathered.left {
+            self.response_goes_on(index, left);
+        }
+    }
+
+    /// Takes one head; returns what followed it if another head is to come.
+    fn read_one_response_head(&mut self, index: u32, slice: Slice) -> Option<Slice> {
+        let Some(output) = self.wire.engine.acquire() else {
+            self.wire.engine.release(slice.buffer);
+            self.cut_session(index, CloseReason::OutOfBuffers);
+            return None;
+        };
+        let keep_alive = self.may_keep_alive(index);
+        let id = self.sessions.at(index).exchange? as usize;
+        let exchange = &self.exchanges[id];
+        let side = ResponseSide {
+            world: &self.world,
+            version: exchange.version,
+            is_head: exchange.is_head,
+            is_connect: exchange.is_connect,
+            wants_upgrade: exchange.wants_upgrade,
+            keep_alive,
+        };
+        let (from, to) = self.wire.engine.bytes_pair(slice.buffer, output);
+        let input = &from[slice.start as usize..slice.end as usize];
+        let outcome = translating::response(input, to, &side);
+        self.take_response_head(index, outcome, slice, output)
+    }
+
+    fn take_response_head(
+        &mut self,
+        index: u32,
+        outcome: ResponseOutcome,
+        slice: Slice,
+        output: BufferId,
+    ) -> Option<Slice> {
+        match outcome {
+            ResponseOutcome::Interim { head_length, written } => {
+                self.pass_head(index, output, written);
+                let rest = Slice { start: slice.start + head_length as u32, ..slice };
+                if rest.is_empty() {
+                    self.wire.engine.release(slice.buffer);
+                    self.note_progress(index);
+                    return None;
+                }
+                return Some(rest);
+            }
+            ResponseOutcome::Final(response) => self.begin_response(index, &response, slice, output),
+            ResponseOutcome::Switch { head_length, written, status } => {
+                self.pass_head(index, output, written);
+                let rest = Slice { start: slice.start + head_length as u32, ..slice };
+                self.begin_tunnel(index, status, rest);
+            }
+            ResponseOutcome::Incomplete => {
+                self.wire.engine.release(output);
+                let id = self.sessions.at(index).exchange? as usize;
+                self.wire.set_aside(&mut self.exchanges[id].response_partial, slice);
+                self.note_progress(index);
+            }
+            ResponseOutcome::Refused(_) | ResponseOutcome::Unexpected => {
+                if let ResponseOutcome::Refused(refusal) = outcome {
+                    tracing::debug!(refusal = refusal.text(), "response refused");
+                }
+                self.wire.engine.release(output);
+                self.wire.engine.release(slice.buffer);
+                self.fail_exchange(index, 502, CloseReason::BackendMalformed);
+            }
+        }
+        None
+    }
+
+    /// Queues a head that was written to `output`; nothing if its length is 0.
+    fn pass_head(&mut self, index: u32, output: BufferId, written: usize) {
+        if written == 0 {
+            return self.wire.engine.release(output);
+        }
+        let slice = Slice { buffer: output, start: 0, end: written as u32 };
+        self.wire.send(&mut self.sessions.at(index).link, slice);
+    }
+
+    /// The final head: it goes to the client with as much of the body as is there.
+    fn begin_response(&mut self, index: u32, response: &Response, slice: Slice, output: BufferId) {
+        let session = self.sessions.at(index);
+        session.keep_alive = response.keep_alive;
+        let Some(id) = session.exchange else { return };
+        let exchange = &mut self.exchanges[id as usize];
+        exchange.phase = Phase::RelayingBody;
+        exchange.status = response.status;
+        exchange.response_body = response.body;
+        exchange.is_unframed = response.is_unframed;
+        exchange.is_upstream_reusable = response.upstream_keep_alive;
+        if let Some(buffer) = exchange.take_request_head() {
+            self.wire.let_go(buffer);
+        }
+        self.count_status(response.status);
+        let head = Slice { buffer: output, start: 0, end: response.written as u32 };
+        let rest = Slice { start: slice.start + response.head_length as u32, ..slice };
+        if rest.len() <= COPY_BYTES_MAX.min(self.wire.engine.buffer_size() - response.written) {
+            self.send_head_with_body(index, head, rest);
+        } else {
+            self.wire.send(&mut self.sessions.at(index).link, head);
+            self.response_bytes(index, rest);
+        }
+    }
+
+    /// Copies the little of the body that is there behind the head, so that one plain send
+    /// carries both.
+    fn send_head_with_body(&mut self, index: u32, head: Slice, rest: Slice) {
+        let Some(id) = self.sessions.at(index).exchange else { return };
+        let at = head.end as usize;
+        let (from, to) = self.wire.engine.bytes_pair(rest.buffer, head.buffer);
+        let copy = &mut to[at..at + rest.len()];
+        copy.copy_from_slice(&from[rest.start as usize..rest.end as usize]);
+        let exchange = &mut self.exchanges[id as usize];
+        let passed = match exchange.is_unframed {
+            true => exchange.response_body.unframe(copy),
+            false => exchange.response_body.pass(copy),
+        };
+        self.wire.engine.release(rest.buffer);
+        let kept = passed.as_ref().map_or(0, |passed| passed.kept);
+        let whole = Slice { end: head.end + kept as u32, ..head };
+        self.wire.send(&mut self.sessions.at(index).link, whole);
+        match passed {
+            Ok(passed) => {
+                exchange.is_upstream_reusable &= passed.consumed == rest.len();
+                exchange.response_bytes += kept as u64;
+                self.after_response_bytes(index);
+            }
+            Err(_) => self.fail_exchange(index, 502, CloseReason::BackendMalformed),
+        }
+    }
+
+    /// True if nothing on the client's side speaks against keeping its connection.
+    fn may_keep_alive(&mut self, index: u32) -> bool {
+        let is_ending = self.is_ending_connections();
+        let session = self.sessions.at(index);
+        let request_ended = session
+            .exchange
+            .is_none_or(|id| self.exchanges[id as usize].request_body.has_ended());
+        session.keep_alive && request_ended && !is_ending
+    }
+
+    /// The stream from a backend ended.
+    pub fn upstream_ended(&mut self, upstream: u32, failure: Option<Failure>) {
+        let connection = self.upstreams.at(upstream);
+        let has_ended = self.wire.receive_ended(&mut connection.link, failure);
+        let Some(index) = connection.session else {
+            return match connection.is_closing {
+                true => self.settle_upstream(upstream),
+                false if has_ended => self.discard_idle_upstream(upstream),
+                false => {}
+            };
+        };
+        if !has_ended {
+            return;
+        }
+        if self.sessions.at(index).state == State::Tunnelling {
+            return self.tunnel_upstream_ended(index, failure);
+        }
+        let Some(id) = self.sessions.at(index).exchange else { return };
+        let exchange = &mut self.exchanges[id as usize];
+        exchange.is_upstream_reusable = false;
+        match exchange.phase {
+            Phase::AwaitingHead => self.died_unanswered(index, upstream),
+            Phase::RelayingBody
+                if failure.is_none()
+                    && matches!(exchange.response_body, super::body::Body::UntilClose) =>
+            {
+                exchange.response_body = super::body::Body::ENDED;
+                self.response_complete(index);
+            }
+            Phase::RelayingBody => self.cut_session(index, CloseReason::BackendTruncated),
+            Phase::Done => {}
+        }
+    }
+
+    /// A connection ended before a whole head came over it.
+    fn died_unanswered(&mut self, index: u32, upstream: u32) {
+        let is_reused = self.upstreams.at(upstream).is_reused;
+        let Some(id) = self.sessions.at(index).exchange else { return };
+        let exchange = &self.exchanges[id as usize];
+        if is_reused && !exchange.has_response_bytes && exchange.is_replayable() {
+            return self.replay(index, upstream);
+        }
+        self.fail_exchange(index, 502, CloseReason::BackendReset);
+    }
+
+    /// An idle connection on which something came that nobody asked for, or its end.
+    pub(super) fn discard_idle_upstream(&mut self, upstream: u32) {
+        self.upstreams.unpark(upstream);
+        self.close_upstream(upstream, Close::Graceful);
+    }
+}

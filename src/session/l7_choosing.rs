@@ -1,0 +1,262 @@
+//! From a request's head to a connection that carries it: which backend, an idle connection or a
+//! fresh one, and another backend if that one does not answer.
+
+use super::exchange::{Exchange, Phase};
+use super::translating::Request;
+use super::{State, Traffic};
+use crate::base::BackendSlot;
+use crate::engine::{BufferId, Close, Engine, Failure, Slice};
+use crate::link::Chain;
+use crate::stats::{CloseReason, Counter};
+use std::net::SocketAddr;
+
+/// A body that came with its head in one read is copied behind the new head, so that one plain
+/// send carries both; a longer one is sent from where it was received.
+pub(super) const COPY_BYTES_MAX: usize = 4096;
+
+impl<E: Engine> Traffic<E> {
+    /// Begins an exchange whose head for the backend is in `output`; `rest` is what followed the
+    /// request's head.
+    pub(super) fn begin_exchange(
+        &mut self,
+        index: u32,
+        request: Request,
+        output: BufferId,
+        rest: Option<Slice>,
+    ) {
+        let mut head = Slice { buffer: output, start: 0, end: request.written as u32 };
+        let mut body = request.body;
+        let rest = self.join_body(&mut head, &mut body, rest);
+        let began = self.now();
+        let id = self.exchanges.insert(Exchange {
+            pool: request.pool,
+            backend: None,
+            upstream: None,
+            tried: Default::default(),
+            needs_fresh: false,
+            request_head: Some(head),
+            request_body: body,
+            is_streaming: !body.has_ended(),
+            is_idempotent: request.is_idempotent,
+            is_head: request.is_head,
+            is_connect: request.is_connect,
+            wants_upgrade: request.wants_upgrade,
+            version: request.version,
+            request_bytes: u64::from(head.end) - request.written as u64,
+            phase: Phase::AwaitingHead,
+            response_body: super::body::Body::ENDED,
+            is_unframed: false,
+            response_partial: None,
+            has_response_bytes: false,
+            is_upstream_reusable: false,
+            status: 0,
+            response_bytes: 0,
+            began,
+            draft: request.draft,
+            failure: None,
+        });
+        let session = self.sessions.at(index);
+        session.exchange = Some(id as u32);
+        session.state = State::Exchanging;
+        session.keep_alive = request.keep_alive;
+        session.partial = None;
+        self.count(Counter::Requests);
+        self.choose(index, Chain::default());
+        self.go_on_with(index, rest);
+    }
+
+    /// Copies a short body that is wholly in `rest` behind the head; returns what is left.
+    fn join_body(
+        &mut self,
+        head: &mut Slice,
+        body: &mut super::body::Body,
+        rest: Option<Slice>,
+    ) -> Option<Slice> {
+        let rest = rest?;
+        let super::body::Body::Sized(length @ 1..) = *body else { return Some(rest) };
+        let room = self.wire.engine.buffer_size() - head.end as usize;
+        if length > rest.len() as u64 || length > COPY_BYTES_MAX.min(room) as u64 {
+            return Some(rest);
+        }
+        let (from, to) = self.wire.engine.bytes_pair(rest.buffer, head.buffer);
+        let (start, at, length) = (rest.start as usize, head.end as usize, length as usize);
+        to[at..at + length].copy_from_slice(&from[start..start + length]);
+        head.end += length as u32;
+        *body = super::body::Body::ENDED;
+        let rest = Slice { start: rest.start + length as u32, ..rest };
+        if rest.is_empty() {
+            self.wire.engine.release(rest.buffer);
+            return None;
+        }
+        Some(rest)
+    }
+
+    /// What came behind the head: the body, or the next request, or nothing of use any more.
+    fn go_on_with(&mut self, index: u32, rest: Option<Slice>) {
+        let Some(rest) = rest else { return };
+        match self.sessions.at(index).state {
+            State::Exchanging => self.request_bytes(index, rest),
+            // The request was answered here and had no body: this is the next one.
+            State::AwaitingHead => {
+                self.wire.keep_first(&mut self.sessions.at(index).inbox, rest);
+            }
+            _ => self.wire.engine.release(rest.buffer),
+        }
+    }
+
+    /// Finds a backend and a connection to it. `waiting` is what an earlier attempt did not get
+    /// to send, its head included.
+    fn choose(&mut self, index: u32, waiting: Chain) {
+        let mut waiting = waiting;
+        loop {
+            let Some((slot, address)) = self.pick(index) else {
+                self.wire.drop_chain(&mut waiting);
+                return self.fail_exchange(index, 503, CloseReason::NoBackend);
+            };
+            match self.attach(index, slot, address, waiting) {
+                Ok(()) => return,
+                Err(back) => waiting = back,
+            }
+        }
+    }
+
+    fn pick(&mut self, index: u32) -> Option<(BackendSlot, SocketAddr)> {
+        let now = self.now();
+        let id = self.sessions.at(index).exchange?;
+        let exchange = &self.exchanges[id as usize];
+        let tried = exchange.tried.map(|slot| slot.unwrap_or(BackendSlot(u32::MAX)));
+        self.replicas.pick(exchange.pool, &tried, now, &mut self.prng)
+    }
+
+    /// Takes an idle connection to a backend, or begins a fresh one. Gives `waiting` back if
+    /// there can be none.
+    fn attach(
+        &mut self,
+        index: u32,
+        slot: BackendSlot,
+        address: SocketAddr,
+        waiting: Chain,
+    ) -> Result<(), Chain> {
+        let Some(id) = self.sessions.at(index).exchange else { return Err(waiting) };
+        let needs_fresh = self.exchanges[id as usize].needs_fresh;
+        let idle = if needs_fresh { None } else { self.upstreams.reuse(slot, index) };
+        let upstream = match idle {
+            Some(upstream) => {
+                self.count(Counter::UpstreamReuses);
+                upstream
+            }
+            None => match self.connect(index, slot, address) {
+                Some(upstream) => upstream,
+                None => return Err(waiting),
+            },
+        };
+        self.replicas.begin(slot);
+        let exchange = &mut self.exchanges[id as usize];
+        exchange.upstream = Some(upstream);
+        exchange.backend = Some(slot);
+        exchange.has_response_bytes = false;
+        let head = exchange.request_head.expect("kept until a response begins");
+        let link = &mut self.upstreams.at(upstream).link;
+        if waiting.is_empty() {
+            self.wire.send_and_retain(link, head);
+        } else {
+            self.wire.adopt_outbox(link, waiting);
+        }
+        let timeouts = &self.world.settings.timeouts;
+        let span = if idle.is_some() { timeouts.between_bytes } else { timeouts.connect };
+        self.set_deadline(index, span);
+        Ok(())
+    }
+
+    /// Begins a connection to a backend.
+    fn connect(&mut self, index: u32, slot: BackendSlot, address: SocketAddr) -> Option<u32> {
+        self.count(Counter::UpstreamConnects);
+        let key = self.upstreams.next_key();
+        match self.wire.engine.connect(address, key) {
+            Ok(socket) => {
+                let upstream = self.upstreams.insert(socket, key, slot, index);
+                self.upstreams.at(upstream).link.is_connecting = true;
+                Some(upstream)
+            }
+            Err(failure) => {
+                tracing::debug!(%address, ?failure, "no socket for a backend");
+                self.note_connect_failure(index, slot);
+                None
+            }
+        }
+    }
+
+    /// A connect ended.
+    pub fn upstream_connected(&mut self, upstream: u32, result: Result<(), Failure>) {
+        self.upstreams.at(upstream).link.is_connecting = false;
+        let Some(index) = self.upstreams.at(upstream).session else {
+            return self.settle_upstream(upstream);
+        };
+        if result.is_err() {
+            return self.connect_failed(index, upstream);
+        }
+        let link = &mut self.upstreams.at(upstream).link;
+        self.wire.receive(link);
+        self.wire.touch(link);
+        let span = self.world.settings.timeouts.between_bytes;
+        self.set_deadline(index, span);
+    }
+
+    /// A connection to a backend did not come about: the exchange goes to another one at once.
+    pub(super) fn connect_failed(&mut self, index: u32, upstream: u32) {
+        let slot = self.upstreams.at(upstream).slot;
+        let waiting = std::mem::take(&mut self.upstreams.at(upstream).link.outbox);
+        self.replicas.end(slot);
+        self.close_upstream(upstream, Close::Reset);
+        if let Some(id) = self.sessions.at(index).exchange {
+            self.exchanges[id as usize].upstream = None;
+        }
+        let mut waiting = waiting;
+        if self.note_connect_failure(index, slot) {
+            self.count(Counter::Retries);
+            self.choose(index, waiting);
+        } else {
+            self.wire.drop_chain(&mut waiting);
+            self.fail_exchange(index, 503, CloseReason::NoBackend);
+        }
+    }
+
+    /// True if the exchange may try another backend.
+    fn note_connect_failure(&mut self, index: u32, slot: BackendSlot) -> bool {
+        self.count(Counter::UpstreamConnectFailures);
+        let now = self.now();
+        self.replicas.refused(slot, now);
+        let id = self.sessions.at(index).exchange;
+        id.is_some_and(|id| self.exchanges[id as usize].note_failed(slot))
+    }
+
+    /// Sends a request again, on a fresh connection, after an idle one had died under it. What
+    /// was never sent moves as it is; what was sent is sent again, which the caller has checked to
+    /// be safe.
+    pub(super) fn replay(&mut self, index: u32, upstream: u32) {
+        self.count(Counter::Retries);
+        let Some(id) = self.sessions.at(index).exchange else { return };
+        let connection = self.upstreams.at(upstream);
+        let slot = connection.slot;
+        let is_sending = connection.link.sending > 0;
+        let head = self.exchanges[id as usize].request_head.expect("kept until a response begins");
+        let waiting = match !is_sending && self.wire.is_waiting(head.buffer) {
+            true => std::mem::take(&mut connection.link.outbox),
+            false => Chain::default(),
+        };
+        self.replicas.end(slot);
+        self.close_upstream(upstream, Close::Reset);
+        let exchange = &mut self.exchanges[id as usize];
+        exchange.upstream = None;
+        exchange.needs_fresh = true;
+        if is_sending {
+            // The kernel still reads the old buffer.
+            let Some(copy) = self.wire.copy_of(head) else {
+                return self.close_session(index, CloseReason::OutOfBuffers);
+            };
+            self.wire.let_go(head.buffer);
+            self.exchanges[id as usize].request_head = Some(copy);
+        }
+        self.choose(index, waiting);
+    }
+}

@@ -1,0 +1,256 @@
+//! While a request is with a backend: the request's body one way, the response's body the other,
+//! at the same time, each at the pace of who takes it.
+
+use super::exchange::Phase;
+use super::{State, Traffic};
+use crate::engine::{Engine, Failure, More, Slice};
+use crate::stats::{CloseReason, Counter};
+
+/// Buffers of requests before their turn that a client may have here.
+const PIPELINED_BUFFERS_MAX: u32 = 2;
+
+impl<E: Engine> Traffic<E> {
+    /// Bytes from the client during an exchange: its body, or requests before their turn.
+    pub(super) fn request_bytes(&mut self, index: u32, slice: Slice) {
+        let Some(id) = self.sessions.at(index).exchange else {
+            return self.wire.engine.release(slice.buffer);
+        };
+        let exchange = &mut self.exchanges[id as usize];
+        if exchange.request_body.has_ended() {
+            return self.keep_for_later(index, slice);
+        }
+        let passed = match exchange.request_body.pass(self.wire.bytes(slice)) {
+            Ok(passed) => passed,
+            Err(refusal) => {
+                tracing::debug!(refusal = refusal.text(), "request body refused");
+                self.wire.engine.release(slice.buffer);
+                return self.fail_request(index, 400, CloseReason::MalformedRequest);
+            }
+        };
+        exchange.request_bytes += passed.consumed as u64;
+        let max = self.world.settings.request_body_bytes_max.unwrap_or(u64::MAX);
+        if exchange.request_bytes > max {
+            self.wire.engine.release(slice.buffer);
+            return self.fail_request(index, 413, CloseReason::RequestRefused);
+        }
+        self.forward_body(index, slice, passed.consumed as u32);
+    }
+
+    /// Queues the first bytes of a range to the backend; the others are the next request.
+    fn forward_body(&mut self, index: u32, slice: Slice, length: u32) {
+        let body = Slice { end: slice.start + length, ..slice };
+        let rest = Slice { start: slice.start + length, ..slice };
+        if !rest.is_empty() {
+            match self.wire.copy_of(rest) {
+                Some(rest) => self.keep_for_later(index, rest),
+                None => {
+                    self.wire.engine.release(slice.buffer);
+                    return self.close_session(index, CloseReason::OutOfBuffers);
+                }
+            }
+        }
+        let Some(body) = self.wire.settle(body) else {
+            return self.close_session(index, CloseReason::OutOfBuffers);
+        };
+        let session = self.sessions.at(index);
+        let exchange = session.exchange.map(|id| &self.exchanges[id as usize]);
+        let Some(upstream) = exchange.and_then(|exchange| exchange.upstream) else {
+            return self.wire.engine.release(body.buffer);
+        };
+        let upstream = &mut self.upstreams.at(upstream).link;
+        self.wire.send(upstream, body);
+        let is_congested = self.wire.is_congested(upstream);
+        let is_connecting = upstream.is_connecting;
+        if is_congested {
+            self.wire.pause(&mut self.sessions.at(index).link);
+        }
+        if !is_connecting {
+            let span = self.world.settings.timeouts.between_bytes;
+            self.set_deadline(index, span);
+        }
+    }
+
+    fn keep_for_later(&mut self, index: u32, slice: Slice) {
+        let Some(slice) = self.wire.settle(slice) else {
+            return self.close_session(index, CloseReason::OutOfBuffers);
+        };
+        let session = self.sessions.at(index);
+        self.wire.keep(&mut session.inbox, slice);
+        if session.inbox.len() >= PIPELINED_BUFFERS_MAX {
+            self.wire.pause(&mut session.link);
+        }
+    }
+
+    /// Ends an exchange because of what the client sent.
+    fn fail_request(&mut self, index: u32, status: u16, reason: CloseReason) {
+        self.sessions.at(index).keep_alive = false;
+        self.fail_exchange(index, status, reason);
+    }
+
+    /// Bytes from a backend.
+    pub fn upstream_received(&mut self, upstream: u32, slice: Slice, more: More) {
+        let buffer = slice.buffer;
+        let connection = self.upstreams.at(upstream);
+        let session = connection.session;
+        let is_closing = connection.is_closing;
+        connection.has_unread = more.readable;
+        self.wire.received(&mut connection.link, more.armed);
+        let Some(index) = session else {
+            self.wire.engine.release(buffer);
+            return match is_closing {
+                true => self.settle_upstream(upstream),
+                // Nobody asked: whatever this is, it must not be taken for an answer.
+                false => self.discard_idle_upstream(upstream),
+            };
+        };
+        self.counters().add(Counter::UpstreamBytesReceived, slice.len() as u64);
+        let link = &self.upstreams.at(upstream).link;
+        if link.is_dirty && link.sending == 0 && self.is_unsent(index) {
+            // It came before the request was sent, so it is no answer to it.
+            self.wire.engine.release(buffer);
+            return self.replay(index, upstream);
+        }
+        self.response_goes_on(index, slice);
+    }
+
+    /// True if no byte of the request can have reached a backend.
+    fn is_unsent(&mut self, index: u32) -> bool {
+        let Some(id) = self.sessions.at(index).exchange else { return false };
+        let exchange = &self.exchanges[id as usize];
+        exchange.phase == Phase::AwaitingHead
+            && exchange.request_head.is_some_and(|head| self.wire.is_waiting(head.buffer))
+    }
+
+    /// Takes the next bytes from the backend of a session, wherever its response is.
+    pub(super) fn response_goes_on(&mut self, index: u32, slice: Slice) {
+        let session = self.sessions.at(index);
+        if session.state == State::Tunnelling {
+            return self.tunnel_from_upstream(index, slice);
+        }
+        let Some(id) = session.exchange else {
+            return self.wire.engine.release(slice.buffer);
+        };
+        let exchange = &mut self.exchanges[id as usize];
+        match exchange.phase {
+            Phase::AwaitingHead => self.read_response_head(index, slice),
+            Phase::RelayingBody => self.response_bytes(index, slice),
+            Phase::Done => {
+                exchange.is_upstream_reusable = false;
+                self.wire.engine.release(slice.buffer);
+            }
+        }
+    }
+
+    /// Passes on bytes of a response's body.
+    pub(super) fn response_bytes(&mut self, index: u32, slice: Slice) {
+        let Some(id) = self.sessions.at(index).exchange else {
+            return self.wire.engine.release(slice.buffer);
+        };
+        let exchange = &mut self.exchanges[id as usize];
+        let passed = if exchange.is_unframed {
+            let bytes = self.wire.engine.bytes_mut(slice.buffer);
+            exchange.response_body.unframe(&mut bytes[slice.start as usize..slice.end as usize])
+        } else {
+            exchange.response_body.pass(self.wire.bytes(slice))
+        };
+        let Ok(passed) = passed else {
+            self.wire.engine.release(slice.buffer);
+            return self.fail_exchange(index, 502, CloseReason::BackendMalformed);
+        };
+        // Bytes behind the end: the message was whole, but the connection is not to be trusted.
+        exchange.is_upstream_reusable &= passed.consumed == slice.len();
+        exchange.response_bytes += passed.kept as u64;
+        let body = Slice { end: slice.start + passed.kept as u32, ..slice };
+        if body.is_empty() {
+            self.wire.engine.release(slice.buffer);
+        } else {
+            let Some(body) = self.wire.settle(body) else {
+                return self.cut_session(index, CloseReason::OutOfBuffers);
+            };
+            self.wire.send(&mut self.sessions.at(index).link, body);
+        }
+        self.after_response_bytes(index);
+    }
+
+    /// After bytes of a response were queued to the client: ends the exchange, or holds the
+    /// backend back if the client is slow.
+    pub(super) fn after_response_bytes(&mut self, index: u32) {
+        let Some(id) = self.sessions.at(index).exchange else { return };
+        let exchange = &self.exchanges[id as usize];
+        if exchange.response_body.has_ended() {
+            return self.response_complete(index);
+        }
+        let upstream = exchange.upstream;
+        let is_congested = self.wire.is_congested(&self.sessions.at(index).link);
+        if let (true, Some(upstream)) = (is_congested, upstream) {
+            self.wire.pause(&mut self.upstreams.at(upstream).link);
+        }
+        let span = self.world.settings.timeouts.between_bytes;
+        self.set_deadline(index, span);
+    }
+
+    /// All of the response is queued.
+    pub(super) fn response_complete(&mut self, index: u32) {
+        let Some(id) = self.sessions.at(index).exchange else { return };
+        let exchange = &mut self.exchanges[id as usize];
+        exchange.phase = Phase::Done;
+        let keep_alive = self.sessions.at(index).keep_alive && exchange.request_body.has_ended();
+        self.end_exchange(index);
+        if keep_alive {
+            self.await_next_request(index);
+            self.serve_inbox(index);
+        } else {
+            self.linger(index, CloseReason::KeepAliveEnded);
+        }
+    }
+
+    /// A send to a client ended.
+    pub fn client_sent(&mut self, index: u32, result: Result<u32, Failure>) {
+        if let Ok(bytes) = result {
+            self.counters().add(Counter::ClientBytesSent, u64::from(bytes));
+        }
+        let session = self.sessions.at(index);
+        let is_well = self.wire.sent(&mut session.link, result);
+        match session.state {
+            State::Closing => return self.settle_closing(index),
+            _ if !is_well => return self.close_session(index, CloseReason::ClientReset),
+            State::Lingering => return self.after_client_flush(index),
+            State::AwaitingHead | State::ReadingHead => {
+                if !session.inbox.is_empty() {
+                    self.serve_inbox(index);
+                }
+                return;
+            }
+            State::Exchanging | State::Tunnelling => {}
+        }
+        let has_room = self.wire.has_room(&session.link);
+        let upstream = session.exchange.and_then(|id| self.exchanges[id as usize].upstream);
+        if let (true, Some(upstream)) = (has_room, upstream) {
+            let link = &mut self.upstreams.at(upstream).link;
+            if !link.is_connecting {
+                self.wire.receive(link);
+            }
+        }
+        self.note_progress(index);
+    }
+
+    /// A send to a backend ended. A failure is not the end: the backend may have answered before
+    /// it cut the connection, and the receive will tell.
+    pub fn upstream_sent(&mut self, upstream: u32, result: Result<u32, Failure>) {
+        if let Ok(bytes) = result {
+            self.counters().add(Counter::UpstreamBytesSent, u64::from(bytes));
+        }
+        let connection = self.upstreams.at(upstream);
+        self.wire.sent(&mut connection.link, result);
+        let Some(index) = connection.session else { return self.settle_upstream(upstream) };
+        let has_room = self.wire.has_room(&connection.link);
+        let session = self.sessions.at(index);
+        if has_room && session.inbox.len() < PIPELINED_BUFFERS_MAX {
+            self.wire.receive(&mut session.link);
+        }
+        if session.state == State::Tunnelling {
+            self.end_tunnel_if_over(index);
+        }
+        self.note_progress(index);
+    }
+}

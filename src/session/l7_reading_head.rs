@@ -1,0 +1,123 @@
+//! Reading a request's head. A head that comes in one read is parsed where it lies; one that
+//! comes in pieces is gathered on the heap, so that a slow client holds no receive buffer.
+
+use super::translating::{self, RequestOutcome, RequestSide};
+use super::{Session, State, Traffic};
+use crate::engine::{Engine, Slice};
+use crate::http1::Refusal;
+use crate::stats::CloseReason;
+
+impl<E: Engine> Traffic<E> {
+    /// Serves what came before its turn, for as long as it is the turn of a new request.
+    pub(super) fn serve_inbox(&mut self, index: u32) {
+        loop {
+            let session = self.sessions.at(index);
+            if !matches!(session.state, State::AwaitingHead | State::ReadingHead) {
+                return;
+            }
+            if self.wire.is_congested(&session.link) {
+                return; // goes on when the client has read its answers
+            }
+            match self.wire.take(&mut session.inbox) {
+                Some(slice) => self.read_head(index, slice),
+                None => break,
+            }
+        }
+        let session = self.sessions.at(index);
+        match (session.link.peer_ended, session.state) {
+            (true, State::AwaitingHead) => self.linger(index, CloseReason::ClientClosed),
+            (true, _) => self.close_session(index, CloseReason::ClientClosed),
+            (false, _) => self.wire.receive(&mut session.link),
+        }
+    }
+
+    /// Takes bytes in which a request begins or goes on.
+    pub(super) fn read_head(&mut self, index: u32, slice: Slice) {
+        let session = self.sessions.at(index);
+        let Some(gathered) = self.wire.gather(&mut session.partial, slice) else {
+            return self.close_session(index, CloseReason::OutOfBuffers);
+        };
+        if let Some(left) = gathered.left {
+            self.wire.keep_first(&mut session.inbox, left);
+        }
+        let slice = gathered.whole;
+        let Some(output) = self.wire.engine.acquire() else {
+            self.wire.engine.release(slice.buffer);
+            return self.close_session(index, CloseReason::OutOfBuffers);
+        };
+        let side = RequestSide {
+            world: &self.world,
+            listener: session.listener,
+            client: session.client.ip(),
+            is_trusted_proxy: session.is_trusted_proxy,
+        };
+        let (from, to) = self.wire.engine.bytes_pair(slice.buffer, output);
+        let input = &from[slice.start as usize..slice.end as usize];
+        match translating::request(input, to, &side) {
+            RequestOutcome::Forward(request) => {
+                let rest = self.rest_of(slice, request.head_length);
+                self.begin_exchange(index, request, output, rest);
+            }
+            RequestOutcome::Incomplete => {
+                self.wire.engine.release(output);
+                self.wire.set_aside(&mut self.sessions.at(index).partial, slice);
+                self.await_rest_of_head(index);
+            }
+            RequestOutcome::Refused(refusal) => {
+                self.wire.engine.release(output);
+                self.wire.engine.release(slice.buffer);
+                self.refuse(index, refusal);
+            }
+            RequestOutcome::Local(local) => {
+                self.wire.engine.release(output);
+                if let Some(rest) = self.rest_of(slice, local.head_length) {
+                    self.wire.keep_first(&mut self.sessions.at(index).inbox, rest);
+                }
+                self.answer_request(index, &local);
+            }
+        }
+    }
+
+    /// What follows a head; its buffer is released if nothing does.
+    fn rest_of(&mut self, slice: Slice, head_length: usize) -> Option<Slice> {
+        let rest = Slice { start: slice.start + head_length as u32, ..slice };
+        if rest.is_empty() {
+            self.wire.engine.release(slice.buffer);
+            return None;
+        }
+        Some(rest)
+    }
+
+    fn await_rest_of_head(&mut self, index: u32) {
+        let session = self.sessions.at(index);
+        if session.state == State::AwaitingHead {
+            session.state = State::ReadingHead;
+            // The clock of a kept connection starts with the head; that of a new one has already.
+            if session.requests > 0 {
+                let span = self.world.settings.timeouts.request_head;
+                self.set_deadline(index, span);
+            }
+        }
+    }
+
+    /// Answers a head that is not taken, and closes.
+    fn refuse(&mut self, index: u32, refusal: Refusal) {
+        let client = self.sessions.at(index).client;
+        tracing::debug!(%client, refusal = refusal.text(), "request refused");
+        let reason = match refusal.status() {
+            400 => CloseReason::MalformedRequest,
+            _ => CloseReason::RequestRefused,
+        };
+        self.answer_and_close(index, refusal.status(), reason);
+    }
+}
+
+impl Session {
+    /// Back to the start, for the next request.
+    pub(super) fn await_head(&mut self) {
+        self.state = State::AwaitingHead;
+        self.partial = None;
+        self.exchange = None;
+        self.remainder = 0;
+    }
+}

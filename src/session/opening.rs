@@ -1,0 +1,49 @@
+//! A connection that was accepted becomes a session.
+
+use super::{State, Traffic};
+use crate::engine::{Close, Engine, More, Slice, Socket};
+use crate::stats::Counter;
+use std::net::SocketAddr;
+
+impl<E: Engine> Traffic<E> {
+    /// Serves a connection on which nothing has been received yet. It is cut at once if its
+    /// client has as many connections as it may.
+    pub fn open(&mut self, socket: Socket, client: SocketAddr, listener: u16) {
+        let shard = self.mailbox.shard();
+        if !self.mailbox.clients.admit(shard, client.ip()) {
+            self.count(Counter::ClientLimitRejections);
+            self.wire.engine.close(socket, Close::Reset);
+            return;
+        }
+        self.count(Counter::ConnectionsAccepted);
+        let index = self.sessions.insert(socket, client, listener);
+        let trusted = &self.world.settings.trusted_proxies;
+        let session = self.sessions.at(index);
+        session.is_trusted_proxy = trusted.iter().any(|network| network.contains(client.ip()));
+        self.wire.receive(&mut session.link);
+        let span = self.world.settings.timeouts.request_head;
+        self.set_deadline(index, span);
+        self.mailbox.show_connections(self.sessions.len() as u32);
+    }
+
+    /// Bytes from a client.
+    pub fn client_received(&mut self, index: u32, slice: Slice, more: More) {
+        let session = self.sessions.at(index);
+        self.wire.received(&mut session.link, more.armed);
+        self.counters().add(Counter::ClientBytesReceived, slice.len() as u64);
+        let session = self.sessions.at(index);
+        match session.state {
+            State::AwaitingHead | State::ReadingHead => {
+                self.read_head(index, slice);
+                self.serve_inbox(index);
+            }
+            State::Exchanging => self.request_bytes(index, slice),
+            State::Tunnelling => self.tunnel_from_client(index, slice),
+            State::Lingering => self.discard(index, slice),
+            State::Closing => {
+                self.wire.engine.release(slice.buffer);
+                self.settle_closing(index);
+            }
+        }
+    }
+}

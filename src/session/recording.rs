@@ -1,0 +1,98 @@
+//! What is left of an exchange: counts, and a record where there is an access log.
+
+use super::Traffic;
+use super::exchange::Exchange;
+use crate::access_log::Record;
+use crate::engine::Engine;
+use crate::http1::RequestHead;
+use crate::stats::Counter;
+
+/// What the access log wants of a request's head.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    method: Box<[u8]>,
+    host: Box<[u8]>,
+    target: Box<[u8]>,
+}
+
+impl Draft {
+    pub(super) fn of(head: &RequestHead<'_, '_>) -> Self {
+        Self {
+            method: head.method.0.into(),
+            host: head.host.into(),
+            target: head.target.into(),
+        }
+    }
+}
+
+impl<E: Engine> Traffic<E> {
+    pub(super) fn count_status(&self, status: u16) {
+        self.count(match status {
+            100..=199 => Counter::Responses1xx,
+            200..=299 => Counter::Responses2xx,
+            300..=399 => Counter::Responses3xx,
+            400..=499 => Counter::Responses4xx,
+            _ => Counter::Responses5xx,
+        });
+    }
+
+    /// Records an exchange that has ended.
+    pub(super) fn record(&mut self, index: u32, exchange: &Exchange) {
+        if self.access_log.is_none() {
+            return;
+        }
+        let backend = exchange.backend.and_then(|slot| self.replicas.address(slot));
+        let duration = self.now().since(exchange.began);
+        let draft = exchange.draft.as_deref().cloned().unwrap_or_default();
+        let client = self.sessions.at(index).client.ip();
+        self.leave(Record {
+            client,
+            method: draft.method,
+            host: draft.host,
+            target: draft.target,
+            status: exchange.status,
+            request_bytes: exchange.request_bytes,
+            response_bytes: exchange.response_bytes,
+            duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
+            pool: Some(exchange.pool.0),
+            backend,
+            retries: exchange.failed_attempts() as u32,
+            failure: exchange.failure.map(|reason| reason.label()),
+        });
+    }
+
+    /// Records a request that was answered here.
+    pub(super) fn record_local(
+        &mut self,
+        index: u32,
+        status: u16,
+        response_bytes: u64,
+        draft: Option<&Draft>,
+    ) {
+        if self.access_log.is_none() {
+            return;
+        }
+        let draft = draft.cloned().unwrap_or_default();
+        let client = self.sessions.at(index).client.ip();
+        self.leave(Record {
+            client,
+            method: draft.method,
+            host: draft.host,
+            target: draft.target,
+            status,
+            request_bytes: 0,
+            response_bytes,
+            duration_us: 0,
+            pool: None,
+            backend: None,
+            retries: 0,
+            failure: None,
+        });
+    }
+
+    fn leave(&self, record: Record) {
+        if self.access_log.as_ref().is_some_and(|log| !log.push(record)) {
+            self.count(Counter::AccessLogDropped);
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! What happens when nothing happens.
+//!
+//! A session has one timer and one deadline. The deadline moves with every byte, which costs
+//! nothing; the timer moves only when it fires before the deadline, or would fire after it.
+
+use super::exchange::Phase;
+use super::{State, Traffic};
+use crate::base::TimerId;
+use crate::engine::{Engine, Key, Owner};
+use crate::link::Receiving;
+use crate::stats::CloseReason;
+use std::time::Duration;
+
+/// After this long without a byte, a kept connection is polled instead of received on, which
+/// costs the kernel a third of the memory.
+const DEMOTE_AFTER: Duration = Duration::from_secs(5);
+
+/// Who has been waited for in vain.
+enum Late {
+    Connect,
+    ClientReading,
+    ClientSending,
+    Backend,
+}
+
+impl<E: Engine> Traffic<E> {
+    /// From now on the present state may last this long without news.
+    pub(super) fn set_deadline(&mut self, index: u32, span: Duration) {
+        let deadline = self.now() + span;
+        let session = self.sessions.at(index);
+        session.deadline = deadline;
+        match session.timer {
+            Some(_) if session.alarm <= deadline => {}
+            Some(timer) => {
+                session.alarm = deadline;
+                self.timers.rearm(timer, deadline);
+            }
+            None => {
+                session.alarm = deadline;
+                session.timer = Some(self.timers.arm(deadline, session.link.key));
+            }
+        }
+    }
+
+    /// A byte moved: the exchange or tunnel has its time again.
+    pub(super) fn note_progress(&mut self, index: u32) {
+        let timeouts = &self.world.settings.timeouts;
+        let session = self.sessions.at(index);
+        let span = match session.state {
+            State::Tunnelling => timeouts.tunnel,
+            State::Exchanging => {
+                let upstream =
+                    session.exchange.and_then(|id| self.exchanges[id as usize].upstream);
+                let is_connecting = |upstream| self.upstreams.at(upstream).link.is_connecting;
+                if upstream.is_some_and(is_connecting) {
+                    return; // what the client does meanwhile is no news of the backend
+                }
+                timeouts.between_bytes
+            }
+            _ => return,
+        };
+        self.set_deadline(index, span);
+    }
+
+    /// Fires what is due, up to `limit` timers.
+    pub fn expire(&mut self, limit: usize) {
+        let now = self.now();
+        for _ in 0..limit {
+            let Some((timer, key)) = self.timers.pop_expired(now) else { return };
+            match key.owner() {
+                Owner::Client => self.session_timer(timer, key),
+                Owner::Upstream => self.upstream_timer(key),
+                Owner::Listener => {}
+            }
+        }
+    }
+
+    fn session_timer(&mut self, _fired: TimerId, key: Key) {
+        let Some(index) = self.sessions.find(key) else { return };
+        let now = self.now();
+        let session = self.sessions.at(index);
+        session.timer = None;
+        if session.deadline > now {
+            session.alarm = session.deadline;
+            session.timer = Some(self.timers.arm(session.deadline, key));
+            return;
+        }
+        match session.state {
+            State::AwaitingHead if session.requests == 0 => {
+                self.close_session(index, CloseReason::HeadTimeout);
+            }
+            State::AwaitingHead => self.idle_expired(index),
+            State::ReadingHead => self.answer_and_close(index, 408, CloseReason::HeadTimeout),
+            State::Exchanging => self.exchange_expired(index),
+            State::Tunnelling => self.cut_session(index, CloseReason::TunnelIdle),
+            State::Lingering => {
+                let reason = session.close_reason;
+                self.close_session(index, reason);
+            }
+            State::Closing => {}
+        }
+    }
+
+    // --- idle ---
+
+    /// The session waits for its next request: first armed, then, after a while, polled.
+    pub(super) fn begin_idle(&mut self, index: u32) {
+        let idle = self.world.settings.timeouts.idle;
+        if idle > DEMOTE_AFTER {
+            self.set_deadline(index, DEMOTE_AFTER);
+        }
+    }
+
+    fn idle_expired(&mut self, index: u32) {
+        let idle = self.world.settings.timeouts.idle;
+        let session = self.sessions.at(index);
+        let is_demoted = session.link.is_polling;
+        if is_demoted || idle <= DEMOTE_AFTER || !session.link.is_flushed() {
+            return self.close_session(index, CloseReason::ClientIdle);
+        }
+        self.wire.pause(&mut session.link);
+        self.demote_if_idle(index);
+        self.set_deadline(index, idle - DEMOTE_AFTER);
+    }
+
+    /// Polls a session that waits for a request and is not received on any more.
+    pub(super) fn demote_if_idle(&mut self, index: u32) {
+        let session = self.sessions.at(index);
+        let is_off = session.link.receiving == Receiving::Off && !session.link.is_polling;
+        if session.state == State::AwaitingHead && is_off && !session.link.peer_ended {
+            session.link.is_polling = true;
+            self.wire.engine.poll(session.link.socket, session.link.key);
+        }
+    }
+
+    /// A polled client has something to say, or its poll was cancelled.
+    pub fn client_readable(&mut self, index: u32) {
+        let session = self.sessions.at(index);
+        session.link.is_polling = false;
+        match session.state {
+            State::Closing => self.settle_closing(index),
+            _ => self.wire.receive(&mut session.link),
+        }
+    }
+
+    // --- exchanges ---
+
+    fn exchange_expired(&mut self, index: u32) {
+        match self.who_is_late(index) {
+            Some(Late::Connect) => {
+                let upstream = self.upstream_of(index).expect("it is connecting");
+                self.connect_failed(index, upstream);
+            }
+            Some(Late::ClientReading) => {
+                if self.client_still_reads(index) {
+                    return self.note_progress(index);
+                }
+                self.cut_session(index, CloseReason::ClientStalled);
+            }
+            Some(Late::ClientSending) => {
+                self.sessions.at(index).keep_alive = false;
+                self.fail_exchange(index, 408, CloseReason::BodyTimeout);
+            }
+            Some(Late::Backend) => self.fail_exchange(index, 504, CloseReason::BackendTimeout),
+            None => self.close_session(index, CloseReason::BackendTimeout),
+        }
+    }
+
+    fn upstream_of(&mut self, index: u32) -> Option<u32> {
+        let id = self.sessions.at(index).exchange?;
+        self.exchanges[id as usize].upstream
+    }
+
+    fn who_is_late(&mut self, index: u32) -> Option<Late> {
+        let session = self.sessions.at(index);
+        let client_flushed = session.link.is_flushed();
+        let exchange = &self.exchanges[session.exchange? as usize];
+        let upstream = &self.upstreams.at(exchange.upstream?).link;
+        let is_awaiting_body = !exchange.request_body.has_ended() && upstream.is_flushed();
+        Some(if upstream.is_connecting {
+            Late::Connect
+        } else if !client_flushed {
+            Late::ClientReading
+        } else if is_awaiting_body && exchange.phase == Phase::AwaitingHead {
+            Late::ClientSending
+        } else {
+            Late::Backend
+        })
+    }
+
+    /// A slow client is not a dead one: true if it has acknowledged bytes since the last time it
+    /// was asked.
+    fn client_still_reads(&mut self, index: u32) -> bool {
+        let session = self.sessions.at(index);
+        let waiting = self.wire.engine.unacknowledged(session.link.socket) as u32;
+        let before = std::mem::replace(&mut session.remainder, waiting);
+        before == 0 || waiting < before
+    }
+
+    // --- idle connections to backends ---
+
+    pub(super) fn watch_idle_upstream(&mut self, upstream: u32) {
+        let idle_until = self.now() + self.world.settings.timeouts.idle;
+        let connection = self.upstreams.at(upstream);
+        connection.idle_until = idle_until;
+        if connection.timer.is_none() {
+            connection.timer = Some(self.timers.arm(idle_until, connection.link.key));
+        }
+    }
+
+    fn upstream_timer(&mut self, key: Key) {
+        let Some(upstream) = self.upstreams.find(key) else { return };
+        let now = self.now();
+        let connection = self.upstreams.at(upstream);
+        connection.timer = None;
+        if connection.session.is_some() || connection.is_closing {
+            return; // armed again when it is parked
+        }
+        if connection.idle_until > now {
+            connection.timer = Some(self.timers.arm(connection.idle_until, key));
+        } else {
+            self.discard_idle_upstream(upstream);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Heads in, heads out: what was understood of a request or a response is written anew for the
+//! other side. Pure: bytes in, bytes and a verdict out.
+
+use super::body::Body;
+use super::recording::Draft;
+use crate::base::PoolId;
+use crate::http1::{
+    BodyLength, ConnectionField, FieldStorage, Refusal, RequestHead, RequestRewrite, ResponseBody,
+    ResponseHead, ResponseRewrite, ResponseTo, Verdict, Version, write_request, write_response,
+};
+use crate::snapshot::Snapshot;
+use std::net::IpAddr;
+
+/// What a request's head needs to be judged.
+pub(super) struct RequestSide<'a> {
+    pub(super) world: &'a Snapshot,
+    pub(super) listener: u16,
+    pub(super) client: IpAddr,
+    pub(super) is_trusted_proxy: bool,
+}
+
+/// A request whose head was written anew.
+pub(super) struct Request {
+    /// Bytes of the head that was read.
+    pub(super) head_length: usize,
+    /// Bytes of the head that was written.
+    pub(super) written: usize,
+    pub(super) body: Body,
+    pub(super) pool: PoolId,
+    pub(super) keep_alive: bool,
+    pub(super) version: Version,
+    pub(super) is_idempotent: bool,
+    pub(super) is_head: bool,
+    pub(super) is_connect: bool,
+    pub(super) wants_upgrade: bool,
+    pub(super) draft: Option<Box<Draft>>,
+}
+
+/// A request that is answered here.
+pub(super) struct Local {
+    pub(super) head_length: usize,
+    pub(super) status: u16,
+    pub(super) is_head: bool,
+    /// The request has no body and the connection can go on.
+    pub(super) keep_alive: bool,
+    pub(super) draft: Option<Box<Draft>>,
+}
+
+pub(super) enum RequestOutcome {
+    Incomplete,
+    Refused(Refusal),
+    Local(Local),
+    Forward(Request),
+}
+
+/// Reads a request's head from `input` and writes the one for the backend to `output`.
+pub(super) fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -> RequestOutcome {
+    let settings = &side.world.settings;
+    let mut storage = FieldStorage::new();
+    let head = match RequestHead::parse(input, &mut storage, &settings.rules) {
+        Verdict::Incomplete => return RequestOutcome::Incomplete,
+        Verdict::Refused(refusal) => return RequestOutcome::Refused(refusal),
+        Verdict::Complete(head) => head,
+    };
+    let draft = settings.has_access_log.then(|| Box::new(Draft::of(&head)));
+    let local = |status, draft| {
+        RequestOutcome::Local(Local {
+            head_length: head.length,
+            status,
+            is_head: head.method.is_head(),
+            keep_alive: head.keep_alive && head.body == BodyLength::None,
+            draft,
+        })
+    };
+    let routes = side.world.listeners.get(usize::from(side.listener)).map(|l| &l.routes);
+    let Some(pool) = routes.and_then(|routes| routes.lookup(head.host, head.path)) else {
+        return local(404, draft);
+    };
+    if let (Some(max), BodyLength::Sized(bytes)) = (settings.request_body_bytes_max, head.body)
+        && bytes > max
+    {
+        return local(413, draft);
+    }
+    let wants_upgrade = head.upgrade.is_some_and(|name| is_allowed_upgrade(side.world, name));
+    let rewrite = RequestRewrite {
+        client: side.client,
+        client_is_trusted_proxy: side.is_trusted_proxy,
+        proto: "http",
+        via: settings.via.as_deref(),
+        forward_upgrade: wants_upgrade,
+    };
+    let Some(written) = write_request(&head, &rewrite, output) else {
+        return local(431, draft);
+    };
+    RequestOutcome::Forward(Request {
+        head_length: head.length,
+        written,
+        body: head.body.into(),
+        pool,
+        keep_alive: head.keep_alive,
+        version: head.version,
+        is_idempotent: head.method.is_idempotent(),
+        is_head: head.method.is_head(),
+        is_connect: head.method.is_connect(),
+        wants_upgrade,
+        draft,
+    })
+}
+
+/// True for a protocol that sessions may change to. A version behind a slash is not compared.
+fn is_allowed_upgrade(world: &Snapshot, asked: &[u8]) -> bool {
+    let name = asked.split(|byte| *byte == b'/').next().unwrap_or(asked);
+    world.settings.upgrade_protocols.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
+}
+
+/// What a response's head needs to be judged.
+pub(super) struct ResponseSide<'a> {
+    pub(super) world: &'a Snapshot,
+    pub(super) version: Version,
+    pub(super) is_head: bool,
+    pub(super) is_connect: bool,
+    pub(super) wants_upgrade: bool,
+    /// The client's connection may be kept, as far as the request and the process go.
+    pub(super) keep_alive: bool,
+}
+
+/// A response whose final head was written anew.
+pub(super) struct Response {
+    pub(super) head_length: usize,
+    pub(super) written: usize,
+    pub(super) status: u16,
+    pub(super) body: Body,
+    /// The client's connection is kept after it.
+    pub(super) keep_alive: bool,
+    /// The backend's connection may be kept after it, by its own word.
+    pub(super) upstream_keep_alive: bool,
+    pub(super) is_unframed: bool,
+}
+
+pub(super) enum ResponseOutcome {
+    Incomplete,
+    Refused(Refusal),
+    /// Something that a backend must not answer to this request.
+    Unexpected,
+    /// A 1xx response; a final one follows. `written` is 0 if the client must not see it.
+    Interim { head_length: usize, written: usize },
+    /// 101, or 2xx to CONNECT: bytes go both ways from here on.
+    Switch { head_length: usize, written: usize, status: u16 },
+    Final(Response),
+}
+
+/// Reads a response's head from `input` and writes the one for the client to `output`.
+pub(super) fn response(input: &[u8], output: &mut [u8], side: &ResponseSide<'_>) -> ResponseOutcome {
+    let settings = &side.world.settings;
+    let mut storage = FieldStorage::new();
+    let asked = ResponseTo { head: side.is_head, connect: side.is_connect };
+    let head = match ResponseHead::parse(input, &mut storage, asked, &settings.rules) {
+        Verdict::Incomplete => return ResponseOutcome::Incomplete,
+        Verdict::Refused(refusal) => return ResponseOutcome::Refused(refusal),
+        Verdict::Complete(head) => head,
+    };
+    let head_length = head.length;
+    let write = |connection, body_unframed, output: &mut [u8]| {
+        let rewrite = ResponseRewrite { connection, via: settings.via.as_deref(), body_unframed };
+        write_response(&head, &rewrite, output)
+    };
+    match head.status {
+        101 if side.wants_upgrade && head.upgrade.is_some() => {
+            match write(ConnectionField::Upgrade, false, output) {
+                Some(written) => ResponseOutcome::Switch { head_length, written, status: 101 },
+                None => ResponseOutcome::Unexpected,
+            }
+        }
+        101 => ResponseOutcome::Unexpected,
+        100..=199 if side.version == Version::Http10 => {
+            ResponseOutcome::Interim { head_length, written: 0 }
+        }
+        100..=199 => match write(ConnectionField::None, false, output) {
+            Some(written) => ResponseOutcome::Interim { head_length, written },
+            None => ResponseOutcome::Unexpected,
+        },
+        status @ 200..=299 if side.is_connect => {
+            match write(ConnectionField::None, false, output) {
+                Some(written) => ResponseOutcome::Switch { head_length, written, status },
+                None => ResponseOutcome::Unexpected,
+            }
+        }
+        status => {
+            let is_unframed =
+                side.version == Version::Http10 && head.body == ResponseBody::Chunked;
+            let keep_alive =
+                side.keep_alive && !is_unframed && head.body != ResponseBody::UntilClose;
+            let connection = match (keep_alive, side.version) {
+                (false, _) => ConnectionField::Close,
+                (true, Version::Http10) => ConnectionField::KeepAlive,
+                (true, Version::Http11) => ConnectionField::None,
+            };
+            match write(connection, is_unframed, output) {
+                None => ResponseOutcome::Unexpected,
+                Some(written) => ResponseOutcome::Final(Response {
+                    head_length,
+                    written,
+                    status,
+                    body: head.body.into(),
+                    keep_alive,
+                    upstream_keep_alive: head.keep_alive,
+                    is_unframed,
+                }),
+            }
+        }
+    }
+}

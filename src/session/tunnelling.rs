@@ -1,0 +1,113 @@
+//! A tunnel: after an upgrade, or a CONNECT where that is allowed, bytes go both ways unseen,
+//! and each side may end its direction on its own.
+
+use super::{State, Traffic};
+use crate::engine::{Engine, Failure, Slice};
+use crate::stats::CloseReason;
+
+impl<E: Engine> Traffic<E> {
+    /// Opens a tunnel; `rest` is what the backend sent behind its head. What the client sent
+    /// behind its request has waited until now.
+    pub(super) fn begin_tunnel(&mut self, index: u32, status: u16, rest: Slice) {
+        let session = self.sessions.at(index);
+        session.state = State::Tunnelling;
+        session.keep_alive = false;
+        let Some(id) = session.exchange else { return };
+        let exchange = &mut self.exchanges[id as usize];
+        exchange.status = status;
+        exchange.is_upstream_reusable = false;
+        exchange.phase = super::exchange::Phase::RelayingBody;
+        if let Some(buffer) = exchange.take_request_head() {
+            self.wire.let_go(buffer);
+        }
+        self.count_status(status);
+        let span = self.world.settings.timeouts.tunnel;
+        self.set_deadline(index, span);
+        if rest.is_empty() {
+            self.wire.engine.release(rest.buffer);
+        } else {
+            self.tunnel_from_upstream(index, rest);
+        }
+        while self.sessions.at(index).state == State::Tunnelling {
+            let Some(slice) = self.wire.take(&mut self.sessions.at(index).inbox) else { break };
+            self.tunnel_from_client(index, slice);
+        }
+        let session = self.sessions.at(index);
+        if session.state != State::Tunnelling {
+            return;
+        }
+        if session.link.peer_ended {
+            self.tunnel_client_ended(index);
+        } else {
+            self.wire.receive(&mut session.link);
+        }
+    }
+
+    /// Bytes for the backend.
+    pub(super) fn tunnel_from_client(&mut self, index: u32, slice: Slice) {
+        let Some((id, upstream)) = self.tunnel_ends(index) else {
+            return self.wire.engine.release(slice.buffer);
+        };
+        self.exchanges[id].request_bytes += slice.len() as u64;
+        let Some(slice) = self.wire.settle(slice) else {
+            return self.cut_session(index, CloseReason::OutOfBuffers);
+        };
+        let link = &mut self.upstreams.at(upstream).link;
+        self.wire.send(link, slice);
+        if self.wire.is_congested(link) {
+            self.wire.pause(&mut self.sessions.at(index).link);
+        }
+        self.note_progress(index);
+    }
+
+    /// Bytes for the client.
+    pub(super) fn tunnel_from_upstream(&mut self, index: u32, slice: Slice) {
+        let Some((id, upstream)) = self.tunnel_ends(index) else {
+            return self.wire.engine.release(slice.buffer);
+        };
+        self.exchanges[id].response_bytes += slice.len() as u64;
+        let Some(slice) = self.wire.settle(slice) else {
+            return self.cut_session(index, CloseReason::OutOfBuffers);
+        };
+        let link = &mut self.sessions.at(index).link;
+        self.wire.send(link, slice);
+        if self.wire.is_congested(link) {
+            self.wire.pause(&mut self.upstreams.at(upstream).link);
+        }
+        self.note_progress(index);
+    }
+
+    /// The client has sent its last byte: the backend learns of it after all that waits.
+    pub(super) fn tunnel_client_ended(&mut self, index: u32) {
+        let Some((_, upstream)) = self.tunnel_ends(index) else { return };
+        self.wire.end_write(&mut self.upstreams.at(upstream).link);
+        self.end_tunnel_if_over(index);
+    }
+
+    /// The backend has sent its last byte.
+    pub(super) fn tunnel_upstream_ended(&mut self, index: u32, failure: Option<Failure>) {
+        if failure.is_some() {
+            return self.cut_session(index, CloseReason::BackendReset);
+        }
+        self.wire.end_write(&mut self.sessions.at(index).link);
+        self.end_tunnel_if_over(index);
+    }
+
+    /// Ends a tunnel whose sides have both ended, once the backend has got everything. What still
+    /// waits for the client is sent while lingering.
+    pub(super) fn end_tunnel_if_over(&mut self, index: u32) {
+        let client_ended = self.sessions.at(index).link.peer_ended;
+        let Some((id, upstream)) = self.tunnel_ends(index) else { return };
+        let link = &self.upstreams.at(upstream).link;
+        if client_ended && link.peer_ended && (link.is_flushed() || link.is_broken) {
+            self.exchanges[id].phase = super::exchange::Phase::Done;
+            self.end_exchange(index);
+            self.linger(index, CloseReason::TunnelEnded);
+        }
+    }
+
+    fn tunnel_ends(&mut self, index: u32) -> Option<(usize, u32)> {
+        let id = self.sessions.at(index).exchange? as usize;
+        Some((id, self.exchanges[id].upstream?))
+    }
+}

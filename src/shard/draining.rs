@@ -1,0 +1,16 @@
+//! The way out: no new connections, exchanges finish, idle connections close; then, by order,
+//! everything closes.
+
+use super::Shard;
+use crate::engine::Engine;
+use crate::mailbox::Stage;
+
+impl<E: Engine> Shard<E> {
+    /// Follows an order of the coordinator.
+    pub(super) fn enter_stage(&mut self, stage: Stage) {
+        if self.traffic.stage() == Stage::Serving {
+            self.stop_accepting();
+        }
+        self.traffic.enter_stage(stage);
+    }
+}

@@ -1,0 +1,81 @@
+//! Why a session ended: one table.
+
+/// Who is to blame for the end of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nobody: it was over.
+    Nobody,
+    /// The client.
+    Client,
+    /// A backend.
+    Backend,
+    /// Ringway, or the limits it was given.
+    Ringway,
+    /// The operator ordered it.
+    Operator,
+}
+
+macro_rules! close_reasons {
+    ($($variant:ident $label:literal $fault:ident $text:literal;)*) => {
+        /// Why a session ended.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum CloseReason {
+            $(#[doc = $text] $variant,)*
+        }
+
+        impl CloseReason {
+            /// All there are.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The value of the metric's label.
+            pub fn label(self) -> &'static str {
+                match self { $(Self::$variant => $label,)* }
+            }
+
+            /// Who is to blame.
+            pub fn fault(self) -> Fault {
+                match self { $(Self::$variant => Fault::$fault,)* }
+            }
+
+            /// A sentence for the log.
+            pub fn text(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+close_reasons! {
+    ClientClosed "client_closed" Nobody "The client closed its connection.";
+    KeepAliveEnded "keep_alive_ended" Nobody "The last answer was given.";
+    TunnelEnded "tunnel_ended" Nobody "Both sides of a tunnel ended.";
+    ClientReset "client_reset" Client "The client cut its connection.";
+    ClientIdle "client_idle" Nobody "The client sent no further request in time.";
+    HeadTimeout "head_timeout" Client "The client did not send a whole request head in time.";
+    BodyTimeout "body_timeout" Client "The client stopped sending its request body.";
+    ClientStalled "client_stalled" Client "The client stopped reading its answer.";
+    MalformedRequest "malformed_request" Client "The request broke the rules of HTTP/1.1 framing.";
+    RequestRefused "request_refused" Client "The request was beyond a limit or cannot be served.";
+    BackendReset "backend_reset" Backend "The backend cut the connection before it answered.";
+    BackendTimeout "backend_timeout" Backend "The backend did not answer in time.";
+    BackendMalformed "backend_malformed" Backend "The backend's answer broke the rules of HTTP/1.1 framing.";
+    BackendTruncated "backend_truncated" Backend "The backend cut its answer short.";
+    NoBackend "no_backend" Backend "No backend accepted a connection.";
+    TunnelIdle "tunnel_idle" Nobody "No byte went through the tunnel in time.";
+    OutOfBuffers "out_of_buffers" Ringway "The configured memory for buffers was used up.";
+    Drained "drained" Operator "The process drained.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_unique() {
+        let mut labels: Vec<_> = CloseReason::ALL.iter().map(|reason| reason.label()).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        assert_eq!(labels.len(), CloseReason::ALL.len());
+    }
+}

@@ -1,0 +1,123 @@
+//! Counters of one shard. The shard is their only writer, so counting is a load and a store.
+
+use super::CloseReason;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($variant:ident $name:literal $help:literal;)*) => {
+        /// Something that is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Counter {
+            $(#[doc = $help] $variant,)*
+        }
+
+        impl Counter {
+            /// All there are.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The name of the metric.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What it counts, in a sentence.
+            pub fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help,)* }
+            }
+        }
+    };
+}
+
+counters! {
+    ConnectionsAccepted "ringway_connections_accepted_total" "Client connections that became sessions.";
+    ConnectionsClosed "ringway_connections_closed_total" "Client connections that were closed.";
+    ConnectionsHandedOver "ringway_connections_handed_over_total" "Accepted connections that went to a less loaded shard.";
+    ClientLimitRejections "ringway_client_limit_rejections_total" "Connections cut because their client had as many as it may.";
+    AcceptFailures "ringway_accept_failures_total" "Times that no connection could be accepted, for want of descriptors or memory.";
+    Requests "ringway_requests_total" "Requests that were sent to a pool.";
+    Responses1xx "ringway_responses_1xx_total" "Interim and switching answers to clients.";
+    Responses2xx "ringway_responses_2xx_total" "Successful answers to clients.";
+    Responses3xx "ringway_responses_3xx_total" "Redirections to clients.";
+    Responses4xx "ringway_responses_4xx_total" "Answers to clients that tell of a client's error.";
+    Responses5xx "ringway_responses_5xx_total" "Answers to clients that tell of a server's error.";
+    ClientBytesReceived "ringway_client_received_bytes_total" "Bytes received from clients.";
+    ClientBytesSent "ringway_client_sent_bytes_total" "Bytes sent to clients.";
+    UpstreamBytesReceived "ringway_upstream_received_bytes_total" "Bytes received from backends.";
+    UpstreamBytesSent "ringway_upstream_sent_bytes_total" "Bytes sent to backends.";
+    UpstreamConnects "ringway_upstream_connects_total" "Connections begun to backends.";
+    UpstreamConnectFailures "ringway_upstream_connect_failures_total" "Connections to backends that did not come about.";
+    UpstreamReuses "ringway_upstream_reuses_total" "Exchanges that took an idle connection.";
+    Retries "ringway_retries_total" "Exchanges sent to a backend once more.";
+    LateCompletions "ringway_late_completions_total" "Completions of operations whose owner was gone.";
+    ReceiveRingEmpty "ringway_receive_ring_empty_total" "Receives that found no buffer for the moment.";
+    AccessLogDropped "ringway_access_log_dropped_total" "Exchanges that were not recorded because the queue was full.";
+    ShardPanics "ringway_shard_panics_total" "Panics of a shard.";
+}
+
+/// The counters of one shard, on cache lines of their own.
+#[repr(align(128))]
+pub struct Counters {
+    values: [AtomicU64; Counter::ALL.len()],
+    closes: [AtomicU64; CloseReason::ALL.len()],
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            values: [const { AtomicU64::new(0) }; Counter::ALL.len()],
+            closes: [const { AtomicU64::new(0) }; CloseReason::ALL.len()],
+        }
+    }
+}
+
+impl Counters {
+    /// Adds to a counter. Only the shard that owns the counters may call this.
+    pub fn add(&self, counter: Counter, count: u64) {
+        bump(&self.values[counter as usize], count);
+    }
+
+    /// Counts a session that ended.
+    pub fn add_close(&self, reason: CloseReason) {
+        bump(&self.closes[reason as usize], 1);
+    }
+
+    /// The value of a counter.
+    pub fn read(&self, counter: Counter) -> u64 {
+        self.values[counter as usize].load(Ordering::Relaxed)
+    }
+
+    /// Sessions that ended for a reason.
+    pub fn read_closes(&self, reason: CloseReason) -> u64 {
+        self.closes[reason as usize].load(Ordering::Relaxed)
+    }
+}
+
+fn bump(cell: &AtomicU64, count: u64) {
+    cell.store(cell.load(Ordering::Relaxed) + count, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_say_what_they_are() {
+        let mut names: Vec<_> = Counter::ALL.iter().map(|counter| counter.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Counter::ALL.len());
+        assert!(names.iter().all(|name| name.starts_with("ringway_") && name.ends_with("_total")));
+        assert!(Counter::ALL.iter().all(|counter| counter.help().ends_with('.')));
+    }
+
+    #[test]
+    fn counts_what_is_added() {
+        let counters = Counters::default();
+        counters.add(Counter::Requests, 2);
+        counters.add(Counter::Requests, 3);
+        counters.add_close(CloseReason::ClientIdle);
+        assert_eq!(counters.read(Counter::Requests), 5);
+        assert_eq!(counters.read_closes(CloseReason::ClientIdle), 1);
+    }
+}

@@ -1,0 +1,196 @@
+//! The simulated engine: the same contract as the real one, over a [`Network`] in memory. It is
+//! stricter: it fails on a buffer that is used or released by someone who does not hold it.
+
+use super::network::Network;
+use ringway::base::Instant;
+use ringway::engine::{BufferId, Close, Engine, Event, Failure, Key, Op, Slice, Socket};
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+/// Size of every buffer: the smallest that the configuration allows.
+pub const BUFFER_SIZE: usize = 16 * 1024;
+
+pub struct SimEngine {
+    network: Rc<RefCell<Network>>,
+    buffers: Buffers,
+    now: Instant,
+}
+
+struct Buffers {
+    memory: Vec<Box<[u8]>>,
+    held: Vec<bool>,
+    receive_count: usize,
+    private_max: usize,
+    sending: Vec<bool>,
+}
+
+impl SimEngine {
+    pub fn new(network: Rc<RefCell<Network>>, receive_count: usize, private_max: usize) -> Self {
+        let buffer = || vec![0xEE; BUFFER_SIZE].into_boxed_slice();
+        let buffers = Buffers {
+            memory: (0..receive_count).map(|_| buffer()).collect(),
+            held: vec![false; receive_count],
+            receive_count,
+            private_max,
+            sending: vec![false; receive_count],
+        };
+        let now = network.borrow().now;
+        Self { network, buffers, now }
+    }
+
+    /// Buffers that somebody holds.
+    pub fn held_count(&self) -> usize {
+        self.buffers.held.iter().filter(|held| **held).count()
+    }
+}
+
+impl Buffers {
+    fn receive_held(&self) -> usize {
+        self.held[..self.receive_count].iter().filter(|held| **held).count()
+    }
+
+    fn fill(&mut self, bytes: &[u8]) -> Option<BufferId> {
+        let index = self.held[..self.receive_count].iter().position(|held| !held)?;
+        self.held[index] = true;
+        self.memory[index].fill(0xEE);
+        self.memory[index][..bytes.len()].copy_from_slice(bytes);
+        Some(BufferId(index as u32))
+    }
+
+    fn index(&self, buffer: BufferId) -> usize {
+        let index = buffer.0 as usize;
+        assert!(self.held[index], "buffer {index} is used by someone who does not hold it");
+        index
+    }
+}
+
+impl Engine for SimEngine {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn turn(&mut self, deadline: Instant) {
+        let mut network = self.network.borrow_mut();
+        network.step(|bytes| self.buffers.fill(bytes));
+        if !network.has_events() {
+            // Nothing to do: time passes, but not past what the shard waits for.
+            let later = network.now + std::time::Duration::from_millis(5);
+            network.now = later.min(deadline).max(network.now);
+        }
+        self.now = network.now;
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        let event = self.network.borrow_mut().next_event();
+        if let Some(Event::Sent { .. }) = event {
+            // The bytes were copied when the send began; from here the buffers may be released.
+            self.buffers.sending.fill(false);
+        }
+        event
+    }
+
+    fn accept(&mut self, listener: Socket, key: Key) {
+        self.network.borrow_mut().begin_accept(listener, key);
+    }
+
+    fn accept_now(&mut self, _: Socket) -> Option<Socket> {
+        self.network.borrow_mut().backlog.pop_front().map(Socket)
+    }
+
+    fn peer_address(&self, socket: Socket) -> Option<SocketAddr> {
+        Some(SocketAddr::from(([192, 0, 2, 1], socket.0 as u16)))
+    }
+
+    fn connect(&mut self, address: SocketAddr, key: Key) -> Result<Socket, Failure> {
+        Ok(self.network.borrow_mut().begin_connect(address, key))
+    }
+
+    fn receive(&mut self, socket: Socket, key: Key) {
+        self.network.borrow_mut().begin_receive(socket, key);
+    }
+
+    fn poll(&mut self, socket: Socket, key: Key) {
+        self.network.borrow_mut().begin_poll(socket, key);
+    }
+
+    fn send(&mut self, socket: Socket, key: Key, slices: &[Slice]) {
+        let mut bytes = Vec::new();
+        for slice in slices {
+            let index = self.buffers.index(slice.buffer);
+            bytes.extend_from_slice(
+                &self.buffers.memory[index][slice.start as usize..slice.end as usize],
+            );
+        }
+        self.network.borrow_mut().begin_send(socket, key, bytes);
+    }
+
+    fn unacknowledged(&self, _: Socket) -> usize {
+        0
+    }
+
+    fn shutdown_write(&mut self, socket: Socket) {
+        self.network.borrow_mut().end_write(socket);
+    }
+
+    fn cancel(&mut self, op: Op, key: Key) {
+        self.network.borrow_mut().cancel(op, key);
+    }
+
+    fn close(&mut self, socket: Socket, how: Close) {
+        self.network.borrow_mut().close(socket, how);
+    }
+
+    fn acquire(&mut self) -> Option<BufferId> {
+        let buffers = &mut self.buffers;
+        let free = (buffers.receive_count..buffers.memory.len()).find(|index| !buffers.held[*index]);
+        let index = match free {
+            Some(index) => index,
+            None if buffers.memory.len() - buffers.receive_count >= buffers.private_max => {
+                return None;
+            }
+            None => {
+                buffers.memory.push(vec![0xEE; BUFFER_SIZE].into_boxed_slice());
+                buffers.held.push(false);
+                buffers.sending.push(false);
+                buffers.memory.len() - 1
+            }
+        };
+        buffers.held[index] = true;
+        Some(BufferId(index as u32))
+    }
+
+    fn release(&mut self, buffer: BufferId) {
+        let index = self.buffers.index(buffer);
+        self.buffers.held[index] = false;
+        // Whoever reads it after this sees that it is not theirs any more.
+        self.buffers.memory[index].fill(0xDD);
+    }
+
+    fn buffer_size(&self) -> usize {
+        BUFFER_SIZE
+    }
+
+    fn bytes(&self, buffer: BufferId) -> &[u8] {
+        &self.buffers.memory[self.buffers.index(buffer)]
+    }
+
+    fn bytes_mut(&mut self, buffer: BufferId) -> &mut [u8] {
+        let index = self.buffers.index(buffer);
+        &mut self.buffers.memory[index]
+    }
+
+    fn bytes_pair(&mut self, read: BufferId, write: BufferId) -> (&[u8], &mut [u8]) {
+        let (read, write) = (self.buffers.index(read), self.buffers.index(write));
+        let [from, to] = self.buffers.memory.get_disjoint_mut([read, write]).expect("two buffers");
+        (from, to)
+    }
+
+    fn receive_buffers_scarce(&self) -> bool {
+        self.buffers.receive_held() * 4 > self.buffers.receive_count * 3
+    }
+
+    fn is_receive_buffer(&self, buffer: BufferId) -> bool {
+        (buffer.0 as usize) < self.buffers.receive_count
+    }
+}
