@@ -62,6 +62,8 @@ pub struct Link {
     pub write_ended: bool,
     /// Nothing can be sent any more.
     pub is_broken: bool,
+    /// The socket has been closed.
+    pub is_closed: bool,
 }
 
 impl Link {
@@ -79,6 +81,7 @@ impl Link {
             peer_ended: false,
             write_ended: false,
             is_broken: false,
+            is_closed: false,
         }
     }
 

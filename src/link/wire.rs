@@ -125,7 +125,7 @@ impl<E: Engine> Wire<E> {
     /// Starts a send of all that waits, as far as one send takes it.
     pub fn flush(&mut self, link: &mut Link) {
         link.is_dirty = false;
-        if link.sending > 0 || link.is_connecting || link.is_broken {
+        if link.sending > 0 || link.is_connecting || link.is_broken || link.is_closed {
             return;
         }
         let empty = Slice { buffer: BufferId(0), start: 0, end: 0 };
@@ -359,5 +359,6 @@ impl<E: Engine> Wire<E> {
         let mut outbox = std::mem::take(&mut link.outbox);
         self.drop_chain(&mut outbox);
         self.engine.close(link.socket, how);
+        link.is_closed = true;
     }
 }

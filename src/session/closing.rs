@@ -3,7 +3,7 @@
 
 use super::exchange::Phase;
 use super::{State, Traffic};
-use crate::engine::{Close, Engine, Failure, Slice, Socket};
+use crate::engine::{Close, Engine, Failure, Owner, Slice, Socket};
 use crate::mailbox::Stage;
 use crate::stats::{CloseReason, Counter};
 use std::time::Duration;
@@ -70,14 +70,14 @@ impl<E: Engine> Traffic<E> {
     /// Closes a connection that is to be closed, if nothing is in flight on it.
     pub(super) fn settle_upstream(&mut self, upstream: u32) {
         let connection = self.upstreams.at(upstream);
-        if !connection.is_closing || !connection.link.is_quiet() {
+        if !connection.is_closing || connection.link.is_closed || !connection.link.is_quiet() {
             return;
         }
         self.wire.close(&mut connection.link, connection.close);
-        let connection = self.upstreams.remove(upstream);
-        if let Some(timer) = connection.timer {
+        if let Some(timer) = connection.timer.take() {
             self.timers.disarm(timer);
         }
+        self.gone.push(connection.link.key);
     }
 
     // --- sessions ---
@@ -88,36 +88,41 @@ impl<E: Engine> Traffic<E> {
         let session = self.sessions.at(index);
         session.state = State::Lingering;
         session.close_reason = reason;
-        session.remainder = 0;
+        session.dropped_bytes = 0;
         session.partial = None;
         self.wire.drop_chain(&mut session.inbox);
         self.wire.end_write(&mut session.link);
         self.wire.receive(&mut session.link);
-        self.set_deadline(index, LINGER);
+        let span = self.world.settings.timeouts.between_bytes;
+        self.set_deadline(index, span);
     }
 
     /// Drops what a client sends after its last answer.
     pub(super) fn discard(&mut self, index: u32, slice: Slice) {
         self.wire.engine.release(slice.buffer);
         let session = self.sessions.at(index);
-        session.remainder = session.remainder.saturating_add(slice.len() as u32);
-        if session.remainder > LINGER_BYTES_MAX {
+        session.dropped_bytes = session.dropped_bytes.saturating_add(slice.len() as u32);
+        if session.dropped_bytes > LINGER_BYTES_MAX {
             let reason = session.close_reason;
             self.close_session(index, reason);
         }
     }
 
-    /// After the outbox of a client was looked at: a lingering session whose client has ended its
-    /// direction too, or never will be read from again, is closed once all is sent.
+    /// After the outbox of a client was looked at: a lingering session that has sent everything
+    /// is closed, at once if the client has ended its direction too, and soon if it has not.
     pub(super) fn after_client_flush(&mut self, index: u32) {
         let session = self.sessions.at(index);
-        let is_over = session.state == State::Lingering
-            && session.link.peer_ended
-            && session.link.is_flushed()
-            && session.link.sending == 0;
-        if is_over {
+        if session.state != State::Lingering
+            || !session.link.is_flushed()
+            || session.link.sending > 0
+        {
+            return;
+        }
+        if session.link.peer_ended {
             let reason = session.close_reason;
             self.close_session(index, reason);
+        } else {
+            self.set_deadline(index, LINGER);
         }
     }
 
@@ -152,11 +157,12 @@ impl<E: Engine> Traffic<E> {
     /// The client has sent all that it will. That cuts its request short, or is the end after it.
     fn client_half_closed(&mut self, index: u32) {
         let session = self.sessions.at(index);
-        session.keep_alive &= !session.inbox.is_empty();
+        let has_more = !session.inbox.is_empty();
+        session.keep_alive &= has_more;
         let id = session.exchange;
         let has_request = id.is_some_and(|id| self.exchanges[id as usize].request_body.has_ended());
         let allows = self.world.settings.allows_half_close;
-        if !has_request || !allows {
+        if !(has_request || has_more) || !allows {
             self.cut_session(index, CloseReason::ClientClosed);
         }
     }
@@ -185,18 +191,30 @@ impl<E: Engine> Traffic<E> {
     /// Closes a session that is to be closed, if nothing is in flight on its socket.
     pub(super) fn settle_closing(&mut self, index: u32) {
         let session = self.sessions.at(index);
-        if !session.link.is_quiet() {
+        if session.link.is_closed || !session.link.is_quiet() {
             return;
         }
         self.wire.close(&mut session.link, session.close);
-        let session = self.sessions.remove(index);
-        if let Some(timer) = session.timer {
+        if let Some(timer) = session.timer.take() {
             self.timers.disarm(timer);
         }
+        self.gone.push(session.link.key);
         self.mailbox.clients.leave(self.mailbox.shard(), session.client.ip());
-        self.mailbox.show_connections(self.sessions.len() as u32);
+        let reason = session.close_reason;
         self.count(Counter::ConnectionsClosed);
-        self.counters().add_close(session.close_reason);
+        self.counters().add_close(reason);
+    }
+
+    /// Frees the slots of what was closed in this turn. Not before its end, so that a session that
+    /// closes in the middle of a step is still there when the step goes on.
+    pub(super) fn bury(&mut self) {
+        while let Some(key) = self.gone.pop() {
+            match key.owner() {
+                Owner::Client => drop(self.sessions.remove(key.index() as u32)),
+                _ => drop(self.upstreams.remove(key.index() as u32)),
+            }
+        }
+        self.mailbox.show_connections(self.sessions.len() as u32);
     }
 
     // --- the process ---

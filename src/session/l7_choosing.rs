@@ -61,8 +61,11 @@ impl<E: Engine> Traffic<E> {
         session.keep_alive = request.keep_alive;
         session.partial = None;
         self.count(Counter::Requests);
+        // What came behind the head is the body, or the next request: whoever called serves it.
+        if let Some(rest) = rest {
+            self.wire.keep_first(&mut self.sessions.at(index).inbox, rest);
+        }
         self.choose(index, Chain::default());
-        self.go_on_with(index, rest);
     }
 
     /// Copies a short body that is wholly in `rest` behind the head; returns what is left.
@@ -89,19 +92,6 @@ impl<E: Engine> Traffic<E> {
             return None;
         }
         Some(rest)
-    }
-
-    /// What came behind the head: the body, or the next request, or nothing of use any more.
-    fn go_on_with(&mut self, index: u32, rest: Option<Slice>) {
-        let Some(rest) = rest else { return };
-        match self.sessions.at(index).state {
-            State::Exchanging => self.request_bytes(index, rest),
-            // The request was answered here and had no body: this is the next one.
-            State::AwaitingHead => {
-                self.wire.keep_first(&mut self.sessions.at(index).inbox, rest);
-            }
-            _ => self.wire.engine.release(rest.buffer),
-        }
     }
 
     /// Finds a backend and a connection to it. `waiting` is what an earlier attempt did not get

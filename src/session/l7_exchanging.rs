@@ -36,13 +36,22 @@ impl<E: Engine> Traffic<E> {
         self.forward_body(index, slice, passed.consumed as u32);
     }
 
+    /// True if the request's body goes on and its backend keeps up.
+    pub(super) fn takes_body(&mut self, index: u32) -> bool {
+        let Some(id) = self.sessions.at(index).exchange else { return false };
+        let exchange = &self.exchanges[id as usize];
+        let Some(upstream) = exchange.upstream else { return false };
+        !exchange.request_body.has_ended()
+            && !self.wire.is_congested(&self.upstreams.at(upstream).link)
+    }
+
     /// Queues the first bytes of a range to the backend; the others are the next request.
     fn forward_body(&mut self, index: u32, slice: Slice, length: u32) {
         let body = Slice { end: slice.start + length, ..slice };
         let rest = Slice { start: slice.start + length, ..slice };
         if !rest.is_empty() {
             match self.wire.copy_of(rest) {
-                Some(rest) => self.keep_for_later(index, rest),
+                Some(rest) => self.wire.keep_first(&mut self.sessions.at(index).inbox, rest),
                 None => {
                     self.wire.engine.release(slice.buffer);
                     return self.close_session(index, CloseReason::OutOfBuffers);
@@ -70,7 +79,8 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    fn keep_for_later(&mut self, index: u32, slice: Slice) {
+    /// Keeps bytes until it is their turn, behind what waits already.
+    pub(super) fn keep_for_later(&mut self, index: u32, slice: Slice) {
         let Some(slice) = self.wire.settle(slice) else {
             return self.close_session(index, CloseReason::OutOfBuffers);
         };
@@ -243,13 +253,11 @@ impl<E: Engine> Traffic<E> {
         let connection = self.upstreams.at(upstream);
         self.wire.sent(&mut connection.link, result);
         let Some(index) = connection.session else { return self.settle_upstream(upstream) };
-        let has_room = self.wire.has_room(&connection.link);
-        let session = self.sessions.at(index);
-        if has_room && session.inbox.len() < PIPELINED_BUFFERS_MAX {
-            self.wire.receive(&mut session.link);
+        if self.wire.has_room(&connection.link) {
+            self.serve_inbox(index);
         }
-        if session.state == State::Tunnelling {
-            self.end_tunnel_if_over(index);
+        if self.sessions.at(index).state == State::Tunnelling {
+            self.resume_tunnel(index);
         }
         self.note_progress(index);
     }

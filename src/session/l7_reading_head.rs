@@ -8,26 +8,40 @@ use crate::http1::Refusal;
 use crate::stats::CloseReason;
 
 impl<E: Engine> Traffic<E> {
-    /// Serves what came before its turn, for as long as it is the turn of a new request.
+    /// Serves what came before its turn: the rest of a body, and requests one after the other,
+    /// for as long as who takes it keeps up.
     pub(super) fn serve_inbox(&mut self, index: u32) {
-        loop {
+        while self.takes_more(index) {
             let session = self.sessions.at(index);
-            if !matches!(session.state, State::AwaitingHead | State::ReadingHead) {
-                return;
-            }
-            if self.wire.is_congested(&session.link) {
-                return; // goes on when the client has read its answers
-            }
-            match self.wire.take(&mut session.inbox) {
-                Some(slice) => self.read_head(index, slice),
-                None => break,
+            let Some(slice) = self.wire.take(&mut session.inbox) else {
+                return self.await_more(index);
+            };
+            match self.sessions.at(index).state {
+                State::Exchanging => self.request_bytes(index, slice),
+                _ => self.read_head(index, slice),
             }
         }
+    }
+
+    /// True if the next bytes of the client are wanted now.
+    fn takes_more(&mut self, index: u32) -> bool {
+        let session = self.sessions.at(index);
+        match session.state {
+            // Answers that the client does not read hold its next requests back.
+            State::AwaitingHead | State::ReadingHead => !self.wire.is_congested(&session.link),
+            State::Exchanging => self.takes_body(index),
+            State::Tunnelling | State::Lingering | State::Closing => false,
+        }
+    }
+
+    /// Everything that came has been served.
+    fn await_more(&mut self, index: u32) {
         let session = self.sessions.at(index);
         match (session.link.peer_ended, session.state) {
-            (true, State::AwaitingHead) => self.linger(index, CloseReason::ClientClosed),
-            (true, _) => self.close_session(index, CloseReason::ClientClosed),
             (false, _) => self.wire.receive(&mut session.link),
+            (true, State::AwaitingHead) => self.linger(index, CloseReason::ClientClosed),
+            (true, State::Exchanging) => self.cut_session(index, CloseReason::ClientClosed),
+            (true, _) => self.close_session(index, CloseReason::ClientClosed),
         }
     }
 
@@ -85,7 +99,7 @@ impl<E: Engine> Traffic<E> {
             self.wire.engine.release(slice.buffer);
             return None;
         }
-        Some(rest)
+        self.wire.settle(rest)
     }
 
     fn await_rest_of_head(&mut self, index: u32) {
@@ -118,6 +132,6 @@ impl Session {
         self.state = State::AwaitingHead;
         self.partial = None;
         self.exchange = None;
-        self.remainder = 0;
+        self.unacknowledged = 0;
     }
 }

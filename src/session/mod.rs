@@ -54,6 +54,8 @@ pub struct Traffic<E: Engine> {
     mailbox: Arc<Mailbox>,
     prng: Prng,
     stage: Stage,
+    /// What was closed in this turn; its slots are free at the turn's end.
+    gone: Vec<Key>,
     access_log: Option<Sender>,
 }
 
@@ -79,6 +81,7 @@ impl<E: Engine> Traffic<E> {
             mailbox,
             prng: Prng::new(seed),
             stage: Stage::Serving,
+            gone: Vec::with_capacity(1024),
             access_log,
         };
         traffic.take_snapshot(snapshot);
@@ -142,6 +145,9 @@ impl<E: Engine> Traffic<E> {
             } else if let Some(index) = self.upstreams.find(key) {
                 self.wire.feed(&mut self.upstreams.at(index).link);
             }
+        }
+        if !self.gone.is_empty() {
+            self.bury();
         }
     }
 

@@ -33,6 +33,12 @@ impl<E: Engine> Traffic<E> {
         self.counters().add(Counter::ClientBytesReceived, slice.len() as u64);
         let session = self.sessions.at(index);
         match session.state {
+            State::AwaitingHead | State::ReadingHead | State::Exchanging
+                if !session.inbox.is_empty() =>
+            {
+                self.keep_for_later(index, slice);
+                self.serve_inbox(index);
+            }
             State::AwaitingHead | State::ReadingHead => {
                 self.read_head(index, slice);
                 self.serve_inbox(index);

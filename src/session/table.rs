@@ -59,8 +59,10 @@ pub struct Session {
     pub alarm: Instant,
     /// Requests so far.
     pub requests: u32,
-    /// Bytes dropped while lingering, or unacknowledged ones when the client last stalled.
-    pub remainder: u32,
+    /// Bytes dropped while lingering.
+    pub dropped_bytes: u32,
+    /// Bytes that the client had not acknowledged when it was last found to be slow.
+    pub unacknowledged: u32,
 }
 
 /// All sessions of a shard.
@@ -91,7 +93,8 @@ impl Sessions {
             timer: None,
             alarm: Instant::default(),
             requests: 0,
-            remainder: 0,
+            dropped_bytes: 0,
+            unacknowledged: 0,
         });
         index as u32
     }

@@ -85,7 +85,9 @@ impl<E: Engine> Traffic<E> {
             session.timer = Some(self.timers.arm(session.deadline, key));
             return;
         }
+        let is_flushed = session.link.is_flushed();
         match session.state {
+            State::AwaitingHead | State::Lingering if !is_flushed => self.client_slow(index),
             State::AwaitingHead if session.requests == 0 => {
                 self.close_session(index, CloseReason::HeadTimeout);
             }
@@ -115,7 +117,7 @@ impl<E: Engine> Traffic<E> {
         let idle = self.world.settings.timeouts.idle;
         let session = self.sessions.at(index);
         let is_demoted = session.link.is_polling;
-        if is_demoted || idle <= DEMOTE_AFTER || !session.link.is_flushed() {
+        if is_demoted || idle <= DEMOTE_AFTER {
             return self.close_session(index, CloseReason::ClientIdle);
         }
         self.wire.pause(&mut session.link);
@@ -151,12 +153,7 @@ impl<E: Engine> Traffic<E> {
                 let upstream = self.upstream_of(index).expect("it is connecting");
                 self.connect_failed(index, upstream);
             }
-            Some(Late::ClientReading) => {
-                if self.client_still_reads(index) {
-                    return self.note_progress(index);
-                }
-                self.cut_session(index, CloseReason::ClientStalled);
-            }
+            Some(Late::ClientReading) => self.client_slow(index),
             Some(Late::ClientSending) => {
                 self.sessions.at(index).keep_alive = false;
                 self.fail_exchange(index, 408, CloseReason::BodyTimeout);
@@ -188,13 +185,18 @@ impl<E: Engine> Traffic<E> {
         })
     }
 
-    /// A slow client is not a dead one: true if it has acknowledged bytes since the last time it
-    /// was asked.
-    fn client_still_reads(&mut self, index: u32) -> bool {
+    /// A client has not read its answer for long. A slow one is not a dead one: it has its time
+    /// again if it has acknowledged bytes since the last time it was asked.
+    fn client_slow(&mut self, index: u32) {
         let session = self.sessions.at(index);
         let waiting = self.wire.engine.unacknowledged(session.link.socket) as u32;
-        let before = std::mem::replace(&mut session.remainder, waiting);
-        before == 0 || waiting < before
+        let before = std::mem::replace(&mut session.unacknowledged, waiting);
+        if before == 0 || waiting < before {
+            let span = self.world.settings.timeouts.between_bytes;
+            self.set_deadline(index, span);
+        } else {
+            self.cut_session(index, CloseReason::ClientStalled);
+        }
     }
 
     // --- idle connections to backends ---

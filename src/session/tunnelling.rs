@@ -93,6 +93,15 @@ impl<E: Engine> Traffic<E> {
         self.end_tunnel_if_over(index);
     }
 
+    /// After a backend has taken something: the client may go on, or both are done.
+    pub(super) fn resume_tunnel(&mut self, index: u32) {
+        let Some((_, upstream)) = self.tunnel_ends(index) else { return };
+        if self.wire.has_room(&self.upstreams.at(upstream).link) {
+            self.wire.receive(&mut self.sessions.at(index).link);
+        }
+        self.end_tunnel_if_over(index);
+    }
+
     /// Ends a tunnel whose sides have both ended, once the backend has got everything. What still
     /// waits for the client is sent while lingering.
     pub(super) fn end_tunnel_if_over(&mut self, index: u32) {

@@ -1,1 +1,4 @@
-//! One integration binary.
+//! One integration binary: conformance of the framing rules, simulation of the shard, and the
+//! real binary over loopback.
+
+mod simulation;

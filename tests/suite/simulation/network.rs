@@ -37,8 +37,6 @@ pub struct Stream {
     pub proxy_closed: Option<Close>,
     /// The proxy's connect has been answered.
     pub is_connected: bool,
-    /// Where the proxy connected to; none for a client's connection.
-    pub address: Option<SocketAddr>,
     receive: Option<Key>,
     poll: Option<Key>,
     send: Option<(Key, Vec<u8>, usize)>,
@@ -80,13 +78,13 @@ impl Network {
 
     /// A new connection of a client; the proxy will find it in its backlog.
     pub fn client_connects(&mut self) -> i32 {
-        let socket = self.add_stream(None);
+        let socket = self.add_stream();
         self.streams.get_mut(&socket).expect("just added").is_connected = true;
         self.backlog.push_back(socket);
         socket
     }
 
-    fn add_stream(&mut self, address: Option<SocketAddr>) -> i32 {
+    fn add_stream(&mut self) -> i32 {
         let socket = self.next_socket;
         self.next_socket += 1;
         let stream = Stream {
@@ -97,7 +95,6 @@ impl Network {
             proxy_ended: false,
             proxy_closed: None,
             is_connected: false,
-            address,
             receive: None,
             poll: None,
             send: None,
@@ -120,7 +117,7 @@ impl Network {
     }
 
     pub fn begin_connect(&mut self, address: SocketAddr, key: Key) -> Socket {
-        let socket = self.add_stream(Some(address));
+        let socket = self.add_stream();
         self.streams.get_mut(&socket).expect("just added").connect = Some(key);
         self.connects.push((socket, address));
         Socket(socket)
