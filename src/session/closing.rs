@@ -82,6 +82,20 @@ impl<E: Engine> Traffic<E> {
 
     // --- sessions ---
 
+    /// Closes after the last answer to a client that has sent all of its request and expects the
+    /// connection to end: there is nothing to drop, so nothing is waited for.
+    pub(super) fn finish(&mut self, index: u32, reason: CloseReason) {
+        let session = self.sessions.at(index);
+        if !session.inbox.is_empty() {
+            return self.linger(index, reason);
+        }
+        session.state = State::Finishing;
+        session.close_reason = reason;
+        let span = self.world.settings.timeouts.between_bytes;
+        self.set_deadline(index, span);
+        self.after_client_flush(index);
+    }
+
     /// Closes after the last answer: our direction ends when it is sent, and what the client
     /// still sends is dropped for a while.
     pub(super) fn linger(&mut self, index: u32, reason: CloseReason) {
@@ -112,17 +126,15 @@ impl<E: Engine> Traffic<E> {
     /// is closed, at once if the client has ended its direction too, and soon if it has not.
     pub(super) fn after_client_flush(&mut self, index: u32) {
         let session = self.sessions.at(index);
-        if session.state != State::Lingering
-            || !session.link.is_flushed()
-            || session.link.sending > 0
-        {
+        if !session.link.is_flushed() || session.link.sending > 0 {
             return;
         }
-        if session.link.peer_ended {
-            let reason = session.close_reason;
-            self.close_session(index, reason);
-        } else {
-            self.set_deadline(index, LINGER);
+        let reason = session.close_reason;
+        match session.state {
+            State::Finishing => self.close_session(index, reason),
+            State::Lingering if session.link.peer_ended => self.close_session(index, reason),
+            State::Lingering => self.set_deadline(index, LINGER),
+            _ => {}
         }
     }
 
@@ -149,7 +161,7 @@ impl<E: Engine> Traffic<E> {
             State::ReadingHead => self.close_session(index, CloseReason::ClientClosed),
             State::Exchanging => self.client_half_closed(index),
             State::Tunnelling => self.tunnel_client_ended(index),
-            State::Lingering => self.after_client_flush(index),
+            State::Lingering | State::Finishing => self.after_client_flush(index),
             State::Closing => {}
         }
     }

@@ -204,11 +204,14 @@ impl<E: Engine> Traffic<E> {
         let Some(id) = self.sessions.at(index).exchange else { return };
         let exchange = &mut self.exchanges[id as usize];
         exchange.phase = Phase::Done;
-        let keep_alive = self.sessions.at(index).keep_alive && exchange.request_body.has_ended();
+        let is_whole = exchange.request_body.has_ended();
+        let keep_alive = self.sessions.at(index).keep_alive && is_whole;
         self.end_exchange(index);
         if keep_alive {
             self.await_next_request(index);
             self.serve_inbox(index);
+        } else if is_whole {
+            self.finish(index, CloseReason::KeepAliveEnded);
         } else {
             self.linger(index, CloseReason::KeepAliveEnded);
         }
@@ -224,7 +227,7 @@ impl<E: Engine> Traffic<E> {
         match session.state {
             State::Closing => return self.settle_closing(index),
             _ if !is_well => return self.close_session(index, CloseReason::ClientReset),
-            State::Lingering => return self.after_client_flush(index),
+            State::Lingering | State::Finishing => return self.after_client_flush(index),
             State::AwaitingHead | State::ReadingHead => {
                 if !session.inbox.is_empty() {
                     self.serve_inbox(index);

@@ -30,7 +30,7 @@ impl<E: Engine> Traffic<E> {
             // Answers that the client does not read hold its next requests back.
             State::AwaitingHead | State::ReadingHead => !self.wire.is_congested(&session.link),
             State::Exchanging => self.takes_body(index),
-            State::Tunnelling | State::Lingering | State::Closing => false,
+            State::Tunnelling | State::Finishing | State::Lingering | State::Closing => false,
         }
     }
 

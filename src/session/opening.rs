@@ -45,7 +45,7 @@ impl<E: Engine> Traffic<E> {
             }
             State::Exchanging => self.request_bytes(index, slice),
             State::Tunnelling => self.tunnel_from_client(index, slice),
-            State::Lingering => self.discard(index, slice),
+            State::Lingering | State::Finishing => self.discard(index, slice),
             State::Closing => {
                 self.wire.engine.release(slice.buffer);
                 self.settle_closing(index);

@@ -20,6 +20,8 @@ pub enum State {
     Exchanging,
     /// Bytes go both ways after an upgrade.
     Tunnelling,
+    /// The last answer is being sent; then it closes.
+    Finishing,
     /// The last answer is being sent; what the client still sends is dropped.
     Lingering,
     /// Waits for its operations to end.

@@ -87,7 +87,9 @@ impl<E: Engine> Traffic<E> {
         }
         let is_flushed = session.link.is_flushed();
         match session.state {
-            State::AwaitingHead | State::Lingering if !is_flushed => self.client_slow(index),
+            State::AwaitingHead | State::Lingering | State::Finishing if !is_flushed => {
+                self.client_slow(index);
+            }
             State::AwaitingHead if session.requests == 0 => {
                 self.close_session(index, CloseReason::HeadTimeout);
             }
@@ -95,7 +97,7 @@ impl<E: Engine> Traffic<E> {
             State::ReadingHead => self.answer_and_close(index, 408, CloseReason::HeadTimeout),
             State::Exchanging => self.exchange_expired(index),
             State::Tunnelling => self.cut_session(index, CloseReason::TunnelIdle),
-            State::Lingering => {
+            State::Lingering | State::Finishing => {
                 let reason = session.close_reason;
                 self.close_session(index, reason);
             }
