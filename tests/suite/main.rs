@@ -1,4 +1,5 @@
 //! One integration binary: conformance of the framing rules, simulation of the shard, and the
 //! real binary over loopback.
 
+mod loopback;
 mod simulation;
