@@ -1,0 +1,113 @@
+//! The framing rules of RFC 9112 from outside: what is malformed is refused, wherever it is
+//! split, and no byte of it reaches a backend.
+
+pub mod requests;
+
+use ringway::http1::{
+    BodyLength, ChunkedDecoder, FieldStorage, Refusal, RequestHead, Rules, UnderscoreNames, Verdict,
+};
+
+/// What the framing rules say of some bytes from their start, the body included.
+enum Judgement {
+    Whole,
+    Incomplete,
+    Refused(Refusal),
+}
+
+fn judge(bytes: &[u8], rules: &Rules) -> Judgement {
+    let mut storage = FieldStorage::new();
+    let head = match RequestHead::parse(bytes, &mut storage, rules) {
+        Verdict::Incomplete => return Judgement::Incomplete,
+        Verdict::Refused(refusal) => return Judgement::Refused(refusal),
+        Verdict::Complete(head) => head,
+    };
+    let body = &bytes[head.length..];
+    match head.body {
+        BodyLength::None => Judgement::Whole,
+        BodyLength::Sized(length) if body.len() as u64 >= length => Judgement::Whole,
+        BodyLength::Sized(_) => Judgement::Incomplete,
+        BodyLength::Chunked => match ChunkedDecoder::new().advance(body) {
+            Ok(progress) if progress.ended => Judgement::Whole,
+            Ok(_) => Judgement::Incomplete,
+            Err(refusal) => Judgement::Refused(refusal),
+        },
+    }
+}
+
+#[test]
+fn a_thousand_malformed_requests_are_refused_and_no_part_of_them_is_taken_for_a_whole() {
+    let all = requests::all();
+    assert!(all.len() >= 1_000, "{}", all.len());
+    for request in &all {
+        let shown = String::from_utf8_lossy(&request.bytes);
+        let mut is_refused = false;
+        for end in 0..=request.bytes.len() {
+            match judge(&request.bytes[..end], &Rules::default()) {
+                Judgement::Refused(_) => is_refused = true,
+                Judgement::Whole => panic!("{}: {shown:?} is taken at {end}", request.rule),
+                Judgement::Incomplete => {
+                    assert!(!is_refused, "{}: {shown:?} is refused, then not", request.rule);
+                }
+            }
+        }
+        // A start that may still become something good is cut short by the next bytes.
+        let mut longer = request.bytes.clone();
+        longer.extend_from_slice(b"\r\n\r\n\x00");
+        let is_refused =
+            is_refused || matches!(judge(&longer, &Rules::default()), Judgement::Refused(_));
+        assert!(is_refused, "{}: {shown:?} is not refused", request.rule);
+    }
+}
+
+#[test]
+fn well_formed_requests_are_taken_and_every_part_of_them_is_incomplete() {
+    let long = format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(2_000));
+    for text in [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n",
+        "GET http://A.example/x?y={|}^` HTTP/1.1\r\nhost:a.EXAMPLE\r\n\r\n",
+        "GET /a|b/[c]/..d/e.. HTTP/1.1\r\nHost: a_b.test:1\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0005\r\n\r\nhello",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \t Chunked \r\n\r\n5;x=\"y\"\r\nhello\r\n0\r\nX-T: 1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nX-Empty:\r\nX-Tab: a\tb\r\nX-High: \u{e9}\r\nX_Under: 1\r\n\r\n",
+        "PROPFIND / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\n\r\n",
+        long.as_str(),
+    ] {
+        let bytes = text.as_bytes();
+        for end in 0..bytes.len() {
+            let judgement = judge(&bytes[..end], &Rules::default());
+            assert!(matches!(judgement, Judgement::Incomplete), "{text:?} at {end}");
+        }
+        match judge(bytes, &Rules::default()) {
+            Judgement::Whole => {}
+            Judgement::Incomplete => panic!("{text:?} is incomplete"),
+            Judgement::Refused(refusal) => panic!("{text:?}: {refusal:?}"),
+        }
+    }
+}
+
+#[test]
+fn every_refusal_has_its_status() {
+    let rules = Rules { head_bytes_max: 4_096, target_bytes_max: 100, ..Rules::default() };
+    let reject = Rules { underscore_names: UnderscoreNames::Reject, ..rules };
+    let many: String = (0..101).map(|n| format!("x{n}: 1\r\n")).collect();
+    for (text, rules, status) in [
+        ("GET / HTTP/1.2\r\nHost: a\r\n\r\n".to_owned(), rules, 505),
+        ("GET / HTTP/2.0\r\nHost: a\r\n\r\n".to_owned(), rules, 505),
+        ("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n".to_owned(), rules, 501),
+        ("GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), rules, 421),
+        ("GET / HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n".to_owned(), rules, 417),
+        (format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(100)), rules, 414),
+        (format!("GET / HTTP/1.1\r\nHost: a\r\nx: {}\r\n\r\n", "x".repeat(5_000)), rules, 431),
+        (format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n"), rules, 431),
+        ("GET / HTTP/1.1\r\nHost: a\r\na_b: 1\r\n\r\n".to_owned(), reject, 400),
+    ] {
+        match judge(text.as_bytes(), &rules) {
+            Judgement::Refused(refusal) => assert_eq!(refusal.status(), status, "{text:?}"),
+            _ => panic!("{text:?} is not refused"),
+        }
+    }
+}
