@@ -2,11 +2,13 @@
 
 mod cli;
 
+use cli::Parts;
 use std::process::ExitCode;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    cli::main()
+    let parts = Parts { serve: cli::serve, probe_uring: || Ok(ringway::engine::uring::probe()?) };
+    cli::main(std::env::args_os(), &parts)
 }

@@ -11,7 +11,6 @@ mod weighted;
 use crate::base::{BackendSlot, Prng};
 use round_robin::Sequence;
 use std::fmt;
-use std::str::FromStr;
 use weighted::Weights;
 
 /// How a backend is picked.
@@ -19,7 +18,7 @@ use weighted::Weights;
 pub enum Algorithm {
     /// Two candidates drawn by weight, the less loaded wins.
     #[default]
-    PowerOfTwo,
+    P2c,
     /// The candidate with the least load for its weight.
     LeastConnections,
     /// In turn, smoothly, by weight.
@@ -30,13 +29,12 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// All there are.
-    pub const ALL: [Self; 4] =
-        [Self::PowerOfTwo, Self::LeastConnections, Self::RoundRobin, Self::Random];
+    pub const ALL: [Self; 4] = [Self::P2c, Self::LeastConnections, Self::RoundRobin, Self::Random];
 
     /// Its name in the configuration.
     pub fn name(self) -> &'static str {
         match self {
-            Self::PowerOfTwo => "p2c",
+            Self::P2c => "p2c",
             Self::LeastConnections => "least-connections",
             Self::RoundRobin => "round-robin",
             Self::Random => "random",
@@ -47,14 +45,6 @@ impl Algorithm {
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl FromStr for Algorithm {
-    type Err = ();
-
-    fn from_str(name: &str) -> Result<Self, ()> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name).ok_or(())
     }
 }
 
@@ -83,7 +73,7 @@ pub struct Picker {
 
 #[derive(Clone, Debug)]
 enum Policy {
-    PowerOfTwo,
+    P2c,
     LeastConnections,
     RoundRobin(Sequence),
     Random,
@@ -93,7 +83,7 @@ impl Picker {
     /// A picker with a random phase of its own, so that shards do not move in step.
     pub fn new(algorithm: Algorithm, candidates: &[Candidate], prng: &mut Prng) -> Self {
         let policy = match algorithm {
-            Algorithm::PowerOfTwo => Policy::PowerOfTwo,
+            Algorithm::P2c => Policy::P2c,
             Algorithm::LeastConnections => Policy::LeastConnections,
             Algorithm::RoundRobin => Policy::RoundRobin(Sequence::new(candidates, prng)),
             Algorithm::Random => Policy::Random,
@@ -107,7 +97,7 @@ impl Picker {
             return self.clone();
         }
         let algorithm = match self.policy {
-            Policy::PowerOfTwo => Algorithm::PowerOfTwo,
+            Policy::P2c => Algorithm::P2c,
             Policy::LeastConnections => Algorithm::LeastConnections,
             Policy::RoundRobin(_) => Algorithm::RoundRobin,
             Policy::Random => Algorithm::Random,
@@ -125,9 +115,7 @@ impl Picker {
         let candidates = &*self.candidates;
         let usable = |index: usize| usable(candidates[index].slot);
         let index = match &mut self.policy {
-            Policy::PowerOfTwo => {
-                power_of_two::pick(candidates, &self.weights, load, &usable, prng)
-            }
+            Policy::P2c => power_of_two::pick(candidates, &self.weights, load, &usable, prng),
             Policy::LeastConnections => least_connections::pick(candidates, load, &usable, prng),
             Policy::RoundRobin(sequence) => sequence.pick(&usable),
             Policy::Random => self.weights.draw(&usable, prng),

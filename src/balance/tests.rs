@@ -44,7 +44,8 @@ fn shares(
         if round % 10 == 0 {
             seen = (0..shards)
                 .map(|me| {
-                    let others = |b: usize| (0..shards).filter(|s| *s != me).map(|s| counts[s][b]).sum();
+                    let others =
+                        |b: usize| (0..shards).filter(|s| *s != me).map(|s| counts[s][b]).sum();
                     (0..weights.len()).map(others).collect()
                 })
                 .collect();

@@ -50,7 +50,8 @@ impl Weights {
 
     /// Where most candidates are unusable: one pass to sum, one to find.
     fn draw_among_usable(&self, usable: &impl Fn(usize) -> bool, prng: &mut Prng) -> Option<usize> {
-        let weight = |index: usize| self.sums[index] - index.checked_sub(1).map_or(0, |i| self.sums[i]);
+        let weight =
+            |index: usize| self.sums[index] - index.checked_sub(1).map_or(0, |i| self.sums[i]);
         let total = (0..self.sums.len()).filter(|index| usable(*index)).map(weight).sum();
         let mut at = prng.below(total);
         (0..self.sums.len()).filter(|index| usable(*index)).find(|index| {

@@ -57,7 +57,8 @@ impl<T: Copy> TimerWheel<T> {
     pub fn arm(&mut self, deadline: Instant, value: T) -> TimerId {
         let index = match self.free {
             NONE => {
-                let node = Node { value, tick: 0, list: 0, previous: NONE, next: NONE, generation: 0 };
+                let node =
+                    Node { value, tick: 0, list: 0, previous: NONE, next: NONE, generation: 0 };
                 self.nodes.push(node);
                 (self.nodes.len() - 1) as u32
             }

@@ -1,137 +1,166 @@
-//! What can be written on the command line.
+//! The arguments as clap knows them, with their help. Values are checked as in the file.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringway::balance::Algorithm;
-use ringway::config::{Backend, Shards, units};
+use ringway::config::units::unknown_word;
+use ringway::config::values::{
+    BUFFERS_PER_SHARD_RANGE, MAX_CONNECTIONS_RANGE, RING_ENTRIES_RANGE, check_power_of_two,
+    parse_buffer_size, parse_count, parse_listen_address, parse_log_path, parse_shards,
+    parse_weighted_backend,
+};
+use ringway::config::{Backend, Choice, LogPath, ShardsChoice};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// A load balancer for bare-metal Linux edge servers.
-#[derive(Parser)]
-#[command(version, about, long_about = None, after_help = "Examples:
-  ringway run --listen 127.0.0.1:8080 --backend 127.0.0.1:9001 --backend 127.0.0.1:9002*2
-  ringway run --config /etc/ringway/ringway.toml
+const EXAMPLES: &str = "\
+Examples:
+  ringway demo
+  ringway run --listen 0.0.0.0:8080 --backend 10.0.0.11:8080 --backend 10.0.0.12:8080*2
+  ringway run --config /etc/ringway/ringway.toml --shards 0-3
   ringway check /etc/ringway/ringway.toml
-  ringway demo")]
-pub(crate) struct Arguments {
+  ringway doctor --config /etc/ringway/ringway.toml";
+
+const ORDER: &str = "\
+A flag goes before its environment variable, that before the file, that before the default.
+`ringway config dump` with the same arguments shows every value and where it comes from.";
+
+/// A load balancer: one stable front door for your servers.
+#[derive(Debug, Parser)]
+#[command(name = "ringway", version, after_help = EXAMPLES, subcommand_required = true)]
+pub(super) struct Arguments {
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(super) command: Command,
 }
 
-#[derive(Subcommand)]
-pub(crate) enum Command {
-    /// Balance: from a configuration file, or from --listen and --backend alone
-    Run(Run),
-    /// Check a configuration file, offline: exit status 0 if it is well, 1 if not
-    Check(Check),
-    /// Start three small origins of different weight and latency, and balance over them
-    Demo(Demo),
-    /// Look at kernel and limits, and say what to change
-    Doctor(Doctor),
-    /// Look at the configuration
-    Config(Config),
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the balancer, from a file or from flags alone.
+    #[command(after_help = ORDER)]
+    Run {
+        #[command(flatten)]
+        source: Source,
+        /// Least severe events that are logged.
+        #[arg(long, value_enum, default_value = "info", env = "RINGWAY_LOG_LEVEL")]
+        log_level: LogLevel,
+    },
+    /// Check a configuration file: status 0 if it is right, 1 with every error if not.
+    Check {
+        /// The file.
+        file: PathBuf,
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// A first look: run in front of three small origins that this command brings along.
+    Demo {
+        /// Where to listen.
+        #[arg(long, value_name = "IP:PORT", value_parser = parse_listen_address,
+              default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+        /// Least severe events that are logged.
+        #[arg(long, value_enum, default_value = "warn", env = "RINGWAY_LOG_LEVEL")]
+        log_level: LogLevel,
+    },
+    /// Check this machine: kernel, io_uring, limits, settings. Status 1 if Ringway cannot run.
+    Doctor {
+        #[command(flatten)]
+        source: Source,
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look at the configuration.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
 }
 
-#[derive(Args, Clone, Default)]
-pub(crate) struct Run {
-    #[command(flatten)]
-    pub(crate) source: Source,
-    /// What to log: error, warn, info, debug, or targets as in `ringway=debug`
-    #[arg(long, env = "RINGWAY_LOG_LEVEL", default_value = "info", value_name = "LEVEL")]
-    pub(crate) log_level: String,
+#[derive(Debug, Subcommand)]
+pub(super) enum ConfigCommand {
+    /// Print the configuration in effect, with the origin of each value.
+    #[command(after_help = ORDER)]
+    Dump {
+        #[command(flatten)]
+        source: Source,
+        /// Answer in JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
-/// Where the configuration comes from: a flag beats the environment beats the file.
-#[derive(Args, Clone, Default)]
-pub(crate) struct Source {
-    /// The configuration file
-    #[arg(long, short, env = "RINGWAY_CONFIG", value_name = "FILE", conflicts_with_all = ["listen", "backend"])]
-    pub(crate) config: Option<PathBuf>,
-    /// Listen here; may be given several times
-    #[arg(long, value_name = "IP:PORT", requires = "backend")]
-    pub(crate) listen: Vec<SocketAddr>,
-    /// Balance over this backend, with a weight if it is not 1; may be given several times
-    #[arg(long, value_name = "IP:PORT[*WEIGHT]", value_parser = backend, requires = "listen")]
-    pub(crate) backend: Vec<Backend>,
-    /// How a backend is picked for --backend: p2c, least-connections, round-robin, random
-    #[arg(long, value_name = "NAME", value_parser = algorithm, requires = "backend")]
-    pub(crate) algorithm: Option<Algorithm>,
-    /// How many shards, or on which cores: a number, `auto`, or a list as in 0-3,8
-    #[arg(long, env = "RINGWAY_SHARDS", value_name = "N|auto|LIST", value_parser = |t: &str| t.parse::<Shards>())]
-    pub(crate) shards: Option<Shards>,
-    /// Size of a buffer, 16KiB to 1MiB
-    #[arg(long, env = "RINGWAY_BUFFER_SIZE", value_name = "SIZE", value_parser = units::parse_size)]
-    pub(crate) buffer_size: Option<u64>,
-    /// Buffers in each shard's receive ring, a power of two, 16 to 32768
-    #[arg(long, env = "RINGWAY_BUFFERS_PER_SHARD", value_name = "N")]
-    pub(crate) buffers_per_shard: Option<u64>,
-    /// Submission entries of each shard's ring, a power of two, 64 to 32768
-    #[arg(long, env = "RINGWAY_RING_ENTRIES", value_name = "N")]
-    pub(crate) ring_entries: Option<u64>,
-    /// Client connections that are accepted; more wait in the backlog
-    #[arg(long, env = "RINGWAY_MAX_CONNECTIONS", value_name = "N")]
-    pub(crate) max_connections: Option<u64>,
-    /// Record exchanges as JSON lines in this file, or on `stdout`
-    #[arg(long, env = "RINGWAY_ACCESS_LOG", value_name = "PATH")]
-    pub(crate) access_log: Option<String>,
+/// Where the configuration comes from.
+#[derive(Debug, Default, Args)]
+pub(super) struct Source {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", env = "RINGWAY_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+    /// Where to listen; may be given several times. Without a file.
+    #[arg(long, value_name = "IP:PORT", value_parser = parse_listen_address, value_delimiter = ',',
+          env = "RINGWAY_LISTEN")]
+    pub(super) listen: Vec<SocketAddr>,
+    /// A server to pass requests to, with its weight if not 1; may be given several times.
+    /// Without a file.
+    #[arg(long, value_name = "IP:PORT[*WEIGHT]", value_parser = parse_weighted_backend,
+          value_delimiter = ',', env = "RINGWAY_BACKEND")]
+    pub(super) backend: Vec<Backend>,
+    /// How a backend is picked: p2c (default), least-connections, round-robin or random.
+    /// Without a file.
+    #[arg(long, value_name = "NAME", value_parser = algorithm,
+          env = "RINGWAY_ALGORITHM")]
+    pub(super) algorithm: Option<Algorithm>,
+    /// Shards (threads): "auto", a number, or a list of cores as 0-3,8.
+    #[arg(long, value_name = "SHARDS", value_parser = parse_shards, env = "RINGWAY_SHARDS")]
+    pub(super) shards: Option<ShardsChoice>,
+    /// Bytes of one buffer, with a unit.
+    #[arg(long, value_name = "SIZE", value_parser = parse_buffer_size,
+          env = "RINGWAY_BUFFER_SIZE")]
+    pub(super) buffer_size: Option<usize>,
+    /// Buffers in the receive ring of each shard, a power of two.
+    #[arg(long, value_name = "COUNT", value_parser = buffers_per_shard,
+          env = "RINGWAY_BUFFERS_PER_SHARD")]
+    pub(super) buffers_per_shard: Option<usize>,
+    /// Operations that a shard can hand to the kernel at once, a power of two.
+    #[arg(long, value_name = "COUNT", value_parser = ring_entries, env = "RINGWAY_RING_ENTRIES")]
+    pub(super) ring_entries: Option<u32>,
+    /// Client connections of the whole process.
+    #[arg(long, value_name = "COUNT", value_parser = max_connections,
+          env = "RINGWAY_MAX_CONNECTIONS")]
+    pub(super) max_connections: Option<usize>,
+    /// Log each request to this file, or to "stdout".
+    #[arg(long, value_name = "PATH", value_parser = parse_log_path, env = "RINGWAY_ACCESS_LOG")]
+    pub(super) access_log: Option<LogPath>,
 }
 
-#[derive(Args)]
-pub(crate) struct Check {
-    /// The configuration file
-    pub(crate) file: PathBuf,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+/// Least severe events that are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Only what keeps the balancer from its work.
+    Error,
+    /// Also what someone should look at.
+    Warn,
+    /// Also what happens rarely: start, reload, a backend's health.
+    Info,
+    /// Also what helps to find a fault.
+    Debug,
+    /// Everything.
+    Trace,
 }
 
-#[derive(Args)]
-pub(crate) struct Demo {
-    /// Listen here
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8080")]
-    pub(crate) listen: SocketAddr,
+fn algorithm(word: &str) -> Result<Algorithm, String> {
+    Algorithm::of_word(word).ok_or_else(|| unknown_word::<Algorithm>(word))
 }
 
-#[derive(Args)]
-pub(crate) struct Doctor {
-    /// Print the result as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+fn buffers_per_shard(text: &str) -> Result<usize, String> {
+    let count = parse_count(text, BUFFERS_PER_SHARD_RANGE)?;
+    check_power_of_two(count as u64).map(|()| count)
 }
 
-#[derive(Args)]
-pub(crate) struct Config {
-    /// What to do with it
-    #[arg(value_enum)]
-    pub(crate) action: ConfigAction,
-    #[command(flatten)]
-    pub(crate) source: Source,
-    /// Print each value with its origin, as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
+fn ring_entries(text: &str) -> Result<u32, String> {
+    let count = parse_count(text, RING_ENTRIES_RANGE)?;
+    check_power_of_two(count.into()).map(|()| count)
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum ConfigAction {
-    /// Print the configuration that would be in force, in full
-    Dump,
-}
-
-/// Reads `IP:PORT` or `IP:PORT*WEIGHT`.
-fn backend(text: &str) -> Result<Backend, String> {
-    let (address, weight) = match text.split_once('*') {
-        Some((address, weight)) => (address, weight),
-        None => (text, "1"),
-    };
-    let most = ringway::limits::WEIGHT_MAX;
-    let weight = weight.parse().ok().filter(|weight| (1..=most).contains(weight));
-    let weight = weight.ok_or_else(|| format!("the weight behind `*` must be 1 to {most}"))?;
-    Ok(Backend { address: Backend::parse_address(address)?, weight })
-}
-
-fn algorithm(text: &str) -> Result<Algorithm, String> {
-    text.parse().map_err(|()| {
-        let names: Vec<&str> = Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();
-        format!("it is one of {}", names.join(", "))
-    })
+fn max_connections(text: &str) -> Result<usize, String> {
+    parse_count(text, MAX_CONNECTIONS_RANGE)
 }

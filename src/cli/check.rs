@@ -1,52 +1,58 @@
-//! `ringway check`
+//! `ringway check`: is a file a configuration?
 
-use super::arguments::Check;
-use super::load::parse_file;
-use ringway::config::{Config, Diagnostic, Diagnostics};
+use super::Failed;
+use super::load::{LoadError, read_config};
+use ringway::config::{Config, Problem};
+use serde_json::{Value, json};
 use std::io::Write;
-use std::process::ExitCode;
+use std::path::Path;
 
-/// Checks a file and says what is wrong with it, all at once.
-pub(crate) fn check(arguments: &Check, out: &mut dyn Write) -> ExitCode {
-    let file = arguments.file.display().to_string();
-    let result = match std::fs::read_to_string(&arguments.file) {
-        Ok(text) => parse_file(&arguments.file, &text),
-        Err(error) => Err(unreadable(&file, &error)),
-    };
-    let written = match (&result, arguments.json) {
-        (Ok(config), false) => writeln!(out, "{file}: ok, {}", summary(config)),
-        (Err(diagnostics), false) => write!(out, "{diagnostics}"),
-        (result, true) => writeln!(out, "{}", as_json(&file, result)),
-    };
-    match (result, written) {
-        (Ok(_), Ok(())) => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+/// Says on `out` that the file is right; fails with all that is wrong.
+pub(super) fn check(file: &Path, as_json: bool, out: &mut dyn Write) -> Result<(), Failed> {
+    let result = read_config(file).map(|(config, _)| config);
+    if as_json {
+        writeln!(out, "{:#}", report(file, &result))?;
+        return result.map(drop).map_err(|_| Failed::Shown);
     }
+    writeln!(out, "{}: ok, {}", file.display(), summary(&result?))?;
+    Ok(())
 }
 
-fn unreadable(file: &str, error: &std::io::Error) -> Diagnostics {
-    let message = format!("cannot read the file: {error}");
-    let diagnostic = Diagnostic { line: 0, column: 0, message, excerpt: String::new() };
-    Diagnostics { file: file.to_owned(), list: vec![diagnostic] }
-}
-
-fn summary(config: &Config) -> String {
-    let backends = config.pools.iter().map(|pool| pool.backends.len()).sum();
-    let counts = [
-        ("listener", config.listeners.len()),
-        ("route", config.routes.len()),
-        ("pool", config.pools.len()),
-        ("backend", backends),
-    ];
-    let plural = |(name, n): (&str, usize)| format!("{n} {name}{}", if n == 1 { "" } else { "s" });
-    counts.map(plural).join(", ")
-}
-
-fn as_json(file: &str, result: &Result<Config, Diagnostics>) -> serde_json::Value {
-    let errors = result.as_ref().err().map(|diagnostics| diagnostics.list.as_slice());
-    let error = |d: &Diagnostic| {
-        serde_json::json!({ "line": d.line, "column": d.column, "message": d.message })
+/// "1 listener, 2 routes, 2 pools, 5 backends".
+pub(super) fn summary(config: &Config) -> String {
+    let counted = |(count, noun): (usize, &str)| {
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{count} {noun}{plural}")
     };
-    let errors: Vec<_> = errors.unwrap_or_default().iter().map(error).collect();
-    serde_json::json!({ "file": file, "ok": result.is_ok(), "errors": errors })
+    counts(config).map(counted).join(", ")
+}
+
+fn counts(config: &Config) -> [(usize, &'static str); 4] {
+    [
+        (config.listeners.len(), "listener"),
+        (config.routes.len(), "route"),
+        (config.pools.len(), "pool"),
+        (config.backend_count(), "backend"),
+    ]
+}
+
+fn report(file: &Path, result: &Result<Config, LoadError>) -> Value {
+    let mut report = json!({ "file": file.display().to_string(), "ok": result.is_ok() });
+    match result {
+        Ok(config) => {
+            for (count, noun) in counts(config) {
+                report[format!("{noun}s")] = count.into();
+            }
+        }
+        Err(LoadError::Invalid(diagnostics)) => {
+            report["problems"] = diagnostics.problems.iter().map(problem).collect();
+        }
+        Err(other) => report["problems"] = json!([{ "message": other.to_string() }]),
+    }
+    report
+}
+
+fn problem(problem: &Problem) -> Value {
+    let Problem { line, column, message, help, .. } = problem;
+    json!({ "line": line, "column": column, "message": message, "help": help })
 }

@@ -1,85 +1,42 @@
-//! `ringway config dump`
+//! `ringway config dump`: every value in effect and where it comes from.
 
-use super::Failure;
-use super::arguments::{Config, ConfigAction, Source};
-use super::load::load;
-use std::io::Write;
-use std::process::ExitCode;
+use super::load::Effective;
+use serde_json::{Map, Value, json};
+use std::io::{self, Write};
 
-/// Flags that stand for a key of the configuration, and their environment variables.
-const FLAGS: [(&str, &str); 6] = [
-    ("runtime.shards", "RINGWAY_SHARDS"),
-    ("runtime.buffer_size", "RINGWAY_BUFFER_SIZE"),
-    ("runtime.buffers_per_shard", "RINGWAY_BUFFERS_PER_SHARD"),
-    ("runtime.ring_entries", "RINGWAY_RING_ENTRIES"),
-    ("runtime.max_connections", "RINGWAY_MAX_CONNECTIONS"),
-    ("access_log.path", "RINGWAY_ACCESS_LOG"),
-];
-
-/// Prints the configuration that would be in force.
-pub(crate) fn dump(arguments: &Config, out: &mut dyn Write) -> Result<ExitCode, Failure> {
-    let ConfigAction::Dump = arguments.action;
-    let text = load(&arguments.source)?.to_toml();
-    if !arguments.json {
-        write!(out, "{text}")?;
-        return Ok(ExitCode::SUCCESS);
+/// Prints the configuration as TOML with remarks, which is a configuration file again, or as JSON.
+pub(super) fn dump(effective: &Effective, as_json: bool, out: &mut dyn Write) -> io::Result<()> {
+    if as_json {
+        return writeln!(out, "{:#}", tree(effective));
     }
-    let table: toml::Table = text.parse()?;
-    let value = serde_json::to_value(&table)?;
-    let origins = origins(&arguments.source, &table)?;
-    writeln!(out, "{:#}", serde_json::json!({ "config": value, "origin": origins }))?;
-    Ok(ExitCode::SUCCESS)
+    let origin = |key: &str| Some(effective.origin(key).word().to_owned());
+    write!(out, "{}", effective.config.to_toml_with_notes(origin))
 }
 
-/// Where each value comes from: flag, environment, file or default.
-fn origins(
-    source: &Source,
-    effective: &toml::Table,
-) -> Result<serde_json::Map<String, serde_json::Value>, Failure> {
-    let file: toml::Table = match &source.config {
-        Some(file) => std::fs::read_to_string(file)?.parse()?,
-        None => toml::Table::new(),
-    };
-    let mut origins = serde_json::Map::new();
-    for (section, value) in effective {
-        let keys: Vec<&str> = match value.as_table() {
-            Some(table) if section != "pool" => table.keys().map(String::as_str).collect(),
-            _ => vec![""],
-        };
-        for key in keys {
-            let path = if key.is_empty() { section.clone() } else { format!("{section}.{key}") };
-            let origin = origin(source, &file, &path, section, key);
-            origins.insert(path, origin.into());
+/// The sections as nested objects and arrays; each value is `{ "value": …, "origin": … }`.
+fn tree(effective: &Effective) -> Value {
+    let mut root = Value::Object(Map::new());
+    for section in effective.config.to_sections() {
+        let place = section.path.split('.').fold(&mut root, child);
+        for (key, value) in &section.values {
+            let origin = effective.origin(&format!("{}.{key}", section.path)).word();
+            place[*key] = json!({ "value": value, "origin": origin });
         }
     }
-    Ok(origins)
+    root
 }
 
-fn origin(source: &Source, file: &toml::Table, path: &str, section: &str, key: &str) -> &'static str {
-    let given = [
-        source.shards.is_some(),
-        source.buffer_size.is_some(),
-        source.buffers_per_shard.is_some(),
-        source.ring_entries.is_some(),
-        source.max_connections.is_some(),
-        source.access_log.is_some(),
-    ];
-    let flag = FLAGS.iter().zip(given).find(|((name, _), given)| *given && *name == path);
-    if let Some(((_, variable), _)) = flag {
-        // clap fills in the environment only where there is no flag.
-        let flag = format!("--{}", variable.trim_start_matches("RINGWAY_").to_lowercase());
-        let flag = flag.replace('_', "-");
-        let is_flag = std::env::args().any(|a| a == flag || a.starts_with(&format!("{flag}=")));
-        return if is_flag { "flag" } else { "environment" };
+/// What is called `step` in an object; `step[n]` is the element `n` of an array, the next one if
+/// it is not there yet.
+fn child<'v>(parent: &'v mut Value, step: &str) -> &'v mut Value {
+    let Some((name, _)) = step.split_once('[') else { return &mut parent[step] };
+    let index = step[name.len() + 1..].trim_end_matches(']').parse().unwrap_or(0);
+    if !parent[name].is_array() {
+        parent[name] = Value::Array(Vec::new());
     }
-    let in_file = match (file.get(section), key) {
-        (Some(_), "") => true,
-        (Some(table), key) => table.get(key).is_some(),
-        (None, _) => false,
-    };
-    match section {
-        _ if in_file => "file",
-        "listener" | "route" | "pool" if source.config.is_none() => "flag",
-        _ => "default",
+    let elements = parent[name].as_array_mut().expect("it was made one above");
+    while elements.len() <= index {
+        elements.push(Value::Object(Map::new()));
     }
+    &mut elements[index]
 }

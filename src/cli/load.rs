@@ -1,73 +1,211 @@
-//! From arguments to a checked configuration.
-//!
-//! What flags and the environment say is written over what the file says, and the whole is then
-//! checked by the same rules as a file.
+//! The configuration in effect: flags over environment over file over defaults, and from which
+//! of them each value comes.
 
-use super::Failure;
 use super::arguments::Source;
-use ringway::access_log::{Destination, Format};
-use ringway::config::{self, AccessLog, Config};
-use std::fs;
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+use ringway::config::{AccessLog, Config, Diagnostics, ERROR_ANSWER_BYTES_MAX, WrittenKeys};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// The configuration that the arguments name.
-pub(crate) fn load(source: &Source) -> Result<Config, Failure> {
-    let mut config = match &source.config {
-        Some(file) => load_file(file)?,
-        None if source.listen.is_empty() => {
-            return Err(Failure(
-                "ringway: nothing to do: give --config FILE, or --listen IP:PORT and --backend \
-                 IP:PORT (see ringway run --help)"
-                    .to_owned(),
-            ));
+/// A configuration and the origin of its values.
+#[derive(Debug, Default)]
+pub(super) struct Effective {
+    pub(super) config: Config,
+    pub(super) config_file: Option<PathBuf>,
+    written: WrittenKeys,
+    given: BTreeMap<String, Origin>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    Flag,
+    Environment,
+    File,
+    Default,
+}
+
+impl Origin {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Flag => "flag",
+            Self::Environment => "environment",
+            Self::File => "file",
+            Self::Default => "default",
         }
-        None => {
-            let backends = source.backend.clone();
-            Config::quick(&source.listen, backends, source.algorithm.unwrap_or_default())
+    }
+}
+
+impl Effective {
+    /// The origin of the value under a key path as of [`WrittenKeys`].
+    pub(super) fn origin(&self, key_path: &str) -> Origin {
+        match self.given.get(key_path) {
+            Some(origin) => *origin,
+            None if self.written.contains(key_path) => Origin::File,
+            None => Origin::Default,
         }
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug)]
+pub(super) enum LoadError {
+    /// The arguments do not go together.
+    Usage(String),
+    /// The file cannot be read.
+    Unreadable(PathBuf, io::Error),
+    /// The file is not a configuration.
+    Invalid(Diagnostics),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) => f.write_str(message),
+            Self::Unreadable(path, error) => {
+                write!(f, "cannot read `{}`: {error}", path.display())
+            }
+            Self::Invalid(diagnostics) => {
+                let count = diagnostics.problems.len();
+                let noun = if count == 1 { "error" } else { "errors" };
+                write!(f, "{count} {noun} in the configuration\n\n{diagnostics}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// The configuration that the arguments ask for.
+pub(super) fn load(source: Source, matches: &ArgMatches) -> Result<Effective, LoadError> {
+    let wants_file = chosen_file(&source, matches)?;
+    if !wants_file && source.listen.is_empty() && source.backend.is_empty() {
+        let message = "nothing to run: give --config FILE, or --listen IP:PORT and --backend \
+                       IP:PORT; for a first look try `ringway demo`";
+        return Err(LoadError::Usage(message.to_owned()));
+    }
+    load_or_default(source, matches)
+}
+
+/// Like [`load`]; without a file, a listener and a backend it has only defaults.
+pub(super) fn load_or_default(
+    source: Source,
+    matches: &ArgMatches,
+) -> Result<Effective, LoadError> {
+    let mut effective = if chosen_file(&source, matches)? {
+        let path = source.config.clone().expect("it was chosen above");
+        let (config, written) = read_config(&path)?;
+        Effective { config, written, config_file: Some(path), given: BTreeMap::new() }
+    } else if source.listen.is_empty() && source.backend.is_empty() {
+        Effective::default()
+    } else {
+        from_flags(&source, matches)?
     };
-    apply(source, &mut config);
-    // The flags' values are checked by the rules of the file.
-    let refuse = |_: &PathBuf| Err(std::io::Error::other("already read"));
-    config::parse(&config.to_toml(), "command line", &refuse).map_err(Failure::from)
+    lay_over(&mut effective, source, matches);
+    Ok(effective)
 }
 
-/// Reads and checks a file.
-pub(crate) fn load_file(file: &Path) -> Result<Config, Failure> {
-    let name = file.display().to_string();
-    let text = fs::read_to_string(file).map_err(|error| format!("cannot read {name}: {error}"))?;
-    parse_file(file, &text).map_err(|diagnostics| Failure(diagnostics.to_string()))
+/// Where an argument was given; [`Origin::Default`] if it was not.
+fn given(matches: &ArgMatches, id: &str) -> Origin {
+    match matches.value_source(id) {
+        Some(ValueSource::CommandLine) => Origin::Flag,
+        Some(ValueSource::EnvVariable) => Origin::Environment,
+        _ => Origin::Default,
+    }
 }
 
-/// Checks the text of a file; the files that it names are read relative to it.
-pub(crate) fn parse_file(file: &Path, text: &str) -> Result<Config, config::Diagnostics> {
-    let folder = file.parent().unwrap_or(Path::new("."));
-    config::parse(text, &file.display().to_string(), &|path| fs::read(folder.join(path)))
+/// True if the configuration is to come from the file. A file and single addresses exclude each
+/// other, but a flag goes before the environment here too.
+fn chosen_file(source: &Source, matches: &ArgMatches) -> Result<bool, LoadError> {
+    if source.config.is_none() {
+        return Ok(false);
+    }
+    let file = given(matches, "config");
+    for id in ["listen", "backend", "algorithm"] {
+        let origin = given(matches, id);
+        if origin == Origin::Flag && file == Origin::Environment {
+            return Ok(false);
+        }
+        if origin == file {
+            let message = format!("--config and --{id} exclude each other: write it into the file");
+            return Err(LoadError::Usage(message));
+        }
+    }
+    Ok(true)
 }
 
-fn apply(source: &Source, config: &mut Config) {
+fn from_flags(source: &Source, matches: &ArgMatches) -> Result<Effective, LoadError> {
+    let algorithm = source.algorithm.unwrap_or_default();
+    let config = Config::quick(&source.listen, &source.backend, algorithm)
+        .map_err(|message| LoadError::Usage(format!("--listen and --backend: {message}")))?;
+    let mut effective = Effective { config, ..Effective::default() };
+    for index in 0..source.listen.len() {
+        let key = format!("listener[{index}].address");
+        effective.given.insert(key, given(matches, "listen"));
+    }
+    for index in 0..source.backend.len() {
+        for key in ["address", "weight"] {
+            let key = format!("pool.default.backend[{index}].{key}");
+            effective.given.insert(key, given(matches, "backend"));
+        }
+    }
+    effective.given.insert("pool.default.algorithm".to_owned(), given(matches, "algorithm"));
+    Ok(effective)
+}
+
+/// Sets `target` if the argument was given, and notes where.
+fn set<T>(
+    given_keys: &mut BTreeMap<String, Origin>,
+    matches: &ArgMatches,
+    id: &str,
+    target: &mut T,
+    value: Option<T>,
+) {
+    if let Some(value) = value {
+        *target = value;
+        given_keys.insert(format!("runtime.{id}"), given(matches, id));
+    }
+}
+
+/// Lays the flags and the environment over the configuration.
+fn lay_over(effective: &mut Effective, source: Source, matches: &ArgMatches) {
+    let Effective { config, given: keys, .. } = effective;
     let runtime = &mut config.runtime;
-    if let Some(shards) = &source.shards {
-        runtime.shards = shards.clone();
+    set(keys, matches, "shards", &mut runtime.shards, source.shards);
+    set(keys, matches, "buffer_size", &mut runtime.buffer_size, source.buffer_size);
+    let buffers = &mut runtime.buffers_per_shard;
+    set(keys, matches, "buffers_per_shard", buffers, source.buffers_per_shard);
+    set(keys, matches, "ring_entries", &mut runtime.ring_entries, source.ring_entries);
+    set(keys, matches, "max_connections", &mut runtime.max_connections, source.max_connections);
+    if let Some(path) = source.access_log {
+        match &mut config.access_log {
+            Some(log) => log.path = path,
+            none => *none = Some(AccessLog::at(path)),
+        }
+        keys.insert("access_log.path".to_owned(), given(matches, "access_log"));
     }
-    if let Some(size) = source.buffer_size {
-        runtime.buffer_size = usize::try_from(size).unwrap_or(usize::MAX);
+}
+
+/// The configuration in a file, and the keys that it has.
+pub(super) fn read_config(path: &Path) -> Result<(Config, WrittenKeys), LoadError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| LoadError::Unreadable(path.to_owned(), error))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let name = path.display().to_string();
+    Config::parse_with_keys(&text, &name, &|file| read_bounded(&folder.join(file)))
+        .map_err(LoadError::Invalid)
+}
+
+/// A regular file, as much of it as is needed to see that it is too long.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
-    if let Some(count) = source.buffers_per_shard {
-        runtime.buffers_per_shard = usize::try_from(count).unwrap_or(usize::MAX);
-    }
-    if let Some(entries) = source.ring_entries {
-        runtime.ring_entries = u32::try_from(entries).unwrap_or(u32::MAX);
-    }
-    if let Some(count) = source.max_connections {
-        runtime.max_connections = u32::try_from(count).unwrap_or(u32::MAX);
-    }
-    if let Some(path) = &source.access_log {
-        let destination = match path.as_str() {
-            "stdout" => Destination::Stdout,
-            path => Destination::File(path.into()),
-        };
-        let defaults = AccessLog { destination, format: Format::Json, queue: 8192 };
-        config.access_log = Some(defaults);
-    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(ERROR_ANSWER_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

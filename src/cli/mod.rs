@@ -1,5 +1,5 @@
-//! The command line: arguments to configuration to start. The only place, besides tests and
-//! benchmarks, that names the engine.
+//! The command line: arguments to a configuration, and the commands that need no running
+//! balancer. Does not: start shards; `serve` is handed in.
 
 mod arguments;
 mod check;
@@ -7,40 +7,131 @@ mod demo;
 mod doctor;
 mod dump;
 mod load;
-mod run;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod threads;
 
-use arguments::{Arguments, Command};
-use clap::Parser;
+pub use arguments::LogLevel;
+pub(crate) use serve::serve;
+
+use arguments::{Arguments, Command, ConfigCommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use load::{Effective, LoadError};
+use ringway::config::Config;
+use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Runs the command that the arguments name.
-pub(crate) fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let mut out = io::stdout();
-    let result = match &arguments.command {
-        Command::Run(run) => run::run(run, &mut out),
-        Command::Check(check) => return check::check(check, &mut out),
-        Command::Demo(demo) => demo::demo(demo, &mut out),
-        Command::Doctor(doctor) => return doctor::doctor(doctor, &mut out),
-        Command::Config(config) => dump::dump(config, &mut out),
-    };
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "{}", error.0.trim_end());
-            ExitCode::FAILURE
+/// What `ringway run` and `ringway demo` start.
+#[derive(Debug)]
+pub struct Start {
+    /// The checked configuration, with the flags and the environment laid over the file.
+    pub config: Config,
+    /// The file it came from, to be read again on reload; none if there was none.
+    pub config_file: Option<PathBuf>,
+    /// Least severe events that are logged.
+    pub log_level: LogLevel,
+}
+
+/// What the commands need of the rest of the program.
+pub struct Parts {
+    /// Runs the balancer until it is told to end.
+    pub serve: fn(Start) -> Result<(), Box<dyn Error>>,
+    /// Fails with the sentence to show where io_uring does not work.
+    pub probe_uring: fn() -> Result<(), Box<dyn Error>>,
+}
+
+/// What went wrong, and with it the exit status.
+#[derive(Debug)]
+enum Failed {
+    /// It is part of the answer on standard output: status 1.
+    Shown,
+    /// The arguments contradict each other: status 2, as for those that clap refuses.
+    Usage(String),
+    /// To be shown: status 1.
+    Error(Box<dyn Error>),
+}
+
+impl From<LoadError> for Failed {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Usage(message) => Self::Usage(message),
+            other => Self::Error(other.into()),
         }
     }
 }
 
-/// What to tell the user before the command ends in failure.
-pub(crate) struct Failure(String);
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::Error(error.into())
+    }
+}
 
-impl<E: std::fmt::Display> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self(format!("ringway: {error}"))
+/// Does what the arguments ask for. The first argument is the name of the program.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, parts: &Parts) -> ExitCode {
+    // Not locked: the access log may go to standard output too.
+    ExitCode::from(run(arguments, parts, &mut io::stdout(), &mut io::stderr()))
+}
+
+fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    parts: &Parts,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> u8 {
+    let parsed = Arguments::command().try_get_matches_from(arguments).and_then(|matches| {
+        Arguments::from_arg_matches(&matches).map(|arguments| (arguments, matches))
+    });
+    let result = match parsed {
+        Ok((arguments, matches)) => execute(arguments, leaf(&matches), parts, out),
+        Err(error) => {
+            // Nothing is left to be done if the terminal is gone.
+            let _ = match error.use_stderr() {
+                true => write!(err, "{}", error.render()),
+                false => write!(out, "{}", error.render()),
+            };
+            return error.exit_code() as u8;
+        }
+    };
+    let (status, message) = match result {
+        Ok(()) => return 0,
+        Err(Failed::Shown) => return 1,
+        Err(Failed::Usage(message)) => (2, message),
+        Err(Failed::Error(error)) => (1, error.to_string()),
+    };
+    let _ = writeln!(err, "error: {}", message.trim_end());
+    status
+}
+
+/// The matches of the innermost command.
+fn leaf(matches: &ArgMatches) -> &ArgMatches {
+    matches.subcommand().map_or(matches, |(_, inner)| leaf(inner))
+}
+
+fn execute(
+    arguments: Arguments,
+    matches: &ArgMatches,
+    parts: &Parts,
+    out: &mut dyn Write,
+) -> Result<(), Failed> {
+    match arguments.command {
+        Command::Run { source, log_level } => {
+            let Effective { config, config_file, .. } = load::load(source, matches)?;
+            let start = Start { config, config_file, log_level };
+            (parts.serve)(start).map_err(Failed::Error)
+        }
+        Command::Check { file, json } => check::check(&file, json, out),
+        Command::Demo { listen, log_level } => demo::demo(listen, log_level, parts.serve, out),
+        Command::Doctor { source, json } => {
+            let effective = load::load_or_default(source, matches)?;
+            doctor::doctor(&effective.config, json, parts.probe_uring, out)
+        }
+        Command::Config { command: ConfigCommand::Dump { source, json } } => {
+            let effective = load::load_or_default(source, matches)?;
+            Ok(dump::dump(&effective, json, out)?)
+        }
     }
 }

@@ -1,32 +1,51 @@
 //! Putting the parts together: limits, sockets, shards, coordinator.
 
-use super::Failure;
 use super::threads::Threads;
-use ringway::access_log::{self, Sender, Writer};
+use super::{LogLevel, Start};
+use ringway::access_log::{self, Destination, Format, Sender, Writer};
 use ringway::base::{Generation, ShardId};
-use ringway::config::{Config, Shards, Steering};
+use ringway::config::{Config, LogFormat, LogPath, ShardsChoice, Steering};
 use ringway::coordinator::{Coordinator, Ended};
 use ringway::engine::Socket;
-use ringway::engine::uring::{UringOptions, probe};
+use ringway::engine::uring::UringOptions;
 use ringway::mailbox::{ClientCounts, InFlightBoard, Mailbox};
 use ringway::snapshot::{self, Registry};
 use ringway::sys::event_fd::EventFd;
 use ringway::sys::rlimit::{Resource, raise_to_hard};
 use ringway::sys::socket;
-use std::io::Write;
+use std::error::Error;
+use std::io::{self, Write};
 use std::os::fd::{IntoRawFd, OwnedFd};
-use std::process::ExitCode;
 use std::sync::Arc;
+use tracing::level_filters::LevelFilter;
 
 /// Descriptors besides those of connections: listeners, rings, logs.
 const SPARE_DESCRIPTORS: u64 = 64;
 
 /// Serves until the process is told to end.
-pub(crate) fn serve(config: &Config, out: &mut dyn Write) -> Result<ExitCode, Failure> {
-    check_machine(config)?;
+///
+/// # Errors
+/// A sentence that says what stands in the way and what to do.
+pub(crate) fn serve(start: Start) -> Result<(), Box<dyn Error>> {
+    let Start { config, config_file, log_level } = start;
+    // The log is written by a thread of its own; what it cannot take is dropped, not waited for.
+    let (writer, _guard) = tracing_appender::non_blocking(io::stderr());
+    let log = tracing_subscriber::fmt().with_max_level(level(log_level)).with_ansi(false);
+    log.with_writer(writer).init();
+    // On a thread of its own, because a ring belongs to the thread that built it.
+    let probed = std::thread::spawn(ringway::engine::uring::probe).join();
+    probed.map_err(|_| "the probe of io_uring panicked")??;
+    raise_open_files(&config)?;
+    if let Some(file) = config_file {
+        tracing::info!(file = %file.display(), "configuration read");
+    }
+    run(&config)
+}
+
+fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     let cores = cores(&config.runtime.shards)?;
     let shards = cores.len();
-    let sockets = listen(config, shards, out)?;
+    let sockets = listen(config, shards)?;
     let wakes: Vec<Arc<EventFd>> =
         cores.iter().map(|_| EventFd::new().map(Arc::new)).collect::<Result<_, _>>()?;
     let mailboxes = mailboxes(config, &wakes);
@@ -43,25 +62,31 @@ pub(crate) fn serve(config: &Config, out: &mut dyn Write) -> Result<ExitCode, Fa
     let coordinator = Coordinator::new(mailboxes, Arc::new(snapshot), threads.into_spawn());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match runtime.block_on(coordinator.run())? {
-        Ended::Failed(why) => Err(Failure(format!("ringway: {why}"))),
-        Ended::Drained | Ended::Cut => Ok(ExitCode::SUCCESS),
+        Ended::Failed(why) => Err(why.into()),
+        Ended::Drained | Ended::Cut => Ok(()),
     }
 }
 
-/// Refuses a machine that cannot serve, with the remedy.
-fn check_machine(config: &Config) -> Result<(), Failure> {
-    // On a thread of its own, because a ring belongs to the thread that built it.
-    let probed = std::thread::spawn(probe).join();
-    probed.map_err(|_| Failure("ringway: the probe of io_uring panicked".to_owned()))??;
+fn level(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+/// Raises the limit of open files, and says so where it is still too low.
+fn raise_open_files(config: &Config) -> io::Result<()> {
     let files = raise_to_hard(Resource::OpenFiles)?;
     // A client's connection may need one to a backend.
-    let wanted = u64::from(config.runtime.max_connections) * 2 + SPARE_DESCRIPTORS;
+    let wanted = config.runtime.max_connections as u64 * 2 + SPARE_DESCRIPTORS;
     if files < wanted {
         tracing::warn!(
-            limit = files,
-            wanted,
-            "RLIMIT_NOFILE is too low for max_connections: raise it (systemd: LimitNOFILE={wanted}; \
-             shell: ulimit -n {wanted}) or lower --max-connections; connections beyond it wait"
+            "only {files} files may be open: max_connections wants {wanted}; raise RLIMIT_NOFILE \
+             (systemd: LimitNOFILE={wanted}; shell: ulimit -n {wanted}) or lower \
+             --max-connections; connections beyond it wait"
         );
     }
     Ok(())
@@ -70,21 +95,21 @@ fn check_machine(config: &Config) -> Result<(), Failure> {
 /// Two buffers for every connection that there may be.
 fn private_buffers_max(config: &Config, shards: usize) -> usize {
     let runtime = &config.runtime;
-    (runtime.max_connections as usize).div_ceil(shards) * 2 + runtime.buffers_per_shard
+    runtime.max_connections.div_ceil(shards) * 2 + runtime.buffers_per_shard
 }
 
 /// The core of each shard; none where it is not pinned because there are fewer cores.
-fn cores(shards: &Shards) -> Result<Vec<Option<usize>>, Failure> {
+fn cores(shards: &ShardsChoice) -> Result<Vec<Option<usize>>, Box<dyn Error>> {
     let available: Vec<usize> =
         core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
     Ok(match shards {
-        Shards::Auto => available.iter().copied().map(Some).collect(),
-        Shards::Count(count) => (0..*count).map(|at| available.get(at).copied()).collect(),
-        Shards::Cores(cores) => {
+        ShardsChoice::Auto => available.iter().copied().map(Some).collect(),
+        ShardsChoice::Count(count) => (0..*count).map(|at| available.get(at).copied()).collect(),
+        ShardsChoice::Cores(cores) => {
             if let Some(core) = cores.iter().find(|core| !available.contains(core)) {
-                return Err(Failure(format!(
-                    "ringway: --shards names core {core}, but the process may run on {available:?}"
-                )));
+                let message =
+                    format!("`shards` names core {core}, but the process may run on {available:?}");
+                return Err(message.into());
             }
             cores.iter().copied().map(Some).collect()
         }
@@ -92,11 +117,8 @@ fn cores(shards: &Shards) -> Result<Vec<Option<usize>>, Failure> {
 }
 
 /// Opens a listening socket per listener and shard.
-fn listen(
-    config: &Config,
-    shards: usize,
-    out: &mut dyn Write,
-) -> Result<Vec<Vec<Socket>>, Failure> {
+fn listen(config: &Config, shards: usize) -> Result<Vec<Vec<Socket>>, Box<dyn Error>> {
+    let mut out = io::stdout();
     let backlog = config.runtime.backlog as i32;
     let mut all = Vec::new();
     for listener in &config.listeners {
@@ -107,8 +129,10 @@ fn listen(
         // Port 0 gets its number from the kernel; the siblings share it.
         let address = socket::local_address(&first)?;
         let siblings = (1..shards).map(|_| socket::listen(address, backlog));
-        let sockets: Vec<OwnedFd> =
-            std::iter::once(Ok(first)).chain(siblings).collect::<Result<_, _>>().map_err(refused)?;
+        let sockets: Vec<OwnedFd> = std::iter::once(Ok(first))
+            .chain(siblings)
+            .collect::<Result<_, _>>()
+            .map_err(refused)?;
         if listener.steering == Steering::Cpu {
             socket::steer_by_cpu(&sockets[0], shards as u32).map_err(refused)?;
         }
@@ -121,7 +145,7 @@ fn listen(
 
 fn mailboxes(config: &Config, wakes: &[Arc<EventFd>]) -> Arc<[Arc<Mailbox>]> {
     let board = Arc::new(InFlightBoard::new(wakes.len()));
-    let limit = config.runtime.max_connections_per_client;
+    let limit = u32::try_from(config.runtime.max_connections_per_client).unwrap_or(u32::MAX);
     let clients = Arc::new(ClientCounts::new(wakes.len(), limit));
     let mailbox = |(index, wake): (usize, &Arc<EventFd>)| {
         let shard = ShardId(index as u16);
@@ -130,9 +154,17 @@ fn mailboxes(config: &Config, wakes: &[Arc<EventFd>]) -> Arc<[Arc<Mailbox>]> {
     wakes.iter().enumerate().map(mailbox).collect()
 }
 
-fn start_access_log(config: &Config) -> Result<Option<(Sender, Writer)>, Failure> {
+fn start_access_log(config: &Config) -> Result<Option<(Sender, Writer)>, Box<dyn Error>> {
     let Some(log) = &config.access_log else { return Ok(None) };
     let pools = config.pools.iter().map(|pool| pool.name.clone()).collect();
-    let started = access_log::start(&log.destination, log.format, log.queue, pools);
+    let destination = match &log.path {
+        LogPath::Stdout => Destination::Stdout,
+        LogPath::File(path) => Destination::File(path.clone()),
+    };
+    let format = match log.format {
+        LogFormat::Json => Format::Json,
+        LogFormat::Common => Format::Common,
+    };
+    let started = access_log::start(&destination, format, log.queue, pools);
     Ok(Some(started.map_err(|error| format!("cannot open the access log: {error}"))?))
 }

@@ -1,56 +1,43 @@
-//! What is wrong with a configuration: where, what, and how to mend it.
+//! What is wrong with a configuration, all of it at once: where, what, and how to mend it. Does
+//! not: decide what is wrong.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
 
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Diagnostic {
-    /// Line of the file, from 1; 0 if it is about the file as a whole.
-    pub line: usize,
-    /// Column in the line, in characters from 1.
-    pub column: usize,
-    /// What is wrong and how to mend it.
-    pub message: String,
-    /// The line itself.
-    pub excerpt: String,
-}
-
-/// Everything that is wrong.
+/// Every problem of one text, in the order of their places. There is at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostics {
-    /// The file's name.
-    pub file: String,
-    /// At least one, in the order of the file.
-    pub list: Vec<Diagnostic>,
+    /// The name that the text was given.
+    pub file_name: String,
+    /// The problems.
+    pub problems: Vec<Problem>,
 }
 
-impl Diagnostic {
-    /// A diagnostic of a range of bytes of the text; none for the text as a whole.
-    pub(super) fn new(text: &str, span: Option<Range<usize>>, message: String) -> Self {
-        let Some(span) = span else {
-            return Self { line: 0, column: 0, message, excerpt: String::new() };
-        };
-        let before = text.get(..span.start).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let excerpt = text[line_start..].lines().next().unwrap_or_default().to_owned();
-        let line = before.matches('\n').count() + 1;
-        let column = before[line_start..].chars().count() + 1;
-        Self { line, column, message, excerpt }
-    }
+/// Something that keeps a text from being a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// A sentence.
+    pub message: String,
+    /// How to mend it, if the message does not say it.
+    pub help: Option<String>,
+    /// The line, as far as it can be shown.
+    source: String,
+    /// Characters of the line that are meant, at least one.
+    width: usize,
 }
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for diagnostic in &self.list {
-            let Diagnostic { line, column, message, excerpt } = diagnostic;
-            if *line == 0 {
-                writeln!(f, "{}: error: {message}", self.file)?;
-                continue;
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
             }
-            writeln!(f, "{}:{line}:{column}: error: {message}", self.file)?;
-            writeln!(f, "  {line:>4} | {excerpt}")?;
-            writeln!(f, "       | {:>column$}", "^")?;
+            problem.show(&self.file_name, f)?;
         }
         Ok(())
     }
@@ -58,12 +45,93 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// `name`'s nearest neighbour among `known`, if it is near enough to be meant.
-pub(super) fn did_you_mean<'a>(
-    name: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let scored = known.into_iter().map(|other| (strsim::damerau_levenshtein(name, other), other));
-    let nearest = scored.min_by_key(|(distance, _)| *distance)?;
-    (nearest.0 <= 1 + name.len() / 4).then_some(nearest.1)
+impl Problem {
+    fn show(&self, file_name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, column, message, source, width, .. } = self;
+        let number = line.to_string();
+        let margin = " ".repeat(number.len());
+        writeln!(f, "{file_name}:{line}:{column}: {message}")?;
+        writeln!(f, "  {number} | {source}")?;
+        writeln!(f, "  {margin} | {}{}", " ".repeat(column - 1), "^".repeat(*width))?;
+        match &self.help {
+            Some(help) => writeln!(f, "  {margin} = {help}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where problems are gathered while a text is read.
+pub(super) struct Report<'a> {
+    text: &'a str,
+    problems: RefCell<Vec<(usize, Problem)>>,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, problems: RefCell::default() }
+    }
+
+    /// Adds a problem whose message says how to mend it.
+    pub(super) fn add(&self, span: Range<usize>, message: impl Into<String>) {
+        self.push(span, message.into(), None);
+    }
+
+    /// Adds a problem and how to mend it.
+    pub(super) fn add_with_help(
+        &self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push(span, message.into(), Some(help.into()));
+    }
+
+    fn push(&self, span: Range<usize>, message: String, help: Option<String>) {
+        let start = self.boundary(span.start);
+        let (line, before) = self.line_and_text_before(start);
+        let line_start = start - before.len();
+        let whole = self.text[line_start..].split('\n').next().unwrap_or_default();
+        let end = self.boundary(span.end).clamp(start, line_start + whole.len());
+        let width = self.text[start..end].chars().count().max(1);
+        let source = whole.trim_end().chars().map(shown).collect();
+        let column = before.chars().count() + 1;
+        let problem = Problem { line, column, message, help, source, width };
+        self.problems.borrow_mut().push((start, problem));
+    }
+
+    /// The line, from 1, that a place is on.
+    pub(super) fn line_of(&self, span: &Range<usize>) -> usize {
+        self.line_and_text_before(self.boundary(span.start)).0
+    }
+
+    /// The nearest place not after `at` where a character begins.
+    fn boundary(&self, at: usize) -> usize {
+        (0..=at.min(self.text.len())).rev().find(|at| self.text.is_char_boundary(*at)).unwrap_or(0)
+    }
+
+    fn line_and_text_before(&self, start: usize) -> (usize, &'a str) {
+        let before = &self.text[..start];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (before.matches('\n').count() + 1, &before[line_start..])
+    }
+
+    /// The problems, if there are any.
+    pub(super) fn finish(self, file_name: &str) -> Result<(), Diagnostics> {
+        let mut problems = self.problems.into_inner();
+        if problems.is_empty() {
+            return Ok(());
+        }
+        problems.sort_by_key(|(start, _)| *start);
+        let problems = problems.into_iter().map(|(_, problem)| problem).collect();
+        Err(Diagnostics { file_name: file_name.to_owned(), problems })
+    }
+}
+
+/// Takes what could move the caret or steer a terminal out of a line.
+fn shown(character: char) -> char {
+    match character {
+        '\t' => ' ',
+        other if other.is_control() => '\u{fffd}',
+        other => other,
+    }
 }

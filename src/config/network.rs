@@ -1,63 +1,89 @@
-//! An address range in CIDR form (RFC 4632, RFC 4291 §2.3).
+//! A network of IP addresses in CIDR notation (RFC 4632, RFC 4291).
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// A range of addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
+/// All addresses with the same first bits. No bit is set past those.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IpNetwork {
+    first: IpAddr,
     prefix_bits: u8,
 }
 
-impl Network {
-    /// True if the range has the address. An IPv4 address mapped into IPv6 counts as IPv4.
+impl IpNetwork {
+    /// True if `address` is in the network. An IPv4 address in its IPv6 form (`::ffff:a.b.c.d`)
+    /// counts as what it stands for.
     pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(net), IpAddr::V4(ip)) => {
-                let shift = 32 - u32::from(self.prefix_bits);
-                let differ = u32::from(net) ^ u32::from(ip);
-                differ.checked_shr(shift).unwrap_or(0) == 0
-            }
-            (IpAddr::V6(net), IpAddr::V6(ip)) => {
-                let shift = 128 - u32::from(self.prefix_bits);
-                let differ = u128::from(net) ^ u128::from(ip);
-                differ.checked_shr(shift).unwrap_or(0) == 0
-            }
-            _ => false,
+        masked(address.to_canonical(), self.prefix_bits) == Some(self.first)
+            && address.to_canonical().is_ipv4() == self.first.is_ipv4()
+    }
+
+    /// The lowest address.
+    pub fn first(&self) -> IpAddr {
+        self.first
+    }
+
+    /// How many leading bits its addresses share, `0..=32` or `0..=128`.
+    pub fn prefix_bits(&self) -> u8 {
+        self.prefix_bits
+    }
+}
+
+/// The address with all bits past the first `bits` cleared; none if it has fewer.
+fn masked(address: IpAddr, bits: u8) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(v4) => {
+            let shift = 32u32.checked_sub(bits.into())?;
+            let mask = u32::MAX.checked_shl(shift).unwrap_or(0);
+            Some(Ipv4Addr::from_bits(v4.to_bits() & mask).into())
+        }
+        IpAddr::V6(v6) => {
+            let shift = 128u32.checked_sub(bits.into())?;
+            let mask = u128::MAX.checked_shl(shift).unwrap_or(0);
+            Some(Ipv6Addr::from_bits(v6.to_bits() & mask).into())
         }
     }
 }
 
-impl FromStr for Network {
+impl FromStr for IpNetwork {
     type Err = String;
 
-    /// Reads `ADDRESS` or `ADDRESS/BITS`.
+    /// `address/bits`, or a single address. The error is a sentence for the user.
     fn from_str(text: &str) -> Result<Self, String> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),
         };
-        let address: IpAddr = address
-            .parse()
-            .map_err(|_| format!("`{address}` is not an IP address: write 10.0.0.0/8 or ::1"))?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
+        let address: IpAddr = address.parse().map_err(|_| {
+            format!("`{text}` is not a network: write it like \"10.0.0.0/8\" or \"::1\"")
+        })?;
+        let all = if address.is_ipv4() { 32 } else { 128 };
         let prefix_bits = match bits {
-            None => most,
-            Some(bits) => bits
-                .parse()
-                .ok()
-                .filter(|bits| *bits <= most)
-                .ok_or_else(|| format!("`/{bits}` is not a prefix length of 0 to {most}"))?,
+            None => all,
+            Some(bits) => bits.parse().ok().filter(|bits| *bits <= all).ok_or_else(|| {
+                format!("`{bits}` is not a prefix length for {address}: it goes from 0 to {all}")
+            })?,
         };
-        Ok(Self { address, prefix_bits })
+        if address.to_canonical() != address {
+            return Err(format!("write `{address}` as an IPv4 address or network"));
+        }
+        let first = masked(address, prefix_bits).expect("the length was checked above");
+        if first != address {
+            let network = Self { first, prefix_bits };
+            return Err(format!("`{text}` has bits past its prefix: did you mean `{network}`?"));
+        }
+        Ok(Self { first, prefix_bits })
     }
 }
 
-impl fmt::Display for Network {
+impl fmt::Display for IpNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix_bits)
+        let all = if self.first.is_ipv4() { 32 } else { 128 };
+        if self.prefix_bits == all {
+            return write!(f, "{}", self.first);
+        }
+        write!(f, "{}/{}", self.first, self.prefix_bits)
     }
 }
 
@@ -66,24 +92,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn contains_what_the_prefix_says() {
-        for (network, address, expected) in [
-            ("10.0.0.0/8", "10.255.0.1", true),
-            ("10.0.0.0/8", "11.0.0.1", false),
-            ("0.0.0.0/0", "203.0.113.9", true),
-            ("192.0.2.7", "192.0.2.7", true),
-            ("192.0.2.7", "192.0.2.8", false),
-            ("2001:db8::/32", "2001:db8:1::5", true),
-            ("2001:db8::/32", "2001:db9::5", false),
-            ("::/0", "10.0.0.1", false),
-            ("10.0.0.0/8", "::ffff:10.1.2.3", true),
+    fn contains_exactly_the_addresses_with_its_prefix() {
+        for (network, inside, outside) in [
+            ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),
+            ("0.0.0.0/0", "203.0.113.9", "::1"),
+            ("192.0.2.7", "192.0.2.7", "192.0.2.6"),
+            ("192.0.2.0/31", "::ffff:192.0.2.1", "::ffff:192.0.2.2"),
+            ("::/0", "2001:db8::1", "10.0.0.1"),
+            ("2001:db8::/32", "2001:db8:ffff::", "2001:db9::"),
         ] {
-            let network: Network = network.parse().expect("valid");
-            let address = address.parse().expect("valid");
-            assert_eq!(network.contains(address), expected, "{network} {address}");
+            let parsed: IpNetwork = network.parse().unwrap();
+            assert_eq!(parsed.to_string(), network);
+            assert!(parsed.contains(inside.parse().unwrap()), "{network} has {inside}");
+            assert!(!parsed.contains(outside.parse().unwrap()), "{network} lacks {outside}");
         }
-        for bad in ["10.0.0.0/33", "ten", "::1/129", "10.0.0.0/", "10.0.0.0/-1"] {
-            assert!(bad.parse::<Network>().is_err(), "{bad}");
+    }
+
+    #[test]
+    fn refuses_what_is_not_a_network_and_says_why() {
+        for (text, part) in [
+            ("10.0.0.1/8", "did you mean `10.0.0.0/8`?"),
+            ("10.0.0.0/33", "from 0 to 32"),
+            ("::/129", "from 0 to 128"),
+            ("10.0.0.0/", "prefix length"),
+            ("10.0.0/8", "not a network"),
+            ("localhost", "not a network"),
+            ("::ffff:10.0.0.0/104", "IPv4"),
+            ("", "not a network"),
+        ] {
+            let error = text.parse::<IpNetwork>().unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
         }
     }
 }

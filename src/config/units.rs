@@ -1,87 +1,208 @@
-//! Durations and sizes with their units, both ways.
+//! Values with units as they are written: durations, sizes, words. Each has one way to be
+//! printed, and what is printed parses to the same value.
 
+use super::model::Choice;
 use std::time::Duration;
 
-const DURATIONS: [(&str, u64); 5] =
-    [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
-const SIZES: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+const DURATION_UNITS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// Longest duration that may be configured.
-const DURATION_MAX: Duration = Duration::from_secs(30 * 86_400);
+const SIZE_UNITS: [(&str, u64); 4] =
+    [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
-/// Reads `250ms`, `2s`, `5m`, `1h` or `7d`; at least a millisecond, at most 30 days.
-///
-/// # Errors
-/// A sentence that says what to write.
+/// Splits a leading run of digits from the rest.
+fn split_digits(text: &str) -> (&str, &str) {
+    text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
+}
+
+/// Splits a leading run of letters from the rest.
+fn split_letters(text: &str) -> (&str, &str) {
+    text.split_at(text.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(text.len()))
+}
+
+/// Reads `2s`, `250ms`, `1m30s`. Units: d, h, m, s, ms, the greater ones first, each at most
+/// once. The error is a sentence for the user.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let millis = parse(text, &DURATIONS).ok_or_else(|| {
-        format!("`{text}` is not a duration: write a whole number and a unit, as in 250ms, 2s, 5m, 1h")
-    })?;
-    let duration = Duration::from_millis(millis);
-    if millis == 0 || duration > DURATION_MAX {
-        return Err(format!("`{text}` is out of range: a duration is 1ms to 30d"));
+    let malformed =
+        || format!("`{text}` is not a duration: write it like \"2s\", \"250ms\" or \"1m30s\"");
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(bare_duration(text));
     }
-    Ok(duration)
+    let mut millis = 0u64;
+    let mut units = DURATION_UNITS.iter();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (digits, tail) = split_digits(rest);
+        let (unit, tail) = split_letters(tail);
+        let (_, unit_millis) =
+            units.by_ref().find(|(name, _)| *name == unit).ok_or_else(malformed)?;
+        let count: u64 = digits.parse().map_err(|_| malformed())?;
+        let part = count.checked_mul(*unit_millis).ok_or_else(malformed)?;
+        millis = millis.checked_add(part).ok_or_else(malformed)?;
+        rest = tail;
+    }
+    if text.is_empty() { Err(malformed()) } else { Ok(Duration::from_millis(millis)) }
 }
 
-/// Reads `512B`, `16KiB`, `1MiB` or `1GiB`.
-///
-/// # Errors
-/// A sentence that says what to write.
+/// What to say about a duration without a unit.
+pub fn bare_duration(number: &str) -> String {
+    format!("`{number}` has no unit: did you mean \"{number}s\" or \"{number}ms\"?")
+}
+
+/// Prints a duration, to the millisecond, as [`parse_duration`] reads it.
+pub fn print_duration(duration: Duration) -> String {
+    let mut millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    if millis == 0 {
+        return "0s".to_owned();
+    }
+    let mut text = String::new();
+    for (name, unit_millis) in DURATION_UNITS {
+        let count = millis / unit_millis;
+        if count > 0 {
+            text += &format!("{count}{name}");
+            millis %= unit_millis;
+        }
+    }
+    text
+}
+
+/// Reads `64B`, `16KiB`, `1MiB`, `2GiB`, into bytes. The error is a sentence for the user.
 pub fn parse_size(text: &str) -> Result<u64, String> {
-    parse(text, &SIZES).ok_or_else(|| {
-        format!("`{text}` is not a size: write a whole number and a unit, as in 512B, 16KiB, 1MiB")
-    })
+    let (digits, unit) = split_digits(text);
+    if !digits.is_empty() && unit.is_empty() {
+        return Err(bare_size(text));
+    }
+    let malformed =
+        || format!("`{text}` is not a size: write it like \"64B\", \"16KiB\" or \"1MiB\"");
+    let meant = match unit {
+        "k" | "K" | "KB" | "kB" | "kb" | "kib" | "KIB" => Some("KiB"),
+        "m" | "M" | "MB" | "mb" | "mib" | "MIB" => Some("MiB"),
+        "g" | "G" | "GB" | "gb" | "gib" | "GIB" => Some("GiB"),
+        "b" => Some("B"),
+        _ => None,
+    };
+    if let (Some(meant), false) = (meant, digits.is_empty()) {
+        return Err(format!("`{text}` is not a size: did you mean \"{digits}{meant}\"?"));
+    }
+    let (_, unit_bytes) =
+        SIZE_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(malformed)?;
+    let count: u64 = digits.parse().map_err(|_| malformed())?;
+    count.checked_mul(*unit_bytes).ok_or_else(malformed)
 }
 
-fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim_start())?;
-    number.parse::<u64>().ok()?.checked_mul(*factor)
+/// What to say about a size without a unit.
+pub fn bare_size(number: &str) -> String {
+    format!("`{number}` has no unit: did you mean \"{number}B\" or \"{number}KiB\"?")
 }
 
-/// The shortest way to write a duration exactly.
-pub fn format_duration(duration: Duration) -> String {
-    format(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), &DURATIONS)
+/// Prints bytes in the greatest unit that leaves a whole number.
+pub fn print_size(bytes: u64) -> String {
+    let fits = SIZE_UNITS.iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
+    let (name, unit) = fits.unwrap_or(&SIZE_UNITS[3]);
+    format!("{}{name}", bytes / unit)
 }
 
-/// The shortest way to write a size exactly.
-pub fn format_size(bytes: u64) -> String {
-    format(bytes, &SIZES)
+/// What to say about a word that is none of a choice's.
+pub fn unknown_word<C: Choice>(word: &str) -> String {
+    let known: Vec<&str> = C::WORDS.iter().map(|(word, _)| *word).collect();
+    match closest(word, known.iter().copied()) {
+        Some(close) => format!("`{word}` is not known here: did you mean `{close}`?"),
+        None => format!("`{word}` is not known here: it can be {}", listed(&known)),
+    }
 }
 
-fn format(value: u64, units: &[(&str, u64)]) -> String {
-    let fits = |(_, factor): &&(&str, u64)| value.is_multiple_of(*factor) && value >= *factor;
-    let (unit, factor) = units.iter().rev().find(fits).unwrap_or(&units[0]);
-    format!("{}{unit}", value / factor)
+/// The known word that `word` was probably meant to be.
+pub fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    known
+        .map(|candidate| (strsim::jaro_winkler(&word, &candidate.to_lowercase()), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
+}
+
+/// "`a`, `b` or `c`".
+pub fn listed(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => format!("`{only}`"),
+        [first @ .., last] => {
+            let first: Vec<String> = first.iter().map(|word| format!("`{word}`")).collect();
+            format!("{} or `{last}`", first.join(", "))
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Prng;
 
     #[test]
-    fn what_is_written_can_be_read() {
-        for text in ["250ms", "2s", "90s", "5m", "1h", "7d"] {
-            let duration = parse_duration(text).expect("valid");
-            assert_eq!(parse_duration(&format_duration(duration)), Ok(duration), "{text}");
+    fn durations_are_read_with_their_units() {
+        for (text, millis) in
+            [("2s", 2000), ("250ms", 250), ("1h", 3_600_000), ("1m30s", 90_000), ("0s", 0)]
+        {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["1B", "0B", "16KiB", "1MiB", "3GiB", "1500B"] {
-            let size = parse_size(text).expect("valid");
-            assert_eq!(parse_size(&format_size(size)), Ok(size), "{text}");
+        for (text, part) in [
+            ("5", "\"5s\" or \"5ms\""),
+            ("", "not a duration"),
+            ("s", "not a duration"),
+            ("1.5s", "not a duration"),
+            ("-1s", "not a duration"),
+            ("1s1m", "not a duration"),
+            ("1s1s", "not a duration"),
+            ("1s ", "not a duration"),
+            ("1s1", "not a duration"),
+            ("1 s", "not a duration"),
+            ("5sec", "not a duration"),
+            ("99999999999999999999d", "not a duration"),
+            ("18446744073709551615d", "not a duration"),
+        ] {
+            let error = parse_duration(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
         }
-        assert_eq!(format_duration(Duration::from_secs(90)), "90s");
-        assert_eq!(format_size(16 * 1024), "16KiB");
     }
 
     #[test]
-    fn what_has_no_unit_or_makes_no_sense_is_refused() {
-        for text in ["", "2", "s", "2 fortnights", "-1s", "0s", "99999999d", "1.5s"] {
-            assert!(parse_duration(text).is_err(), "{text}");
+    fn sizes_are_read_with_their_units() {
+        for (text, bytes) in [("0B", 0), ("64B", 64), ("16KiB", 16384), ("1MiB", 1 << 20)] {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+            assert_eq!(print_size(bytes), text);
         }
-        for text in ["", "16", "16K", "16kb", "KiB", "99999999999GiB"] {
-            assert!(parse_size(text).is_err(), "{text}");
+        for (text, part) in [
+            ("16384", "\"16384B\""),
+            ("16k", "\"16KiB\""),
+            ("1mb", "\"1MiB\""),
+            ("KiB", "not a size"),
+            ("", "not a size"),
+            ("1.5KiB", "not a size"),
+            ("16 KiB", "not a size"),
+            ("99999999999GiB", "not a size"),
+        ] {
+            let error = parse_size(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_printed_is_read_as_the_same() {
+        let mut prng = Prng::new(11);
+        for _ in 0..10_000 {
+            let number = prng.next_u64() >> prng.below(63);
+            assert_eq!(parse_size(&print_size(number)), Ok(number));
+            let duration = Duration::from_millis(number);
+            assert_eq!(parse_duration(&print_duration(duration)), Ok(duration));
+        }
+    }
+
+    #[test]
+    fn a_close_word_is_found_and_a_strange_one_is_not() {
+        let known = ["buffer_size", "buffers_per_shard", "shards"];
+        assert_eq!(closest("bufer_size", known.into_iter()), Some("buffer_size"));
+        assert_eq!(closest("Shard", known.into_iter()), Some("shards"));
+        assert_eq!(closest("colour", known.into_iter()), None);
+        assert_eq!(listed(&["a", "b", "c"]), "`a`, `b` or `c`");
     }
 }

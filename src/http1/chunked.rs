@@ -211,8 +211,7 @@ impl ChunkedDecoder {
 
     fn end_trailer_name(&mut self) -> Result<State, Refusal> {
         let name = &self.name[..usize::from(self.name_bytes)];
-        let is_forbidden =
-            FORBIDDEN_TRAILERS.contains(&name) || name.starts_with(b"x-forwarded-");
+        let is_forbidden = FORBIDDEN_TRAILERS.contains(&name) || name.starts_with(b"x-forwarded-");
         self.name_bytes = 0;
         if is_forbidden { Err(Refusal::MalformedTrailer) } else { Ok(State::TrailerValue) }
     }

@@ -92,10 +92,7 @@ pub(super) struct Connection {
 const _: () = assert!(FIELDS_MAX <= 128, "one bit of `dropped` for each field");
 
 /// Reads all fields by the rules that requests and responses share.
-pub(super) fn read<'b>(
-    fields: &[Header<'b>],
-    version: Version,
-) -> Result<Found<'b>, Refusal> {
+pub(super) fn read<'b>(fields: &[Header<'b>], version: Version) -> Result<Found<'b>, Refusal> {
     let mut found = Found::default();
     for (at, field) in fields.iter().enumerate() {
         check_value(field.value)?;
@@ -170,8 +167,7 @@ fn read_connection(connection: &mut Connection, value: &[u8]) -> Result<(), Refu
 }
 
 fn drop_named_by_connection(fields: &[Header<'_>], found: &mut Found<'_>) -> Result<(), Refusal> {
-    let connections =
-        fields.iter().filter(|field| Known::of(field.name) == Known::Connection);
+    let connections = fields.iter().filter(|field| Known::of(field.name) == Known::Connection);
     for option in connections.flat_map(|field| list(field.value)) {
         for (at, field) in fields.iter().enumerate() {
             if field.name.as_bytes().eq_ignore_ascii_case(option) {

@@ -125,9 +125,8 @@ impl<'b, 's> RequestHead<'b, 's> {
             None => false,
         };
         let body = found.request_body();
-        let asks_upgrade = found.connection.upgrade
-            && version == Version::Http11
-            && body == BodyLength::None;
+        let asks_upgrade =
+            found.connection.upgrade && version == Version::Http11 && body == BodyLength::None;
         Ok(Self {
             length: 0,
             method,

@@ -68,11 +68,7 @@ fn write_no_length(head: &RequestHead<'_, '_>, out: &mut Output<'_>) {
     }
 }
 
-fn write_forwarded(
-    head: &RequestHead<'_, '_>,
-    rewrite: &RequestRewrite<'_>,
-    out: &mut Output<'_>,
-) {
+fn write_forwarded(head: &RequestHead<'_, '_>, rewrite: &RequestRewrite<'_>, out: &mut Output<'_>) {
     let is_believed = rewrite.client_is_trusted_proxy && head.has_forwarded;
     out.put(b"X-Forwarded-For: ");
     if is_believed {

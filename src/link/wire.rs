@@ -1,8 +1,6 @@
 //! The verbs on links: everything between a session's wish and the engine.
 
-use super::{
-    Chain, Chains, Link, OUTBOX_HIGH, OUTBOX_HIGH_WHEN_SCARCE, OUTBOX_LOW, Receiving,
-};
+use super::{Chain, Chains, Link, OUTBOX_HIGH, OUTBOX_HIGH_WHEN_SCARCE, OUTBOX_LOW, Receiving};
 use crate::engine::{BufferId, Close, Engine, Failure, Key, Op, SEND_SLICES_MAX, Slice};
 
 /// The engine with what all links of a shard share.
@@ -301,11 +299,7 @@ impl<E: Engine> Wire<E> {
 
     /// Puts what was set aside before a range, in one buffer. `left` is what did not fit; it
     /// follows the whole. None if there is no buffer left; all is released then.
-    pub fn gather(
-        &mut self,
-        partial: &mut Option<Box<Vec<u8>>>,
-        slice: Slice,
-    ) -> Option<Gathered> {
+    pub fn gather(&mut self, partial: &mut Option<Box<Vec<u8>>>, slice: Slice) -> Option<Gathered> {
         let Some(aside) = partial.take() else {
             return Some(Gathered { whole: slice, left: None });
         };

@@ -36,7 +36,8 @@ impl ClientCounts {
         }
         let places = self.places(client);
         let sum = |row: usize| -> u32 {
-            let cell = |rows: &[Box<[AtomicU32]>; 2]| rows[row][places[row]].load(Ordering::Relaxed);
+            let cell =
+                |rows: &[Box<[AtomicU32]>; 2]| rows[row][places[row]].load(Ordering::Relaxed);
             self.rows.iter().map(cell).sum()
         };
         if sum(0).min(sum(1)) >= self.limit {

@@ -1,9 +1,9 @@
 //! Answers that are made here: errors, mostly.
 
+use super::Traffic;
 use super::exchange::Phase;
 use super::recording::Draft;
 use super::translating::Local;
-use super::Traffic;
 use crate::engine::{Engine, Slice};
 use crate::http1::{Answer, ConnectionField, write_answer};
 use crate::stats::CloseReason;
@@ -41,9 +41,8 @@ impl<E: Engine> Traffic<E> {
         }
         let is_head = exchange.is_head;
         let request_ended = exchange.request_body.has_ended();
-        let keep_alive = self.sessions.at(index).keep_alive
-            && request_ended
-            && !self.is_ending_connections();
+        let keep_alive =
+            self.sessions.at(index).keep_alive && request_ended && !self.is_ending_connections();
         let bytes = self.queue_answer(index, status, keep_alive, is_head);
         let exchange = &mut self.exchanges[id as usize];
         exchange.status = status;
@@ -63,7 +62,7 @@ impl<E: Engine> Traffic<E> {
         let configured = &self.world.settings.error_answers;
         let configured = configured.iter().find(|answer| answer.status == status);
         let (content_type, body) = match configured {
-            Some(answer) => (&*answer.content_type, &*answer.body),
+            Some(answer) => (answer.content_type.as_str(), answer.body.bytes()),
             None => ("text/plain", crate::http1::default_body(status)),
         };
         let connection = if keep_alive { ConnectionField::None } else { ConnectionField::Close };

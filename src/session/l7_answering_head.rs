@@ -70,7 +70,9 @@ impl<E: Engine> Traffic<E> {
                 }
                 return Some(rest);
             }
-            ResponseOutcome::Final(response) => self.begin_response(index, &response, slice, output),
+            ResponseOutcome::Final(response) => {
+                self.begin_response(index, &response, slice, output)
+            }
             ResponseOutcome::Switch { head_length, written, status } => {
                 self.pass_head(index, output, written);
                 let rest = Slice { start: slice.start + head_length as u32, ..slice };
@@ -159,9 +161,8 @@ impl<E: Engine> Traffic<E> {
     fn may_keep_alive(&mut self, index: u32) -> bool {
         let is_ending = self.is_ending_connections();
         let session = self.sessions.at(index);
-        let request_ended = session
-            .exchange
-            .is_none_or(|id| self.exchanges[id as usize].request_body.has_ended());
+        let request_ended =
+            session.exchange.is_none_or(|id| self.exchanges[id as usize].request_body.has_ended());
         session.keep_alive && request_ended && !is_ending
     }
 

@@ -17,11 +17,7 @@ pub struct Draft {
 
 impl Draft {
     pub(super) fn of(head: &RequestHead<'_, '_>) -> Self {
-        Self {
-            method: head.method.0.into(),
-            host: head.host.into(),
-            target: head.target.into(),
-        }
+        Self { method: head.method.0.into(), host: head.host.into(), target: head.target.into() }
     }
 }
 

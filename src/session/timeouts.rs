@@ -49,8 +49,7 @@ impl<E: Engine> Traffic<E> {
         let span = match session.state {
             State::Tunnelling => timeouts.tunnel,
             State::Exchanging => {
-                let upstream =
-                    session.exchange.and_then(|id| self.exchanges[id as usize].upstream);
+                let upstream = session.exchange.and_then(|id| self.exchanges[id as usize].upstream);
                 let is_connecting = |upstream| self.upstreams.at(upstream).link.is_connecting;
                 if upstream.is_some_and(is_connecting) {
                     return; // what the client does meanwhile is no news of the backend

@@ -143,14 +143,25 @@ pub(super) enum ResponseOutcome {
     /// Something that a backend must not answer to this request.
     Unexpected,
     /// A 1xx response; a final one follows. `written` is 0 if the client must not see it.
-    Interim { head_length: usize, written: usize },
+    Interim {
+        head_length: usize,
+        written: usize,
+    },
     /// 101, or 2xx to CONNECT: bytes go both ways from here on.
-    Switch { head_length: usize, written: usize, status: u16 },
+    Switch {
+        head_length: usize,
+        written: usize,
+        status: u16,
+    },
     Final(Response),
 }
 
 /// Reads a response's head from `input` and writes the one for the client to `output`.
-pub(super) fn response(input: &[u8], output: &mut [u8], side: &ResponseSide<'_>) -> ResponseOutcome {
+pub(super) fn response(
+    input: &[u8],
+    output: &mut [u8],
+    side: &ResponseSide<'_>,
+) -> ResponseOutcome {
     let settings = &side.world.settings;
     let mut storage = FieldStorage::new();
     let asked = ResponseTo { head: side.is_head, connect: side.is_connect };
@@ -186,8 +197,7 @@ pub(super) fn response(input: &[u8], output: &mut [u8], side: &ResponseSide<'_>)
             }
         }
         status => {
-            let is_unframed =
-                side.version == Version::Http10 && head.body == ResponseBody::Chunked;
+            let is_unframed = side.version == Version::Http10 && head.body == ResponseBody::Chunked;
             let keep_alive =
                 side.keep_alive && !is_unframed && head.body != ResponseBody::UntilClose;
             let connection = match (keep_alive, side.version) {

@@ -12,7 +12,7 @@ pub use registry::Registry;
 
 use crate::balance::Algorithm;
 use crate::base::{BackendSlot, Generation, PoolId};
-use crate::config::{ErrorAnswer, Network, Timeouts};
+use crate::config::{ErrorAnswer, IpNetwork, Timeouts};
 use crate::engine::Socket;
 use crate::http1::Rules;
 use crate::route::RouteTable;
@@ -77,7 +77,7 @@ pub struct Settings {
     /// The name in Via; none if no such field is written.
     pub via: Option<Box<[u8]>>,
     /// Proxies in front of us whose X-Forwarded-* fields are believed.
-    pub trusted_proxies: Vec<Network>,
+    pub trusted_proxies: Vec<IpNetwork>,
     /// Protocols that Upgrade may change to, lower case.
     pub upgrade_protocols: Vec<Box<[u8]>>,
     /// A client that ends its direction after a request gets the whole answer.

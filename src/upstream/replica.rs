@@ -63,7 +63,8 @@ impl Replicas {
     }
 
     fn replica(&mut self, pool: &Arc<Pool>, was: Option<Replica>, prng: &mut Prng) -> Replica {
-        let candidate = |backend: &Backend| Candidate { slot: backend.slot, weight: backend.weight };
+        let candidate =
+            |backend: &Backend| Candidate { slot: backend.slot, weight: backend.weight };
         let candidates: Vec<Candidate> = pool.backends.iter().map(candidate).collect();
         let picker = match was {
             Some(was) if was.pool.algorithm == pool.algorithm => {

@@ -5,8 +5,8 @@
 //! Invariant that makes the slices sound: a buffer is either `held` by us or the kernel's to
 //! write. Only held ones can be read or written here, and a double release stops the shard.
 
-use super::setup::{SetupError, UringOptions};
 use super::BUFFER_GROUP;
+use super::setup::{SetupError, UringOptions};
 use crate::engine::BufferId;
 use crate::sys::memory::map_forever;
 use io_uring::IoUring;

@@ -14,7 +14,9 @@ impl Uring {
             Op::Receive => Some(self.received(entry, key, more)),
             Op::Send => Some(Event::Sent { key, result: outcome(entry.result()) }),
             Op::Accept => Some(accepted(entry.result(), key, more)),
-            Op::Connect => Some(Event::Connected { key, result: outcome(entry.result()).map(drop) }),
+            Op::Connect => {
+                Some(Event::Connected { key, result: outcome(entry.result()).map(drop) })
+            }
             Op::Poll => Some(Event::Readable { key }),
             Op::Wake => {
                 self.wake.reset();

@@ -49,13 +49,43 @@ pub fn all() -> Vec<Malformed> {
 fn start_lines(maker: &mut Maker) {
     let rule = "request line: METHOD SP target SP version CRLF";
     for line in [
-        "GET  / HTTP/1.1", "GET /  HTTP/1.1", " GET / HTTP/1.1", "GET\t/ HTTP/1.1", "GET /\tHTTP/1.1",
-        "GET / HTTP/1.1 ", "GET / HTTP/1.1\t", "GET / HTTP/1.1 x", "GET /", "GET", "GET / ", "/ HTTP/1.1",
-        "GET HTTP/1.1", "GET / http/1.1", "GET / HTTP/ 1.1", "GET / HTTP /1.1", "GET / HTTP/1", "GET / HTTP/1.",
-        "GET / HTTP/1.10", "GET / HTTP/1.1.1", "GET / HTTP/01.1", "GET / HTTP/1.01", "GET / HTTP/a.b",
-        "GET / HTTP/11", "GET / HTTP/1,1", "GET / HTTQ/1.1", "GET / XHTTP/1.1", "GET / HTTP/1.1\u{b}",
-        "GET /a b HTTP/1.1", "G ET / HTTP/1.1", "GET:/ HTTP/1.1", "(GET) / HTTP/1.1", "GET, / HTTP/1.1",
-        "G@T / HTTP/1.1", "GET[ / HTTP/1.1", "\"GET\" / HTTP/1.1", "GÉT / HTTP/1.1",
+        "GET  / HTTP/1.1",
+        "GET /  HTTP/1.1",
+        " GET / HTTP/1.1",
+        "GET\t/ HTTP/1.1",
+        "GET /\tHTTP/1.1",
+        "GET / HTTP/1.1 ",
+        "GET / HTTP/1.1\t",
+        "GET / HTTP/1.1 x",
+        "GET /",
+        "GET",
+        "GET / ",
+        "/ HTTP/1.1",
+        "GET HTTP/1.1",
+        "GET / http/1.1",
+        "GET / HTTP/ 1.1",
+        "GET / HTTP /1.1",
+        "GET / HTTP/1",
+        "GET / HTTP/1.",
+        "GET / HTTP/1.10",
+        "GET / HTTP/1.1.1",
+        "GET / HTTP/01.1",
+        "GET / HTTP/1.01",
+        "GET / HTTP/a.b",
+        "GET / HTTP/11",
+        "GET / HTTP/1,1",
+        "GET / HTTQ/1.1",
+        "GET / XHTTP/1.1",
+        "GET / HTTP/1.1\u{b}",
+        "GET /a b HTTP/1.1",
+        "G ET / HTTP/1.1",
+        "GET:/ HTTP/1.1",
+        "(GET) / HTTP/1.1",
+        "GET, / HTTP/1.1",
+        "G@T / HTTP/1.1",
+        "GET[ / HTTP/1.1",
+        "\"GET\" / HTTP/1.1",
+        "GÉT / HTTP/1.1",
     ] {
         maker.add(rule, format!("{line}\r\nHost: test\r\n\r\n"));
     }
@@ -70,14 +100,31 @@ fn start_lines(maker: &mut Maker) {
                     line.extend_from_slice(&bad);
                 }
             }
-            maker.add("no control byte in the request line", [&line[..], b"\r\nHost: test\r\n\r\n"].concat());
+            maker.add(
+                "no control byte in the request line",
+                [&line[..], b"\r\nHost: test\r\n\r\n"].concat(),
+            );
         }
     }
     for start in ["\n", "\r", " \r\n", "\r\n\r\n", "\n\n", "\t", "\r\r\n"] {
-        maker.add("at most one empty line before", format!("{start}GET / HTTP/1.1\r\nHost: test\r\n\r\n"));
+        maker.add(
+            "at most one empty line before",
+            format!("{start}GET / HTTP/1.1\r\nHost: test\r\n\r\n"),
+        );
     }
-    maker.add("method of at most 32 bytes", format!("{} / HTTP/1.1\r\nHost: test\r\n\r\n", "M".repeat(33)));
-    for garbage in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"\x00\x00\x00\x00", b"\xff\xfe\xfd", b"SSH-2.0-x\r\n\r\n", b"{\"a\":1}\r\n\r\n", b"<xml/>\r\n\r\n", b"PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\n\r\n"] {
+    maker.add(
+        "method of at most 32 bytes",
+        format!("{} / HTTP/1.1\r\nHost: test\r\n\r\n", "M".repeat(33)),
+    );
+    for garbage in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"\x00\x00\x00\x00",
+        b"\xff\xfe\xfd",
+        b"SSH-2.0-x\r\n\r\n",
+        b"{\"a\":1}\r\n\r\n",
+        b"<xml/>\r\n\r\n",
+        b"PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\n\r\n",
+    ] {
         maker.add("another protocol", garbage);
     }
 }
@@ -89,13 +136,46 @@ fn targets(maker: &mut Maker) {
     for byte in control_bytes().chain([0x80, 0xc3, 0xff]).chain(*b"\"#<>") {
         maker.with_target("no such byte in a query", &[b"/a?b", &[byte][..], b"c"].concat());
     }
-    for path in ["/.", "/..", "/a/..", "/a/../b", "/./a", "/a/.", "/%2e", "/%2E%2e/a", "/.%2e/a", "/%2e./a", "/a/%2E", "/../../etc"] {
+    for path in [
+        "/.",
+        "/..",
+        "/a/..",
+        "/a/../b",
+        "/./a",
+        "/a/.",
+        "/%2e",
+        "/%2E%2e/a",
+        "/.%2e/a",
+        "/%2e./a",
+        "/a/%2E",
+        "/../../etc",
+    ] {
         maker.with_target("no dot segments", path.as_bytes());
     }
     for path in ["/%", "/%4", "/%zz", "/%4g", "/a%00b", "/%0", "/?%", "/?a=%g1", "/?%00", "/%-1"] {
-        maker.with_target("percent-encoding is two hexadecimal digits and not NUL", path.as_bytes());
+        maker
+            .with_target("percent-encoding is two hexadecimal digits and not NUL", path.as_bytes());
     }
-    for target in ["a", "test", "test:80", "*", "?a", "//@:", "http:/x", "http:x", "http://", "http:///x", "http://?x", "http://u@test/", "http://test:x/", "http://te st/", "1http://test/", "://test/", "http//test/", "http://test\\x/"] {
+    for target in [
+        "a",
+        "test",
+        "test:80",
+        "*",
+        "?a",
+        "//@:",
+        "http:/x",
+        "http:x",
+        "http://",
+        "http:///x",
+        "http://?x",
+        "http://u@test/",
+        "http://test:x/",
+        "http://te st/",
+        "1http://test/",
+        "://test/",
+        "http//test/",
+        "http://test\\x/",
+    ] {
         if target != "//@:" {
             maker.with_target("a target of a known form", target.as_bytes());
         }
@@ -119,10 +199,33 @@ fn field_lines(maker: &mut Maker) {
     for byte in 0x80..=0xffu8 {
         maker.with_fields("a name is ASCII", &[b"X-", &[byte][..], b": b"].concat(), b"");
     }
-    for line in ["X-A", ": b", ":", " X-A: b", "\tX-A: b", "X-A : b", "X-A\t: b", "X-A: b\r\n c", "X-A: b\r\n\tc", "X-A:\r\n b", " ", "\t"] {
+    for line in [
+        "X-A",
+        ": b",
+        ":",
+        " X-A: b",
+        "\tX-A: b",
+        "X-A : b",
+        "X-A\t: b",
+        "X-A: b\r\n c",
+        "X-A: b\r\n\tc",
+        "X-A:\r\n b",
+        " ",
+        "\t",
+    ] {
         maker.with_fields("a field line is `name: value`, not folded", line.as_bytes(), b"");
     }
-    for line in ["X-A: b\nX-B: c", "X-A: b\rX-B: c", "X-A: b\n\r", "X-A: \rb", "X-A: b\r\r", "X-A: b\n", "\nX-A: b", "X\nA: b", "X\rA: b"] {
+    for line in [
+        "X-A: b\nX-B: c",
+        "X-A: b\rX-B: c",
+        "X-A: b\n\r",
+        "X-A: \rb",
+        "X-A: b\r\r",
+        "X-A: b\n",
+        "\nX-A: b",
+        "X\nA: b",
+        "X\rA: b",
+    ] {
         maker.with_fields("lines end with CRLF and nothing else", line.as_bytes(), b"");
     }
     maker.add("lines end with CRLF", "GET / HTTP/1.1\nHost: test\n\n");
@@ -131,16 +234,48 @@ fn field_lines(maker: &mut Maker) {
     maker.add("lines end with CRLF", "GET / HTTP/1.1\r\nHost: test\r\n\n");
     maker.add("lines end with CRLF", "GET / HTTP/1.1\rHost: test\r\r");
     for essential in ["host", "Content-Length", "close, transfer-encoding", "HOST, close"] {
-        maker.with_fields("Connection names no essential field", format!("Connection: {essential}").as_bytes(), b"");
+        maker.with_fields(
+            "Connection names no essential field",
+            format!("Connection: {essential}").as_bytes(),
+            b"",
+        );
     }
 }
 
 fn lengths(maker: &mut Maker) {
     for value in [
-        "", " ", "+5", "-5", "5.0", "0x5", "5 5", "5,5", "5, 5", "5,", ",5", "five", "5a", "a5", "5;", "\"5\"", "1e1",
-        "9223372036854775808", "18446744073709551615", "18446744073709551616", "99999999999999999999", "5\t5", "٥", "00x5", "5_0", "½",
+        "",
+        " ",
+        "+5",
+        "-5",
+        "5.0",
+        "0x5",
+        "5 5",
+        "5,5",
+        "5, 5",
+        "5,",
+        ",5",
+        "five",
+        "5a",
+        "a5",
+        "5;",
+        "\"5\"",
+        "1e1",
+        "9223372036854775808",
+        "18446744073709551615",
+        "18446744073709551616",
+        "99999999999999999999",
+        "5\t5",
+        "٥",
+        "00x5",
+        "5_0",
+        "½",
     ] {
-        maker.with_fields("Content-Length is 1*DIGIT below 2^63", format!("Content-Length: {value}").as_bytes(), b"hello");
+        maker.with_fields(
+            "Content-Length is 1*DIGIT below 2^63",
+            format!("Content-Length: {value}").as_bytes(),
+            b"hello",
+        );
     }
     for (one, two) in [("5", "5"), ("5", "6"), ("0", "5"), ("5", "0"), ("5", "x"), ("", "5")] {
         let fields = format!("Content-Length: {one}\r\nContent-Length: {two}");
@@ -153,13 +288,42 @@ fn lengths(maker: &mut Maker) {
 fn transfer_encodings(maker: &mut Maker) {
     let body = b"5\r\nhello\r\n0\r\n\r\n";
     for value in [
-        "", "identity", "gzip", "chunked, gzip", "gzip, chunked", "chunked, chunked", "chunked,", ",chunked", "chunked;q=1",
-        "chunked; x", "xchunked", "chunkedx", "chunk", "\"chunked\"", "'chunked'", "chunked\tx", "identity, chunked", "chunked identity",
-        "cHuNkEd,identity", "chunked,identity", "chun ked", "chunKed\u{212a}",
+        "",
+        "identity",
+        "gzip",
+        "chunked, gzip",
+        "gzip, chunked",
+        "chunked, chunked",
+        "chunked,",
+        ",chunked",
+        "chunked;q=1",
+        "chunked; x",
+        "xchunked",
+        "chunkedx",
+        "chunk",
+        "\"chunked\"",
+        "'chunked'",
+        "chunked\tx",
+        "identity, chunked",
+        "chunked identity",
+        "cHuNkEd,identity",
+        "chunked,identity",
+        "chun ked",
+        "chunKed\u{212a}",
     ] {
-        maker.with_fields("Transfer-Encoding is exactly chunked", format!("Transfer-Encoding: {value}").as_bytes(), body);
+        maker.with_fields(
+            "Transfer-Encoding is exactly chunked",
+            format!("Transfer-Encoding: {value}").as_bytes(),
+            body,
+        );
     }
-    for (one, two) in [("chunked", "chunked"), ("chunked", "identity"), ("identity", "chunked"), ("gzip", "chunked"), ("", "chunked")] {
+    for (one, two) in [
+        ("chunked", "chunked"),
+        ("chunked", "identity"),
+        ("identity", "chunked"),
+        ("gzip", "chunked"),
+        ("", "chunked"),
+    ] {
         let fields = format!("Transfer-Encoding: {one}\r\nTransfer-Encoding: {two}");
         maker.with_fields("one Transfer-Encoding", fields.as_bytes(), body);
     }
@@ -169,11 +333,16 @@ fn transfer_encodings(maker: &mut Maker) {
             format!("Transfer-Encoding: chunked\r\nContent-Length: {length}"),
             format!("transfer-encoding: CHUNKED\r\nX: y\r\ncontent-length: {length}"),
         ] {
-            maker.with_fields("not both Content-Length and Transfer-Encoding", fields.as_bytes(), body);
+            maker.with_fields(
+                "not both Content-Length and Transfer-Encoding",
+                fields.as_bytes(),
+                body,
+            );
         }
     }
     for method in ["GET", "POST", "PUT"] {
-        let head = format!("{method} / HTTP/1.0\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let head =
+            format!("{method} / HTTP/1.0\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n");
         maker.add("no Transfer-Encoding in HTTP/1.0", [head.as_bytes(), body].concat());
     }
 }
@@ -183,12 +352,22 @@ fn hosts(maker: &mut Maker) {
         maker.add("HTTP/1.1 has a Host", format!("{method} / HTTP/1.1\r\n\r\n"));
         maker.add("HTTP/1.1 has a Host", format!("{method} / HTTP/1.1\r\nX: y\r\n\r\n"));
         for (one, two) in [("test", "test"), ("test", "other"), ("", "test"), ("test", "")] {
-            maker.add("one Host", format!("{method} / HTTP/1.1\r\nHost: {one}\r\nhost: {two}\r\n\r\n"));
+            maker.add(
+                "one Host",
+                format!("{method} / HTTP/1.1\r\nHost: {one}\r\nhost: {two}\r\n\r\n"),
+            );
         }
     }
-    for host in ["", "a b", "a,b", "a/b", "u@h", "a:b", "a:80:80", "a:", "[::1", "::1", "a\"b", "a<b", "[x]", "a?b", "a#b", "a:999999", "[::1]x", "ä", "a\\b", "a|b", "a^b", "a`b", "a{b", "[]", ":80", "a:-1", "a:+80"] {
+    for host in [
+        "", "a b", "a,b", "a/b", "u@h", "a:b", "a:80:80", "a:", "[::1", "::1", "a\"b", "a<b",
+        "[x]", "a?b", "a#b", "a:999999", "[::1]x", "ä", "a\\b", "a|b", "a^b", "a`b", "a{b", "[]",
+        ":80", "a:-1", "a:+80",
+    ] {
         if host != "a:" {
-            maker.add("Host is a host with an optional port", format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+            maker.add(
+                "Host is a host with an optional port",
+                format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"),
+            );
         }
     }
 }
@@ -200,17 +379,46 @@ fn chunked(body: &str) -> String {
 fn chunks(maker: &mut Maker) {
     let rule = "a chunk is 1*HEXDIG [;ext] CRLF data CRLF";
     for body in [
-        "\r\nhello\r\n0\r\n\r\n", "g\r\nhello", "0x5\r\nhello", "-5\r\nhello", "+5\r\nhello", " 5\r\nhello", "5 \r\nhello", "5\t\r\nhello",
-        "5\nhello", "5\r\nhello\n0\r\n\r\n", "5\r\nhello0\r\n\r\n", "5\r\nhelloX\r\n", "5\r\nhello\r0\r\n", "5\r\r\nhello", "5 5\r\nhello",
-        "5,5\r\nhello", "5.\r\nhello", "ffffffffffffffff\r\n", "10000000000000000\r\n", "8000000000000000\r\n", "fffffffffffffffff\r\n",
-        "5;a\nb\r\nhello", "5;a\rb\r\nhello", "5;\u{0}\r\nhello", "5;\u{7f}\r\nhello", ";\r\nhello", "5\"\r\nhello", "5:\r\nhello", "x", "\n5\r\nhello",
+        "\r\nhello\r\n0\r\n\r\n",
+        "g\r\nhello",
+        "0x5\r\nhello",
+        "-5\r\nhello",
+        "+5\r\nhello",
+        " 5\r\nhello",
+        "5 \r\nhello",
+        "5\t\r\nhello",
+        "5\nhello",
+        "5\r\nhello\n0\r\n\r\n",
+        "5\r\nhello0\r\n\r\n",
+        "5\r\nhelloX\r\n",
+        "5\r\nhello\r0\r\n",
+        "5\r\r\nhello",
+        "5 5\r\nhello",
+        "5,5\r\nhello",
+        "5.\r\nhello",
+        "ffffffffffffffff\r\n",
+        "10000000000000000\r\n",
+        "8000000000000000\r\n",
+        "fffffffffffffffff\r\n",
+        "5;a\nb\r\nhello",
+        "5;a\rb\r\nhello",
+        "5;\u{0}\r\nhello",
+        "5;\u{7f}\r\nhello",
+        ";\r\nhello",
+        "5\"\r\nhello",
+        "5:\r\nhello",
+        "x",
+        "\n5\r\nhello",
     ] {
         maker.add(rule, chunked(body));
         maker.add(rule, chunked(&format!("3\r\nabc\r\n{body}")));
     }
     for byte in control_bytes() {
         let bad = char::from(byte);
-        maker.add("no control byte in an extension", chunked(&format!("5;a={bad}\r\nhello\r\n0\r\n\r\n")));
+        maker.add(
+            "no control byte in an extension",
+            chunked(&format!("5;a={bad}\r\nhello\r\n0\r\n\r\n")),
+        );
         maker.add("no control byte in a size", chunked(&format!("5{bad}\r\nhello\r\n0\r\n\r\n")));
     }
     maker.add("a size line has a limit", chunked(&format!("5;{}\r\nhello", "x".repeat(300))));
@@ -220,15 +428,43 @@ fn chunks(maker: &mut Maker) {
 fn trailers(maker: &mut Maker) {
     let rule = "a trailer section has only fields that may be there";
     for name in [
-        "Content-Length", "Transfer-Encoding", "Host", "Connection", "Trailer", "Content-Type", "Content-Encoding", "Content-Range",
-        "Authorization", "Set-Cookie", "Via", "Upgrade", "TE", "Expect", "X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "X_A", "Cache-Control", "Keep-Alive",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Host",
+        "Connection",
+        "Trailer",
+        "Content-Type",
+        "Content-Encoding",
+        "Content-Range",
+        "Authorization",
+        "Set-Cookie",
+        "Via",
+        "Upgrade",
+        "TE",
+        "Expect",
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "Forwarded",
+        "X_A",
+        "Cache-Control",
+        "Keep-Alive",
     ] {
         maker.add(rule, chunked(&format!("1\r\nx\r\n0\r\n{name}: 1\r\n\r\n")));
         maker.add(rule, chunked(&format!("0\r\nX-Ok: 1\r\n{}: 1\r\n\r\n", name.to_lowercase())));
     }
     for section in [
-        "X-A\r\n\r\n", "X-A: 1\n\r\n", "X-A: 1\r\n\n", "\n", "\rX", ": 1\r\n\r\n", "X A: 1\r\n\r\n", "X-A : 1\r\n\r\n", " X-A: 1\r\n\r\n",
-        "X-A: 1\r\n folded\r\n\r\n", "X-A: \u{0}\r\n\r\n", "X-A: a\rb\r\n\r\n",
+        "X-A\r\n\r\n",
+        "X-A: 1\n\r\n",
+        "X-A: 1\r\n\n",
+        "\n",
+        "\rX",
+        ": 1\r\n\r\n",
+        "X A: 1\r\n\r\n",
+        "X-A : 1\r\n\r\n",
+        " X-A: 1\r\n\r\n",
+        "X-A: 1\r\n folded\r\n\r\n",
+        "X-A: \u{0}\r\n\r\n",
+        "X-A: a\rb\r\n\r\n",
     ] {
         maker.add("a trailer line is a field line", chunked(&format!("0\r\n{section}")));
     }

@@ -208,8 +208,7 @@ impl Origin {
         let address = listener.local_addr().expect("bound");
         let connections = Arc::new(AtomicUsize::new(0));
         let is_ended = Arc::new(AtomicBool::new(false));
-        let origin =
-            Self { address, connections: connections.clone(), is_ended: is_ended.clone() };
+        let origin = Self { address, connections: connections.clone(), is_ended: is_ended.clone() };
         let serve = Arc::new(serve);
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {

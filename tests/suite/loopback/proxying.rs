@@ -18,7 +18,10 @@ fn curl_gets_what_the_backend_says_and_the_backend_learns_who_asks() {
     let text = String::from_utf8(out.expect("curl is installed").stdout).expect("text");
     assert!(text.starts_with("GET /a/b?c=d HTTP/1.1\r\n"), "{text}");
     assert!(text.contains(&format!("\r\nHost: {}\r\n", ringway.address)), "{text}");
-    assert!(text.contains("\r\nX-Forwarded-For: 127.0.0.1\r\n"), "what the client says is no proof");
+    assert!(
+        text.contains("\r\nX-Forwarded-For: 127.0.0.1\r\n"),
+        "what the client says is no proof"
+    );
     assert!(text.contains("\r\nX-Forwarded-Proto: http\r\n"), "{text}");
     assert!(!text.contains("Connection:"), "{text}");
 }
@@ -34,13 +37,15 @@ fn requests_on_one_connection_are_answered_in_order_also_when_pipelined() {
     let mut expected = String::new();
     for n in 0..20 {
         if n % 3 == 0 {
-            all += &format!("POST /{n} HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nab{}", n % 10);
+            all +=
+                &format!("POST /{n} HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nab{}", n % 10);
             expected += &format!("/{n}+ab{}", n % 10);
         } else if n % 3 == 1 {
             all += &get(&format!("/{n}"));
             expected += &format!("/{n}+");
         } else {
-            let head = format!("PUT /{n} HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
+            let head =
+                format!("PUT /{n} HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
             all += &format!("{head}2\r\nxy\r\n1\r\nz\r\n0\r\n\r\n");
             expected += &format!("/{n}+xyz");
         }
@@ -92,8 +97,11 @@ fn bodies_of_any_size_and_framing_arrive_whole_both_ways() {
 #[test]
 fn trailers_go_through_and_head_has_no_body() {
     let origin = Origin::http(|head, _| match head {
-        head if head.starts_with("HEAD") => b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n".to_vec(),
-        _ => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-T: 1\r\n\r\n".to_vec(),
+        head if head.starts_with("HEAD") => {
+            b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n".to_vec()
+        }
+        _ => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-T: 1\r\n\r\n"
+            .to_vec(),
     });
     let ringway = Ringway::start(&[origin.address], &["--shards", "1"]);
     let mut stream = ringway.connect();
@@ -148,7 +156,8 @@ fn echo_after_upgrade(mut stream: TcpStream) {
         stream.write_all(&ok(b"plain")).expect("sent");
         return;
     }
-    let answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let answer =
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
     stream.write_all(answer).expect("sent");
     let mut buffer = [0; 4096];
     while let Ok(length @ 1..) = stream.read(&mut buffer) {
@@ -260,7 +269,8 @@ fn no_backend_at_all_is_a_quick_503_with_the_configured_body() {
     let dead = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = dead.local_addr().expect("bound");
     drop(dead);
-    let more = "[[error_answer]]\nstatus = 503\ncontent_type = \"text/html\"\nbody = \"<p>later\"\n";
+    let more =
+        "[[error_answer]]\nstatus = 503\ncontent_type = \"text/html\"\nbody = \"<p>later\"\n";
     let ringway = Ringway::with_config(&config(&[address], more));
     for _ in 0..3 {
         let answer = ringway.exchange(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");

@@ -34,7 +34,6 @@ impl Mode {
     fn of(letter: char) -> Self {
         Self::ALL.iter().find(|(_, l)| *l == letter).expect("a letter of a mode").0
     }
-
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -143,7 +142,13 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(socket: i32, requests: Vec<Request>, aborts: u32, reads: u32, prng: &mut Prng) -> Self {
+    pub fn new(
+        socket: i32,
+        requests: Vec<Request>,
+        aborts: u32,
+        reads: u32,
+        prng: &mut Prng,
+    ) -> Self {
         let outgoing = requests.iter().flat_map(|request| request.bytes(prng)).collect();
         Self {
             socket,
@@ -368,7 +373,8 @@ impl Backend {
             return;
         };
         let length = length + 4;
-        let text = std::str::from_utf8(&self.received[..length]).expect("a head is text").to_owned();
+        let text =
+            std::str::from_utf8(&self.received[..length]).expect("a head is text").to_owned();
         let mut words = text.split(' ');
         let (method, path) = (words.next().expect("method"), words.next().expect("path"));
         let parts: Vec<&str> = path.split('/').collect();
@@ -397,7 +403,8 @@ impl Backend {
 
     fn reply(&mut self, method: &str, body: &[u8], mode: Mode, prng: &mut Prng) -> Vec<u8> {
         let is_head = method == "HEAD";
-        let sized = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
+        let sized =
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
         let interim = if prng.one_in(5) { "HTTP/1.1 100 Continue\r\n\r\n" } else { "" };
         match mode {
             Mode::Length if is_head => sized,

@@ -143,7 +143,8 @@ impl Engine for SimEngine {
 
     fn acquire(&mut self) -> Option<BufferId> {
         let buffers = &mut self.buffers;
-        let free = (buffers.receive_count..buffers.memory.len()).find(|index| !buffers.held[*index]);
+        let free =
+            (buffers.receive_count..buffers.memory.len()).find(|index| !buffers.held[*index]);
         let index = match free {
             Some(index) => index,
             None if buffers.memory.len() - buffers.receive_count >= buffers.private_max => {

@@ -42,7 +42,8 @@ struct World {
 }
 
 fn meanness(has_faults: bool, prng: &mut Prng) -> Meanness {
-    let pick = |choices: &[u32], prng: &mut Prng| choices[prng.below(choices.len() as u32) as usize];
+    let pick =
+        |choices: &[u32], prng: &mut Prng| choices[prng.below(choices.len() as u32) as usize];
     Meanness {
         no_buffers_one_in: pick(&[0, 3, 50], prng),
         refuse_one_in: if has_faults { pick(&[0, 3, 30], prng) } else { 0 },
@@ -58,7 +59,8 @@ fn config() -> Config {
         weight: n,
     });
     let listen = ["192.0.2.99:80".parse().expect("an address")];
-    Config::quick(&listen, backends.to_vec(), ringway::balance::Algorithm::PowerOfTwo)
+    let algorithm = ringway::balance::Algorithm::P2c;
+    Config::quick(&listen, &backends, algorithm).expect("it is well")
 }
 
 impl World {

@@ -1,0 +1,78 @@
+//! What the kernel tells about itself and this process, in files below `/proc`.
+
+use ringway::config::{ShardsChoice, values::parse_shards};
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+/// What there is to judge. None where the machine does not say.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// As `6.18.5-amd64`.
+    pub(super) kernel: Option<String>,
+    /// The sentence of the probe that failed.
+    pub(super) uring_error: Option<String>,
+    /// kernel.io_uring_disabled.
+    pub(super) uring_disabled: Option<u64>,
+    /// RLIMIT_MEMLOCK, bytes, soft and hard; `u64::MAX` for none.
+    pub(super) locked_memory: Option<(u64, u64)>,
+    /// RLIMIT_NOFILE, soft and hard; `u64::MAX` for none.
+    pub(super) open_files: Option<(u64, u64)>,
+    /// net.core.somaxconn.
+    pub(super) somaxconn: Option<u64>,
+    /// net.ipv4.ip_local_port_range, first and last.
+    pub(super) local_ports: Option<(u64, u64)>,
+    /// net.ipv4.tcp_migrate_req.
+    pub(super) migrate_requests: Option<u64>,
+    /// Cores that this process may use, ascending.
+    pub(super) cores: Vec<usize>,
+}
+
+impl Facts {
+    /// Reads the files below `root`, which is `/` but in tests.
+    pub(super) fn gather(root: &Path, probed: Result<(), Box<dyn Error>>) -> Self {
+        let read = |path: &str| fs::read_to_string(root.join(path)).ok();
+        let number = |path: &str| read(path)?.trim().parse().ok();
+        let limits = read("proc/self/limits").unwrap_or_default();
+        let status = read("proc/self/status").unwrap_or_default();
+        Self {
+            kernel: read("proc/sys/kernel/osrelease").map(|release| release.trim().to_owned()),
+            uring_error: probed.err().map(|error| error.to_string()),
+            uring_disabled: number("proc/sys/kernel/io_uring_disabled"),
+            locked_memory: limit(&limits, "Max locked memory"),
+            open_files: limit(&limits, "Max open files"),
+            somaxconn: number("proc/sys/net/core/somaxconn"),
+            local_ports: read("proc/sys/net/ipv4/ip_local_port_range")
+                .and_then(|range| pair(&range)),
+            migrate_requests: number("proc/sys/net/ipv4/tcp_migrate_req"),
+            cores: allowed_cores(&status),
+        }
+    }
+}
+
+fn pair(text: &str) -> Option<(u64, u64)> {
+    let mut words = text.split_whitespace();
+    Some((limit_number(words.next()?)?, limit_number(words.next()?)?))
+}
+
+fn limit_number(word: &str) -> Option<u64> {
+    if word == "unlimited" { Some(u64::MAX) } else { word.parse().ok() }
+}
+
+/// The soft and the hard limit in the row `name` of `/proc/self/limits`.
+fn limit(limits: &str, name: &str) -> Option<(u64, u64)> {
+    limits.lines().find_map(|line| line.strip_prefix(name)).and_then(pair)
+}
+
+/// The cores in the row `Cpus_allowed_list` of `/proc/self/status`: a list as `0-3,8`.
+fn allowed_cores(status: &str) -> Vec<usize> {
+    let row = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let Some(list) = row.map(str::trim) else { return Vec::new() };
+    match list.parse() {
+        Ok(only) => vec![only],
+        Err(_) => match parse_shards(list) {
+            Ok(ShardsChoice::Cores(cores)) => cores,
+            _ => Vec::new(),
+        },
+    }
+}

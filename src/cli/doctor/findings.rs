@@ -1,0 +1,187 @@
+//! Facts against a configuration: what is good, what may hurt, what cannot work, and the remedy.
+
+use super::facts::Facts;
+use ringway::config::{Config, ShardsChoice};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    Ok,
+    Warn,
+    Fail,
+}
+
+impl Level {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+/// One line of the doctor's answer.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub(super) name: &'static str,
+    pub(super) level: Level,
+    pub(super) found: String,
+    pub(super) remedy: Option<String>,
+}
+
+type Judgement = (Level, String, Option<String>);
+
+fn ok(found: impl Into<String>) -> Judgement {
+    (Level::Ok, found.into(), None)
+}
+
+fn warn(found: impl Into<String>, remedy: impl Into<String>) -> Judgement {
+    (Level::Warn, found.into(), Some(remedy.into()))
+}
+
+fn fail(found: impl Into<String>, remedy: impl Into<String>) -> Judgement {
+    (Level::Fail, found.into(), Some(remedy.into()))
+}
+
+fn unknown() -> Judgement {
+    warn("unknown", "is /proc mounted?")
+}
+
+/// Oldest kernel with everything that the engine needs.
+const KERNEL_LEAST: (u32, u32) = (6, 1);
+
+/// Descriptors besides those of connections: rings, listeners, files, the runtime.
+const OTHER_DESCRIPTORS: u64 = 256;
+
+/// What systemd and the kernel give by default; rings take a part of it for each shard.
+const LOCKED_MEMORY_LEAST: u64 = 8 << 20;
+
+/// Every finding, in the order of how much else depends on it.
+pub(super) fn all(facts: &Facts, config: &Config) -> Vec<Finding> {
+    let judgements = [
+        ("kernel", kernel(facts)),
+        ("io_uring", uring(facts)),
+        ("io_uring_disabled", uring_disabled(facts)),
+        ("locked memory", locked_memory(facts)),
+        ("open files", open_files(facts, config)),
+        ("cores", cores(facts, &config.runtime.shards)),
+        ("somaxconn", somaxconn(facts, config)),
+        ("ip_local_port_range", local_ports(facts, config)),
+        ("tcp_migrate_req", migrate_requests(facts)),
+    ];
+    let finding = |(name, (level, found, remedy))| Finding { name, level, found, remedy };
+    judgements.map(finding).into()
+}
+
+fn kernel(facts: &Facts) -> Judgement {
+    let Some(release) = &facts.kernel else { return unknown() };
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= KERNEL_LEAST => ok(release),
+        (Some(Ok(_)), Some(Ok(_))) => fail(release, "Ringway needs Linux 6.1 or later"),
+        _ => warn(release, "the version is not understood; Ringway needs Linux 6.1 or later"),
+    }
+}
+
+fn uring(facts: &Facts) -> Judgement {
+    match &facts.uring_error {
+        None => ok("usable"),
+        Some(error) => fail("not usable", error),
+    }
+}
+
+fn uring_disabled(facts: &Facts) -> Judgement {
+    let remedy = "sysctl -w kernel.io_uring_disabled=0";
+    match facts.uring_disabled {
+        None => ok("not there (the kernel has no such switch)"),
+        Some(0) => ok("0"),
+        Some(1) => warn("1: only privileged processes and kernel.io_uring_group", remedy),
+        Some(other) => fail(format!("{other}: nobody may use io_uring"), remedy),
+    }
+}
+
+fn shown_limit(limit: u64) -> String {
+    if limit == u64::MAX { "unlimited".to_owned() } else { limit.to_string() }
+}
+
+fn locked_memory(facts: &Facts) -> Judgement {
+    let Some((soft, _)) = facts.locked_memory else { return unknown() };
+    let found = format!("{} bytes (RLIMIT_MEMLOCK)", shown_limit(soft));
+    if soft >= LOCKED_MEMORY_LEAST {
+        return ok(found);
+    }
+    warn(found, "LimitMEMLOCK=infinity in the systemd unit, or `ulimit -l unlimited`")
+}
+
+/// Only the hard limit counts: the process raises the soft one to it.
+fn open_files(facts: &Facts, config: &Config) -> Judgement {
+    let Some((soft, hard)) = facts.open_files else { return unknown() };
+    let idle: usize =
+        config.pools.iter().map(|pool| pool.idle_connections * pool.backends.len()).sum();
+    let needed = 2 * config.runtime.max_connections as u64 + idle as u64 + OTHER_DESCRIPTORS;
+    let (soft, shown_hard) = (shown_limit(soft), shown_limit(hard));
+    let found = format!("{soft} soft, {shown_hard} hard (RLIMIT_NOFILE), {needed} needed");
+    if hard >= needed {
+        return ok(found);
+    }
+    let fitting = hard.saturating_sub(idle as u64 + OTHER_DESCRIPTORS) / 2;
+    if fitting == 0 {
+        return fail(found, format!("LimitNOFILE={needed} in the systemd unit"));
+    }
+    warn(found, format!("LimitNOFILE={needed} in the systemd unit, or max_connections = {fitting}"))
+}
+
+fn cores(facts: &Facts, shards: &ShardsChoice) -> Judgement {
+    let allowed = facts.cores.len();
+    let found = format!("{allowed} for this process");
+    match shards {
+        _ if allowed == 0 => unknown(),
+        ShardsChoice::Count(count) if *count > allowed => {
+            warn(format!("{found}, {count} shards"), format!("shards = {allowed} or \"auto\""))
+        }
+        ShardsChoice::Cores(cores) => {
+            match cores.iter().find(|core| !facts.cores.contains(*core)) {
+                Some(core) => {
+                    let found = format!("{found}, shards on core {core} wanted");
+                    fail(found, "take that core out of `shards`, or give it to the process")
+                }
+                None => ok(found),
+            }
+        }
+        _ => ok(found),
+    }
+}
+
+fn somaxconn(facts: &Facts, config: &Config) -> Judgement {
+    let Some(most) = facts.somaxconn else { return unknown() };
+    let backlog = config.runtime.backlog;
+    let found = format!("{most}, backlog {backlog}");
+    if most >= backlog.into() {
+        return ok(found);
+    }
+    warn(found, format!("sysctl -w net.core.somaxconn={backlog}"))
+}
+
+/// A port is taken for each connection to the same backend.
+fn local_ports(facts: &Facts, config: &Config) -> Judgement {
+    let Some((first, last)) = facts.local_ports else { return unknown() };
+    let ports = (last + 1).saturating_sub(first);
+    let reachable = ports * config.backend_count().max(1) as u64;
+    let found = format!("{first} to {last}: {ports} connections to one backend at the same moment");
+    if reachable >= config.runtime.max_connections as u64 {
+        return ok(found);
+    }
+    warn(found, "sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"; more backends")
+}
+
+fn migrate_requests(facts: &Facts) -> Judgement {
+    match facts.migrate_requests {
+        Some(0) => warn(
+            "0: connections that wait in a listening socket are lost when it closes",
+            "sysctl -w net.ipv4.tcp_migrate_req=1",
+        ),
+        Some(other) => ok(other.to_string()),
+        None => warn("not there", "Linux 5.14 or later has it; in a container ask its host"),
+    }
+}

@@ -1,0 +1,103 @@
+use super::*;
+use ringway::balance::Algorithm;
+use ringway::config::{Backend, ShardsChoice};
+use std::fs;
+
+fn good() -> Facts {
+    Facts {
+        kernel: Some("6.18.5-amd64".to_owned()),
+        uring_error: None,
+        uring_disabled: Some(0),
+        locked_memory: Some((u64::MAX, u64::MAX)),
+        open_files: Some((1024, 1_048_576)),
+        somaxconn: Some(4096),
+        local_ports: Some((1024, 65_535)),
+        migrate_requests: Some(1),
+        cores: vec![0, 1],
+    }
+}
+
+fn config() -> Config {
+    let address = |text: &str| text.parse().unwrap();
+    let backend = |n: u8| Backend { address: address(&format!("10.0.0.{n}:80")), weight: 1 };
+    let backends = [backend(1), backend(2)];
+    Config::quick(&[address("0.0.0.0:80")], &backends, Algorithm::P2c).unwrap()
+}
+
+#[test]
+fn a_good_machine_has_nothing_but_ok() {
+    let findings = findings::all(&good(), &config());
+    assert!(findings.iter().all(|finding| finding.level == Level::Ok), "{findings:?}");
+}
+
+#[test]
+fn each_fault_is_found_with_its_remedy() {
+    type Change = fn(&mut Facts, &mut Config);
+    let cases: &[(&str, Level, &str, Change)] = &[
+        ("kernel", Level::Fail, "6.1", |f, _| f.kernel = Some("5.15.0".into())),
+        ("kernel", Level::Warn, "6.1", |f, _| f.kernel = Some("strange".into())),
+        ("io_uring", Level::Fail, "why", |f, _| f.uring_error = Some("why".into())),
+        ("io_uring_disabled", Level::Warn, "=0", |f, _| f.uring_disabled = Some(1)),
+        ("io_uring_disabled", Level::Fail, "=0", |f, _| f.uring_disabled = Some(2)),
+        ("locked memory", Level::Warn, "infinity", |f, _| f.locked_memory = Some((65_536, 65_536))),
+        ("open files", Level::Warn, "LimitNOFILE=201280", |f, _| f.open_files = Some((10, 5000))),
+        ("open files", Level::Warn, "max_connections = 1860", |f, _| {
+            f.open_files = Some((10, 5000));
+        }),
+        ("open files", Level::Fail, "LimitNOFILE", |f, _| f.open_files = Some((10, 100))),
+        ("cores", Level::Warn, "shards = 2", |_, c| c.runtime.shards = ShardsChoice::Count(3)),
+        ("cores", Level::Fail, "take that core out", |_, c| {
+            c.runtime.shards = ShardsChoice::Cores(vec![1, 2]);
+        }),
+        ("somaxconn", Level::Warn, "somaxconn=4096", |f, _| f.somaxconn = Some(128)),
+        ("ip_local_port_range", Level::Warn, "1024 65535", |f, _| {
+            f.local_ports = Some((32_768, 60_999));
+        }),
+        ("tcp_migrate_req", Level::Warn, "=1", |f, _| f.migrate_requests = Some(0)),
+        ("somaxconn", Level::Warn, "/proc", |f, _| f.somaxconn = None),
+    ];
+    for (name, level, part, change) in cases {
+        let (mut facts, mut config) = (good(), config());
+        change(&mut facts, &mut config);
+        let findings = findings::all(&facts, &config);
+        for finding in findings {
+            if finding.name == *name {
+                assert_eq!(finding.level, *level, "{finding:?}");
+                assert!(finding.remedy.as_ref().unwrap().contains(part), "{finding:?}");
+            } else {
+                assert_eq!(finding.level, Level::Ok, "{finding:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn facts_are_read_from_the_files_of_the_kernel() {
+    let root = std::env::temp_dir().join(format!("ringway-doctor-{}", std::process::id()));
+    for (path, text) in [
+        ("proc/sys/kernel/osrelease", "6.18.5\n"),
+        ("proc/sys/kernel/io_uring_disabled", "1\n"),
+        ("proc/sys/net/core/somaxconn", "4096\n"),
+        ("proc/sys/net/ipv4/ip_local_port_range", "32768\t60999\n"),
+        (
+            "proc/self/limits",
+            "Limit  Soft  Hard  Units\nMax open files            1024 \
+            524288               files     \nMax locked memory         unlimited 8388608 bytes\n",
+        ),
+        ("proc/self/status", "Name:\tx\nCpus_allowed_list:\t0-1,4\n"),
+    ] {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let facts = Facts::gather(&root, Err("no".into()));
+    fs::remove_dir_all(&root).unwrap();
+    assert_eq!(facts.kernel.as_deref(), Some("6.18.5"));
+    assert_eq!(facts.uring_error.as_deref(), Some("no"));
+    assert_eq!((facts.uring_disabled, facts.somaxconn), (Some(1), Some(4096)));
+    assert_eq!(facts.local_ports, Some((32_768, 60_999)));
+    assert_eq!(facts.open_files, Some((1024, 524_288)));
+    assert_eq!(facts.locked_memory, Some((u64::MAX, 8_388_608)));
+    assert_eq!(facts.cores, [0, 1, 4]);
+    assert_eq!(facts.migrate_requests, None);
+}

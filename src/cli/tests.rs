@@ -1,0 +1,259 @@
+use super::*;
+use std::cell::RefCell;
+use std::fs;
+use std::path::Path;
+
+thread_local! {
+    static STARTED: RefCell<Option<Start>> = const { RefCell::new(None) };
+}
+
+const PARTS: Parts = Parts {
+    serve: |start| {
+        STARTED.with(|started| *started.borrow_mut() = Some(start));
+        Ok(())
+    },
+    probe_uring: || Ok(()),
+};
+
+/// Runs a command line: its status, what it wrote on standard output, and on standard error.
+fn run_line(line: &[&str]) -> (u8, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let arguments = ["ringway"].iter().chain(line).map(OsString::from);
+    let status = run(arguments, &PARTS, &mut out, &mut err);
+    (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+}
+
+fn started() -> Start {
+    STARTED.with(|started| started.borrow_mut().take()).expect("the balancer was started")
+}
+
+/// A folder of its own for a test, gone when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("ringway-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+const GOOD: &str = "[runtime]\nshards = 3\nring_entries = 128\n\
+                    [[listener]]\nname = \"web\"\naddress = \"0.0.0.0:80\"\n\
+                    [[pool.app.backend]]\naddress = \"10.0.0.1:80\"\n";
+
+#[test]
+fn run_starts_what_the_flags_say() {
+    let (status, out, err) = run_line(&[
+        "run",
+        "--listen",
+        "127.0.0.1:80",
+        "--listen",
+        "[::1]:80",
+        "--backend",
+        "10.0.0.1:80*3",
+        "--backend",
+        "10.0.0.2:80,10.0.0.3:80",
+        "--algorithm",
+        "random",
+        "--shards",
+        "0-1",
+        "--buffer-size",
+        "32KiB",
+        "--buffers-per-shard",
+        "64",
+        "--ring-entries",
+        "256",
+        "--max-connections",
+        "500",
+        "--access-log",
+        "stdout",
+        "--log-level",
+        "debug",
+    ]);
+    assert_eq!((status, out.as_str(), err.as_str()), (0, "", ""));
+    let Start { config, config_file, log_level } = started();
+    assert_eq!((config_file, log_level), (None, LogLevel::Debug));
+    assert_eq!(config.listeners.len(), 2);
+    let weights: Vec<u32> = config.pools[0].backends.iter().map(|backend| backend.weight).collect();
+    assert_eq!(weights, [3, 1, 1]);
+    assert_eq!(config.pools[0].algorithm.to_string(), "random");
+    let runtime = &config.runtime;
+    assert_eq!((runtime.buffer_size, runtime.buffers_per_shard), (32_768, 64));
+    assert_eq!((runtime.ring_entries, runtime.max_connections), (256, 500));
+    assert_eq!(config.access_log.unwrap().path.to_string(), "stdout");
+}
+
+#[test]
+fn flags_go_before_the_file() {
+    let folder = Folder::new("flags");
+    let file = folder.write("a.toml", GOOD);
+    assert_eq!(run_line(&["run", "--config", &file, "--shards", "5"]).0, 0);
+    let start = started();
+    assert_eq!(start.config.runtime.shards, ringway::config::ShardsChoice::Count(5));
+    assert_eq!(start.config.runtime.ring_entries, 128);
+    assert_eq!(start.config_file.as_deref(), Some(Path::new(&file)));
+}
+
+#[test]
+fn wrong_arguments_are_refused_with_a_reason() {
+    let folder = Folder::new("wrong");
+    let file = folder.write("a.toml", GOOD);
+    for (line, status, part) in [
+        (&["run"][..], 2, "nothing to run"),
+        (&[], 2, "Usage"),
+        (&["run", "--listen", "127.0.0.1:80"], 2, "no backend"),
+        (&["run", "--backend", "127.0.0.1:80"], 2, "no listener"),
+        (&["run", "--config", &file, "--listen", "127.0.0.1:80"], 2, "exclude each other"),
+        (&["run", "--config", &file, "--algorithm", "p2c"], 2, "exclude each other"),
+        (&["run", "--config", "/nowhere.toml"], 1, "cannot read `/nowhere.toml`"),
+        (&["run", "--shards", "x"], 2, "which shards"),
+        (&["run", "--buffer-size", "16k"], 2, "did you mean \"16KiB\"?"),
+        (&["run", "--buffers-per-shard", "1000"], 2, "512 or 1024"),
+        (&["run", "--listen", "localhost:80"], 2, "host names are not supported"),
+        (&["run", "--backend", "10.0.0.1:80*x"], 2, "weight `x` is not a number"),
+        (&["run", "--backend", "10.0.0.1:80*1001"], 2, "out of range"),
+        (&["run", "--algorithm", "p2"], 2, "did you mean `p2c`?"),
+        (&["rum"], 2, "run"),
+        (&["run", "--sharts", "4"], 2, "--shards"),
+    ] {
+        let (found, out, err) = run_line(line);
+        assert_eq!(found, status, "{line:?}: {err}");
+        assert!(out.is_empty() && err.contains(part), "{line:?}: {out} {err}");
+    }
+    assert!(STARTED.with(|started| started.borrow().is_none()));
+}
+
+#[test]
+fn help_is_an_answer_with_examples() {
+    for (line, part) in [
+        (&["--help"][..], "ringway run --listen 0.0.0.0:8080"),
+        (&["run", "--help"], "RINGWAY_BUFFER_SIZE"),
+        (&["config", "dump", "--help"], "A flag goes before"),
+        (&["--version"], env!("CARGO_PKG_VERSION")),
+    ] {
+        let (status, out, err) = run_line(line);
+        assert!(status == 0 && err.is_empty() && out.contains(part), "{line:?}: {out}{err}");
+    }
+}
+
+#[test]
+fn check_answers_in_text_and_in_json() {
+    let folder = Folder::new("check");
+    let good = folder.write("good.toml", GOOD);
+    let bad = folder.write("bad.toml", &GOOD.replace("ring_entries", "ringentries"));
+    let (status, out, _) = run_line(&["check", &good]);
+    let expected = format!("{good}: ok, 1 listener, 1 route, 1 pool, 1 backend\n");
+    assert_eq!((status, out), (0, expected));
+    let (status, out, err) = run_line(&["check", &bad]);
+    assert_eq!((status, out.as_str()), (1, ""));
+    assert!(err.contains(&format!("{bad}:3:1: unknown key `ringentries`")), "{err}");
+    assert!(err.contains("did you mean `ring_entries`?"), "{err}");
+
+    let (status, out, _) = run_line(&["check", &good, "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((status, &report["ok"], &report["backends"]), (0, &true.into(), &1.into()));
+    let (status, out, err) = run_line(&["check", &bad, "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((status, err.as_str()), (1, ""));
+    assert_eq!(report["problems"][0]["line"], 3);
+    let (status, out, _) = run_line(&["check", "/nowhere.toml", "--json"]);
+    assert!(status == 1 && out.contains("cannot read"), "{out}");
+}
+
+#[test]
+fn files_that_are_named_are_read_beside_the_configuration() {
+    let folder = Folder::new("named");
+    folder.write("sorry.html", "sorry");
+    let answer = |file: &str| format!("{GOOD}[[error_answer]]\nstatus = 503\nfile = \"{file}\"\n");
+    let file = folder.write("a.toml", &answer("sorry.html"));
+    assert_eq!(run_line(&["run", "--config", &file]).0, 0);
+    assert_eq!(started().config.error_answers[0].body.bytes(), b"sorry");
+    for (named, part) in [("none.html", "cannot read `none.html`"), (".", "not a regular file")] {
+        let file = folder.write("b.toml", &answer(named));
+        let (status, _, err) = run_line(&["check", &file]);
+        assert!(status == 1 && err.contains(part), "{err}");
+    }
+    folder.write("long.html", &"x".repeat(20_000));
+    let (_, _, err) = run_line(&["check", &folder.write("c.toml", &answer("long.html"))]);
+    assert!(err.contains("at most 8192"), "{err}");
+}
+
+#[test]
+fn dump_shows_every_value_with_its_origin() {
+    let folder = Folder::new("dump");
+    let file = folder.write("a.toml", GOOD);
+    let line = ["config", "dump", "--config", &file, "--shards", "5"];
+    let (status, out, err) = run_line(&line);
+    assert_eq!((status, err.as_str()), (0, ""));
+    for row in [
+        "shards = \"5\"  # flag",
+        "ring_entries = 128  # file",
+        "backlog = 4096  # default",
+        "name = \"web\"  # file",
+        "weight = 1  # default",
+    ] {
+        assert!(out.lines().any(|found| found == row), "{row} in\n{out}");
+    }
+    let again = folder.write("b.toml", &out);
+    assert_eq!(run_line(&["check", &again]).0, 0);
+
+    let (_, out, _) = run_line(&[&line[..], &["--json"]].concat());
+    let tree: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(tree["runtime"]["shards"]["origin"], "flag");
+    assert_eq!(tree["listener"][0]["name"]["value"], "web");
+    assert_eq!(tree["pool"]["app"]["backend"][0]["weight"]["value"], 1);
+
+    let (status, out, _) =
+        run_line(&["config", "dump", "--listen", "127.0.0.1:80", "--backend", "10.0.0.1:80"]);
+    assert_eq!(status, 0);
+    assert!(out.contains("address = \"10.0.0.1:80\"  # flag"), "{out}");
+    assert!(out.contains("algorithm = \"p2c\"  # default"), "{out}");
+    assert_eq!(run_line(&["config", "dump"]).0, 0);
+}
+
+#[test]
+fn the_demo_brings_origins_that_answer() {
+    use std::io::Read;
+    let (status, out, err) = run_line(&["demo", "--listen", "127.0.0.1:8089"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert!(out.contains("curl http://127.0.0.1:8089/"), "{out}");
+    let backends = started().config.pools[0].backends.clone();
+    assert_eq!(backends.iter().map(|backend| backend.weight).collect::<Vec<_>>(), [3, 2, 1]);
+    let mut stream = std::net::TcpStream::connect(backends[0].address).unwrap();
+    let requests = "GET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.1\r\nHost: x\r\n\
+                    Expect: 100-continue\r\nContent-Length: 9000\r\n\r\n";
+    stream.write_all(requests.as_bytes()).unwrap();
+    stream.write_all(&[b'x'; 9000]).unwrap();
+    stream.write_all(b"HEAD /c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 3, "{answers}");
+    assert_eq!(answers.matches("I am falcon").count(), 2, "{answers}");
+    assert!(answers.contains("HTTP/1.1 100 Continue"), "{answers}");
+    assert!(answers.contains("GET /a HTTP/1.1\nHost: x"), "{answers}");
+    assert!(answers.contains("with a body of 9000 bytes"), "{answers}");
+    assert!(answers.ends_with("Connection: close\r\n\r\n"), "{answers}");
+}
+
+#[test]
+fn doctor_answers_in_text_and_in_json() {
+    let (_, out, err) = run_line(&["doctor"]);
+    assert!(err.is_empty() && out.contains("kernel") && out.contains("open files"), "{out}{err}");
+    let (status, out, _) = run_line(&["doctor", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["ok"], status == 0);
+    assert_eq!(report["findings"].as_array().unwrap().len(), 9);
+}

@@ -1,0 +1,61 @@
+//! From what was written to a [`Config`]: each section in a file of its own, every problem
+//! reported. What follows from a problem elsewhere is not reported again.
+
+mod http;
+mod routing;
+mod runtime;
+
+use super::diagnostics::{Diagnostics, Report};
+use super::model::Config;
+use super::raw::{Document, Section, WrittenKeys};
+use std::io;
+use std::path::Path;
+use toml::Spanned;
+use toml::de::DeTable;
+
+/// Reads the content of a file that the configuration names, by the path as written.
+pub type Loader<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
+
+impl Config {
+    /// The configuration in a text. `file_name` is only for the diagnostics; a file that the
+    /// text names is read by `load`.
+    pub fn parse(text: &str, file_name: &str, load: Loader<'_>) -> Result<Self, Diagnostics> {
+        Self::parse_with_keys(text, file_name, load).map(|(config, _)| config)
+    }
+
+    /// Like [`Config::parse`], with the keys that the text has: all else is at its default.
+    pub fn parse_with_keys(
+        text: &str,
+        file_name: &str,
+        load: Loader<'_>,
+    ) -> Result<(Self, WrittenKeys), Diagnostics> {
+        let report = Report::new(text);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            report.add(error.span().unwrap_or(0..0), error.message());
+        }
+        let read = errors.is_empty().then(|| read(&report, &table, load));
+        report.finish(file_name)?;
+        Ok(read.expect("a text with syntax errors was reported above"))
+    }
+}
+
+fn read(
+    report: &Report<'_>,
+    table: &Spanned<DeTable<'_>>,
+    load: Loader<'_>,
+) -> (Config, WrittenKeys) {
+    let document = Document::new(report);
+    let mut root = Section::root(&document, table);
+    let mut config = Config {
+        runtime: runtime::runtime(root.section("runtime")),
+        timeouts: runtime::timeouts(root.section("timeouts")),
+        http: http::http(root.section("http")),
+        error_answers: http::error_answers(root.sections("error_answer"), load),
+        access_log: http::access_log(root.section("access_log")),
+        ..Config::default()
+    };
+    routing::read_into(&mut config, &mut root);
+    root.finish();
+    (config, document.into_written())
+}

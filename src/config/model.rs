@@ -1,0 +1,399 @@
+//! The checked configuration: typed values within their limits, names resolved to indexes. What
+//! is here needs no further check. Does not: parse, print, read files.
+
+use super::network::IpNetwork;
+use crate::balance::Algorithm;
+use crate::http1::UnderscoreNames;
+use crate::route::HostPattern;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The whole configuration. [`Config::default`] has every value at its default, and no listener,
+/// route or pool.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// Threads, memory and bounds of the process.
+    pub runtime: Runtime,
+    /// How long each step may take.
+    pub timeouts: Timeouts,
+    /// What is specific to HTTP.
+    pub http: Http,
+    /// Bodies of the answers that Ringway gives itself, at most one for each status.
+    pub error_answers: Vec<ErrorAnswer>,
+    /// Where requests are logged; none: nowhere.
+    pub access_log: Option<AccessLog>,
+    /// Doors, in the order written. Names and addresses are unique.
+    pub listeners: Vec<Listener>,
+    /// Which pool answers what, in the order written, then those that follow from a listener
+    /// without a route beside exactly one pool. See [`Config::routes_of`].
+    pub routes: Vec<Route>,
+    /// Pools, sorted by name. Each has a backend and a route that leads to it.
+    pub pools: Vec<Pool>,
+}
+
+/// The place of a listener in [`Config::listeners`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerIndex(pub usize);
+
+/// The place of a pool in [`Config::pools`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PoolIndex(pub usize);
+
+impl Config {
+    /// The routes that count on a listener, those made for it alone first: of two with the same
+    /// host and path the first one counts.
+    pub fn routes_of(&self, listener: ListenerIndex) -> impl Iterator<Item = &Route> {
+        let own = self.routes.iter().filter(move |route| route.listener == Some(listener));
+        own.chain(self.routes.iter().filter(|route| route.listener.is_none()))
+    }
+
+    /// The pool at `index`, which must come from this configuration.
+    pub fn pool(&self, index: PoolIndex) -> &Pool {
+        &self.pools[index.0]
+    }
+
+    /// Backends over all pools; one in two pools counts twice.
+    pub fn backend_count(&self) -> usize {
+        self.pools.iter().map(|pool| pool.backends.len()).sum()
+    }
+}
+
+/// `[runtime]`: threads, memory and bounds of the process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Runtime {
+    /// How many shards there are and on which cores.
+    pub shards: ShardsChoice,
+    /// Bytes of one buffer.
+    pub buffer_size: usize,
+    /// Buffers in the receive ring of a shard, a power of two.
+    pub buffers_per_shard: usize,
+    /// Entries of the submission queue of a shard, a power of two.
+    pub ring_entries: u32,
+    /// Client connections of the process; further ones wait in the kernel's backlog. At least 1.
+    pub max_connections: usize,
+    /// Connections of one client address; 0: no limit.
+    pub max_connections_per_client: usize,
+    /// Connections that the kernel keeps waiting for each listening socket.
+    pub backlog: u32,
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self {
+            shards: ShardsChoice::Auto,
+            buffer_size: 16 * 1024,
+            buffers_per_shard: 1024,
+            ring_entries: 4096,
+            max_connections: 100_000,
+            max_connections_per_client: 0,
+            backlog: 4096,
+        }
+    }
+}
+
+/// How many shards run and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ShardsChoice {
+    /// One for each core that the process may use.
+    #[default]
+    Auto,
+    /// So many, on the first cores that the process may use. `1..=SHARDS_MAX`.
+    Count(usize),
+    /// One on each of these cores: ascending, no core twice, at least one.
+    Cores(Vec<usize>),
+}
+
+/// `[timeouts]`. Each is between 1 ms and 7 days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until a backend has accepted a connection.
+    pub connect: Duration,
+    /// From the first byte of a request until its head is complete.
+    pub request_head: Duration,
+    /// Between two requests on a client connection, and for an idle upstream connection.
+    pub idle: Duration,
+    /// Between two arrivals within a message, and until the head of a response.
+    pub between_bytes: Duration,
+    /// Without a byte in either direction of an upgraded connection.
+    pub tunnel: Duration,
+    /// For what is under way when the process is told to end.
+    pub drain: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            request_head: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            between_bytes: Duration::from_secs(30),
+            tunnel: Duration::from_secs(3600),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// `[http]`: what is forwarded and what is refused.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Http {
+    /// Fields with `_` in their name, which CGI and WSGI take for the name with `-`.
+    pub underscore_names: UnderscoreNames,
+    /// Our name in the Via field (RFC 9110, 7.6.3); empty: no Via field.
+    pub via: String,
+    /// Who may say on whose behalf it speaks (X-Forwarded-For and its kin are kept).
+    pub trusted_proxies: Vec<IpNetwork>,
+    /// Protocols, in lower case, that a client may upgrade to. Empty: none.
+    pub upgrade_protocols: Vec<String>,
+    /// What happens to CONNECT.
+    pub connect: Connect,
+    /// What a client's end of stream after its request means.
+    pub half_close: HalfClose,
+    /// Bytes of a head, the empty line included.
+    pub head_bytes_max: usize,
+    /// Bytes of a request's body; 0: no limit.
+    pub request_body_max: u64,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            underscore_names: UnderscoreNames::Drop,
+            via: String::new(),
+            trusted_proxies: Vec::new(),
+            upgrade_protocols: vec!["websocket".to_owned()],
+            connect: Connect::Refuse,
+            half_close: HalfClose::Allow,
+            head_bytes_max: crate::limits::HEAD_BYTES_MAX,
+            request_body_max: 0,
+        }
+    }
+}
+
+/// `[[error_answer]]`: what a client reads when Ringway itself answers with a status.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ErrorAnswer {
+    /// One of [`super::ERROR_ANSWER_STATUSES`].
+    pub status: u16,
+    /// The Content-Type field.
+    pub content_type: String,
+    /// The content, at most [`super::ERROR_ANSWER_BYTES_MAX`] bytes.
+    pub body: Body,
+}
+
+/// Where the content of an [`ErrorAnswer`] comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// From the configuration itself.
+    Text(String),
+    /// From a file, read when the configuration was.
+    File {
+        /// As written: absolute, or relative to the configuration file.
+        path: PathBuf,
+        /// What was in it.
+        bytes: Vec<u8>,
+    },
+}
+
+impl Body {
+    /// The content.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::File { bytes, .. } => bytes,
+        }
+    }
+}
+
+/// `[access_log]`: one line for each request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccessLog {
+    /// Where the lines go.
+    pub path: LogPath,
+    /// How a line looks.
+    pub format: LogFormat,
+    /// Records that may wait to be written; further ones are counted and dropped.
+    pub queue: usize,
+}
+
+impl AccessLog {
+    /// The log at `path`, the rest at its default.
+    pub fn at(path: LogPath) -> Self {
+        Self { path, format: LogFormat::default(), queue: 8192 }
+    }
+}
+
+/// The place that an [`AccessLog`] is written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogPath {
+    /// Standard output.
+    Stdout,
+    /// A file that lines are appended to.
+    File(PathBuf),
+}
+
+impl fmt::Display for LogPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("stdout"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// `[[listener]]`: an address that clients connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Unique; letters, digits, `-` and `_`.
+    pub name: String,
+    /// Unique, unless its port is 0, which lets the kernel choose one.
+    pub address: SocketAddr,
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// Which shard gets a new connection.
+    pub steering: Steering,
+}
+
+/// `[[route]]`: requests to this host and path go to this pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The only listener it counts on; none: all of them.
+    pub listener: Option<ListenerIndex>,
+    /// Hosts that match.
+    pub host: HostPattern,
+    /// The prefix of paths that match, on segment borders: `/`, or without a `/` at its end.
+    pub path: String,
+    /// Where the requests go.
+    pub pool: PoolIndex,
+}
+
+/// `[pool.NAME]`: backends that can stand in for each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Unique; letters, digits, `-` and `_`.
+    pub name: String,
+    /// How a backend is picked.
+    pub algorithm: Algorithm,
+    /// Idle upstream connections kept for each backend, in total over the shards.
+    pub idle_connections: usize,
+    /// In the order written, at least one; addresses are unique; the weights do not sum to 0.
+    pub backends: Vec<Backend>,
+}
+
+/// Idle upstream connections kept for each backend where nothing else is said.
+pub const IDLE_CONNECTIONS_DEFAULT: usize = 512;
+
+/// `[[pool.NAME.backend]]`: a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// Never port 0.
+    pub address: SocketAddr,
+    /// Its share relative to the others, `0..=WEIGHT_MAX`; 0: gets nothing.
+    pub weight: u32,
+}
+
+/// A choice among words, as written in the configuration.
+pub trait Choice: Copy + Sized + PartialEq + 'static {
+    /// Every choice with its word, the default first.
+    const WORDS: &'static [(&'static str, Self)];
+
+    /// Its word.
+    fn word(self) -> &'static str {
+        let found = Self::WORDS.iter().find(|(_, choice)| *choice == self);
+        found.expect("every choice has its word in the table").0
+    }
+
+    /// The choice with this word.
+    fn of_word(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, choice)| *choice)
+    }
+}
+
+/// Declares an enum whose values are words in the configuration. The first one is the default.
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $first:ident = $first_word:literal $first_doc:literal,
+        $($rest:ident = $word:literal $rest_doc:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+        pub enum $name {
+            #[doc = $first_doc]
+            #[default]
+            $first,
+            $(#[doc = $rest_doc] $rest,)*
+        }
+
+        impl Choice for $name {
+            const WORDS: &'static [(&'static str, Self)] =
+                &[($first_word, Self::$first), $(($word, Self::$rest),)*];
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.word())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(word: &str) -> Result<Self, String> {
+                Self::of_word(word).ok_or_else(|| super::units::unknown_word::<Self>(word))
+            }
+        }
+    };
+}
+
+impl Choice for Algorithm {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("p2c", Self::P2c),
+        ("least-connections", Self::LeastConnections),
+        ("round-robin", Self::RoundRobin),
+        ("random", Self::Random),
+    ];
+}
+
+impl Choice for UnderscoreNames {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("drop", Self::Drop), ("reject", Self::Reject), ("allow", Self::Allow)];
+}
+
+choice! {
+    /// What happens to CONNECT.
+    Connect {
+        Refuse = "refuse" "It is answered with 501.",
+        Forward = "forward" "It goes to a backend, and is a tunnel once that has answered 2xx.",
+    }
+}
+
+choice! {
+    /// What a client's end of stream after its request means.
+    HalfClose {
+        Allow = "allow" "It still reads: the answer is sent.",
+        Abort = "abort" "It is gone: the exchange ends.",
+    }
+}
+
+choice! {
+    /// How a line of the access log looks.
+    LogFormat {
+        Json = "json" "One JSON object.",
+        Common = "common" "The common log format of NCSA.",
+    }
+}
+
+choice! {
+    /// What is spoken on a listener.
+    Protocol {
+        Http = "http" "HTTP/1.1 and HTTP/1.0 without TLS.",
+    }
+}
+
+choice! {
+    /// Which shard gets a new connection.
+    Steering {
+        Hash = "hash" "By a hash of the addresses, the kernel's own way.",
+        Cpu = "cpu" "The shard on the core that took the packet.",
+    }
+}

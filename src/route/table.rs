@@ -1,0 +1,51 @@
+//! The table of one listener: hosts, and for each of them its paths.
+
+use super::hosts::Hosts;
+use super::paths::Paths;
+use super::pattern::HostPattern;
+
+/// Which target answers a host and path. An exact host goes before a longer wildcard, that before
+/// a shorter one, that before any host; among the routes of one host the longest path wins. If
+/// no path of a host matches, the next less specific host is asked.
+#[derive(Clone, Debug)]
+pub struct RouteTable<T> {
+    hosts: Hosts,
+    /// The paths of each host, in the order of `hosts`.
+    paths: Box<[Paths<T>]>,
+    /// The paths of the routes for any host.
+    any: Paths<T>,
+}
+
+impl<T: Copy> RouteTable<T> {
+    /// The table of these routes. The paths are right by [`super::check_path_prefix`]. Of two
+    /// with the same host and path the first one counts.
+    pub fn new<'a>(routes: impl IntoIterator<Item = (&'a HostPattern, &'a str, T)>) -> Self {
+        let routes: Vec<_> = routes.into_iter().collect();
+        let hosts = Hosts::new(routes.iter().map(|(host, _, _)| *host));
+        let mut listed: Vec<Vec<(&str, T)>> = vec![Vec::new(); hosts.len()];
+        let mut any = Vec::new();
+        for (host, path, target) in routes {
+            match hosts.index_of(host) {
+                Some(index) => listed[index].push((path, target)),
+                None => any.push((path, target)),
+            }
+        }
+        let paths = listed.into_iter().map(Paths::new).collect();
+        Self { hosts, paths, any: Paths::new(any) }
+    }
+
+    /// The target for a request. `host` is as sent: in any case, with or without a port, empty
+    /// if there is none. `path` is compared byte by byte as sent; a query after it is ignored.
+    /// An escape (`%2F`) or a dot segment is not resolved: a route is no protection.
+    pub fn lookup(&self, host: &[u8], path: &[u8]) -> Option<T> {
+        let path = &path[..memchr::memchr(b'?', path).unwrap_or(path.len())];
+        let mut next = self.hosts.most_specific(host);
+        while let Some(index) = next {
+            if let Some(target) = self.paths[index].longest(path) {
+                return Some(target);
+            }
+            next = self.hosts.less_specific(index);
+        }
+        self.any.longest(path)
+    }
+}
