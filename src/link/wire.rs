@@ -299,7 +299,7 @@ impl<E: Engine> Wire<E> {
 
     /// Puts what was set aside before a range, in one buffer. `left` is what did not fit; it
     /// follows the whole. None if there is no buffer left; all is released then.
-    pub fn gather(&mut self, partial: &mut Option<Box<Vec<u8>>>, slice: Slice) -> Option<Gathered> {
+    pub fn gather(&mut self, partial: &mut Option<Box<[u8]>>, slice: Slice) -> Option<Gathered> {
         let Some(aside) = partial.take() else {
             return Some(Gathered { whole: slice, left: None });
         };
@@ -322,8 +322,8 @@ impl<E: Engine> Wire<E> {
     }
 
     /// Sets a range aside on the heap, so that a slow sender holds no buffer.
-    pub fn set_aside(&mut self, partial: &mut Option<Box<Vec<u8>>>, slice: Slice) {
-        *partial = Some(Box::new(self.bytes(slice).to_vec()));
+    pub fn set_aside(&mut self, partial: &mut Option<Box<[u8]>>, slice: Slice) {
+        *partial = Some(self.bytes(slice).into());
         self.engine.release(slice.buffer);
     }
 

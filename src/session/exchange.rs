@@ -63,7 +63,7 @@ pub struct Exchange {
     /// The framing of a chunked body is removed: the client speaks HTTP/1.0.
     pub is_unframed: bool,
     /// The part of a response head that came with earlier reads.
-    pub response_partial: Option<Box<Vec<u8>>>,
+    pub response_partial: Option<Box<[u8]>>,
     /// A byte of a response came over the present connection.
     pub has_response_bytes: bool,
     /// By its own word, and by what has come, the connection to the backend can be used again.

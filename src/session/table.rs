@@ -50,7 +50,7 @@ pub struct Session {
     /// Received, and not looked at yet: requests that came before their turn.
     pub inbox: Chain,
     /// The part of a head that came with earlier reads.
-    pub partial: Option<Box<Vec<u8>>>,
+    pub partial: Option<Box<[u8]>>,
     /// The exchange in flight.
     pub exchange: Option<ExchangeId>,
     /// When the present state has lasted too long.

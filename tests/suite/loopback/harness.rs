@@ -22,7 +22,7 @@ impl Ringway {
     /// `ringway run` over these backends, with more arguments.
     pub fn start(backends: &[SocketAddr], arguments: &[&str]) -> Self {
         let mut command = command();
-        command.args(["run", "--listen", "127.0.0.1:0", "--buffers-per-shard", "256"]);
+        command.args(["run", "--listen", "127.0.0.1:0"]);
         for backend in backends {
             command.args(["--backend", &backend.to_string()]);
         }
@@ -102,17 +102,6 @@ impl Ringway {
     /// Waits until the process has at most so many descriptors open.
     pub fn await_descriptors(&self, most: usize) {
         await_that("descriptors return", || self.descriptors() <= most);
-    }
-
-    /// Microseconds of CPU that the process has used.
-    pub fn cpu_us(&self) -> u64 {
-        let folder = format!("/proc/{}/task", self.pid());
-        let tasks = std::fs::read_dir(folder).expect("it runs");
-        let used = |task: std::fs::DirEntry| {
-            let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            text.split(' ').next().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0) / 1_000
-        };
-        tasks.filter_map(Result::ok).map(used).sum()
     }
 
     /// Resident memory, bytes.

@@ -1,4 +1,8 @@
 //! The real binary over loopback, with real clients and origins in this process.
 
+mod backends;
+mod hardship;
 pub mod harness;
+mod process;
 mod proxying;
+mod refusing;

@@ -1,0 +1,277 @@
+//! The load generator: one thread, one epoll set, a fixed number of connections, each with one
+//! request at a time (a closed loop).
+//!
+//! It runs on the calling thread, so the caller can read the clocks of the proxy at the very ends
+//! of the measured window. It does not pace requests: percentiles are those of a saturated proxy
+//! and say nothing about the latency at a given rate.
+
+mod connection;
+mod histogram;
+mod response;
+
+use crate::sys::epoll::{Epoll, Ready};
+use crate::sys::signal;
+use anyhow::{Context, Result};
+use connection::{Connection, Stage, Step};
+use histogram::Histogram;
+use std::net::SocketAddrV4;
+use std::time::{Duration, Instant};
+
+/// One read takes at most so much: large answers come in few calls, yet no connection starves.
+const READ_BUFFER: usize = 256 * 1024;
+const EVENTS_PER_WAIT: usize = 1024;
+const LONGEST_WAIT: Duration = Duration::from_millis(50);
+/// A request that has waited so long at the end of a window is counted as stalled.
+const STALL: Duration = Duration::from_secs(1);
+/// With so many errors a measurement says nothing any more.
+const MAX_ERRORS: u64 = 1_000;
+/// Connections opened at the same time when thousands are opened to rest.
+const OPENING_AT_ONCE: usize = 64;
+
+/// What a connection does after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// Sends the next request.
+    KeepAlive,
+    /// Waits for the proxy's close and connects again.
+    ConnectionPerRequest,
+    /// Stays open and sends nothing more.
+    RequestOnceThenRest,
+}
+
+/// What to send, and where to.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The proxy.
+    pub target: SocketAddrV4,
+    /// Connections open at the same time.
+    pub connections: usize,
+    /// Bytes of the body of each answer.
+    pub body_len: usize,
+    /// What a connection does after an answer.
+    pub pattern: Pattern,
+}
+
+impl Plan {
+    fn request(&self) -> Vec<u8> {
+        let Plan { target, body_len, .. } = self;
+        let close = match self.pattern {
+            Pattern::ConnectionPerRequest => "Connection: close\r\n",
+            Pattern::KeepAlive | Pattern::RequestOnceThenRest => "",
+        };
+        format!("GET /bytes/{body_len} HTTP/1.1\r\nHost: {target}\r\n{close}\r\n").into_bytes()
+    }
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// Answers that are complete, of whatever status.
+    pub answers: u64,
+    /// Of these, the ones that are not 2xx.
+    pub not_2xx: u64,
+    /// Connections lost to an error or an unexpected close.
+    pub socket_errors: u64,
+    /// Requests that had no answer for a second when the window closed.
+    pub stalled: u64,
+    /// The first error in words.
+    pub first_error: Option<String>,
+    /// From the request (or the connect that belongs to it) to the last byte of the answer.
+    pub latency: Histogram,
+}
+
+impl Tally {
+    fn new() -> Tally {
+        Tally {
+            answers: 0,
+            not_2xx: 0,
+            socket_errors: 0,
+            stalled: 0,
+            first_error: None,
+            latency: Histogram::new(),
+        }
+    }
+
+    /// Everything that must not happen in a valid measurement.
+    pub fn errors(&self) -> u64 {
+        self.not_2xx + self.socket_errors + self.stalled
+    }
+
+    fn count_answer(&mut self, status: u16, latency: Duration) {
+        self.answers += 1;
+        self.latency.record(latency);
+        if !(200..300).contains(&status) {
+            self.not_2xx += 1;
+            self.first_error.get_or_insert_with(|| format!("status {status}"));
+        }
+    }
+
+    fn count_error(&mut self, error: &anyhow::Error) {
+        self.socket_errors += 1;
+        self.first_error.get_or_insert_with(|| format!("{error:#}"));
+    }
+}
+
+/// The running load. Dropping it closes every connection.
+pub struct Generator {
+    plan: Plan,
+    request: Vec<u8>,
+    epoll: Epoll,
+    ready: Ready,
+    buffer: Vec<u8>,
+    connections: Vec<Option<Connection>>,
+    tally: Tally,
+}
+
+impl Generator {
+    /// Opens the connections (the first of them, if they are opened to rest).
+    pub fn start(plan: Plan) -> Result<Generator> {
+        let at_once = match plan.pattern {
+            Pattern::RequestOnceThenRest => OPENING_AT_ONCE.min(plan.connections),
+            Pattern::KeepAlive | Pattern::ConnectionPerRequest => plan.connections,
+        };
+        let mut generator = Generator {
+            request: plan.request(),
+            epoll: Epoll::new().context("cannot make an epoll set")?,
+            ready: Ready::with_capacity(EVENTS_PER_WAIT),
+            buffer: vec![0; READ_BUFFER],
+            connections: Vec::with_capacity(plan.connections),
+            tally: Tally::new(),
+            plan,
+        };
+        for _ in 0..at_once {
+            generator.open_another();
+        }
+        Ok(generator)
+    }
+
+    /// Keeps the load up for `duration` and returns what came back in that time.
+    pub fn run_for(&mut self, duration: Duration) -> Result<Tally> {
+        self.tally = Tally::new();
+        let end = Instant::now() + duration;
+        while self.tally.socket_errors < MAX_ERRORS {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            self.turn(left.min(LONGEST_WAIT))?;
+        }
+        self.tally.stalled = self.count_stalled();
+        Ok(self.tally.clone())
+    }
+
+    /// Runs until every connection is open and at rest, at most for `limit`.
+    pub fn run_until_resting(&mut self, limit: Duration) -> Result<Tally> {
+        let end = Instant::now() + limit;
+        while self.tally.socket_errors < MAX_ERRORS
+            && !self.all_resting()
+            && Instant::now() < end
+        {
+            self.turn(LONGEST_WAIT)?;
+        }
+        self.tally.stalled = self.count_stalled();
+        Ok(self.tally.clone())
+    }
+
+    fn turn(&mut self, longest: Duration) -> Result<()> {
+        signal::check_interrupt()?;
+        let mut ready = std::mem::replace(&mut self.ready, Ready::with_capacity(0));
+        self.epoll.wait(&mut ready, longest).context("epoll wait")?;
+        for number in ready.numbers() {
+            self.handle_event(number as usize);
+        }
+        self.ready = ready;
+        Ok(())
+    }
+
+    fn handle_event(&mut self, index: usize) {
+        let Some(connection) = &mut self.connections[index] else { return };
+        let step =
+            connection.advance(&self.epoll, index as u64, &self.request, &mut self.buffer);
+        match step {
+            Ok(Step::Pending) => {}
+            Ok(Step::Answered(status)) => self.handle_answer(index, status),
+            Ok(Step::Ended) => self.reopen(index),
+            Err(error) => self.handle_error(index, &error),
+        }
+    }
+
+    fn handle_answer(&mut self, index: usize, status: u16) {
+        let Some(connection) = &mut self.connections[index] else { return };
+        self.tally.count_answer(status, connection.started.elapsed());
+        match self.plan.pattern {
+            Pattern::KeepAlive => {
+                if let Err(error) = connection.send_again(&self.request) {
+                    self.handle_error(index, &error);
+                }
+            }
+            Pattern::ConnectionPerRequest => connection.await_end(),
+            Pattern::RequestOnceThenRest => {
+                connection.rest();
+                self.open_another();
+            }
+        }
+    }
+
+    /// A lost connection is opened again, but one that was opened to rest stays lost: its place
+    /// would otherwise hide that the proxy does not keep connections.
+    fn handle_error(&mut self, index: usize, error: &anyhow::Error) {
+        self.tally.count_error(error);
+        if self.plan.pattern == Pattern::RequestOnceThenRest {
+            self.connections[index] = None;
+            self.open_another();
+        } else {
+            self.reopen(index);
+        }
+    }
+
+    fn reopen(&mut self, index: usize) {
+        // Closed first, so that never more than the planned number is open.
+        self.connections[index] = None;
+        self.connections[index] = self.open(index);
+    }
+
+    fn open_another(&mut self) {
+        if self.connections.len() < self.plan.connections {
+            let connection = self.open(self.connections.len());
+            self.connections.push(connection);
+        }
+    }
+
+    fn open(&mut self, index: usize) -> Option<Connection> {
+        Connection::open(&self.epoll, index as u64, self.plan.target, &self.request)
+            .inspect_err(|error| self.tally.count_error(error))
+            .ok()
+    }
+
+    fn all_resting(&self) -> bool {
+        self.connections.len() == self.plan.connections
+            && self.connections.iter().flatten().all(|one| one.stage() == Stage::Resting)
+    }
+
+    fn count_stalled(&self) -> u64 {
+        let stalls = |one: &&Connection| {
+            one.stage() != Stage::Resting && one.started.elapsed() > STALL
+        };
+        self.connections.iter().flatten().filter(stalls).count() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    #[test]
+    fn only_a_connection_per_request_asks_for_a_close() {
+        let target = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 80);
+        let text = |pattern| {
+            let plan = Plan { target, connections: 1, body_len: 7, pattern };
+            String::from_utf8(plan.request()).unwrap()
+        };
+        let keep_alive = "GET /bytes/7 HTTP/1.1\r\nHost: 127.0.0.1:80\r\n\r\n";
+        assert_eq!(text(Pattern::KeepAlive), keep_alive);
+        assert_eq!(text(Pattern::RequestOnceThenRest), keep_alive);
+        assert!(text(Pattern::ConnectionPerRequest).contains("\r\nConnection: close\r\n"));
+    }
+}

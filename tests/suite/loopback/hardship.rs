@@ -1,0 +1,237 @@
+//! Many clients, few resources, dying backends, and clients that go away.
+
+use super::harness::*;
+use ringway::base::Prng;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// A body that says in every byte whose it is.
+fn tokens(client: u32, length: usize) -> Vec<u8> {
+    (0..length).map(|at| (client as usize * 31 + at * 7) as u8).collect()
+}
+
+fn token_origin() -> Origin {
+    Origin::http(|head, _| {
+        let mut numbers = head.split(['/', ' ']).filter_map(|word| word.parse::<u32>().ok());
+        let client = numbers.next().expect("a client");
+        let length = numbers.next().expect("a length") as usize;
+        ok(&tokens(client, length))
+    })
+}
+
+/// One request over a connection that is kept. None if the connection failed.
+fn ask(stream: &mut TcpStream, client: u32, length: usize) -> Option<()> {
+    let request = format!("GET /{client}/{length} HTTP/1.1\r\nHost: t\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    assert_eq!(status(&head), 200, "{}", String::from_utf8_lossy(&head));
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    assert!(body == tokens(client, length), "client {client} got foreign bytes");
+    Some(())
+}
+
+/// Sends a request and goes away somewhere in the middle of it all.
+fn abort(mut stream: TcpStream, client: u32, prng: &mut Prng) {
+    let request = format!("GET /{client}/200000 HTTP/1.1\r\nHost: t\r\n\r\n");
+    let end = prng.below(request.len() as u32 + 1) as usize;
+    let _ = stream.write_all(&request.as_bytes()[..end]);
+    let mut some = vec![0; prng.below(100_000) as usize];
+    if end == request.len() && !some.is_empty() {
+        let _ = stream.read(&mut some);
+    }
+    if prng.one_in(2) {
+        let _ = socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO));
+    }
+}
+
+#[test]
+fn no_client_gets_a_byte_of_another_while_a_fifth_of_them_goes_away() {
+    let origin = token_origin();
+    // So few buffers that they run out all the time.
+    let ringway = Ringway::start(&[origin.address], &["--shards", "2", "--buffers-per-shard", "16"]);
+    (0..8).for_each(|_| ask(&mut ringway.connect(), 1, 10).expect("both shards serve"));
+    let before = ringway.descriptors();
+    let wanted: usize =
+        std::env::var("RINGWAY_ANSWERS").ok().and_then(|n| n.parse().ok()).unwrap_or(6_000);
+    let answers = Arc::new(AtomicUsize::new(0));
+    let threads: Vec<_> = (0..24u32)
+        .map(|client| {
+            let (address, answers) = (ringway.address, answers.clone());
+            std::thread::spawn(move || {
+                let mut prng = Prng::new(u64::from(client));
+                while answers.load(Ordering::Relaxed) < wanted {
+                    let mut stream = connect(address);
+                    for _ in 0..8 {
+                        let length = [10, 3_000, 70_000][prng.below(3) as usize];
+                        ask(&mut stream, client, length).expect("nobody harms this client");
+                        answers.fetch_add(1, Ordering::Relaxed);
+                    }
+                    if prng.one_in(5) {
+                        abort(stream, client, &mut prng);
+                    }
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().expect("no foreign byte"));
+    // What is idle to the backend may stay open.
+    let idle = origin.connections();
+    ringway.await_descriptors(before + idle);
+}
+
+#[test]
+fn thousands_of_connections_dropped_at_random_moments_leave_nothing_behind() {
+    let origin = token_origin();
+    let ringway = Ringway::start(&[origin.address], &["--shards", "1"]);
+    let mut stream = ringway.connect();
+    ask(&mut stream, 1, 10).expect("it serves");
+    let before = ringway.descriptors();
+    let mut prng = Prng::new(5);
+    for client in 0..3_000 {
+        abort(ringway.connect(), client, &mut prng);
+    }
+    ask(&mut stream, 1, 10).expect("this client was there all the time");
+    ringway.await_descriptors(before + 64);
+    ask(&mut stream, 1, 100_000).expect("it still serves");
+}
+
+#[test]
+fn slow_clients_by_the_hundred_are_no_trouble_to_others() {
+    let origin = token_origin();
+    let ringway = Ringway::start(&[origin.address], &["--shards", "1", "--buffers-per-shard", "64"]);
+    let mut slow = Vec::new();
+    for client in 0..300u32 {
+        let mut stream = ringway.connect();
+        let text = match client % 3 {
+            // A head that does not end, a body that does not come, an answer that is not read.
+            0 => "GET /1/1 HTTP/1.1\r\nHost: t\r\nX-".to_owned(),
+            1 => "POST /1/1 HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\nhalf".to_owned(),
+            _ => format!("GET /{client}/3000000 HTTP/1.1\r\nHost: t\r\n\r\n"),
+        };
+        stream.write_all(text.as_bytes()).expect("sent");
+        slow.push(stream);
+    }
+    let mut good = ringway.connect();
+    for _ in 0..200 {
+        ask(&mut good, 7, 20_000).expect("a good client");
+    }
+    let per_connection = ringway.resident() / slow.len();
+    assert!(per_connection < 600 * 1024, "{per_connection} bytes for each slow connection");
+    // Whoever begins to read again gets all of it.
+    let mut last = slow.pop().expect("there are some");
+    let head = read_until(&mut last, b"\r\n\r\n");
+    assert_eq!(status(&head), 200);
+    let mut body = vec![0; 3_000_000];
+    last.read_exact(&mut body).expect("the whole answer");
+    assert!(body == tokens(299, body.len()));
+}
+
+#[test]
+fn out_of_descriptors_it_waits_and_then_serves_again() {
+    let origin = token_origin();
+    let mut command = Command::new("sh");
+    let run = format!(
+        "ulimit -n 120; exec {} run --listen 127.0.0.1:0 --backend {} --shards 1",
+        env!("CARGO_BIN_EXE_ringway"),
+        origin.address
+    );
+    command.args(["-c", &run]);
+    let ringway = Ringway::spawn(command, None);
+    let half = |_| {
+        let mut stream = connect(ringway.address);
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n").expect("the backlog takes it");
+        stream
+    };
+    let starving: Vec<TcpStream> = (0..400).map(half).collect();
+    await_that("all descriptors are used", || ringway.descriptors() >= 119);
+    drop(starving);
+    let mut stream = ringway.connect();
+    ask(&mut stream, 3, 1_000).expect("it serves again");
+}
+
+/// Not a test of its own: with a port in the environment it is an origin in a process of its own,
+/// which can be killed.
+#[test]
+fn origin_process() {
+    let Some(address) = std::env::var("RINGWAY_TEST_ORIGIN").ok() else { return };
+    let listener = TcpListener::bind(address.parse::<SocketAddr>().expect("IP:PORT")).expect("free");
+    println!("ready");
+    for stream in listener.incoming().map_while(Result::ok) {
+        std::thread::spawn(move || {
+            let mut reader = std::io::BufReader::new(stream.try_clone().expect("a second handle"));
+            let mut writer = stream;
+            while let Some((head, _)) = read_request(&mut reader) {
+                let mut numbers = head.split(['/', ' ']).filter_map(|word| word.parse().ok());
+                let client = numbers.next().expect("a client");
+                let length = numbers.next().map_or(0, |length: u32| length as usize);
+                if writer.write_all(&ok(&tokens(client, length))).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+fn start_origin_process() -> (SocketAddr, Child) {
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
+    let child = Command::new(std::env::current_exe().expect("this binary"))
+        .args(["--exact", "loopback::hardship::origin_process", "--nocapture"])
+        .env("RINGWAY_TEST_ORIGIN", address.to_string())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("this binary runs");
+    await_that("the origin listens", || TcpStream::connect(address).is_ok());
+    (address, child)
+}
+
+#[test]
+fn a_killed_backend_costs_no_more_than_what_was_in_flight_on_it() {
+    const CLIENTS: usize = 48;
+    let mut origins: Vec<(SocketAddr, Child)> = (0..3).map(|_| start_origin_process()).collect();
+    let addresses: Vec<SocketAddr> = origins.iter().map(|(address, _)| *address).collect();
+    let ringway = Ringway::start(&addresses, &["--shards", "1"]);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (answered, failed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let client = |_| {
+        let (address, is_over) = (ringway.address, is_over.clone());
+        let (answered, failed) = (answered.clone(), failed.clone());
+        std::thread::spawn(move || {
+            let request = b"GET /1/500 HTTP/1.1\r\nHost: t\r\n\r\n";
+            let mut stream = connect(address);
+            while !is_over.load(Ordering::Relaxed) {
+                stream.write_all(request).expect("the front door is open");
+                let head = read_until(&mut stream, b"\r\n\r\n");
+                let text = String::from_utf8_lossy(&head).into_owned();
+                let length = text.split("Content-Length: ").nth(1).and_then(|rest| {
+                    rest.split('\r').next().and_then(|length| length.parse::<usize>().ok())
+                });
+                let mut body = vec![0; length.expect("a length")];
+                stream.read_exact(&mut body).expect("a whole answer");
+                let counter = if status(&head) == 200 { &answered } else { &failed };
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    };
+    let clients: Vec<_> = (0..CLIENTS).map(client).collect();
+    await_that("it is busy", || answered.load(Ordering::Relaxed) > 2_000);
+    origins[1].1.kill().expect("it runs");
+    let then = answered.load(Ordering::Relaxed);
+    await_that("it goes on", || answered.load(Ordering::Relaxed) > then + 3_000);
+    is_over.store(true, Ordering::Relaxed);
+    clients.into_iter().for_each(|client| client.join().expect("each answer is whole"));
+    for (_, child) in &mut origins {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    let failed = failed.load(Ordering::Relaxed);
+    assert!(failed <= CLIENTS, "{failed} failed of {CLIENTS} that can have been in flight");
+}

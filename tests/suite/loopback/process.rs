@@ -1,0 +1,169 @@
+//! The process: signals, draining, logs, limits, and what it says when it cannot start.
+
+use super::harness::*;
+use std::io::{Read, Write};
+use std::process::Command;
+use std::sync::mpsc;
+
+/// An origin that answers when it is told to.
+fn patient_origin() -> (Origin, mpsc::Sender<()>, mpsc::Receiver<()>) {
+    let (answer, may_answer) = mpsc::channel::<()>();
+    let (asked, was_asked) = mpsc::channel::<()>();
+    let may_answer = std::sync::Mutex::new(may_answer);
+    let origin = Origin::http(move |_, _| {
+        let _ = asked.send(());
+        let _ = may_answer.lock().expect("one at a time").recv();
+        ok(b"at last")
+    });
+    (origin, answer, was_asked)
+}
+
+#[test]
+fn sigterm_lets_exchanges_finish_and_closes_what_is_idle() {
+    let (origin, answer, was_asked) = patient_origin();
+    let mut ringway = Ringway::start(&[origin.address], &["--shards", "2"]);
+    let mut idle = ringway.connect();
+    answer.send(()).expect("it listens");
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
+    read_until(&mut idle, b"at last");
+    was_asked.recv().expect("asked");
+
+    let mut busy = ringway.connect();
+    busy.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
+    was_asked.recv().expect("asked");
+    ringway.signal("-TERM");
+    assert_eq!(read_to_end(&mut idle), b"", "the idle connection is closed");
+    answer.send(()).expect("it listens");
+    let text = String::from_utf8(read_to_end(&mut busy)).expect("text");
+    assert!(text.contains("Connection: close\r\n") && text.ends_with("at last"), "{text}");
+    assert_eq!(ringway.wait(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_at_once_and_so_does_the_drain_timeout() {
+    for (more, second) in [("", true), ("[timeouts]\ndrain = \"100ms\"\n", false)] {
+        let (origin, _answer, was_asked) = patient_origin();
+        let mut ringway = Ringway::with_config(&config(&[origin.address], more));
+        let mut busy = ringway.connect();
+        busy.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
+        was_asked.recv().expect("asked");
+        ringway.signal("-INT");
+        if second {
+            // A listener that refuses shows that the first signal has been followed.
+            await_that("no new connections", || {
+                std::net::TcpStream::connect(ringway.address).is_err() || {
+                    ringway.signal("-INT");
+                    true
+                }
+            });
+            let _ = Command::new("kill").args(["-INT", &ringway.pid().to_string()]).status();
+        }
+        assert_eq!(read_to_end(&mut busy), b"", "cut");
+        assert_eq!(ringway.wait(), Some(0));
+    }
+}
+
+#[test]
+fn exchanges_are_recorded_as_json_lines() {
+    let origin = Origin::saying("hello");
+    let folder = TempFolder::new();
+    let log = folder.0.join("access.log");
+    let path = log.display().to_string();
+    let mut ringway =
+        Ringway::start(&[origin.address], &["--shards", "1", "--access-log", &path]);
+    assert_eq!(ringway.status_of("/a?b=\"c"), 400);
+    assert_eq!(ringway.status_of("/a?b=c"), 200);
+    ringway.signal("-TERM");
+    assert_eq!(ringway.wait(), Some(0));
+    let text = std::fs::read_to_string(log).expect("written");
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert_eq!((&lines[0]["status"], &lines[0]["backend"]), (&400.into(), &serde_json::Value::Null));
+    let backend = origin.address.to_string();
+    let line = &lines[1];
+    assert_eq!((&line["status"], &line["target"]), (&200.into(), &"/a?b=c".into()), "{text}");
+    assert_eq!((&line["backend"], &line["pool"]), (&backend.into(), &"default".into()), "{text}");
+    assert_eq!((&line["response_bytes"], &line["client"]), (&5.into(), &"127.0.0.1".into()));
+}
+
+#[test]
+fn connections_beyond_the_limits_wait_or_are_cut() {
+    let origin = Origin::saying("hello");
+    let text = config(
+        &[origin.address],
+        "[runtime]\nshards = 1\nmax_connections = 10\nmax_connections_per_client = 4\n",
+    );
+    let ringway = Ringway::with_config(&text);
+    let mut few: Vec<_> = (0..4).map(|_| ringway.connect()).collect();
+    for stream in &mut few {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
+        read_until(stream, b"hello");
+    }
+    assert_eq!(ringway.exchange(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n"), b"", "the fifth is cut");
+    few.pop();
+    await_that("a place is free", || ringway.status_of("/") == 200);
+
+    let text = config(&[origin.address], "[runtime]\nshards = 1\nmax_connections = 3\n");
+    let ringway = Ringway::with_config(&text);
+    let mut served: Vec<_> = (0..3).map(|_| ringway.connect()).collect();
+    for stream in &mut served {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
+        read_until(stream, b"hello");
+    }
+    let mut waiting = ringway.connect();
+    waiting.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
+    waiting.set_nonblocking(true).expect("set");
+    assert!(waiting.read(&mut [0]).is_err(), "it waits in the backlog");
+    waiting.set_nonblocking(false).expect("set");
+    served.pop();
+    read_until(&mut waiting, b"hello");
+}
+
+#[test]
+fn what_cannot_start_says_why_and_how_to_mend_it() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let folder = TempFolder::new();
+    let file = folder.write("bad.toml", "[[listener]]\nnme = \"web\"\naddress = \"127.0.0.1:1\"\n");
+    let file = file.display().to_string();
+    for (arguments, parts) in [
+        (vec!["run", "--listen", &address, "--backend", "127.0.0.1:1"], vec![&*address, "in use"]),
+        (vec!["run", "--config", &file], vec!["bad.toml:2:1", "did you mean `name`"]),
+        (vec!["run", "--config", "/no/such/file"], vec!["/no/such/file"]),
+        (vec!["run"], vec!["--listen"]),
+    ] {
+        let out = command().args(&arguments).output().expect("it runs");
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success(), "{arguments:?}");
+        for part in parts {
+            assert!(text.contains(part), "{arguments:?}: {part:?} is not in {text:?}");
+        }
+    }
+    let out = command().args(["check", &file]).output().expect("it runs");
+    assert_eq!(out.status.code(), Some(1));
+}
+
+#[test]
+fn the_demo_runs_by_itself() {
+    let mut demo = command();
+    demo.args(["demo", "--listen", "127.0.0.1:0"]);
+    let mut child = demo.stdout(std::process::Stdio::piped()).spawn().expect("it runs");
+    let mut out = std::io::BufReader::new(child.stdout.take().expect("piped"));
+    let mut text = String::new();
+    let address = loop {
+        let mut line = String::new();
+        let length = std::io::BufRead::read_line(&mut out, &mut line).expect("text");
+        assert!(length > 0, "it ended: {text}");
+        if let Some(rest) = line.strip_prefix("ringway: listening on ") {
+            break rest.split(' ').next().and_then(|word| word.parse().ok()).expect("an address");
+        }
+        text += &line;
+    };
+    let mut stream = connect(address);
+    stream.write_all(b"GET /x HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").expect("sent");
+    assert_eq!(status(&read_to_end(&mut stream)), 200);
+    assert!(text.contains("curl http://"), "{text}");
+    let _ = child.kill();
+    let _ = child.wait();
+}
