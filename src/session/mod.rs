@@ -116,6 +116,11 @@ impl<E: Engine> Traffic<E> {
         self.timers.next_deadline().unwrap_or(never)
     }
 
+    /// The counters that the shard writes.
+    pub fn counters_of_shard(&self) -> Arc<Counters> {
+        self.mailbox.counters.clone()
+    }
+
     /// Exchanges in flight.
     pub fn exchange_count(&self) -> usize {
         self.exchanges.len()

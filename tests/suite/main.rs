@@ -1,6 +1,10 @@
-//! One integration binary: conformance of the framing rules, simulation of the shard, and the
-//! real binary over loopback.
+//! One integration binary: conformance of the framing rules, simulation of the shard, shards in
+//! this process, and the real binary over loopback.
 
 mod conformance;
+mod in_process;
 mod loopback;
 mod simulation;
+
+#[global_allocator]
+static ALLOCATOR: in_process::CountingAllocator = in_process::CountingAllocator;

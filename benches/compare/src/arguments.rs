@@ -1,0 +1,101 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Measures Ringway side by side with other proxies: CPU time per request, latency, memory.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// A built Ringway; with a label, several builds are compared in one run. Without it the
+    /// product is built first.
+    #[arg(long, value_name = "[LABEL=]PATH")]
+    pub ringway: Vec<Named>,
+    /// Compare only the peers.
+    #[arg(long, conflicts_with = "ringway")]
+    pub no_ringway: bool,
+    /// Another nginx than the one in PATH; may be given several times, then with labels.
+    #[arg(long, value_name = "[LABEL=]PATH")]
+    pub peer_nginx: Vec<Named>,
+    /// Another HAProxy than the one in PATH; may be given several times, then with labels.
+    #[arg(long, value_name = "[LABEL=]PATH")]
+    pub peer_haproxy: Vec<Named>,
+    /// The program of benches/engines: its bare byte relays are compared too.
+    #[arg(long, value_name = "PATH")]
+    pub relay: Option<PathBuf>,
+    /// Only these engines of the relay.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "relay")]
+    pub relay_engine: Vec<String>,
+    /// Only these scenarios; the first line of each table is the name.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Measurements of each proxy in each scenario.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: u32,
+    /// Seconds of each measurement, after half a second that does not count.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub seconds: u64,
+    /// The core of the proxies.
+    #[arg(long, default_value_t = 0)]
+    pub proxy_core: usize,
+    /// The core of the load generator and the origin.
+    #[arg(long, default_value_t = 1)]
+    pub load_core: usize,
+    /// Write every measurement to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Keep the run: makes `<date>-<machine>` in this folder, with README.md, raw.json and
+    /// summary.txt.
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<PathBuf>,
+}
+
+/// What this program starts itself as.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Command {
+    /// The origin behind the proxies; prints its ports.
+    #[command(hide = true)]
+    Origin,
+}
+
+/// A program with, perhaps, a name for the results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The name, if one was given.
+    pub label: Option<String>,
+    /// The program.
+    pub path: PathBuf,
+}
+
+impl FromStr for Named {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Named, Infallible> {
+        Ok(match text.split_once('=') {
+            Some((label, path)) => Named { label: Some(label.to_owned()), path: path.into() },
+            None => Named { label: None, path: text.into() },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_optional() {
+        let named = |text: &str| text.parse::<Named>().unwrap();
+        assert_eq!(named("a/b").label, None);
+        assert_eq!(named("old=a/b"), Named { label: Some("old".into()), path: "a/b".into() });
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,44 @@
+//! HAProxy on one thread, with keep-alive on both sides and upstream connections that any client's
+//! request may use.
+
+use super::{IDLE_TIMEOUT_SECONDS, MAX_CLIENTS};
+use std::fmt::Write;
+use std::net::SocketAddrV4;
+
+/// Idle connections to one backend: more than any scenario has at work, so none is reopened.
+const POOL_MAX_CONN: usize = 4096;
+
+/// The text of `haproxy.cfg`.
+pub fn configuration(listen: SocketAddrV4, backends: &[SocketAddrV4], core: usize) -> String {
+    let mut servers = String::new();
+    for (number, backend) in backends.iter().enumerate() {
+        let _ = writeln!(
+            servers,
+            "  server s{number} {backend} pool-max-conn {POOL_MAX_CONN} \
+             pool-purge-delay {IDLE_TIMEOUT_SECONDS}s"
+        );
+    }
+    // The pool ratios: without them HAProxy gives up idle upstream connections as soon as clients
+    // hold a fifth of its descriptors, and reconnects.
+    format!(
+        "global
+  nbthread 1
+  cpu-map 1/1 {core}
+  maxconn {MAX_CLIENTS}
+  tune.pool-low-fd-ratio 90
+  tune.pool-high-fd-ratio 95
+defaults
+  mode http
+  timeout connect 5s
+  timeout client {IDLE_TIMEOUT_SECONDS}s
+  timeout server {IDLE_TIMEOUT_SECONDS}s
+  timeout http-keep-alive {IDLE_TIMEOUT_SECONDS}s
+frontend web
+  bind {listen} backlog 4096
+  default_backend origin
+backend origin
+  balance roundrobin
+  http-reuse always
+{servers}"
+    )
+}

@@ -1,0 +1,178 @@
+//! The proxies that are compared, and how each is started under the same conditions.
+//!
+//! A contender is what can be started; a [`Proxy`] is one that runs. Configurations are generated,
+//! so that nobody's installed configuration takes part.
+
+mod haproxy;
+mod nginx;
+mod ringway;
+mod relay;
+mod search;
+
+pub use search::find_all;
+
+use crate::child::{Output, Running, TemporaryFolder};
+use crate::procfs::ProcessTree;
+use crate::sys::signal;
+use anyhow::{Context, Result, bail};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Idle connections last longer than any measurement, at every proxy.
+const IDLE_TIMEOUT_SECONDS: u32 = 300;
+/// Clients a proxy must be able to hold; its descriptors follow from it.
+const MAX_CLIENTS: usize = 9_000;
+const START_LIMIT: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Below the ports that the kernel gives to clients, so that no connection sits on a chosen one.
+const FIRST_PORT: u16 = 21_000;
+const LAST_PORT: u16 = 29_999;
+
+/// What kind of proxy a contender is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The product.
+    Ringway,
+    /// nginx.
+    Nginx,
+    /// HAProxy.
+    Haproxy,
+    /// The byte relay of `benches/engines`, on the named engine.
+    Relay(String),
+}
+
+/// A proxy that can be started.
+#[derive(Clone, Debug)]
+pub struct Contender {
+    /// Its name in the results.
+    pub label: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Its program.
+    pub program: PathBuf,
+    /// What it says about its version.
+    pub version: String,
+}
+
+/// Where proxies run, and what stands behind them.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// For configurations and logs.
+    pub folder: TemporaryFolder,
+    /// The core of the proxies.
+    pub proxy_core: usize,
+    /// The ports of the origin.
+    pub backends: Vec<SocketAddrV4>,
+}
+
+/// A proxy that runs and answers.
+#[derive(Debug)]
+pub struct Proxy {
+    running: Running,
+    /// Where it listens.
+    pub address: SocketAddrV4,
+}
+
+impl Proxy {
+    /// Its processes.
+    pub fn tree(&self) -> Result<ProcessTree> {
+        ProcessTree::of(self.running.pid())
+    }
+
+    /// Its last log lines.
+    pub fn last_words(&self) -> String {
+        self.running.last_words()
+    }
+}
+
+impl Contender {
+    /// Starts it and waits until it answers.
+    pub fn start(&self, surroundings: &Surroundings) -> Result<Proxy> {
+        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, find_free_port()?);
+        let folder = surroundings
+            .folder
+            .create_inside(&format!("{}-{}", self.label, address.port()))?;
+        let command = self.command(&folder, address, surroundings)?;
+        let log = folder.join("log");
+        let running = Running::start(command, surroundings.proxy_core, &log, Output::Logged)?;
+        let mut proxy = Proxy { running, address };
+        self.wait_until_it_answers(&mut proxy)?;
+        Ok(proxy)
+    }
+
+    fn command(
+        &self,
+        folder: &Path,
+        listen: SocketAddrV4,
+        surroundings: &Surroundings,
+    ) -> Result<Command> {
+        let Surroundings { proxy_core, backends, .. } = surroundings;
+        let mut command = Command::new(&self.program);
+        match &self.kind {
+            Kind::Ringway => {
+                command.args(ringway::arguments(listen, backends, *proxy_core));
+            }
+            Kind::Relay(engine) => {
+                command.args(relay::arguments(engine, listen, backends, *proxy_core));
+            }
+            Kind::Nginx => {
+                let file = write_file(folder, "nginx.conf", &nginx::configuration(folder, listen, backends))?;
+                command.arg("-p").arg(folder).arg("-c").arg(file);
+                command.arg("-e").arg(folder.join("error.log"));
+            }
+            Kind::Haproxy => {
+                let text = haproxy::configuration(listen, backends, *proxy_core);
+                let file = write_file(folder, "haproxy.cfg", &text)?;
+                command.arg("-db").arg("-f").arg(file);
+            }
+        }
+        Ok(command)
+    }
+
+    fn wait_until_it_answers(&self, proxy: &mut Proxy) -> Result<()> {
+        let end = Instant::now() + START_LIMIT;
+        let label = &self.label;
+        loop {
+            signal::sleep(LOOK_EVERY)?;
+            if proxy.running.has_ended() {
+                bail!("{label} ended right after its start; it wrote:\n{}", proxy.last_words());
+            }
+            let Err(error) = try_request(proxy.address) else { return Ok(()) };
+            if Instant::now() > end {
+                bail!(
+                    "{label} gave no 200 within {} s ({error:#}); it wrote:\n{}",
+                    START_LIMIT.as_secs(),
+                    proxy.last_words()
+                );
+            }
+        }
+    }
+}
+
+fn write_file(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
+    let path = folder.join(name);
+    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+fn try_request(address: SocketAddrV4) -> Result<()> {
+    let mut stream = TcpStream::connect_timeout(&address.into(), LOOK_EVERY)?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    let request = format!("GET /bytes/128 HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut start = [0; 12];
+    stream.read_exact(&mut start)?;
+    if &start != b"HTTP/1.1 200" {
+        bail!("it answered `{}`", String::from_utf8_lossy(&start));
+    }
+    Ok(())
+}
+
+fn find_free_port() -> Result<u16> {
+    (FIRST_PORT..=LAST_PORT)
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .with_context(|| format!("no port from {FIRST_PORT} to {LAST_PORT} is free on 127.0.0.1"))
+}

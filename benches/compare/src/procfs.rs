@@ -1,0 +1,110 @@
+//! CPU time and memory of a process with all its descendants, read from /proc.
+//!
+//! CPU time is the first field of each thread's `schedstat`: nanoseconds on a core, in user space
+//! and in the kernel. What a thread had used is lost when it ends between two readings; the
+//! proxies compared here keep their threads.
+
+use anyhow::{Context, Result};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// A process and its descendants at the time of the look.
+#[derive(Clone, Debug)]
+pub struct ProcessTree {
+    pids: Vec<u32>,
+}
+
+impl ProcessTree {
+    /// Finds the descendants of a process by the parent that every process names.
+    pub fn of(root: u32) -> Result<ProcessTree> {
+        let parents = read_parents().context("cannot list /proc")?;
+        let mut pids = vec![root];
+        let mut next = 0;
+        while let Some(parent) = pids.get(next).copied() {
+            pids.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+            next += 1;
+        }
+        Ok(ProcessTree { pids })
+    }
+
+    /// The processes, the root first.
+    pub fn pids(&self) -> &[u32] {
+        &self.pids
+    }
+
+    /// Nanoseconds that all threads of the tree have spent on a core so far.
+    pub fn cpu_ns(&self) -> Result<u64> {
+        self.sum(|pid| {
+            let tasks = fs::read_dir(format!("/proc/{pid}/task"))?;
+            tasks.map(|task| Ok(read_schedstat(&task?.path()))).sum()
+        })
+    }
+
+    /// Resident memory of the tree in bytes; pages that processes share count for each.
+    pub fn rss_bytes(&self) -> Result<u64> {
+        self.sum(|pid| Ok(read_rss(&fs::read_to_string(format!("/proc/{pid}/status"))?)))
+    }
+
+    fn sum(&self, measure: impl Fn(u32) -> io::Result<u64>) -> Result<u64> {
+        let each = self.pids.iter().map(|pid| {
+            measure(*pid).with_context(|| {
+                format!("process {pid} of a proxy has ended during the measurement")
+            })
+        });
+        each.sum()
+    }
+}
+
+/// All processes with their parents. One that ends during the look is left out.
+fn read_parents() -> io::Result<Vec<(u32, u32)>> {
+    let mut parents = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
+        parents.extend(parse_parent(&stat).map(|parent| (pid, parent)));
+    }
+    Ok(parents)
+}
+
+/// The parent is the second field after the name, which stands in brackets and may hold any byte.
+fn parse_parent(stat: &str) -> Option<u32> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// A thread that has ended since it was listed counts nothing.
+fn read_schedstat(task: &Path) -> u64 {
+    let text = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+    text.split_whitespace().next().and_then(|field| field.parse().ok()).unwrap_or(0)
+}
+
+fn read_rss(status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kibibytes.unwrap_or(0) * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_does_not_hide_the_parent() {
+        assert_eq!(parse_parent("12 (a) b) S 7 12 12 0"), Some(7));
+        assert_eq!(parse_parent("12"), None);
+    }
+
+    #[test]
+    fn rss_is_in_bytes() {
+        assert_eq!(read_rss("VmPeak:\t 9 kB\nVmRSS:\t    2048 kB\n"), 2_097_152);
+    }
+
+    #[test]
+    fn our_own_tree_has_used_time_and_memory() {
+        let tree = ProcessTree::of(std::process::id()).unwrap();
+        assert!(tree.rss_bytes().unwrap() > 0);
+        assert!(tree.cpu_ns().unwrap() > 0);
+    }
+}

@@ -1,0 +1,104 @@
+//! The table of what is measured.
+
+use crate::load::Pattern;
+use anyhow::{Result, bail};
+
+/// One kind of load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// How it is named on the command line and in the results.
+    pub name: &'static str,
+    /// Connections open at the same time.
+    pub connections: usize,
+    /// Bytes of the body of each answer.
+    pub body_len: usize,
+    /// What a connection does after an answer.
+    pub pattern: Pattern,
+    /// What it looks at, for the head of its table.
+    pub about: &'static str,
+}
+
+const KIB: usize = 1024;
+
+/// All scenarios, in the order in which they are measured.
+pub const SCENARIOS: [Scenario; 6] = [
+    Scenario {
+        name: "keepalive-64",
+        connections: 64,
+        body_len: 128,
+        pattern: Pattern::KeepAlive,
+        about: "64 connections, 128 B answers, keep-alive",
+    },
+    Scenario {
+        name: "keepalive-512",
+        connections: 512,
+        body_len: 128,
+        pattern: Pattern::KeepAlive,
+        about: "512 connections, 128 B answers, keep-alive",
+    },
+    Scenario {
+        name: "body-16k",
+        connections: 64,
+        body_len: 16 * KIB,
+        pattern: Pattern::KeepAlive,
+        about: "64 connections, 16 KiB answers, keep-alive",
+    },
+    Scenario {
+        name: "body-1m",
+        connections: 32,
+        body_len: KIB * KIB,
+        pattern: Pattern::KeepAlive,
+        about: "32 connections, 1 MiB answers, keep-alive",
+    },
+    Scenario {
+        name: "close-64",
+        connections: 64,
+        body_len: 128,
+        pattern: Pattern::ConnectionPerRequest,
+        about: "64 clients, 128 B answers, a new connection for each request",
+    },
+    Scenario {
+        name: "idle-8000",
+        connections: 8_000,
+        body_len: 128,
+        pattern: Pattern::RequestOnceThenRest,
+        about: "8,000 keep-alive connections at rest after one request each",
+    },
+];
+
+impl Scenario {
+    /// Whether it measures memory at rest and not work.
+    pub fn measures_memory(&self) -> bool {
+        self.pattern == Pattern::RequestOnceThenRest
+    }
+}
+
+/// The scenarios of the given names in the order of the table; all if none is given.
+pub fn select(names: &[String]) -> Result<Vec<Scenario>> {
+    for name in names {
+        if !SCENARIOS.iter().any(|scenario| scenario.name == name) {
+            let known = SCENARIOS.map(|scenario| scenario.name).join(", ");
+            bail!("there is no scenario `{name}`; --only takes some of: {known}");
+        }
+    }
+    let is_wanted = |scenario: &&Scenario| {
+        names.is_empty() || names.iter().any(|name| name == scenario.name)
+    };
+    Ok(SCENARIOS.iter().filter(is_wanted).copied().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_selects_all() {
+        assert_eq!(select(&[]).unwrap(), SCENARIOS);
+    }
+
+    #[test]
+    fn an_unknown_name_is_an_error_that_lists_the_known() {
+        let error = select(&["keepalive".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("`keepalive`") && error.contains("close-64"), "{error}");
+    }
+}

@@ -1,0 +1,80 @@
+//! In steady state a request costs no heap allocation.
+
+use super::{OPTIONS, stage};
+use crate::loopback::harness::{Origin, connect, ok, read_until};
+use ringway::engine::uring::Uring;
+use ringway::mailbox::Stage;
+use ringway::shard::{Shard, ShardParts};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::Write;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counting per thread.
+pub struct CountingAllocator;
+
+// JUSTIFICATION: only an allocator can count allocations.
+// SAFETY: everything is passed on to the system's allocator as it comes.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[test]
+fn a_request_allocates_nothing_once_the_shard_is_warm() {
+    let origin = Origin::http(|_, body| ok(body));
+    let scene = stage(1, origin.address);
+    let mailbox = scene.mailboxes[0].clone();
+    let (address, wakes) = (scene.address, scene.wakes.clone());
+    let (began, has_begun) = std::sync::mpsc::channel();
+    let shard = std::thread::spawn(move || {
+        let engine = Uring::new(&OPTIONS, wakes[0].clone()).expect("io_uring works here");
+        let mut shard = Shard::new(ShardParts {
+            engine,
+            mailboxes: scene.mailboxes,
+            index: 0,
+            snapshot: scene.snapshot,
+            access_log: None,
+            seed: 1,
+        });
+        let count = || ALLOCATIONS.with(Cell::get);
+        let requests = ringway::stats::Counter::Requests;
+        let counters = shard.traffic().counters_of_shard();
+        let run_until = |shard: &mut Shard<Uring>, wanted: u64| {
+            while counters.read(requests) < wanted {
+                shard.turn();
+            }
+        };
+        began.send(()).expect("awaited");
+        run_until(&mut shard, 200);
+        let before = count();
+        run_until(&mut shard, 2_000);
+        let allocated = count() - before;
+        shard.run();
+        allocated
+    });
+    has_begun.recv().expect("it runs");
+    let mut stream = connect(address);
+    let get = "GET /a/path?with=query HTTP/1.1\r\nHost: t\r\nUser-Agent: x\r\nCookie: y=z\r\n\r\n";
+    let post = "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello";
+    for turn in 0..2_100 {
+        let (request, end) = if turn % 2 == 0 { (get, "0\r\n\r\n") } else { (post, "hello") };
+        stream.write_all(request.as_bytes()).expect("sent");
+        read_until(&mut stream, end.as_bytes());
+    }
+    drop(stream);
+    mailbox.order(Stage::Draining);
+    assert_eq!(shard.join().expect("it ends"), 0, "allocations in 1,800 requests");
+}

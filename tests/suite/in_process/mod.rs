@@ -1,0 +1,57 @@
+//! Shards on the real engine in this process, where a test can look inside: what they allocate,
+//! and what happens when one panics.
+
+mod allocations;
+mod panics;
+
+use ringway::balance::Algorithm;
+use ringway::base::{Generation, ShardId};
+use ringway::config::{Backend, Config};
+use ringway::engine::Socket;
+use ringway::engine::uring::UringOptions;
+use ringway::mailbox::{ClientCounts, InFlightBoard, Mailbox};
+use ringway::snapshot::{self, Registry, Snapshot};
+use ringway::sys::event_fd::EventFd;
+use ringway::sys::socket;
+use std::net::SocketAddr;
+use std::os::fd::IntoRawFd;
+use std::sync::Arc;
+
+pub use allocations::CountingAllocator;
+
+const OPTIONS: UringOptions = UringOptions {
+    ring_entries: 256,
+    receive_buffers: 64,
+    buffer_size: 16 * 1024,
+    private_buffers_max: 1024,
+};
+
+/// Everything that some shards need but their threads.
+struct Stage {
+    address: SocketAddr,
+    wakes: Vec<Arc<EventFd>>,
+    mailboxes: Arc<[Arc<Mailbox>]>,
+    snapshot: Arc<Snapshot>,
+}
+
+fn stage(shards: usize, backend: SocketAddr) -> Stage {
+    let any = "127.0.0.1:0".parse().expect("an address");
+    let first = socket::listen(any, 128).expect("a port");
+    let address = socket::local_address(&first).expect("bound");
+    let siblings = (1..shards).map(|_| socket::listen(address, 128).expect("shared"));
+    let sockets = std::iter::once(first).chain(siblings);
+    let sockets = sockets.map(|socket| Socket(socket.into_raw_fd())).collect();
+    let wakes: Vec<_> = (0..shards).map(|_| Arc::new(EventFd::new().expect("an eventfd"))).collect();
+    let board = Arc::new(InFlightBoard::new(shards));
+    let clients = Arc::new(ClientCounts::new(shards, 0));
+    let mailbox = |(index, wake): (usize, &Arc<EventFd>)| {
+        let shard = ShardId(index as u16);
+        Arc::new(Mailbox::new(shard, wake.clone(), board.clone(), clients.clone()))
+    };
+    let mailboxes = wakes.iter().enumerate().map(mailbox).collect();
+    let backends = [Backend { address: backend, weight: 1 }];
+    let config = Config::quick(&[address], &backends, Algorithm::P2c).expect("it is well");
+    let registry = &mut Registry::default();
+    let snapshot = snapshot::build(&config, Generation(1), registry, &[sockets], shards);
+    Stage { address, wakes, mailboxes, snapshot: Arc::new(snapshot) }
+}
