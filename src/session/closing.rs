@@ -140,6 +140,7 @@ impl<E: Engine> Traffic<E> {
 
     /// The stream from a client ended.
     pub fn client_ended(&mut self, index: u32, failure: Option<Failure>) {
+        self.count_if_starved(failure);
         let session = self.sessions.at(index);
         let has_ended = self.wire.receive_ended(&mut session.link, failure);
         if session.state == State::Closing {

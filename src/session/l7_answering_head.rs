@@ -168,6 +168,7 @@ impl<E: Engine> Traffic<E> {
 
     /// The stream from a backend ended.
     pub fn upstream_ended(&mut self, upstream: u32, failure: Option<Failure>) {
+        self.count_if_starved(failure);
         let connection = self.upstreams.at(upstream);
         let has_ended = self.wire.receive_ended(&mut connection.link, failure);
         let Some(index) = connection.session else {

@@ -2,10 +2,10 @@
 //! go out to the engine; nothing here waits.
 //!
 //! One file per state or step:
-//! `opening` → `l7_reading_head` → `l7_choosing` (a backend) → `l7_exchanging` (request and response
-//! bodies) with `l7_answering_head` (the response's head) → back to reading, or `tunnelling` after
-//! an upgrade; `answering` is a local answer, `closing` the end, `timeouts` what happens when
-//! nothing happens. `translating` is the pure part: bytes of a head in, bytes of a head out.
+//! `opening` → `l7_reading_head` → `l7_choosing` (a backend) → `l7_exchanging` (both bodies) with
+//! `l7_answering_head` (the response's head) → back to reading, or `tunnelling` after an upgrade;
+//! `answering` is a local answer, `closing` the end, `timeouts` what happens when nothing does.
+//! `translating` is the pure part: bytes of a head in, bytes of a head out.
 //!
 //! Does not: know the kernel, configuration files or other shards.
 

@@ -3,7 +3,7 @@
 use super::Traffic;
 use super::exchange::Exchange;
 use crate::access_log::Record;
-use crate::engine::Engine;
+use crate::engine::{Engine, Failure};
 use crate::http1::RequestHead;
 use crate::stats::Counter;
 
@@ -30,6 +30,12 @@ impl<E: Engine> Traffic<E> {
             400..=499 => Counter::Responses4xx,
             _ => Counter::Responses5xx,
         });
+    }
+
+    pub(super) fn count_if_starved(&self, failure: Option<Failure>) {
+        if failure == Some(Failure::NoBuffers) {
+            self.count(Counter::ReceiveRingEmpty);
+        }
     }
 
     /// Records an exchange that has ended.

@@ -41,7 +41,8 @@ fn stage(shards: usize, backend: SocketAddr) -> Stage {
     let siblings = (1..shards).map(|_| socket::listen(address, 128).expect("shared"));
     let sockets = std::iter::once(first).chain(siblings);
     let sockets = sockets.map(|socket| Socket(socket.into_raw_fd())).collect();
-    let wakes: Vec<_> = (0..shards).map(|_| Arc::new(EventFd::new().expect("an eventfd"))).collect();
+    let wakes: Vec<_> =
+        (0..shards).map(|_| Arc::new(EventFd::new().expect("an eventfd"))).collect();
     let board = Arc::new(InFlightBoard::new(shards));
     let clients = Arc::new(ClientCounts::new(shards, 0));
     let mailbox = |(index, wake): (usize, &Arc<EventFd>)| {

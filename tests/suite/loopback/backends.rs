@@ -65,7 +65,12 @@ fn kinds() -> Vec<(&'static str, String, Then, Seen)> {
         ("two lengths that differ", sized("Content-Length: 6"), Stay, BadGateway),
         ("two lengths that agree", sized("Content-Length: 5"), Stay, BadGateway),
         ("negative length", ok("Content-Length: -5", "whole"), Stay, BadGateway),
-        ("length beyond 64 bits", ok("Content-Length: 99999999999999999999", "x"), Stay, BadGateway),
+        (
+            "length beyond 64 bits",
+            ok("Content-Length: 99999999999999999999", "x"),
+            Stay,
+            BadGateway,
+        ),
         ("length and chunks", sized("Transfer-Encoding: chunked"), Stay, BadGateway),
         ("unknown coding", ok("Transfer-Encoding: gzip", "whole"), Stay, BadGateway),
         ("chunked is not last", ok("Transfer-Encoding: chunked, gzip", "x"), Stay, BadGateway),
@@ -82,8 +87,18 @@ fn kinds() -> Vec<(&'static str, String, Then, Seen)> {
             BadGateway,
         ),
         ("a head of 64 KiB", ok(&format!("X: {}", "y".repeat(65_536)), ""), Stay, BadGateway),
-        ("200 fields", sized(&"X: y\r\n".repeat(200)).replace("\r\n\r\n\r\n", "\r\n\r\n"), Stay, BadGateway),
-        ("204 with a length", "HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\nwhole".into(), Stay, BadGateway),
+        (
+            "200 fields",
+            sized(&"X: y\r\n".repeat(200)).replace("\r\n\r\n\r\n", "\r\n\r\n"),
+            Stay,
+            BadGateway,
+        ),
+        (
+            "204 with a length",
+            "HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\nwhole".into(),
+            Stay,
+            BadGateway,
+        ),
         ("short body, then end", ok("Content-Length: 50", "whole"), Close, Cut),
         ("short body, then reset", ok("Content-Length: 50", "whole"), Reset, Cut),
         ("short body, then silence", ok("Content-Length: 50", "whole"), Stay, Cut),
@@ -94,9 +109,19 @@ fn kinds() -> Vec<(&'static str, String, Then, Seen)> {
         ("a trailer that may not be", chunked("5\r\nwhole\r\n0\r\nHost: a\r\n\r\n"), Stay, Cut),
         ("no reason phrase", line("HTTP/1.1 200"), Stay, Whole),
         ("bytes behind the end", format!("{WHOLE}poison"), Stay, Whole),
-        ("two answers", format!("{WHOLE}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"), Stay, Whole),
+        (
+            "two answers",
+            format!("{WHOLE}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"),
+            Stay,
+            Whole,
+        ),
         ("bytes behind the last chunk", chunked("5\r\nwhole\r\n0\r\n\r\npoison"), Stay, Whole),
-        ("many interim answers", format!("{}{WHOLE}", "HTTP/1.1 102 P\r\n\r\n".repeat(30)), Stay, Whole),
+        (
+            "many interim answers",
+            format!("{}{WHOLE}", "HTTP/1.1 102 P\r\n\r\n".repeat(30)),
+            Stay,
+            Whole,
+        ),
         ("until the end", "HTTP/1.1 200 OK\r\n\r\nwhole".into(), Close, Whole),
         ("until a reset", "HTTP/1.1 200 OK\r\n\r\nwhole".into(), Reset, Cut),
     ]
@@ -138,7 +163,12 @@ fn seen(answer: &[u8]) -> Seen {
         0 => Cut,
         502 => BadGateway,
         504 => Timeout,
-        200 if last.ends_with("\r\n\r\nwhole") && !last.contains("Length: 50") && !last.contains("chunked") => Whole,
+        200 if last.ends_with("\r\n\r\nwhole")
+            && !last.contains("Length: 50")
+            && !last.contains("chunked") =>
+        {
+            Whole
+        }
         200 if last.ends_with("5\r\nwhole\r\n0\r\n\r\n") => Whole,
         200 => Cut,
         other => panic!("{other}: {text:?}"),
@@ -154,7 +184,8 @@ fn fifty_kinds_of_misbehaviour_harm_nobody_else() {
     let before = ringway.descriptors();
     for (number, (name, _, _, expected)) in kinds().iter().enumerate() {
         let mut next = ringway.connect();
-        let request = format!("GET /kind/{number} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET /kind/{number} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
         let answer = ringway.exchange(request.as_bytes());
         let text = String::from_utf8_lossy(&answer);
         assert!(!text.contains("poison"), "{name}: {text:?}");

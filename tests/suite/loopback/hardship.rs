@@ -57,7 +57,8 @@ fn abort(mut stream: TcpStream, client: u32, prng: &mut Prng) {
 fn no_client_gets_a_byte_of_another_while_a_fifth_of_them_goes_away() {
     let origin = token_origin();
     // So few buffers that they run out all the time.
-    let ringway = Ringway::start(&[origin.address], &["--shards", "2", "--buffers-per-shard", "16"]);
+    let ringway =
+        Ringway::start(&[origin.address], &["--shards", "2", "--buffers-per-shard", "16"]);
     (0..8).for_each(|_| ask(&mut ringway.connect(), 1, 10).expect("both shards serve"));
     let before = ringway.descriptors();
     let wanted: usize =
@@ -107,7 +108,8 @@ fn thousands_of_connections_dropped_at_random_moments_leave_nothing_behind() {
 #[test]
 fn slow_clients_by_the_hundred_are_no_trouble_to_others() {
     let origin = token_origin();
-    let ringway = Ringway::start(&[origin.address], &["--shards", "1", "--buffers-per-shard", "64"]);
+    let ringway =
+        Ringway::start(&[origin.address], &["--shards", "1", "--buffers-per-shard", "64"]);
     let mut slow = Vec::new();
     for client in 0..300u32 {
         let mut stream = ringway.connect();
@@ -163,7 +165,8 @@ fn out_of_descriptors_it_waits_and_then_serves_again() {
 #[test]
 fn origin_process() {
     let Some(address) = std::env::var("RINGWAY_TEST_ORIGIN").ok() else { return };
-    let listener = TcpListener::bind(address.parse::<SocketAddr>().expect("IP:PORT")).expect("free");
+    let listener =
+        TcpListener::bind(address.parse::<SocketAddr>().expect("IP:PORT")).expect("free");
     println!("ready");
     for stream in listener.incoming().map_while(Result::ok) {
         std::thread::spawn(move || {

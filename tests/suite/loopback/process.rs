@@ -69,8 +69,7 @@ fn exchanges_are_recorded_as_json_lines() {
     let folder = TempFolder::new();
     let log = folder.0.join("access.log");
     let path = log.display().to_string();
-    let mut ringway =
-        Ringway::start(&[origin.address], &["--shards", "1", "--access-log", &path]);
+    let mut ringway = Ringway::start(&[origin.address], &["--shards", "1", "--access-log", &path]);
     assert_eq!(ringway.status_of("/a?b=\"c"), 400);
     assert_eq!(ringway.status_of("/a?b=c"), 200);
     ringway.signal("-TERM");
@@ -79,7 +78,10 @@ fn exchanges_are_recorded_as_json_lines() {
     let lines: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len(), 2, "{text}");
-    assert_eq!((&lines[0]["status"], &lines[0]["backend"]), (&400.into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&lines[0]["status"], &lines[0]["backend"]),
+        (&400.into(), &serde_json::Value::Null)
+    );
     let backend = origin.address.to_string();
     let line = &lines[1];
     assert_eq!((&line["status"], &line["target"]), (&200.into(), &"/a?b=c".into()), "{text}");

@@ -136,7 +136,8 @@ fn a_client_that_waits_for_100_gets_it_from_the_backend() {
 fn http_1_0_is_served_both_ways() {
     let origin = Origin::start(|mut stream| {
         let head = read_until(&mut stream, b"\r\n\r\n");
-        let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+        let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+            3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
         let old = b"HTTP/1.0 200 OK\r\n\r\nuntil the end";
         let is_old = head.starts_with(b"GET /old");
         stream.write_all(if is_old { &old[..] } else { &chunked[..] }).expect("sent");

@@ -45,7 +45,8 @@ fn what_follows_a_refused_request_is_not_taken_for_another_one() {
     let good = "GET /good HTTP/1.1\r\nHost: t\r\n\r\n";
     for bad in [
         "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\
+         \r\n0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: +3\r\n\r\nabc",
     ] {
         let answer = ringway.exchange(format!("{bad}{good}").as_bytes());
@@ -59,7 +60,8 @@ fn what_follows_a_refused_request_is_not_taken_for_another_one() {
 #[test]
 fn connect_is_refused_and_a_client_that_says_nothing_is_let_go() {
     let origin = Origin::saying("x");
-    let more = "[timeouts]\nrequest_head = \"300ms\"\nidle = \"300ms\"\nbetween_bytes = \"300ms\"\n";
+    let more =
+        "[timeouts]\nrequest_head = \"300ms\"\nidle = \"300ms\"\nbetween_bytes = \"300ms\"\n";
     let ringway = Ringway::with_config(&config(&[origin.address], more));
     let connect = b"CONNECT t:443 HTTP/1.1\r\nHost: t:443\r\n\r\nearly";
     assert_eq!(status(&ringway.exchange(connect)), 501);
