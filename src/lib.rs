@@ -10,6 +10,7 @@ pub mod base;
 pub mod config;
 pub mod coordinator;
 pub mod engine;
+pub mod health;
 pub mod http1;
 pub mod limits;
 pub mod link;

@@ -16,8 +16,9 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("http1", &["base", "limits"]),
     ("stats", &["base", "limits"]),
     ("access_log", &["base", "limits"]),
+    ("health", &["base", "limits"]),
     ("link", &["engine", "base", "limits"]),
-    ("config", &["balance", "http1", "route", "base", "limits"]),
+    ("config", &["balance", "health", "http1", "route", "base", "limits"]),
     ("snapshot", &["config", "balance", "http1", "route", "engine", "base", "limits"]),
     ("mailbox", &["snapshot", "stats", "engine", "base", "limits"]),
     ("upstream", &["link", "snapshot", "mailbox", "balance", "engine", "base", "limits"]),
@@ -44,8 +45,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
 ];
 
 /// Folders that know no clock, thread, file or descriptor.
-const PURE: &[&str] =
-    &["base", "balance", "route", "http1", "stats", "config", "snapshot", "upstream", "session"];
+const PURE: &[&str] = &[
+    "base", "balance", "route", "http1", "stats", "health", "config", "snapshot", "upstream",
+    "session",
+];
 const IMPURE_WORDS: &[&str] =
     &["Instant::now", "SystemTime", "std::thread", "std::fs", "println!", "std::env"];
 const BANNED_IN_NAMES: &[&str] =

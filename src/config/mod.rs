@@ -7,6 +7,7 @@ mod diagnostics;
 mod model;
 mod network;
 mod print;
+mod probing;
 mod quick;
 mod raw;
 #[cfg(test)]
@@ -17,16 +18,21 @@ pub mod values;
 pub use check::Loader;
 pub use diagnostics::{Diagnostics, Problem};
 pub use model::{
-    AccessLog, Backend, Body, Choice, Config, Connect, ErrorAnswer, HalfClose, Http,
-    IDLE_CONNECTIONS_DEFAULT, Listener, ListenerIndex, LogFormat, LogPath, Pool, PoolIndex,
-    Protocol, Route, Runtime, ShardsChoice, Steering, Timeouts,
+    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, Backend, BackendName, Body, Choice, Config, Connect,
+    ErrorAnswer, HalfClose, Http, IDLE_CONNECTIONS_DEFAULT, Listener, ListenerIndex, LogFormat,
+    LogPath, Lookup, NoHealthy, Pool, PoolIndex, Protocol, ProxyProtocol, Route, Runtime,
+    ShardsChoice, Steering, Timeouts,
 };
 pub use network::IpNetwork;
 pub use print::PrintedSection;
+pub use probing::{HttpProbe, Probe, ProbeKind, TlsProbe};
 pub use raw::WrittenKeys;
 
 /// Bytes of the content of an [`ErrorAnswer`]: it must be sent with its head in one piece.
 pub const ERROR_ANSWER_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of a backend's answer to a probe that are looked at.
+pub const PROBE_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Statuses that Ringway answers with itself.
 pub const ERROR_ANSWER_STATUSES: [u16; 13] =

@@ -2,7 +2,9 @@
 //! is here needs no further check. Does not: parse, print, read files.
 
 use super::network::IpNetwork;
+use super::probing::Probe;
 use crate::balance::Algorithm;
+use crate::health::{EjectionRules, SlowStart};
 use crate::http1::UnderscoreNames;
 use crate::route::HostPattern;
 use std::fmt;
@@ -25,6 +27,8 @@ pub struct Config {
     pub error_answers: Vec<ErrorAnswer>,
     /// Where requests are logged; none: nowhere.
     pub access_log: Option<AccessLog>,
+    /// How operators and monitors reach the process.
+    pub admin: Admin,
     /// Doors, in the order written. Names and addresses are unique.
     pub listeners: Vec<Listener>,
     /// Which pool answers what, in the order written, then those that follow from a listener
@@ -78,6 +82,8 @@ pub struct Runtime {
     pub max_connections_per_client: usize,
     /// Connections that the kernel keeps waiting for each listening socket.
     pub backlog: u32,
+    /// Where health and the operator's orders are kept over a restart; none: nowhere.
+    pub state_file: Option<PathBuf>,
 }
 
 impl Default for Runtime {
@@ -90,6 +96,7 @@ impl Default for Runtime {
             max_connections: 100_000,
             max_connections_per_client: 0,
             backlog: 4096,
+            state_file: None,
         }
     }
 }
@@ -121,6 +128,11 @@ pub struct Timeouts {
     pub tunnel: Duration,
     /// For what is under way when the process is told to end.
     pub drain: Duration,
+    /// At the beginning of a drain: everything is served, and every answer says that its
+    /// connection closes. May be zero.
+    pub lame_duck: Duration,
+    /// After that, when nobody should come any more: connections are still accepted. May be zero.
+    pub linger: Duration,
 }
 
 impl Default for Timeouts {
@@ -132,6 +144,8 @@ impl Default for Timeouts {
             between_bytes: Duration::from_secs(30),
             tunnel: Duration::from_secs(3600),
             drain: Duration::from_secs(30),
+            lame_duck: Duration::from_secs(10),
+            linger: Duration::from_secs(3),
         }
     }
 }
@@ -243,6 +257,26 @@ impl fmt::Display for LogPath {
     }
 }
 
+/// `[admin]`: how operators and monitors reach the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// The Unix socket that takes orders; none: nowhere.
+    pub socket: Option<PathBuf>,
+    /// Users, besides root and the one that runs the process, who may give orders.
+    pub allow_uids: Vec<u32>,
+    /// A TCP address for reading only; none: nowhere.
+    pub listen: Option<SocketAddr>,
+}
+
+/// Where the admin socket is if nothing else is said.
+pub const ADMIN_SOCKET_DEFAULT: &str = "/run/ringway/admin.sock";
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { socket: Some(ADMIN_SOCKET_DEFAULT.into()), allow_uids: Vec::new(), listen: None }
+    }
+}
+
 /// `[[listener]]`: an address that clients connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
@@ -270,7 +304,7 @@ pub struct Route {
 }
 
 /// `[pool.NAME]`: backends that can stand in for each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
     /// Unique; letters, digits, `-` and `_`.
     pub name: String,
@@ -278,8 +312,77 @@ pub struct Pool {
     pub algorithm: Algorithm,
     /// Idle upstream connections kept for each backend, in total over the shards.
     pub idle_connections: usize,
-    /// In the order written, at least one; addresses are unique; the weights do not sum to 0.
+    /// How a backend that comes back gets its share.
+    pub slow_start: SlowStart,
+    /// What happens when no backend is healthy.
+    pub no_healthy: NoHealthy,
+    /// What a backend that is drained or gone still carries may take so long.
+    pub drain_timeout: Duration,
+    /// The process is not ready unless `min_ready` backends of this pool are.
+    pub required: bool,
+    /// See `required`; at least 1.
+    pub min_ready: usize,
+    /// Whether a backend lives: if not, its connections are closed.
+    pub health: Probe,
+    /// Whether a backend wants new traffic: if not, what it has goes on. None: alive is ready.
+    pub readiness: Option<Probe>,
+    /// When exchanges with clients take a backend out.
+    pub ejection: EjectionRules,
+    /// In the order written; addresses are unique; the weights do not sum to 0 unless there are
+    /// names or a file too.
     pub backends: Vec<Backend>,
+    /// Names that stand for backends.
+    pub names: Vec<BackendName>,
+    /// A watched file (JSON or TOML) that lists more backends.
+    pub backends_file: Option<PathBuf>,
+}
+
+impl Pool {
+    /// A pool of these backends, all else at its default.
+    pub fn new(name: impl Into<String>, backends: Vec<Backend>) -> Self {
+        Self {
+            name: name.into(),
+            algorithm: Algorithm::default(),
+            idle_connections: IDLE_CONNECTIONS_DEFAULT,
+            slow_start: SlowStart::default(),
+            no_healthy: NoHealthy::default(),
+            drain_timeout: Duration::from_secs(30),
+            required: false,
+            min_ready: 1,
+            health: Probe::default(),
+            readiness: None,
+            ejection: EjectionRules::default(),
+            backends,
+            names: Vec::new(),
+            backends_file: None,
+        }
+    }
+}
+
+/// A DNS name in the place of a backend's address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BackendName {
+    /// What is looked up.
+    pub lookup: Lookup,
+    /// The weight of each address, `0..=WEIGHT_MAX`. For SRV it scales the weights of the records.
+    pub weight: u32,
+}
+
+/// What is looked up.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Lookup {
+    /// A and AAAA records: `address = "app.example.com:8080"`.
+    Address {
+        /// The name.
+        name: String,
+        /// The port of every address.
+        port: u16,
+    },
+    /// SRV records, with their ports, priorities and weights: `srv = "_http._tcp.example.com"`.
+    Service {
+        /// The name.
+        name: String,
+    },
 }
 
 /// Idle upstream connections kept for each backend where nothing else is said.
@@ -357,6 +460,23 @@ impl Choice for Algorithm {
 impl Choice for UnderscoreNames {
     const WORDS: &'static [(&'static str, Self)] =
         &[("drop", Self::Drop), ("reject", Self::Reject), ("allow", Self::Allow)];
+}
+
+choice! {
+    /// What happens to a request when no backend of its pool is healthy.
+    NoHealthy {
+        RouteToAll = "route-to-all" "All backends are tried, as if they were healthy.",
+        Refuse = "refuse" "It is answered with 503.",
+    }
+}
+
+choice! {
+    /// The PROXY protocol header that comes before everything else.
+    ProxyProtocol {
+        None = "none" "None.",
+        V1 = "v1" "Version 1, text.",
+        V2 = "v2" "Version 2, binary.",
+    }
 }
 
 choice! {

@@ -1,8 +1,7 @@
 //! The configuration that the main job needs no file for: some listeners, one pool.
 
 use super::model::{
-    Backend, Config, IDLE_CONNECTIONS_DEFAULT, Listener, ListenerIndex, Pool, PoolIndex, Protocol,
-    Route, Steering,
+    Backend, Config, Listener, ListenerIndex, Pool, PoolIndex, Protocol, Route, Steering,
 };
 use super::values::check_total_weight;
 use crate::balance::Algorithm;
@@ -34,12 +33,7 @@ impl Config {
             path: "/".to_owned(),
             pool: PoolIndex(0),
         };
-        let pool = Pool {
-            name: "default".to_owned(),
-            algorithm,
-            idle_connections: IDLE_CONNECTIONS_DEFAULT,
-            backends: backends.to_vec(),
-        };
+        let pool = Pool { algorithm, ..Pool::new("default", backends.to_vec()) };
         Ok(Self {
             listeners: listen.iter().enumerate().map(listener).collect(),
             routes: (0..listen.len()).map(route).collect(),

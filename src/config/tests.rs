@@ -402,6 +402,7 @@ fn random_runtime(prng: &mut Prng) -> Runtime {
         max_connections: 1 + prng.below(10_000_000) as usize,
         max_connections_per_client: prng.below(10_000_000) as usize,
         backlog: 1 + prng.below(65_535),
+        ..Runtime::default()
     }
 }
 
@@ -426,6 +427,7 @@ fn random_config(prng: &mut Prng) -> Config {
             between_bytes: random_duration(prng),
             tunnel: random_duration(prng),
             drain: random_duration(prng),
+            ..Timeouts::default()
         },
         http: Http {
             underscore_names: random_choice(prng),
@@ -486,10 +488,9 @@ fn random_pool(prng: &mut Prng, number: u16) -> Pool {
     let mut backends: Vec<Backend> = (0..3).map(backend).collect();
     backends[0].weight += u32::from(backends[0].weight == 0);
     Pool {
-        name: format!("Pool-{number}"),
         algorithm: random_choice(prng),
         idle_connections: prng.below(65_536) as usize,
-        backends,
+        ..Pool::new(format!("Pool-{number}"), backends)
     }
 }
 

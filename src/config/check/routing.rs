@@ -158,8 +158,8 @@ fn pools<'d>(mut section: Section<'d>, names: &mut Names<'d>) -> Vec<Pool> {
         let mut idle_connections = IDLE_CONNECTIONS_DEFAULT;
         section.count_into("idle_connections", &mut idle_connections, 0..=IDLE_CONNECTIONS_MAX);
         let backends = backends(&mut section, &name, &mut backends_left);
-        let name = name.value.to_owned();
-        pools.push(Pool { name, algorithm, idle_connections, backends });
+        let pool = Pool::new(name.value, backends);
+        pools.push(Pool { algorithm, idle_connections, ..pool });
         section.finish();
     }
     pools
