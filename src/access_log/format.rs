@@ -33,28 +33,16 @@ struct Line<'a> {
 }
 
 impl Format {
-    /// Writes a record with its line end. `pools` are the names of pools by number.
-    pub fn write(
-        self,
-        record: &Record,
-        time_ms: u64,
-        pools: &[String],
-        out: &mut impl Write,
-    ) -> io::Result<()> {
+    /// Writes a record with its line end.
+    pub fn write(self, record: &Record, time_ms: u64, out: &mut impl Write) -> io::Result<()> {
         match self {
-            Self::Json => write_json(record, time_ms, pools, out),
+            Self::Json => write_json(record, time_ms, out),
             Self::Common => write_common(record, time_ms, out),
         }
     }
 }
 
-fn write_json(
-    record: &Record,
-    time_ms: u64,
-    pools: &[String],
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let pool = record.pool.and_then(|pool| pools.get(pool as usize));
+fn write_json(record: &Record, time_ms: u64, out: &mut impl Write) -> io::Result<()> {
     let line = Line {
         time_ms,
         client: record.client.to_canonical(),
@@ -65,7 +53,7 @@ fn write_json(
         request_bytes: record.request_bytes,
         response_bytes: record.response_bytes,
         duration_us: record.duration_us,
-        pool: pool.map(String::as_str),
+        pool: record.pool.as_deref(),
         backend: record.backend,
         retries: record.retries,
         failure: record.failure,
@@ -145,7 +133,7 @@ mod tests {
             request_bytes: 0,
             response_bytes: 12,
             duration_us: 345,
-            pool: Some(0),
+            pool: Some("web".into()),
             backend: None,
             retries: 0,
             failure: None,
@@ -154,8 +142,7 @@ mod tests {
 
     fn line(format: Format) -> String {
         let mut out = Vec::new();
-        let pools = ["web".to_owned()];
-        format.write(&record(), 971_186_136_000, &pools, &mut out).expect("a Vec takes all");
+        format.write(&record(), 971_186_136_000, &mut out).expect("a Vec takes all");
         String::from_utf8(out).expect("text")
     }
 

@@ -8,6 +8,7 @@ pub use format::Format;
 pub use writer::{Destination, Sender, Writer, start};
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// One exchange, as it is recorded.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ pub struct Record {
     /// Microseconds from the whole request head to the end of the response.
     pub duration_us: u64,
     /// The pool that the request was routed to.
-    pub pool: Option<u32>,
+    pub pool: Option<Arc<str>>,
     /// The backend that answered, or was the last to be tried.
     pub backend: Option<SocketAddr>,
     /// Attempts that failed before.

@@ -62,7 +62,6 @@ pub fn start(
     destination: &Destination,
     format: Format,
     queue: usize,
-    pools: Vec<String>,
 ) -> io::Result<(Sender, Writer)> {
     let out: Box<dyn Write + Send> = match destination {
         Destination::Stdout => Box::new(io::stdout()),
@@ -74,7 +73,7 @@ pub fn start(
         Arc::new(Shared { queue: ArrayQueue::new(queue), is_ending: AtomicBool::new(false) });
     let of_thread = shared.clone();
     let thread = std::thread::Builder::new().name("access-log".into()).spawn(move || {
-        if let Err(error) = write_all(&of_thread, format, &pools, out) {
+        if let Err(error) = write_all(&of_thread, format, out) {
             tracing::error!(%error, "the access log cannot be written; records are dropped");
             // Keeps the queue from filling for ever with records that nobody will write.
             while !of_thread.is_ending.load(Ordering::Acquire) {
@@ -86,17 +85,12 @@ pub fn start(
     Ok((Sender(shared.clone()), Writer { shared, thread: Some(thread) }))
 }
 
-fn write_all(
-    shared: &Shared,
-    format: Format,
-    pools: &[String],
-    out: Box<dyn Write + Send>,
-) -> io::Result<()> {
+fn write_all(shared: &Shared, format: Format, out: Box<dyn Write + Send>) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(64 * 1024, out);
     loop {
         let is_ending = shared.is_ending.load(Ordering::Acquire);
         while let Some((time_ms, record)) = shared.queue.pop() {
-            format.write(&record, time_ms, pools, &mut out)?;
+            format.write(&record, time_ms, &mut out)?;
         }
         out.flush()?;
         if is_ending {

@@ -16,6 +16,15 @@ pub struct PoolId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BackendSlot(pub u32);
 
+/// A listener: one name on one address. Stays the same while it exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId(pub u16);
+
+/// A route. Stays the same over every generation that has a route for that listener, host and
+/// path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteId(pub u32);
+
 /// The number of a snapshot; a later one is greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Generation(pub u64);
@@ -24,6 +33,20 @@ impl ShardId {
     /// The id as an index into tables with a row per shard.
     pub fn index(self) -> usize {
         usize::from(self.0)
+    }
+}
+
+impl ListenerId {
+    /// The id as an index into tables with a row per listener.
+    pub fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl RouteId {
+    /// The id as an index into tables with a row per route.
+    pub fn index(self) -> usize {
+        self.0 as usize
     }
 }
 

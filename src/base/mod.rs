@@ -7,7 +7,7 @@ pub mod prng;
 pub mod time;
 pub mod timer_wheel;
 
-pub use id::{BackendSlot, Generation, PoolId, ShardId};
+pub use id::{BackendSlot, Generation, ListenerId, PoolId, RouteId, ShardId};
 pub use prng::Prng;
 pub use time::Instant;
 pub use timer_wheel::{TimerId, TimerWheel};

@@ -8,7 +8,7 @@ use ringway::config::{Config, LogFormat, LogPath, ShardsChoice, Steering};
 use ringway::coordinator::{Coordinator, Ended};
 use ringway::engine::Socket;
 use ringway::engine::uring::UringOptions;
-use ringway::mailbox::{ClientCounts, InFlightBoard, Mailbox};
+use ringway::mailbox::{Mailbox, Shared};
 use ringway::snapshot::{self, Registry};
 use ringway::sys::event_fd::EventFd;
 use ringway::sys::rlimit::{Resource, raise_to_hard};
@@ -48,7 +48,7 @@ fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     let sockets = listen(config, shards)?;
     let wakes: Vec<Arc<EventFd>> =
         cores.iter().map(|_| EventFd::new().map(Arc::new)).collect::<Result<_, _>>()?;
-    let mailboxes = mailboxes(config, &wakes);
+    let mailboxes = mailboxes(config, &wakes, Arc::new(EventFd::new()?));
     let snapshot =
         snapshot::build(config, Generation(1), &mut Registry::default(), &sockets, shards);
     let (access_log, _writer) = start_access_log(config)?.unzip();
@@ -143,20 +143,22 @@ fn listen(config: &Config, shards: usize) -> Result<Vec<Vec<Socket>>, Box<dyn Er
     Ok(all)
 }
 
-fn mailboxes(config: &Config, wakes: &[Arc<EventFd>]) -> Arc<[Arc<Mailbox>]> {
-    let board = Arc::new(InFlightBoard::new(wakes.len()));
+fn mailboxes(
+    config: &Config,
+    wakes: &[Arc<EventFd>],
+    coordinator: Arc<EventFd>,
+) -> Arc<[Arc<Mailbox>]> {
     let limit = u32::try_from(config.runtime.max_connections_per_client).unwrap_or(u32::MAX);
-    let clients = Arc::new(ClientCounts::new(wakes.len(), limit));
+    let shared = Shared::new(wakes.len(), limit, coordinator);
     let mailbox = |(index, wake): (usize, &Arc<EventFd>)| {
         let shard = ShardId(index as u16);
-        Arc::new(Mailbox::new(shard, wake.clone(), board.clone(), clients.clone()))
+        Arc::new(Mailbox::new(shard, wake.clone(), shared.clone()))
     };
     wakes.iter().enumerate().map(mailbox).collect()
 }
 
 fn start_access_log(config: &Config) -> Result<Option<(Sender, Writer)>, Box<dyn Error>> {
     let Some(log) = &config.access_log else { return Ok(None) };
-    let pools = config.pools.iter().map(|pool| pool.name.clone()).collect();
     let destination = match &log.path {
         LogPath::Stdout => Destination::Stdout,
         LogPath::File(path) => Destination::File(path.clone()),
@@ -165,6 +167,6 @@ fn start_access_log(config: &Config) -> Result<Option<(Sender, Writer)>, Box<dyn
         LogFormat::Json => Format::Json,
         LogFormat::Common => Format::Common,
     };
-    let started = access_log::start(&destination, format, log.queue, pools);
+    let started = access_log::start(&destination, format, log.queue);
     Ok(Some(started.map_err(|error| format!("cannot open the access log: {error}"))?))
 }

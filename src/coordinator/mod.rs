@@ -123,8 +123,8 @@ impl Coordinator {
             let mailbox = &self.mailboxes[report.shard];
             tracing::error!(shard = report.shard, "shard panicked; its sessions are lost");
             mailbox.counters.add(Counter::ShardPanics, 1);
-            mailbox.board.reset(mailbox.shard());
-            mailbox.clients.reset(mailbox.shard());
+            mailbox.shared.ledger.reset(mailbox.shard());
+            mailbox.shared.clients.reset(mailbox.shard());
             mailbox.show_connections(0);
         }
     }

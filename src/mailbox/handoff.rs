@@ -1,5 +1,6 @@
 //! An accepted connection on its way to another shard.
 
+use crate::base::ListenerId;
 use crate::engine::Socket;
 use std::net::SocketAddr;
 
@@ -11,6 +12,6 @@ pub struct Handoff {
     pub socket: Socket,
     /// The client.
     pub client: SocketAddr,
-    /// Where it was accepted: an index into the snapshot's listeners.
-    pub listener: u16,
+    /// Where it was accepted.
+    pub listener: ListenerId,
 }

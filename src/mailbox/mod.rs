@@ -3,12 +3,16 @@
 //!
 //! Does not: decide anything. No queue here can grow without a bound.
 
-mod board;
 mod client_limit;
 mod handoff;
+mod ledger;
+mod observations;
 mod post;
+mod tables;
 
-pub use board::InFlightBoard;
 pub use client_limit::ClientCounts;
 pub use handoff::Handoff;
-pub use post::{Mailbox, Stage};
+pub use ledger::Ledger;
+pub use observations::{BackendFault, Observation, Observations};
+pub use post::{Mailbox, Shared, Stage};
+pub use tables::{Answers, BackendCell, Count, Level, ListenerCell, PoolCell, RouteCell};

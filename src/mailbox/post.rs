@@ -1,7 +1,7 @@
 //! One shard's letter box.
 
-use super::{ClientCounts, Handoff, InFlightBoard};
-use crate::base::{Generation, ShardId};
+use super::{ClientCounts, Handoff, Ledger, Observations};
+use crate::base::{Generation, Instant, ShardId};
 use crate::engine::Wake;
 use crate::snapshot::Snapshot;
 use crate::stats::Counters;
@@ -18,10 +18,43 @@ const HANDOFFS_MAX: usize = 1024;
 pub enum Stage {
     /// Accepting and serving.
     Serving = 0,
+    /// As before, but every answer says that its connection closes.
+    LameDuck = 1,
     /// No new connections; exchanges finish, then their connections close.
-    Draining = 1,
+    Draining = 2,
     /// Everything closes now.
-    Ending = 2,
+    Ending = 3,
+}
+
+impl Stage {
+    /// True if this stage may follow on `before`: the way goes one way, but a lame duck may
+    /// recover.
+    pub fn may_follow(self, before: Self) -> bool {
+        self > before || (self == Self::Serving && before == Self::LameDuck)
+    }
+}
+
+/// What the mailboxes of all shards share.
+#[derive(Clone)]
+pub struct Shared {
+    /// What each shard counts.
+    pub ledger: Arc<Ledger>,
+    /// Connections per shard and client address.
+    pub clients: Arc<ClientCounts>,
+    /// The way of news to the coordinator.
+    pub observations: Arc<Observations>,
+}
+
+impl Shared {
+    /// For so many shards. `client_limit`: connections of one client address, 0 for no limit.
+    /// `wake` wakes the coordinator.
+    pub fn new(shards: usize, client_limit: u32, wake: Arc<dyn Wake>) -> Self {
+        Self {
+            ledger: Arc::new(Ledger::new(shards)),
+            clients: Arc::new(ClientCounts::new(shards, client_limit)),
+            observations: Arc::new(Observations::new(wake)),
+        }
+    }
 }
 
 /// What the coordinator and the other shards leave for one shard, and what it shows them.
@@ -33,23 +66,17 @@ pub struct Mailbox {
     applied: AtomicU64,
     stage: AtomicU8,
     connections: AtomicU32,
+    last_turn: AtomicU64,
     handoffs: ArrayQueue<Handoff>,
     /// Counters that only this shard writes.
     pub counters: Arc<Counters>,
-    /// Exchanges in flight per shard and backend.
-    pub board: Arc<InFlightBoard>,
-    /// Connections per shard and client address.
-    pub clients: Arc<ClientCounts>,
+    /// What all shards share.
+    pub shared: Shared,
 }
 
 impl Mailbox {
     /// An empty box for `shard`, which `wake` wakes.
-    pub fn new(
-        shard: ShardId,
-        wake: Arc<dyn Wake>,
-        board: Arc<InFlightBoard>,
-        clients: Arc<ClientCounts>,
-    ) -> Self {
+    pub fn new(shard: ShardId, wake: Arc<dyn Wake>, shared: Shared) -> Self {
         Self {
             shard,
             wake,
@@ -58,10 +85,10 @@ impl Mailbox {
             applied: AtomicU64::new(0),
             stage: AtomicU8::new(Stage::Serving as u8),
             connections: AtomicU32::new(0),
+            last_turn: AtomicU64::new(0),
             handoffs: ArrayQueue::new(HANDOFFS_MAX),
             counters: Arc::default(),
-            board,
-            clients,
+            shared,
         }
     }
 
@@ -87,9 +114,10 @@ impl Mailbox {
         self.slot.try_lock().ok()?.take()
     }
 
-    /// Reports the generation that the shard works with.
+    /// Reports the generation that the shard works with, and lets the coordinator know.
     pub fn report_applied(&self, generation: Generation) {
         self.applied.store(generation.0, Ordering::Release);
+        self.shared.observations.wake();
     }
 
     /// The generation that the shard works with.
@@ -107,7 +135,8 @@ impl Mailbox {
     pub fn stage(&self) -> Stage {
         match self.stage.load(Ordering::Acquire) {
             0 => Stage::Serving,
-            1 => Stage::Draining,
+            1 => Stage::LameDuck,
+            2 => Stage::Draining,
             _ => Stage::Ending,
         }
     }
@@ -120,6 +149,16 @@ impl Mailbox {
     /// Client connections that the shard has, as it last showed.
     pub fn connections(&self) -> u32 {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Shows that the shard has begun a turn.
+    pub fn show_turn(&self, now: Instant) {
+        self.last_turn.store(now.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// When the shard last began a turn; the clock's start before its first.
+    pub fn last_turn(&self) -> Instant {
+        Instant::from_nanos(self.last_turn.load(Ordering::Relaxed))
     }
 
     /// Leaves an accepted connection for this shard; gives it back if the box is full.

@@ -6,13 +6,14 @@ use super::recording::Draft;
 use super::translating::Local;
 use crate::engine::{Engine, Slice};
 use crate::http1::{Answer, ConnectionField, write_answer};
+use crate::mailbox::Stage;
 use crate::stats::CloseReason;
 
 impl<E: Engine> Traffic<E> {
     /// Answers a request that goes to no backend. The connection goes on if nothing of the
     /// request is still to come.
     pub(super) fn answer_request(&mut self, index: u32, local: &Local) {
-        let keep_alive = local.keep_alive && !self.is_ending_connections();
+        let keep_alive = local.keep_alive && !self.is_ending(index);
         let bytes = self.queue_answer(index, local.status, keep_alive, local.is_head);
         self.record_local(index, local.status, bytes, local.draft.as_deref());
         if keep_alive {
@@ -42,7 +43,7 @@ impl<E: Engine> Traffic<E> {
         let is_head = exchange.is_head;
         let request_ended = exchange.request_body.has_ended();
         let keep_alive =
-            self.sessions.at(index).keep_alive && request_ended && !self.is_ending_connections();
+            self.sessions.at(index).keep_alive && request_ended && !self.is_ending(index);
         let bytes = self.queue_answer(index, status, keep_alive, is_head);
         let exchange = &mut self.exchanges[id as usize];
         exchange.status = status;
@@ -88,8 +89,9 @@ impl<E: Engine> Traffic<E> {
         self.begin_idle(index);
     }
 
-    /// True if connections end with their present exchange because the process does.
-    pub(super) fn is_ending_connections(&self) -> bool {
-        self.stage != crate::mailbox::Stage::Serving
+    /// True if a connection ends with its present exchange because the process, or its listener,
+    /// does.
+    pub(super) fn is_ending(&mut self, index: u32) -> bool {
+        self.stage != Stage::Serving || self.sessions.at(index).is_leaving
     }
 }

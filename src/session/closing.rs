@@ -30,6 +30,7 @@ impl<E: Engine> Traffic<E> {
             self.replicas.end(self.upstreams.at(upstream).slot);
             self.leave_upstream(upstream, is_complete && exchange.is_upstream_reusable);
         }
+        self.observe_end(&exchange);
         self.record(index, &exchange);
     }
 
@@ -46,7 +47,7 @@ impl<E: Engine> Traffic<E> {
             && link.is_flushed()
             && link.sending == 0;
         let has_place = self.upstreams.idle_count(slot) < self.replicas.idle_max(slot);
-        if !is_clean || !has_place || self.is_ending_connections() {
+        if !is_clean || !has_place || self.stage >= Stage::Draining {
             let how = if is_clean { Close::Graceful } else { Close::Reset };
             return self.close_upstream(upstream, how);
         }
@@ -74,10 +75,12 @@ impl<E: Engine> Traffic<E> {
             return;
         }
         self.wire.close(&mut connection.link, connection.close);
+        let slot = connection.slot;
         if let Some(timer) = connection.timer.take() {
             self.timers.disarm(timer);
         }
         self.gone.push(connection.link.key);
+        self.backend_cell(slot).connections.fall();
     }
 
     // --- sessions ---
@@ -212,7 +215,9 @@ impl<E: Engine> Traffic<E> {
             self.timers.disarm(timer);
         }
         self.gone.push(session.link.key);
-        self.mailbox.clients.leave(self.mailbox.shard(), session.client.ip());
+        let (shard, shared) = (self.mailbox.shard(), &self.mailbox.shared);
+        shared.clients.leave(shard, session.client.ip());
+        shared.ledger.listener(shard, session.listener).sessions.fall();
         let reason = session.close_reason;
         self.count(Counter::ConnectionsClosed);
         self.counters().add_close(reason);
@@ -232,9 +237,13 @@ impl<E: Engine> Traffic<E> {
 
     // --- the process ---
 
-    /// Draining: idle connections close, others with their present exchange. Ending: all close.
+    /// Serving and lame duck: answers say whether their connection goes on. Draining: idle
+    /// connections close, others with their present exchange. Ending: all close.
     pub fn enter_stage(&mut self, stage: Stage) {
         self.stage = stage;
+        if stage < Stage::Draining {
+            return;
+        }
         for upstream in self.upstreams.idle_indexes() {
             self.discard_idle_upstream(upstream);
         }

@@ -2,7 +2,7 @@
 
 use super::body::Body;
 use super::recording::Draft;
-use crate::base::{BackendSlot, Instant, PoolId};
+use crate::base::{BackendSlot, Instant, PoolId, RouteId};
 use crate::engine::{BufferId, Slice};
 use crate::http1::Version;
 use crate::stats::CloseReason;
@@ -26,6 +26,8 @@ pub enum Phase {
 
 /// One request and its response.
 pub struct Exchange {
+    /// The route that matched the request.
+    pub route: RouteId,
     /// The pool that the request was routed to.
     pub pool: PoolId,
     /// The backend that it is with, or was last.
@@ -36,6 +38,8 @@ pub struct Exchange {
     pub tried: [Option<BackendSlot>; ATTEMPTS_MAX],
     /// An idle connection died under it: the next attempt uses a fresh one.
     pub needs_fresh: bool,
+    /// It is to show whether its backend has recovered, and has not yet.
+    pub is_trial: bool,
 
     /// The head as sent to backends, kept until a response begins, so that it can be sent again.
     pub request_head: Option<Slice>,

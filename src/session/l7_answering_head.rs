@@ -6,6 +6,7 @@ use super::l7_choosing::COPY_BYTES_MAX;
 use super::translating::{self, Response, ResponseOutcome, ResponseSide};
 use super::{State, Traffic};
 use crate::engine::{BufferId, Close, Engine, Failure, Slice};
+use crate::mailbox::BackendFault;
 use crate::stats::CloseReason;
 
 impl<E: Engine> Traffic<E> {
@@ -120,6 +121,7 @@ impl<E: Engine> Traffic<E> {
             self.wire.let_go(buffer);
         }
         self.count_status(response.status);
+        self.backend_answered(id, response.status);
         let head = Slice { buffer: output, start: 0, end: response.written as u32 };
         let rest = Slice { start: slice.start + response.head_length as u32, ..slice };
         if rest.len() <= COPY_BYTES_MAX.min(self.wire.engine.buffer_size() - response.written) {
@@ -159,7 +161,7 @@ impl<E: Engine> Traffic<E> {
 
     /// True if nothing on the client's side speaks against keeping its connection.
     fn may_keep_alive(&mut self, index: u32) -> bool {
-        let is_ending = self.is_ending_connections();
+        let is_ending = self.is_ending(index);
         let session = self.sessions.at(index);
         let request_ended =
             session.exchange.is_none_or(|id| self.exchanges[id as usize].request_body.has_ended());
@@ -206,7 +208,14 @@ impl<E: Engine> Traffic<E> {
         let is_reused = self.upstreams.at(upstream).is_reused;
         let Some(id) = self.sessions.at(index).exchange else { return };
         let exchange = &self.exchanges[id as usize];
-        if is_reused && !exchange.has_response_bytes && exchange.is_replayable() {
+        let may_replay = !exchange.has_response_bytes && exchange.is_replayable();
+        if may_replay && exchange.is_trial {
+            // The request was lent to find out whether the backend has recovered: it has not.
+            let slot = self.upstreams.at(upstream).slot;
+            self.backend_failed(slot, BackendFault::Reset, true);
+            return self.replay(index, upstream);
+        }
+        if may_replay && is_reused {
             return self.replay(index, upstream);
         }
         self.fail_exchange(index, 502, CloseReason::BackendReset);

@@ -7,8 +7,9 @@ use super::{State, Traffic};
 use crate::base::BackendSlot;
 use crate::engine::{BufferId, Close, Engine, Failure, Slice};
 use crate::link::Chain;
+use crate::mailbox::BackendFault;
 use crate::stats::{CloseReason, Counter};
-use std::net::SocketAddr;
+use crate::upstream::Pick;
 
 /// A body that came with its head in one read is copied behind the new head, so that one plain
 /// send carries both; a longer one is sent from where it was received.
@@ -29,11 +30,13 @@ impl<E: Engine> Traffic<E> {
         let rest = self.join_body(&mut head, &mut body, rest);
         let began = self.now();
         let id = self.exchanges.insert(Exchange {
-            pool: request.pool,
+            route: request.target.route,
+            pool: request.target.pool,
             backend: None,
             upstream: None,
             tried: Default::default(),
             needs_fresh: false,
+            is_trial: false,
             request_head: Some(head),
             request_body: body,
             is_streaming: !body.has_ended(),
@@ -96,46 +99,44 @@ impl<E: Engine> Traffic<E> {
 
     /// Finds a backend and a connection to it. `waiting` is what an earlier attempt did not get
     /// to send, its head included.
-    fn choose(&mut self, index: u32, waiting: Chain) {
+    pub(super) fn choose(&mut self, index: u32, waiting: Chain) {
         let mut waiting = waiting;
         loop {
-            let Some((slot, address)) = self.pick(index) else {
+            let Some(pick) = self.pick(index) else {
                 self.wire.drop_chain(&mut waiting);
                 return self.fail_exchange(index, 503, CloseReason::NoBackend);
             };
-            match self.attach(index, slot, address, waiting) {
+            match self.attach(index, pick, waiting) {
                 Ok(()) => return,
                 Err(back) => waiting = back,
             }
         }
     }
 
-    fn pick(&mut self, index: u32) -> Option<(BackendSlot, SocketAddr)> {
+    fn pick(&mut self, index: u32) -> Option<Pick> {
         let now = self.now();
         let id = self.sessions.at(index).exchange?;
         let exchange = &self.exchanges[id as usize];
         let tried = exchange.tried.map(|slot| slot.unwrap_or(BackendSlot(u32::MAX)));
-        self.replicas.pick(exchange.pool, &tried, now, &mut self.prng)
+        let may_try = exchange.is_replayable() && exchange.tried[0].is_none();
+        self.replicas.pick(exchange.pool, &tried, may_try, now, &mut self.prng)
     }
 
     /// Takes an idle connection to a backend, or begins a fresh one. Gives `waiting` back if
     /// there can be none.
-    fn attach(
-        &mut self,
-        index: u32,
-        slot: BackendSlot,
-        address: SocketAddr,
-        waiting: Chain,
-    ) -> Result<(), Chain> {
+    fn attach(&mut self, index: u32, pick: Pick, waiting: Chain) -> Result<(), Chain> {
+        let slot = pick.slot;
         let Some(id) = self.sessions.at(index).exchange else { return Err(waiting) };
-        let needs_fresh = self.exchanges[id as usize].needs_fresh;
+        let exchange = &mut self.exchanges[id as usize];
+        exchange.is_trial = pick.is_trial;
+        let needs_fresh = exchange.needs_fresh;
         let idle = if needs_fresh { None } else { self.upstreams.reuse(slot, index) };
         let upstream = match idle {
             Some(upstream) => {
                 self.count(Counter::UpstreamReuses);
                 upstream
             }
-            None => match self.connect(index, slot, address) {
+            None => match self.connect(index, pick) {
                 Some(upstream) => upstream,
                 None => return Err(waiting),
             },
@@ -159,18 +160,20 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Begins a connection to a backend.
-    fn connect(&mut self, index: u32, slot: BackendSlot, address: SocketAddr) -> Option<u32> {
+    fn connect(&mut self, index: u32, pick: Pick) -> Option<u32> {
+        let Pick { slot, address, .. } = pick;
         self.count(Counter::UpstreamConnects);
         let key = self.upstreams.next_key();
         match self.wire.engine.connect(address, key) {
             Ok(socket) => {
                 let upstream = self.upstreams.insert(socket, key, slot, index);
                 self.upstreams.at(upstream).link.is_connecting = true;
+                self.backend_cell(slot).connections.rise();
                 Some(upstream)
             }
             Err(failure) => {
                 tracing::debug!(%address, ?failure, "no socket for a backend");
-                self.note_connect_failure(index, slot);
+                self.note_connect_failure(index, slot, failure);
                 None
             }
         }
@@ -182,8 +185,8 @@ impl<E: Engine> Traffic<E> {
         let Some(index) = self.upstreams.at(upstream).session else {
             return self.settle_upstream(upstream);
         };
-        if result.is_err() {
-            return self.connect_failed(index, upstream);
+        if let Err(failure) = result {
+            return self.connect_failed(index, upstream, failure);
         }
         let link = &mut self.upstreams.at(upstream).link;
         self.wire.receive(link);
@@ -193,7 +196,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// A connection to a backend did not come about: the exchange goes to another one at once.
-    pub(super) fn connect_failed(&mut self, index: u32, upstream: u32) {
+    pub(super) fn connect_failed(&mut self, index: u32, upstream: u32, failure: Failure) {
         let slot = self.upstreams.at(upstream).slot;
         let waiting = std::mem::take(&mut self.upstreams.at(upstream).link.outbox);
         self.replicas.end(slot);
@@ -202,7 +205,7 @@ impl<E: Engine> Traffic<E> {
             self.exchanges[id as usize].upstream = None;
         }
         let mut waiting = waiting;
-        if self.note_connect_failure(index, slot) {
+        if self.note_connect_failure(index, slot, failure) {
             self.count(Counter::Retries);
             self.choose(index, waiting);
         } else {
@@ -212,12 +215,17 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// True if the exchange may try another backend.
-    fn note_connect_failure(&mut self, index: u32, slot: BackendSlot) -> bool {
+    fn note_connect_failure(&mut self, index: u32, slot: BackendSlot, failure: Failure) -> bool {
         self.count(Counter::UpstreamConnectFailures);
-        let now = self.now();
-        self.replicas.refused(slot, now);
-        let id = self.sessions.at(index).exchange;
-        id.is_some_and(|id| self.exchanges[id as usize].note_failed(slot))
+        let Some(id) = self.sessions.at(index).exchange else { return false };
+        let is_trial = std::mem::take(&mut self.exchanges[id as usize].is_trial);
+        // What is short here is no backend's fault.
+        if !matches!(failure, Failure::OutOfDescriptors | Failure::OutOfResources) {
+            let now = self.now();
+            self.replicas.refused(slot, now);
+            self.backend_failed(slot, BackendFault::Connect, is_trial);
+        }
+        self.exchanges[id as usize].note_failed(slot)
     }
 
     /// Sends a request again, on a fresh connection, after an idle one had died under it. What
@@ -238,6 +246,7 @@ impl<E: Engine> Traffic<E> {
         self.close_upstream(upstream, Close::Reset);
         let exchange = &mut self.exchanges[id as usize];
         exchange.upstream = None;
+        exchange.is_trial = false;
         exchange.needs_fresh = true;
         if is_sending {
             // The kernel still reads the old buffer.

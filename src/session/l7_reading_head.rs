@@ -61,7 +61,7 @@ impl<E: Engine> Traffic<E> {
         };
         let side = RequestSide {
             world: &self.world,
-            listener: session.listener,
+            listener: self.listeners.get(session.listener.index()).and_then(Option::as_deref),
             client: session.client.ip(),
             is_trusted_proxy: session.is_trusted_proxy,
         };
@@ -69,6 +69,7 @@ impl<E: Engine> Traffic<E> {
         let input = &from[slice.start as usize..slice.end as usize];
         match translating::request(input, to, &side) {
             RequestOutcome::Forward(request) => {
+                self.count_request(index, request.target.route);
                 let rest = self.rest_of(slice, request.head_length);
                 self.begin_exchange(index, request, output, rest);
             }

@@ -4,7 +4,8 @@
 //! One file per state or step:
 //! `opening` → `l7_reading_head` → `l7_choosing` (a backend) → `l7_exchanging` (both bodies) with
 //! `l7_answering_head` (the response's head) → back to reading, or `tunnelling` after an upgrade;
-//! `answering` is a local answer, `closing` the end, `timeouts` what happens when nothing does.
+//! `answering` is a local answer, `closing` the end, `timeouts` what happens when nothing does,
+//! `leaving` what a newer snapshot takes away, `observing` what exchanges show of their backends.
 //! `translating` is the pure part: bytes of a head in, bytes of a head out.
 //!
 //! Does not: know the kernel, configuration files or other shards.
@@ -17,6 +18,8 @@ mod l7_answering_head;
 mod l7_choosing;
 mod l7_exchanging;
 mod l7_reading_head;
+mod leaving;
+mod observing;
 mod opening;
 mod recording;
 mod table;
@@ -31,7 +34,7 @@ use crate::base::{Generation, Instant, Prng, TimerWheel};
 use crate::engine::{Engine, Key, Owner};
 use crate::link::Wire;
 use crate::mailbox::{Mailbox, Stage};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Listener, Snapshot};
 use crate::stats::{Counter, Counters};
 use crate::upstream::{Replicas, Upstreams};
 use exchange::Exchange;
@@ -51,6 +54,8 @@ pub struct Traffic<E: Engine> {
     replicas: Replicas,
     timers: TimerWheel<Key>,
     world: Arc<Snapshot>,
+    /// Every listener that a session may have been accepted on, in its newest form.
+    listeners: Vec<Option<Arc<Listener>>>,
     mailbox: Arc<Mailbox>,
     prng: Prng,
     stage: Stage,
@@ -68,7 +73,7 @@ impl<E: Engine> Traffic<E> {
         access_log: Option<Sender>,
         seed: u64,
     ) -> Self {
-        let replicas = Replicas::new(mailbox.shard(), mailbox.board.clone());
+        let replicas = Replicas::new(mailbox.shard(), mailbox.shared.ledger.clone());
         let timers = TimerWheel::new(engine.now());
         let mut traffic = Self {
             wire: Wire::new(engine),
@@ -78,6 +83,7 @@ impl<E: Engine> Traffic<E> {
             replicas,
             timers,
             world: snapshot.clone(),
+            listeners: Vec::new(),
             mailbox,
             prng: Prng::new(seed),
             stage: Stage::Serving,
@@ -86,14 +92,6 @@ impl<E: Engine> Traffic<E> {
         };
         traffic.take_snapshot(snapshot);
         traffic
-    }
-
-    /// Goes on in the world of a newer snapshot. Sessions keep what they have taken of the old
-    /// one.
-    pub fn take_snapshot(&mut self, snapshot: Arc<Snapshot>) {
-        self.replicas.take(&snapshot, &mut self.prng);
-        self.world = snapshot;
-        self.mailbox.report_applied(self.world.generation);
     }
 
     /// The generation in force.

@@ -1,6 +1,7 @@
 //! A connection that was accepted becomes a session.
 
 use super::{State, Traffic};
+use crate::base::ListenerId;
 use crate::engine::{Close, Engine, More, Slice, Socket};
 use crate::stats::Counter;
 use std::net::SocketAddr;
@@ -8,14 +9,17 @@ use std::net::SocketAddr;
 impl<E: Engine> Traffic<E> {
     /// Serves a connection on which nothing has been received yet. It is cut at once if its
     /// client has as many connections as it may.
-    pub fn open(&mut self, socket: Socket, client: SocketAddr, listener: u16) {
+    pub fn open(&mut self, socket: Socket, client: SocketAddr, listener: ListenerId) {
         let shard = self.mailbox.shard();
-        if !self.mailbox.clients.admit(shard, client.ip()) {
+        if !self.mailbox.shared.clients.admit(shard, client.ip()) {
             self.count(Counter::ClientLimitRejections);
             self.wire.engine.close(socket, Close::Reset);
             return;
         }
         self.count(Counter::ConnectionsAccepted);
+        let cell = self.mailbox.shared.ledger.listener(shard, listener);
+        cell.accepted.add(1);
+        cell.sessions.rise();
         let index = self.sessions.insert(socket, client, listener);
         let trusted = &self.world.settings.trusted_proxies;
         let session = self.sessions.at(index);

@@ -56,7 +56,7 @@ impl<E: Engine> Traffic<E> {
             request_bytes: exchange.request_bytes,
             response_bytes: exchange.response_bytes,
             duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
-            pool: Some(exchange.pool.0),
+            pool: self.replicas.pool(exchange.pool).map(|pool| pool.name.clone()),
             backend,
             retries: exchange.failed_attempts() as u32,
             failure: exchange.failure.map(|reason| reason.label()),

@@ -2,7 +2,7 @@
 //! exchange needs is kept with the exchange.
 
 use super::exchange::ExchangeId;
-use crate::base::{Instant, TimerId};
+use crate::base::{Instant, ListenerId, TimerId};
 use crate::engine::{Close, Key, Owner, Socket};
 use crate::link::{Chain, Link};
 use crate::stats::CloseReason;
@@ -37,8 +37,10 @@ pub struct Session {
     pub client: SocketAddr,
     /// What it is doing.
     pub state: State,
-    /// Index of its listener in the snapshot.
-    pub listener: u16,
+    /// Where it was accepted.
+    pub listener: ListenerId,
+    /// Its listener is gone: it ends with its present exchange.
+    pub is_leaving: bool,
     /// The connection may be kept after the present exchange.
     pub keep_alive: bool,
     /// The client is a proxy whose X-Forwarded-* fields are believed.
@@ -76,7 +78,7 @@ pub struct Sessions {
 
 impl Sessions {
     /// Adds a session whose connection is open; returns its index.
-    pub fn insert(&mut self, socket: Socket, client: SocketAddr, listener: u16) -> u32 {
+    pub fn insert(&mut self, socket: Socket, client: SocketAddr, listener: ListenerId) -> u32 {
         self.generation = self.generation.wrapping_add(1);
         let key = Key::new(Owner::Client, self.slots.vacant_key(), self.generation);
         let index = self.slots.insert(Session {
@@ -84,6 +86,7 @@ impl Sessions {
             client,
             state: State::AwaitingHead,
             listener,
+            is_leaving: false,
             keep_alive: true,
             is_trusted_proxy: false,
             close: Close::Graceful,

@@ -6,7 +6,7 @@
 use super::exchange::Phase;
 use super::{State, Traffic};
 use crate::base::TimerId;
-use crate::engine::{Engine, Key, Owner};
+use crate::engine::{Engine, Failure, Key, Owner};
 use crate::link::Receiving;
 use crate::stats::CloseReason;
 use std::time::Duration;
@@ -152,7 +152,7 @@ impl<E: Engine> Traffic<E> {
         match self.who_is_late(index) {
             Some(Late::Connect) => {
                 let upstream = self.upstream_of(index).expect("it is connecting");
-                self.connect_failed(index, upstream);
+                self.connect_failed(index, upstream, Failure::TimedOut);
             }
             Some(Late::ClientReading) => self.client_slow(index),
             Some(Late::ClientSending) => {

@@ -3,18 +3,18 @@
 
 use super::body::Body;
 use super::recording::Draft;
-use crate::base::PoolId;
 use crate::http1::{
     BodyLength, ConnectionField, FieldStorage, Refusal, RequestHead, RequestRewrite, ResponseBody,
     ResponseHead, ResponseRewrite, ResponseTo, Verdict, Version, write_request, write_response,
 };
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Listener, Snapshot, Target};
 use std::net::IpAddr;
 
 /// What a request's head needs to be judged.
 pub(super) struct RequestSide<'a> {
     pub(super) world: &'a Snapshot,
-    pub(super) listener: u16,
+    /// None if it never was in a snapshot of this shard.
+    pub(super) listener: Option<&'a Listener>,
     pub(super) client: IpAddr,
     pub(super) is_trusted_proxy: bool,
 }
@@ -26,7 +26,7 @@ pub(super) struct Request {
     /// Bytes of the head that was written.
     pub(super) written: usize,
     pub(super) body: Body,
-    pub(super) pool: PoolId,
+    pub(super) target: Target,
     pub(super) keep_alive: bool,
     pub(super) version: Version,
     pub(super) is_idempotent: bool,
@@ -72,10 +72,8 @@ pub(super) fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -
             draft,
         })
     };
-    let routes = side.world.listeners.get(usize::from(side.listener)).map(|l| &l.routes);
-    let Some(pool) = routes.and_then(|routes| routes.lookup(head.host, head.path)) else {
-        return local(404, draft);
-    };
+    let route = side.listener.and_then(|listener| listener.routes.lookup(head.host, head.path));
+    let Some(target) = route else { return local(404, draft) };
     if let (Some(max), BodyLength::Sized(bytes)) = (settings.request_body_bytes_max, head.body)
         && bytes > max
     {
@@ -96,7 +94,7 @@ pub(super) fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -
         head_length: head.length,
         written,
         body: head.body.into(),
-        pool,
+        target,
         keep_alive: head.keep_alive,
         version: head.version,
         is_idempotent: head.method.is_idempotent(),

@@ -21,6 +21,7 @@ impl<E: Engine> Traffic<E> {
             self.wire.let_go(buffer);
         }
         self.count_status(status);
+        self.backend_answered(id, status);
         let span = self.world.settings.timeouts.tunnel;
         self.set_deadline(index, span);
         if rest.is_empty() {

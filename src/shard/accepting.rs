@@ -3,9 +3,10 @@
 //! keeps what comes.
 
 use super::Shard;
-use crate::base::Instant;
+use crate::base::{Instant, ListenerId};
 use crate::engine::{Close, Engine, Failure, Key, Op, Owner, Socket};
 use crate::mailbox::{Handoff, Stage};
+use crate::snapshot::Listener;
 use crate::stats::Counter;
 use std::time::Duration;
 
@@ -21,45 +22,104 @@ const HANDOVER_SHARE: u32 = 8;
 pub(super) struct Acceptor {
     socket: Socket,
     key: Key,
-    listener: u16,
+    listener: ListenerId,
     is_armed: bool,
+    /// It takes no more connections; its socket is closed when the accept has ended.
+    is_retired: bool,
     /// It rests until then; none if it does not.
     pub(super) resume_at: Option<Instant>,
 }
 
 impl<E: Engine> Shard<E> {
-    /// Arms every listener of the snapshot.
-    pub(super) fn begin_accepting(&mut self) {
+    /// Begins to accept on listeners of the snapshot that are new, and ends it on those that are
+    /// gone.
+    pub(super) fn follow_listeners(&mut self) {
         let snapshot = self.traffic.snapshot().clone();
-        for (number, listener) in snapshot.listeners.iter().enumerate() {
-            let socket = listener.sockets[self.index];
-            let key = Key::new(Owner::Listener, number, 0);
-            self.traffic.wire.engine.accept(socket, key);
-            let listener = number as u16;
-            let acceptor = Acceptor { socket, key, listener, is_armed: true, resume_at: None };
-            self.acceptors.push(acceptor);
+        if self.acceptors.len() < snapshot.listeners.len() {
+            self.acceptors.resize_with(snapshot.listeners.len(), || None);
+        }
+        for index in 0..self.acceptors.len() {
+            let listener = snapshot.listeners.get(index).and_then(Option::as_ref);
+            let socket = listener.map(|listener| listener.sockets[self.index]);
+            let has = self.acceptors[index].as_ref().map(|acceptor| acceptor.socket);
+            match (has, listener) {
+                (Some(_), None) => self.retire(index),
+                (None, Some(listener)) => self.begin_accepting(listener),
+                // One that was gone and is back before its old socket could be closed waits for
+                // that: see `bury_acceptor`.
+                (Some(has), Some(_)) if Some(has) != socket => self.retire(index),
+                _ => {}
+            }
+        }
+    }
+
+    fn begin_accepting(&mut self, listener: &Listener) {
+        let socket = listener.sockets[self.index];
+        // The socket tells two tenants of one number apart.
+        let key = Key::new(Owner::Listener, listener.id.index(), socket.0 as u32);
+        self.traffic.wire.engine.accept(socket, key);
+        self.acceptors[listener.id.index()] = Some(Acceptor {
+            socket,
+            key,
+            listener: listener.id,
+            is_armed: true,
+            is_retired: false,
+            resume_at: None,
+        });
+    }
+
+    /// Takes in what waits on a listener that is gone, and closes it.
+    fn retire(&mut self, index: usize) {
+        self.stop_accepting_on(index);
+        if let Some(acceptor) = &mut self.acceptors[index] {
+            acceptor.is_retired = true;
+        }
+        self.bury_acceptor(index);
+    }
+
+    /// Closes the socket of a retired listener once nothing is in flight on it; one that has its
+    /// number now begins.
+    fn bury_acceptor(&mut self, index: usize) {
+        let is_done = |acceptor: &Acceptor| acceptor.is_retired && !acceptor.is_armed;
+        if !self.acceptors[index].as_ref().is_some_and(is_done) {
+            return;
+        }
+        if let Some(acceptor) = self.acceptors[index].take() {
+            self.traffic.wire.engine.close(acceptor.socket, Close::Graceful);
+        }
+        if self.traffic.stage() < Stage::Draining {
+            self.follow_listeners();
         }
     }
 
     pub(super) fn is_accepting(&self) -> bool {
-        self.acceptors.iter().any(|acceptor| acceptor.is_armed)
+        self.acceptors.iter().flatten().any(|acceptor| acceptor.is_armed)
+    }
+
+    fn acceptor(&mut self, key: Key) -> Option<&mut Acceptor> {
+        let acceptor = self.acceptors.get_mut(key.index())?.as_mut()?;
+        (acceptor.key == key).then_some(acceptor)
     }
 
     pub(super) fn accepted(&mut self, key: Key, socket: Socket, more: bool) {
-        let acceptor = &mut self.acceptors[key.index()];
+        let Some(acceptor) = self.acceptor(key) else {
+            return self.traffic.wire.engine.close(socket, Close::Reset);
+        };
         acceptor.is_armed = more;
         let listener = acceptor.listener;
-        if !more && self.traffic.stage() == Stage::Serving {
+        if !more {
             self.rest(key.index(), Duration::ZERO);
         }
         self.take_in(socket, listener);
-        if self.is_full() && self.acceptors[key.index()].is_armed {
+        let is_full = self.is_full();
+        if self.acceptor(key).is_some_and(|acceptor| acceptor.is_armed) && is_full {
             self.traffic.wire.engine.cancel(Op::Accept, key);
         }
+        self.bury_acceptor(key.index());
     }
 
     /// Serves an accepted connection here or hands it to another shard.
-    fn take_in(&mut self, socket: Socket, listener: u16) {
+    fn take_in(&mut self, socket: Socket, listener: ListenerId) {
         let Some(client) = self.traffic.wire.engine.peer_address(socket) else {
             return self.traffic.wire.engine.close(socket, Close::Graceful);
         };
@@ -72,17 +132,20 @@ impl<E: Engine> Shard<E> {
         self.traffic.open(socket, client, listener);
     }
 
-    /// Another shard, drawn at random, if it has clearly fewer connections than this one.
+    /// Another shard, drawn at random, if it has clearly fewer connections than this one, and
+    /// knows all listeners that this one knows.
     fn less_loaded(&mut self) -> Option<usize> {
         let others = self.mailboxes.len() as u32 - 1;
-        if others == 0 || self.traffic.stage() != Stage::Serving {
+        if others == 0 || self.traffic.stage() >= Stage::Draining {
             return None;
         }
         let own = self.traffic.sessions.len() as u32;
         let drawn = self.prng.below(others) as usize;
         let other = if drawn >= self.index { drawn + 1 } else { drawn };
-        let theirs = self.mailboxes[other].connections();
-        (own > theirs + theirs / HANDOVER_SHARE + HANDOVER_MARGIN).then_some(other)
+        let mailbox = &self.mailboxes[other];
+        let theirs = mailbox.connections();
+        let is_busier = own > theirs + theirs / HANDOVER_SHARE + HANDOVER_MARGIN;
+        (is_busier && mailbox.applied() >= self.traffic.generation()).then_some(other)
     }
 
     /// The process has as many connections as it may.
@@ -92,51 +155,60 @@ impl<E: Engine> Shard<E> {
     }
 
     pub(super) fn accept_ended(&mut self, key: Key, failure: Failure) {
-        self.acceptors[key.index()].is_armed = false;
+        let Some(acceptor) = self.acceptor(key) else { return };
+        acceptor.is_armed = false;
         if failure != Failure::Cancelled {
             self.mailbox().counters.add(Counter::AcceptFailures, 1);
             tracing::warn!(?failure, "cannot accept connections for the moment");
         }
-        if self.traffic.stage() == Stage::Serving {
-            self.rest(key.index(), REST);
-        }
+        self.rest(key.index(), REST);
+        self.bury_acceptor(key.index());
     }
 
     fn rest(&mut self, index: usize, span: Duration) {
+        if self.traffic.stage() >= Stage::Draining {
+            return;
+        }
         let now = self.traffic.wire.engine.now();
-        self.acceptors[index].resume_at = Some(now + span);
+        if let Some(acceptor) = self.acceptors[index].as_mut().filter(|a| !a.is_retired) {
+            acceptor.resume_at = Some(now + span);
+        }
     }
 
     /// Arms the listeners whose rest is over, unless there is still no place.
     pub(super) fn resume_accepting(&mut self) {
         let now = self.traffic.wire.engine.now();
         for index in 0..self.acceptors.len() {
-            if self.acceptors[index].resume_at.is_none_or(|at| at > now) {
+            let resume_at = self.acceptors[index].as_ref().and_then(|acceptor| acceptor.resume_at);
+            if resume_at.is_none_or(|at| at > now) {
                 continue;
             }
             if self.is_full() {
                 self.rest(index, REST);
                 continue;
             }
-            let acceptor = &mut self.acceptors[index];
-            acceptor.resume_at = None;
-            acceptor.is_armed = true;
-            self.traffic.wire.engine.accept(acceptor.socket, acceptor.key);
+            if let Some(acceptor) = &mut self.acceptors[index] {
+                acceptor.resume_at = None;
+                acceptor.is_armed = true;
+                self.traffic.wire.engine.accept(acceptor.socket, acceptor.key);
+            }
         }
     }
 
     /// Stops accepting, after taking in what waits already.
     pub(super) fn stop_accepting(&mut self) {
-        for index in 0..self.acceptors.len() {
-            let acceptor = &mut self.acceptors[index];
-            acceptor.resume_at = None;
-            let (socket, key, listener) = (acceptor.socket, acceptor.key, acceptor.listener);
-            if acceptor.is_armed {
-                self.traffic.wire.engine.cancel(Op::Accept, key);
-            }
-            while let Some(accepted) = self.traffic.wire.engine.accept_now(socket) {
-                self.take_in(accepted, listener);
-            }
+        (0..self.acceptors.len()).for_each(|index| self.stop_accepting_on(index));
+    }
+
+    fn stop_accepting_on(&mut self, index: usize) {
+        let Some(acceptor) = &mut self.acceptors[index] else { return };
+        acceptor.resume_at = None;
+        let (socket, key, listener) = (acceptor.socket, acceptor.key, acceptor.listener);
+        if acceptor.is_armed {
+            self.traffic.wire.engine.cancel(Op::Accept, key);
+        }
+        while let Some(accepted) = self.traffic.wire.engine.accept_now(socket) {
+            self.take_in(accepted, listener);
         }
     }
 }

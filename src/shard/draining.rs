@@ -8,7 +8,7 @@ use crate::mailbox::Stage;
 impl<E: Engine> Shard<E> {
     /// Follows an order of the coordinator.
     pub(super) fn enter_stage(&mut self, stage: Stage) {
-        if self.traffic.stage() == Stage::Serving {
+        if stage >= Stage::Draining && self.traffic.stage() < Stage::Draining {
             self.stop_accepting();
         }
         self.traffic.enter_stage(stage);

@@ -8,7 +8,7 @@ mod dispatching;
 mod draining;
 
 use crate::access_log::Sender;
-use crate::base::{Instant, Prng};
+use crate::base::{Generation, Instant, Prng};
 use crate::engine::Engine;
 use crate::limits::{COMPLETIONS_PER_TURN_MAX, TIMERS_PER_TURN_MAX};
 use crate::mailbox::{Mailbox, Stage};
@@ -40,7 +40,10 @@ pub struct ShardParts<E> {
 /// One shard.
 pub struct Shard<E: Engine> {
     traffic: Traffic<E>,
-    acceptors: Vec<Acceptor>,
+    /// By the index of their listener.
+    acceptors: Vec<Option<Acceptor>>,
+    /// A generation that is in force and not reported yet.
+    unreported: Option<Generation>,
     mailboxes: Arc<[Arc<Mailbox>]>,
     index: usize,
     prng: Prng,
@@ -53,8 +56,16 @@ impl<E: Engine> Shard<E> {
         let mailbox = mailboxes[index].clone();
         let traffic = Traffic::new(engine, mailbox, snapshot, access_log, seed);
         let prng = Prng::new(seed.wrapping_add(1));
-        let mut shard = Self { traffic, acceptors: Vec::new(), mailboxes, index, prng };
-        shard.begin_accepting();
+        let generation = traffic.generation();
+        let mut shard = Self {
+            traffic,
+            acceptors: Vec::new(),
+            unreported: Some(generation),
+            mailboxes,
+            index,
+            prng,
+        };
+        shard.follow_listeners();
         shard
     }
 
@@ -68,9 +79,11 @@ impl<E: Engine> Shard<E> {
     /// One turn: hand over what was asked for, wait, and act on what happened.
     pub fn turn(&mut self) {
         let now = self.traffic.wire.engine.now();
-        let latest = now + TURN_MAX;
+        let latest = if self.unreported.is_some() { now } else { now + TURN_MAX };
         let deadline = self.next_deadline(latest);
         self.traffic.wire.engine.turn(deadline);
+        self.mailbox().show_turn(self.traffic.wire.engine.now());
+        self.report_applied();
         for _ in 0..COMPLETIONS_PER_TURN_MAX {
             let Some(event) = self.traffic.wire.engine.next_event() else { break };
             self.dispatch(event);
@@ -95,15 +108,24 @@ impl<E: Engine> Shard<E> {
     pub fn is_over(&self) -> bool {
         let is_empty = self.traffic.sessions.is_empty() && self.traffic.upstreams.is_empty();
         match self.traffic.stage() {
-            Stage::Serving => false,
+            Stage::Serving | Stage::LameDuck => false,
             Stage::Draining | Stage::Ending => is_empty && !self.is_accepting(),
         }
     }
 
     fn next_deadline(&self, latest: Instant) -> Instant {
         let timers = self.traffic.next_deadline(latest);
-        let acceptors = self.acceptors.iter().filter_map(|acceptor| acceptor.resume_at);
+        let acceptors = self.acceptors.iter().flatten();
+        let acceptors = acceptors.filter_map(|acceptor| acceptor.resume_at);
         acceptors.fold(timers.min(latest), Instant::min)
+    }
+
+    /// A generation counts as applied when everything that was decided before it has been handed
+    /// to the kernel, one turn after it was taken.
+    fn report_applied(&mut self) {
+        if let Some(generation) = self.unreported.take() {
+            self.mailbox().report_applied(generation);
+        }
     }
 
     fn mailbox(&self) -> &Mailbox {
@@ -113,10 +135,14 @@ impl<E: Engine> Shard<E> {
     /// Snapshots, orders and connections that others left.
     fn take_mail(&mut self) {
         if let Some(snapshot) = self.mailbox().take(self.traffic.generation()) {
+            self.unreported = Some(snapshot.generation);
             self.traffic.take_snapshot(snapshot);
+            if self.traffic.stage() < Stage::Draining {
+                self.follow_listeners();
+            }
         }
         let stage = self.mailbox().stage();
-        if stage > self.traffic.stage() {
+        if stage.may_follow(self.traffic.stage()) {
             self.enter_stage(stage);
         }
         while let Some(handoff) = self.mailbox().next_handoff() {

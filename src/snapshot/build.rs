@@ -1,21 +1,47 @@
-//! From a checked configuration to a snapshot.
+//! From a checked configuration, and what is known of the backends, to a snapshot.
 
-use super::{Backend, Listener, Pool, Registry, Settings, Snapshot};
-use crate::base::{Generation, PoolId};
+use super::{Backend, Leaving, Listener, Pool, Registry, Settings, Snapshot, Target, Trial};
+use crate::base::{BackendSlot, Generation, PoolId, ShardId};
 use crate::config::{self, Config, Connect, HalfClose, ListenerIndex};
 use crate::engine::Socket;
 use crate::http1::Rules;
 use crate::limits::FIELDS_MAX;
 use crate::route::RouteTable;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Longest request target that is worth a buffer.
 const TARGET_SHARE_OF_HEAD: usize = 2;
 
-/// The world of `config`. `sockets` has, for each listener in order, a listening socket per shard.
+/// What a backend may get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// Its part of the traffic, by this weight; nothing new for 0.
+    Weight(u32),
+    /// One request of this shard.
+    Trial(ShardId),
+    /// Nothing new; what it has goes on.
+    Nothing,
+    /// Nothing, and what it has is cut.
+    Cut,
+}
+
+/// A backend of a pool and what it may get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its row in the tables of counts.
+    pub slot: BackendSlot,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What it may get.
+    pub share: Share,
+}
+
+/// The world of `config` with every backend healthy. `sockets` has, for each listener in order, a
+/// listening socket per shard.
 ///
 /// # Panics
-/// If there are more backends than slots, which a checked configuration excludes.
+/// If the registry is full, which a checked configuration excludes for the first generation.
 pub fn build(
     config: &Config,
     generation: Generation,
@@ -23,53 +49,104 @@ pub fn build(
     sockets: &[Vec<Socket>],
     shards: usize,
 ) -> Snapshot {
-    let mut pools: Vec<Option<Arc<Pool>>> = Vec::new();
-    for pool in &config.pools {
-        let id = registry.pool(&pool.name);
-        if pools.len() <= id.index() {
-            pools.resize(id.index() + 1, None);
-        }
-        pools[id.index()] = Some(Arc::new(build_pool(pool, id, registry, shards)));
+    let full = "the first configuration fits the registry";
+    let mut listeners = Vec::new();
+    for (index, sockets) in sockets.iter().enumerate() {
+        let listener = build_listener(config, ListenerIndex(index), registry, sockets.clone());
+        listeners.push(Arc::new(listener.expect(full)));
     }
-    let listeners = config.listeners.iter().zip(sockets).enumerate();
-    let listeners = listeners.map(|(index, (listener, sockets))| Listener {
-        name: listener.name.clone(),
-        address: listener.address,
-        sockets: sockets.clone(),
-        routes: routes_of(index, config, registry),
-    });
-    Snapshot { generation, listeners: listeners.collect(), pools, settings: settings(config) }
+    let mut pools = Vec::new();
+    for pool in &config.pools {
+        let id = registry.pool(&pool.name).expect(full);
+        let member = |backend: &config::Backend| Member {
+            slot: registry.slot(id, backend.address).expect(full),
+            address: backend.address,
+            share: Share::Weight(backend.weight),
+        };
+        let members: Vec<Member> = pool.backends.iter().map(member).collect();
+        pools.push(Arc::new(build_pool(pool, id, &members, shards)));
+    }
+    assemble(generation, listeners, pools, Arc::new(build_settings(config)))
 }
 
-fn build_pool(pool: &config::Pool, id: PoolId, registry: &mut Registry, shards: usize) -> Pool {
-    let backend = |backend: &config::Backend| Backend {
-        slot: registry.slot(id, backend.address).expect("the configuration bounds backends"),
-        address: backend.address,
-        weight: backend.weight,
-    };
-    // A weight of 0 means that a backend gets nothing.
-    let weighted = pool.backends.iter().filter(|backend| backend.weight > 0);
-    Pool {
+/// A snapshot of parts, each of which may be shared with an earlier one.
+pub fn assemble(
+    generation: Generation,
+    listeners: Vec<Arc<Listener>>,
+    pools: Vec<Arc<Pool>>,
+    settings: Arc<Settings>,
+) -> Snapshot {
+    let listeners = by_id(listeners, |listener| listener.id.index());
+    let pools = by_id(pools, |pool| pool.id.index());
+    Snapshot { generation, listeners, pools, settings }
+}
+
+fn by_id<T>(items: Vec<Arc<T>>, id: impl Fn(&T) -> usize) -> Vec<Option<Arc<T>>> {
+    let mut placed = Vec::new();
+    for item in items {
+        let index = id(&item);
+        if placed.len() <= index {
+            placed.resize_with(index + 1, || None);
+        }
+        placed[index] = Some(item);
+    }
+    placed
+}
+
+/// A pool and what its members may get.
+pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: usize) -> Pool {
+    let mut built = Pool {
         id,
-        name: pool.name.clone(),
+        name: pool.name.as_str().into(),
         algorithm: pool.algorithm,
         idle_connections_per_shard: pool.idle_connections.div_ceil(shards) as u32,
-        backends: weighted.map(backend).collect(),
+        backends: Vec::new(),
+        trials: Vec::new(),
+        leaving: Vec::new(),
+    };
+    for &Member { slot, address, share } in members {
+        match share {
+            Share::Weight(0) | Share::Nothing => {
+                built.leaving.push(Leaving { slot, is_cut: false });
+            }
+            Share::Weight(weight) => built.backends.push(Backend { slot, address, weight }),
+            Share::Trial(shard) => {
+                let backend = Backend { slot, address, weight: 1 };
+                built.trials.push(Trial { backend, shard });
+            }
+            Share::Cut => built.leaving.push(Leaving { slot, is_cut: true }),
+        }
     }
+    built
 }
 
-fn routes_of(index: usize, config: &Config, registry: &mut Registry) -> RouteTable<PoolId> {
-    let routes: Vec<_> = config
-        .routes_of(ListenerIndex(index))
-        .map(|route| {
-            let pool = registry.pool(&config.pool(route.pool).name);
-            (&route.host, route.path.as_str(), pool)
-        })
-        .collect();
-    RouteTable::new(routes)
+/// A listener with its routes; none if the registry has no number left for one of them.
+pub fn build_listener(
+    config: &Config,
+    index: ListenerIndex,
+    registry: &mut Registry,
+    sockets: Vec<Socket>,
+) -> Option<Listener> {
+    let listener = &config.listeners[index.0];
+    let id = registry.listener(&listener.name, listener.address)?;
+    let mut routes = Vec::new();
+    for route in config.routes_of(index) {
+        let pool = registry.pool(&config.pool(route.pool).name)?;
+        let scope = route.listener.map_or("", |index| &config.listeners[index.0].name);
+        let route_id = registry.route(scope, &route.host.to_string(), &route.path)?;
+        routes.push((&route.host, route.path.as_str(), Target { route: route_id, pool }));
+    }
+    Some(Listener {
+        id,
+        name: listener.name.clone(),
+        address: listener.address,
+        sockets,
+        routes: RouteTable::new(routes),
+    })
 }
 
-fn settings(config: &Config) -> Settings {
+/// What holds for all sessions.
+pub fn build_settings(config: &Config) -> Settings {
     let http = &config.http;
     Settings {
         timeouts: config.timeouts,

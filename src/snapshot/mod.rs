@@ -2,16 +2,16 @@
 //! immutable and shared.
 //!
 //! Does: hold what a session may ask while it serves. Does not: change; hold a lock, a clock or
-//! a counter. `build` makes one of a checked configuration.
+//! a counter. `build` makes one of a checked configuration and of what is known of the backends.
 
 mod build;
 mod registry;
 
-pub use build::build;
+pub use build::{Member, Share, assemble, build, build_listener, build_pool, build_settings};
 pub use registry::Registry;
 
 use crate::balance::Algorithm;
-use crate::base::{BackendSlot, Generation, PoolId};
+use crate::base::{BackendSlot, Generation, ListenerId, PoolId, RouteId, ShardId};
 use crate::config::{ErrorAnswer, IpNetwork, Timeouts};
 use crate::engine::Socket;
 use crate::http1::Rules;
@@ -23,42 +23,76 @@ use std::sync::Arc;
 pub struct Snapshot {
     /// Its number.
     pub generation: Generation,
-    /// What is listened on, in configuration order.
-    pub listeners: Vec<Listener>,
+    /// What is listened on by [`ListenerId`]; none where a listener was removed.
+    pub listeners: Vec<Option<Arc<Listener>>>,
     /// Pools by [`PoolId`]; none where a pool was removed.
     pub pools: Vec<Option<Arc<Pool>>>,
     /// Everything that is not per listener or pool.
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
 }
 
 /// An address that connections are accepted on.
 pub struct Listener {
+    /// Its number.
+    pub id: ListenerId,
     /// Its name in the configuration.
     pub name: String,
     /// The address.
     pub address: SocketAddr,
     /// One listening socket per shard.
     pub sockets: Vec<Socket>,
-    /// Which pool a request goes to.
-    pub routes: RouteTable<PoolId>,
+    /// Where a request goes.
+    pub routes: RouteTable<Target>,
+}
+
+/// Where a route leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The route.
+    pub route: RouteId,
+    /// The pool that it leads to.
+    pub pool: PoolId,
 }
 
 /// A set of backends that are as good as each other.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Pool {
     /// Its number.
     pub id: PoolId,
     /// Its name in the configuration.
-    pub name: String,
+    pub name: Arc<str>,
     /// How a backend is picked.
     pub algorithm: Algorithm,
     /// Idle connections that one shard keeps to each backend.
     pub idle_connections_per_shard: u32,
-    /// The backends.
+    /// The backends that get traffic.
     pub backends: Vec<Backend>,
+    /// Backends that get one request, to see whether they have recovered.
+    pub trials: Vec<Trial>,
+    /// Backends that get no new traffic, as long as anything of them may be left.
+    pub leaving: Vec<Leaving>,
+}
+
+/// A backend that one shard sends one request to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// The backend; its weight is of no interest.
+    pub backend: Backend,
+    /// The only shard that may.
+    pub shard: ShardId,
+}
+
+/// A backend that gets no new traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leaving {
+    /// The backend.
+    pub slot: BackendSlot,
+    /// What it still carries is cut; if not, it goes on.
+    pub is_cut: bool,
 }
 
 /// One address of a pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backend {
     /// Its row in the tables of published counts.
     pub slot: BackendSlot,
@@ -69,6 +103,7 @@ pub struct Backend {
 }
 
 /// Settings for all sessions.
+#[derive(PartialEq)]
 pub struct Settings {
     /// What a session waits for, and how long.
     pub timeouts: Timeouts,
@@ -93,6 +128,11 @@ pub struct Settings {
 }
 
 impl Snapshot {
+    /// A listener that exists in this generation.
+    pub fn listener(&self, id: ListenerId) -> Option<&Arc<Listener>> {
+        self.listeners.get(id.index())?.as_ref()
+    }
+
     /// A pool that exists in this generation.
     pub fn pool(&self, id: PoolId) -> Option<&Arc<Pool>> {
         self.pools.get(id.index())?.as_ref()

@@ -62,6 +62,8 @@ close_reasons! {
     BackendMalformed "backend_malformed" Backend "The backend's answer broke the rules of HTTP/1.1 framing.";
     BackendTruncated "backend_truncated" Backend "The backend cut its answer short.";
     NoBackend "no_backend" Backend "No backend accepted a connection.";
+    BackendGone "backend_gone" Operator "The backend is dead, or the time that it had to drain is over.";
+    ListenerRemoved "listener_removed" Operator "The listener was removed.";
     TunnelIdle "tunnel_idle" Nobody "No byte went through the tunnel in time.";
     OutOfBuffers "out_of_buffers" Ringway "The configured memory for buffers was used up.";
     Drained "drained" Operator "The process drained.";

@@ -3,6 +3,8 @@
 
 mod close_reason;
 mod counters;
+mod latencies;
 
 pub use close_reason::{CloseReason, Fault};
 pub use counters::{Counter, Counters};
+pub use latencies::{LATENCY_BOUNDS_US, Latencies};

@@ -5,6 +5,7 @@
 
 mod replica;
 mod table;
+mod view;
 
-pub use replica::Replicas;
+pub use replica::{Pick, Replicas};
 pub use table::{Upstream, Upstreams};

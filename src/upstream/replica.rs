@@ -1,11 +1,11 @@
-//! A shard's replica of the pools: a picker for each, and for each backend what this shard knows
-//! of it. The counts of the other shards are read again at most once a millisecond, and only for
-//! backends that are candidates.
+//! A shard's replica of the pools: a picker for each, and the trials that are this shard's.
 
-use crate::balance::{Candidate, Load, Picker};
+use super::view::View;
+use crate::balance::{Candidate, Picker};
 use crate::base::{BackendSlot, Instant, PoolId, Prng, ShardId};
-use crate::mailbox::InFlightBoard;
-use crate::snapshot::{Backend, Pool, Snapshot};
+use crate::mailbox::Ledger;
+use crate::snapshot::{Backend, Leaving, Pool, Snapshot, Trial};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,23 +16,19 @@ const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 struct Replica {
     pool: Arc<Pool>,
     picker: Picker,
+    /// Trials of this shard that no request was sent to yet.
+    trials: Vec<Backend>,
 }
 
-/// What the shard knows of a backend's load.
-#[derive(Clone, Copy)]
-struct Row {
-    address: SocketAddr,
-    idle_max: u32,
-    others: u32,
-    others_read_ms: u64,
-}
-
-/// The load of the backends as this shard sees it.
-struct View {
-    shard: ShardId,
-    board: Arc<InFlightBoard>,
-    now_ms: u64,
-    rows: Vec<Option<Row>>,
+/// A backend for an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pick {
+    /// The backend.
+    pub slot: BackendSlot,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The exchange is to show whether the backend has recovered.
+    pub is_trial: bool,
 }
 
 /// See the module.
@@ -45,66 +41,97 @@ pub struct Replicas {
 
 impl Replicas {
     /// Without pools, until the first snapshot.
-    pub fn new(shard: ShardId, board: Arc<InFlightBoard>) -> Self {
-        let view = View { shard, board, now_ms: 0, rows: Vec::new() };
-        Self { pools: Vec::new(), view, refused_until: Vec::new() }
+    pub fn new(shard: ShardId, ledger: Arc<Ledger>) -> Self {
+        Self { pools: Vec::new(), view: View::new(shard, ledger), refused_until: Vec::new() }
     }
 
     /// Takes the pools of a snapshot. What is known of backends that stay is kept, and so is the
-    /// phase of pickers whose pools did not change.
-    pub fn take(&mut self, snapshot: &Snapshot, prng: &mut Prng) {
+    /// phase of pickers whose pools did not change. Returns the backends that have left since the
+    /// snapshot before, or are to be cut now and were not.
+    pub fn take(&mut self, snapshot: &Snapshot, prng: &mut Prng) -> Vec<Leaving> {
         let mut old = std::mem::take(&mut self.pools);
-        old.resize_with(snapshot.pools.len(), || None);
-        for (pool, was) in snapshot.pools.iter().zip(old) {
-            let replica = pool.as_ref().map(|pool| self.replica(pool, was, prng));
+        let pools = snapshot.pools.len().max(old.len());
+        old.resize_with(pools, || None);
+        let mut left = Vec::new();
+        for (index, was) in old.into_iter().enumerate() {
+            let pool = snapshot.pools.get(index).and_then(Option::as_ref);
+            let replica = match (pool, was) {
+                (Some(pool), Some(was)) if Arc::ptr_eq(&was.pool, pool) => Some(was),
+                (Some(pool), was) => {
+                    if let Some(was) = &was {
+                        note_left(&mut left, &was.pool, pool);
+                    }
+                    Some(self.replica(pool, was, prng))
+                }
+                (None, Some(was)) => {
+                    left.extend(slots(&was.pool).map(|slot| Leaving { slot, is_cut: false }));
+                    None
+                }
+                (None, None) => None,
+            };
             self.pools.push(replica);
         }
-        self.refused_until.resize(self.view.rows.len(), Instant::default());
+        self.refused_until.resize(self.view.rows(), Instant::default());
+        left
     }
 
     fn replica(&mut self, pool: &Arc<Pool>, was: Option<Replica>, prng: &mut Prng) -> Replica {
         let candidate =
             |backend: &Backend| Candidate { slot: backend.slot, weight: backend.weight };
         let candidates: Vec<Candidate> = pool.backends.iter().map(candidate).collect();
-        let picker = match was {
+        let picker = match &was {
             Some(was) if was.pool.algorithm == pool.algorithm => {
                 was.picker.succeed(&candidates, prng)
             }
             _ => Picker::new(pool.algorithm, &candidates, prng),
         };
-        for backend in &pool.backends {
+        let own = |trial: &&Trial| trial.shard == self.view.shard();
+        let is_known =
+            |trial: &Trial| was.as_ref().is_some_and(|was| was.pool.trials.contains(trial));
+        // A trial that was in the pool before has had its request, or still waits for it.
+        let mut trials: Vec<Backend> =
+            pool.trials.iter().filter(own).filter(|t| !is_known(t)).map(|t| t.backend).collect();
+        let waiting = was.as_ref().map_or(&[][..], |was| &was.trials);
+        let still = |backend: &&Backend| pool.trials.iter().any(|t| t.backend == **backend);
+        trials.extend(waiting.iter().filter(still));
+        let trial_backends = pool.trials.iter().map(|trial| &trial.backend);
+        for backend in pool.backends.iter().chain(trial_backends) {
             self.view.learn(backend, pool.idle_connections_per_shard);
         }
-        Replica { pool: pool.clone(), picker }
+        Replica { pool: pool.clone(), picker, trials }
     }
 
     /// The backend for the next exchange of a pool; none if none can be used. `tried` are those
-    /// that this exchange has failed on.
+    /// that this exchange has failed on. `may_try`: the exchange does no harm if it fails, so it
+    /// may be the one that shows whether a backend has recovered.
     pub fn pick(
         &mut self,
         pool: PoolId,
         tried: &[BackendSlot],
+        may_try: bool,
         now: Instant,
         prng: &mut Prng,
-    ) -> Option<(BackendSlot, SocketAddr)> {
+    ) -> Option<Pick> {
         let replica = self.pools.get_mut(pool.index())?.as_mut()?;
+        if may_try && let Some(Backend { slot, address, .. }) = replica.trials.pop() {
+            return Some(Pick { slot, address, is_trial: true });
+        }
         let refused_until = &self.refused_until;
         let usable =
             |slot: BackendSlot| !tried.contains(&slot) && refused_until[slot.index()] <= now;
-        self.view.now_ms = now.as_millis();
+        self.view.set_now(now);
         let slot = replica.picker.pick(&mut self.view, usable, prng)?;
-        Some((slot, self.view.rows[slot.index()]?.address))
+        Some(Pick { slot, address: self.view.address(slot)?, is_trial: false })
     }
 
-    /// Number of backends of a pool.
-    pub fn backends(&self, pool: PoolId) -> usize {
-        let replica = self.pools.get(pool.index()).and_then(Option::as_ref);
-        replica.map_or(0, |replica| replica.pool.backends.len())
+    /// The pool of this number, if it is there.
+    pub fn pool(&self, pool: PoolId) -> Option<&Arc<Pool>> {
+        Some(&self.pools.get(pool.index())?.as_ref()?.pool)
     }
 
     /// The address of a backend.
     pub fn address(&self, slot: BackendSlot) -> Option<SocketAddr> {
-        Some((*self.view.rows.get(slot.index())?)?.address)
+        self.view.address(slot)
     }
 
     /// Takes note that a backend did not accept a connection.
@@ -112,41 +139,39 @@ impl Replicas {
         self.refused_until[slot.index()] = now + REFUSAL_PAUSE;
     }
 
+    /// Takes note that an exchange failed by the fault of a backend: for a while it counts as
+    /// busier than it is, so that failing fast does not attract traffic.
+    pub fn failed(&mut self, slot: BackendSlot, now: Instant) {
+        self.view.penalise(slot, now);
+    }
+
     /// Counts an exchange in.
     pub fn begin(&mut self, slot: BackendSlot) {
-        self.view.board.begin(self.view.shard, slot);
+        self.view.cell(slot).in_flight.rise();
     }
 
     /// Counts an exchange out.
     pub fn end(&mut self, slot: BackendSlot) {
-        self.view.board.end(self.view.shard, slot);
+        self.view.cell(slot).in_flight.fall();
     }
 
     /// Idle connections to a backend that this shard may keep.
     pub fn idle_max(&self, slot: BackendSlot) -> u32 {
-        self.view.rows[slot.index()].map_or(0, |row| row.idle_max)
+        self.view.idle_max(slot)
     }
 }
 
-impl View {
-    fn learn(&mut self, backend: &Backend, idle_max: u32) {
-        let index = backend.slot.index();
-        if self.rows.len() <= index {
-            self.rows.resize(index + 1, None);
-        }
-        let address = backend.address;
-        self.rows[index] = Some(Row { address, idle_max, others: 0, others_read_ms: 0 });
-    }
+fn slots(pool: &Pool) -> impl Iterator<Item = BackendSlot> {
+    let serving = pool.backends.iter().map(|backend| backend.slot);
+    serving.chain(pool.trials.iter().map(|trial| trial.backend.slot))
 }
 
-impl Load for View {
-    fn in_flight(&mut self, slot: BackendSlot) -> u32 {
-        let own = self.board.own(self.shard, slot);
-        let Some(row) = &mut self.rows[slot.index()] else { return own };
-        if row.others_read_ms != self.now_ms {
-            row.others_read_ms = self.now_ms;
-            row.others = self.board.others(self.shard, slot);
-        }
-        own + row.others
-    }
+/// Notes what a pool served and serves no more, and what is cut now and was not.
+fn note_left(left: &mut Vec<Leaving>, was: &Pool, pool: &Pool) {
+    let served: HashSet<BackendSlot> = slots(pool).collect();
+    let is_cut = |slot| pool.leaving.contains(&Leaving { slot, is_cut: true });
+    let gone = slots(was).filter(|slot| !served.contains(slot));
+    left.extend(gone.map(|slot| Leaving { slot, is_cut: is_cut(slot) }));
+    let newly_cut = was.leaving.iter().filter(|was| !was.is_cut && is_cut(was.slot));
+    left.extend(newly_cut.map(|was| Leaving { is_cut: true, ..*was }));
 }

@@ -107,6 +107,12 @@ impl Upstreams {
         idle.map(|(index, _)| index as u32).collect()
     }
 
+    /// The keys of all connections to some backends.
+    pub fn keys_of(&self, is_wanted: impl Fn(BackendSlot) -> bool) -> Vec<Key> {
+        let wanted = self.slots.iter().filter(|(_, upstream)| is_wanted(upstream.slot));
+        wanted.map(|(_, upstream)| upstream.link.key).collect()
+    }
+
     /// The sockets of all connections.
     pub fn sockets(&self) -> Vec<Socket> {
         self.slots.iter().map(|(_, upstream)| upstream.link.socket).collect()

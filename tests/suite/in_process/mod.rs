@@ -9,7 +9,7 @@ use ringway::base::{Generation, ShardId};
 use ringway::config::{Backend, Config};
 use ringway::engine::Socket;
 use ringway::engine::uring::UringOptions;
-use ringway::mailbox::{ClientCounts, InFlightBoard, Mailbox};
+use ringway::mailbox::{Mailbox, Shared};
 use ringway::snapshot::{self, Registry, Snapshot};
 use ringway::sys::event_fd::EventFd;
 use ringway::sys::socket;
@@ -43,11 +43,10 @@ fn stage(shards: usize, backend: SocketAddr) -> Stage {
     let sockets = sockets.map(|socket| Socket(socket.into_raw_fd())).collect();
     let wakes: Vec<_> =
         (0..shards).map(|_| Arc::new(EventFd::new().expect("an eventfd"))).collect();
-    let board = Arc::new(InFlightBoard::new(shards));
-    let clients = Arc::new(ClientCounts::new(shards, 0));
+    let shared = Shared::new(shards, 0, Arc::new(EventFd::new().expect("an eventfd")));
     let mailbox = |(index, wake): (usize, &Arc<EventFd>)| {
         let shard = ShardId(index as u16);
-        Arc::new(Mailbox::new(shard, wake.clone(), board.clone(), clients.clone()))
+        Arc::new(Mailbox::new(shard, wake.clone(), shared.clone()))
     };
     let mailboxes = wakes.iter().enumerate().map(mailbox).collect();
     let backends = [Backend { address: backend, weight: 1 }];

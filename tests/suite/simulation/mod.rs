@@ -12,7 +12,7 @@ use network::{LISTENER, Meanness, Network};
 use ringway::base::{BackendSlot, Generation, Prng, ShardId};
 use ringway::config::{self, Config};
 use ringway::engine::Wake;
-use ringway::mailbox::{ClientCounts, InFlightBoard, Mailbox, Stage};
+use ringway::mailbox::{Mailbox, Shared, Stage};
 use ringway::shard::{Shard, ShardParts};
 use ringway::snapshot::{self, Registry};
 use ringway::stats::{CloseReason, Counter};
@@ -71,9 +71,8 @@ impl World {
         let network = Rc::new(RefCell::new(Network::new(prng.next_u64(), meanness)));
         let receive_buffers = [4, 16, 128][prng.below(3) as usize];
         let engine = SimEngine::new(network.clone(), receive_buffers, 4_096);
-        let board = Arc::new(InFlightBoard::new(1));
-        let limits = Arc::new(ClientCounts::new(1, 0));
-        let mailbox = Arc::new(Mailbox::new(ShardId(0), Arc::new(NoWake), board, limits));
+        let shared = Shared::new(1, 0, Arc::new(NoWake));
+        let mailbox = Arc::new(Mailbox::new(ShardId(0), Arc::new(NoWake), shared));
         let sockets = [vec![LISTENER]];
         let registry = &mut Registry::default();
         let snapshot = snapshot::build(&config(), Generation(1), registry, &sockets, 1);
@@ -182,7 +181,11 @@ impl World {
         assert_eq!(traffic.exchange_count(), 0, "exchanges are left");
         assert_eq!(traffic.wire.engine.held_count(), 0, "buffers are left");
         for slot in 0..3 {
-            assert_eq!(self.mailbox.board.total(BackendSlot(slot)), 0, "in flight is left");
+            assert_eq!(
+                self.mailbox.shared.ledger.in_flight(BackendSlot(slot)),
+                0,
+                "in flight is left"
+            );
         }
         let counters = &self.mailbox.counters;
         let accepted = counters.read(Counter::ConnectionsAccepted);

@@ -1,0 +1,105 @@
+//! What each shard counts per backend, pool, route and listener. Each shard writes its own tables
+//! and reads the sum of the others' exchanges in flight, slightly stale: that is how shards
+//! balance together without a lock. The coordinator reads everything.
+//!
+//! Does not: count what belongs to no backend, pool, route or listener (see `stats`).
+
+use super::tables::{BackendCell, ListenerCell, PoolCell, RouteCell, Table};
+use crate::base::{BackendSlot, ListenerId, PoolId, RouteId, ShardId};
+use crate::limits::{BACKENDS_MAX, LISTENERS_MAX, POOLS_MAX, ROUTES_MAX};
+
+/// The tables of all shards.
+pub struct Ledger {
+    shards: Vec<Tables>,
+}
+
+/// The tables of one shard: only it may write to them.
+struct Tables {
+    backends: Table<BackendCell>,
+    pools: Table<PoolCell>,
+    routes: Table<RouteCell>,
+    listeners: Table<ListenerCell>,
+}
+
+impl Ledger {
+    /// Tables of zeroes.
+    pub fn new(shards: usize) -> Self {
+        let tables = |_| Tables {
+            backends: Table::new(BACKENDS_MAX),
+            pools: Table::new(POOLS_MAX),
+            routes: Table::new(ROUTES_MAX),
+            listeners: Table::new(LISTENERS_MAX),
+        };
+        Self { shards: (0..shards).map(tables).collect() }
+    }
+
+    /// The row of a backend in a shard's table.
+    pub fn backend(&self, shard: ShardId, slot: BackendSlot) -> &BackendCell {
+        self.shards[shard.index()].backends.at(slot.index())
+    }
+
+    /// The row of a pool in a shard's table.
+    pub fn pool(&self, shard: ShardId, pool: PoolId) -> &PoolCell {
+        self.shards[shard.index()].pools.at(pool.index())
+    }
+
+    /// The row of a route in a shard's table.
+    pub fn route(&self, shard: ShardId, route: RouteId) -> &RouteCell {
+        self.shards[shard.index()].routes.at(route.index())
+    }
+
+    /// The row of a listener in a shard's table.
+    pub fn listener(&self, shard: ShardId, listener: ListenerId) -> &ListenerCell {
+        self.shards[shard.index()].listeners.at(listener.index())
+    }
+
+    /// Exchanges of all other shards on one backend.
+    pub fn others_in_flight(&self, shard: ShardId, slot: BackendSlot) -> u32 {
+        let rows = self.shards.iter().enumerate();
+        let others = rows.filter(|(index, _)| *index != shard.index());
+        others
+            .filter_map(|(_, tables)| tables.backends.peek(slot.index()))
+            .map(|cell| cell.in_flight.read())
+            .sum()
+    }
+
+    /// Exchanges in flight over all shards on one backend.
+    pub fn in_flight(&self, slot: BackendSlot) -> u32 {
+        self.backends(slot).map(|cell| cell.in_flight.read()).sum()
+    }
+
+    /// The rows of a backend that exist.
+    pub fn backends(&self, slot: BackendSlot) -> impl Iterator<Item = &BackendCell> {
+        self.shards.iter().filter_map(move |tables| tables.backends.peek(slot.index()))
+    }
+
+    /// The rows of a pool that exist.
+    pub fn pools(&self, pool: PoolId) -> impl Iterator<Item = &PoolCell> {
+        self.shards.iter().filter_map(move |tables| tables.pools.peek(pool.index()))
+    }
+
+    /// The rows of a route that exist.
+    pub fn routes(&self, route: RouteId) -> impl Iterator<Item = &RouteCell> {
+        self.shards.iter().filter_map(move |tables| tables.routes.peek(route.index()))
+    }
+
+    /// The rows of a listener that exist.
+    pub fn listeners(&self, listener: ListenerId) -> impl Iterator<Item = &ListenerCell> {
+        self.shards.iter().filter_map(move |tables| tables.listeners.peek(listener.index()))
+    }
+
+    /// Sets what a shard has open to zero, when it has lost its sessions.
+    pub fn reset(&self, shard: ShardId) {
+        let tables = &self.shards[shard.index()];
+        for cell in tables.backends.existing() {
+            cell.in_flight.set(0);
+            cell.connections.set(0);
+        }
+        tables.listeners.existing().for_each(|cell| cell.sessions.set(0));
+    }
+
+    /// Sets the rows of a slot to zero before another backend gets it. No shard may use it.
+    pub fn clear_slot(&self, slot: BackendSlot) {
+        self.backends(slot).for_each(BackendCell::clear);
+    }
+}

@@ -1,0 +1,78 @@
+//! What shards saw backends do, for the coordinator: failures, and the results of trials. Rare,
+//! bounded; what does not fit is counted, and the coordinator still sees the sums in the ledger.
+
+use crate::base::BackendSlot;
+use crate::engine::Wake;
+use crossbeam::queue::ArrayQueue;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Observations that may wait for the coordinator.
+const WAITING_MAX: usize = 4096;
+
+/// What went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackendFault {
+    /// A connection did not come about.
+    Connect,
+    /// A connection was cut before the answer was whole.
+    Reset,
+    /// No answer in time.
+    Timeout,
+    /// An answer that breaks the rules of HTTP/1.1.
+    Malformed,
+    /// An answer of 502, 503 or 504.
+    Status(u16),
+}
+
+/// What a shard saw a backend do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// The backend.
+    pub slot: BackendSlot,
+    /// What it did; none: the request that was to show whether it has recovered went well.
+    pub fault: Option<BackendFault>,
+    /// The exchange was such a request.
+    pub is_trial: bool,
+}
+
+/// The way of observations, and of any other news, to the coordinator.
+pub struct Observations {
+    queue: ArrayQueue<Observation>,
+    dropped: AtomicU64,
+    wake: Arc<dyn Wake>,
+}
+
+impl Observations {
+    /// An empty queue, whose reader `wake` wakes.
+    pub fn new(wake: Arc<dyn Wake>) -> Self {
+        Self { queue: ArrayQueue::new(WAITING_MAX), dropped: AtomicU64::new(0), wake }
+    }
+
+    /// Leaves an observation. Never waits.
+    pub fn push(&self, observation: Observation) {
+        // A reader that has not come yet has been woken already.
+        let was_empty = self.queue.is_empty();
+        if self.queue.push(observation).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        if was_empty {
+            self.wake.wake();
+        }
+    }
+
+    /// The next observation.
+    pub fn pop(&self) -> Option<Observation> {
+        self.queue.pop()
+    }
+
+    /// Observations that found no room.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Lets the coordinator look at what is new elsewhere.
+    pub fn wake(&self) {
+        self.wake.wake();
+    }
+}

@@ -1,0 +1,111 @@
+//! A newer snapshot takes something away: a backend gets no new exchanges, or loses those that it
+//! has, and a listener's sessions end with what they are doing.
+
+use super::exchange::Phase;
+use super::{State, Traffic};
+use crate::base::BackendSlot;
+use crate::engine::{Close, Engine, Key};
+use crate::link::Chain;
+use crate::snapshot::{Leaving, Snapshot};
+use crate::stats::CloseReason;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+impl<E: Engine> Traffic<E> {
+    /// Goes on in the world of a newer snapshot. Exchanges keep the backend that they are with.
+    pub fn take_snapshot(&mut self, snapshot: Arc<Snapshot>) {
+        let left = self.replicas.take(&snapshot, &mut self.prng);
+        self.world = snapshot;
+        if !left.is_empty() {
+            self.release_backends(&left);
+        }
+        if self.take_listeners() {
+            self.release_sessions();
+        }
+    }
+
+    /// Takes the listeners of the snapshot. Those that are gone are kept: their sessions may be in
+    /// the middle of a request. True if one is gone.
+    fn take_listeners(&mut self) -> bool {
+        let new = &self.world.listeners;
+        if self.listeners.len() < new.len() {
+            self.listeners.resize_with(new.len(), || None);
+        }
+        let mut is_one_gone = false;
+        for (index, known) in self.listeners.iter_mut().enumerate() {
+            match new.get(index).and_then(Option::as_ref) {
+                Some(listener) => *known = Some(listener.clone()),
+                None => is_one_gone |= known.is_some(),
+            }
+        }
+        is_one_gone
+    }
+
+    /// Ends the idle sessions of listeners that are gone, and lets the others finish.
+    fn release_sessions(&mut self) {
+        for index in self.sessions.indexes() {
+            let session = self.sessions.at(index);
+            if session.is_leaving || self.world.listener(session.listener).is_some() {
+                continue;
+            }
+            session.is_leaving = true;
+            if session.state == State::AwaitingHead && session.requests > 0 {
+                self.linger(index, CloseReason::ListenerRemoved);
+            }
+        }
+    }
+
+    /// Lets go of backends: idle connections close, exchanges that have not begun move, and where
+    /// it is ordered everything else is cut.
+    fn release_backends(&mut self, left: &[Leaving]) {
+        let left: HashMap<BackendSlot, bool> =
+            left.iter().map(|leaving| (leaving.slot, leaving.is_cut)).collect();
+        for key in self.upstreams.keys_of(|slot| left.contains_key(&slot)) {
+            self.release_connection(key, &left);
+        }
+    }
+
+    fn release_connection(&mut self, key: Key, left: &HashMap<BackendSlot, bool>) {
+        let Some(upstream) = self.upstreams.find(key) else { return };
+        let connection = self.upstreams.at(upstream);
+        let is_cut = left.get(&connection.slot).is_some_and(|is_cut| *is_cut);
+        match connection.session {
+            _ if connection.is_closing => {}
+            None => self.discard_idle_upstream(upstream),
+            Some(index) if connection.link.is_connecting => self.move_on(index, upstream),
+            Some(index) if is_cut => self.cut_upstream(index, upstream),
+            Some(_) => {}
+        }
+    }
+
+    /// Gives an exchange of which nothing has been sent to another backend.
+    fn move_on(&mut self, index: u32, upstream: u32) {
+        let connection = self.upstreams.at(upstream);
+        let slot = connection.slot;
+        let waiting: Chain = std::mem::take(&mut connection.link.outbox);
+        self.replicas.end(slot);
+        self.close_upstream(upstream, Close::Reset);
+        if let Some(id) = self.sessions.at(index).exchange {
+            self.exchanges[id as usize].upstream = None;
+        }
+        self.choose(index, waiting);
+    }
+
+    /// Ends an exchange or a tunnel whose backend must not be used any more.
+    fn cut_upstream(&mut self, index: u32, upstream: u32) {
+        let session = self.sessions.at(index);
+        let Some(id) = session.exchange else { return };
+        let exchange = &self.exchanges[id as usize];
+        match exchange.phase {
+            _ if session.state == State::Tunnelling => {
+                self.cut_session(index, CloseReason::BackendGone);
+            }
+            Phase::AwaitingHead if exchange.is_replayable() && !exchange.has_response_bytes => {
+                self.replay(index, upstream);
+            }
+            Phase::AwaitingHead => self.fail_exchange(index, 502, CloseReason::BackendGone),
+            Phase::RelayingBody => self.cut_session(index, CloseReason::BackendGone),
+            Phase::Done => {}
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What exchanges show of their backends, routes and pools: counted in the shard's tables, and,
+//! where it may take a backend out or bring it back, told to the coordinator.
+
+use super::Traffic;
+use super::exchange::Exchange;
+use crate::base::{BackendSlot, RouteId};
+use crate::engine::Engine;
+use crate::mailbox::{BackendCell, BackendFault, Observation};
+use crate::stats::CloseReason;
+
+impl<E: Engine> Traffic<E> {
+    /// A request was routed.
+    pub(super) fn count_request(&mut self, index: u32, route: RouteId) {
+        let listener = self.sessions.at(index).listener;
+        let (shard, ledger) = (self.mailbox.shard(), &self.mailbox.shared.ledger);
+        ledger.listener(shard, listener).requests.add(1);
+        ledger.route(shard, route).requests.add(1);
+    }
+
+    pub(super) fn backend_cell(&self, slot: BackendSlot) -> &BackendCell {
+        self.mailbox.shared.ledger.backend(self.mailbox.shard(), slot)
+    }
+
+    /// A backend gave a final answer, or opened a tunnel. An application's 500 is an answer like
+    /// any other; what a gateway says in place of an application is a failure.
+    pub(super) fn backend_answered(&mut self, id: u32, status: u16) {
+        let exchange = &mut self.exchanges[id as usize];
+        let is_trial = std::mem::take(&mut exchange.is_trial);
+        let Some(slot) = exchange.backend else { return };
+        self.backend_cell(slot).answers.add(status);
+        if matches!(status, 502..=504) {
+            return self.backend_failed(slot, BackendFault::Status(status), is_trial);
+        }
+        self.backend_cell(slot).successes.add(1);
+        if is_trial {
+            let observation = Observation { slot, fault: None, is_trial };
+            self.mailbox.shared.observations.push(observation);
+        }
+    }
+
+    /// A backend failed.
+    pub(super) fn backend_failed(
+        &mut self,
+        slot: BackendSlot,
+        fault: BackendFault,
+        is_trial: bool,
+    ) {
+        self.backend_cell(slot).failures.add(1);
+        let now = self.now();
+        self.replicas.failed(slot, now);
+        let observation = Observation { slot, fault: Some(fault), is_trial };
+        self.mailbox.shared.observations.push(observation);
+    }
+
+    /// An exchange has ended. A failure to connect was told when it happened.
+    pub(super) fn observe_end(&mut self, exchange: &Exchange) {
+        let duration = self.now().since(exchange.began);
+        let (shard, ledger) = (self.mailbox.shard(), &self.mailbox.shared.ledger);
+        if exchange.status > 0 {
+            ledger.route(shard, exchange.route).answers.add(exchange.status);
+        }
+        let pool = ledger.pool(shard, exchange.pool);
+        pool.latencies.add(duration);
+        if exchange.failure == Some(CloseReason::NoBackend) {
+            pool.unserved.add(1);
+        }
+        let fault = exchange.failure.and_then(fault_of);
+        if let (Some(slot), Some(fault)) = (exchange.backend, fault) {
+            self.backend_failed(slot, fault, exchange.is_trial);
+        }
+    }
+}
+
+/// The fault of a backend that an exchange ended by, if it was the backend's.
+fn fault_of(reason: CloseReason) -> Option<BackendFault> {
+    match reason {
+        CloseReason::BackendReset | CloseReason::BackendTruncated => Some(BackendFault::Reset),
+        CloseReason::BackendTimeout => Some(BackendFault::Timeout),
+        CloseReason::BackendMalformed => Some(BackendFault::Malformed),
+        _ => None,
+    }
+}

@@ -1,0 +1,111 @@
+//! The load of the backends as one shard sees it: its own exchanges exactly, those of the other
+//! shards as they last showed, and a penalty for backends that fail. What the others show is read
+//! again at most once a millisecond, and only for backends that are candidates.
+
+use crate::balance::Load;
+use crate::base::{BackendSlot, Instant, ShardId};
+use crate::mailbox::{BackendCell, Ledger};
+use crate::snapshot::Backend;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// How long a failure weighs on a backend, milliseconds. Linkerd's load biaser takes as long.
+const PENALTY_MS: u64 = 5_000;
+/// Most failures that weigh at the same moment, each as much as an exchange in flight.
+const PENALTY_MAX: u32 = 64;
+
+/// What the shard knows of a backend.
+#[derive(Clone, Copy)]
+struct Row {
+    address: SocketAddr,
+    idle_max: u32,
+    others: u32,
+    others_read_ms: u64,
+    penalty: u32,
+    penalty_until_ms: u64,
+}
+
+/// See the module.
+pub(super) struct View {
+    shard: ShardId,
+    ledger: Arc<Ledger>,
+    now_ms: u64,
+    rows: Vec<Option<Row>>,
+}
+
+impl View {
+    pub(super) fn new(shard: ShardId, ledger: Arc<Ledger>) -> Self {
+        Self { shard, ledger, now_ms: 0, rows: Vec::new() }
+    }
+
+    pub(super) fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    /// Slots up to the highest that is known.
+    pub(super) fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(super) fn set_now(&mut self, now: Instant) {
+        self.now_ms = now.as_millis();
+    }
+
+    pub(super) fn address(&self, slot: BackendSlot) -> Option<SocketAddr> {
+        Some(self.rows.get(slot.index())?.as_ref()?.address)
+    }
+
+    pub(super) fn idle_max(&self, slot: BackendSlot) -> u32 {
+        self.rows[slot.index()].map_or(0, |row| row.idle_max)
+    }
+
+    /// The counts of this shard for a backend.
+    pub(super) fn cell(&self, slot: BackendSlot) -> &BackendCell {
+        self.ledger.backend(self.shard, slot)
+    }
+
+    /// Takes note of a backend; what is known of it is kept if it is the same as before.
+    pub(super) fn learn(&mut self, backend: &Backend, idle_max: u32) {
+        let index = backend.slot.index();
+        if self.rows.len() <= index {
+            self.rows.resize(index + 1, None);
+        }
+        let address = backend.address;
+        match &mut self.rows[index] {
+            Some(row) if row.address == address => row.idle_max = idle_max,
+            row => {
+                let (others, others_read_ms) = (0, 0);
+                let (penalty, penalty_until_ms) = (0, 0);
+                *row = Some(Row {
+                    address,
+                    idle_max,
+                    others,
+                    others_read_ms,
+                    penalty,
+                    penalty_until_ms,
+                });
+            }
+        }
+    }
+
+    pub(super) fn penalise(&mut self, slot: BackendSlot, now: Instant) {
+        let Some(Some(row)) = self.rows.get_mut(slot.index()) else { return };
+        let now_ms = now.as_millis();
+        let before = if row.penalty_until_ms > now_ms { row.penalty } else { 0 };
+        row.penalty = (before + 1).min(PENALTY_MAX);
+        row.penalty_until_ms = now_ms + PENALTY_MS;
+    }
+}
+
+impl Load for View {
+    fn in_flight(&mut self, slot: BackendSlot) -> u32 {
+        let own = self.ledger.backend(self.shard, slot).in_flight.read();
+        let Some(row) = &mut self.rows[slot.index()] else { return own };
+        if row.others_read_ms != self.now_ms {
+            row.others_read_ms = self.now_ms;
+            row.others = self.ledger.others_in_flight(self.shard, slot);
+        }
+        let penalty = if row.penalty_until_ms > self.now_ms { row.penalty } else { 0 };
+        own + row.others + penalty
+    }
+}
