@@ -41,7 +41,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "shard",
         &["session", "snapshot", "mailbox", "access_log", "stats", "engine", "base", "limits"],
     ),
-    ("coordinator", &["snapshot", "mailbox", "stats", "base", "limits"]),
+    (
+        "coordinator",
+        &[
+            "snapshot", "mailbox", "config", "health", "stats", "sys", "engine", "http1", "route",
+            "base", "limits",
+        ],
+    ),
 ];
 
 /// Folders that know no clock, thread, file or descriptor.

@@ -90,7 +90,7 @@ pub(super) enum ConfigCommand {
 }
 
 /// Where the configuration comes from.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(super) struct Source {
     /// The configuration file.
     #[arg(long, value_name = "FILE", env = "RINGWAY_CONFIG")]

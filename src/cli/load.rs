@@ -41,6 +41,11 @@ impl Origin {
 }
 
 impl Effective {
+    /// A configuration of which nothing was given by flags or the environment.
+    pub(super) fn of(config: Config) -> Self {
+        Self { config, ..Self::default() }
+    }
+
     /// The origin of the value under a key path as of [`WrittenKeys`].
     pub(super) fn origin(&self, key_path: &str) -> Origin {
         match self.given.get(key_path) {
@@ -120,7 +125,7 @@ fn given(matches: &ArgMatches, id: &str) -> Origin {
 
 /// True if the configuration is to come from the file. A file and single addresses exclude each
 /// other, but a flag goes before the environment here too.
-fn chosen_file(source: &Source, matches: &ArgMatches) -> Result<bool, LoadError> {
+pub(super) fn chosen_file(source: &Source, matches: &ArgMatches) -> Result<bool, LoadError> {
     if source.config.is_none() {
         return Ok(false);
     }
@@ -172,7 +177,7 @@ fn set<T>(
 }
 
 /// Lays the flags and the environment over the configuration.
-fn lay_over(effective: &mut Effective, source: Source, matches: &ArgMatches) {
+pub(super) fn lay_over(effective: &mut Effective, source: Source, matches: &ArgMatches) {
     let Effective { config, given: keys, .. } = effective;
     let runtime = &mut config.runtime;
     set(keys, matches, "shards", &mut runtime.shards, source.shards);
@@ -201,7 +206,7 @@ pub(super) fn read_config(path: &Path) -> Result<(Config, WrittenKeys), LoadErro
 }
 
 /// A regular file, as much of it as is needed to see that it is too long.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }

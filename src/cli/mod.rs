@@ -5,8 +5,10 @@ mod arguments;
 mod check;
 mod demo;
 mod doctor;
+mod doors;
 mod dump;
 mod load;
+mod reread;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -18,7 +20,9 @@ pub(crate) use serve::serve;
 use arguments::{Arguments, Command, ConfigCommand};
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use load::{Effective, LoadError};
+use reread::Reread;
 use ringway::config::Config;
+use ringway::coordinator::ConfigSource;
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -26,12 +30,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What `ringway run` and `ringway demo` start.
-#[derive(Debug)]
 pub struct Start {
     /// The checked configuration, with the flags and the environment laid over the file.
     pub config: Config,
     /// The file it came from, to be read again on reload; none if there was none.
     pub config_file: Option<PathBuf>,
+    /// How it is read again.
+    pub source: Box<dyn ConfigSource>,
     /// Least severe events that are logged.
     pub log_level: LogLevel,
 }
@@ -119,8 +124,9 @@ fn execute(
 ) -> Result<(), Failed> {
     match arguments.command {
         Command::Run { source, log_level } => {
+            let again = Reread::new(source.clone(), matches.clone());
             let Effective { config, config_file, .. } = load::load(source, matches)?;
-            let start = Start { config, config_file, log_level };
+            let start = Start { config, config_file, source: Box::new(again), log_level };
             (parts.serve)(start).map_err(Failed::Error)
         }
         Command::Check { file, json } => check::check(&file, json, out),

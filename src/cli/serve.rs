@@ -1,21 +1,21 @@
 //! Putting the parts together: limits, sockets, shards, coordinator.
 
+use super::doors::SocketDoors;
 use super::threads::Threads;
 use super::{LogLevel, Start};
 use ringway::access_log::{self, Destination, Format, Sender, Writer};
-use ringway::base::{Generation, ShardId};
-use ringway::config::{Config, LogFormat, LogPath, ShardsChoice, Steering};
-use ringway::coordinator::{Coordinator, Ended};
-use ringway::engine::Socket;
+use ringway::base::ShardId;
+use ringway::config::{Config, LogFormat, LogPath, ShardsChoice};
+use ringway::coordinator::{self, Bell, ConfigSource, Control, Coordinator, Ended};
 use ringway::engine::uring::UringOptions;
 use ringway::mailbox::{Mailbox, Shared};
-use ringway::snapshot::{self, Registry};
+use ringway::sys::clock;
 use ringway::sys::event_fd::EventFd;
 use ringway::sys::rlimit::{Resource, raise_to_hard};
-use ringway::sys::socket;
+use std::collections::hash_map::RandomState;
 use std::error::Error;
+use std::hash::BuildHasher;
 use std::io::{self, Write};
-use std::os::fd::{IntoRawFd, OwnedFd};
 use std::sync::Arc;
 use tracing::level_filters::LevelFilter;
 
@@ -27,7 +27,7 @@ const SPARE_DESCRIPTORS: u64 = 64;
 /// # Errors
 /// A sentence that says what stands in the way and what to do.
 pub(crate) fn serve(start: Start) -> Result<(), Box<dyn Error>> {
-    let Start { config, config_file, log_level } = start;
+    let Start { config, config_file, source, log_level } = start;
     // The log is written by a thread of its own; what it cannot take is dropped, not waited for.
     let (writer, _guard) = tracing_appender::non_blocking(io::stderr());
     let log = tracing_subscriber::fmt().with_max_level(level(log_level)).with_ansi(false);
@@ -39,32 +39,46 @@ pub(crate) fn serve(start: Start) -> Result<(), Box<dyn Error>> {
     if let Some(file) = config_file {
         tracing::info!(file = %file.display(), "configuration read");
     }
-    run(&config)
+    run(config, source)
 }
 
-fn run(config: &Config) -> Result<(), Box<dyn Error>> {
+fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Error>> {
     let cores = cores(&config.runtime.shards)?;
     let shards = cores.len();
-    let sockets = listen(config, shards)?;
     let wakes: Vec<Arc<EventFd>> =
         cores.iter().map(|_| EventFd::new().map(Arc::new)).collect::<Result<_, _>>()?;
-    let mailboxes = mailboxes(config, &wakes, Arc::new(EventFd::new()?));
-    let snapshot =
-        snapshot::build(config, Generation(1), &mut Registry::default(), &sockets, shards);
-    let (access_log, _writer) = start_access_log(config)?.unzip();
+    let (bell, hearer) = coordinator::bell()?;
+    let mailboxes = mailboxes(&config, &wakes, bell);
+    let (access_log, _writer) = start_access_log(&config)?.unzip();
     let options = UringOptions {
         ring_entries: config.runtime.ring_entries,
         receive_buffers: config.runtime.buffers_per_shard,
         buffer_size: config.runtime.buffer_size,
-        private_buffers_max: private_buffers_max(config, shards),
+        private_buffers_max: private_buffers_max(&config, shards),
     };
-    let threads = Threads { cores, wakes, mailboxes: mailboxes.clone(), options, access_log };
-    let coordinator = Coordinator::new(mailboxes, Arc::new(snapshot), threads.into_spawn());
+    let doors = SocketDoors::new(shards, config.runtime.backlog, Vec::new());
+    let control =
+        Control::new(config, source, Box::new(doors), mailboxes.clone(), clock::monotonic())?;
+    announce(&control)?;
+    let threads = Threads { cores, wakes, mailboxes, options, access_log };
+    let seed = RandomState::new().hash_one("coordinator");
+    let coordinator = Coordinator::new(control, threads.into_spawn(), hearer, seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match runtime.block_on(coordinator.run())? {
         Ended::Failed(why) => Err(why.into()),
         Ended::Drained | Ended::Cut => Ok(()),
     }
+}
+
+/// Says where clients can connect.
+fn announce(control: &Control) -> io::Result<()> {
+    let mut out = io::stdout();
+    let mut listeners: Vec<_> = control.listeners().collect();
+    listeners.sort_by_key(|listener| listener.id);
+    for listener in listeners {
+        writeln!(out, "ringway: listening on {} ({})", listener.address, listener.name)?;
+    }
+    out.flush()
 }
 
 fn level(level: LogLevel) -> LevelFilter {
@@ -116,40 +130,9 @@ fn cores(shards: &ShardsChoice) -> Result<Vec<Option<usize>>, Box<dyn Error>> {
     })
 }
 
-/// Opens a listening socket per listener and shard.
-fn listen(config: &Config, shards: usize) -> Result<Vec<Vec<Socket>>, Box<dyn Error>> {
-    let mut out = io::stdout();
-    let backlog = config.runtime.backlog as i32;
-    let mut all = Vec::new();
-    for listener in &config.listeners {
-        let refused = |error| {
-            format!("listener \"{}\" cannot listen on {}: {error}", listener.name, listener.address)
-        };
-        let first = socket::listen(listener.address, backlog).map_err(refused)?;
-        // Port 0 gets its number from the kernel; the siblings share it.
-        let address = socket::local_address(&first)?;
-        let siblings = (1..shards).map(|_| socket::listen(address, backlog));
-        let sockets: Vec<OwnedFd> = std::iter::once(Ok(first))
-            .chain(siblings)
-            .collect::<Result<_, _>>()
-            .map_err(refused)?;
-        if listener.steering == Steering::Cpu {
-            socket::steer_by_cpu(&sockets[0], shards as u32).map_err(refused)?;
-        }
-        writeln!(out, "ringway: listening on {address} ({})", listener.name)?;
-        all.push(sockets.into_iter().map(|socket| Socket(socket.into_raw_fd())).collect());
-    }
-    out.flush()?;
-    Ok(all)
-}
-
-fn mailboxes(
-    config: &Config,
-    wakes: &[Arc<EventFd>],
-    coordinator: Arc<EventFd>,
-) -> Arc<[Arc<Mailbox>]> {
+fn mailboxes(config: &Config, wakes: &[Arc<EventFd>], bell: Bell) -> Arc<[Arc<Mailbox>]> {
     let limit = u32::try_from(config.runtime.max_connections_per_client).unwrap_or(u32::MAX);
-    let shared = Shared::new(wakes.len(), limit, coordinator);
+    let shared = Shared::new(wakes.len(), limit, Arc::new(bell));
     let mailbox = |(index, wake): (usize, &Arc<EventFd>)| {
         let shard = ShardId(index as u16);
         Arc::new(Mailbox::new(shard, wake.clone(), shared.clone()))

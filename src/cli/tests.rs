@@ -84,7 +84,7 @@ fn run_starts_what_the_flags_say() {
         "debug",
     ]);
     assert_eq!((status, out.as_str(), err.as_str()), (0, "", ""));
-    let Start { config, config_file, log_level } = started();
+    let Start { config, config_file, log_level, .. } = started();
     assert_eq!((config_file, log_level), (None, LogLevel::Debug));
     assert_eq!(config.listeners.len(), 2);
     let weights: Vec<u32> = config.pools[0].backends.iter().map(|backend| backend.weight).collect();

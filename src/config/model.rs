@@ -368,6 +368,16 @@ pub struct BackendName {
     pub weight: u32,
 }
 
+impl fmt::Display for BackendName {
+    /// As in the configuration.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.lookup {
+            Lookup::Address { name, port } => write!(f, "{name}:{port}"),
+            Lookup::Service { name } => f.write_str(name),
+        }
+    }
+}
+
 /// What is looked up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Lookup {

@@ -52,7 +52,9 @@ pub fn build(
     let full = "the first configuration fits the registry";
     let mut listeners = Vec::new();
     for (index, sockets) in sockets.iter().enumerate() {
-        let listener = build_listener(config, ListenerIndex(index), registry, sockets.clone());
+        let bound = config.listeners[index].address;
+        let index = ListenerIndex(index);
+        let listener = build_listener(config, index, registry, bound, sockets.clone());
         listeners.push(Arc::new(listener.expect(full)));
     }
     let mut pools = Vec::new();
@@ -125,6 +127,7 @@ pub fn build_listener(
     config: &Config,
     index: ListenerIndex,
     registry: &mut Registry,
+    bound: SocketAddr,
     sockets: Vec<Socket>,
 ) -> Option<Listener> {
     let listener = &config.listeners[index.0];
@@ -139,7 +142,7 @@ pub fn build_listener(
     Some(Listener {
         id,
         name: listener.name.clone(),
-        address: listener.address,
+        address: bound,
         sockets,
         routes: RouteTable::new(routes),
     })

@@ -37,7 +37,7 @@ pub struct Listener {
     pub id: ListenerId,
     /// Its name in the configuration.
     pub name: String,
-    /// The address.
+    /// The address that it listens on.
     pub address: SocketAddr,
     /// One listening socket per shard.
     pub sockets: Vec<Socket>,

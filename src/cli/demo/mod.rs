@@ -3,6 +3,7 @@
 mod origin;
 
 use super::arguments::LogLevel;
+use super::reread::Reread;
 use super::{Failed, Start};
 use origin::Origin;
 use ringway::balance::Algorithm;
@@ -34,7 +35,8 @@ pub(super) fn demo(
     let config = Config::quick(&[listen], &backends, Algorithm::default())
         .map_err(|message| Failed::Error(message.into()))?;
     introduce(listen, &addresses, out)?;
-    serve(Start { config, config_file: None, log_level }).map_err(Failed::Error)
+    let source = Box::new(Reread::default());
+    serve(Start { config, config_file: None, source, log_level }).map_err(Failed::Error)
 }
 
 fn introduce(listen: SocketAddr, addresses: &[SocketAddr], out: &mut dyn Write) -> io::Result<()> {

@@ -7,6 +7,7 @@ mod panics;
 use ringway::balance::Algorithm;
 use ringway::base::{Generation, ShardId};
 use ringway::config::{Backend, Config};
+use ringway::coordinator::{self, BellHearer};
 use ringway::engine::Socket;
 use ringway::engine::uring::UringOptions;
 use ringway::mailbox::{Mailbox, Shared};
@@ -28,6 +29,9 @@ const OPTIONS: UringOptions = UringOptions {
 
 /// Everything that some shards need but their threads.
 struct Stage {
+    config: Config,
+    sockets: Vec<Socket>,
+    bell: BellHearer,
     address: SocketAddr,
     wakes: Vec<Arc<EventFd>>,
     mailboxes: Arc<[Arc<Mailbox>]>,
@@ -40,10 +44,11 @@ fn stage(shards: usize, backend: SocketAddr) -> Stage {
     let address = socket::local_address(&first).expect("bound");
     let siblings = (1..shards).map(|_| socket::listen(address, 128).expect("shared"));
     let sockets = std::iter::once(first).chain(siblings);
-    let sockets = sockets.map(|socket| Socket(socket.into_raw_fd())).collect();
+    let sockets: Vec<Socket> = sockets.map(|socket| Socket(socket.into_raw_fd())).collect();
     let wakes: Vec<_> =
         (0..shards).map(|_| Arc::new(EventFd::new().expect("an eventfd"))).collect();
-    let shared = Shared::new(shards, 0, Arc::new(EventFd::new().expect("an eventfd")));
+    let (ringing, bell) = coordinator::bell().expect("a socket pair");
+    let shared = Shared::new(shards, 0, Arc::new(ringing));
     let mailbox = |(index, wake): (usize, &Arc<EventFd>)| {
         let shard = ShardId(index as u16);
         Arc::new(Mailbox::new(shard, wake.clone(), shared.clone()))
@@ -52,6 +57,7 @@ fn stage(shards: usize, backend: SocketAddr) -> Stage {
     let backends = [Backend { address: backend, weight: 1 }];
     let config = Config::quick(&[address], &backends, Algorithm::P2c).expect("it is well");
     let registry = &mut Registry::default();
-    let snapshot = snapshot::build(&config, Generation(1), registry, &[sockets], shards);
-    Stage { address, wakes, mailboxes, snapshot: Arc::new(snapshot) }
+    let snapshot = snapshot::build(&config, Generation(1), registry, &[sockets.clone()], shards);
+    let snapshot = Arc::new(snapshot);
+    Stage { config, sockets, bell, address, wakes, mailboxes, snapshot }
 }

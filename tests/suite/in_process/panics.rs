@@ -2,11 +2,15 @@
 
 use super::{OPTIONS, stage};
 use crate::loopback::harness::{Origin, await_that, connect, read_to_end, read_until};
-use ringway::coordinator::{Coordinator, ShardEnd, ShardReport, Spawn};
+use ringway::config::{Config, Listener};
+use ringway::coordinator::{
+    ConfigSource, Control, Coordinator, Door, Doors, ShardEnd, ShardReport, Spawn,
+};
 use ringway::engine::uring::Uring;
 use ringway::engine::{BufferId, Close, Engine, Event, Failure, Key, Op, Slice, Socket};
 use ringway::shard::{Shard, ShardParts};
 use ringway::stats::Counter;
+use ringway::sys::clock;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -121,7 +125,16 @@ fn a_shard_that_panics_loses_its_own_sessions_and_comes_back() {
                 let _ = reports.send(ShardReport { shard: index, end });
             });
         });
-        let coordinator = Coordinator::new(scene.mailboxes, scene.snapshot, spawn);
+        let doors = OpenDoors { bound: address, sockets: scene.sockets };
+        let control = Control::new(
+            scene.config,
+            Box::new(NoSource),
+            Box::new(doors),
+            scene.mailboxes,
+            clock::monotonic(),
+        );
+        let control = control.expect("its door is open");
+        let coordinator = Coordinator::new(control, spawn, scene.bell, 1);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(coordinator.run()).expect("signals");
     });
@@ -154,6 +167,32 @@ fn a_shard_that_panics_loses_its_own_sessions_and_comes_back() {
         stream.write_all(get).expect("sent");
         read_until(&mut stream, b"hello");
     }
+}
+
+struct NoSource;
+
+impl ConfigSource for NoSource {
+    fn read(&self) -> Result<Config, String> {
+        Err("there is no file".to_owned())
+    }
+
+    fn parse(&self, _text: &str) -> Result<Config, String> {
+        self.read()
+    }
+}
+
+/// The one listener of the stage.
+struct OpenDoors {
+    bound: SocketAddr,
+    sockets: Vec<Socket>,
+}
+
+impl Doors for OpenDoors {
+    fn open(&mut self, _listener: &Listener) -> Result<Door, String> {
+        Ok(Door { bound: self.bound, sockets: self.sockets.clone() })
+    }
+
+    fn close(&mut self, _door: Door) {}
 }
 
 fn read_answer(stream: &mut std::net::TcpStream) -> bool {

@@ -1,0 +1,69 @@
+//! Opening listening sockets: one per shard for each listener, or those that systemd has opened.
+
+use ringway::config::{Listener, Steering};
+use ringway::coordinator::{Door, Doors};
+use ringway::engine::Socket;
+use ringway::sys::socket;
+use std::io;
+use std::os::fd::{IntoRawFd, OwnedFd};
+
+/// See the module.
+pub(crate) struct SocketDoors {
+    shards: usize,
+    backlog: i32,
+    /// Sockets that were passed to the process, with their names.
+    passed: Vec<(String, OwnedFd)>,
+}
+
+impl SocketDoors {
+    /// For so many shards.
+    pub(crate) fn new(shards: usize, backlog: u32, passed: Vec<(String, OwnedFd)>) -> Self {
+        let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+        Self { shards, backlog, passed }
+    }
+
+    /// The socket that systemd opened for a listener: the one of its name, or of its address.
+    fn passed_for(&mut self, listener: &Listener) -> Option<OwnedFd> {
+        let is_it = |(name, socket): &(String, OwnedFd)| {
+            *name == listener.name
+                || socket::local_address(socket).is_ok_and(|bound| bound == listener.address)
+        };
+        let at = self.passed.iter().position(is_it)?;
+        Some(self.passed.swap_remove(at).1)
+    }
+
+    fn open_all(&mut self, listener: &Listener) -> io::Result<Vec<OwnedFd>> {
+        if let Some(passed) = self.passed_for(listener) {
+            // A socket of systemd's is alone on its address: all shards accept from it.
+            let copies: Vec<OwnedFd> =
+                (1..self.shards).map(|_| passed.try_clone()).collect::<io::Result<_>>()?;
+            return Ok(std::iter::once(passed).chain(copies).collect());
+        }
+        let first = socket::listen(listener.address, self.backlog)?;
+        // Port 0 gets its number from the kernel; the siblings share it.
+        let address = socket::local_address(&first)?;
+        let siblings = (1..self.shards).map(|_| socket::listen(address, self.backlog));
+        let sockets: Vec<OwnedFd> =
+            std::iter::once(Ok(first)).chain(siblings).collect::<io::Result<_>>()?;
+        if listener.steering == Steering::Cpu {
+            socket::steer_by_cpu(&sockets[0], self.shards as u32)?;
+        }
+        Ok(sockets)
+    }
+}
+
+impl Doors for SocketDoors {
+    fn open(&mut self, listener: &Listener) -> Result<Door, String> {
+        let refused = |error: io::Error| {
+            format!("listener \"{}\" cannot listen on {}: {error}", listener.name, listener.address)
+        };
+        let sockets = self.open_all(listener).map_err(refused)?;
+        let bound = socket::local_address(&sockets[0]).map_err(refused)?;
+        let sockets = sockets.into_iter().map(|socket| Socket(socket.into_raw_fd())).collect();
+        Ok(Door { bound, sockets })
+    }
+
+    fn close(&mut self, door: Door) {
+        door.sockets.into_iter().for_each(socket::close);
+    }
+}

@@ -1,0 +1,361 @@
+//! The state of the control plane: what runs, what is known, what was ordered. Everything that
+//! changes it goes through here and ends in a new snapshot for the shards. One thread owns it;
+//! nothing here waits.
+
+use super::events::Event;
+use super::fleet::{Fleet, Operation, OperationError};
+use super::phase::{Course, Phase};
+use super::plan::{self, Plan};
+use crate::base::{Generation, Instant};
+use crate::config::{self, Config, ListenerIndex};
+use crate::engine::Socket;
+use crate::mailbox::Mailbox;
+use crate::snapshot::{self, Listener, Settings, Snapshot};
+use crate::stats::Counter;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::{Notify, watch};
+
+/// A listening socket per shard.
+pub struct Door {
+    /// The address that they listen on; differs from the configured one if that has port 0.
+    pub bound: SocketAddr,
+    /// One for each shard.
+    pub sockets: Vec<Socket>,
+}
+
+/// Opens listening sockets, and closes those that no shard has got.
+pub trait Doors {
+    /// Opens a listener.
+    ///
+    /// # Errors
+    /// A sentence that says why it cannot be.
+    fn open(&mut self, listener: &config::Listener) -> Result<Door, String>;
+
+    /// Closes what was opened and is not needed.
+    fn close(&mut self, door: Door);
+}
+
+/// Where a configuration comes from when it is read again.
+pub trait ConfigSource {
+    /// The configuration of the file, with flags and environment laid over it.
+    ///
+    /// # Errors
+    /// What is wrong, with its place and remedy; or that there is no file.
+    fn read(&self) -> Result<Config, String>;
+
+    /// The same for a text in place of the file.
+    ///
+    /// # Errors
+    /// As for [`ConfigSource::read`].
+    fn parse(&self, text: &str) -> Result<Config, String>;
+}
+
+/// See the module.
+pub struct Control {
+    /// Pools and backends.
+    pub fleet: Fleet,
+    /// Where the planes meet.
+    pub mailboxes: Arc<[Arc<Mailbox>]>,
+    /// What runs.
+    pub config: Config,
+    /// Where it comes from.
+    pub source: Box<dyn ConfigSource>,
+    /// Which shards run.
+    pub running: Vec<bool>,
+    /// When the process began.
+    pub began: Instant,
+    /// Something has changed that tasks must look at.
+    pub changed: Arc<Notify>,
+    /// The generation that every running shard works with.
+    pub applied: watch::Sender<Generation>,
+    course: Course,
+    doors: Box<dyn Doors>,
+    listeners: BTreeMap<(String, SocketAddr), Arc<Listener>>,
+    settings: Arc<Settings>,
+    snapshot: Option<Arc<Snapshot>>,
+    generation: Generation,
+    is_dirty: bool,
+}
+
+impl Control {
+    /// The state at the start: listeners are bound, backends are known by name, nothing runs.
+    ///
+    /// # Errors
+    /// If a listener cannot be opened.
+    pub fn new(
+        config: Config,
+        source: Box<dyn ConfigSource>,
+        doors: Box<dyn Doors>,
+        mailboxes: Arc<[Arc<Mailbox>]>,
+        now: Instant,
+    ) -> Result<Self, String> {
+        let shards = mailboxes.len();
+        let ledger = mailboxes[0].shared.ledger.clone();
+        let mut control = Self {
+            fleet: Fleet::new(ledger, shards),
+            mailboxes,
+            source,
+            running: vec![false; shards],
+            began: now,
+            changed: Arc::new(Notify::new()),
+            applied: watch::Sender::new(Generation::default()),
+            course: Course::default(),
+            doors,
+            listeners: BTreeMap::new(),
+            settings: Arc::new(snapshot::build_settings(&config)),
+            snapshot: None,
+            generation: Generation::default(),
+            is_dirty: true,
+            config,
+        };
+        control.fleet.configure(&control.config, now);
+        let opened = control.open_doors(&control.config.clone())?;
+        control.set_listeners(opened);
+        Ok(control)
+    }
+
+    // --- snapshots ---
+
+    /// Brings everything up to `now`, and publishes what has changed. Returns the generation that
+    /// is current then.
+    pub fn step(&mut self, now: Instant) -> Generation {
+        while let Some(observation) = self.mailboxes[0].shared.observations.pop() {
+            self.fleet.observe(observation, now);
+        }
+        self.fleet.tick(now);
+        self.note_applied();
+        let applied = *self.applied.borrow();
+        self.fleet.bury(applied, self.generation);
+        if self.course.tick(&self.config.timeouts, now) {
+            self.order();
+        }
+        self.publish(now)
+    }
+
+    /// Publishes what has changed.
+    pub fn publish(&mut self, now: Instant) -> Generation {
+        let pools = self.fleet.publish(now);
+        if pools.is_none() && !std::mem::take(&mut self.is_dirty) {
+            return self.generation;
+        }
+        self.is_dirty = false;
+        let pools = pools.unwrap_or_else(|| self.fleet.published());
+        self.generation = Generation(self.generation.0 + 1);
+        let listeners = self.listeners.values().cloned().collect();
+        let snapshot = snapshot::assemble(self.generation, listeners, pools, self.settings.clone());
+        let snapshot = Arc::new(snapshot);
+        self.snapshot = Some(snapshot.clone());
+        self.mailboxes.iter().for_each(|mailbox| mailbox.publish(snapshot.clone()));
+        self.changed.notify_waiters();
+        self.generation
+    }
+
+    /// The newest snapshot.
+    ///
+    /// # Panics
+    /// If nothing was published yet.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.clone().expect("the first snapshot is published before shards start")
+    }
+
+    /// The newest generation.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Takes note of what shards have applied.
+    fn note_applied(&mut self) {
+        let running = self.mailboxes.iter().zip(&self.running).filter(|(_, running)| **running);
+        let least = running.map(|(mailbox, _)| mailbox.applied()).min();
+        let least = least.unwrap_or(self.generation);
+        self.applied.send_if_modified(|applied| std::mem::replace(applied, least) != least);
+    }
+
+    // --- orders ---
+
+    /// Follows an operator's order for a backend.
+    ///
+    /// # Errors
+    /// If it names what is not there, or cannot be followed.
+    pub fn operate(
+        &mut self,
+        pool: &str,
+        backend: SocketAddr,
+        operation: Operation,
+        now: Instant,
+    ) -> Result<Generation, OperationError> {
+        self.fleet.operate(pool, backend, operation, now)?;
+        Ok(self.publish(now))
+    }
+
+    /// The phase of the process.
+    pub fn phase(&self) -> Phase {
+        self.course.phase()
+    }
+
+    /// Milliseconds until the next phase comes by itself.
+    pub fn phase_ends_in(&self, now: Instant) -> Option<std::time::Duration> {
+        self.course.until().map(|until| until.since(now))
+    }
+
+    /// The first round of probes is over.
+    pub fn start(&mut self) {
+        self.fleet.start();
+        self.change_course(|course, _| course.start());
+    }
+
+    /// The order to drain, or to drain faster.
+    pub fn drain(&mut self, now: Instant) {
+        self.change_course(|course, timeouts| course.drain(timeouts, now));
+    }
+
+    /// The order to end without waiting for others.
+    pub fn finish(&mut self, now: Instant) {
+        self.change_course(|course, timeouts| course.finish(timeouts, now));
+    }
+
+    /// Takes the order to drain back; false if it is too late, or there was none.
+    pub fn undrain(&mut self) -> bool {
+        let mut could = false;
+        self.change_course(|course, _| could = course.undrain());
+        could
+    }
+
+    fn change_course(&mut self, change: impl FnOnce(&mut Course, &config::Timeouts)) {
+        let before = self.course.phase();
+        change(&mut self.course, &self.config.timeouts);
+        if self.course.phase() != before {
+            self.order();
+        }
+    }
+
+    /// Lets the shards follow the phase.
+    fn order(&mut self) {
+        let phase = self.course.phase();
+        self.fleet.events.push(Event::Phase { phase: phase.word() });
+        self.mailboxes.iter().for_each(|mailbox| mailbox.order(phase.stage()));
+        self.changed.notify_waiters();
+    }
+
+    // --- configuration ---
+
+    /// What `config` would change.
+    pub fn plan(&self, config: &Config) -> Plan {
+        plan::plan(&self.config, config, |part| self.connections_of(part))
+    }
+
+    /// Puts a configuration in force. Nothing has changed if that is not possible.
+    ///
+    /// # Errors
+    /// If a listener cannot be opened.
+    pub fn apply(&mut self, config: Config, now: Instant) -> Result<(Plan, Generation), String> {
+        let plan = self.plan(&config);
+        let config = plan::without_restart(&self.config, config);
+        let opened = self.open_doors(&config)?;
+        self.config = config;
+        self.fleet.configure(&self.config.clone(), now);
+        self.set_listeners(opened);
+        let settings = snapshot::build_settings(&self.config);
+        if *self.settings != settings {
+            self.settings = Arc::new(settings);
+        }
+        self.is_dirty = true;
+        let generation = self.publish(now);
+        let changes = plan.changes.len();
+        self.fleet.events.push(Event::Reloaded { generation: generation.0, changes });
+        Ok((plan, generation))
+    }
+
+    /// Opens the listeners of a configuration that are not open yet: all of them, or none.
+    fn open_doors(&mut self, config: &Config) -> Result<Vec<((String, SocketAddr), Door)>, String> {
+        let mut opened: Vec<((String, SocketAddr), Door)> = Vec::new();
+        for listener in &config.listeners {
+            let key = (listener.name.clone(), listener.address);
+            if self.listeners.contains_key(&key) {
+                continue;
+            }
+            match self.doors.open(listener) {
+                Ok(door) => opened.push((key, door)),
+                Err(error) => {
+                    opened.into_iter().for_each(|(_, door)| self.doors.close(door));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(opened)
+    }
+
+    /// The listeners of the configuration, with the doors of those that are new. Shards close
+    /// what is gone.
+    fn set_listeners(&mut self, opened: Vec<((String, SocketAddr), Door)>) {
+        let mut doors: BTreeMap<_, Door> = opened.into_iter().collect();
+        let mut listeners = BTreeMap::new();
+        for (index, listener) in self.config.listeners.iter().enumerate() {
+            let key = (listener.name.clone(), listener.address);
+            let known = self.listeners.get(&key);
+            let (bound, sockets) = match (doors.remove(&key), known) {
+                (Some(door), _) => (door.bound, door.sockets),
+                (None, Some(known)) => (known.address, known.sockets.clone()),
+                (None, None) => continue,
+            };
+            let registry = &mut self.fleet.registry;
+            let index = ListenerIndex(index);
+            match snapshot::build_listener(&self.config, index, registry, bound, sockets) {
+                Some(listener) => drop(listeners.insert(key, Arc::new(listener))),
+                None => {
+                    let what = format!("listener {}", listener.name);
+                    self.fleet.events.push(Event::NoRoom { what });
+                }
+            }
+        }
+        self.listeners = listeners;
+    }
+
+    /// The listeners that are open.
+    pub fn listeners(&self) -> impl Iterator<Item = &Arc<Listener>> {
+        self.listeners.values()
+    }
+
+    /// Connections that hang on a part of the configuration, named as in [`Plan`].
+    fn connections_of(&self, part: &str) -> u64 {
+        if let Some(listener) = part.strip_prefix("listener ") {
+            let is_it = |known: &&Arc<Listener>| listener.split(' ').next() == Some(&*known.name);
+            return self.listeners().filter(is_it).map(|listener| self.sessions_on(listener)).sum();
+        }
+        let Some((pool, backend)) = part.strip_prefix("pool ").map(|part| {
+            part.split_once(": backend ").map_or((part, None), |(pool, b)| (pool, Some(b)))
+        }) else {
+            return 0;
+        };
+        let records = self.fleet.pools.get(pool).into_iter().flat_map(|pool| &pool.backends);
+        let is_meant =
+            |address: &SocketAddr| backend.is_none_or(|backend| backend == address.to_string());
+        let meant = records.filter(|(address, _)| is_meant(address));
+        meant.map(|(_, record)| u64::from(self.fleet.ledger.in_flight(record.slot))).sum()
+    }
+
+    fn sessions_on(&self, listener: &Listener) -> u64 {
+        let cells = self.fleet.ledger.listeners(listener.id);
+        cells.map(|cell| u64::from(cell.sessions.read())).sum()
+    }
+
+    // --- shards ---
+
+    /// A shard has lost its sessions.
+    pub fn note_panic(&mut self, shard: usize) {
+        let mailbox = &self.mailboxes[shard];
+        tracing::error!(shard, "shard panicked; its sessions are lost");
+        mailbox.counters.add(Counter::ShardPanics, 1);
+        mailbox.shared.ledger.reset(mailbox.shard());
+        mailbox.shared.clients.reset(mailbox.shard());
+        mailbox.show_connections(0);
+        self.fleet.events.push(Event::ShardPanicked { shard });
+    }
+
+    /// Client connections that are open.
+    pub fn connections(&self) -> u64 {
+        self.mailboxes.iter().map(|mailbox| u64::from(mailbox.connections())).sum()
+    }
+}

@@ -1,0 +1,160 @@
+//! What happened, for operators: a bounded list of the last events, each with a number, and the
+//! same in the log.
+
+use serde::Serialize;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Events that are kept.
+const KEPT_MAX: usize = 1024;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The standing of a backend has changed.
+    Backend {
+        /// Its pool.
+        pool: String,
+        /// Its address.
+        backend: SocketAddr,
+        /// What it was.
+        was: &'static str,
+        /// What it is.
+        is: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// A pool has a healthy backend again.
+    PoolHealthy {
+        /// Its name.
+        pool: String,
+    },
+    /// A pool has no healthy backend.
+    PoolWithoutHealthy {
+        /// Its name.
+        pool: String,
+        /// How many backends it has.
+        backends: usize,
+        /// What happens to its requests.
+        policy: &'static str,
+    },
+    /// The one request that was to show whether an ejected backend has recovered.
+    Trial {
+        /// Its pool.
+        pool: String,
+        /// Its address.
+        backend: SocketAddr,
+        /// Whether it has.
+        passed: bool,
+    },
+    /// An operator's order for a backend was followed.
+    Ordered {
+        /// Its pool.
+        pool: String,
+        /// Its address.
+        backend: SocketAddr,
+        /// What.
+        order: String,
+    },
+    /// A change was asked for over the admin interface, by whom, and what came of it.
+    Audit {
+        /// Who asked.
+        who: String,
+        /// What for.
+        what: String,
+        /// The answer's status.
+        status: u16,
+    },
+    /// A configuration is in force.
+    Reloaded {
+        /// Its generation.
+        generation: u64,
+        /// What changed.
+        changes: usize,
+    },
+    /// A configuration was refused.
+    ReloadRefused {
+        /// Why.
+        reason: String,
+    },
+    /// A table is full: something is left out.
+    NoRoom {
+        /// What.
+        what: String,
+    },
+    /// A DNS name or the watched file could not be read; what it said before still holds.
+    SourceFailed {
+        /// The pool.
+        pool: String,
+        /// The source.
+        source: String,
+        /// Why.
+        reason: String,
+    },
+    /// The process has gone on to another phase.
+    Phase {
+        /// Which.
+        phase: &'static str,
+    },
+    /// A shard panicked and was started again.
+    ShardPanicked {
+        /// Which.
+        shard: usize,
+    },
+}
+
+/// An event with its number and time.
+#[derive(Clone, Debug, Serialize)]
+pub struct Noted {
+    /// One more than that of the event before.
+    pub number: u64,
+    /// Milliseconds since 1970.
+    pub time_ms: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Events {
+    kept: VecDeque<Noted>,
+    next: u64,
+}
+
+impl Events {
+    /// Notes an event, now.
+    pub fn push(&mut self, event: Event) {
+        log(&event);
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let time_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        if self.kept.len() == KEPT_MAX {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(Noted { number: self.next, time_ms, event });
+        self.next += 1;
+    }
+
+    /// The events from `number` on that are still kept.
+    pub fn since(&self, number: u64) -> impl Iterator<Item = &Noted> {
+        self.kept.iter().filter(move |noted| noted.number >= number)
+    }
+
+    /// The number that the next event will have.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+}
+
+fn log(event: &Event) {
+    let text = || serde_json::to_string(event).unwrap_or_default();
+    match event {
+        Event::PoolWithoutHealthy { .. } | Event::NoRoom { .. } | Event::ShardPanicked { .. } => {
+            tracing::error!("{}", text());
+        }
+        Event::SourceFailed { .. } | Event::ReloadRefused { .. } => tracing::warn!("{}", text()),
+        _ => tracing::info!("{}", text()),
+    }
+}

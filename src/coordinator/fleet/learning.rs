@@ -1,0 +1,116 @@
+//! What probes and exchanges show, taken in.
+
+use super::{BackendKey, Fleet, PoolRecord, Probed};
+use crate::base::{BackendSlot, Instant};
+use crate::config::Probe;
+use crate::coordinator::events::Event;
+use crate::health::Change;
+use crate::mailbox::Observation;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How often counts are sampled for the success rate.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
+/// Which of a backend's probes is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ProbeOf {
+    /// Whether it lives.
+    Health,
+    /// Whether it wants traffic.
+    Readiness,
+}
+
+impl PoolRecord {
+    /// The configuration of a probe.
+    pub fn probe(&self, which: ProbeOf) -> Option<&Probe> {
+        match which {
+            ProbeOf::Health => Some(&self.config.health),
+            ProbeOf::Readiness => self.config.readiness.as_ref(),
+        }
+    }
+}
+
+impl Fleet {
+    /// Takes the result of a probe: none if it passed, else why it failed.
+    pub fn note_probe(&mut self, key: BackendKey, which: ProbeOf, failure: Option<String>) {
+        let Some(pool) = self.pools.values_mut().find(|pool| pool.id == key.0) else { return };
+        let Some(rules) = pool.probe(which).map(|probe| probe.rules) else { return };
+        let Some(record) = pool.backends.get_mut(&key.1) else { return };
+        let probed: Option<&mut Probed> = match which {
+            ProbeOf::Health => Some(&mut record.live),
+            ProbeOf::Readiness => record.ready.as_mut(),
+        };
+        let Some(probed) = probed else { return };
+        let was_probed = probed.state.was_probed();
+        let change: Option<Change> = probed.state.note(failure.is_none(), &rules);
+        probed.last_failure = failure;
+        self.is_dirty |= change.is_some() || !was_probed;
+    }
+
+    /// How long until the next probe of a backend; none if it is not to be probed any more.
+    pub fn next_probe_in(
+        &mut self,
+        key: BackendKey,
+        which: ProbeOf,
+        prng: &mut crate::base::Prng,
+    ) -> Option<Duration> {
+        let pool = self.pools.values().find(|pool| pool.id == key.0)?;
+        let rules = pool.probe(which)?.rules;
+        let record = pool.backends.get(&key.1)?;
+        let probed = match which {
+            ProbeOf::Health => &record.live,
+            ProbeOf::Readiness => record.ready.as_ref()?,
+        };
+        Some(probed.state.next_in(&rules, prng))
+    }
+
+    /// Takes what a shard saw.
+    pub fn observe(&mut self, observation: Observation, now: Instant) {
+        let Some((pool, address)) = self.place(observation.slot) else { return };
+        let ledger = self.ledger.clone();
+        let Some(pool) = self.pools.get_mut(&pool) else { return };
+        let rules = pool.config.ejection;
+        if observation.is_trial {
+            let passed = observation.fault.is_none();
+            pool.ejections.note_trial(observation.slot, passed, &rules, now);
+            let (pool, backend) = (pool.config.name.clone(), address);
+            self.events.push(Event::Trial { pool, backend, passed });
+            self.is_dirty = true;
+            return;
+        }
+        let Some(record) = pool.backends.get_mut(&address) else { return };
+        let successes: u64 =
+            ledger.backends(observation.slot).map(|cell| cell.successes.read()).sum();
+        let since = successes.saturating_sub(record.successes_at_failure);
+        record.successes_at_failure = successes;
+        pool.ejections.note_failures(observation.slot, 1, since);
+        self.is_dirty |= pool.eject(now);
+    }
+
+    fn place(&self, slot: BackendSlot) -> Option<(String, SocketAddr)> {
+        self.by_slot.get(&slot).cloned()
+    }
+
+    /// Samples what shards count, for the success rate over a window.
+    pub(super) fn sample(&mut self, now: Instant) {
+        if now.since(self.sampled) < SAMPLE_EVERY {
+            return;
+        }
+        self.sampled = now;
+        for pool in self.pools.values_mut() {
+            if pool.config.ejection.success_rate_min_percent == 0 {
+                continue;
+            }
+            for record in pool.backends.values() {
+                let (mut successes, mut failures) = (0, 0);
+                for cell in self.ledger.backends(record.slot) {
+                    successes += cell.successes.read();
+                    failures += cell.failures.read();
+                }
+                let window = pool.config.ejection.window;
+                pool.ejections.note_window(record.slot, successes, failures, window, now);
+            }
+        }
+    }
+}

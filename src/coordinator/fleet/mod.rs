@@ -1,0 +1,234 @@
+//! All pools and backends, with everything that is known of them, and the snapshots that follow
+//! from it. No clock, no descriptor, no task: results, orders and the time come in, snapshots and
+//! events go out, so that a simulation runs the real thing.
+//!
+//! `record` is one backend, `pool` one pool, `learning` takes in results and observations,
+//! `operating` the operator's orders, `sourcing` what sources tell, `saving` what outlives the
+//! process.
+
+mod learning;
+mod operating;
+mod pool;
+mod record;
+mod saving;
+mod sourcing;
+
+pub use learning::ProbeOf;
+pub use operating::{Operation, OperationError};
+pub use pool::PoolRecord;
+pub use record::{Found, Probed, Record, Source};
+pub use saving::{Saved, SavedBackend};
+
+use super::events::{Event, Events};
+use crate::base::{BackendSlot, Generation, Instant, PoolId, ShardId};
+use crate::health::Standing;
+use crate::limits::BACKENDS_MAX;
+use crate::mailbox::Ledger;
+use crate::snapshot::{self, Pool, Registry};
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A backend's pool and address.
+pub type BackendKey = (PoolId, SocketAddr);
+
+/// See the module.
+pub struct Fleet {
+    /// Numbers of everything.
+    pub registry: Registry,
+    /// Pools by name.
+    pub pools: BTreeMap<String, PoolRecord>,
+    /// What shards count.
+    pub ledger: Arc<Ledger>,
+    /// What happened.
+    pub events: Events,
+    shards: usize,
+    by_slot: HashMap<BackendSlot, (String, SocketAddr)>,
+    /// Something may have changed since the last snapshot.
+    is_dirty: bool,
+    /// Changes with every change of who is to be probed.
+    revision: u64,
+    /// The first round of probes is over: backends that come back do so slowly from now on.
+    is_started: bool,
+    /// When the trials last went to another shard.
+    trials_moved: Instant,
+    /// When counts were last sampled for the success rate.
+    sampled: Instant,
+}
+
+impl Fleet {
+    /// Without pools.
+    pub fn new(ledger: Arc<Ledger>, shards: usize) -> Self {
+        Self {
+            registry: Registry::default(),
+            pools: BTreeMap::new(),
+            ledger,
+            events: Events::default(),
+            shards,
+            by_slot: HashMap::new(),
+            is_dirty: true,
+            revision: 0,
+            is_started: false,
+            trials_moved: Instant::default(),
+            sampled: Instant::default(),
+        }
+    }
+
+    /// From now on what comes back comes back slowly.
+    pub fn start(&mut self) {
+        self.is_started = true;
+    }
+
+    /// True if every backend has been probed.
+    pub fn was_all_probed(&self) -> bool {
+        self.pools.values().flat_map(|pool| pool.backends.values()).all(Record::was_probed)
+    }
+
+    /// Changes with every change of who is to be probed, and how.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// A backend.
+    pub fn record(&self, pool: &str, address: SocketAddr) -> Option<&Record> {
+        self.pools.get(pool)?.backends.get(&address)
+    }
+
+    /// The pool of a number.
+    pub fn pool_of(&self, id: PoolId) -> Option<&PoolRecord> {
+        self.pools.values().find(|pool| pool.id == id)
+    }
+
+    /// Lets time pass: ejections end, drains end, weights rise, trials change shards.
+    pub fn tick(&mut self, now: Instant) {
+        self.sample(now);
+        self.move_trials(now);
+        for pool in self.pools.values_mut() {
+            let has_changed = pool.eject(now) | pool.end_drains(now);
+            self.is_dirty |= has_changed || pool.is_ramping(now);
+        }
+    }
+
+    /// The pools as they are to be published, if anything has changed since the last time. Pools
+    /// without a change are shared with the snapshot before.
+    pub fn publish(&mut self, now: Instant) -> Option<Vec<Arc<Pool>>> {
+        if !std::mem::take(&mut self.is_dirty) {
+            return None;
+        }
+        let mut has_changed = false;
+        let mut published = Vec::new();
+        for pool in self.pools.values_mut() {
+            let changed = pool.judge(now, self.is_started);
+            for (address, was) in changed {
+                announce(&mut self.events, pool, address, was);
+            }
+            let had_no_healthy = pool.has_no_healthy;
+            let members = pool.members(now);
+            if pool.has_no_healthy != had_no_healthy {
+                announce_health(&mut self.events, pool, self.is_started);
+            }
+            let built = snapshot::build_pool(&pool.config, pool.id, &members, self.shards);
+            let shared = pool.built.take().filter(|before| **before == built);
+            has_changed |= shared.is_none();
+            let built = shared.unwrap_or_else(|| Arc::new(built));
+            pool.built = Some(built.clone());
+            published.push(built);
+        }
+        has_changed.then_some(published)
+    }
+
+    /// The pools as last published.
+    pub fn published(&self) -> Vec<Arc<Pool>> {
+        self.pools.values().filter_map(|pool| pool.built.clone()).collect()
+    }
+
+    /// Forgets backends and pools that are gone, once every shard knows it and nothing is left of
+    /// them.
+    pub fn bury(&mut self, applied: Generation, current: Generation) {
+        if applied < current {
+            return;
+        }
+        let ledger = self.ledger.clone();
+        let is_idle = |slot| {
+            ledger
+                .backends(slot)
+                .all(|cell| cell.in_flight.read() == 0 && cell.connections.read() == 0)
+        };
+        for pool in self.pools.values_mut() {
+            let is_over = |record: &Record| {
+                let is_published = record.standing == Standing::Removed;
+                record.is_removed && is_published && is_idle(record.slot)
+            };
+            let over: Vec<SocketAddr> = pool
+                .backends
+                .iter()
+                .filter(|(_, record)| is_over(record))
+                .map(|(address, _)| *address)
+                .collect();
+            for address in over {
+                let record = pool.backends.remove(&address).expect("listed above");
+                pool.ejections.release(record.slot);
+                self.by_slot.remove(&record.slot);
+                self.registry.release_slot(pool.id, address);
+                ledger.clear_slot(record.slot);
+                self.is_dirty = true;
+            }
+        }
+        self.pools.retain(|_, pool| !pool.is_removed || !pool.backends.is_empty());
+    }
+
+    /// Lets another shard have the trials that the present one found no request for.
+    fn move_trials(&mut self, now: Instant) {
+        if now.since(self.trials_moved) < std::time::Duration::from_secs(1) {
+            return;
+        }
+        self.trials_moved = now;
+        for pool in self.pools.values_mut() {
+            let has_trial =
+                pool.backends.values().any(|record| record.standing == Standing::OnTrial);
+            if has_trial {
+                let next = (pool.trial_shard.index() + 1) % self.shards;
+                pool.trial_shard = ShardId(next as u16);
+                self.is_dirty = true;
+            }
+        }
+    }
+
+    /// Backends over all pools may not be more than the tables have rows.
+    fn has_room(&self) -> bool {
+        self.by_slot.len() < BACKENDS_MAX
+    }
+}
+
+fn announce(events: &mut Events, pool: &PoolRecord, address: SocketAddr, was: Standing) {
+    let record = &pool.backends[&address];
+    let failure = match record.standing {
+        Standing::Down => record.live.last_failure.clone(),
+        Standing::NotReady => record.ready.as_ref().and_then(|probed| probed.last_failure.clone()),
+        _ => None,
+    };
+    events.push(Event::Backend {
+        pool: pool.config.name.clone(),
+        backend: address,
+        was: was.word(),
+        is: record.standing.word(),
+        reason: failure.unwrap_or_else(|| record.standing.reason().to_owned()),
+    });
+}
+
+fn announce_health(events: &mut Events, pool: &PoolRecord, is_started: bool) {
+    let name = pool.config.name.clone();
+    if !pool.has_no_healthy {
+        return events.push(Event::PoolHealthy { pool: name });
+    }
+    if is_started {
+        let backends = pool.backends.len();
+        let policy = config_word(pool);
+        events.push(Event::PoolWithoutHealthy { pool: name, backends, policy });
+    }
+}
+
+fn config_word(pool: &PoolRecord) -> &'static str {
+    use crate::config::Choice;
+    pool.config.no_healthy.word()
+}

@@ -1,0 +1,202 @@
+//! One pool: its backends, from whichever source, and what each of them may get.
+
+use super::record::{Found, Probed, Record, Source};
+use crate::base::{BackendSlot, Instant, PoolId, ShardId};
+use crate::config;
+use crate::health::{Ejections, OperatorState, Outlier, Standing, WEIGHT_SCALE, scaled_weight};
+use crate::snapshot::{self, Member, Share};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What a source tells of a pool, the last time it told.
+pub type Told = BTreeMap<Source, Vec<Found>>;
+
+/// See the module.
+pub struct PoolRecord {
+    /// Its number.
+    pub id: PoolId,
+    /// What was configured.
+    pub config: config::Pool,
+    /// Its backends, in the order of their addresses.
+    pub backends: BTreeMap<SocketAddr, Record>,
+    /// What each source tells.
+    pub told: Told,
+    /// Backends of the configuration that an operator has taken out.
+    pub taken_out: Vec<SocketAddr>,
+    /// Ejection by what exchanges show.
+    pub ejections: Ejections,
+    /// Which shard has the trials of this pool.
+    pub trial_shard: ShardId,
+    /// As last published.
+    pub built: Option<Arc<snapshot::Pool>>,
+    /// It is not in the configuration any more; it goes when nothing of it is left.
+    pub is_removed: bool,
+    /// No backend is fit; all are tried, or none, as configured.
+    pub has_no_healthy: bool,
+}
+
+impl PoolRecord {
+    /// A pool without backends.
+    pub fn new(id: PoolId, config: config::Pool) -> Self {
+        Self {
+            id,
+            config,
+            backends: BTreeMap::new(),
+            told: Told::new(),
+            taken_out: Vec::new(),
+            ejections: Ejections::default(),
+            trial_shard: ShardId(0),
+            built: None,
+            is_removed: false,
+            has_no_healthy: false,
+        }
+    }
+
+    /// What all sources together tell: for an address that several know, the first in the order
+    /// of [`Source`] counts.
+    pub fn wanted(&self) -> BTreeMap<SocketAddr, (Source, Found)> {
+        let mut wanted = BTreeMap::new();
+        if self.is_removed {
+            return wanted;
+        }
+        for (source, found) in &self.told {
+            for found in found {
+                let is_taken_out = self.taken_out.contains(&found.address);
+                if !is_taken_out || *source == Source::Operator {
+                    wanted.entry(found.address).or_insert_with(|| (source.clone(), *found));
+                }
+            }
+        }
+        wanted
+    }
+
+    /// A backend that was not known, as it is before its first probe.
+    pub fn new_record(&self, slot: BackendSlot, source: Source, found: Found) -> Record {
+        let has_probe = self.config.health.kind != config::ProbeKind::None;
+        let readiness = self.config.readiness.as_ref();
+        Record {
+            slot,
+            found,
+            source,
+            operator: OperatorState::default(),
+            weight_override: None,
+            live: Probed::new((!has_probe).then_some(true)),
+            ready: readiness.map(|_| Probed::new(None)),
+            is_removed: false,
+            standing: Standing::Down,
+            returned_at: None,
+            leaving_since: None,
+            is_cut: false,
+            successes_at_failure: 0,
+        }
+    }
+
+    /// Judges every backend anew and returns those whose standing has changed, with what it was.
+    pub fn judge(&mut self, now: Instant, is_started: bool) -> Vec<(SocketAddr, Standing)> {
+        let mut changed = Vec::new();
+        for (address, record) in &mut self.backends {
+            let standing = record.findings(self.ejections.state(record.slot)).standing();
+            let was = std::mem::replace(&mut record.standing, standing);
+            if was == standing {
+                continue;
+            }
+            changed.push((*address, was));
+            let comes_back = standing == Standing::Serving;
+            record.returned_at = (comes_back && is_started).then_some(now);
+            let is_leaving =
+                matches!(standing, Standing::Draining | Standing::Maint | Standing::Removed);
+            record.is_cut &= is_leaving;
+            record.leaving_since = match (is_leaving, record.leaving_since) {
+                (false, _) => None,
+                (true, since) => since.or(Some(now)),
+            };
+        }
+        changed
+    }
+
+    /// What each backend may get now.
+    pub fn members(&mut self, now: Instant) -> Vec<Member> {
+        let priority = self.best_priority();
+        let slow_start = self.config.slow_start;
+        let is_ramping = self.is_ramping(now);
+        self.has_no_healthy = priority.is_none() && !self.is_removed && !self.backends.is_empty();
+        let routes_to_all =
+            self.has_no_healthy && self.config.no_healthy == config::NoHealthy::RouteToAll;
+        let share = |record: &Record| match record.standing {
+            Standing::Serving if Some(record.found.priority) == priority => {
+                let factor = record.ramp(&slow_start, now);
+                let weight = record.weight();
+                Share::Weight(if is_ramping { scaled_weight(weight, factor) } else { weight })
+            }
+            Standing::OnTrial => Share::Trial(self.trial_shard),
+            // Nobody is fit: whoever the operator has not taken out is as good as any.
+            Standing::Down | Standing::NotReady | Standing::Ejected if routes_to_all => {
+                Share::Weight(record.weight())
+            }
+            Standing::Down if record.was_probed() => Share::Cut,
+            _ if record.is_cut => Share::Cut,
+            _ => Share::Nothing,
+        };
+        let member = |(address, record): (&SocketAddr, &Record)| Member {
+            slot: record.slot,
+            address: *address,
+            share: share(record),
+        };
+        self.backends.iter().map(member).collect()
+    }
+
+    /// The lowest priority of which a backend is fit for traffic.
+    fn best_priority(&self) -> Option<u16> {
+        let fit = |record: &&Record| record.standing == Standing::Serving && record.weight() > 0;
+        self.backends.values().filter(fit).map(|record| record.found.priority).min()
+    }
+
+    /// True while a backend is on its way to full weight.
+    pub fn is_ramping(&self, now: Instant) -> bool {
+        let slow_start = &self.config.slow_start;
+        let ramps = |record: &Record| {
+            record.standing == Standing::Serving && record.ramp(slow_start, now) < 1.0
+        };
+        self.backends.values().any(ramps)
+    }
+
+    /// Ejects and returns backends by what is known of their exchanges. True if something changed.
+    pub fn eject(&mut self, now: Instant) -> bool {
+        let candidates: Vec<BackendSlot> = self
+            .backends
+            .values()
+            .filter(|record| {
+                let standing = record.findings(Outlier::In).standing();
+                standing == Standing::Serving && record.weight() > 0
+            })
+            .map(|record| record.slot)
+            .collect();
+        let ejected = self.ejections.judge(&self.config.ejection, &candidates, now);
+        let due = self.ejections.end_times(now);
+        !ejected.is_empty() || !due.is_empty()
+    }
+
+    /// Cuts what is left of backends whose time to drain is over. True if there is one.
+    pub fn end_drains(&mut self, now: Instant) -> bool {
+        let timeout = self.config.drain_timeout;
+        let mut is_one_over = false;
+        for record in self.backends.values_mut().filter(|record| !record.is_cut) {
+            let is_over = record.leaving_since.is_some_and(|since| now.since(since) >= timeout);
+            record.is_cut = is_over;
+            is_one_over |= is_over;
+        }
+        is_one_over
+    }
+
+    /// Backends that could be given a request now.
+    pub fn fit_count(&self) -> usize {
+        self.backends.values().filter(|record| record.standing == Standing::Serving).count()
+    }
+}
+
+const _: () = assert!(
+    crate::limits::WEIGHT_MAX as u64 * WEIGHT_SCALE as u64 * crate::limits::BACKENDS_MAX as u64
+        <= u32::MAX as u64,
+    "sums of scaled weights fit 32 bits"
+);

@@ -1,0 +1,197 @@
+//! The life of the process as a whole, and the way out of it, in the order that was measured to
+//! lose nobody: say that we are not ready, serve on and let clients move by themselves, let
+//! announcers withdraw, linger for those that still come, and only then close. Pure.
+
+use crate::base::Instant;
+use crate::config::Timeouts;
+use crate::mailbox::Stage;
+use std::time::Duration;
+
+/// How long shards may take to follow the order to end.
+const ENDING_TIME: Duration = Duration::from_secs(2);
+
+/// What the process is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Listeners are bound, backends are probed for the first time.
+    Starting,
+    /// In full service.
+    Serving,
+    /// Not ready, but serving; every answer says that its connection closes.
+    LameDuck,
+    /// Announcers have withdrawn; who still comes is still served.
+    Lingering,
+    /// Listeners are closed; exchanges and tunnels finish.
+    Finishing,
+    /// What is left is cut.
+    Ending,
+}
+
+impl Phase {
+    /// Its name for operators.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Serving => "serving",
+            Self::LameDuck => "lame-duck",
+            Self::Lingering => "lingering",
+            Self::Finishing => "finishing",
+            Self::Ending => "ending",
+        }
+    }
+
+    /// What shards are about in this phase.
+    pub fn stage(self) -> Stage {
+        match self {
+            Self::Starting | Self::Serving => Stage::Serving,
+            Self::LameDuck | Self::Lingering => Stage::LameDuck,
+            Self::Finishing => Stage::Draining,
+            Self::Ending => Stage::Ending,
+        }
+    }
+
+    /// True from the order to drain on.
+    pub fn is_draining(self) -> bool {
+        self >= Self::LameDuck
+    }
+}
+
+/// The phase and when the next one comes by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Course {
+    phase: Phase,
+    until: Option<Instant>,
+}
+
+impl Default for Course {
+    fn default() -> Self {
+        Self { phase: Phase::Starting, until: None }
+    }
+}
+
+impl Course {
+    /// The present phase.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// When the next phase comes by itself; none if it does not.
+    pub fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// The first round of probes is over.
+    pub fn start(&mut self) {
+        if self.phase == Phase::Starting {
+            self.phase = Phase::Serving;
+        }
+    }
+
+    /// The order to drain, or to drain faster: the first one begins the drain, a second one ends
+    /// the waiting for others, a third one cuts.
+    pub fn drain(&mut self, timeouts: &Timeouts, now: Instant) {
+        let next = match self.phase {
+            Phase::Starting | Phase::Serving => Phase::LameDuck,
+            Phase::LameDuck | Phase::Lingering => Phase::Finishing,
+            Phase::Finishing | Phase::Ending => Phase::Ending,
+        };
+        self.enter(next, timeouts, now);
+    }
+
+    /// The order to end without waiting for others; a second one cuts.
+    pub fn finish(&mut self, timeouts: &Timeouts, now: Instant) {
+        let next = if self.phase < Phase::Finishing { Phase::Finishing } else { Phase::Ending };
+        self.enter(next, timeouts, now);
+    }
+
+    /// Takes the order to drain back; false if it is too late.
+    pub fn undrain(&mut self) -> bool {
+        let can = matches!(self.phase, Phase::LameDuck | Phase::Lingering);
+        if can {
+            *self = Self { phase: Phase::Serving, until: None };
+        }
+        can
+    }
+
+    /// Goes on to the next phase if its time has come. True if it has.
+    pub fn tick(&mut self, timeouts: &Timeouts, now: Instant) -> bool {
+        if self.until.is_none_or(|until| until > now) {
+            return false;
+        }
+        let next = match self.phase {
+            Phase::LameDuck => Phase::Lingering,
+            Phase::Lingering => Phase::Finishing,
+            _ => Phase::Ending,
+        };
+        self.enter(next, timeouts, now);
+        true
+    }
+
+    fn enter(&mut self, phase: Phase, timeouts: &Timeouts, now: Instant) {
+        if phase == self.phase {
+            return;
+        }
+        self.phase = phase;
+        self.until = match phase {
+            Phase::Starting | Phase::Serving => None,
+            Phase::LameDuck => Some(now + timeouts.lame_duck),
+            Phase::Lingering => Some(now + timeouts.linger),
+            Phase::Finishing => Some(now + timeouts.drain),
+            Phase::Ending => Some(now + ENDING_TIME),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_nanos(seconds * 1_000_000_000)
+    }
+
+    #[test]
+    fn a_drain_goes_through_all_phases_by_time() {
+        let timeouts = Timeouts::default();
+        let mut course = Course::default();
+        course.start();
+        course.drain(&timeouts, at(100));
+        let mut seen = Vec::new();
+        for second in 100..160 {
+            course.tick(&timeouts, at(second));
+            if seen.last() != Some(&course.phase()) {
+                seen.push(course.phase());
+            }
+        }
+        let all = [Phase::LameDuck, Phase::Lingering, Phase::Finishing, Phase::Ending];
+        assert_eq!(seen, all);
+        assert_eq!(course.until(), Some(at(100 + 10 + 3 + 30 + 2)));
+    }
+
+    #[test]
+    fn a_second_order_skips_the_waiting_and_a_third_one_cuts() {
+        let timeouts = Timeouts::default();
+        let mut course = Course::default();
+        for phase in [Phase::LameDuck, Phase::Finishing, Phase::Ending, Phase::Ending] {
+            course.drain(&timeouts, at(1));
+            assert_eq!(course.phase(), phase);
+        }
+        let mut course = Course::default();
+        for phase in [Phase::Finishing, Phase::Ending] {
+            course.finish(&timeouts, at(1));
+            assert_eq!(course.phase(), phase);
+        }
+    }
+
+    #[test]
+    fn a_drain_can_be_taken_back_until_listeners_close() {
+        let timeouts = Timeouts::default();
+        let mut course = Course::default();
+        assert!(!course.undrain());
+        course.drain(&timeouts, at(1));
+        assert!(course.undrain());
+        assert_eq!((course.phase(), course.until()), (Phase::Serving, None));
+        course.finish(&timeouts, at(1));
+        assert!(!course.undrain());
+    }
+}

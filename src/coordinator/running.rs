@@ -1,0 +1,223 @@
+//! The loop of the coordinator's thread: it starts the shards once the backends have been probed,
+//! reacts to whatever happens, and ends when the shards have.
+
+use super::control::Control;
+use super::phase::Phase;
+use super::probing::Probing;
+use super::supervision::{Panics, TooManyPanics};
+use super::waking::{BellHearer, heard};
+use crate::snapshot::Snapshot;
+use crate::sys::clock;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UnixDatagram;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::LocalSet;
+use tokio::time::MissedTickBehavior;
+
+/// How often time passes for weights, ejections and drains.
+const TICK: Duration = Duration::from_millis(100);
+/// How long the first round of probes may keep the process from serving. A backend that does not
+/// answer within its timeout does not count on.
+const FIRST_ROUND_MAX: Duration = Duration::from_secs(5);
+
+/// How a shard's thread ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShardEnd {
+    /// Before it could serve; the text says why and what to do.
+    NotStarted(String),
+    /// As ordered.
+    Finished,
+    /// By a panic; its sessions are lost.
+    Panicked,
+}
+
+/// A message of a shard's thread.
+#[derive(Clone, Debug)]
+pub struct ShardReport {
+    /// The shard's index.
+    pub shard: usize,
+    /// What became of it.
+    pub end: ShardEnd,
+}
+
+/// Starts the thread of a shard; its end is reported over the channel.
+pub type Spawn = Box<dyn FnMut(usize, Arc<Snapshot>, mpsc::UnboundedSender<ShardReport>)>;
+
+/// How the process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// All exchanges finished.
+    Drained,
+    /// What was left after the drain timeout, or a further signal, was cut.
+    Cut,
+    /// It cannot go on; the text says why.
+    Failed(String),
+}
+
+/// See the module.
+pub struct Coordinator {
+    control: Rc<RefCell<Control>>,
+    spawn: Spawn,
+    bell: Option<BellHearer>,
+    panics: Panics,
+    sender: mpsc::UnboundedSender<ShardReport>,
+    reports: mpsc::UnboundedReceiver<ShardReport>,
+    news: Rc<Notify>,
+    probing: Probing,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Coordinator {
+    /// A coordinator of shards that `spawn` starts; they wake it by the bell that it hears. `seed` is for its
+    /// random choices.
+    pub fn new(control: Control, spawn: Spawn, bell: BellHearer, seed: u64) -> Self {
+        let control = Rc::new(RefCell::new(control));
+        let news = Rc::new(Notify::new());
+        let probing = Probing::new(control.clone(), seed, news.clone());
+        let (sender, reports) = mpsc::unbounded_channel();
+        let panics = Panics::default();
+        let bell = Some(bell);
+        Self { control, spawn, bell, panics, sender, reports, news, probing }
+    }
+
+    /// Stays until the process ends.
+    ///
+    /// # Errors
+    /// If signals or the wake-up cannot be listened to.
+    pub async fn run(self) -> std::io::Result<Ended> {
+        LocalSet::new().run_until(self.serve()).await
+    }
+
+    async fn serve(mut self) -> std::io::Result<Ended> {
+        let mut signals = Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        };
+        let bell = self.bell.take().expect("it is run once").listen()?;
+        self.await_first_round().await;
+        self.start_all();
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            if let Err(why) = self.turn(&mut signals, &bell, &mut ticks).await {
+                return Ok(Ended::Failed(why));
+            }
+            if let Some(ended) = self.ended() {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// Waits for something, and acts on it.
+    async fn turn(
+        &mut self,
+        signals: &mut Signals,
+        bell: &UnixDatagram,
+        ticks: &mut tokio::time::Interval,
+    ) -> Result<(), String> {
+        tokio::select! {
+            Some(report) = self.reports.recv() => self.take_report(report)?,
+            () = heard(bell) => {}
+            () = self.news.notified() => {}
+            _ = ticks.tick() => {}
+            _ = signals.terminate.recv() => self.control.borrow_mut().drain(clock::monotonic()),
+            _ = signals.interrupt.recv() => self.control.borrow_mut().finish(clock::monotonic()),
+            _ = signals.hang_up.recv() => self.reload(),
+        }
+        self.control.borrow_mut().step(clock::monotonic());
+        self.probing.sync();
+        Ok(())
+    }
+
+    /// Probes every backend once before anybody is served, so that the first client does not
+    /// find a dead one.
+    async fn await_first_round(&mut self) {
+        self.probing.sync();
+        let is_over = || self.control.borrow().fleet.was_all_probed();
+        let round = async {
+            while !is_over() {
+                self.news.notified().await;
+            }
+        };
+        if tokio::time::timeout(FIRST_ROUND_MAX, round).await.is_err() {
+            tracing::warn!("not every backend could be probed in time: serving without");
+        }
+    }
+
+    fn start_all(&mut self) {
+        {
+            let mut control = self.control.borrow_mut();
+            control.publish(clock::monotonic());
+            control.start();
+        }
+        let shards = self.control.borrow().mailboxes.len();
+        (0..shards).for_each(|shard| self.start(shard));
+    }
+
+    fn start(&mut self, shard: usize) {
+        let snapshot = {
+            let mut control = self.control.borrow_mut();
+            control.running[shard] = true;
+            control.snapshot()
+        };
+        (self.spawn)(shard, snapshot, self.sender.clone());
+    }
+
+    /// Starts a panicked shard again.
+    fn take_report(&mut self, report: ShardReport) -> Result<(), String> {
+        self.control.borrow_mut().running[report.shard] = false;
+        match report.end {
+            ShardEnd::Finished => Ok(()),
+            ShardEnd::NotStarted(why) => Err(why),
+            ShardEnd::Panicked => {
+                self.control.borrow_mut().note_panic(report.shard);
+                if self.control.borrow().phase() >= Phase::Finishing {
+                    return Ok(()); // it had only to finish
+                }
+                let noted = self.panics.note(std::time::Instant::now());
+                noted.map_err(|TooManyPanics| "shards panic too often".to_owned())?;
+                self.start(report.shard);
+                Ok(())
+            }
+        }
+    }
+
+    /// How the process ended, if it has.
+    fn ended(&self) -> Option<Ended> {
+        let control = self.control.borrow();
+        let phase = control.phase();
+        let is_over = !control.running.contains(&true);
+        let is_overdue = phase == Phase::Ending
+            && control.phase_ends_in(clock::monotonic()).is_some_and(|left| left.is_zero());
+        if !(is_over || is_overdue) {
+            return None;
+        }
+        Some(if phase == Phase::Ending { Ended::Cut } else { Ended::Drained })
+    }
+
+    /// Reads the configuration again, as SIGHUP asks.
+    fn reload(&mut self) {
+        let mut control = self.control.borrow_mut();
+        let result = control.source.read();
+        let result = result.and_then(|config| control.apply(config, clock::monotonic()));
+        match result {
+            Ok((plan, generation)) => {
+                tracing::info!(%generation, ?plan, "configuration reloaded");
+            }
+            Err(reason) => {
+                tracing::error!("the configuration is refused, nothing has changed: {reason}");
+                control.fleet.events.push(super::events::Event::ReloadRefused { reason });
+            }
+        }
+    }
+}

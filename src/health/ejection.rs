@@ -1,0 +1,199 @@
+//! Passive ejection: what exchanges with clients show takes a backend out for a while, and one
+//! request brings it back. Only what the caller passes as a failure counts; an application's own
+//! 500 is none.
+
+use super::EjectionRules;
+use crate::base::{BackendSlot, Instant};
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+/// What exchanges say of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlier {
+    /// Nothing against it.
+    In,
+    /// It is out for a while.
+    Ejected,
+    /// Its time out is over; one request will show.
+    OnTrial,
+}
+
+/// Sums of a backend's exchanges at a moment.
+#[derive(Clone, Copy)]
+struct Sample {
+    at: Instant,
+    successes: u64,
+    failures: u64,
+}
+
+/// What is kept of a backend.
+struct Track {
+    state: Outlier,
+    /// Failures since the last success.
+    in_a_row: u32,
+    samples: VecDeque<Sample>,
+    /// Ejections that count for the length of the next one.
+    times: u32,
+    /// When the present ejection ends.
+    until: Instant,
+    /// When it last came back.
+    returned: Instant,
+}
+
+impl Track {
+    fn new() -> Self {
+        Self {
+            state: Outlier::In,
+            in_a_row: 0,
+            samples: VecDeque::new(),
+            times: 0,
+            until: Instant::default(),
+            returned: Instant::default(),
+        }
+    }
+
+    fn eject(&mut self, rules: &EjectionRules, now: Instant) {
+        // Each ejection-free span of `base` length makes the next ejection shorter by one step.
+        let base_ns = rules.base.as_nanos().max(1);
+        let quiet = now.since(self.returned).as_nanos() / base_ns;
+        if self.state == Outlier::In && self.times > 0 {
+            self.times = self.times.saturating_sub(u32::try_from(quiet).unwrap_or(u32::MAX));
+        }
+        self.times = self.times.saturating_add(1);
+        self.until = now + rules.base.saturating_mul(self.times).min(rules.longest);
+        self.state = Outlier::Ejected;
+        self.in_a_row = 0;
+        self.samples.clear();
+    }
+
+    fn take_back(&mut self, now: Instant) {
+        self.state = Outlier::In;
+        self.in_a_row = 0;
+        self.samples.clear();
+        self.returned = now;
+    }
+
+    /// The share of good exchanges within the window, percent; none if there were too few.
+    fn success_percent(&self, rules: &EjectionRules) -> Option<u64> {
+        let (first, last) = (self.samples.front()?, self.samples.back()?);
+        let successes = last.successes.saturating_sub(first.successes);
+        let failures = last.failures.saturating_sub(first.failures);
+        let all = successes + failures;
+        (all > 0 && all >= u64::from(rules.exchanges_min)).then(|| successes * 100 / all)
+    }
+
+    /// How bad it is; none if it is not bad enough to be ejected.
+    fn badness(&self, rules: &EjectionRules) -> Option<u64> {
+        let limit = rules.consecutive_failures;
+        if limit > 0 && self.in_a_row >= limit {
+            return Some(1_000 + u64::from(self.in_a_row));
+        }
+        let percent = self.success_percent(rules)?;
+        (percent < u64::from(rules.success_rate_min_percent)).then(|| 100 - percent)
+    }
+}
+
+/// The backends of one pool.
+#[derive(Default)]
+pub struct Ejections {
+    tracks: HashMap<BackendSlot, Track>,
+}
+
+impl Ejections {
+    /// Takes failures of a backend. `successes_since`: exchanges that went well since the last
+    /// failure that was noted; if there were any, the run of failures begins anew.
+    pub fn note_failures(&mut self, slot: BackendSlot, failures: u32, successes_since: u64) {
+        let track = self.tracks.entry(slot).or_insert_with(Track::new);
+        let before = if successes_since > 0 { 0 } else { track.in_a_row };
+        track.in_a_row = before.saturating_add(failures);
+    }
+
+    /// Takes the sums of a backend's exchanges as of `now`; they never go down.
+    pub fn note_window(
+        &mut self,
+        slot: BackendSlot,
+        successes: u64,
+        failures: u64,
+        window: Duration,
+        now: Instant,
+    ) {
+        let track = self.tracks.entry(slot).or_insert_with(Track::new);
+        track.samples.push_back(Sample { at: now, successes, failures });
+        while track.samples.len() > 1
+            && track.samples.front().is_some_and(|first| now.since(first.at) > window)
+        {
+            track.samples.pop_front();
+        }
+    }
+
+    /// Ejects who deserves it, the worst first, and returns them. `fit` are the backends that
+    /// would get traffic if nothing was known of their exchanges: no more than the configured
+    /// share of them is out at the same moment, but one may always be, and never the last.
+    pub fn judge(
+        &mut self,
+        rules: &EjectionRules,
+        fit: &[BackendSlot],
+        now: Instant,
+    ) -> Vec<BackendSlot> {
+        let is_out = |slot: &&BackendSlot| self.state(**slot) != Outlier::In;
+        let out = fit.iter().filter(is_out).count();
+        let share = fit.len() * rules.share_max_percent as usize / 100;
+        let most = share.max(1).min(fit.len().saturating_sub(1));
+        let bad = |slot: &BackendSlot| {
+            let track = self.tracks.get(slot).filter(|track| track.state == Outlier::In)?;
+            Some((track.badness(rules)?, *slot))
+        };
+        let mut bad: Vec<(u64, BackendSlot)> = fit.iter().filter_map(bad).collect();
+        bad.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        bad.truncate(most.saturating_sub(out));
+        for (_, slot) in &bad {
+            self.tracks.entry(*slot).or_insert_with(Track::new).eject(rules, now);
+        }
+        bad.into_iter().map(|(_, slot)| slot).collect()
+    }
+
+    /// Lets those whose time out is over have a trial, and returns them.
+    pub fn end_times(&mut self, now: Instant) -> Vec<BackendSlot> {
+        let mut due = Vec::new();
+        for (slot, track) in &mut self.tracks {
+            if track.state == Outlier::Ejected && track.until <= now {
+                track.state = Outlier::OnTrial;
+                due.push(*slot);
+            }
+        }
+        due
+    }
+
+    /// Takes the result of a trial: back to traffic, or out again and for longer.
+    pub fn note_trial(
+        &mut self,
+        slot: BackendSlot,
+        passed: bool,
+        rules: &EjectionRules,
+        now: Instant,
+    ) {
+        let Some(track) = self.tracks.get_mut(&slot) else { return };
+        match (track.state, passed) {
+            (Outlier::OnTrial, true) => track.take_back(now),
+            (Outlier::OnTrial, false) => track.eject(rules, now),
+            // A trial of a backend that is back already, by the operator's word.
+            (Outlier::In | Outlier::Ejected, _) => {}
+        }
+    }
+
+    /// Takes a backend back, by the operator's word, and forgets what was against it.
+    pub fn release(&mut self, slot: BackendSlot) {
+        self.tracks.remove(&slot);
+    }
+
+    /// What exchanges say of a backend.
+    pub fn state(&self, slot: BackendSlot) -> Outlier {
+        self.tracks.get(&slot).map_or(Outlier::In, |track| track.state)
+    }
+
+    /// How long the present ejection of a backend still lasts.
+    pub fn ends_in(&self, slot: BackendSlot, now: Instant) -> Option<Duration> {
+        let track = self.tracks.get(&slot)?;
+        (track.state == Outlier::Ejected).then(|| track.until.since(now))
+    }
+}
