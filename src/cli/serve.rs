@@ -6,7 +6,7 @@ use super::{LogLevel, Start};
 use ringway::access_log::{self, Destination, Format, Sender, Writer};
 use ringway::base::ShardId;
 use ringway::config::{Config, LogFormat, LogPath, ShardsChoice};
-use ringway::coordinator::{self, Bell, ConfigSource, Control, Coordinator, Ended};
+use ringway::coordinator::{self, Bell, ConfigSource, Control, Coordinator, Ended, admin};
 use ringway::engine::uring::UringOptions;
 use ringway::mailbox::{Mailbox, Shared};
 use ringway::sys::clock;
@@ -62,8 +62,12 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
     announce(&control)?;
     let threads = Threads { cores, wakes, mailboxes, options, access_log };
     let seed = RandomState::new().hash_one("coordinator");
-    let coordinator = Coordinator::new(control, threads.into_spawn(), hearer, seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let admin = runtime.block_on(async { admin::bind(&control.config.admin) })?;
+    if let Some(address) = admin.tcp_address() {
+        writeln!(io::stdout(), "ringway: admin interface, for questions, on {address}")?;
+    }
+    let coordinator = Coordinator::new(control, threads.into_spawn(), hearer, admin, seed);
     match runtime.block_on(coordinator.run())? {
         Ended::Failed(why) => Err(why.into()),
         Ended::Drained | Ended::Cut => Ok(()),

@@ -7,6 +7,7 @@
 //!
 //! Does not: touch a client's bytes; know how a shard is made (it is given a way to spawn one).
 
+pub mod admin;
 pub mod control;
 pub mod events;
 pub mod fleet;

@@ -1,6 +1,7 @@
 //! The loop of the coordinator's thread: it starts the shards once the backends have been probed,
 //! reacts to whatever happens, and ends when the shards have.
 
+use super::admin::Admin;
 use super::control::Control;
 use super::phase::Phase;
 use super::probing::Probing;
@@ -68,6 +69,7 @@ pub struct Coordinator {
     reports: mpsc::UnboundedReceiver<ShardReport>,
     news: Rc<Notify>,
     probing: Probing,
+    admin: Option<Admin>,
 }
 
 struct Signals {
@@ -79,14 +81,14 @@ struct Signals {
 impl Coordinator {
     /// A coordinator of shards that `spawn` starts; they wake it by the bell that it hears. `seed` is for its
     /// random choices.
-    pub fn new(control: Control, spawn: Spawn, bell: BellHearer, seed: u64) -> Self {
+    pub fn new(control: Control, spawn: Spawn, bell: BellHearer, admin: Admin, seed: u64) -> Self {
         let control = Rc::new(RefCell::new(control));
         let news = Rc::new(Notify::new());
         let probing = Probing::new(control.clone(), seed, news.clone());
         let (sender, reports) = mpsc::unbounded_channel();
         let panics = Panics::default();
-        let bell = Some(bell);
-        Self { control, spawn, bell, panics, sender, reports, news, probing }
+        let (bell, admin) = (Some(bell), Some(admin));
+        Self { control, spawn, bell, panics, sender, reports, news, probing, admin }
     }
 
     /// Stays until the process ends.
@@ -104,15 +106,21 @@ impl Coordinator {
             hang_up: signal(SignalKind::hangup())?,
         };
         let bell = self.bell.take().expect("it is run once").listen()?;
+        let admin = self.admin.take().unwrap_or_default();
+        let admin = tokio::task::spawn_local(admin.serve(self.control.clone()));
         self.await_first_round().await;
         self.start_all();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if let Err(why) = self.turn(&mut signals, &bell, &mut ticks).await {
-                return Ok(Ended::Failed(why));
-            }
-            if let Some(ended) = self.ended() {
+            let turned = self.turn(&mut signals, &bell, &mut ticks).await;
+            let ended = match turned {
+                Err(why) => Some(Ended::Failed(why)),
+                Ok(()) => self.ended(),
+            };
+            if let Some(ended) = ended {
+                admin.abort();
+                let _ = admin.await; // its socket's file is gone then
                 return Ok(ended);
             }
         }

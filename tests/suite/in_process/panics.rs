@@ -3,6 +3,7 @@
 use super::{OPTIONS, stage};
 use crate::loopback::harness::{Origin, await_that, connect, read_to_end, read_until};
 use ringway::config::{Config, Listener};
+use ringway::coordinator::admin::Admin;
 use ringway::coordinator::{
     ConfigSource, Control, Coordinator, Door, Doors, ShardEnd, ShardReport, Spawn,
 };
@@ -134,7 +135,7 @@ fn a_shard_that_panics_loses_its_own_sessions_and_comes_back() {
             clock::monotonic(),
         );
         let control = control.expect("its door is open");
-        let coordinator = Coordinator::new(control, spawn, scene.bell, 1);
+        let coordinator = Coordinator::new(control, spawn, scene.bell, Admin::default(), 1);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(coordinator.run()).expect("signals");
     });

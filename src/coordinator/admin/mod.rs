@@ -1,0 +1,18 @@
+//! How operators and monitors speak to the process: HTTP and JSON over a Unix socket, which takes
+//! orders, and over a TCP address, which only answers questions.
+//!
+//! `server` accepts and checks who asks, `routing` finds what is asked for, `status`, `metrics`,
+//! `readiness` and `explain` answer questions, `orders` follows orders. Does not: lock anything of
+//! the data path; wait, but for shards to apply an order.
+
+mod explain;
+mod metrics;
+mod orders;
+mod readiness;
+mod reply;
+mod routing;
+mod server;
+mod status;
+
+pub use readiness::{Readiness, readiness};
+pub use server::{Admin, AdminError, bind};

@@ -1,0 +1,212 @@
+//! Orders: each is followed, or refused with what could be done instead, and answered when every
+//! shard works with what follows from it.
+
+use super::reply::{Reply, json_reply, refusal};
+use crate::base::Generation;
+use crate::config::Config;
+use crate::coordinator::control::Control;
+use crate::coordinator::fleet::{Operation, OperationError};
+use crate::coordinator::plan::Plan;
+use crate::health::OperatorState;
+use crate::sys::clock;
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long shards may take to apply an order before it is answered without them.
+const APPLY_MAX: Duration = Duration::from_secs(10);
+
+type Shared = Rc<RefCell<Control>>;
+
+/// The body of an order for a backend.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BackendOrder {
+    /// ready, drain or maint.
+    state: Option<String>,
+    /// 0 to 1000; `null` for that of its source.
+    #[serde(default, deserialize_with = "present")]
+    weight: Option<Option<u32>>,
+}
+
+/// The body of an order to add a backend.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewBackend {
+    address: SocketAddr,
+    #[serde(default = "one")]
+    weight: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// Tells a `null` from nothing at all.
+fn present<'de, D>(deserializer: D) -> Result<Option<Option<u32>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    Option::<u32>::deserialize(deserializer).map(Some)
+}
+
+/// Changes a backend.
+pub(super) async fn change_backend(
+    control: &Shared,
+    pool: &str,
+    backend: SocketAddr,
+    order: BackendOrder,
+) -> Reply {
+    let mut operations = Vec::new();
+    if let Some(state) = &order.state {
+        match state.parse::<OperatorState>() {
+            Ok(state) => operations.push(Operation::State(state)),
+            Err(error) => return refusal(StatusCode::BAD_REQUEST, error),
+        }
+    }
+    operations.extend(order.weight.map(Operation::Weight));
+    if operations.is_empty() {
+        let error = "nothing is ordered: give `state` or `weight`";
+        return refusal(StatusCode::BAD_REQUEST, error);
+    }
+    operate(control, pool, backend, &operations).await
+}
+
+/// Adds a backend.
+pub(super) async fn add_backend(control: &Shared, pool: &str, new: NewBackend) -> Reply {
+    let operation = Operation::Add { weight: new.weight };
+    operate(control, pool, new.address, &[operation]).await
+}
+
+/// Removes a backend.
+pub(super) async fn remove_backend(control: &Shared, pool: &str, backend: SocketAddr) -> Reply {
+    operate(control, pool, backend, &[Operation::Remove]).await
+}
+
+async fn operate(
+    control: &Shared,
+    pool: &str,
+    backend: SocketAddr,
+    operations: &[Operation],
+) -> Reply {
+    let mut generation = Generation::default();
+    for operation in operations {
+        let result = control.borrow_mut().operate(pool, backend, *operation, clock::monotonic());
+        match result {
+            Ok(current) => generation = current,
+            Err(error) => return refusal(status_of(&error), error.to_string()),
+        }
+    }
+    let applied = await_applied(control, generation).await;
+    let in_flight = in_flight(&control.borrow(), pool, backend);
+    let body = json!({
+        "pool": pool,
+        "backend": backend,
+        "orders": operations.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "generation": generation.0,
+        "applied": applied,
+        "in_flight": in_flight,
+    });
+    json_reply(applied_status(applied), &body)
+}
+
+fn in_flight(control: &Control, pool: &str, backend: SocketAddr) -> u32 {
+    let record = control.fleet.record(pool, backend);
+    record.map_or(0, |record| control.fleet.ledger.in_flight(record.slot))
+}
+
+fn status_of(error: &OperationError) -> StatusCode {
+    match error {
+        OperationError::NoPool(_) | OperationError::NoBackend(_) => StatusCode::NOT_FOUND,
+        OperationError::Exists | OperationError::Full => StatusCode::CONFLICT,
+        OperationError::Weight(_) => StatusCode::BAD_REQUEST,
+    }
+}
+
+fn applied_status(applied: bool) -> StatusCode {
+    if applied { StatusCode::OK } else { StatusCode::ACCEPTED }
+}
+
+/// Waits until every running shard works with a generation; false if one takes too long.
+async fn await_applied(control: &Shared, generation: Generation) -> bool {
+    let mut applied = control.borrow().applied.subscribe();
+    let all = applied.wait_for(|applied| *applied >= generation);
+    tokio::time::timeout(APPLY_MAX, all).await.is_ok_and(|result| result.is_ok())
+}
+
+/// Puts a configuration in force: that of the file, or a text in its place.
+pub(super) async fn reload(control: &Shared, text: Option<&str>) -> Reply {
+    let result = {
+        let mut control = control.borrow_mut();
+        match read(&control, text) {
+            Ok(config) => control.apply(config, clock::monotonic()),
+            Err(reason) => Err(reason),
+        }
+    };
+    match result {
+        Err(reason) => {
+            let event = crate::coordinator::events::Event::ReloadRefused { reason: reason.clone() };
+            control.borrow_mut().fleet.events.push(event);
+            let error = format!("{reason}\n\nnothing has changed");
+            refusal(StatusCode::UNPROCESSABLE_ENTITY, error)
+        }
+        Ok((plan, generation)) => {
+            let applied = await_applied(control, generation).await;
+            let Plan { changes, needs_restart } = plan;
+            let body = json!({
+                "generation": generation.0,
+                "applied": applied,
+                "changes": changes,
+                "needs_restart": needs_restart,
+            });
+            json_reply(applied_status(applied), &body)
+        }
+    }
+}
+
+/// What a configuration would change.
+pub(super) fn plan(control: &Control, text: Option<&str>) -> Reply {
+    match read(control, text) {
+        Ok(config) => json_reply(StatusCode::OK, &control.plan(&config)),
+        Err(reason) => refusal(StatusCode::UNPROCESSABLE_ENTITY, reason),
+    }
+}
+
+fn read(control: &Control, text: Option<&str>) -> Result<Config, String> {
+    match text {
+        Some(text) => control.source.parse(text),
+        None => control.source.read(),
+    }
+}
+
+/// Begins, or hastens, the way out.
+pub(super) fn drain(control: &mut Control) -> Reply {
+    control.drain(clock::monotonic());
+    phase_reply(control)
+}
+
+/// Takes that back.
+pub(super) fn undrain(control: &mut Control) -> Reply {
+    if control.undrain() {
+        return phase_reply(control);
+    }
+    let error = match control.phase().is_draining() {
+        true => "it is too late: listeners are closed already",
+        false => "the process is not draining",
+    };
+    refusal(StatusCode::CONFLICT, error)
+}
+
+fn phase_reply(control: &Control) -> Reply {
+    let left = control.phase_ends_in(clock::monotonic());
+    let body = json!({
+        "phase": control.phase().word(),
+        "phase_ends_in_ms": left.map(|left| left.as_millis() as u64),
+        "connections": control.connections(),
+    });
+    json_reply(StatusCode::OK, &body)
+}

@@ -1,0 +1,38 @@
+//! What an answer is made of.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CONTENT_TYPE, HeaderName};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// An answer.
+pub(super) type Reply = Response<Full<Bytes>>;
+
+const STATE: HeaderName = HeaderName::from_static("x-ringway-state");
+
+/// JSON, on one line end.
+pub(super) fn json_reply(status: StatusCode, value: &impl Serialize) -> Reply {
+    let mut body = serde_json::to_vec_pretty(value).unwrap_or_default();
+    body.push(b'\n');
+    text_reply(status, "application/json", body)
+}
+
+/// Any text.
+pub(super) fn text_reply(status: StatusCode, media: &'static str, body: Vec<u8>) -> Reply {
+    let response = Response::builder().status(status).header(CONTENT_TYPE, media);
+    response.body(Full::new(Bytes::from(body))).expect("the parts are constants")
+}
+
+/// An answer with the state of the process in its head.
+pub(super) fn with_state(mut reply: Reply, state: &'static str) -> Reply {
+    reply.headers_mut().insert(STATE, hyper::header::HeaderValue::from_static(state));
+    reply
+}
+
+/// Why something cannot be done, and what could.
+pub(super) fn refusal(status: StatusCode, error: impl Into<String>) -> Reply {
+    let error: Value = error.into().into();
+    json_reply(status, &json!({ "error": error }))
+}

@@ -1,0 +1,238 @@
+//! From a request to who answers it.
+
+use super::reply::{Reply, json_reply, refusal, text_reply};
+use super::{explain, metrics, orders, readiness, status};
+use crate::coordinator::control::Control;
+use crate::coordinator::events::Event;
+use crate::sys::clock;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::{Method, Request, StatusCode};
+use serde::de::DeserializeOwned;
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Bytes of a body that is taken: a configuration with every backend that there can be.
+const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Longest that a question for events waits for one.
+const EVENTS_WAIT_MAX: Duration = Duration::from_secs(60);
+
+const KNOWN: &str = "GET /live, /ready, /ready/POOL, /status, /metrics, /pools, /events, /explain, \
+                     /config; POST /plan, /reload, /drain, /undrain, /pools/POOL/backends; \
+                     PUT /config, /pools/POOL/backends/ADDRESS; \
+                     DELETE /pools/POOL/backends/ADDRESS";
+
+/// Who asks, and whether orders are taken from there.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    pub(super) name: String,
+    pub(super) may_order: bool,
+}
+
+/// Answers one request. An order leaves a line in the events, whatever came of it.
+pub(super) async fn answer(
+    control: Rc<RefCell<Control>>,
+    asker: Asker,
+    request: Request<Incoming>,
+) -> Reply {
+    let is_question = matches!(*request.method(), Method::GET | Method::HEAD);
+    if is_question {
+        return question(&control, &request).await;
+    }
+    if !asker.may_order {
+        let error = "orders are taken on the Unix socket only; this address answers questions";
+        return refusal(StatusCode::FORBIDDEN, error);
+    }
+    let what = format!("{} {}", request.method(), request.uri().path());
+    let reply = order(&control, request).await;
+    let (who, status) = (asker.name, reply.status().as_u16());
+    control.borrow_mut().fleet.events.push(Event::Audit { who, what, status });
+    reply
+}
+
+async fn question(control: &Rc<RefCell<Control>>, request: &Request<Incoming>) -> Reply {
+    let now = clock::monotonic();
+    let query = Query::of(request);
+    match path(request).as_slice() {
+        ["live"] => readiness::live_reply(&control.borrow(), now),
+        ["ready"] => ready(&control.borrow(), None),
+        ["ready", pool] => ready(&control.borrow(), Some(pool)),
+        ["status"] => json_reply(StatusCode::OK, &status::status(&control.borrow(), now)),
+        ["pools"] => json_reply(StatusCode::OK, &status::pools(&control.borrow(), now)),
+        ["metrics"] => {
+            let text = metrics::text(&control.borrow(), now);
+            text_reply(StatusCode::OK, metrics::MEDIA_TYPE, text.into_bytes())
+        }
+        ["config"] => {
+            let text = control.borrow().config.to_toml();
+            text_reply(StatusCode::OK, "application/toml", text.into_bytes())
+        }
+        ["events"] => events(control, &query).await,
+        ["explain"] => {
+            let method = query.value("method").unwrap_or_else(|| "GET".to_owned());
+            let Some(url) = query.value("url") else {
+                return refusal(StatusCode::BAD_REQUEST, "give the request as ?url=http://…");
+            };
+            let listener = query.value("listener");
+            explain::explain(&control.borrow(), &method, &url, listener.as_deref())
+        }
+        _ => unknown(request),
+    }
+}
+
+async fn order(control: &Rc<RefCell<Control>>, request: Request<Incoming>) -> Reply {
+    let method = request.method().clone();
+    let path_text = request.uri().path().to_owned();
+    let parts: Vec<&str> = path_text.split('/').filter(|part| !part.is_empty()).collect();
+    match (&method, parts.as_slice()) {
+        (&Method::POST, ["drain"]) => orders::drain(&mut control.borrow_mut()),
+        (&Method::POST, ["undrain"]) => orders::undrain(&mut control.borrow_mut()),
+        (&Method::POST, ["reload"]) => orders::reload(control, None).await,
+        (&Method::PUT, ["config"]) => match body_text(request).await {
+            Ok(text) => orders::reload(control, Some(&text)).await,
+            Err(refused) => refused,
+        },
+        (&Method::POST, ["plan"]) => match body_text(request).await {
+            Ok(text) => {
+                let text = (!text.is_empty()).then_some(&*text);
+                orders::plan(&control.borrow(), text)
+            }
+            Err(refused) => refused,
+        },
+        (&Method::POST, ["pools", pool, "backends"]) => match body_json(request).await {
+            Ok(new) => orders::add_backend(control, pool, new).await,
+            Err(refused) => refused,
+        },
+        (&Method::PUT, ["pools", pool, "backends", backend]) => match address(backend) {
+            Ok(backend) => match body_json(request).await {
+                Ok(order) => orders::change_backend(control, pool, backend, order).await,
+                Err(refused) => refused,
+            },
+            Err(refused) => refused,
+        },
+        (&Method::DELETE, ["pools", pool, "backends", backend]) => match address(backend) {
+            Ok(backend) => orders::remove_backend(control, pool, backend).await,
+            Err(refused) => refused,
+        },
+        _ => unknown(&request),
+    }
+}
+
+fn ready(control: &Control, pool: Option<&str>) -> Reply {
+    match readiness::readiness(control, pool) {
+        Some(readiness) => readiness::ready_reply(&readiness),
+        None => {
+            let known: Vec<&str> = control.fleet.pools.keys().map(String::as_str).collect();
+            let error = format!("there is no such pool; it can be {}", known.join(", "));
+            refusal(StatusCode::NOT_FOUND, error)
+        }
+    }
+}
+
+/// The events from `since` on; waits for one if there is none yet and `wait_ms` allows it.
+async fn events(control: &Rc<RefCell<Control>>, query: &Query) -> Reply {
+    let number = |name: &str| query.value(name).and_then(|text| text.parse::<u64>().ok());
+    let since = number("since").unwrap_or(0);
+    let wait = Duration::from_millis(number("wait_ms").unwrap_or(0)).min(EVENTS_WAIT_MAX);
+    let has_news = || control.borrow().fleet.events.next() > since;
+    let news = async {
+        while !has_news() {
+            // Events come with steps of the coordinator, which has no better sign than time.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let _ = tokio::time::timeout(wait, news).await;
+    let control = control.borrow();
+    let events: Vec<_> = control.fleet.events.since(since).collect();
+    let body = serde_json::json!({ "next": control.fleet.events.next(), "events": events });
+    json_reply(StatusCode::OK, &body)
+}
+
+fn path(request: &Request<Incoming>) -> Vec<&str> {
+    request.uri().path().split('/').filter(|part| !part.is_empty()).collect()
+}
+
+fn unknown(request: &Request<Incoming>) -> Reply {
+    let (method, path) = (request.method(), request.uri().path());
+    refusal(StatusCode::NOT_FOUND, format!("there is no {method} {path}; there is {KNOWN}"))
+}
+
+fn address(text: &str) -> Result<SocketAddr, Reply> {
+    let decoded = decoded(text);
+    decoded.parse().map_err(|_| {
+        let error = format!("`{decoded}` is no address: write IP:PORT");
+        refusal(StatusCode::BAD_REQUEST, error)
+    })
+}
+
+async fn body_text(request: Request<Incoming>) -> Result<String, Reply> {
+    let too_long = |_| {
+        let error = format!("the body cannot be read, or has more than {BODY_BYTES_MAX} bytes");
+        refusal(StatusCode::BAD_REQUEST, error)
+    };
+    let body = Limited::new(request.into_body(), BODY_BYTES_MAX);
+    let bytes = body.collect().await.map_err(too_long)?.to_bytes();
+    String::from_utf8(bytes.to_vec())
+        .map_err(|_| refusal(StatusCode::BAD_REQUEST, "the body is not UTF-8"))
+}
+
+async fn body_json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Reply> {
+    let text = body_text(request).await?;
+    serde_json::from_str(&text)
+        .map_err(|error| refusal(StatusCode::BAD_REQUEST, format!("the body: {error}")))
+}
+
+/// The part of a URL behind the question mark.
+struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn of(request: &Request<Incoming>) -> Self {
+        let pairs = request.uri().query().unwrap_or_default().split('&');
+        let pair = |pair: &str| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decoded(name), decoded(value))
+        };
+        Self(pairs.map(pair).collect())
+    }
+
+    fn value(&self, name: &str) -> Option<String> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    }
+}
+
+/// Resolves escapes; what is no escape stays as it is.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let escape = (*first == b'%').then(|| tail.get(..2)).flatten();
+        let value = escape
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match value {
+            Some(value) => {
+                bytes.push(value);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_resolved_and_what_is_none_stays() {
+        for (text, expected) in [("a%3Ab", "a:b"), ("100%", "100%"), ("%zz%2", "%zz%2"), ("", "")] {
+            assert_eq!(decoded(text), expected);
+        }
+    }
+}

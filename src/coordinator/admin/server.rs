@@ -1,0 +1,212 @@
+//! The sockets of the admin interface: who may connect, and a task for each connection.
+
+use super::routing::{self, Asker};
+use crate::config;
+use crate::coordinator::control::Control;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+
+/// How long a client may take for the head of a request.
+const HEAD_MAX: Duration = Duration::from_secs(10);
+/// Connections to each of the two sockets at the same moment.
+const CONNECTIONS_MAX: usize = 256;
+
+/// Why the admin interface cannot be had.
+#[derive(Debug)]
+pub enum AdminError {
+    /// Another process answers on the socket.
+    InUse(PathBuf),
+    /// The system says no.
+    Io(String, io::Error),
+}
+
+impl std::fmt::Display for AdminError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::InUse(path) => write!(
+                f,
+                "another process answers on the admin socket {}: give this one a socket of its \
+                 own (--admin PATH), or none (--admin \"\")",
+                path.display()
+            ),
+            Self::Io(place, error) => {
+                write!(f, "cannot open the admin interface on {place}: {error}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for AdminError {}
+
+/// The sockets, open; the Unix socket's file goes with this.
+#[derive(Default)]
+pub struct Admin {
+    unix: Option<(UnixListener, PathBuf)>,
+    tcp: Option<TcpListener>,
+    allow_uids: Vec<u32>,
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        if let Some((_, path)) = &self.unix {
+            // Nobody can be told if it is gone already.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Opens what is configured. The default Unix socket may fail: that is logged, and the process
+/// goes on without.
+///
+/// # Errors
+/// If what was asked for cannot be opened.
+pub fn bind(admin: &config::Admin) -> Result<Admin, AdminError> {
+    let mut opened = Admin { unix: None, tcp: None, allow_uids: admin.allow_uids.clone() };
+    if let Some(path) = &admin.socket {
+        let is_default = path == Path::new(config::ADMIN_SOCKET_DEFAULT);
+        match bind_unix(path) {
+            Ok((listener, uid)) => {
+                opened.unix = Some((listener, path.clone()));
+                opened.allow_uids.extend([0, uid]);
+            }
+            Err(error) if is_default => tracing::warn!("{error}; going on without"),
+            Err(error) => return Err(error),
+        }
+    }
+    if let Some(address) = admin.listen {
+        opened.tcp = Some(bind_tcp(address)?);
+    }
+    Ok(opened)
+}
+
+fn bind_unix(path: &Path) -> Result<(UnixListener, u32), AdminError> {
+    let failed = |error| AdminError::Io(path.display().to_string(), error);
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    if path.exists() {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(AdminError::InUse(path.to_owned()));
+        }
+        // What an earlier process left behind.
+        fs::remove_file(path).map_err(failed)?;
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(failed)?;
+    let uid = fs::metadata(path).map_err(failed)?.uid();
+    Ok((listener, uid))
+}
+
+fn bind_tcp(address: SocketAddr) -> Result<TcpListener, AdminError> {
+    let failed = |error| AdminError::Io(address.to_string(), error);
+    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    TcpListener::from_std(listener).map_err(failed)
+}
+
+impl Admin {
+    /// The address of the TCP interface, where port 0 was asked.
+    pub fn tcp_address(&self) -> Option<SocketAddr> {
+        self.tcp.as_ref()?.local_addr().ok()
+    }
+
+    /// Serves until dropped.
+    pub async fn serve(mut self, control: Rc<RefCell<Control>>) {
+        let (tcp, allow_uids) = (self.tcp.take(), std::mem::take(&mut self.allow_uids));
+        let unix = async {
+            match &self.unix {
+                Some((listener, _)) => serve_unix(listener, &allow_uids, &control).await,
+                None => std::future::pending().await,
+            }
+        };
+        let tcp = async {
+            match &tcp {
+                Some(listener) => serve_tcp(listener, &control).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::join!(unix, tcp);
+    }
+}
+
+async fn serve_unix(listener: &UnixListener, allow_uids: &[u32], control: &Rc<RefCell<Control>>) {
+    let permits = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if let Some(asker) = admitted(&stream, allow_uids) {
+                    spawn(stream, asker, control, permit);
+                }
+            }
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+async fn serve_tcp(listener: &TcpListener, control: &Rc<RefCell<Control>>) {
+    let permits = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let asker = Asker { name: peer.to_string(), may_order: false };
+                spawn(stream, asker, control, permit);
+            }
+            Err(error) => pause(&error).await,
+        }
+    }
+}
+
+/// Out of descriptors, most likely: not at once again.
+async fn pause(error: &io::Error) {
+    tracing::warn!(%error, "the admin interface cannot take a connection for the moment");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+/// Who is at the other end, if that user may ask.
+fn admitted(stream: &UnixStream, allow_uids: &[u32]) -> Option<Asker> {
+    let credentials = stream.peer_cred().ok()?;
+    let uid = credentials.uid();
+    if !allow_uids.contains(&uid) {
+        tracing::warn!(uid, "a user who may not was turned away from the admin socket");
+        return None;
+    }
+    let pid = credentials.pid().map(|pid| format!(", pid {pid}")).unwrap_or_default();
+    Some(Asker { name: format!("uid {uid}{pid}"), may_order: true })
+}
+
+fn spawn<S, P>(stream: S, asker: Asker, control: &Rc<RefCell<Control>>, permit: P)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    P: 'static,
+{
+    let control = control.clone();
+    tokio::task::spawn_local(async move {
+        let _permit = permit;
+        let service = service_fn(move |request| {
+            let (control, asker) = (control.clone(), asker.clone());
+            async move { Ok::<_, Infallible>(routing::answer(control, asker, request).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection to the admin interface failed");
+        }
+    });
+}

@@ -1,0 +1,307 @@
+//! Everything that is known, as JSON.
+
+use crate::base::Instant;
+use crate::coordinator::control::Control;
+use crate::coordinator::fleet::{PoolRecord, Probed, Record};
+use crate::health::Outlier;
+use crate::mailbox::{Answers, BackendCell};
+use crate::stats::{Counter, LATENCY_BOUNDS_US};
+use serde::Serialize;
+use std::net::SocketAddr;
+
+/// The answer to `/status`.
+#[derive(Serialize)]
+pub(super) struct Status {
+    version: &'static str,
+    pid: u32,
+    uptime_ms: u64,
+    phase: &'static str,
+    phase_ends_in_ms: Option<u64>,
+    generation: u64,
+    ready: bool,
+    not_ready_because: Vec<String>,
+    connections: u64,
+    shards: Vec<ShardStatus>,
+    listeners: Vec<ListenerStatus>,
+    routes: Vec<RouteStatus>,
+    pools: Vec<PoolStatus>,
+}
+
+#[derive(Serialize)]
+struct ShardStatus {
+    shard: usize,
+    running: bool,
+    last_turn_ms_ago: u64,
+    generation: u64,
+    connections: u32,
+    requests: u64,
+    panics: u64,
+}
+
+#[derive(Serialize)]
+struct ListenerStatus {
+    name: String,
+    address: SocketAddr,
+    connections: u64,
+    accepted: u64,
+    requests: u64,
+}
+
+#[derive(Serialize)]
+struct RouteStatus {
+    listener: String,
+    host: String,
+    path: String,
+    requests: u64,
+    answers: [u64; 5],
+}
+
+/// A pool and its backends.
+#[derive(Serialize)]
+pub(super) struct PoolStatus {
+    name: String,
+    algorithm: &'static str,
+    healthy: usize,
+    required: bool,
+    min_ready: usize,
+    no_healthy: Option<&'static str>,
+    in_flight: u64,
+    requests: u64,
+    unserved: u64,
+    latency_us: Percentiles,
+    backends: Vec<BackendStatus>,
+}
+
+#[derive(Serialize)]
+struct Percentiles {
+    p50: u64,
+    p90: u64,
+    p99: u64,
+}
+
+#[derive(Serialize)]
+struct BackendStatus {
+    address: SocketAddr,
+    source: String,
+    standing: &'static str,
+    reason: String,
+    operator: &'static str,
+    health: ProbeStatus,
+    readiness: Option<ProbeStatus>,
+    ejection: &'static str,
+    ejection_ends_in_ms: Option<u64>,
+    weight: u32,
+    /// The part of the weight that slow start gives it now, percent.
+    ramp_percent: u32,
+    in_flight: u64,
+    connections: u64,
+    answers: [u64; 5],
+    failures: u64,
+}
+
+#[derive(Serialize)]
+struct ProbeStatus {
+    up: bool,
+    probed: bool,
+    last_failure: Option<String>,
+}
+
+/// Everything, as of `now`.
+pub(super) fn status(control: &Control, now: Instant) -> Status {
+    let readiness = super::readiness(control, None).expect("the process is always there");
+    Status {
+        version: env!("CARGO_PKG_VERSION"),
+        pid: std::process::id(),
+        uptime_ms: now.since(control.began).as_millis() as u64,
+        phase: control.phase().word(),
+        phase_ends_in_ms: control.phase_ends_in(now).map(|left| left.as_millis() as u64),
+        generation: control.generation().0,
+        ready: readiness.ready,
+        not_ready_because: readiness.reasons,
+        connections: control.connections(),
+        shards: shards(control, now),
+        listeners: listeners(control),
+        routes: routes(control),
+        pools: pools(control, now),
+    }
+}
+
+fn shards(control: &Control, now: Instant) -> Vec<ShardStatus> {
+    let shard = |(shard, mailbox): (usize, &std::sync::Arc<crate::mailbox::Mailbox>)| ShardStatus {
+        shard,
+        running: control.running[shard],
+        last_turn_ms_ago: now.since(mailbox.last_turn()).as_millis() as u64,
+        generation: mailbox.applied().0,
+        connections: mailbox.connections(),
+        requests: mailbox.counters.read(Counter::Requests),
+        panics: mailbox.counters.read(Counter::ShardPanics),
+    };
+    control.mailboxes.iter().enumerate().map(shard).collect()
+}
+
+fn listeners(control: &Control) -> Vec<ListenerStatus> {
+    let ledger = &control.fleet.ledger;
+    let listener = |listener: &std::sync::Arc<crate::snapshot::Listener>| {
+        let sum = |read: fn(&crate::mailbox::ListenerCell) -> u64| {
+            ledger.listeners(listener.id).map(read).sum()
+        };
+        ListenerStatus {
+            name: listener.name.clone(),
+            address: listener.address,
+            connections: sum(|cell| cell.sessions.read().into()),
+            accepted: sum(|cell| cell.accepted.read()),
+            requests: sum(|cell| cell.requests.read()),
+        }
+    };
+    control.listeners().map(listener).collect()
+}
+
+fn routes(control: &Control) -> Vec<RouteStatus> {
+    let ledger = &control.fleet.ledger;
+    let mut routes: Vec<RouteStatus> = control
+        .fleet
+        .registry
+        .routes()
+        .map(|((listener, host, path), id)| {
+            let answers = ledger.routes(id).map(|cell| classes(&cell.answers));
+            RouteStatus {
+                listener: listener.clone(),
+                host: host.clone(),
+                path: path.clone(),
+                requests: ledger.routes(id).map(|cell| cell.requests.read()).sum(),
+                answers: answers.fold([0; 5], add),
+            }
+        })
+        .collect();
+    routes.sort_by(|a, b| (&a.listener, &a.host, &a.path).cmp(&(&b.listener, &b.host, &b.path)));
+    routes
+}
+
+/// Every pool.
+pub(super) fn pools(control: &Control, now: Instant) -> Vec<PoolStatus> {
+    control.fleet.pools.values().map(|pool| pool_status(control, pool, now)).collect()
+}
+
+fn pool_status(control: &Control, pool: &PoolRecord, now: Instant) -> PoolStatus {
+    use crate::config::Choice;
+    let ledger = &control.fleet.ledger;
+    let latencies = latencies(control, pool);
+    let backend = |(address, record): (&SocketAddr, &Record)| {
+        backend_status(control, pool, *address, record, now)
+    };
+    let backends: Vec<BackendStatus> = pool.backends.iter().map(backend).collect();
+    PoolStatus {
+        name: pool.config.name.clone(),
+        algorithm: pool.config.algorithm.name(),
+        healthy: pool.fit_count(),
+        required: pool.config.required,
+        min_ready: pool.config.min_ready,
+        no_healthy: pool.has_no_healthy.then(|| pool.config.no_healthy.word()),
+        in_flight: backends.iter().map(|backend| backend.in_flight).sum(),
+        requests: latencies.iter().sum(),
+        unserved: ledger.pools(pool.id).map(|cell| cell.unserved.read()).sum(),
+        latency_us: Percentiles {
+            p50: percentile(&latencies, 50),
+            p90: percentile(&latencies, 90),
+            p99: percentile(&latencies, 99),
+        },
+        backends,
+    }
+}
+
+fn backend_status(
+    control: &Control,
+    pool: &PoolRecord,
+    address: SocketAddr,
+    record: &Record,
+    now: Instant,
+) -> BackendStatus {
+    let ledger = &control.fleet.ledger;
+    let sum = |read: fn(&BackendCell) -> u64| ledger.backends(record.slot).map(read).sum();
+    let answers = ledger.backends(record.slot).map(|cell| classes(&cell.answers));
+    let ramp = record.ramp(&pool.config.slow_start, now);
+    let failure = record.live.last_failure.clone();
+    BackendStatus {
+        address,
+        source: record.source.to_string(),
+        standing: record.standing.word(),
+        reason: match (record.standing, failure) {
+            (crate::health::Standing::Down, Some(failure)) => failure,
+            (standing, _) => standing.reason().to_owned(),
+        },
+        operator: record.operator.word(),
+        health: probe_status(&record.live),
+        readiness: record.ready.as_ref().map(probe_status),
+        ejection: match pool.ejections.state(record.slot) {
+            Outlier::In => "none",
+            Outlier::Ejected => "ejected",
+            Outlier::OnTrial => "on-trial",
+        },
+        ejection_ends_in_ms: pool
+            .ejections
+            .ends_in(record.slot, now)
+            .map(|left| left.as_millis() as u64),
+        weight: record.weight(),
+        ramp_percent: (ramp * 100.0).round() as u32,
+        in_flight: sum(|cell| cell.in_flight.read().into()),
+        connections: sum(|cell| cell.connections.read().into()),
+        answers: answers.fold([0; 5], add),
+        failures: sum(|cell| cell.failures.read()),
+    }
+}
+
+fn probe_status(probed: &Probed) -> ProbeStatus {
+    ProbeStatus {
+        up: probed.state.is_up(),
+        probed: probed.state.was_probed(),
+        last_failure: probed.last_failure.clone(),
+    }
+}
+
+pub(super) fn classes(answers: &Answers) -> [u64; 5] {
+    std::array::from_fn(|class| answers.read(class + 1))
+}
+
+pub(super) fn add(mut sums: [u64; 5], more: [u64; 5]) -> [u64; 5] {
+    sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+    sums
+}
+
+/// A pool's latencies over all shards, by bucket.
+pub(super) fn latencies(control: &Control, pool: &PoolRecord) -> Vec<u64> {
+    let mut sums = vec![0; LATENCY_BOUNDS_US.len() + 1];
+    for cell in control.fleet.ledger.pools(pool.id) {
+        sums.iter_mut().zip(cell.latencies.read()).for_each(|(sum, count)| *sum += count);
+    }
+    sums
+}
+
+/// The bound of the bucket in which a percentile falls, microseconds.
+fn percentile(buckets: &[u64], percent: u64) -> u64 {
+    let all: u64 = buckets.iter().sum();
+    let wanted = (all * percent).div_ceil(100);
+    let mut seen = 0;
+    for (bucket, count) in buckets.iter().enumerate() {
+        seen += count;
+        if seen >= wanted && seen > 0 {
+            return *LATENCY_BOUNDS_US.get(bucket).unwrap_or(&LATENCY_BOUNDS_US[15]);
+        }
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_is_the_bound_of_its_bucket() {
+        let mut buckets = vec![0; LATENCY_BOUNDS_US.len() + 1];
+        assert_eq!(percentile(&buckets, 99), 0);
+        buckets[0] = 98;
+        buckets[3] = 2;
+        assert_eq!((percentile(&buckets, 50), percentile(&buckets, 99)), (100, 1_000));
+        buckets[16] = 1_000;
+        assert_eq!(percentile(&buckets, 99), 10_000_000);
+    }
+}
