@@ -1,5 +1,6 @@
 //! The arguments as clap knows them, with their help. Values are checked as in the file.
 
+use super::verbs::Verb;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringway::balance::Algorithm;
 use ringway::config::units::unknown_word;
@@ -69,6 +70,8 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    #[command(flatten)]
+    Verb(Verb),
     /// Look at the configuration.
     Config {
         #[command(subcommand)]

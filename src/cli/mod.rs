@@ -13,6 +13,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod verbs;
 
 pub use arguments::LogLevel;
 pub(crate) use serve::serve;
@@ -58,6 +59,10 @@ enum Failed {
     Usage(String),
     /// To be shown: status 1.
     Error(Box<dyn Error>),
+    /// Nobody answers on the admin socket: status 3.
+    NobodyAnswers(String),
+    /// An order was taken, but not applied by every shard in time: status 4.
+    NotApplied,
 }
 
 impl From<LoadError> for Failed {
@@ -106,6 +111,8 @@ fn run(
         Err(Failed::Shown) => return 1,
         Err(Failed::Usage(message)) => (2, message),
         Err(Failed::Error(error)) => (1, error.to_string()),
+        Err(Failed::NobodyAnswers(message)) => (3, message),
+        Err(Failed::NotApplied) => return 4,
     };
     let _ = writeln!(err, "error: {}", message.trim_end());
     status
@@ -129,6 +136,7 @@ fn execute(
             let start = Start { config, config_file, source: Box::new(again), log_level };
             (parts.serve)(start).map_err(Failed::Error)
         }
+        Command::Verb(verb) => verbs::execute(verb, out),
         Command::Check { file, json } => check::check(&file, json, out),
         Command::Demo { listen, log_level } => demo::demo(listen, log_level, parts.serve, out),
         Command::Doctor { source, json } => {

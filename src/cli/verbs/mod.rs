@@ -1,0 +1,359 @@
+//! The commands that speak to a running process over its admin socket.
+//!
+//! Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 nobody answers on the socket; 4 the
+//! order was taken, but not every shard has applied it in time.
+
+mod client;
+mod show;
+mod top;
+
+use super::Failed;
+use clap::{Args, Subcommand};
+use client::{Client, Reply};
+use ringway::config::ADMIN_SOCKET_DEFAULT;
+use ringway::config::units::parse_duration;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+const STATUSES: &str = "\
+Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 nobody answers on the socket; 4 taken,
+but not applied by every shard in time.";
+
+/// Where to ask, and how to answer.
+#[derive(Clone, Debug, Args)]
+pub(in crate::cli) struct Access {
+    /// The admin socket of the process.
+    #[arg(long, value_name = "SOCKET", env = "RINGWAY_ADMIN", default_value = ADMIN_SOCKET_DEFAULT)]
+    admin: PathBuf,
+    /// Answer in JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A backend of a pool.
+#[derive(Clone, Debug, Args)]
+pub(in crate::cli) struct Place {
+    /// The pool; that of `ringway run --backend …` is called default.
+    pool: String,
+    /// The backend, IP:PORT.
+    address: SocketAddr,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Verb {
+    /// What runs, and how well.
+    #[command(after_help = STATUSES)]
+    Status {
+        #[command(flatten)]
+        access: Access,
+    },
+    /// Live view of shards, pools and backends.
+    Top {
+        #[command(flatten)]
+        access: Access,
+        /// Print once and end, for scripts.
+        #[arg(long)]
+        once: bool,
+        /// Between two looks.
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "1s")]
+        interval: Duration,
+    },
+    /// Look at backends and change them: answered when every shard has applied it.
+    Backend {
+        #[command(subcommand)]
+        command: BackendVerb,
+    },
+    /// Read the configuration again. An invalid one changes nothing.
+    #[command(after_help = STATUSES)]
+    Reload {
+        #[command(flatten)]
+        access: Access,
+        /// This file in place of the one that the process was started with.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// What a configuration file would change in the running process. Changes nothing.
+    Plan {
+        #[command(flatten)]
+        access: Access,
+        /// The file.
+        file: PathBuf,
+    },
+    /// What happened lately.
+    Events {
+        #[command(flatten)]
+        access: Access,
+        /// Go on with what happens from now on.
+        #[arg(long, short)]
+        follow: bool,
+        /// From this number on.
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+        since: u64,
+    },
+    /// Which listener, route, pool and backends a request would meet, and why.
+    Explain {
+        #[command(flatten)]
+        access: Access,
+        /// GET, POST and so on.
+        method: String,
+        /// The URL, with host and path.
+        url: String,
+        /// Only on this listener.
+        #[arg(long, value_name = "NAME")]
+        listener: Option<String>,
+    },
+    /// Take the process out of service, losing nobody: as SIGTERM does.
+    Drain {
+        #[command(flatten)]
+        access: Access,
+    },
+    /// Take an order to drain back, while listeners are still open.
+    Undrain {
+        #[command(flatten)]
+        access: Access,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum BackendVerb {
+    /// All backends, or those of one pool.
+    List {
+        #[command(flatten)]
+        access: Access,
+        /// Only of this pool.
+        pool: Option<String>,
+    },
+    /// Add a backend. It gets traffic after its first passed probe.
+    Add {
+        #[command(flatten)]
+        place: Place,
+        /// Its share relative to the others, 0 to 1000.
+        #[arg(long, default_value_t = 1)]
+        weight: u32,
+        #[command(flatten)]
+        access: Access,
+    },
+    /// Remove a backend. What it has goes on until done, or until the pool's drain timeout.
+    Remove {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        access: Access,
+    },
+    /// No new traffic; what it has goes on until done, or until the pool's drain timeout.
+    Drain {
+        #[command(flatten)]
+        place: Place,
+        /// Wait until nothing is in flight on it, at most this long.
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration, num_args = 0..=1,
+              default_missing_value = "60s")]
+        wait: Option<Duration>,
+        #[command(flatten)]
+        access: Access,
+    },
+    /// Back to traffic, if it is healthy.
+    Ready {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        access: Access,
+    },
+    /// As drain, and it is not probed any more.
+    Maint {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        access: Access,
+    },
+    /// Change its share.
+    Weight {
+        #[command(flatten)]
+        place: Place,
+        /// 0 to 1000, or "default" for that of its source.
+        weight: String,
+        #[command(flatten)]
+        access: Access,
+    },
+}
+
+/// Does what is asked for.
+pub(in crate::cli) fn execute(verb: Verb, out: &mut dyn Write) -> Result<(), Failed> {
+    match verb {
+        Verb::Status { access } => {
+            let reply = Client::new(&access.admin)?.get("/status")?;
+            answer(&access, reply, out, show::status)
+        }
+        Verb::Top { access, once, interval } => top::top(&access.admin, once, interval, out),
+        Verb::Backend { command } => backend(command, out),
+        Verb::Reload { access, file } => {
+            let client = Client::new(&access.admin)?;
+            let reply = match file {
+                Some(file) => client.send("PUT", "/config", read(&file)?)?,
+                None => client.send("POST", "/reload", String::new())?,
+            };
+            answer(&access, reply, out, show::reload)
+        }
+        Verb::Plan { access, file } => {
+            let reply = Client::new(&access.admin)?.send("POST", "/plan", read(&file)?)?;
+            answer(&access, reply, out, show::plan)
+        }
+        Verb::Events { access, follow, since } => events(&access, follow, since, out),
+        Verb::Explain { access, method, url, listener } => {
+            let listener = listener.map(|name| format!("&listener={}", escaped(&name)));
+            let query = format!(
+                "/explain?method={}&url={}{}",
+                escaped(&method),
+                escaped(&url),
+                listener.unwrap_or_default()
+            );
+            let reply = Client::new(&access.admin)?.get(&query)?;
+            answer(&access, reply, out, show::explain)
+        }
+        Verb::Drain { access } => order_phase(&access, "/drain", out),
+        Verb::Undrain { access } => order_phase(&access, "/undrain", out),
+    }
+}
+
+fn order_phase(access: &Access, path: &str, out: &mut dyn Write) -> Result<(), Failed> {
+    let reply = Client::new(&access.admin)?.send("POST", path, String::new())?;
+    answer(access, reply, out, show::phase)
+}
+
+fn backend(command: BackendVerb, out: &mut dyn Write) -> Result<(), Failed> {
+    match command {
+        BackendVerb::List { access, pool } => {
+            let reply = Client::new(&access.admin)?.get("/pools")?;
+            let reply = reply.filtered(pool.as_deref())?;
+            answer(&access, reply, out, show::backends)
+        }
+        BackendVerb::Add { place, weight, access } => {
+            let body = json!({ "address": place.address, "weight": weight }).to_string();
+            let path = format!("/pools/{}/backends", escaped(&place.pool));
+            let reply = Client::new(&access.admin)?.send("POST", &path, body)?;
+            answer(&access, reply, out, show::order)
+        }
+        BackendVerb::Remove { place, access } => {
+            let reply = Client::new(&access.admin)?.send("DELETE", &path(&place), String::new())?;
+            answer(&access, reply, out, show::order)
+        }
+        BackendVerb::Drain { place, wait, access } => {
+            state(&access, &place, "drain", out)?;
+            wait.map_or(Ok(()), |wait| await_idle(&access, &place, wait, out))
+        }
+        BackendVerb::Ready { place, access } => state(&access, &place, "ready", out),
+        BackendVerb::Maint { place, access } => state(&access, &place, "maint", out),
+        BackendVerb::Weight { place, weight, access } => {
+            let weight: Option<u32> = match weight.as_str() {
+                "default" => None,
+                number => Some(number.parse().map_err(|_| {
+                    Failed::Usage(format!("`{number}` is no weight: 0 to 1000, or default"))
+                })?),
+            };
+            order(&access, &place, &json!({ "weight": weight }), out)
+        }
+    }
+}
+
+fn state(access: &Access, place: &Place, state: &str, out: &mut dyn Write) -> Result<(), Failed> {
+    order(access, place, &json!({ "state": state }), out)
+}
+
+fn order(access: &Access, place: &Place, body: &Value, out: &mut dyn Write) -> Result<(), Failed> {
+    let reply = Client::new(&access.admin)?.send("PUT", &path(place), body.to_string())?;
+    answer(access, reply, out, show::order)
+}
+
+/// Waits until nothing is in flight on a backend.
+fn await_idle(
+    access: &Access,
+    place: &Place,
+    wait: Duration,
+    out: &mut dyn Write,
+) -> Result<(), Failed> {
+    let client = Client::new(&access.admin)?;
+    let begun = Instant::now();
+    loop {
+        let reply = client.get("/pools")?.filtered(Some(&place.pool))?;
+        let address = place.address.to_string();
+        let pools = reply.value.as_array().into_iter().flatten();
+        let backends = pools.flat_map(|pool| pool["backends"].as_array().into_iter().flatten());
+        let it = backends.into_iter().find(|backend| backend["address"] == *address);
+        let left = it.and_then(|backend| backend["in_flight"].as_u64()).unwrap_or(0);
+        if left == 0 {
+            return Ok(());
+        }
+        if begun.elapsed() >= wait {
+            if !access.json {
+                writeln!(out, "{left} exchanges are still in flight after {wait:?}")?;
+            }
+            return Err(Failed::NotApplied);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn events(access: &Access, follow: bool, since: u64, out: &mut dyn Write) -> Result<(), Failed> {
+    let client = Client::new(&access.admin)?;
+    let mut since = since;
+    let mut wait_ms = 0;
+    loop {
+        let reply = client.get(&format!("/events?since={since}&wait_ms={wait_ms}"))?.checked()?;
+        for event in reply.value["events"].as_array().into_iter().flatten() {
+            match access.json {
+                true => writeln!(out, "{event}")?,
+                false => show::event(event, out)?,
+            }
+        }
+        out.flush()?;
+        since = reply.value["next"].as_u64().unwrap_or(since);
+        if !follow {
+            return Ok(());
+        }
+        wait_ms = 30_000;
+    }
+}
+
+/// Prints an answer, as it came or for people, and turns a refusal into a failure.
+fn answer(
+    access: &Access,
+    reply: Reply,
+    out: &mut dyn Write,
+    show: fn(&Value, &mut dyn Write) -> std::io::Result<()>,
+) -> Result<(), Failed> {
+    if access.json {
+        writeln!(out, "{:#}", reply.value)?;
+        return match reply.status {
+            200 => Ok(()),
+            202 => Err(Failed::NotApplied),
+            _ => Err(Failed::Shown),
+        };
+    }
+    let reply = reply.checked()?;
+    show(&reply.value, out)?;
+    if reply.status == 202 { Err(Failed::NotApplied) } else { Ok(()) }
+}
+
+fn read(file: &std::path::Path) -> Result<String, Failed> {
+    std::fs::read_to_string(file)
+        .map_err(|error| Failed::Error(format!("cannot read `{}`: {error}", file.display()).into()))
+}
+
+fn path(place: &Place) -> String {
+    let address = escaped(&place.address.to_string());
+    format!("/pools/{}/backends/{address}", escaped(&place.pool))
+}
+
+/// Text as a part of a URL.
+fn escaped(text: &str) -> String {
+    let mut url = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => url.push(byte.into()),
+            _ => url += &format!("%{byte:02X}"),
+        }
+    }
+    url
+}

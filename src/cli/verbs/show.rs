@@ -1,0 +1,199 @@
+//! Answers of the process, for people.
+
+use serde_json::Value;
+use std::io::{self, Write};
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn millis(value: &Value) -> String {
+    let ms = value.as_u64().unwrap_or(0);
+    format!("{}.{:03} s", ms / 1_000, ms % 1_000)
+}
+
+/// Rows of the same length, the first of them the heading.
+pub(super) fn table(rows: &[Vec<String>], out: &mut dyn Write) -> io::Result<()> {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn heading(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+pub(super) fn status(status: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let ready = if status["ready"] == true { "ready" } else { "NOT READY" };
+    writeln!(
+        out,
+        "ringway {}, pid {}, up {}: {}, {ready}, generation {}, {} connections",
+        text(&status["version"]),
+        status["pid"],
+        millis(&status["uptime_ms"]),
+        text(&status["phase"]),
+        status["generation"],
+        status["connections"]
+    )?;
+    for reason in list(&status["not_ready_because"]) {
+        writeln!(out, "  {}", text(reason))?;
+    }
+    writeln!(out)?;
+    let mut rows = vec![heading(&["SHARD", "STATE", "CONNECTIONS", "REQUESTS", "GENERATION"])];
+    rows.extend(list(&status["shards"]).map(|shard| {
+        let state = if shard["running"] == true { "running" } else { "stopped" };
+        let numbers = ["connections", "requests", "generation"].map(|key| shard[key].to_string());
+        let [connections, requests, generation] = numbers;
+        vec![shard["shard"].to_string(), state.into(), connections, requests, generation]
+    }));
+    table(&rows, out)?;
+    writeln!(out)?;
+    let mut rows = vec![heading(&["LISTENER", "ADDRESS", "CONNECTIONS", "REQUESTS"])];
+    rows.extend(list(&status["listeners"]).map(|listener| {
+        ["name", "address", "connections", "requests"].map(|key| text(&listener[key])).to_vec()
+    }));
+    table(&rows, out)?;
+    writeln!(out)?;
+    backends(&status["pools"], out)
+}
+
+pub(super) fn backends(pools: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let names =
+        ["POOL", "BACKEND", "STANDING", "WEIGHT", "IN FLIGHT", "ANSWERS", "5XX", "FAILURES", "WHY"];
+    let mut rows = vec![heading(&names)];
+    for pool in list(pools) {
+        for backend in list(&pool["backends"]) {
+            rows.push(backend_row(&pool["name"], backend));
+        }
+    }
+    table(&rows, out)?;
+    for pool in list(pools).filter(|pool| pool["no_healthy"].is_string()) {
+        let policy = text(&pool["no_healthy"]);
+        writeln!(out, "pool {} has NO HEALTHY BACKEND: {policy}", text(&pool["name"]))?;
+    }
+    Ok(())
+}
+
+pub(super) fn backend_row(pool: &Value, backend: &Value) -> Vec<String> {
+    let answers: u64 = list(&backend["answers"]).filter_map(Value::as_u64).sum();
+    let ramp = backend["ramp_percent"].as_u64().unwrap_or(100);
+    let weight = match ramp {
+        100 => backend["weight"].to_string(),
+        ramp => format!("{} x {ramp}%", backend["weight"]),
+    };
+    let why = match text(&backend["standing"]).as_str() {
+        "serving" => String::new(),
+        _ => text(&backend["reason"]),
+    };
+    vec![
+        text(pool),
+        text(&backend["address"]),
+        text(&backend["standing"]),
+        weight,
+        backend["in_flight"].to_string(),
+        answers.to_string(),
+        backend["answers"][4].to_string(),
+        backend["failures"].to_string(),
+        why,
+    ]
+}
+
+pub(super) fn order(reply: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let orders: Vec<String> = list(&reply["orders"]).map(text).collect();
+    let applied =
+        if reply["applied"] == true { "applied by every shard" } else { "NOT applied yet" };
+    writeln!(
+        out,
+        "{} in pool {}: {}; {applied} (generation {}), {} exchanges in flight",
+        text(&reply["backend"]),
+        text(&reply["pool"]),
+        orders.join(", "),
+        reply["generation"],
+        reply["in_flight"]
+    )
+}
+
+pub(super) fn phase(reply: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let left = match reply["phase_ends_in_ms"].as_u64() {
+        Some(_) => format!(", for {}", millis(&reply["phase_ends_in_ms"])),
+        None => String::new(),
+    };
+    writeln!(out, "{}{left}; {} connections", text(&reply["phase"]), reply["connections"])
+}
+
+pub(super) fn reload(reply: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let applied =
+        if reply["applied"] == true { "in force" } else { "NOT applied by all shards yet" };
+    writeln!(out, "generation {}: {applied}", reply["generation"])?;
+    plan(reply, out)
+}
+
+pub(super) fn plan(plan: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let mut is_empty = true;
+    for change in list(&plan["changes"]) {
+        is_empty = false;
+        let connections = match change["connections"].as_u64() {
+            Some(count @ 1..) => format!(" ({count} connections end)"),
+            _ => String::new(),
+        };
+        writeln!(out, "  {}: {}{connections}", text(&change["what"]), text(&change["how"]))?;
+    }
+    for key in list(&plan["needs_restart"]) {
+        is_empty = false;
+        writeln!(out, "  {}: needs a restart", text(key))?;
+    }
+    if is_empty {
+        writeln!(out, "  no difference; 0 connections affected")?;
+    }
+    Ok(())
+}
+
+pub(super) fn event(event: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let fields = event.as_object().into_iter().flatten();
+    let rest = fields.filter(|(key, _)| !["number", "time_ms", "event"].contains(&key.as_str()));
+    let rest: Vec<String> = rest.map(|(key, value)| format!("{key}={}", text(value))).collect();
+    let seconds = event["time_ms"].as_u64().unwrap_or(0) / 1_000;
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    writeln!(
+        out,
+        "{:>6}  {hour:02}:{minute:02}:{second:02}Z  {:<22}  {}",
+        event["number"],
+        text(&event["event"]),
+        rest.join(" ")
+    )
+}
+
+pub(super) fn explain(reply: &Value, out: &mut dyn Write) -> io::Result<()> {
+    for listener in list(&reply["listeners"]) {
+        let outcome = &listener["outcome"];
+        writeln!(out, "listener {} ({})", text(&listener["listener"]), text(&listener["address"]))?;
+        if outcome["status"].is_u64() {
+            writeln!(out, "  {}: {}", outcome["status"], text(&outcome["why"]))?;
+            continue;
+        }
+        let route = &outcome["route"];
+        writeln!(out, "  route  host {} path {}", text(&route["host"]), text(&route["path"]))?;
+        writeln!(out, "  pool   {}: {}", text(&outcome["pool"]), text(&outcome["why"]))?;
+        for backend in list(&outcome["backends"]) {
+            writeln!(
+                out,
+                "    {}  {:>3}%  {}: {}",
+                text(&backend["address"]),
+                backend["share_percent"],
+                text(&backend["standing"]),
+                text(&backend["why"])
+            )?;
+        }
+    }
+    Ok(())
+}
