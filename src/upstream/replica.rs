@@ -94,9 +94,10 @@ impl Replicas {
         let waiting = was.as_ref().map_or(&[][..], |was| &was.trials);
         let still = |backend: &&Backend| pool.trials.iter().any(|t| t.backend == **backend);
         trials.extend(waiting.iter().filter(still));
+        let lightest = pool.backends.iter().map(|backend| backend.weight).min().unwrap_or(1);
         let trial_backends = pool.trials.iter().map(|trial| &trial.backend);
         for backend in pool.backends.iter().chain(trial_backends) {
-            self.view.learn(backend, pool.idle_connections_per_shard);
+            self.view.learn(backend, pool.idle_connections_per_shard, lightest);
         }
         Replica { pool: pool.clone(), picker, trials }
     }

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 /// How long a failure weighs on a backend, milliseconds. Linkerd's load biaser takes as long.
 const PENALTY_MS: u64 = 5_000;
-/// Most failures that weigh at the same moment, each as much as an exchange in flight.
+/// Most failures that weigh at the same moment. Each weighs as much as an exchange in flight on
+/// the lightest backend of the pool, for its weight: where all fail alike, shares stay as they are.
 const PENALTY_MAX: u32 = 64;
 
 /// What the shard knows of a backend.
@@ -19,6 +20,8 @@ const PENALTY_MAX: u32 = 64;
 struct Row {
     address: SocketAddr,
     idle_max: u32,
+    /// What one failure weighs.
+    penalty_unit: u32,
     others: u32,
     others_read_ms: u64,
     penalty: u32,
@@ -65,24 +68,27 @@ impl View {
     }
 
     /// Takes note of a backend; what is known of it is kept if it is the same as before.
-    pub(super) fn learn(&mut self, backend: &Backend, idle_max: u32) {
+    pub(super) fn learn(&mut self, backend: &Backend, idle_max: u32, lightest: u32) {
         let index = backend.slot.index();
         if self.rows.len() <= index {
             self.rows.resize(index + 1, None);
         }
         let address = backend.address;
+        let penalty_unit = (backend.weight / lightest.max(1)).max(1);
         match &mut self.rows[index] {
-            Some(row) if row.address == address => row.idle_max = idle_max,
+            Some(row) if row.address == address => {
+                row.idle_max = idle_max;
+                row.penalty_unit = penalty_unit;
+            }
             row => {
-                let (others, others_read_ms) = (0, 0);
-                let (penalty, penalty_until_ms) = (0, 0);
                 *row = Some(Row {
                     address,
                     idle_max,
-                    others,
-                    others_read_ms,
-                    penalty,
-                    penalty_until_ms,
+                    penalty_unit,
+                    others: 0,
+                    others_read_ms: 0,
+                    penalty: 0,
+                    penalty_until_ms: 0,
                 });
             }
         }
@@ -106,6 +112,6 @@ impl Load for View {
             row.others = self.ledger.others_in_flight(self.shard, slot);
         }
         let penalty = if row.penalty_until_ms > self.now_ms { row.penalty } else { 0 };
-        own + row.others + penalty
+        own + row.others + penalty * row.penalty_unit
     }
 }

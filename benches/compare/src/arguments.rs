@@ -52,6 +52,9 @@ pub struct Arguments {
     /// summary.txt.
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
+    /// The name of this machine in the results; its host name if not given.
+    #[arg(long, value_name = "NAME")]
+    pub machine: Option<String>,
 }
 
 /// What this program starts itself as.

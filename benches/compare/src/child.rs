@@ -111,10 +111,10 @@ impl TemporaryFolder {
         Ok(TemporaryFolder { path })
     }
 
-    /// Makes a folder in it.
+    /// Makes a folder in it. A proxy that is started again finds the one it had.
     pub fn create_inside(&self, name: &str) -> Result<PathBuf> {
         let path = self.path.join(name);
-        fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(path)
     }
 }

@@ -81,9 +81,8 @@ pub fn select(names: &[String]) -> Result<Vec<Scenario>> {
             bail!("there is no scenario `{name}`; --only takes some of: {known}");
         }
     }
-    let is_wanted = |scenario: &&Scenario| {
-        names.is_empty() || names.iter().any(|name| name == scenario.name)
-    };
+    let is_wanted =
+        |scenario: &&Scenario| names.is_empty() || names.iter().any(|name| name == scenario.name);
     Ok(SCENARIOS.iter().filter(is_wanted).copied().collect())
 }
 

@@ -5,8 +5,8 @@
 
 mod haproxy;
 mod nginx;
-mod ringway;
 mod relay;
+mod ringway;
 mod search;
 
 pub use search::find_all;
@@ -82,6 +82,11 @@ impl Proxy {
         ProcessTree::of(self.running.pid())
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.running.has_ended()
+    }
+
     /// Its last log lines.
     pub fn last_words(&self) -> String {
         self.running.last_words()
@@ -92,9 +97,8 @@ impl Contender {
     /// Starts it and waits until it answers.
     pub fn start(&self, surroundings: &Surroundings) -> Result<Proxy> {
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, find_free_port()?);
-        let folder = surroundings
-            .folder
-            .create_inside(&format!("{}-{}", self.label, address.port()))?;
+        let folder =
+            surroundings.folder.create_inside(&format!("{}-{}", self.label, address.port()))?;
         let command = self.command(&folder, address, surroundings)?;
         let log = folder.join("log");
         let running = Running::start(command, surroundings.proxy_core, &log, Output::Logged)?;
@@ -119,7 +123,11 @@ impl Contender {
                 command.args(relay::arguments(engine, listen, backends, *proxy_core));
             }
             Kind::Nginx => {
-                let file = write_file(folder, "nginx.conf", &nginx::configuration(folder, listen, backends))?;
+                let file = write_file(
+                    folder,
+                    "nginx.conf",
+                    &nginx::configuration(folder, listen, backends),
+                )?;
                 command.arg("-p").arg(folder).arg("-c").arg(file);
                 command.arg("-e").arg(folder.join("error.log"));
             }
@@ -161,7 +169,8 @@ fn write_file(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
 fn try_request(address: SocketAddrV4) -> Result<()> {
     let mut stream = TcpStream::connect_timeout(&address.into(), LOOK_EVERY)?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-    let request = format!("GET /bytes/128 HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request =
+        format!("GET /bytes/128 HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut start = [0; 12];
     stream.read_exact(&mut start)?;

@@ -4,8 +4,7 @@ use std::net::SocketAddrV4;
 
 /// The arguments of `ringway`.
 pub fn arguments(listen: SocketAddrV4, backends: &[SocketAddrV4], core: usize) -> Vec<String> {
-    let mut arguments =
-        vec!["run".to_owned(), "--listen".to_owned(), listen.to_string()];
+    let mut arguments = vec!["run".to_owned(), "--listen".to_owned(), listen.to_string()];
     for backend in backends {
         arguments.extend(["--backend".to_owned(), backend.to_string()]);
     }

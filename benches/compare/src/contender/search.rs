@@ -72,9 +72,9 @@ fn from_named(named: &Named, default: &str, kind: &Kind, flag: &str) -> Result<C
 
 fn contender(label: &str, kind: Kind, program: PathBuf, flag: &str) -> Result<Contender> {
     // Absolute, because the children run elsewhere.
-    let program = program.canonicalize().with_context(|| {
-        format!("there is no program {} for {label}", program.display())
-    })?;
+    let program = program
+        .canonicalize()
+        .with_context(|| format!("there is no program {} for {label}", program.display()))?;
     let version = read_output(&program, flag)?.lines().next().unwrap_or("unknown").to_owned();
     Ok(Contender { label: label.to_owned(), kind, program, version })
 }
@@ -107,7 +107,13 @@ fn build_ringway() -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     eprintln!("building Ringway in release (--ringway PATH takes one that is built already)");
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--release", "--bin", "ringway", "--message-format=json-render-diagnostics"])
+        .args([
+            "build",
+            "--release",
+            "--bin",
+            "ringway",
+            "--message-format=json-render-diagnostics",
+        ])
         .current_dir(&root)
         .stderr(Stdio::inherit())
         .output()
@@ -125,6 +131,10 @@ fn build_ringway() -> Result<PathBuf> {
 
 fn check_labels(contenders: &[Contender]) -> Result<()> {
     for (index, contender) in contenders.iter().enumerate() {
+        // A label is also the name of a folder.
+        if !contender.label.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+            bail!("`{}` is no label: letters, digits, `-`, `_` and `.`", contender.label);
+        }
         if contenders[..index].iter().any(|other| other.label == contender.label) {
             bail!(
                 "two proxies are called `{0}`; give one a label: --ringway LABEL=PATH",

@@ -92,11 +92,6 @@ impl Tally {
         }
     }
 
-    /// Everything that must not happen in a valid measurement.
-    pub fn errors(&self) -> u64 {
-        self.not_2xx + self.socket_errors + self.stalled
-    }
-
     fn count_answer(&mut self, status: u16, latency: Duration) {
         self.answers += 1;
         self.latency.record(latency);
@@ -145,9 +140,9 @@ impl Generator {
         Ok(generator)
     }
 
-    /// Keeps the load up for `duration` and returns what came back in that time.
+    /// Keeps the load up for `duration` and returns what came back since the last return; so an
+    /// error at the opening is in the first tally.
     pub fn run_for(&mut self, duration: Duration) -> Result<Tally> {
-        self.tally = Tally::new();
         let end = Instant::now() + duration;
         while self.tally.socket_errors < MAX_ERRORS {
             let left = end.saturating_duration_since(Instant::now());
@@ -156,21 +151,16 @@ impl Generator {
             }
             self.turn(left.min(LONGEST_WAIT))?;
         }
-        self.tally.stalled = self.count_stalled();
-        Ok(self.tally.clone())
+        Ok(self.take_tally())
     }
 
     /// Runs until every connection is open and at rest, at most for `limit`.
     pub fn run_until_resting(&mut self, limit: Duration) -> Result<Tally> {
         let end = Instant::now() + limit;
-        while self.tally.socket_errors < MAX_ERRORS
-            && !self.all_resting()
-            && Instant::now() < end
-        {
+        while self.tally.socket_errors < MAX_ERRORS && !self.all_resting() && Instant::now() < end {
             self.turn(LONGEST_WAIT)?;
         }
-        self.tally.stalled = self.count_stalled();
-        Ok(self.tally.clone())
+        Ok(self.take_tally())
     }
 
     fn turn(&mut self, longest: Duration) -> Result<()> {
@@ -186,8 +176,7 @@ impl Generator {
 
     fn handle_event(&mut self, index: usize) {
         let Some(connection) = &mut self.connections[index] else { return };
-        let step =
-            connection.advance(&self.epoll, index as u64, &self.request, &mut self.buffer);
+        let step = connection.advance(&self.epoll, index as u64, &self.request, &mut self.buffer);
         match step {
             Ok(Step::Pending) => {}
             Ok(Step::Answered(status)) => self.handle_answer(index, status),
@@ -244,15 +233,26 @@ impl Generator {
             .ok()
     }
 
+    /// The connections that have had their answer and are open still.
+    pub fn count_resting(&self) -> usize {
+        let open = self.connections.iter().flatten();
+        open.filter(|one| one.stage() == Stage::Resting).count()
+    }
+
+    /// Lost connections stay lost, so they are not waited for.
     fn all_resting(&self) -> bool {
         self.connections.len() == self.plan.connections
             && self.connections.iter().flatten().all(|one| one.stage() == Stage::Resting)
     }
 
+    fn take_tally(&mut self) -> Tally {
+        self.tally.stalled = self.count_stalled();
+        std::mem::replace(&mut self.tally, Tally::new())
+    }
+
     fn count_stalled(&self) -> u64 {
-        let stalls = |one: &&Connection| {
-            one.stage() != Stage::Resting && one.started.elapsed() > STALL
-        };
+        let stalls =
+            |one: &&Connection| one.stage() != Stage::Resting && one.started.elapsed() > STALL;
         self.connections.iter().flatten().filter(stalls).count() as u64
     }
 }
