@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 /// Idle connections last longer than any measurement, at every proxy.
 const IDLE_TIMEOUT_SECONDS: u32 = 300;
 /// Clients a proxy must be able to hold; its descriptors follow from it.
-const MAX_CLIENTS: usize = 9_000;
+pub const MAX_CLIENTS: usize = 9_000;
 const START_LIMIT: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Below the ports that the kernel gives to clients, so that no connection sits on a chosen one.

@@ -122,11 +122,11 @@ fn build_ringway() -> Result<PathBuf> {
         bail!("Ringway does not build; mend that, or give --ringway PATH or --no-ringway");
     }
     let messages = String::from_utf8_lossy(&output.stdout);
-    let executables = messages.lines().filter_map(|line| {
+    let mut executables = messages.lines().filter_map(|line| {
         let message = serde_json::from_str::<serde_json::Value>(line).ok()?;
         message["executable"].as_str().map(PathBuf::from)
     });
-    executables.last().context("cargo did not say where it put the program")
+    executables.next_back().context("cargo did not say where it put the program")
 }
 
 fn check_labels(contenders: &[Contender]) -> Result<()> {

@@ -1,0 +1,267 @@
+//! The origin behind the proxies: one thread, one epoll set, as little work for an answer as can be.
+//!
+//! `GET /bytes/N` is answered with N bytes; every other path with an empty 200, so that a proxy's
+//! health probe passes whatever it asks for. Requests must not have a body. This is no web server:
+//! it reads the first line and looks for `Connection: close`, and that is all.
+
+use crate::sys::epoll::{Epoll, Interest, Ready};
+use crate::sys::socket;
+use anyhow::{Context, Result};
+use std::collections::HashMap;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Ports the origin listens on: each is one backend of the proxies.
+pub const PORTS: usize = 4;
+
+const BACKLOG: i32 = 4096;
+const READ_BUFFER: usize = 16 * 1024;
+const EVENTS_PER_WAIT: usize = 1024;
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// Keeps a mistaken path from asking for all the memory of the machine.
+const MAX_BODY: usize = 64 * 1024 * 1024;
+
+/// Prints the ports on one line, then serves until the process is ended.
+pub fn serve() -> Result<()> {
+    let listeners = (0..PORTS).map(|_| listen()).collect::<Result<Vec<_>>>()?;
+    let ports = listeners
+        .iter()
+        .map(|listener| Ok(listener.local_addr()?.port().to_string()))
+        .collect::<io::Result<Vec<_>>>()?;
+    println!("{}", ports.join(" "));
+    Origin::new(listeners)?.serve()
+}
+
+fn listen() -> Result<TcpListener> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen")?;
+    listener.set_nonblocking(true)?;
+    socket::set_backlog(&listener, BACKLOG)?;
+    socket::set_no_delay(&listener)?;
+    Ok(listener)
+}
+
+/// The answers that were asked for so far; each is built once.
+#[derive(Default)]
+struct Answers {
+    by_length: HashMap<usize, Rc<[u8]>>,
+}
+
+impl Answers {
+    fn with_length(&mut self, len: usize) -> Rc<[u8]> {
+        let build = || {
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n\
+                 Content-Length: {len}\r\n\r\n"
+            );
+            let mut answer = head.into_bytes();
+            answer.resize(answer.len() + len, b'x');
+            answer.into()
+        };
+        Rc::clone(self.by_length.entry(len).or_insert_with(build))
+    }
+}
+
+/// One connection from a proxy.
+struct Connection {
+    socket: OwnedFd,
+    /// The beginning of a request that has not come whole; nearly always empty.
+    partial_request: Vec<u8>,
+    /// What is left to send of an answer that did not fit: the answer and the bytes sent.
+    unsent: Option<(Rc<[u8]>, usize)>,
+    close_after_answer: bool,
+}
+
+/// Whether a connection lives on after an event.
+#[derive(PartialEq, Eq)]
+enum Fate {
+    Stays,
+    Ends,
+}
+
+struct Origin {
+    epoll: Epoll,
+    listeners: Vec<TcpListener>,
+    /// By number of the event less the number of listeners; the free places are in `free`.
+    connections: Vec<Option<Connection>>,
+    free: Vec<usize>,
+    answers: Answers,
+    buffer: Vec<u8>,
+}
+
+impl Origin {
+    fn new(listeners: Vec<TcpListener>) -> Result<Origin> {
+        let epoll = Epoll::new()?;
+        for (number, listener) in listeners.iter().enumerate() {
+            epoll.add(listener.as_fd(), Interest::Readable, number as u64)?;
+        }
+        Ok(Origin {
+            epoll,
+            listeners,
+            connections: Vec::new(),
+            free: Vec::new(),
+            answers: Answers::default(),
+            buffer: vec![0; READ_BUFFER],
+        })
+    }
+
+    fn serve(mut self) -> Result<()> {
+        let mut ready = Ready::with_capacity(EVENTS_PER_WAIT);
+        loop {
+            self.epoll.wait(&mut ready, LONGEST_WAIT).context("epoll wait")?;
+            for number in ready.numbers() {
+                let number = number as usize;
+                match number.checked_sub(self.listeners.len()) {
+                    None => self.accept_all(number),
+                    Some(place) => self.handle_event(place),
+                }
+            }
+        }
+    }
+
+    fn accept_all(&mut self, number: usize) {
+        // Ends with the empty queue. Any other error shows as a missing answer at the load side.
+        while let Ok(socket) = socket::accept(&self.listeners[number]) {
+            let place = self.free.pop().unwrap_or_else(|| {
+                self.connections.push(None);
+                self.connections.len() - 1
+            });
+            let event_number = (place + self.listeners.len()) as u64;
+            if self.epoll.add(socket.as_fd(), Interest::Readable, event_number).is_err() {
+                self.free.push(place);
+                continue;
+            }
+            self.connections[place] = Some(Connection {
+                socket,
+                partial_request: Vec::new(),
+                unsent: None,
+                close_after_answer: false,
+            });
+        }
+    }
+
+    fn handle_event(&mut self, place: usize) {
+        let event_number = (place + self.listeners.len()) as u64;
+        let Some(connection) = &mut self.connections[place] else { return };
+        let fate = if connection.unsent.is_some() {
+            connection.send_rest(&self.epoll, event_number)
+        } else {
+            connection.read(&self.epoll, event_number, &mut self.buffer, &mut self.answers)
+        };
+        if !matches!(fate, Ok(Fate::Stays)) {
+            self.connections[place] = None;
+            self.free.push(place);
+        }
+    }
+}
+
+impl Connection {
+    fn read(
+        &mut self,
+        epoll: &Epoll,
+        number: u64,
+        buffer: &mut [u8],
+        answers: &mut Answers,
+    ) -> io::Result<Fate> {
+        let len = match socket::receive(self.socket.as_fd(), buffer) {
+            Ok(0) => return Ok(Fate::Ends),
+            Ok(len) => len,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Fate::Stays),
+            Err(error) => return Err(error),
+        };
+        let request = if self.partial_request.is_empty() {
+            &buffer[..len]
+        } else {
+            self.partial_request.extend_from_slice(&buffer[..len]);
+            &self.partial_request[..]
+        };
+        if !request.ends_with(b"\r\n\r\n") {
+            if self.partial_request.is_empty() {
+                self.partial_request.extend_from_slice(&buffer[..len]);
+            }
+            return Ok(Fate::Stays);
+        }
+        let answer = answers.with_length(asked_length(request));
+        self.close_after_answer = asks_for_close(request);
+        self.partial_request.clear();
+        self.send(epoll, number, answer)
+    }
+
+    fn send(&mut self, epoll: &Epoll, number: u64, answer: Rc<[u8]>) -> io::Result<Fate> {
+        let sent = match socket::send(self.socket.as_fd(), &answer) {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        if sent == answer.len() {
+            return Ok(self.fate_after_answer());
+        }
+        self.unsent = Some((answer, sent));
+        epoll.modify(self.socket.as_fd(), Interest::Writable, number)?;
+        Ok(Fate::Stays)
+    }
+
+    fn send_rest(&mut self, epoll: &Epoll, number: u64) -> io::Result<Fate> {
+        let Some((answer, sent)) = &mut self.unsent else { return Ok(Fate::Stays) };
+        match socket::send(self.socket.as_fd(), &answer[*sent..]) {
+            Ok(len) => *sent += len,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Fate::Stays),
+            Err(error) => return Err(error),
+        }
+        if *sent < answer.len() {
+            return Ok(Fate::Stays);
+        }
+        self.unsent = None;
+        epoll.modify(self.socket.as_fd(), Interest::Readable, number)?;
+        Ok(self.fate_after_answer())
+    }
+
+    fn fate_after_answer(&self) -> Fate {
+        if self.close_after_answer { Fate::Ends } else { Fate::Stays }
+    }
+}
+
+/// The N of `GET /bytes/N`, 0 for any other path.
+fn asked_length(request: &[u8]) -> usize {
+    let Some(rest) = request.strip_prefix(b"GET /bytes/") else { return 0 };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
+    let number = digits.fold(0_usize, |number, digit| {
+        number.saturating_mul(10).saturating_add(usize::from(digit - b'0'))
+    });
+    number.min(MAX_BODY)
+}
+
+fn asks_for_close(request: &[u8]) -> bool {
+    const FIELD: &[u8] = b"connection: close";
+    let is_field = |line: &[u8]| {
+        line.get(..FIELD.len()).is_some_and(|start| start.eq_ignore_ascii_case(FIELD))
+    };
+    request.split(|byte| *byte == b'\n').any(is_field)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_is_read_from_the_path() {
+        assert_eq!(asked_length(b"GET /bytes/128 HTTP/1.1\r\n\r\n"), 128);
+        assert_eq!(asked_length(b"GET /bytes/ HTTP/1.1\r\n\r\n"), 0);
+        assert_eq!(asked_length(b"GET /healthz HTTP/1.1\r\n\r\n"), 0);
+        assert_eq!(asked_length(b"GET /bytes/99999999999999999999999 HTTP/1.1\r\n"), MAX_BODY);
+    }
+
+    #[test]
+    fn a_close_is_seen_in_any_case_of_letters() {
+        assert!(asks_for_close(b"GET / HTTP/1.1\r\nHost: a\r\nconnection: Close\r\n\r\n"));
+        assert!(!asks_for_close(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"));
+    }
+
+    #[test]
+    fn an_answer_has_the_promised_length() {
+        let answer = Answers::default().with_length(5);
+        assert!(answer.ends_with(b"Content-Length: 5\r\n\r\nxxxxx"));
+    }
+}
