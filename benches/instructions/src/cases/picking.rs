@@ -1,0 +1,54 @@
+//! Picking a backend by each algorithm, among few and among thousands. All weigh the same, all are
+//! usable, and their loads stay as they are. Does not: read loads of other shards.
+
+use super::Case;
+use ringway::balance::{Algorithm, Candidate, Load, Picker};
+use ringway::base::{BackendSlot, Prng};
+use std::hint::black_box;
+
+const SIZES: [u32; 3] = [3, 100, 5_000];
+/// Loads go from 0 to one less.
+const LOADS: u32 = 4;
+const SEED: u64 = 42;
+
+/// See the module.
+pub fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for algorithm in Algorithm::ALL {
+        for size in SIZES {
+            let name = format!("pick {algorithm}, {size} backends");
+            let run = move |count| repeat(algorithm, size, count);
+            cases.push(Case::new(name, operations(algorithm, size), run));
+        }
+    }
+    cases
+}
+
+/// Enough for the random draws to even out, but not more than callgrind does in a second or two.
+fn operations(algorithm: Algorithm, size: u32) -> u64 {
+    match algorithm {
+        Algorithm::LeastConnections => 1_000_000 / u64::from(size.max(100)),
+        Algorithm::P2c | Algorithm::RoundRobin | Algorithm::Random => 50_000,
+    }
+}
+
+struct FixedLoads(Vec<u32>);
+
+impl Load for FixedLoads {
+    fn in_flight(&mut self, slot: BackendSlot) -> u32 {
+        self.0[slot.index()]
+    }
+}
+
+fn repeat(algorithm: Algorithm, size: u32, count: u64) {
+    let slots = (0..size).map(BackendSlot);
+    let candidates: Vec<Candidate> = slots.map(|slot| Candidate { slot, weight: 1 }).collect();
+    let mut loads = FixedLoads((0..size).map(|at| at % LOADS).collect());
+    let usable = black_box(vec![true; size as usize]);
+    let mut prng = Prng::new(SEED);
+    let mut picker = Picker::new(algorithm, &candidates, &mut prng);
+    for _ in 0..count {
+        let picked = picker.pick(&mut loads, |slot| usable[slot.index()], &mut prng);
+        black_box(picked.expect("all are usable"));
+    }
+}
