@@ -12,10 +12,12 @@ use ringway::mailbox::{Mailbox, Shared};
 use ringway::sys::clock;
 use ringway::sys::event_fd::EventFd;
 use ringway::sys::rlimit::{Resource, raise_to_hard};
+use ringway::sys::socket;
 use std::collections::hash_map::RandomState;
 use std::error::Error;
 use std::hash::BuildHasher;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tracing::level_filters::LevelFilter;
 
@@ -56,7 +58,7 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
         buffer_size: config.runtime.buffer_size,
         private_buffers_max: private_buffers_max(&config, shards),
     };
-    let doors = SocketDoors::new(shards, config.runtime.backlog, Vec::new());
+    let doors = SocketDoors::new(shards, config.runtime.backlog, passed_sockets()?);
     let control =
         Control::new(config, source, Box::new(doors), mailboxes.clone(), clock::monotonic())?;
     announce(&control)?;
@@ -72,6 +74,15 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
         Ended::Failed(why) => Err(why.into()),
         Ended::Drained | Ended::Cut => Ok(()),
     }
+}
+
+/// Listening sockets that systemd has opened, with their names.
+fn passed_sockets() -> io::Result<Vec<(String, OwnedFd)>> {
+    if std::env::var_os("LISTEN_FDS").is_none() {
+        return Ok(Vec::new());
+    }
+    let passed = sd_notify::listen_fds_with_names()?;
+    Ok(passed.map(|(number, name)| (name, socket::adopt(number))).collect())
 }
 
 /// Says where clients can connect.

@@ -84,6 +84,8 @@ pub struct Runtime {
     pub backlog: u32,
     /// Where health and the operator's orders are kept over a restart; none: nowhere.
     pub state_file: Option<PathBuf>,
+    /// DNS servers that names of backends are asked of; empty: those of the system.
+    pub dns_servers: Vec<SocketAddr>,
 }
 
 impl Default for Runtime {
@@ -97,6 +99,7 @@ impl Default for Runtime {
             max_connections_per_client: 0,
             backlog: 4096,
             state_file: None,
+            dns_servers: Vec::new(),
         }
     }
 }

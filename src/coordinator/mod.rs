@@ -2,7 +2,7 @@
 //! gets traffic, and tells the shards by snapshots.
 //!
 //! `control` is its state, `fleet` what is known of pools and backends, `probe` and `probing` how
-//! that is learned, `resolve` where backends come from, `plan` what a reload changes, `phase` the
+//! that is learned, `source` where backends come from, `plan` what a reload changes, `phase` the
 //! way out, `state_file` what outlives the process, `admin` how operators speak to it.
 //!
 //! Does not: touch a client's bytes; know how a shard is made (it is given a way to spawn one).
@@ -16,7 +16,10 @@ pub mod plan;
 pub mod probe;
 mod probing;
 mod running;
+mod source;
+mod state_file;
 mod supervision;
+mod systemd;
 mod waking;
 
 pub use control::{ConfigSource, Control, Door, Doors};

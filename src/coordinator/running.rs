@@ -1,12 +1,16 @@
 //! The loop of the coordinator's thread: it starts the shards once the backends have been probed,
 //! reacts to whatever happens, and ends when the shards have.
 
-use super::admin::Admin;
+use super::admin::{self, Admin};
 use super::control::Control;
 use super::phase::Phase;
 use super::probing::Probing;
+use super::source::Sources;
+use super::state_file::StateFile;
 use super::supervision::{Panics, TooManyPanics};
+use super::systemd::Systemd;
 use super::waking::{BellHearer, heard};
+use crate::base::Instant;
 use crate::snapshot::Snapshot;
 use crate::sys::clock;
 use std::cell::RefCell;
@@ -24,6 +28,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long the first round of probes may keep the process from serving. A backend that does not
 /// answer within its timeout does not count on.
 const FIRST_ROUND_MAX: Duration = Duration::from_secs(5);
+
+/// How old what is saved may get: less than two intervals of the default probe.
+const STATE_EVERY: Duration = Duration::from_secs(1);
 
 /// How a shard's thread ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +76,11 @@ pub struct Coordinator {
     reports: mpsc::UnboundedReceiver<ShardReport>,
     news: Rc<Notify>,
     probing: Probing,
+    sources: Sources,
     admin: Option<Admin>,
+    state_file: Option<StateFile>,
+    state_due: Instant,
+    systemd: Systemd,
 }
 
 struct Signals {
@@ -85,10 +96,27 @@ impl Coordinator {
         let control = Rc::new(RefCell::new(control));
         let news = Rc::new(Notify::new());
         let probing = Probing::new(control.clone(), seed, news.clone());
+        let sources = Sources::new(control.clone(), news.clone());
+        let state_file = control.borrow().config.runtime.state_file.clone().map(StateFile::new);
         let (sender, reports) = mpsc::unbounded_channel();
         let panics = Panics::default();
         let (bell, admin) = (Some(bell), Some(admin));
-        Self { control, spawn, bell, panics, sender, reports, news, probing, admin }
+        let (state_due, systemd) = (Instant::default(), Systemd::default());
+        Self {
+            control,
+            spawn,
+            bell,
+            panics,
+            sender,
+            reports,
+            news,
+            probing,
+            sources,
+            admin,
+            state_file,
+            state_due,
+            systemd,
+        }
     }
 
     /// Stays until the process ends.
@@ -108,8 +136,10 @@ impl Coordinator {
         let bell = self.bell.take().expect("it is run once").listen()?;
         let admin = self.admin.take().unwrap_or_default();
         let admin = tokio::task::spawn_local(admin.serve(self.control.clone()));
+        self.restore();
         self.await_first_round().await;
         self.start_all();
+        self.systemd.ready();
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -119,6 +149,7 @@ impl Coordinator {
                 Ok(()) => self.ended(),
             };
             if let Some(ended) = ended {
+                self.save(true);
                 admin.abort();
                 let _ = admin.await; // its socket's file is gone then
                 return Ok(ended);
@@ -142,19 +173,62 @@ impl Coordinator {
             _ = signals.interrupt.recv() => self.control.borrow_mut().finish(clock::monotonic()),
             _ = signals.hang_up.recv() => self.reload(),
         }
+        self.step();
+        Ok(())
+    }
+
+    /// Brings everything up to now.
+    fn step(&mut self) {
         self.control.borrow_mut().step(clock::monotonic());
         self.probing.sync();
-        Ok(())
+        self.sources.sync();
+        self.save(false);
+        let control = self.control.borrow();
+        let is_alive = admin::is_alive(&control, clock::monotonic());
+        let (healthy, backends) = control.fleet.counts();
+        let status = format!(
+            "{}: {} connections, {healthy} of {backends} backends serving",
+            control.phase().word(),
+            control.connections()
+        );
+        self.systemd.step(control.phase(), is_alive, status);
+    }
+
+    /// Takes what was saved by the process before.
+    fn restore(&mut self) {
+        let Some(file) = &self.state_file else { return };
+        match file.read() {
+            Ok(None) => {}
+            Ok(Some((saved, age))) => {
+                tracing::info!(?age, "the state of the process before is taken over");
+                self.control.borrow_mut().fleet.restore(&saved, age, clock::monotonic());
+            }
+            Err(error) => tracing::warn!(%error, "the state file is not used"),
+        }
+    }
+
+    /// Writes down what outlives the process: on change, and so often that it does not get old.
+    fn save(&mut self, is_end: bool) {
+        let Some(file) = &mut self.state_file else { return };
+        let now = clock::monotonic();
+        let is_due = is_end || now >= self.state_due;
+        if is_due {
+            self.state_due = now + STATE_EVERY;
+        }
+        file.write(self.control.borrow().fleet.save(), is_due);
     }
 
     /// Probes every backend once before anybody is served, so that the first client does not
     /// find a dead one.
     async fn await_first_round(&mut self) {
+        self.sources.sync();
         self.probing.sync();
-        let is_over = || self.control.borrow().fleet.was_all_probed();
+        let (control, news) = (self.control.clone(), self.news.clone());
         let round = async {
-            while !is_over() {
-                self.news.notified().await;
+            while !control.borrow().fleet.was_all_probed() {
+                news.notified().await;
+                // A name that has been found brings backends that are to be probed.
+                self.probing.sync();
             }
         };
         if tokio::time::timeout(FIRST_ROUND_MAX, round).await.is_err() {

@@ -6,7 +6,7 @@ use crate::engine::Socket;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
 /// How connections are spread over the listening sockets of one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,13 @@ pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     Ok(socket.into())
+}
+
+/// Takes over a listening socket that was passed to the process under this number.
+pub fn adopt(number: std::os::fd::RawFd) -> OwnedFd {
+    // JUSTIFICATION: what systemd passes is a number in the environment (sd_listen_fds(3)).
+    // SAFETY: the caller got the number from there, once, so nobody else owns the descriptor.
+    unsafe { OwnedFd::from_raw_fd(number) }
 }
 
 /// The address that a listening socket got, where port 0 was asked.

@@ -14,5 +14,6 @@ mod routing;
 mod server;
 mod status;
 
+pub(crate) use readiness::is_alive;
 pub use readiness::{Readiness, readiness};
 pub use server::{Admin, AdminError, bind};

@@ -79,9 +79,19 @@ impl Fleet {
         self.is_started = true;
     }
 
-    /// True if every backend has been probed.
+    /// True if every source has told what it knows, or failed to, and every backend has been
+    /// probed.
     pub fn was_all_probed(&self) -> bool {
-        self.pools.values().flat_map(|pool| pool.backends.values()).all(Record::was_probed)
+        let is_probed = |pool: &PoolRecord| {
+            pool.awaited.is_empty() && pool.backends.values().all(Record::was_probed)
+        };
+        self.pools.values().all(is_probed)
+    }
+
+    /// Backends that serve, and all of them.
+    pub fn counts(&self) -> (usize, usize) {
+        let fit = self.pools.values().map(PoolRecord::fit_count).sum();
+        (fit, self.pools.values().map(|pool| pool.backends.len()).sum())
     }
 
     /// Changes with every change of who is to be probed, and how.

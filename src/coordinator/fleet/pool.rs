@@ -22,6 +22,8 @@ pub struct PoolRecord {
     pub backends: BTreeMap<SocketAddr, Record>,
     /// What each source tells.
     pub told: Told,
+    /// Sources that have neither told nor failed yet.
+    pub awaited: Vec<Source>,
     /// Backends of the configuration that an operator has taken out.
     pub taken_out: Vec<SocketAddr>,
     /// Ejection by what exchanges show.
@@ -44,6 +46,7 @@ impl PoolRecord {
             config,
             backends: BTreeMap::new(),
             told: Told::new(),
+            awaited: Vec::new(),
             taken_out: Vec::new(),
             ejections: Ejections::default(),
             trial_shard: ShardId(0),

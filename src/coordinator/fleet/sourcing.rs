@@ -32,11 +32,21 @@ impl Fleet {
     /// Takes what a source tells of a pool in place of what it told before.
     pub fn tell(&mut self, pool: &str, source: Source, found: Vec<Found>, now: Instant) {
         let Some(record) = self.pools.get_mut(pool) else { return };
+        record.awaited.retain(|awaited| *awaited != source);
         if record.told.get(&source) == Some(&found) {
             return;
         }
         record.told.insert(source, found);
         self.source(now);
+    }
+
+    /// Takes note that a source has nothing to tell for now; what it told before still holds.
+    pub fn source_failed(&mut self, pool: &str, source: &Source, reason: String) {
+        if let Some(record) = self.pools.get_mut(pool) {
+            record.awaited.retain(|awaited| awaited != source);
+        }
+        let (pool, source) = (pool.to_owned(), source.to_string());
+        self.events.push(Event::SourceFailed { pool, source, reason });
     }
 
     /// Makes the backends of every pool those that its sources tell of.
@@ -100,6 +110,10 @@ impl PoolRecord {
             Source::File => pool.backends_file.is_some(),
         };
         self.told.retain(|source, _| is_configured(source));
+        let names = pool.names.iter().map(|name| Source::Name(name.to_string()));
+        let file = pool.backends_file.iter().map(|_| Source::File);
+        let awaited = names.chain(file).filter(|source| !self.told.contains_key(source));
+        self.awaited = awaited.collect();
         // A probe of another kind says nothing about the results of the one before; still, what
         // was up stays up until the new one has failed, so that a reload takes nobody out.
         if !is_same_probe && pool.health.kind == config::ProbeKind::None {

@@ -1,0 +1,140 @@
+//! Where backends come from, besides the configuration and the operator: DNS names and a watched
+//! file. A task for each; whatever goes wrong, what a source last told still holds.
+
+mod name;
+mod watched_file;
+
+use super::control::Control;
+use super::fleet::{Found, Source};
+use crate::config::BackendName;
+use crate::sys::clock;
+use hickory_resolver::TokioResolver;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// What a task asks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Asked {
+    Name(BackendName),
+    File(PathBuf),
+}
+
+/// What the tasks share with the rest.
+#[derive(Clone)]
+struct Shared {
+    control: Rc<RefCell<Control>>,
+    /// Notified after each answer, the first failure of a series included.
+    news: Rc<Notify>,
+}
+
+/// All tasks.
+pub struct Sources {
+    shared: Shared,
+    resolver: Option<Rc<TokioResolver>>,
+    tasks: HashMap<(String, Asked), JoinHandle<()>>,
+    revision: Option<u64>,
+}
+
+impl Sources {
+    /// No tasks yet.
+    pub fn new(control: Rc<RefCell<Control>>, news: Rc<Notify>) -> Self {
+        let shared = Shared { control, news };
+        Self { shared, resolver: None, tasks: HashMap::new(), revision: None }
+    }
+
+    /// Starts the tasks that are missing, and ends those that are not wanted any more.
+    pub fn sync(&mut self) {
+        let revision = self.shared.control.borrow().fleet.revision();
+        if self.revision.replace(revision) == Some(revision) {
+            return;
+        }
+        let wanted = self.wanted();
+        self.tasks.retain(|key, task| {
+            let is_wanted = wanted.contains(key);
+            if !is_wanted {
+                task.abort();
+            }
+            is_wanted
+        });
+        for key in wanted {
+            if !self.tasks.contains_key(&key) {
+                let handle = self.start(&key.0, &key.1);
+                self.tasks.extend(handle.map(|handle| (key, handle)));
+            }
+        }
+    }
+
+    fn wanted(&self) -> Vec<(String, Asked)> {
+        let control = self.shared.control.borrow();
+        let pools = control.fleet.pools.values().filter(|pool| !pool.is_removed);
+        let asked = pools.flat_map(|pool| {
+            let config = &pool.config;
+            let names = config.names.iter().map(|name| Asked::Name(name.clone()));
+            let file = config.backends_file.iter().map(|file| Asked::File(file.clone()));
+            names.chain(file).map(|asked| (config.name.clone(), asked))
+        });
+        asked.collect()
+    }
+
+    fn start(&mut self, pool: &str, asked: &Asked) -> Option<JoinHandle<()>> {
+        let (shared, pool) = (self.shared.clone(), pool.to_owned());
+        Some(match asked {
+            Asked::File(path) => {
+                tokio::task::spawn_local(watched_file::watch(shared, pool, path.clone()))
+            }
+            Asked::Name(name) => {
+                let source = Source::Name(name.to_string());
+                match self.resolver() {
+                    Ok(resolver) => {
+                        let task = name::follow(shared, pool, name.clone(), resolver);
+                        tokio::task::spawn_local(task)
+                    }
+                    Err(reason) => {
+                        shared.failed(&pool, &source, reason);
+                        return None;
+                    }
+                }
+            }
+        })
+    }
+
+    /// The resolver, made when it is first needed: without names nobody reads resolv.conf.
+    fn resolver(&mut self) -> Result<Rc<TokioResolver>, String> {
+        if let Some(resolver) = &self.resolver {
+            return Ok(resolver.clone());
+        }
+        let servers = self.shared.control.borrow().config.runtime.dns_servers.clone();
+        let resolver = Rc::new(name::resolver(&servers)?);
+        self.resolver = Some(resolver.clone());
+        Ok(resolver)
+    }
+}
+
+impl Shared {
+    /// Takes an answer.
+    fn told(&self, pool: &str, source: &Source, found: Vec<Found>) {
+        let now = clock::monotonic();
+        self.control.borrow_mut().fleet.tell(pool, source.clone(), unique(found), now);
+        self.news.notify_one();
+    }
+
+    /// Takes note of a failure; what was told before still holds.
+    fn failed(&self, pool: &str, source: &Source, reason: String) {
+        self.control.borrow_mut().fleet.source_failed(pool, source, reason);
+        self.news.notify_one();
+    }
+}
+
+/// The first of each address.
+fn unique(found: Vec<Found>) -> Vec<Found> {
+    let mut seen = std::collections::BTreeSet::<SocketAddr>::new();
+    let mut unique: Vec<Found> = found.into_iter().filter(|f| seen.insert(f.address)).collect();
+    // An answer in another order is the same answer.
+    unique.sort_by_key(|found| found.address);
+    unique
+}
