@@ -36,7 +36,7 @@ pub struct Arguments {
     /// Measurements of each proxy in each scenario.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: u32,
-    /// Seconds of each measurement, after half a second that does not count.
+    /// Seconds of each measurement, after a warm-up that does not count.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub seconds: u64,
     /// The core of the proxies.

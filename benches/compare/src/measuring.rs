@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const WARM_UP: Duration = Duration::from_millis(500);
 /// Between the last request and a reading of memory at rest.
 const SETTLE: Duration = Duration::from_millis(500);
-/// How long the connections that are opened to rest may take.
+/// How long the opening of all connections may take.
 const OPENING_LIMIT: Duration = Duration::from_secs(60);
 /// What a proxy does before its connections are opened to rest.
 const WARMING_CONNECTIONS: usize = 64;
@@ -41,6 +41,7 @@ fn measure_load(
     errors: &mut Errors,
 ) -> Result<LoadFigures> {
     let mut generator = Generator::start(plan_of(proxy, scenario))?;
+    generator.run_until_served(OPENING_LIMIT)?;
     errors.add(&generator.run_for(WARM_UP)?);
     let tree = proxy.tree()?;
     let cpu_before = tree.cpu_ns()?;

@@ -1,4 +1,4 @@
-//! The origin behind the proxies: one thread, one epoll set, as little work for an answer as can be.
+//! The origin behind the proxies: one thread, one epoll set, and as little work as can be done.
 //!
 //! `GET /bytes/N` is answered with N bytes; every other path with an empty 200, so that a proxy's
 //! health probe passes whatever it asks for. Requests must not have a body. This is no web server:
