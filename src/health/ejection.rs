@@ -181,9 +181,10 @@ impl Ejections {
         }
     }
 
-    /// Takes a backend back, by the operator's word, and forgets what was against it.
-    pub fn release(&mut self, slot: BackendSlot) {
-        self.tracks.remove(&slot);
+    /// Takes a backend back, by the operator's word, and forgets what was against it. True if it
+    /// was out.
+    pub fn release(&mut self, slot: BackendSlot) -> bool {
+        self.tracks.remove(&slot).is_some_and(|track| track.state != Outlier::In)
     }
 
     /// What exchanges say of a backend.

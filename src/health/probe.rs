@@ -18,6 +18,8 @@ pub enum Change {
 pub struct ProbeState {
     is_up: bool,
     was_probed: bool,
+    /// It has been up, as far as is known.
+    was_up: bool,
     /// Results in a row that speak against the state.
     against: u32,
 }
@@ -31,32 +33,33 @@ impl Default for ProbeState {
 impl ProbeState {
     /// Never probed: down until its first pass.
     pub fn new() -> Self {
-        Self { is_up: false, was_probed: false, against: 0 }
+        Self { is_up: false, was_probed: false, was_up: false, against: 0 }
     }
 
     /// As it was known before.
     pub fn restored(is_up: bool) -> Self {
-        Self { is_up, was_probed: true, against: 0 }
+        Self { is_up, was_probed: true, was_up: true, against: 0 }
     }
 
     /// Takes a result.
     pub fn note(&mut self, passed: bool, rules: &ProbeRules) -> Option<Change> {
-        let is_first = !std::mem::replace(&mut self.was_probed, true);
+        self.was_probed = true;
         if passed == self.is_up {
             self.against = 0;
             return None;
         }
         self.against += 1;
-        let needed = match (passed, is_first) {
-            // Nothing is known against it, so a single pass will do.
-            (true, true) => 1,
-            (true, false) => rules.rise,
+        let needed = match (passed, self.was_up) {
+            // It was awaited, not lost: a single pass will do.
+            (true, false) => 1,
+            (true, true) => rules.rise,
             (false, _) => rules.fall,
         };
         if self.against < needed {
             return None;
         }
         self.is_up = passed;
+        self.was_up |= passed;
         self.against = 0;
         Some(if passed { Change::Up } else { Change::Down })
     }
@@ -79,7 +82,7 @@ impl ProbeState {
     /// Until the next probe: the interval of its state, longer or shorter by the jitter.
     pub fn next_in(&self, rules: &ProbeRules, prng: &mut Prng) -> Duration {
         let interval = if self.is_changing() {
-            rules.fast_interval
+            rules.fast_interval.min(rules.interval)
         } else if self.is_up {
             rules.interval
         } else {

@@ -2,6 +2,7 @@
 //! this process, and the real binary over loopback.
 
 mod conformance;
+mod control_plane;
 mod in_process;
 mod loopback;
 mod simulation;

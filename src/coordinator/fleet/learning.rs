@@ -34,7 +34,8 @@ impl PoolRecord {
 impl Fleet {
     /// Takes the result of a probe: none if it passed, else why it failed.
     pub fn note_probe(&mut self, key: BackendKey, which: ProbeOf, failure: Option<String>) {
-        let Some(pool) = self.pools.values_mut().find(|pool| pool.id == key.0) else { return };
+        let name = self.by_id.get(&key.0);
+        let Some(pool) = name.and_then(|name| self.pools.get_mut(name)) else { return };
         let Some(rules) = pool.probe(which).map(|probe| probe.rules) else { return };
         let Some(record) = pool.backends.get_mut(&key.1) else { return };
         let probed: Option<&mut Probed> = match which {
@@ -55,7 +56,7 @@ impl Fleet {
         which: ProbeOf,
         prng: &mut crate::base::Prng,
     ) -> Option<Duration> {
-        let pool = self.pools.values().find(|pool| pool.id == key.0)?;
+        let pool = self.pool_of(key.0)?;
         let rules = pool.probe(which)?.rules;
         let record = pool.backends.get(&key.1)?;
         let probed = match which {

@@ -44,6 +44,7 @@ pub struct Fleet {
     pub events: Events,
     shards: usize,
     by_slot: HashMap<BackendSlot, (String, SocketAddr)>,
+    by_id: HashMap<PoolId, String>,
     /// Something may have changed since the last snapshot.
     is_dirty: bool,
     /// Changes with every change of who is to be probed.
@@ -66,6 +67,7 @@ impl Fleet {
             events: Events::default(),
             shards,
             by_slot: HashMap::new(),
+            by_id: HashMap::new(),
             is_dirty: true,
             revision: 0,
             is_started: false,
@@ -106,7 +108,7 @@ impl Fleet {
 
     /// The pool of a number.
     pub fn pool_of(&self, id: PoolId) -> Option<&PoolRecord> {
-        self.pools.values().find(|pool| pool.id == id)
+        self.pools.get(self.by_id.get(&id)?)
     }
 
     /// Lets time pass: ejections end, drains end, weights rise, trials change shards.

@@ -113,11 +113,11 @@ impl PoolRecord {
         let record = self.backends.get_mut(&address).expect("it is there, as of above");
         Ok(match operation {
             Operation::State(state) => {
-                if state == OperatorState::Ready {
-                    // Whoever says that it is well knows more than what exchanges showed.
-                    self.ejections.release(record.slot);
-                }
-                std::mem::replace(&mut record.operator, state) != state
+                // Whoever says that it is well knows more than what exchanges showed.
+                let is_released =
+                    state == OperatorState::Ready && self.ejections.release(record.slot);
+                let is_changed = std::mem::replace(&mut record.operator, state) != state;
+                is_changed || is_released
             }
             Operation::Weight(weight) => {
                 std::mem::replace(&mut record.weight_override, weight) != weight

@@ -16,6 +16,7 @@ impl Fleet {
                     self.events.push(Event::NoRoom { what: format!("pool {}", pool.name) });
                     continue;
                 };
+                self.by_id.insert(id, pool.name.clone());
                 self.pools.insert(pool.name.clone(), PoolRecord::new(id, pool.clone()));
             }
             let record = self.pools.get_mut(&pool.name).expect("it was made above");

@@ -1,0 +1,200 @@
+//! What takes a backend out of traffic, and brings it back.
+
+use super::{AT_ONCE, Scene, address, config};
+use ringway::balance::Algorithm;
+use ringway::config::NoHealthy;
+use ringway::coordinator::fleet::{Found, Operation, OperationError, Source};
+use ringway::health::{OperatorState, Standing};
+use ringway::mailbox::{BackendFault, Observation};
+use ringway::snapshot::{Leaving, Trial};
+use std::time::Duration;
+
+fn scene(backends: usize, shards: usize) -> Scene {
+    Scene::new(shards, &config(&vec![1; backends], Algorithm::RoundRobin, AT_ONCE), 11)
+}
+
+fn standing(scene: &Scene, backend: usize) -> Standing {
+    scene.fleet.record("default", address(backend)).expect("it is there").standing
+}
+
+fn fail(scene: &mut Scene, backend: usize, times: usize) {
+    let slot = scene.slot(backend);
+    let observation = Observation { slot, fault: Some(BackendFault::Connect), is_trial: false };
+    (0..times).for_each(|_| scene.fleet.observe(observation, scene.now));
+    scene.publish();
+}
+
+fn order(scene: &mut Scene, backend: usize, operation: Operation) {
+    let now = scene.now;
+    scene.fleet.operate("default", address(backend), operation, now).expect("it can be");
+    scene.publish();
+}
+
+#[test]
+fn failures_in_a_row_eject_and_one_request_of_one_shard_brings_back() {
+    let mut scene = scene(3, 4);
+    fail(&mut scene, 1, 5);
+    assert_eq!(standing(&scene, 1), Standing::Ejected);
+    assert_eq!(scene.shares(300)[1], 0.0);
+    scene.advance(Duration::from_secs(31));
+    scene.publish();
+    assert_eq!(standing(&scene, 1), Standing::OnTrial);
+    let trial = |scene: &mut Scene| {
+        let picks: Vec<_> = (0..400).filter_map(|n| scene.pick(n % 4)).collect();
+        picks.iter().filter(|picked| **picked == 1).count()
+    };
+    assert_eq!(trial(&mut scene), 1, "one request, of all shards");
+    assert_eq!(trial(&mut scene), 0, "and no second one before the first one's result");
+    let slot = scene.slot(1);
+    let passed = Observation { slot, fault: None, is_trial: true };
+    scene.fleet.observe(passed, scene.now);
+    scene.publish();
+    assert_eq!(standing(&scene, 1), Standing::Serving);
+    assert!(scene.shares(300)[1] > 0.3);
+}
+
+#[test]
+fn a_failed_trial_ejects_for_longer_and_the_operator_can_end_it() {
+    let mut scene = scene(3, 1);
+    fail(&mut scene, 0, 5);
+    scene.advance(Duration::from_secs(31));
+    scene.publish();
+    let slot = scene.slot(0);
+    let failed = Observation { slot, fault: Some(BackendFault::Reset), is_trial: true };
+    scene.fleet.observe(failed, scene.now);
+    scene.advance(Duration::from_secs(59));
+    scene.publish();
+    assert_eq!(standing(&scene, 0), Standing::Ejected, "twice as long");
+    order(&mut scene, 0, Operation::State(OperatorState::Ready));
+    assert_eq!(standing(&scene, 0), Standing::Serving);
+}
+
+#[test]
+fn a_trial_that_finds_no_request_goes_to_another_shard() {
+    let mut scene = scene(2, 3);
+    fail(&mut scene, 0, 5);
+    scene.advance(Duration::from_secs(31));
+    let mut shards = std::collections::BTreeSet::new();
+    for _ in 0..6 {
+        scene.advance(Duration::from_secs(1));
+        scene.publish();
+        let pools = scene.fleet.published();
+        let [Trial { shard, .. }] = pools[0].trials[..] else { panic!("one trial") };
+        shards.insert(shard);
+    }
+    assert_eq!(shards.len(), 3);
+}
+
+#[test]
+fn never_the_last_whatever_fails() {
+    let mut scene = scene(2, 1);
+    fail(&mut scene, 0, 50);
+    fail(&mut scene, 1, 50);
+    assert_eq!(standing(&scene, 0), Standing::Ejected);
+    assert_eq!(standing(&scene, 1), Standing::Serving);
+    assert_eq!(scene.shares(10), [0.0, 1.0]);
+}
+
+#[test]
+fn with_nobody_healthy_all_are_tried_or_none_as_configured() {
+    for policy in [NoHealthy::RouteToAll, NoHealthy::Refuse] {
+        let mut config = config(&[1; 3], Algorithm::Random, AT_ONCE);
+        config.pools[0].no_healthy = policy;
+        let mut scene = Scene::new(1, &config, 2);
+        (0..3).for_each(|backend| scene.set_live(backend, false));
+        order(&mut scene, 2, Operation::State(OperatorState::Drain));
+        match policy {
+            NoHealthy::RouteToAll => {
+                let shares = scene.shares(1_000);
+                assert!(shares[0] > 0.4 && shares[1] > 0.4, "{shares:?}");
+                assert_eq!(shares[2], 0.0, "the operator's word holds");
+            }
+            NoHealthy::Refuse => assert_eq!(scene.pick(0), None),
+        }
+        scene.set_live(1, true);
+        scene.publish();
+        assert_eq!(scene.shares(100), [0.0, 1.0, 0.0]);
+    }
+}
+
+#[test]
+fn what_is_drained_is_cut_at_its_deadline_and_what_is_down_at_once() {
+    let mut scene = scene(3, 1);
+    let cut = |scene: &Scene| -> Vec<bool> {
+        let leaving = &scene.fleet.published()[0].leaving;
+        leaving.iter().map(|Leaving { is_cut, .. }| *is_cut).collect()
+    };
+    order(&mut scene, 0, Operation::State(OperatorState::Drain));
+    scene.advance(Duration::from_millis(29_900));
+    scene.publish();
+    assert_eq!(cut(&scene), [false]);
+    scene.advance(Duration::from_millis(200));
+    scene.publish();
+    assert_eq!(cut(&scene), [true]);
+    order(&mut scene, 0, Operation::State(OperatorState::Ready));
+    assert!(cut(&scene).is_empty());
+    scene.set_live(1, false);
+    scene.publish();
+    assert_eq!(cut(&scene), [true]);
+}
+
+#[test]
+fn backends_come_and_go_and_their_slots_are_used_again() {
+    let mut scene = scene(2, 2);
+    for round in 0..20_000u32 {
+        let backend = 10 + (round % 5_000) as usize;
+        order(&mut scene, backend, Operation::Add { weight: 1 });
+        order(&mut scene, backend, Operation::Remove);
+        scene.fleet.bury(scene.generation, scene.generation);
+    }
+    assert_eq!(scene.fleet.pools["default"].backends.len(), 2);
+    order(&mut scene, 9, Operation::Add { weight: 1 });
+    assert!(scene.slot(9).0 < 10, "slots are not used up");
+}
+
+#[test]
+fn a_backend_that_still_carries_something_is_not_forgotten() {
+    let mut scene = scene(2, 1);
+    let slot = scene.slot(1);
+    scene.replicas[0].begin(slot);
+    order(&mut scene, 1, Operation::Remove);
+    scene.fleet.bury(scene.generation, scene.generation);
+    assert_eq!(standing(&scene, 1), Standing::Removed);
+    assert_eq!(scene.ledger.in_flight(slot), 1);
+    scene.replicas[0].end(slot);
+    scene.fleet.bury(scene.generation, scene.generation);
+    assert!(scene.fleet.record("default", address(1)).is_none());
+}
+
+#[test]
+fn orders_that_cannot_be_followed_say_what_could() {
+    let mut scene = scene(2, 1);
+    let now = scene.now;
+    let mut operate = |pool, backend, operation| {
+        scene.fleet.operate(pool, address(backend), operation, now).expect_err("it cannot be")
+    };
+    let drain = Operation::State(OperatorState::Drain);
+    assert_eq!(operate("other", 0, drain), OperationError::NoPool(vec!["default".into()]));
+    let known = vec![address(0), address(1)];
+    assert_eq!(operate("default", 7, drain), OperationError::NoBackend(known));
+    assert_eq!(operate("default", 1, Operation::Add { weight: 1 }), OperationError::Exists);
+    let heavy = Operation::Weight(Some(1_001));
+    assert_eq!(operate("default", 1, heavy), OperationError::Weight(1_000));
+}
+
+#[test]
+fn lower_priorities_wait_until_no_higher_one_is_fit() {
+    let mut scene = scene(1, 1);
+    let found = |backend, priority| Found { address: address(backend), weight: 1, priority };
+    let name = Source::Name("_http._tcp.test".to_owned());
+    scene.fleet.tell("default", name, vec![found(1, 10), found(2, 20)], scene.now);
+    (1..3).for_each(|backend| scene.probe(backend, true));
+    scene.publish();
+    assert_eq!(scene.shares(90), [1.0, 0.0, 0.0]);
+    scene.set_live(0, false);
+    scene.publish();
+    assert_eq!(scene.shares(90), [0.0, 1.0, 0.0]);
+    scene.set_live(1, false);
+    scene.publish();
+    assert_eq!(scene.shares(90), [0.0, 0.0, 1.0]);
+}
