@@ -5,6 +5,7 @@ mod conformance;
 mod control_plane;
 mod in_process;
 mod loopback;
+mod operations;
 mod simulation;
 
 #[global_allocator]

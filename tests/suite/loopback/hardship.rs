@@ -160,81 +160,16 @@ fn out_of_descriptors_it_waits_and_then_serves_again() {
     ask(&mut stream, 3, 1_000).expect("it serves again");
 }
 
-/// Not a test of its own: with a port in the environment it is an origin in a process of its own,
-/// which can be killed.
-#[test]
-fn origin_process() {
-    let Some(address) = std::env::var("RINGWAY_TEST_ORIGIN").ok() else { return };
-    let listener =
-        TcpListener::bind(address.parse::<SocketAddr>().expect("IP:PORT")).expect("free");
-    println!("ready");
-    for stream in listener.incoming().map_while(Result::ok) {
-        std::thread::spawn(move || {
-            let mut reader = std::io::BufReader::new(stream.try_clone().expect("a second handle"));
-            let mut writer = stream;
-            while let Some((head, _)) = read_request(&mut reader) {
-                let mut numbers = head.split(['/', ' ']).filter_map(|word| word.parse().ok());
-                let client = numbers.next().expect("a client");
-                let length = numbers.next().map_or(0, |length: u32| length as usize);
-                if writer.write_all(&ok(&tokens(client, length))).is_err() {
-                    return;
-                }
-            }
-        });
-    }
-}
-
-fn start_origin_process() -> (SocketAddr, Child) {
-    let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
-    let child = Command::new(std::env::current_exe().expect("this binary"))
-        .args(["--exact", "loopback::hardship::origin_process", "--nocapture"])
-        .env("RINGWAY_TEST_ORIGIN", address.to_string())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("this binary runs");
-    await_that("the origin listens", || TcpStream::connect(address).is_ok());
-    (address, child)
-}
-
 #[test]
 fn a_killed_backend_costs_no_more_than_what_was_in_flight_on_it() {
     const CLIENTS: usize = 48;
-    let mut origins: Vec<(SocketAddr, Child)> = (0..3).map(|_| start_origin_process()).collect();
-    let addresses: Vec<SocketAddr> = origins.iter().map(|(address, _)| *address).collect();
+    let mut origins: Vec<OriginProcess> = (0..3).map(|_| OriginProcess::start()).collect();
+    let addresses: Vec<SocketAddr> = origins.iter().map(|origin| origin.address).collect();
     let ringway = Ringway::start(&addresses, &["--shards", "1"]);
-    let is_over = Arc::new(AtomicBool::new(false));
-    let (answered, failed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let client = |_| {
-        let (address, is_over) = (ringway.address, is_over.clone());
-        let (answered, failed) = (answered.clone(), failed.clone());
-        std::thread::spawn(move || {
-            let request = b"GET /1/500 HTTP/1.1\r\nHost: t\r\n\r\n";
-            let mut stream = connect(address);
-            while !is_over.load(Ordering::Relaxed) {
-                stream.write_all(request).expect("the front door is open");
-                let head = read_until(&mut stream, b"\r\n\r\n");
-                let text = String::from_utf8_lossy(&head).into_owned();
-                let length = text.split("Content-Length: ").nth(1).and_then(|rest| {
-                    rest.split('\r').next().and_then(|length| length.parse::<usize>().ok())
-                });
-                let mut body = vec![0; length.expect("a length")];
-                stream.read_exact(&mut body).expect("a whole answer");
-                let counter = if status(&head) == 200 { &answered } else { &failed };
-                counter.fetch_add(1, Ordering::Relaxed);
-            }
-        })
-    };
-    let clients: Vec<_> = (0..CLIENTS).map(client).collect();
-    await_that("it is busy", || answered.load(Ordering::Relaxed) > 2_000);
-    origins[1].1.kill().expect("it runs");
-    let then = answered.load(Ordering::Relaxed);
-    await_that("it goes on", || answered.load(Ordering::Relaxed) > then + 3_000);
-    is_over.store(true, Ordering::Relaxed);
-    clients.into_iter().for_each(|client| client.join().expect("each answer is whole"));
-    for (_, child) in &mut origins {
-        let _ = child.kill();
-        let _ = child.wait();
-    }
-    let failed = failed.load(Ordering::Relaxed);
+    let load = Load::start(ringway.address, CLIENTS, "/1/500");
+    load.await_answers(2_000);
+    origins[1].kill();
+    load.await_answers(3_000);
+    let failed = load.stop().failed;
     assert!(failed <= CLIENTS, "{failed} failed of {CLIENTS} that can have been in flight");
 }

@@ -3,6 +3,7 @@
 mod backends;
 mod hardship;
 pub mod harness;
+pub mod load;
 mod process;
 mod proxying;
 mod refusing;

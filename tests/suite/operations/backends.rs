@@ -1,0 +1,217 @@
+//! Backends that are deployed, die, and come back.
+
+use super::{QUICK, config};
+use crate::loopback::harness::{Origin, await_that, connect, read_to_end};
+use crate::loopback::load::{Load, Operated, OriginProcess, WebSocket, echoing, signed};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn addresses(origins: &[OriginProcess]) -> Vec<SocketAddr> {
+    origins.iter().map(|origin| origin.address).collect()
+}
+
+#[test]
+fn a_rolling_deploy_fails_no_request() {
+    let origins: Vec<OriginProcess> = (0..3).map(|_| OriginProcess::start()).collect();
+    let pool = "slow_start = \"300ms\"";
+    let operated = Operated::start(&config(&addresses(&origins), pool, QUICK));
+    let load = Load::start(operated.ringway.address, 64, "/1/200");
+    load.await_answers(500);
+    for _ in 0..3 {
+        for origin in &origins {
+            let address = origin.address.to_string();
+            operated.done(&["backend", "drain", "app", &address, "--wait", "10s"]);
+            origin.kill();
+            load.await_answers(200);
+            origin.restart();
+            operated.done(&["backend", "ready", "app", &address]);
+            operated.await_standing(origin.address, "serving");
+            load.await_answers(200);
+        }
+    }
+    let seen = load.stop();
+    assert_eq!(seen.failed, 0, "{:?}", seen.failures);
+    assert_eq!(seen.by_origin.len(), 3, "all of them served: {:?}", seen.by_origin);
+}
+
+#[test]
+fn no_request_reaches_a_drained_backend_after_the_order_was_answered() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = count.clone();
+    let drained = Origin::http(move |_, _| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        signed("drained", b"x")
+    });
+    let other = Origin::http(|_, _| signed("other", b"x"));
+    let text = config(&[drained.address, other.address], "slow_start = \"0s\"", QUICK);
+    let operated = Operated::start(&text);
+    let load = Load::start(operated.ringway.address, 16, "/");
+    load.await_answers(500);
+    for state in ["drain", "maint"] {
+        let address = drained.address.to_string();
+        operated.done(&["backend", state, "app", &address]);
+        let then = count.load(Ordering::SeqCst);
+        assert!(then > 0);
+        load.await_answers(500);
+        assert_eq!(count.load(Ordering::SeqCst), then, "{state}");
+        operated.done(&["backend", "ready", "app", &address]);
+        await_that("it is back", || count.load(Ordering::SeqCst) > then + 20);
+    }
+    let seen = load.stop();
+    assert_eq!(seen.failed, 0, "{:?}", seen.failures);
+}
+
+#[test]
+fn a_killed_backend_leaves_and_comes_back_slowly() {
+    let origins: Vec<OriginProcess> = (0..3).map(|_| OriginProcess::start()).collect();
+    let pool = "slow_start = \"3s\"";
+    let operated = Operated::start(&config(&addresses(&origins), pool, QUICK));
+    const CLIENTS: usize = 32;
+    let load = Load::start(operated.ringway.address, CLIENTS, "/1/200");
+    load.await_answers(1_000);
+    let dead = origins[1].address;
+    origins[1].kill();
+    operated.await_standing(dead, "down");
+    load.await_answers(500);
+    let failures = operated.backend(dead)["failures"].clone();
+    load.await_answers(500);
+    assert_eq!(operated.backend(dead)["failures"], failures, "nobody asks it any more");
+    origins[1].restart();
+    operated.await_standing(dead, "serving");
+    let ramp = || operated.backend(dead)["ramp_percent"].as_u64().expect("a number");
+    let early = ramp();
+    assert!(early < 100, "it begins with less: {early} %");
+    await_that("the ramp rises", || ramp() > early);
+    await_that("the ramp ends", || ramp() == 100);
+    let seen = load.stop();
+    assert!(seen.failed <= CLIENTS, "{} failed: {:?}", seen.failed, seen.failures);
+}
+
+#[test]
+fn with_every_backend_dead_clients_hear_so_at_once_and_are_served_again_soon() {
+    let origins: Vec<OriginProcess> = (0..2).map(|_| OriginProcess::start()).collect();
+    let operated = Operated::start(&config(&addresses(&origins), "", QUICK));
+    origins.iter().for_each(OriginProcess::kill);
+    origins.iter().for_each(|origin| operated.await_standing(origin.address, "down"));
+    for _ in 0..20 {
+        assert_eq!(operated.ringway.status_of("/1/1"), 503);
+    }
+    let events = operated.done(&["events"]);
+    assert!(events.contains("pool_without_healthy"), "it is said loudly: {events}");
+    origins.iter().for_each(OriginProcess::restart);
+    await_that("it serves again", || operated.ringway.status_of("/1/1") == 200);
+    await_that("it says so", || operated.done(&["events"]).contains("pool_healthy"));
+}
+
+#[test]
+fn failures_eject_and_a_single_request_brings_back() {
+    let is_bad = Arc::new(AtomicUsize::new(0));
+    let seen_bad = is_bad.clone();
+    let bad = Origin::http(move |_, _| match seen_bad.load(Ordering::SeqCst) {
+        0 => signed("bad", b"x"),
+        _ => b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".to_vec(),
+    });
+    let good = Origin::http(|_, _| signed("good", b"x"));
+    let ejection = "[pool.app.ejection]\nbase = \"300ms\"\nlongest = \"600ms\"\n";
+    let text = config(&[bad.address, good.address], "slow_start = \"0s\"", ejection);
+    let operated = Operated::start(&text);
+    let load = Load::start(operated.ringway.address, 4, "/");
+    load.await_answers(100);
+    is_bad.store(1, Ordering::SeqCst);
+    operated.await_standing(bad.address, "ejected");
+    await_that("its trials fail", || {
+        let events = operated.done(&["events"]);
+        events.contains("passed=false")
+    });
+    is_bad.store(0, Ordering::SeqCst);
+    operated.await_standing(bad.address, "serving");
+    assert!(operated.done(&["events"]).contains("passed=true"));
+    let seen = load.stop();
+    assert!(seen.failed >= 5, "the failures were seen: {}", seen.failed);
+}
+
+#[test]
+fn a_backend_that_is_not_ready_keeps_what_it_has_and_one_that_is_dead_does_not() {
+    let state = Arc::new(AtomicUsize::new(0));
+    let shown = state.clone();
+    let origin = Origin::start(move |stream| {
+        let shown = shown.clone();
+        let mut peeked = [0; 16];
+        let length = stream.peek(&mut peeked).unwrap_or(0);
+        if !peeked[..length].starts_with(b"GET /ready") && !peeked[..length].starts_with(b"GET /live")
+        {
+            return echoing(stream);
+        }
+        let is_ready_asked = peeked.starts_with(b"GET /ready");
+        let limit = if is_ready_asked { 1 } else { 2 };
+        let status = if shown.load(Ordering::SeqCst) < limit { "200 OK" } else { "503 No" };
+        let mut stream = stream;
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let _ = stream.write_all(answer.as_bytes());
+    });
+    let times = "interval = \"50ms\"\nfast_interval = \"50ms\"\n";
+    let probes = format!(
+        "[pool.app.health]\npath = \"/live\"\n{times}[pool.app.readiness]\npath = \"/ready\"\n{times}"
+    );
+    let text = config(&[origin.address], "no_healthy = \"refuse\"", &probes);
+    let operated = Operated::start(&text);
+    let mut socket = WebSocket::open(operated.ringway.address);
+    assert!(socket.echoes("one"));
+    state.store(1, Ordering::SeqCst);
+    operated.await_standing(origin.address, "not-ready");
+    assert!(socket.echoes("two"), "what it has goes on");
+    assert_eq!(operated.ringway.status_of("/"), 503, "and nothing new comes");
+    state.store(2, Ordering::SeqCst);
+    operated.await_standing(origin.address, "down");
+    await_that("it is cut", || !socket.echoes("three"));
+}
+
+#[test]
+fn backends_are_added_and_removed_while_clients_are_served() {
+    let origins: Vec<Origin> = ["one", "two", "three"]
+        .map(|name| Origin::http(move |_, _| signed(name, b"x")))
+        .into();
+    let text = config(&[origins[0].address], "slow_start = \"0s\"", QUICK);
+    let operated = Operated::start(&text);
+    let load = Load::start(operated.ringway.address, 8, "/");
+    load.await_answers(100);
+    for origin in &origins[1..] {
+        let address = origin.address.to_string();
+        operated.done(&["backend", "add", "app", &address, "--weight", "5"]);
+        operated.await_standing(origin.address, "serving");
+    }
+    load.await_answers(200);
+    let first = origins[0].address.to_string();
+    operated.done(&["backend", "remove", "app", &first]);
+    await_that("it is forgotten", || operated.backend(origins[0].address).is_null());
+    operated.done(&["backend", "weight", "app", &origins[1].address.to_string(), "0"]);
+    load.await_answers(200);
+    // A reload does not undo what was done by hand.
+    operated.done(&["reload"]);
+    assert!(operated.backend(origins[0].address).is_null());
+    assert_eq!(operated.backend(origins[2].address)["weight"], 5);
+    let seen = load.stop();
+    assert_eq!(seen.failed, 0, "{:?}", seen.failures);
+    assert_eq!(seen.by_origin.len(), 3, "{:?}", seen.by_origin);
+}
+
+#[test]
+fn a_drained_backends_tunnels_go_on_until_the_deadline() {
+    let origin = Origin::start(echoing);
+    let other = Origin::start(echoing);
+    let text = config(&[origin.address, other.address], "drain_timeout = \"1s\"", "");
+    let operated = Operated::start(&text);
+    let mut sockets: Vec<WebSocket> =
+        (0..8).map(|_| WebSocket::open(operated.ringway.address)).collect();
+    for origin in [&origin, &other] {
+        operated.done(&["backend", "drain", "app", &origin.address.to_string()]);
+    }
+    assert!(sockets.iter_mut().all(|socket| socket.echoes("still here")));
+    await_that("they are cut", || !sockets.iter_mut().any(|socket| socket.echoes("?")));
+    let mut late = connect(operated.ringway.address);
+    late.write_all(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").expect("sent");
+    let answer = String::from_utf8_lossy(&read_to_end(&mut late)).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 503 "), "nobody is left: {answer}");
+}

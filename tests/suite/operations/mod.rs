@@ -1,0 +1,26 @@
+//! What operators do, and what backends do to them, while clients are served: nobody may notice.
+
+mod backends;
+mod draining;
+mod interface;
+mod reloading;
+mod restarting;
+mod sources;
+
+use std::net::SocketAddr;
+
+/// A configuration with one pool, `app`, over these backends; `pool` are more keys of it, `more`
+/// more tables.
+fn config(backends: &[SocketAddr], pool: &str, more: &str) -> String {
+    let mut text = format!(
+        "[[listener]]\nname = \"web\"\naddress = \"LISTEN\"\n[pool.app]\n{pool}\n{more}\n"
+    );
+    for backend in backends {
+        text += &format!("[[pool.app.backend]]\naddress = \"{backend}\"\n");
+    }
+    text
+}
+
+/// Probes that are quick enough for a test.
+const QUICK: &str = "[pool.app.health]\ninterval = \"100ms\"\nfast_interval = \"50ms\"\n\
+    down_interval = \"100ms\"\n";
