@@ -4,7 +4,7 @@ use crate::config::model::{Runtime, Timeouts};
 use crate::config::raw::Section;
 use crate::config::values::{
     BUFFERS_PER_SHARD_RANGE, MAX_CONNECTIONS_RANGE, RING_ENTRIES_RANGE, check_power_of_two,
-    parse_buffer_size, parse_shards, parse_timeout,
+    parse_buffer_size, parse_shards, parse_span, parse_timeout,
 };
 
 /// The kernel caps it at net.core.somaxconn, which has 16 bits in some versions.
@@ -29,6 +29,7 @@ pub(super) fn runtime(mut section: Section<'_>) -> Runtime {
         0..=*MAX_CONNECTIONS_RANGE.end(),
     );
     section.count_into("backlog", &mut runtime.backlog, 1..=BACKLOG_MAX);
+    section.path_into("state_file", &mut runtime.state_file);
     section.finish();
     runtime
 }
@@ -45,6 +46,8 @@ pub(super) fn timeouts(mut section: Section<'_>) -> Timeouts {
     ] {
         section.duration_into(key, target, parse_timeout);
     }
+    section.duration_into("lame_duck", &mut timeouts.lame_duck, parse_span);
+    section.duration_into("linger", &mut timeouts.linger, parse_span);
     section.finish();
     timeouts
 }
