@@ -6,10 +6,10 @@ use ringway::balance::Algorithm;
 use ringway::config::units::unknown_word;
 use ringway::config::values::{
     BUFFERS_PER_SHARD_RANGE, MAX_CONNECTIONS_RANGE, RING_ENTRIES_RANGE, check_power_of_two,
-    parse_buffer_size, parse_count, parse_listen_address, parse_log_path, parse_shards,
-    parse_weighted_backend,
+    parse_backend_entry, parse_buffer_size, parse_count, parse_listen_address, parse_log_path,
+    parse_path, parse_shards, parse_socket_path,
 };
-use ringway::config::{Backend, Choice, LogPath, ShardsChoice};
+use ringway::config::{BackendEntry, Choice, LogPath, ShardsChoice};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -102,11 +102,11 @@ pub(super) struct Source {
     #[arg(long, value_name = "IP:PORT", value_parser = parse_listen_address, value_delimiter = ',',
           env = "RINGWAY_LISTEN")]
     pub(super) listen: Vec<SocketAddr>,
-    /// A server to pass requests to, with its weight if not 1; may be given several times.
-    /// Without a file.
-    #[arg(long, value_name = "IP:PORT[*WEIGHT]", value_parser = parse_weighted_backend,
+    /// A server to pass requests to, or a name that stands for some, with the weight if not 1; may
+    /// be given several times. Without a file.
+    #[arg(long, value_name = "HOST:PORT[*WEIGHT]", value_parser = parse_backend_entry,
           value_delimiter = ',', env = "RINGWAY_BACKEND")]
-    pub(super) backend: Vec<Backend>,
+    pub(super) backend: Vec<BackendEntry>,
     /// How a backend is picked: p2c (default), least-connections, round-robin or random.
     /// Without a file.
     #[arg(long, value_name = "NAME", value_parser = algorithm,
@@ -133,7 +133,21 @@ pub(super) struct Source {
     /// Log each request to this file, or to "stdout".
     #[arg(long, value_name = "PATH", value_parser = parse_log_path, env = "RINGWAY_ACCESS_LOG")]
     pub(super) access_log: Option<LogPath>,
+    /// The Unix socket that takes orders; empty: none.
+    #[arg(long, value_name = "SOCKET", value_parser = admin_socket, env = "RINGWAY_ADMIN")]
+    pub(super) admin: Option<OrNone<PathBuf>>,
+    /// A TCP address to read the state and metrics from; empty: none.
+    #[arg(long, value_name = "IP:PORT", value_parser = admin_listen,
+          env = "RINGWAY_ADMIN_LISTEN")]
+    pub(super) admin_listen: Option<OrNone<SocketAddr>>,
+    /// Where health and the operator's orders are kept over a restart; empty: nowhere.
+    #[arg(long, value_name = "FILE", value_parser = state_file, env = "RINGWAY_STATE_FILE")]
+    pub(super) state_file: Option<OrNone<PathBuf>>,
 }
+
+/// A value that can be given as none, by an empty text.
+#[derive(Clone, Debug)]
+pub(super) struct OrNone<T>(pub(super) Option<T>);
 
 /// Least severe events that are logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -166,4 +180,19 @@ fn ring_entries(text: &str) -> Result<u32, String> {
 
 fn max_connections(text: &str) -> Result<usize, String> {
     parse_count(text, MAX_CONNECTIONS_RANGE)
+}
+
+fn admin_socket(text: &str) -> Result<OrNone<PathBuf>, String> {
+    parse_socket_path(text).map(OrNone)
+}
+
+fn admin_listen(text: &str) -> Result<OrNone<SocketAddr>, String> {
+    match text {
+        "" => Ok(OrNone(None)),
+        text => parse_listen_address(text).map(|address| OrNone(Some(address))),
+    }
+}
+
+fn state_file(text: &str) -> Result<OrNone<PathBuf>, String> {
+    parse_path(text).map(OrNone)
 }

@@ -4,7 +4,9 @@
 use super::arguments::Source;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use ringway::config::{AccessLog, Config, Diagnostics, ERROR_ANSWER_BYTES_MAX, WrittenKeys};
+use ringway::config::{
+    AccessLog, Config, Diagnostics, ERROR_ANSWER_BYTES_MAX, Runtime, WrittenKeys,
+};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
@@ -145,7 +147,7 @@ pub(super) fn chosen_file(source: &Source, matches: &ArgMatches) -> Result<bool,
 
 fn from_flags(source: &Source, matches: &ArgMatches) -> Result<Effective, LoadError> {
     let algorithm = source.algorithm.unwrap_or_default();
-    let config = Config::quick(&source.listen, &source.backend, algorithm)
+    let config = Config::quick_of_entries(&source.listen, &source.backend, algorithm)
         .map_err(|message| LoadError::Usage(format!("--listen and --backend: {message}")))?;
     let mut effective = Effective { config, ..Effective::default() };
     for index in 0..source.listen.len() {
@@ -162,47 +164,72 @@ fn from_flags(source: &Source, matches: &ArgMatches) -> Result<Effective, LoadEr
     Ok(effective)
 }
 
-/// Sets `target` if the argument was given, and notes where.
-fn set<T>(
-    given_keys: &mut BTreeMap<String, Origin>,
-    matches: &ArgMatches,
-    id: &str,
-    target: &mut T,
-    value: Option<T>,
-) {
-    if let Some(value) = value {
-        *target = value;
-        given_keys.insert(format!("runtime.{id}"), given(matches, id));
+/// The arguments that are laid over a configuration, with the keys that they set.
+struct Overlay<'a> {
+    matches: &'a ArgMatches,
+    given_keys: &'a mut BTreeMap<String, Origin>,
+}
+
+impl Overlay<'_> {
+    /// Sets the `target` under `key` if the argument was given, and notes where.
+    fn set<T>(&mut self, id: &str, key: &str, target: &mut T, value: Option<T>) {
+        if let Some(value) = value {
+            *target = value;
+            self.note(id, key);
+        }
+    }
+
+    fn note(&mut self, id: &str, key: &str) {
+        self.given_keys.insert(key.to_owned(), given(self.matches, id));
     }
 }
 
 /// Lays the flags and the environment over the configuration.
 pub(super) fn lay_over(effective: &mut Effective, source: Source, matches: &ArgMatches) {
-    let Effective { config, given: keys, .. } = effective;
-    let runtime = &mut config.runtime;
-    set(keys, matches, "shards", &mut runtime.shards, source.shards);
-    set(keys, matches, "buffer_size", &mut runtime.buffer_size, source.buffer_size);
-    let buffers = &mut runtime.buffers_per_shard;
-    set(keys, matches, "buffers_per_shard", buffers, source.buffers_per_shard);
-    set(keys, matches, "ring_entries", &mut runtime.ring_entries, source.ring_entries);
-    set(keys, matches, "max_connections", &mut runtime.max_connections, source.max_connections);
-    if let Some(path) = source.access_log {
+    let Effective { config, given: given_keys, .. } = effective;
+    let mut over = Overlay { matches, given_keys };
+    lay_over_runtime(&mut over, &mut config.runtime, &source);
+    let Source { access_log, admin, admin_listen, state_file, .. } = source;
+    let path = state_file.map(|path| path.0);
+    over.set("state_file", "runtime.state_file", &mut config.runtime.state_file, path);
+    let socket = admin.map(|socket| socket.0);
+    over.set("admin", "admin.socket", &mut config.admin.socket, socket);
+    let listen = admin_listen.map(|address| address.0);
+    over.set("admin_listen", "admin.listen", &mut config.admin.listen, listen);
+    if let Some(path) = access_log {
         match &mut config.access_log {
             Some(log) => log.path = path,
             none => *none = Some(AccessLog::at(path)),
         }
-        keys.insert("access_log.path".to_owned(), given(matches, "access_log"));
+        over.note("access_log", "access_log.path");
     }
+}
+
+fn lay_over_runtime(over: &mut Overlay<'_>, runtime: &mut Runtime, source: &Source) {
+    over.set("shards", "runtime.shards", &mut runtime.shards, source.shards.clone());
+    let size = &mut runtime.buffer_size;
+    over.set("buffer_size", "runtime.buffer_size", size, source.buffer_size);
+    let buffers = &mut runtime.buffers_per_shard;
+    over.set("buffers_per_shard", "runtime.buffers_per_shard", buffers, source.buffers_per_shard);
+    let entries = &mut runtime.ring_entries;
+    over.set("ring_entries", "runtime.ring_entries", entries, source.ring_entries);
+    let most = &mut runtime.max_connections;
+    over.set("max_connections", "runtime.max_connections", most, source.max_connections);
 }
 
 /// The configuration in a file, and the keys that it has.
 pub(super) fn read_config(path: &Path) -> Result<(Config, WrittenKeys), LoadError> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| LoadError::Unreadable(path.to_owned(), error))?;
-    let folder = path.parent().unwrap_or(Path::new(""));
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = parent.unwrap_or(Path::new("."));
     let name = path.display().to_string();
-    Config::parse_with_keys(&text, &name, &|file| read_bounded(&folder.join(file)))
-        .map_err(LoadError::Invalid)
+    let (mut config, written) =
+        Config::parse_with_keys(&text, &name, &|file| read_bounded(&folder.join(file)))
+            .map_err(LoadError::Invalid)?;
+    // Absolute, so that what `config dump` prints is right wherever it is put.
+    config.resolve_paths(&std::path::absolute(folder).unwrap_or(folder.to_owned()));
+    Ok((config, written))
 }
 
 /// A regular file, as much of it as is needed to see that it is too long.

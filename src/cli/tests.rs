@@ -123,6 +123,9 @@ fn wrong_arguments_are_refused_with_a_reason() {
         (&["run", "--buffer-size", "16k"], 2, "did you mean \"16KiB\"?"),
         (&["run", "--buffers-per-shard", "1000"], 2, "512 or 1024"),
         (&["run", "--listen", "localhost:80"], 2, "host names are not supported"),
+        (&["run", "--admin-listen", "localhost:80"], 2, "host names are not supported"),
+        (&["run", "--admin", &"a".repeat(108)], 2, "at most 107"),
+        (&["run", "--backend", "localhost"], 2, "write \"localhost:8080\""),
         (&["run", "--backend", "10.0.0.1:80*x"], 2, "weight `x` is not a number"),
         (&["run", "--backend", "10.0.0.1:80*1001"], 2, "out of range"),
         (&["run", "--algorithm", "p2"], 2, "did you mean `p2c`?"),
@@ -222,6 +225,46 @@ fn dump_shows_every_value_with_its_origin() {
     assert!(out.contains("address = \"10.0.0.1:80\"  # flag"), "{out}");
     assert!(out.contains("algorithm = \"p2c\"  # default"), "{out}");
     assert_eq!(run_line(&["config", "dump"]).0, 0);
+}
+
+#[test]
+fn the_admin_socket_and_the_state_file_can_be_flags() {
+    let folder = Folder::new("admin");
+    let file = folder.write("a.toml", &format!("{GOOD}[admin]\nlisten = \"127.0.0.1:9900\"\n"));
+    let line = ["config", "dump", "--config", &file, "--admin", "a.sock", "--state-file", "state"];
+    let (status, out, err) = run_line(&line);
+    assert_eq!((status, err.as_str()), (0, ""));
+    for row in [
+        "socket = \"a.sock\"  # flag",
+        "allow_uids = []  # default",
+        "listen = \"127.0.0.1:9900\"  # file",
+        "state_file = \"state\"  # flag",
+    ] {
+        assert!(out.lines().any(|found| found == row), "{row} in\n{out}");
+    }
+    let none = ["--admin", "", "--admin-listen", "", "--state-file", ""];
+    assert_eq!(run_line(&[&["run", "--config", &file][..], &none].concat()).0, 0);
+    let config = started().config;
+    assert_eq!((config.admin.socket, config.admin.listen), (None, None));
+    assert_eq!(config.runtime.state_file, None);
+}
+
+#[test]
+fn names_can_stand_in_the_place_of_backends() {
+    let line = ["run", "--listen", "127.0.0.1:80", "--backend", "app.local:80*3,10.0.0.1:80"];
+    assert_eq!(run_line(&line).0, 0);
+    let pool = started().config.pools.remove(0);
+    assert_eq!((pool.backends.len(), pool.names[0].weight), (1, 3));
+    assert_eq!(pool.names[0].lookup.to_string(), "app.local:80");
+}
+
+#[test]
+fn files_that_are_read_later_are_found_beside_the_configuration() {
+    let folder = Folder::new("beside");
+    let file = folder.write("a.toml", &format!("{GOOD}[pool.app]\nbackends_file = \"b.json\"\n"));
+    assert_eq!(run_line(&["run", "--config", &file]).0, 0);
+    let expected = folder.0.join("b.json");
+    assert_eq!(started().config.pools[0].backends_file, Some(expected));
 }
 
 #[test]

@@ -2,10 +2,14 @@
 //! place, what is wrong and how to mend it. Does not: read files, look at the machine, start
 //! anything.
 
+mod addresses;
+mod backends_file;
 mod check;
+mod choices;
 mod diagnostics;
 mod model;
 mod network;
+mod paths;
 mod print;
 mod probing;
 mod quick;
@@ -15,13 +19,18 @@ mod tests;
 pub mod units;
 pub mod values;
 
+pub use addresses::{BackendEntry, BackendName, Lookup};
+pub use backends_file::parse_backends_file;
 pub use check::Loader;
+pub use choices::{
+    Choice, Connect, HalfClose, LogFormat, NoHealthy, ProbeProtocol, Protocol, ProxyProtocol,
+    Steering,
+};
 pub use diagnostics::{Diagnostics, Problem};
 pub use model::{
-    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, Backend, BackendName, Body, Choice, Config, Connect,
-    ErrorAnswer, HalfClose, Http, IDLE_CONNECTIONS_DEFAULT, Listener, ListenerIndex, LogFormat,
-    LogPath, Lookup, NoHealthy, Pool, PoolIndex, Protocol, ProxyProtocol, Route, Runtime,
-    ShardsChoice, Steering, Timeouts,
+    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, Backend, Body, Config, ErrorAnswer, Http,
+    IDLE_CONNECTIONS_DEFAULT, Listener, ListenerIndex, LogPath, Pool, PoolIndex, Route, Runtime,
+    ShardsChoice, Timeouts,
 };
 pub use network::IpNetwork;
 pub use print::PrintedSection;
@@ -37,8 +46,3 @@ pub const PROBE_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Statuses that Ringway answers with itself.
 pub const ERROR_ANSWER_STATUSES: [u16; 13] =
     [400, 404, 408, 413, 414, 417, 421, 431, 501, 502, 503, 504, 505];
-
-/// temporary
-pub fn parse_backends_file(_text: &str, _name: &str) -> Result<Vec<Backend>, String> {
-    Err("later".into())
-}

@@ -1,6 +1,6 @@
 //! What a probe of a backend is: its part of the checked configuration.
 
-use super::model::ProxyProtocol;
+use super::choices::{ProbeProtocol, ProxyProtocol};
 use crate::health::ProbeRules;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -42,6 +42,20 @@ pub enum ProbeKind {
         /// Over TLS, if so.
         tls: Option<TlsProbe>,
     },
+}
+
+impl ProbeKind {
+    /// The word for it in the configuration.
+    pub fn protocol(&self) -> ProbeProtocol {
+        match self {
+            Self::None => ProbeProtocol::None,
+            Self::Connect | Self::Exchange { .. } => ProbeProtocol::Tcp,
+            Self::Http(HttpProbe { tls: None, .. }) => ProbeProtocol::Http,
+            Self::Http(_) => ProbeProtocol::Https,
+            Self::Grpc { tls: None, .. } => ProbeProtocol::Grpc,
+            Self::Grpc { .. } => ProbeProtocol::Grpcs,
+        }
+    }
 }
 
 /// A request and what its answer must be. Redirects are not followed.

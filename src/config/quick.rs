@@ -1,8 +1,8 @@
 //! The configuration that the main job needs no file for: some listeners, one pool.
 
-use super::model::{
-    Backend, Config, Listener, ListenerIndex, Pool, PoolIndex, Protocol, Route, Steering,
-};
+use super::addresses::{BackendEntry, BackendName};
+use super::choices::{Protocol, Steering};
+use super::model::{Backend, Config, Listener, ListenerIndex, Pool, PoolIndex, Route};
 use super::values::check_total_weight;
 use crate::balance::Algorithm;
 use crate::route::HostPattern;
@@ -17,10 +17,25 @@ impl Config {
         backends: &[Backend],
         algorithm: Algorithm,
     ) -> Result<Self, String> {
-        let addresses: Vec<SocketAddr> = backends.iter().map(|backend| backend.address).collect();
-        check_unique("listener", listen)?;
-        check_unique("backend", &addresses)?;
-        check_total_weight(backends)?;
+        let entries: Vec<BackendEntry> =
+            backends.iter().copied().map(BackendEntry::Address).collect();
+        Self::quick_of_entries(listen, &entries, algorithm)
+    }
+
+    /// Like [`Config::quick`], with names among the backends.
+    pub fn quick_of_entries(
+        listen: &[SocketAddr],
+        entries: &[BackendEntry],
+        algorithm: Algorithm,
+    ) -> Result<Self, String> {
+        let (backends, names) = split(entries);
+        check_unique("listener", listen.iter().map(SocketAddr::to_string).collect())?;
+        let addresses = backends.iter().map(|backend| backend.address.to_string());
+        let lookups = names.iter().map(|name| name.lookup.to_string());
+        check_unique("backend", addresses.chain(lookups).collect())?;
+        if names.is_empty() {
+            check_total_weight(&backends)?;
+        }
         let listener = |(index, address): (usize, &SocketAddr)| Listener {
             name: format!("listener-{}", index + 1),
             address: *address,
@@ -33,7 +48,7 @@ impl Config {
             path: "/".to_owned(),
             pool: PoolIndex(0),
         };
-        let pool = Pool { algorithm, ..Pool::new("default", backends.to_vec()) };
+        let pool = Pool { algorithm, names, ..Pool::new("default", backends) };
         Ok(Self {
             listeners: listen.iter().enumerate().map(listener).collect(),
             routes: (0..listen.len()).map(route).collect(),
@@ -43,13 +58,23 @@ impl Config {
     }
 }
 
-fn check_unique(what: &str, addresses: &[SocketAddr]) -> Result<(), String> {
-    if addresses.is_empty() {
+fn split(entries: &[BackendEntry]) -> (Vec<Backend>, Vec<BackendName>) {
+    let (mut backends, mut names) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match entry {
+            BackendEntry::Address(backend) => backends.push(*backend),
+            BackendEntry::Name(name) => names.push(name.clone()),
+        }
+    }
+    (backends, names)
+}
+
+fn check_unique(what: &str, mut written: Vec<String>) -> Result<(), String> {
+    if written.is_empty() {
         return Err(format!("there is no {what}: give at least one"));
     }
-    let mut sorted = addresses.to_vec();
-    sorted.sort_unstable();
-    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+    written.sort_unstable();
+    match written.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(format!("{what} {} is there twice", pair[0])),
         None => Ok(()),
     }

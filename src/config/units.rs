@@ -1,7 +1,7 @@
 //! Values with units as they are written: durations, sizes, words. Each has one way to be
 //! printed, and what is printed parses to the same value.
 
-use super::model::Choice;
+use super::choices::Choice;
 use std::time::Duration;
 
 const DURATION_UNITS: [(&str, u64); 5] =

@@ -1,14 +1,17 @@
 //! Single values with their limits, as the file and the flags of the command line write them.
 //! Errors are sentences for the user.
 
-use super::model::{Backend, LogPath, ShardsChoice};
+pub use super::addresses::{
+    check_total_weight, parse_address, parse_backend_entry, parse_listen_address,
+    parse_weighted_backend,
+};
+use super::model::{LogPath, ShardsChoice};
 use super::units::{parse_duration, parse_size, print_duration, print_size};
 use crate::limits::{
     BUFFER_BYTES_MAX, BUFFER_BYTES_MIN, BUFFERS_PER_SHARD_MAX, BUFFERS_PER_SHARD_MIN,
-    RING_ENTRIES_MAX, RING_ENTRIES_MIN, SHARDS_MAX, WEIGHT_MAX,
+    RING_ENTRIES_MAX, RING_ENTRIES_MIN, SHARDS_MAX,
 };
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,6 +29,12 @@ pub const RING_ENTRIES_RANGE: RangeInclusive<u32> = RING_ENTRIES_MIN..=RING_ENTR
 
 const TIMEOUT_RANGE: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(7 * 24 * 3600);
+
+/// Anything faster would be a load of its own on the backends.
+const INTERVAL_RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=*TIMEOUT_RANGE.end();
+
+/// What `sun_path` holds (unix(7)), without the zero at its end.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// The number, if it is in the range.
 pub fn parse_count<T>(text: &str, range: RangeInclusive<T>) -> Result<T, String>
@@ -124,67 +133,50 @@ pub fn parse_timeout(text: &str) -> Result<Duration, String> {
             "`{text}` is no timeout: for none in practice write a long one, \"7d\""
         ));
     }
-    if !TIMEOUT_RANGE.contains(&timeout) {
-        let most = print_duration(*TIMEOUT_RANGE.end());
-        return Err(format!("`{text}` is out of range: it goes from 1ms to {most}"));
-    }
-    Ok(timeout)
+    check_range(text, timeout, &TIMEOUT_RANGE).map(|()| timeout)
 }
 
-/// `IP:PORT` to listen on. Port 0 lets the kernel choose a port.
-pub fn parse_listen_address(text: &str) -> Result<SocketAddr, String> {
-    match text.parse::<SocketAddr>() {
-        Ok(address) => Ok(address),
-        Err(_) => parse_address(text),
-    }
+/// A duration that may be zero.
+pub fn parse_span(text: &str) -> Result<Duration, String> {
+    let span = parse_duration(text)?;
+    check_range(text, span, &(Duration::ZERO..=*TIMEOUT_RANGE.end())).map(|()| span)
 }
 
-/// `IP:PORT`, the port not 0.
-pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    if let Ok(address) = text.parse::<SocketAddr>() {
-        return match address.port() {
-            0 => Err(format!("`{text}` has port 0: give the port, from 1 to 65535")),
-            _ => Ok(address),
-        };
+/// How often something happens, or how long something is looked at or kept out: never zero.
+pub fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text)?;
+    check_range(text, interval, &INTERVAL_RANGE).map(|()| interval)
+}
+
+fn check_range(
+    text: &str,
+    duration: Duration,
+    range: &RangeInclusive<Duration>,
+) -> Result<(), String> {
+    if range.contains(&duration) {
+        return Ok(());
     }
-    if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
-        return Err(format!("`{text}` has no port: write \"{}\"", SocketAddr::new(ip, 8080)));
+    let (least, most) = (print_duration(*range.start()), print_duration(*range.end()));
+    Err(format!("`{text}` is out of range: it goes from {least} to {most}"))
+}
+
+/// A path; empty: none.
+pub fn parse_path(text: &str) -> Result<Option<PathBuf>, String> {
+    if text.contains('\0') {
+        return Err(format!("`{}` is not a path", text.escape_debug()));
     }
-    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
-    let (host, port) = if is_port(host) && port.is_empty() { ("", host) } else { (host, port) };
-    if host.is_empty() && is_port(port) {
+    Ok((!text.is_empty()).then(|| text.into()))
+}
+
+/// The path of a Unix socket; empty: none.
+pub fn parse_socket_path(text: &str) -> Result<Option<PathBuf>, String> {
+    if text.len() > SOCKET_PATH_BYTES_MAX {
+        let length = text.len();
         return Err(format!(
-            "`{text}` has no IP address: write \"0.0.0.0:{port}\" for all of them"
+            "this path of a Unix socket has {length} bytes: at most {SOCKET_PATH_BYTES_MAX}"
         ));
     }
-    if host.parse::<IpAddr>().is_ok() {
-        return Err(format!("`{text}`: `{port}` is not a port, they go from 1 to 65535"));
-    }
-    if host.contains(|c: char| c.is_ascii_alphabetic()) && !host.contains([':', '/', '[']) {
-        return Err(format!(
-            "`{text}`: host names are not supported in this version, write IP:PORT"
-        ));
-    }
-    Err(format!("`{text}` is not an address: write IP:PORT, as in \"10.0.0.11:8080\""))
-}
-
-fn is_port(text: &str) -> bool {
-    text.parse::<u16>().is_ok()
-}
-
-/// `IP:PORT` or `IP:PORT*WEIGHT`.
-pub fn parse_weighted_backend(text: &str) -> Result<Backend, String> {
-    let (address, weight) = text.split_once('*').unwrap_or((text, "1"));
-    let weight = parse_count(weight, 0..=WEIGHT_MAX).map_err(|error| format!("weight {error}"))?;
-    Ok(Backend { address: parse_address(address)?, weight })
-}
-
-/// Refuses backends that together would get nothing.
-pub fn check_total_weight(backends: &[Backend]) -> Result<(), String> {
-    if backends.iter().all(|backend| backend.weight == 0) {
-        return Err("every backend has weight 0: give one a weight of 1 or more".to_owned());
-    }
-    Ok(())
+    parse_path(text)
 }
 
 /// `stdout` or the path of a file.

@@ -1,9 +1,16 @@
 //! From what was written to a [`Config`]: each section in a file of its own, every problem
 //! reported. What follows from a problem elsewhere is not reported again.
 
+mod admin;
+mod backends;
 mod http;
+mod names;
+mod pools;
+mod probing;
 mod routing;
 mod runtime;
+
+pub(super) use names::Seen;
 
 use super::diagnostics::{Diagnostics, Report};
 use super::model::Config;
@@ -55,7 +62,8 @@ fn read(
         access_log: http::access_log(root.section("access_log")),
         ..Config::default()
     };
-    routing::read_into(&mut config, &mut root);
+    routing::read_into(&mut config, &mut root, load);
+    config.admin = admin::admin(root.section("admin"), &config.listeners);
     root.finish();
     (config, document.into_written())
 }

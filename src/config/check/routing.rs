@@ -1,97 +1,29 @@
-//! `[[listener]]`, `[pool.NAME]` and `[[route]]`, and that each leads to the next.
+//! `[[listener]]` and `[[route]]`, and that each leads to the next and to a pool.
 
-use crate::balance::Algorithm;
+use super::Loader;
+use super::names::{Name, Names, Seen};
+use super::pools::pools;
+use crate::config::addresses::parse_listen_address;
+use crate::config::choices::{Choice, Protocol, Steering};
 use crate::config::diagnostics::Report;
-use crate::config::model::{
-    Backend, Choice, Config, IDLE_CONNECTIONS_DEFAULT, Listener, ListenerIndex, Pool, PoolIndex,
-    Protocol, Route, Steering,
-};
+use crate::config::model::{Config, Listener, ListenerIndex, PoolIndex, Route};
 use crate::config::raw::{At, Section};
-use crate::config::units::{closest, listed, unknown_word};
-use crate::config::values::{check_name, parse_address, parse_listen_address};
-use crate::limits::{BACKENDS_MAX, WEIGHT_MAX};
+use crate::config::units::unknown_word;
+use crate::config::values::check_name;
 use crate::route::{HostPattern, check_path_prefix};
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::ops::Range;
-
-/// Most idle upstream connections to one backend.
-const IDLE_CONNECTIONS_MAX: usize = 65_535;
 
 /// Protocols of the design that this version does not speak.
 const LATER_PROTOCOLS: [&str; 4] = ["https", "tcp", "tls-passthrough", "udp"];
 
-/// Names that a problem lists.
-const NAMES_SHOWN_MAX: usize = 8;
-
-/// What was written once already, with the place where.
-struct Seen<K>(HashMap<K, Range<usize>>);
-
-impl<K: Hash + Eq> Seen<K> {
-    fn new() -> Self {
-        Self(HashMap::new())
-    }
-
-    /// Notes `key`; reports it if it is there already.
-    fn note(&mut self, report: &Report<'_>, key: K, span: Range<usize>, what: &str) {
-        match self.0.get(&key) {
-            Some(first) => {
-                let line = report.line_of(first);
-                report.add(span, format!("{what} is there already, on line {line}"));
-            }
-            None => drop(self.0.insert(key, span)),
-        }
-    }
-}
-
-/// The names of one kind, each at the index that it has in the configuration, and whether
-/// something refers to it.
-struct Names<'d> {
-    kind: &'static str,
-    entries: Vec<Name<'d>>,
-    indexes: HashMap<&'d str, usize>,
-}
-
-struct Name<'d> {
-    name: &'d str,
-    span: Range<usize>,
-    referred_to: bool,
-}
-
-impl<'d> Names<'d> {
-    fn new(kind: &'static str) -> Self {
-        Self { kind, entries: Vec::new(), indexes: HashMap::new() }
-    }
-
-    fn push(&mut self, name: &'d str, span: Range<usize>) {
-        self.indexes.entry(name).or_insert(self.entries.len());
-        self.entries.push(Name { name, span, referred_to: false });
-    }
-
-    fn resolve(&mut self, report: &Report<'_>, name: &At<&str>) -> Option<usize> {
-        if let Some(&index) = self.indexes.get(name.value) {
-            self.entries[index].referred_to = true;
-            return Some(index);
-        }
-        let known: Vec<&str> = self.entries.iter().map(|entry| entry.name).collect();
-        let help = match closest(name.value, known.iter().copied()) {
-            Some(close) => format!("did you mean `{close}`?"),
-            None if known.is_empty() => format!("there is no {} at all", self.kind),
-            None => format!("it can be {}", listed(&known[..known.len().min(NAMES_SHOWN_MAX)])),
-        };
-        let message = format!("there is no {} `{}`", self.kind, name.value.escape_debug());
-        report.add_with_help(name.span.clone(), message, help);
-        None
-    }
-}
-
 /// Reads all three kinds of sections.
-pub(super) fn read_into<'d>(config: &mut Config, root: &mut Section<'d>) {
+pub(super) fn read_into<'d>(config: &mut Config, root: &mut Section<'d>, load: Loader<'_>) {
     let report = root.report();
     let mut listener_names = Names::new("listener");
     let mut pool_names = Names::new("pool");
     config.listeners = listeners(root.sections("listener"), &mut listener_names);
-    config.pools = pools(root.section("pool"), &mut pool_names);
+    config.pools = pools(root.section("pool"), &mut pool_names, load);
     let routes = root.sections("route");
     let routes = Routes::read(routes, &mut listener_names, &mut pool_names);
     check_presence(report, &listener_names, &pool_names);
@@ -145,60 +77,6 @@ fn parse_protocol(word: &str) -> Result<Protocol, String> {
         return Err(format!("`{word}` is not in this version yet: it can be `http`"));
     }
     Protocol::of_word(word).ok_or_else(|| unknown_word::<Protocol>(word))
-}
-
-fn pools<'d>(mut section: Section<'d>, names: &mut Names<'d>) -> Vec<Pool> {
-    let mut pools = Vec::new();
-    let mut backends_left = BACKENDS_MAX;
-    for (name, mut section) in section.named_sections() {
-        section.report_error(name.span.clone(), check_name(name.value));
-        names.push(name.value, name.span.clone());
-        let mut algorithm = Algorithm::default();
-        section.choice_into("algorithm", &mut algorithm);
-        let mut idle_connections = IDLE_CONNECTIONS_DEFAULT;
-        section.count_into("idle_connections", &mut idle_connections, 0..=IDLE_CONNECTIONS_MAX);
-        let backends = backends(&mut section, &name, &mut backends_left);
-        let pool = Pool::new(name.value, backends);
-        pools.push(Pool { algorithm, idle_connections, ..pool });
-        section.finish();
-    }
-    pools
-}
-
-fn backends(section: &mut Section<'_>, pool: &At<&str>, left: &mut usize) -> Vec<Backend> {
-    let report = section.report();
-    let (mut seen, mut backends, mut weight_sum) = (Seen::new(), Vec::new(), 0);
-    let sections = section.sections("backend");
-    if sections.is_empty() && !section.has("backend") {
-        let name = pool.value;
-        let help = format!("add [[pool.{name}.backend]] with address = \"10.0.0.11:8080\"");
-        let message = format!("pool `{name}` has no backend");
-        report.add_with_help(pool.span.clone(), message, help);
-    }
-    let count = sections.len();
-    if count > *left {
-        let message = format!("too many backends: at most {BACKENDS_MAX} over all pools");
-        report.add(pool.span.clone(), message);
-    }
-    *left = left.saturating_sub(count);
-    for mut section in sections {
-        let mut weight = 1;
-        section.count_into("weight", &mut weight, 0..=WEIGHT_MAX);
-        weight_sum += weight;
-        if let Some(text) = section.required_text("address")
-            && let Some(address) =
-                section.report_error(text.span.clone(), parse_address(text.value))
-        {
-            seen.note(report, address, text.span, &format!("backend {address} of this pool"));
-            backends.push(Backend { address, weight });
-        }
-        section.finish();
-    }
-    if count > 0 && weight_sum == 0 {
-        let message = format!("every backend of pool `{}` has weight 0", pool.value);
-        report.add_with_help(pool.span.clone(), message, "give one a weight of 1 or more");
-    }
-    backends
 }
 
 /// The routes with their places. A route with a problem of its own is noted only as being there.

@@ -1,14 +1,18 @@
 //! `[runtime]` and `[timeouts]`.
 
+use crate::config::addresses::parse_address;
 use crate::config::model::{Runtime, Timeouts};
-use crate::config::raw::Section;
+use crate::config::raw::{At, Section};
 use crate::config::values::{
     BUFFERS_PER_SHARD_RANGE, MAX_CONNECTIONS_RANGE, RING_ENTRIES_RANGE, check_power_of_two,
-    parse_buffer_size, parse_shards, parse_timeout,
+    parse_buffer_size, parse_shards, parse_span, parse_timeout,
 };
+use std::net::{IpAddr, SocketAddr};
 
 /// The kernel caps it at net.core.somaxconn, which has 16 bits in some versions.
 const BACKLOG_MAX: u32 = 65_535;
+/// Where DNS servers listen if nothing else is said (RFC 1035, 4.2).
+const DNS_PORT: u16 = 53;
 
 pub(super) fn runtime(mut section: Section<'_>) -> Runtime {
     let mut runtime = Runtime::default();
@@ -29,8 +33,21 @@ pub(super) fn runtime(mut section: Section<'_>) -> Runtime {
         0..=*MAX_CONNECTIONS_RANGE.end(),
     );
     section.count_into("backlog", &mut runtime.backlog, 1..=BACKLOG_MAX);
+    section.path_into("state_file", &mut runtime.state_file);
+    if let Some(servers) = section.texts("dns_servers") {
+        let parsed = |text: At<&str>| section.report_error(text.span, parse_dns_server(text.value));
+        runtime.dns_servers = servers.into_iter().filter_map(parsed).collect();
+    }
     section.finish();
     runtime
+}
+
+/// `IP` or `IP:PORT`.
+fn parse_dns_server(text: &str) -> Result<SocketAddr, String> {
+    match text.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(ip) => Ok(SocketAddr::new(ip, DNS_PORT)),
+        Err(_) => parse_address(text),
+    }
 }
 
 pub(super) fn timeouts(mut section: Section<'_>) -> Timeouts {
@@ -45,6 +62,8 @@ pub(super) fn timeouts(mut section: Section<'_>) -> Timeouts {
     ] {
         section.duration_into(key, target, parse_timeout);
     }
+    section.duration_into("lame_duck", &mut timeouts.lame_duck, parse_span);
+    section.duration_into("linger", &mut timeouts.linger, parse_span);
     section.finish();
     timeouts
 }

@@ -107,11 +107,11 @@ impl PoolRecord {
         self.told.insert(Source::Config, found.collect());
         let is_configured = |source: &Source| match source {
             Source::Config | Source::Operator => true,
-            Source::Name(name) => pool.names.iter().any(|known| known.to_string() == *name),
+            Source::Name(name) => pool.names.iter().any(|known| known.lookup.to_string() == *name),
             Source::File => pool.backends_file.is_some(),
         };
         self.told.retain(|source, _| is_configured(source));
-        let names = pool.names.iter().map(|name| Source::Name(name.to_string()));
+        let names = pool.names.iter().map(|name| Source::Name(name.lookup.to_string()));
         let file = pool.backends_file.iter().map(|_| Source::File);
         let awaited = names.chain(file).filter(|source| !self.told.contains_key(source));
         self.awaited = awaited.collect();

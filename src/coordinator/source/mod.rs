@@ -88,7 +88,7 @@ impl Sources {
                 tokio::task::spawn_local(watched_file::watch(shared, pool, path.clone()))
             }
             Asked::Name(name) => {
-                let source = Source::Name(name.to_string());
+                let source = Source::Name(name.lookup.to_string());
                 match self.resolver() {
                     Ok(resolver) => {
                         let task = name::follow(shared, pool, name.clone(), resolver);

@@ -61,7 +61,7 @@ pub(super) async fn follow(
     name: BackendName,
     resolver: Rc<TokioResolver>,
 ) {
-    let source = Source::Name(name.to_string());
+    let source = Source::Name(name.lookup.to_string());
     let mut retry = RETRY_MIN;
     loop {
         let pause = match look_up(&resolver, &name).await {

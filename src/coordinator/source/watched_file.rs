@@ -38,7 +38,7 @@ fn read(path: &Path) -> Result<Vec<Found>, String> {
     let name = path.display().to_string();
     let text =
         std::fs::read_to_string(path).map_err(|error| format!("cannot read `{name}`: {error}"))?;
-    let backends = parse_backends_file(&text, &name)?;
+    let backends = parse_backends_file(&text, &name).map_err(|wrong| wrong.to_string())?;
     let found = |backend: crate::config::Backend| Found {
         address: backend.address,
         weight: backend.weight,

@@ -1,6 +1,7 @@
 //! Many clients, few resources, dying backends, and clients that go away.
 
 use super::harness::*;
+use super::load::{Load, OriginProcess};
 use ringway::base::Prng;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

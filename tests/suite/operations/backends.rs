@@ -140,7 +140,8 @@ fn a_backend_that_is_not_ready_keeps_what_it_has_and_one_that_is_dead_does_not()
         let shown = shown.clone();
         let mut peeked = [0; 16];
         let length = stream.peek(&mut peeked).unwrap_or(0);
-        if !peeked[..length].starts_with(b"GET /ready") && !peeked[..length].starts_with(b"GET /live")
+        if !peeked[..length].starts_with(b"GET /ready")
+            && !peeked[..length].starts_with(b"GET /live")
         {
             return echoing(stream);
         }
@@ -170,9 +171,8 @@ fn a_backend_that_is_not_ready_keeps_what_it_has_and_one_that_is_dead_does_not()
 
 #[test]
 fn backends_are_added_and_removed_while_clients_are_served() {
-    let origins: Vec<Origin> = ["one", "two", "three"]
-        .map(|name| Origin::http(move |_, _| signed(name, b"x")))
-        .into();
+    let origins: Vec<Origin> =
+        ["one", "two", "three"].map(|name| Origin::http(move |_, _| signed(name, b"x"))).into();
     let text = config(&[origins[0].address], "slow_start = \"0s\"", QUICK);
     let operated = Operated::start(&text);
     let load = Load::start(operated.ringway.address, 8, "/");

@@ -1,20 +1,14 @@
 //! What operators do, and what backends do to them, while clients are served: nobody may notice.
 
 mod backends;
-mod draining;
-mod interface;
-mod reloading;
-mod restarting;
-mod sources;
 
 use std::net::SocketAddr;
 
 /// A configuration with one pool, `app`, over these backends; `pool` are more keys of it, `more`
 /// more tables.
 fn config(backends: &[SocketAddr], pool: &str, more: &str) -> String {
-    let mut text = format!(
-        "[[listener]]\nname = \"web\"\naddress = \"LISTEN\"\n[pool.app]\n{pool}\n{more}\n"
-    );
+    let mut text =
+        format!("[[listener]]\nname = \"web\"\naddress = \"LISTEN\"\n[pool.app]\n{pool}\n{more}\n");
     for backend in backends {
         text += &format!("[[pool.app.backend]]\naddress = \"{backend}\"\n");
     }

@@ -3,6 +3,7 @@
 
 use super::{Contender, Kind};
 use crate::arguments::{Arguments, Named};
+use crate::sys::signal;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -118,6 +119,8 @@ fn build_ringway() -> Result<PathBuf> {
         .stderr(Stdio::inherit())
         .output()
         .context("cannot run cargo")?;
+    // An interrupt also ends cargo, which is then not to blame.
+    signal::check_interrupt()?;
     if !output.status.success() {
         bail!("Ringway does not build; mend that, or give --ringway PATH or --no-ringway");
     }

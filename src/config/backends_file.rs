@@ -1,0 +1,208 @@
+//! The watched file that lists the backends of a pool, in TOML or JSON: what a program writes that
+//! knows where its servers are. Does not: read or watch the file.
+
+use super::addresses::{parse_address, split_weight};
+use super::check::Seen;
+use super::diagnostics::{Diagnostics, Report};
+use super::model::Backend;
+use super::raw::{Document, Section};
+use crate::limits::{BACKENDS_MAX, WEIGHT_MAX};
+use serde::Deserialize;
+use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+use toml::de::DeTable;
+
+/// A backend as written, with the place of its address.
+struct Written<'t> {
+    address: Cow<'t, str>,
+    weight: u32,
+    span: Range<usize>,
+}
+
+/// The backends in a file, none of them twice. TOML: `[[backend]]` with `address` and `weight`.
+/// JSON: `{ "backends": [ … ] }` or the array alone, of the same keys or of `"IP:PORT*WEIGHT"`.
+/// An empty text is an error: it is what a file looks like that is just being written.
+pub fn parse_backends_file(text: &str, file_name: &str) -> Result<Vec<Backend>, Diagnostics> {
+    let report = Report::new(text);
+    let written = match first_characters(text) {
+        (None, _) => {
+            let help = "for no backend at all write {\"backends\": []}";
+            report.add_with_help(0..0, "the file is empty", help);
+            Vec::new()
+        }
+        (Some('{'), _) => read_json(&report, text, json_object),
+        (Some('['), second) if second.is_none_or(|c| c != '[' && !c.is_alphabetic()) => {
+            read_json(&report, text, json_array)
+        }
+        _ => read_toml(&report, text),
+    };
+    let backends = checked(&report, written);
+    report.finish(file_name)?;
+    Ok(backends)
+}
+
+fn first_characters(text: &str) -> (Option<char>, Option<char>) {
+    let mut characters = text.chars().filter(|c| !c.is_whitespace());
+    (characters.next(), characters.next())
+}
+
+fn checked(report: &Report<'_>, written: Vec<Written<'_>>) -> Vec<Backend> {
+    if let Some(beyond) = written.get(BACKENDS_MAX) {
+        let message = format!("too many backends: at most {BACKENDS_MAX}");
+        report.add(beyond.span.clone(), message);
+        return Vec::new();
+    }
+    let mut seen = Seen::new();
+    let mut backends = Vec::new();
+    for Written { address, weight, span } in written {
+        match parse_address(&address) {
+            Ok(address) => {
+                seen.note(report, address, span, &format!("backend {address}"));
+                backends.push(Backend { address, weight });
+            }
+            Err(message) => report.add(span, message),
+        }
+    }
+    backends
+}
+
+fn read_toml<'t>(report: &Report<'_>, text: &'t str) -> Vec<Written<'t>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        report.add(error.span().unwrap_or(0..0), error.message());
+    }
+    if !errors.is_empty() {
+        return Vec::new();
+    }
+    let document = Document::new(report);
+    let mut root = Section::root(&document, &table);
+    if table.get_ref().is_empty() {
+        let help = "add [[backend]] with address = \"10.0.0.11:8080\"; for none: backend = []";
+        report.add_with_help(0..0, "there is no backend", help);
+    }
+    let mut written = Vec::new();
+    for mut section in root.sections("backend") {
+        let mut weight = 1;
+        if let Some(address) = section.required_text("address") {
+            section.count_into("weight", &mut weight, 0..=WEIGHT_MAX);
+            let span = address.span;
+            written.push(Written { address: address.value.to_owned().into(), weight, span });
+        }
+        section.finish();
+    }
+    root.finish();
+    written
+}
+
+/// Reads with `parse`, which gives up at the first problem.
+fn read_json<'t>(
+    report: &Report<'_>,
+    text: &'t str,
+    parse: fn(&'t str) -> serde_json::Result<Vec<JsonBackend<'t>>>,
+) -> Vec<Written<'t>> {
+    let found = |found: JsonBackend<'t>| {
+        let span = span_within(text, &found.address);
+        Written { address: found.address, weight: found.weight, span }
+    };
+    match parse(text) {
+        Ok(backends) => backends.into_iter().map(found).collect(),
+        Err(error) => {
+            let (line, column) = (error.line(), error.column());
+            let message = error.to_string();
+            let place = format!(" at line {line} column {column}");
+            let message = message.strip_suffix(&place).unwrap_or(&message);
+            let start = offset(text, line, column);
+            report.add(start..start + 1, format!("not a list of backends: {message}"));
+            Vec::new()
+        }
+    }
+}
+
+/// The place of a line and a column, both from 1, the column in bytes.
+fn offset(text: &str, line: usize, column: usize) -> usize {
+    let before = text.split_inclusive('\n').take(line.saturating_sub(1));
+    before.map(str::len).sum::<usize>() + column.saturating_sub(1)
+}
+
+/// Where `part` stands, with its quotes. One with escapes was copied: the beginning has to do.
+fn span_within(text: &str, part: &Cow<'_, str>) -> Range<usize> {
+    let Cow::Borrowed(part) = part else { return 0..0 };
+    let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+    start.saturating_sub(1)..start + part.len() + 1
+}
+
+fn json_array(text: &str) -> serde_json::Result<Vec<JsonBackend<'_>>> {
+    serde_json::from_str(text)
+}
+
+fn json_object(text: &str) -> serde_json::Result<Vec<JsonBackend<'_>>> {
+    serde_json::from_str::<JsonFile<'_>>(text).map(|file| file.backends)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonFile<'t> {
+    #[serde(borrow)]
+    backends: Vec<JsonBackend<'t>>,
+}
+
+/// An element of the array.
+struct JsonBackend<'t> {
+    address: Cow<'t, str>,
+    weight: u32,
+}
+
+/// An element that is an object.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JsonFields<'t> {
+    #[serde(borrow)]
+    address: Cow<'t, str>,
+    #[serde(default = "weight_default", deserialize_with = "weight")]
+    weight: u32,
+}
+
+fn weight_default() -> u32 {
+    1
+}
+
+fn weight<'t, D: serde::Deserializer<'t>>(deserializer: D) -> Result<u32, D::Error> {
+    let weight = u32::deserialize(deserializer)?;
+    if weight > WEIGHT_MAX {
+        return Err(D::Error::custom(format!("weight {weight}: it goes from 0 to {WEIGHT_MAX}")));
+    }
+    Ok(weight)
+}
+
+impl<'de: 't, 't> Deserialize<'de> for JsonBackend<'t> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsonBackendVisitor)
+    }
+}
+
+struct JsonBackendVisitor;
+
+impl<'t> Visitor<'t> for JsonBackendVisitor {
+    type Value = JsonBackend<'t>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"IP:PORT\" or an object with `address` and `weight`")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'t str) -> Result<Self::Value, E> {
+        let (address, weight) = split_weight(text).map_err(E::custom)?;
+        Ok(JsonBackend { address: address.into(), weight })
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        let (address, weight) = split_weight(text).map_err(E::custom)?;
+        Ok(JsonBackend { address: address.to_owned().into(), weight })
+    }
+
+    fn visit_map<M: MapAccess<'t>>(self, map: M) -> Result<Self::Value, M::Error> {
+        let fields = JsonFields::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(JsonBackend { address: fields.address, weight: fields.weight })
+    }
+}

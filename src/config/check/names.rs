@@ -1,0 +1,79 @@
+//! Names and what must be unique, each with its place, so that a problem can point at both. Does
+//! not: know what is named.
+
+use crate::config::diagnostics::Report;
+use crate::config::raw::At;
+use crate::config::units::{closest, listed};
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::ops::Range;
+
+/// Names that a problem lists.
+const NAMES_SHOWN_MAX: usize = 8;
+
+/// What was written once already, with the place where.
+pub(in crate::config) struct Seen<K>(HashMap<K, Range<usize>>);
+
+impl<K: Hash + Eq> Seen<K> {
+    pub(in crate::config) fn new() -> Self {
+        Self(HashMap::new())
+    }
+
+    /// Notes `key`; reports it if it is there already.
+    pub(in crate::config) fn note(
+        &mut self,
+        report: &Report<'_>,
+        key: K,
+        span: Range<usize>,
+        what: &str,
+    ) {
+        match self.0.get(&key) {
+            Some(first) => {
+                let line = report.line_of(first);
+                report.add(span, format!("{what} is there already, on line {line}"));
+            }
+            None => drop(self.0.insert(key, span)),
+        }
+    }
+}
+
+/// The names of one kind, each at the index that it has in the configuration, and whether
+/// something refers to it.
+pub(super) struct Names<'d> {
+    kind: &'static str,
+    pub(super) entries: Vec<Name<'d>>,
+    indexes: HashMap<&'d str, usize>,
+}
+
+pub(super) struct Name<'d> {
+    pub(super) name: &'d str,
+    pub(super) span: Range<usize>,
+    pub(super) referred_to: bool,
+}
+
+impl<'d> Names<'d> {
+    pub(super) fn new(kind: &'static str) -> Self {
+        Self { kind, entries: Vec::new(), indexes: HashMap::new() }
+    }
+
+    pub(super) fn push(&mut self, name: &'d str, span: Range<usize>) {
+        self.indexes.entry(name).or_insert(self.entries.len());
+        self.entries.push(Name { name, span, referred_to: false });
+    }
+
+    pub(super) fn resolve(&mut self, report: &Report<'_>, name: &At<&str>) -> Option<usize> {
+        if let Some(&index) = self.indexes.get(name.value) {
+            self.entries[index].referred_to = true;
+            return Some(index);
+        }
+        let known: Vec<&str> = self.entries.iter().map(|entry| entry.name).collect();
+        let help = match closest(name.value, known.iter().copied()) {
+            Some(close) => format!("did you mean `{close}`?"),
+            None if known.is_empty() => format!("there is no {} at all", self.kind),
+            None => format!("it can be {}", listed(&known[..known.len().min(NAMES_SHOWN_MAX)])),
+        };
+        let message = format!("there is no {} `{}`", self.kind, name.value.escape_debug());
+        report.add_with_help(name.span.clone(), message, help);
+        None
+    }
+}

@@ -1,0 +1,140 @@
+//! Choices among words, each with the word that the configuration has for it. Does not: read or
+//! check a text.
+
+use crate::balance::Algorithm;
+use crate::http1::UnderscoreNames;
+use std::fmt;
+use std::str::FromStr;
+
+/// A choice among words, as written in the configuration.
+pub trait Choice: Copy + Sized + PartialEq + 'static {
+    /// Every choice with its word, the default first.
+    const WORDS: &'static [(&'static str, Self)];
+
+    /// Its word.
+    fn word(self) -> &'static str {
+        let found = Self::WORDS.iter().find(|(_, choice)| *choice == self);
+        found.expect("every choice has its word in the table").0
+    }
+
+    /// The choice with this word.
+    fn of_word(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, choice)| *choice)
+    }
+}
+
+/// Declares an enum whose values are words in the configuration. The first one is the default.
+macro_rules! choice {
+    ($(#[$doc:meta])* $name:ident { $first:ident = $first_word:literal $first_doc:literal,
+        $($rest:ident = $word:literal $rest_doc:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+        pub enum $name {
+            #[doc = $first_doc]
+            #[default]
+            $first,
+            $(#[doc = $rest_doc] $rest,)*
+        }
+
+        impl Choice for $name {
+            const WORDS: &'static [(&'static str, Self)] =
+                &[($first_word, Self::$first), $(($word, Self::$rest),)*];
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.word())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(word: &str) -> Result<Self, String> {
+                Self::of_word(word).ok_or_else(|| super::units::unknown_word::<Self>(word))
+            }
+        }
+    };
+}
+
+impl Choice for Algorithm {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("p2c", Self::P2c),
+        ("least-connections", Self::LeastConnections),
+        ("round-robin", Self::RoundRobin),
+        ("random", Self::Random),
+    ];
+}
+
+impl Choice for UnderscoreNames {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("drop", Self::Drop), ("reject", Self::Reject), ("allow", Self::Allow)];
+}
+
+choice! {
+    /// What happens to a request when no backend of its pool is healthy.
+    NoHealthy {
+        RouteToAll = "route-to-all" "All backends are tried, as if they were healthy.",
+        Refuse = "refuse" "It is answered with 503.",
+    }
+}
+
+choice! {
+    /// The PROXY protocol header that comes before everything else.
+    ProxyProtocol {
+        None = "none" "None.",
+        V1 = "v1" "Version 1, text.",
+        V2 = "v2" "Version 2, binary.",
+    }
+}
+
+choice! {
+    /// What is spoken with a backend that is probed.
+    ProbeProtocol {
+        Tcp = "tcp" "A connection, and what is said on it if that is given.",
+        None = "none" "Nothing: there is no probe.",
+        Http = "http" "HTTP/1.1.",
+        Https = "https" "HTTP/1.1 over TLS.",
+        Grpc = "grpc" "grpc.health.v1 over HTTP/2.",
+        Grpcs = "grpcs" "grpc.health.v1 over HTTP/2 over TLS.",
+    }
+}
+
+choice! {
+    /// What happens to CONNECT.
+    Connect {
+        Refuse = "refuse" "It is answered with 501.",
+        Forward = "forward" "It goes to a backend, and is a tunnel once that has answered 2xx.",
+    }
+}
+
+choice! {
+    /// What a client's end of stream after its request means.
+    HalfClose {
+        Allow = "allow" "It still reads: the answer is sent.",
+        Abort = "abort" "It is gone: the exchange ends.",
+    }
+}
+
+choice! {
+    /// How a line of the access log looks.
+    LogFormat {
+        Json = "json" "One JSON object.",
+        Common = "common" "The common log format of NCSA.",
+    }
+}
+
+choice! {
+    /// What is spoken on a listener.
+    Protocol {
+        Http = "http" "HTTP/1.1 and HTTP/1.0 without TLS.",
+    }
+}
+
+choice! {
+    /// Which shard gets a new connection.
+    Steering {
+        Hash = "hash" "By a hash of the addresses, the kernel's own way.",
+        Cpu = "cpu" "The shard on the core that took the packet.",
+    }
+}

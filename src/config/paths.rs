@@ -1,0 +1,31 @@
+//! The files that a configuration names and that are read later: they are found beside the
+//! configuration file, wherever the process runs. Does not: read them.
+
+use super::model::Config;
+use super::probing::{Probe, ProbeKind, TlsProbe};
+use std::path::{Path, PathBuf};
+
+impl Config {
+    /// Resolves every relative `ca_file` and `backends_file` against the folder of the
+    /// configuration file. Logs, sockets and the state file are written, not read: they stay
+    /// relative to the working directory.
+    pub fn resolve_paths(&mut self, folder: &Path) {
+        let resolve = |path: &mut PathBuf| *path = folder.join(&path);
+        for pool in &mut self.pools {
+            pool.backends_file.iter_mut().for_each(resolve);
+            let probes = std::iter::once(&mut pool.health).chain(&mut pool.readiness);
+            let files = probes.filter_map(Probe::tls_mut).filter_map(|tls| tls.ca_file.as_mut());
+            files.for_each(resolve);
+        }
+    }
+}
+
+impl Probe {
+    fn tls_mut(&mut self) -> Option<&mut TlsProbe> {
+        match &mut self.kind {
+            ProbeKind::Http(http) => http.tls.as_mut(),
+            ProbeKind::Grpc { tls, .. } => tls.as_mut(),
+            ProbeKind::None | ProbeKind::Connect | ProbeKind::Exchange { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What was written: the tables of the TOML document with their places. Each key that is asked
+//! for is noted, so that the others can be named as unknown. Does not: know any key.
+
+mod values;
+
+use super::diagnostics::Report;
+use super::units::{closest, listed};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The keys with a value in the document, as `runtime.shards`, `listener[0].name`,
+/// `pool.web.backend[1].weight`.
+pub type WrittenKeys = BTreeSet<String>;
+
+/// What all sections of one document share.
+pub(super) struct Document<'a> {
+    pub(super) report: &'a Report<'a>,
+    written: RefCell<WrittenKeys>,
+}
+
+impl<'a> Document<'a> {
+    pub(super) fn new(report: &'a Report<'a>) -> Self {
+        Self { report, written: RefCell::default() }
+    }
+
+    pub(super) fn into_written(self) -> WrittenKeys {
+        self.written.into_inner()
+    }
+}
+
+/// A value and its place.
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) span: Range<usize>,
+}
+
+/// One table while it is read.
+pub(super) struct Section<'d> {
+    document: &'d Document<'d>,
+    /// As in [`WrittenKeys`]; empty for the document itself.
+    path: String,
+    /// The header, or the name of the key that holds the table.
+    pub(super) span: Range<usize>,
+    table: Option<&'d DeTable<'d>>,
+    known: Vec<&'static str>,
+}
+
+impl<'d> Section<'d> {
+    /// The whole document.
+    pub(super) fn root(document: &'d Document<'d>, table: &'d Spanned<DeTable<'d>>) -> Self {
+        let table = Some(table.get_ref());
+        Self { document, path: String::new(), span: 0..0, table, known: Vec::new() }
+    }
+
+    fn child(&self, path: String, value: &'d Spanned<DeValue<'d>>) -> Option<Self> {
+        let DeValue::Table(table) = value.get_ref() else {
+            let found = value.get_ref().type_str();
+            let message = format!("`{path}` is a table, but this is of type {found}");
+            self.document.report.add(value.span(), message);
+            return None;
+        };
+        let document = self.document;
+        Some(Self { document, path, span: value.span(), table: Some(table), known: Vec::new() })
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+
+    /// The table under `key`; one without keys if there is none.
+    pub(super) fn section(&mut self, key: &'static str) -> Self {
+        let absent = |section: &Self| Self {
+            document: section.document,
+            path: section.path_of(key),
+            span: section.span.clone(),
+            table: None,
+            known: Vec::new(),
+        };
+        let found = self.value(key).and_then(|value| self.child(self.path_of(key), value));
+        found.unwrap_or_else(|| absent(self))
+    }
+
+    /// True if the table was written.
+    pub(super) fn is_written(&self) -> bool {
+        self.table.is_some()
+    }
+
+    /// True if `key` was written, rightly or not.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(key))
+    }
+
+    /// The place of `key` if it was written. It counts as known, but not as having a value.
+    pub(super) fn key_span(&mut self, key: &'static str) -> Option<Range<usize>> {
+        self.known.push(key);
+        self.table?.get_key_value(key).map(|(key, _)| key.span())
+    }
+
+    /// The text under `key`, without any note or report.
+    pub(super) fn peek_text(&self, key: &str) -> Option<&'d str> {
+        self.table?.get(key)?.get_ref().as_str()
+    }
+
+    /// How many elements the array under `key` has, or 1 if it is none.
+    pub(super) fn peek_length(&self, key: &str) -> Option<usize> {
+        let value = self.table?.get(key)?.get_ref();
+        Some(value.as_array().map_or(1, |array| array.len()))
+    }
+
+    /// Puts those of one array that are `first` before the others, under the paths of their new
+    /// places: the configuration keeps them in two lists, and prints them one after the other.
+    pub(super) fn partition(sections: &mut [Self], first: impl Fn(&Self) -> bool) {
+        let paths: Vec<String> = sections.iter().map(|section| section.path.clone()).collect();
+        sections.sort_by_key(|section| !first(section));
+        for (section, path) in sections.iter_mut().zip(paths) {
+            section.path = path;
+        }
+    }
+
+    /// The tables of the array under `key`.
+    pub(super) fn sections(&mut self, key: &'static str) -> Vec<Self> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let path = self.path_of(key);
+        let DeValue::Array(array) = value.get_ref() else {
+            let message = format!("`{path}` can be there several times");
+            self.report().add_with_help(value.span(), message, format!("write [[{path}]]"));
+            return Vec::new();
+        };
+        let tables = array.iter().enumerate();
+        tables.filter_map(|(n, value)| self.child(format!("{path}[{n}]"), value)).collect()
+    }
+
+    /// The tables under the names that the user chose, sorted by name. Call nothing else on this.
+    pub(super) fn named_sections(&mut self) -> Vec<(At<&'d str>, Self)> {
+        let entries = self.table.into_iter().flatten();
+        entries
+            .filter_map(|(key, value)| {
+                let name = At { value: key.get_ref().as_ref(), span: key.span() };
+                Some((name, self.child(self.path_of(key.get_ref()), value)?))
+            })
+            .collect()
+    }
+
+    /// The value under `key`.
+    fn value(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
+        self.known.push(key);
+        let value = self.table?.get(key)?;
+        self.document.written.borrow_mut().insert(self.path_of(key));
+        Some(value)
+    }
+
+    /// Reports an error at `span`, or passes the value on.
+    pub(super) fn report_error<T>(
+        &self,
+        span: Range<usize>,
+        result: Result<T, String>,
+    ) -> Option<T> {
+        result.map_err(|message| self.report().add(span, message)).ok()
+    }
+
+    pub(super) fn report(&self) -> &'d Report<'d> {
+        self.document.report
+    }
+
+    /// Reports every key that nobody asked for.
+    pub(super) fn finish(self) {
+        for (key, _) in self.table.into_iter().flatten() {
+            let name: &str = key.get_ref();
+            if self.known.contains(&name) {
+                continue;
+            }
+            let place = if self.path.is_empty() {
+                "at the top".to_owned()
+            } else {
+                format!("in [{}]", self.path)
+            };
+            let help = match closest(name, self.known.iter().copied()) {
+                Some(close) => format!("did you mean `{close}`?"),
+                None => format!("known here: {}", listed(&self.known)),
+            };
+            let message = format!("unknown key `{}` {place}", name.escape_debug());
+            self.report().add_with_help(key.span(), message, help);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Tests of the configuration by theme: what is read, what is a problem, what is printed. Here is
+//! what they share.
+
+mod backends_file;
+mod parsing;
+mod pools;
+mod printing;
+mod problems;
+mod reference;
+
+use super::*;
+use std::io;
+use std::path::Path;
+
+fn load(path: &Path) -> io::Result<Vec<u8>> {
+    match path.to_str() {
+        Some("missing.html") => Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
+        Some("long.html") => Ok(vec![b'x'; ERROR_ANSWER_BYTES_MAX + 1]),
+        _ => Ok(b"<h1>sorry</h1>".to_vec()),
+    }
+}
+
+fn parse(text: &str) -> Result<Config, Diagnostics> {
+    Config::parse(text, "test.toml", &load)
+}
+
+const GOOD: &str = "[[listener]]\nname = \"web\"\naddress = \"0.0.0.0:80\"\n\
+                    [[pool.app.backend]]\naddress = \"10.0.0.1:80\"\n";
+
+/// Lines before what a test adds to [`GOOD`].
+const GOOD_LINES: usize = 5;
+
+/// Asserts that adding `text` to a good configuration gives exactly these problems: line (counted
+/// within `text`), column, part of what is said.
+fn assert_problems(text: &str, expected: &[(usize, usize, &str)]) {
+    let error = parse(&format!("{GOOD}{text}")).expect_err(text);
+    let found: Vec<String> = error
+        .problems
+        .iter()
+        .map(|problem| {
+            let line = problem.line as isize - GOOD_LINES as isize;
+            let help = problem.help.as_deref().unwrap_or_default();
+            format!("{line}:{}: {} {help}", problem.column, problem.message)
+        })
+        .collect();
+    let as_expected = found.len() == expected.len()
+        && found.iter().zip(expected).all(|(found, (line, column, part))| {
+            found.starts_with(&format!("{line}:{column}: ")) && found.contains(part)
+        });
+    assert!(as_expected, "{text}\nfound {found:#?}\nexpected {expected:#?}");
+}

@@ -1,0 +1,265 @@
+//! What is printed parses to the same configuration.
+
+use super::parse;
+use crate::base::Prng;
+use crate::config::*;
+use crate::health::{EjectionRules, ProbeRules, SlowStart};
+use crate::route::HostPattern;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+fn random_duration(prng: &mut Prng) -> Duration {
+    Duration::from_millis(1 + u64::from(prng.below(7 * 86_400_000)))
+}
+
+fn random_choice<C: Choice>(prng: &mut Prng) -> C {
+    C::WORDS[prng.below(C::WORDS.len() as u32) as usize].1
+}
+
+fn random_text(prng: &mut Prng) -> String {
+    (0..prng.below(6))
+        .map(|_| ['a', '"', '\'', '\\', '\n', '#', 'ü'][prng.below(7) as usize])
+        .collect()
+}
+
+fn random_address(prng: &mut Prng, unique: u16) -> SocketAddr {
+    let ip = match prng.below(2) {
+        0 => Ipv4Addr::from_bits(prng.next_u64() as u32).into(),
+        _ => Ipv6Addr::from_bits(prng.next_u64().into()).into(),
+    };
+    SocketAddr::new(ip, unique + 1)
+}
+
+fn random_runtime(prng: &mut Prng) -> Runtime {
+    let mut cores: Vec<usize> = (0..12).filter(|_| prng.one_in(2)).collect();
+    cores.push(12 + prng.below(9) as usize);
+    Runtime {
+        shards: match prng.below(3) {
+            0 => ShardsChoice::Auto,
+            1 => ShardsChoice::Count(1 + prng.below(256) as usize),
+            _ => ShardsChoice::Cores(cores),
+        },
+        buffer_size: 16_384 + prng.below(1_000_000) as usize,
+        buffers_per_shard: 16 << prng.below(12),
+        ring_entries: 64 << prng.below(10),
+        max_connections: 1 + prng.below(10_000_000) as usize,
+        max_connections_per_client: prng.below(10_000_000) as usize,
+        backlog: 1 + prng.below(65_535),
+        state_file: prng.one_in(2).then(|| random_path(prng)),
+        dns_servers: (0..prng.below(3)).map(|n| random_address(prng, n as u16)).collect(),
+    }
+}
+
+fn random_path(prng: &mut Prng) -> PathBuf {
+    PathBuf::from(format!("file{}", random_text(prng)))
+}
+
+fn random_timeouts(prng: &mut Prng) -> Timeouts {
+    Timeouts {
+        connect: random_duration(prng),
+        request_head: random_duration(prng),
+        idle: random_duration(prng),
+        between_bytes: random_duration(prng),
+        tunnel: random_duration(prng),
+        drain: random_duration(prng),
+        lame_duck: Duration::from_millis(prng.below(3).into()),
+        linger: random_duration(prng),
+    }
+}
+
+fn random_admin(prng: &mut Prng) -> Admin {
+    Admin {
+        socket: prng.one_in(2).then(|| random_path(prng)),
+        allow_uids: (0..prng.below(3)).map(|_| prng.below(u32::MAX)).collect(),
+        // No listener has so high a port.
+        listen: prng.one_in(2).then(|| random_address(prng, 9_000)),
+    }
+}
+
+fn random_http(prng: &mut Prng) -> Http {
+    Http {
+        underscore_names: random_choice(prng),
+        via: ["", "edge-1"][prng.below(2) as usize].into(),
+        trusted_proxies: ["10.0.0.0/8", "::/0", "192.0.2.1"][prng.below(4) as usize..]
+            .iter()
+            .map(|network| network.parse().unwrap())
+            .collect(),
+        upgrade_protocols: vec!["websocket".into(); prng.below(3) as usize],
+        connect: random_choice(prng),
+        half_close: random_choice(prng),
+        head_bytes_max: 1024 + prng.below(15 * 1024) as usize,
+        request_body_max: prng.next_u64() >> prng.below(64),
+    }
+}
+
+fn random_config(prng: &mut Prng) -> Config {
+    let (listeners, pools) = (1 + prng.below(4) as u16, 1 + prng.below(4) as u16);
+    let route = |prng: &mut Prng, listener: u16, pool: u16| Route {
+        listener: Some(ListenerIndex(listener.into())),
+        host: match prng.below(3) {
+            0 => HostPattern::Any,
+            1 => HostPattern::Exact("a.b".into()),
+            _ => HostPattern::Below("a.b".into()),
+        },
+        path: format!("/{listener}-{pool}"),
+        pool: PoolIndex(pool.into()),
+    };
+    let mut config = Config {
+        runtime: random_runtime(prng),
+        timeouts: random_timeouts(prng),
+        admin: random_admin(prng),
+        http: random_http(prng),
+        error_answers: vec![
+            ErrorAnswer {
+                status: 503,
+                content_type: "text/html; charset=\"utf-8\"".into(),
+                body: Body::Text(random_text(prng)),
+            },
+            ErrorAnswer {
+                status: 502,
+                content_type: "text/plain".into(),
+                body: Body::File {
+                    path: PathBuf::from(random_text(prng)),
+                    bytes: b"<h1>sorry</h1>".to_vec(),
+                },
+            },
+        ],
+        access_log: prng.one_in(2).then(|| AccessLog {
+            path: LogPath::File(PathBuf::from(format!("log{}", random_text(prng)))),
+            format: random_choice(prng),
+            queue: 1 + prng.below(1 << 20) as usize,
+        }),
+        ..Config::default()
+    };
+    for number in 0..listeners {
+        config.listeners.push(Listener {
+            name: format!("l_{number}"),
+            address: random_address(prng, number),
+            protocol: Protocol::Http,
+            steering: random_choice(prng),
+        });
+        for pool in 0..pools {
+            config.routes.push(route(prng, number, pool));
+        }
+    }
+    if prng.one_in(2) {
+        config.routes.push(Route { listener: None, ..route(prng, 9, 0) });
+    }
+    config.pools = (0..pools).map(|number| random_pool(prng, number)).collect();
+    config
+}
+
+fn random_pool(prng: &mut Prng, number: u16) -> Pool {
+    let backend =
+        |number| Backend { address: random_address(prng, number), weight: prng.below(1001) };
+    let mut backends: Vec<Backend> = (0..3).map(backend).collect();
+    backends[0].weight += u32::from(backends[0].weight == 0);
+    let names = (0..prng.below(3)).map(|number| random_name(prng, number)).collect();
+    Pool {
+        algorithm: random_choice(prng),
+        idle_connections: prng.below(65_536) as usize,
+        slow_start: SlowStart {
+            window: Duration::from_millis(prng.below(100_000).into()),
+            aggression: 0.1 + f64::from(prng.below(9_901)) / 1000.0,
+        },
+        no_healthy: random_choice(prng),
+        drain_timeout: random_duration(prng),
+        required: prng.one_in(2),
+        min_ready: 1 + prng.below(3) as usize,
+        health: random_probe(prng),
+        readiness: prng.one_in(2).then(|| random_probe(prng)),
+        ejection: random_ejection(prng),
+        names,
+        backends_file: prng.one_in(2).then(|| random_path(prng)),
+        ..Pool::new(format!("Pool-{number}"), backends)
+    }
+}
+
+fn random_name(prng: &mut Prng, number: u32) -> BackendName {
+    let lookup = match prng.below(2) {
+        0 => Lookup::Address { name: format!("a-{number}.b"), port: 1 + prng.below(65_535) as u16 },
+        _ => Lookup::Service { name: format!("_http._tcp.{number}.c.") },
+    };
+    BackendName { lookup, weight: prng.below(1001) }
+}
+
+fn random_interval(prng: &mut Prng) -> Duration {
+    random_duration(prng).max(Duration::from_millis(10))
+}
+
+fn random_ejection(prng: &mut Prng) -> EjectionRules {
+    let (base, longest) = (random_interval(prng), random_interval(prng));
+    EjectionRules {
+        consecutive_failures: prng.below(1001),
+        success_rate_min_percent: prng.below(101),
+        window: random_interval(prng),
+        exchanges_min: 1 + prng.below(1_000_000),
+        base: base.min(longest),
+        longest: base.max(longest),
+        share_max_percent: prng.below(101),
+    }
+}
+
+fn random_probe(prng: &mut Prng) -> Probe {
+    let tls = prng.one_in(2).then(|| TlsProbe {
+        sni: prng.one_in(2).then(|| ["a.b", "10.0.0.1"][prng.below(2) as usize].to_owned()),
+        verify: prng.one_in(2),
+        ca_file: prng.one_in(2).then(|| random_path(prng)),
+    });
+    let kind = match prng.below(5) {
+        0 => ProbeKind::None,
+        1 => ProbeKind::Connect,
+        2 => ProbeKind::Exchange {
+            send: random_text(prng).into_bytes(),
+            expect: format!("{}\0\u{7f}\r", random_text(prng)).into_bytes(),
+        },
+        3 => ProbeKind::Http(random_http_probe(prng, tls)),
+        _ => ProbeKind::Grpc { service: ["", "a b\"c.D"][prng.below(2) as usize].into(), tls },
+    };
+    Probe {
+        kind,
+        rules: ProbeRules {
+            interval: random_interval(prng),
+            timeout: random_duration(prng),
+            rise: 1 + prng.below(100),
+            fall: 1 + prng.below(100),
+            jitter_percent: prng.below(51),
+            fast_interval: random_interval(prng),
+            down_interval: random_interval(prng),
+        },
+        port: prng.one_in(2).then(|| 1 + prng.below(65_535) as u16),
+        proxy_protocol: random_choice(prng),
+    }
+}
+
+fn random_http_probe(prng: &mut Prng, tls: Option<TlsProbe>) -> HttpProbe {
+    let headers = [("X-\u{7e}a", "b \\ \"c\""), ("a.b", ""), ("accept", "*/*")];
+    let status = |prng: &mut Prng| {
+        let first = 100 + prng.below(500) as u16;
+        first..=first + prng.below(u32::from(600 - first)) as u16
+    };
+    HttpProbe {
+        path: ["/", "/a%20b?c=d&e"][prng.below(2) as usize].into(),
+        method: ["GET", "HEAD", "x-y"][prng.below(3) as usize].into(),
+        host: prng.one_in(2).then(|| "[::1]:80".into()),
+        headers: headers[prng.below(4) as usize..]
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        status: (0..=prng.below(3)).map(|_| status(prng)).collect(),
+        body: prng.one_in(2).then(|| format!("ok{}", random_text(prng))),
+        tls,
+    }
+}
+
+#[test]
+fn what_is_printed_parses_to_the_same_configuration() {
+    let mut prng = Prng::new(0x70_11);
+    for _ in 0..500 {
+        let config = random_config(&mut prng);
+        let text = config.to_toml();
+        let parsed = parse(&text).map_err(|error| error.to_string()).unwrap();
+        assert_eq!(parsed, config, "{text}");
+    }
+}

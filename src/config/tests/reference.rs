@@ -1,0 +1,78 @@
+//! The files in `config/`: the reference has every key at its default, and all of them load.
+
+use super::{load, parse};
+use crate::balance::Algorithm;
+use crate::config::*;
+use std::path::Path;
+
+#[test]
+fn every_file_of_the_config_folder_loads() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let mut count = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let config =
+            Config::parse(&text, path.to_str().unwrap(), &|name| std::fs::read(folder.join(name)));
+        assert!(config.is_ok(), "{}", config.unwrap_err());
+        count += 1;
+    }
+    assert!(count >= 3, "only {count} files");
+}
+
+#[test]
+fn the_reference_has_every_key_at_its_default() {
+    let text = include_str!("../../../config/ringway.toml");
+    let (config, written) = Config::parse_with_keys(text, "ringway.toml", &load).unwrap();
+    let quick = Config::quick(
+        &["0.0.0.0:8080".parse().unwrap()],
+        &[Backend { address: "127.0.0.1:9001".parse().unwrap(), weight: 1 }],
+        Algorithm::default(),
+    );
+    let mut expected = quick.unwrap();
+    expected.listeners[0].name = "web".to_owned();
+    expected.pools[0].name = "app".to_owned();
+    expected.routes[0].listener = None;
+    assert_eq!(config, expected);
+    for section in config.to_sections() {
+        for (key, _) in section.values {
+            let path = format!("{}.{key}", section.path);
+            assert!(written.contains(&path), "the reference lacks {path}");
+        }
+    }
+    let commented: String = text
+        .lines()
+        .map(|line| line.strip_prefix("# ").filter(|rest| is_setting(rest)).unwrap_or(line))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let config = parse(&commented).map_err(|error| error.to_string()).unwrap();
+    assert_eq!(config.access_log, Some(AccessLog::at(LogPath::Stdout)));
+    assert_eq!(config.error_answers.len(), 1);
+    let pool = &config.pools[0];
+    let https = HttpProbe { tls: Some(TlsProbe::default()), ..HttpProbe::default() };
+    let readiness = Probe { kind: ProbeKind::Http(https), ..Probe::default() };
+    assert_eq!(pool.readiness, Some(readiness));
+    assert_eq!(pool.health.kind.protocol(), ProbeProtocol::Tcp);
+    assert_ne!(pool.health, Probe::default());
+    assert_eq!(pool.names.len(), 1);
+}
+
+fn is_setting(line: &str) -> bool {
+    line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
+}
+
+#[test]
+fn the_reference_names_every_key_of_a_probe() {
+    let text = include_str!("../../../config/ringway.toml");
+    let grpc = ProbeKind::Grpc { service: String::new(), tls: None };
+    let exchange = ProbeKind::Exchange { send: Vec::new(), expect: vec![b'a'] };
+    let https = HttpProbe { tls: Some(TlsProbe::default()), ..HttpProbe::default() };
+    for kind in [grpc, exchange, ProbeKind::Http(https)] {
+        let health = Probe { kind, ..Probe::default() };
+        let pool = Pool { health, ..Pool::new("app", Vec::new()) };
+        let config = Config { pools: vec![pool], ..Config::default() };
+        for (key, _) in config.to_sections().into_iter().flat_map(|section| section.values) {
+            assert!(text.contains(&format!(" {key} = ")) || text.contains(&format!("\n{key} = ")));
+        }
+    }
+}
