@@ -112,9 +112,9 @@ pub trait Engine {
     /// At most [`SEND_SLICES_MAX`] ranges, at least one.
     fn send(&mut self, socket: Socket, key: Key, slices: &[Slice]);
 
-    /// Bytes that were sent but not yet acknowledged by the peer; 0 if unknown. Tells a slow
+    /// Bytes that the peer has acknowledged since the connection began; 0 if unknown. Tells a slow
     /// reader from a dead one.
-    fn unacknowledged(&self, socket: Socket) -> usize;
+    fn acknowledged(&self, socket: Socket) -> u64;
 
     /// Ends our direction of the stream after all that was sent.
     fn shutdown_write(&mut self, socket: Socket);

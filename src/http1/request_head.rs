@@ -88,7 +88,8 @@ impl<'b, 's> RequestHead<'b, 's> {
         );
         let length = match parsed {
             Ok(Status::Complete(length)) => length,
-            Ok(Status::Partial) if head.len() >= rules.head_bytes_max => {
+            // The empty line before it counts too: what does not fit a buffer could not be gathered.
+            Ok(Status::Partial) if bytes.len() >= rules.head_bytes_max => {
                 return Err(Refusal::HeadTooLarge);
             }
             Ok(Status::Partial) => return Ok(None),

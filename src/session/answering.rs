@@ -14,7 +14,9 @@ impl<E: Engine> Traffic<E> {
     /// request is still to come.
     pub(super) fn answer_request(&mut self, index: u32, local: &Local) {
         let keep_alive = local.keep_alive && !self.is_ending(index);
-        let bytes = self.queue_answer(index, local.status, keep_alive, local.is_head);
+        let Some(bytes) = self.queue_answer(index, local.status, keep_alive, local.is_head) else {
+            return self.cut_session(index, CloseReason::OutOfBuffers);
+        };
         self.record_local(index, local.status, bytes, local.draft.as_deref());
         if keep_alive {
             self.await_next_request(index);
@@ -25,7 +27,9 @@ impl<E: Engine> Traffic<E> {
 
     /// Answers whatever the client is sending, then closes.
     pub(super) fn answer_and_close(&mut self, index: u32, status: u16, reason: CloseReason) {
-        let bytes = self.queue_answer(index, status, false, false);
+        let Some(bytes) = self.queue_answer(index, status, false, false) else {
+            return self.cut_session(index, CloseReason::OutOfBuffers);
+        };
         self.record_local(index, status, bytes, None::<&Draft>);
         self.linger(index, reason);
     }
@@ -44,7 +48,9 @@ impl<E: Engine> Traffic<E> {
         let request_ended = exchange.request_body.has_ended();
         let keep_alive =
             self.sessions.at(index).keep_alive && request_ended && !self.is_ending(index);
-        let bytes = self.queue_answer(index, status, keep_alive, is_head);
+        let Some(bytes) = self.queue_answer(index, status, keep_alive, is_head) else {
+            return self.cut_session(index, CloseReason::OutOfBuffers);
+        };
         let exchange = &mut self.exchanges[id as usize];
         exchange.status = status;
         exchange.response_bytes = bytes;
@@ -57,9 +63,15 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Queues a whole answer; returns the length of its body.
-    fn queue_answer(&mut self, index: u32, status: u16, keep_alive: bool, is_head: bool) -> u64 {
-        let Some(buffer) = self.wire.engine.acquire() else { return 0 };
+    /// Queues a whole answer; returns the length of its body, or none without a buffer for it.
+    fn queue_answer(
+        &mut self,
+        index: u32,
+        status: u16,
+        keep_alive: bool,
+        is_head: bool,
+    ) -> Option<u64> {
+        let buffer = self.wire.engine.acquire()?;
         let configured = &self.world.settings.error_answers;
         let configured = configured.iter().find(|answer| answer.status == status);
         let (content_type, body) = match configured {
@@ -69,11 +81,12 @@ impl<E: Engine> Traffic<E> {
         let connection = if keep_alive { ConnectionField::None } else { ConnectionField::Close };
         let answer = Answer { status, content_type, body, connection, is_head };
         let output = self.wire.engine.bytes_mut(buffer);
+        let length = body.len() as u64;
         let written = write_answer(&answer, output).expect("bodies are bounded by configuration");
         let slice = Slice { buffer, start: 0, end: written as u32 };
         self.wire.send(&mut self.sessions.at(index).link, slice);
         self.count_status(status);
-        if is_head { 0 } else { body.len() as u64 }
+        Some(if is_head { 0 } else { length })
     }
 
     /// The next request may come on this connection.

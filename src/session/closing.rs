@@ -12,7 +12,7 @@ use std::time::Duration;
 /// at once would make the kernel reset the connection, and the client lose the answer.
 const LINGER: Duration = Duration::from_secs(2);
 /// See [`LINGER`].
-const LINGER_BYTES_MAX: u32 = 256 * 1024;
+const LINGER_BYTES_MAX: u32 = 64 * 1024 * 1024;
 
 impl<E: Engine> Traffic<E> {
     // --- exchanges ---
@@ -118,6 +118,9 @@ impl<E: Engine> Traffic<E> {
     pub(super) fn discard(&mut self, index: u32, slice: Slice) {
         self.wire.engine.release(slice.buffer);
         let session = self.sessions.at(index);
+        if !session.link.is_flushed() {
+            return; // the answer is still on its way, and has its own time
+        }
         session.dropped_bytes = session.dropped_bytes.saturating_add(slice.len() as u32);
         if session.dropped_bytes > LINGER_BYTES_MAX {
             let reason = session.close_reason;

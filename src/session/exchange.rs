@@ -13,6 +13,9 @@ pub type ExchangeId = u32;
 /// Backends that one exchange may fail on before it is given up.
 pub const ATTEMPTS_MAX: usize = 4;
 
+/// Interim (1xx) responses that one exchange may have.
+pub const INTERIMS_MAX: u32 = 32;
+
 /// How far the response is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -26,6 +29,8 @@ pub enum Phase {
 
 /// One request and its response.
 pub struct Exchange {
+    /// Tells it from every other one of this shard.
+    pub serial: u64,
     /// The route that matched the request.
     pub route: RouteId,
     /// The pool that the request was routed to.
@@ -57,6 +62,8 @@ pub struct Exchange {
     pub wants_upgrade: bool,
     /// The client's version.
     pub version: Version,
+    /// The client wants to keep its connection.
+    pub client_keeps: bool,
     /// Bytes of body that came from the client.
     pub request_bytes: u64,
 
@@ -68,6 +75,8 @@ pub struct Exchange {
     pub is_unframed: bool,
     /// The part of a response head that came with earlier reads.
     pub response_partial: Option<Box<[u8]>>,
+    /// Interim responses so far.
+    pub interims: u32,
     /// A byte of a response came over the present connection.
     pub has_response_bytes: bool,
     /// By its own word, and by what has come, the connection to the backend can be used again.

@@ -1,7 +1,7 @@
 //! Reading the head of a response, and what it decides: interim or final, a tunnel or a body, and
 //! whether the client's connection is kept.
 
-use super::exchange::Phase;
+use super::exchange::{INTERIMS_MAX, Phase};
 use super::l7_choosing::COPY_BYTES_MAX;
 use super::translating::{self, Response, ResponseOutcome, ResponseSide};
 use super::{State, Traffic};
@@ -17,16 +17,36 @@ impl<E: Engine> Traffic<E> {
         };
         let exchange = &mut self.exchanges[id as usize];
         exchange.has_response_bytes = true;
+        let (serial, upstream) = (exchange.serial, exchange.upstream);
         let Some(gathered) = self.wire.gather(&mut exchange.response_partial, slice) else {
             return self.cut_session(index, CloseReason::OutOfBuffers);
         };
+        let had_unread = self.note_left(upstream, gathered.left.is_some());
         let mut input = gathered.whole;
         while let Some(rest) = self.read_one_response_head(index, input) {
             input = rest;
         }
-        if let Some(left) = gathered.left {
-            self.response_goes_on(index, left);
+        let Some(left) = gathered.left else { return };
+        let exchange = self.sessions.at(index).exchange.map(|id| &self.exchanges[id as usize]);
+        // The exchange may have ended, and the next one begun, with what came first: what is left
+        // belongs to neither then.
+        if !exchange.is_some_and(|e| e.serial == serial && e.upstream == upstream) {
+            return self.wire.engine.release(left.buffer);
         }
+        if let (Some(upstream), false) = (upstream, had_unread) {
+            self.upstreams.at(upstream).has_unread = false;
+        }
+        self.response_goes_on(index, left);
+    }
+
+    /// Takes note that more of what was read is still to be looked at, so that the connection is
+    /// not kept if the response ends before it. Returns what was noted before.
+    fn note_left(&mut self, upstream: Option<u32>, is_left: bool) -> bool {
+        let Some(upstream) = upstream else { return false };
+        let connection = self.upstreams.at(upstream);
+        let had_unread = connection.has_unread;
+        connection.has_unread |= is_left;
+        had_unread
     }
 
     /// Takes one head; returns what followed it if another head is to come.
@@ -62,6 +82,14 @@ impl<E: Engine> Traffic<E> {
     ) -> Option<Slice> {
         match outcome {
             ResponseOutcome::Interim { head_length, written } => {
+                let id = self.sessions.at(index).exchange? as usize;
+                self.exchanges[id].interims += 1;
+                if self.exchanges[id].interims > INTERIMS_MAX {
+                    self.wire.engine.release(output);
+                    self.wire.engine.release(slice.buffer);
+                    self.fail_exchange(index, 502, CloseReason::BackendMalformed);
+                    return None;
+                }
                 self.pass_head(index, output, written);
                 let rest = Slice { start: slice.start + head_length as u32, ..slice };
                 if rest.is_empty() {
@@ -205,7 +233,8 @@ impl<E: Engine> Traffic<E> {
 
     /// A connection ended before a whole head came over it.
     fn died_unanswered(&mut self, index: u32, upstream: u32) {
-        let is_reused = self.upstreams.at(upstream).is_reused;
+        let connection = self.upstreams.at(upstream);
+        let (is_reused, is_sending) = (connection.is_reused, connection.link.sending > 0);
         let Some(id) = self.sessions.at(index).exchange else { return };
         let exchange = &self.exchanges[id as usize];
         let may_replay = !exchange.has_response_bytes && exchange.is_replayable();
@@ -215,7 +244,9 @@ impl<E: Engine> Traffic<E> {
             self.backend_failed(slot, BackendFault::Reset, true);
             return self.replay(index, upstream);
         }
-        if may_replay && is_reused {
+        // Of what was not sent yet nothing can have been done, whatever the method.
+        let is_untouched = !is_sending && self.is_unsent(index);
+        if is_reused && (may_replay || is_untouched) {
             return self.replay(index, upstream);
         }
         self.fail_exchange(index, 502, CloseReason::BackendReset);

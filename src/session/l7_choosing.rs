@@ -15,6 +15,14 @@ use crate::upstream::Pick;
 /// send carries both; a longer one is sent from where it was received.
 pub(super) const COPY_BYTES_MAX: usize = 4096;
 
+/// An exchange that got no connection.
+struct Unattached {
+    /// What it was to send.
+    back: Chain,
+    /// Another backend may be tried.
+    may_go_on: bool,
+}
+
 impl<E: Engine> Traffic<E> {
     /// Begins an exchange whose head for the backend is in `output`; `rest` is what followed the
     /// request's head.
@@ -29,7 +37,9 @@ impl<E: Engine> Traffic<E> {
         let mut body = request.body;
         let rest = self.join_body(&mut head, &mut body, rest);
         let began = self.now();
+        self.serial += 1;
         let id = self.exchanges.insert(Exchange {
+            serial: self.serial,
             route: request.target.route,
             pool: request.target.pool,
             backend: None,
@@ -45,11 +55,13 @@ impl<E: Engine> Traffic<E> {
             is_connect: request.is_connect,
             wants_upgrade: request.wants_upgrade,
             version: request.version,
+            client_keeps: request.keep_alive,
             request_bytes: u64::from(head.end) - request.written as u64,
             phase: Phase::AwaitingHead,
             response_body: super::body::Body::ENDED,
             is_unframed: false,
             response_partial: None,
+            interims: 0,
             has_response_bytes: false,
             is_upstream_reusable: false,
             status: 0,
@@ -108,7 +120,11 @@ impl<E: Engine> Traffic<E> {
             };
             match self.attach(index, pick, waiting) {
                 Ok(()) => return,
-                Err(back) => waiting = back,
+                Err(Unattached { back, may_go_on: true }) => waiting = back,
+                Err(Unattached { mut back, may_go_on: false }) => {
+                    self.wire.drop_chain(&mut back);
+                    return self.fail_exchange(index, 503, CloseReason::NoBackend);
+                }
             }
         }
     }
@@ -122,8 +138,7 @@ impl<E: Engine> Traffic<E> {
         self.replicas.pick(exchange.pool, &tried, may_try, now, &mut self.prng)
     }
 
-    /// Takes an idle connection to a backend, or begins a fresh one. Gives `waiting` back if
-    /// there can be none.
+    /// Takes an idle connection to a backend, or begins a fresh one.
     fn attach(&mut self, index: u32, pick: Pick, waiting: Chain) -> Result<(), Chain> {
         let slot = pick.slot;
         let Some(id) = self.sessions.at(index).exchange else { return Err(waiting) };
@@ -137,8 +152,8 @@ impl<E: Engine> Traffic<E> {
                 upstream
             }
             None => match self.connect(index, pick) {
-                Some(upstream) => upstream,
-                None => return Err(waiting),
+                Ok(upstream) => upstream,
+                Err(may_go_on) => return Err(Unattached { back: waiting, may_go_on }),
             },
         };
         self.replicas.begin(slot);
@@ -159,8 +174,9 @@ impl<E: Engine> Traffic<E> {
         Ok(())
     }
 
-    /// Begins a connection to a backend.
-    fn connect(&mut self, index: u32, pick: Pick) -> Option<u32> {
+    /// Begins a connection to a backend. If there can be none, tells whether another backend may
+    /// be tried.
+    fn connect(&mut self, index: u32, pick: Pick) -> Result<u32, bool> {
         let Pick { slot, address, .. } = pick;
         self.count(Counter::UpstreamConnects);
         let key = self.upstreams.next_key();
@@ -169,12 +185,11 @@ impl<E: Engine> Traffic<E> {
                 let upstream = self.upstreams.insert(socket, key, slot, index);
                 self.upstreams.at(upstream).link.is_connecting = true;
                 self.backend_cell(slot).connections.rise();
-                Some(upstream)
+                Ok(upstream)
             }
             Err(failure) => {
                 tracing::debug!(%address, ?failure, "no socket for a backend");
-                self.note_connect_failure(index, slot, failure);
-                None
+                Err(self.note_connect_failure(index, slot, failure))
             }
         }
     }
@@ -219,12 +234,13 @@ impl<E: Engine> Traffic<E> {
         self.count(Counter::UpstreamConnectFailures);
         let Some(id) = self.sessions.at(index).exchange else { return false };
         let is_trial = std::mem::take(&mut self.exchanges[id as usize].is_trial);
-        // What is short here is no backend's fault.
-        if !matches!(failure, Failure::OutOfDescriptors | Failure::OutOfResources) {
-            let now = self.now();
-            self.replicas.refused(slot, now);
-            self.backend_failed(slot, BackendFault::Connect, is_trial);
+        // What is short here is no backend's fault, and no other backend helps.
+        if matches!(failure, Failure::OutOfDescriptors | Failure::OutOfResources) {
+            return false;
         }
+        let now = self.now();
+        self.replicas.refused(slot, now);
+        self.backend_failed(slot, BackendFault::Connect, is_trial);
         self.exchanges[id as usize].note_failed(slot)
     }
 

@@ -9,6 +9,9 @@ use crate::stats::{CloseReason, Counter};
 /// Buffers of requests before their turn that a client may have here.
 const PIPELINED_BUFFERS_MAX: u32 = 2;
 
+/// Longest last answer after which a connection is closed without waiting for the client.
+const FINISH_BYTES_MAX: u64 = 64 * 1024;
+
 impl<E: Engine> Traffic<E> {
     /// Bytes from the client during an exchange: its body, or requests before their turn.
     pub(super) fn request_bytes(&mut self, index: u32, slice: Slice) {
@@ -124,7 +127,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// True if no byte of the request can have reached a backend.
-    fn is_unsent(&mut self, index: u32) -> bool {
+    pub(super) fn is_unsent(&mut self, index: u32) -> bool {
         let Some(id) = self.sessions.at(index).exchange else { return false };
         let exchange = &self.exchanges[id as usize];
         exchange.phase == Phase::AwaitingHead
@@ -205,12 +208,17 @@ impl<E: Engine> Traffic<E> {
         let exchange = &mut self.exchanges[id as usize];
         exchange.phase = Phase::Done;
         let is_whole = exchange.request_body.has_ended();
+        // Nothing more is to come from a client that asked for the end itself. Where others do
+        // send more, closing at once would cost them a long answer, so that one is lingered for.
+        let is_last = is_whole
+            && !exchange.client_keeps
+            && exchange.response_bytes <= FINISH_BYTES_MAX;
         let keep_alive = self.sessions.at(index).keep_alive && is_whole;
         self.end_exchange(index);
         if keep_alive {
             self.await_next_request(index);
             self.serve_inbox(index);
-        } else if is_whole {
+        } else if is_last {
             self.finish(index, CloseReason::KeepAliveEnded);
         } else {
             self.linger(index, CloseReason::KeepAliveEnded);
@@ -229,7 +237,8 @@ impl<E: Engine> Traffic<E> {
             _ if !is_well => return self.close_session(index, CloseReason::ClientReset),
             State::Lingering | State::Finishing => return self.after_client_flush(index),
             State::AwaitingHead | State::ReadingHead => {
-                if !session.inbox.is_empty() {
+                // Answers that were not read held the next requests back.
+                if self.wire.has_room(&session.link) && !session.link.is_polling {
                     self.serve_inbox(index);
                 }
                 return;
@@ -260,6 +269,10 @@ impl<E: Engine> Traffic<E> {
             self.serve_inbox(index);
         }
         if self.sessions.at(index).state == State::Tunnelling {
+            let link = &self.upstreams.at(upstream).link;
+            if link.is_broken && link.peer_ended {
+                return self.cut_session(index, CloseReason::BackendReset);
+            }
             self.resume_tunnel(index);
         }
         self.note_progress(index);

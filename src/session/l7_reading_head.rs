@@ -7,6 +7,9 @@ use crate::engine::{Engine, Slice};
 use crate::http1::Refusal;
 use crate::stats::CloseReason;
 
+/// There is no buffer left to keep bytes in; they are lost, and with them the session.
+struct OutOfBuffers;
+
 impl<E: Engine> Traffic<E> {
     /// Serves what came before its turn: the rest of a body, and requests one after the other,
     /// for as long as who takes it keeps up.
@@ -70,7 +73,10 @@ impl<E: Engine> Traffic<E> {
         match translating::request(input, to, &side) {
             RequestOutcome::Forward(request) => {
                 self.count_request(index, request.target.route);
-                let rest = self.rest_of(slice, request.head_length);
+                let Ok(rest) = self.rest_of(slice, request.head_length) else {
+                    self.wire.engine.release(output);
+                    return self.close_session(index, CloseReason::OutOfBuffers);
+                };
                 self.begin_exchange(index, request, output, rest);
             }
             RequestOutcome::Incomplete => {
@@ -85,8 +91,14 @@ impl<E: Engine> Traffic<E> {
             }
             RequestOutcome::Local(local) => {
                 self.wire.engine.release(output);
-                if let Some(rest) = self.rest_of(slice, local.head_length) {
-                    self.wire.keep_first(&mut self.sessions.at(index).inbox, rest);
+                match self.rest_of(slice, local.head_length) {
+                    Ok(None) => {}
+                    Ok(Some(rest)) => {
+                        self.wire.keep_first(&mut self.sessions.at(index).inbox, rest);
+                    }
+                    Err(OutOfBuffers) => {
+                        return self.close_session(index, CloseReason::OutOfBuffers);
+                    }
                 }
                 self.answer_request(index, &local);
             }
@@ -94,13 +106,17 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// What follows a head; its buffer is released if nothing does.
-    fn rest_of(&mut self, slice: Slice, head_length: usize) -> Option<Slice> {
+    fn rest_of(
+        &mut self,
+        slice: Slice,
+        head_length: usize,
+    ) -> Result<Option<Slice>, OutOfBuffers> {
         let rest = Slice { start: slice.start + head_length as u32, ..slice };
         if rest.is_empty() {
             self.wire.engine.release(slice.buffer);
-            return None;
+            return Ok(None);
         }
-        self.wire.settle(rest)
+        self.wire.settle(rest).map(Some).ok_or(OutOfBuffers)
     }
 
     fn await_rest_of_head(&mut self, index: u32) {
@@ -133,6 +149,5 @@ impl Session {
         self.state = State::AwaitingHead;
         self.partial = None;
         self.exchange = None;
-        self.unacknowledged = 0;
     }
 }

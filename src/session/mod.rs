@@ -51,6 +51,8 @@ pub struct Traffic<E: Engine> {
     /// Connections to backends.
     pub upstreams: Upstreams,
     exchanges: Slab<Exchange>,
+    /// That of the newest exchange.
+    serial: u64,
     replicas: Replicas,
     timers: TimerWheel<Key>,
     world: Arc<Snapshot>,
@@ -80,6 +82,7 @@ impl<E: Engine> Traffic<E> {
             sessions: Sessions::default(),
             upstreams: Upstreams::default(),
             exchanges: Slab::new(),
+            serial: 0,
             replicas,
             timers,
             world: snapshot.clone(),

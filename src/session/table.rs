@@ -65,8 +65,8 @@ pub struct Session {
     pub requests: u32,
     /// Bytes dropped while lingering.
     pub dropped_bytes: u32,
-    /// Bytes that the client had not acknowledged when it was last found to be slow.
-    pub unacknowledged: u32,
+    /// Bytes that the client had acknowledged when it was last found to be slow, the low bits.
+    pub acknowledged: u32,
 }
 
 /// All sessions of a shard.
@@ -99,7 +99,7 @@ impl Sessions {
             alarm: Instant::default(),
             requests: 0,
             dropped_bytes: 0,
-            unacknowledged: 0,
+            acknowledged: 0,
         });
         index as u32
     }

@@ -190,9 +190,10 @@ impl<E: Engine> Traffic<E> {
     /// again if it has acknowledged bytes since the last time it was asked.
     fn client_slow(&mut self, index: u32) {
         let session = self.sessions.at(index);
-        let waiting = self.wire.engine.unacknowledged(session.link.socket) as u32;
-        let before = std::mem::replace(&mut session.unacknowledged, waiting);
-        if before == 0 || waiting < before {
+        // The low bits will do: nobody reads four gigabytes within a timeout, or exactly none.
+        let acknowledged = self.wire.engine.acknowledged(session.link.socket) as u32;
+        let before = std::mem::replace(&mut session.acknowledged, acknowledged);
+        if acknowledged != before {
             let span = self.world.settings.timeouts.between_bytes;
             self.set_deadline(index, span);
         } else {

@@ -2,7 +2,7 @@
 //! and each side may end its direction on its own.
 
 use super::{State, Traffic};
-use crate::engine::{Engine, Failure, Slice};
+use crate::engine::{Close, Engine, Failure, Slice};
 use crate::stats::CloseReason;
 
 impl<E: Engine> Traffic<E> {
@@ -110,7 +110,13 @@ impl<E: Engine> Traffic<E> {
         let Some((id, upstream)) = self.tunnel_ends(index) else { return };
         let link = &self.upstreams.at(upstream).link;
         if client_ended && link.peer_ended && (link.is_flushed() || link.is_broken) {
-            self.exchanges[id].phase = super::exchange::Phase::Done;
+            let exchange = &mut self.exchanges[id];
+            exchange.phase = super::exchange::Phase::Done;
+            exchange.upstream = None;
+            let slot = self.upstreams.at(upstream).slot;
+            self.replicas.end(slot);
+            // Not cut: what the kernel has still to deliver to the backend is delivered.
+            self.close_upstream(upstream, Close::Graceful);
             self.end_exchange(index);
             self.linger(index, CloseReason::TunnelEnded);
         }

@@ -195,9 +195,10 @@ impl<E: Engine> Shard<E> {
         }
     }
 
-    /// Stops accepting, after taking in what waits already.
-    pub(super) fn stop_accepting(&mut self) {
-        (0..self.acceptors.len()).for_each(|index| self.stop_accepting_on(index));
+    /// Takes in what waits on every listener, and closes them: who comes then is refused by the
+    /// kernel, or served by another process, but not left to wait.
+    pub(super) fn retire_all(&mut self) {
+        (0..self.acceptors.len()).for_each(|index| self.retire(index));
     }
 
     fn stop_accepting_on(&mut self, index: usize) {

@@ -8,9 +8,10 @@ use crate::mailbox::Stage;
 impl<E: Engine> Shard<E> {
     /// Follows an order of the coordinator.
     pub(super) fn enter_stage(&mut self, stage: Stage) {
-        if stage >= Stage::Draining && self.traffic.stage() < Stage::Draining {
-            self.stop_accepting();
-        }
+        let was = self.traffic.stage();
         self.traffic.enter_stage(stage);
+        if stage >= Stage::Draining && was < Stage::Draining {
+            self.retire_all();
+        }
     }
 }

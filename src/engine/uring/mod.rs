@@ -121,8 +121,8 @@ impl Engine for Uring {
         self.submit_send(socket, key, slices);
     }
 
-    fn unacknowledged(&self, socket: Socket) -> usize {
-        socket::unacknowledged(socket)
+    fn acknowledged(&self, socket: Socket) -> u64 {
+        socket::acknowledged(socket)
     }
 
     fn shutdown_write(&mut self, socket: Socket) {
