@@ -42,7 +42,7 @@ fn problems_have_their_places() {
         ("[\"10.0.0.1:80\",\n \"10.0.0.1:80\"]", 2, 2, "already, on line 1"),
         ("[\"10.0.0.1:80\",\n {\"address\": \"10.0.0.1\"}]", 2, 14, "write \"10.0.0.1:8080\""),
         ("[\"10.0.0.1:80\",\n \"10.0.0.2:80*x\"]", 2, 16, "weight `x` is not a number"),
-        ("[{\"address\": \"10.0.0.1:80\",\n  \"weight\": 1001}]", 2, 16, "from 0 to 1000"),
+        ("[{\"address\": \"10.0.0.1:80\",\n  \"weight\": 1001}]", 2, 17, "from 0 to 1000"),
         ("[{\"address\": \"10.0.0.1:80\",\n  \"wait\": 1}]", 2, 8, "unknown field `wait`"),
         ("[{\"weight\": 1}]", 1, 14, "missing field `address`"),
         ("{\"backend\": []}", 1, 10, "unknown field `backend`"),

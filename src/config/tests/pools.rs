@@ -336,7 +336,7 @@ fn wrong_values_of_a_probe_are_reported_where_they_are() {
         ("protocol = \"https\"\nca_file = \"missing.html\"", 1, "no such file"),
         ("protocol = \"grpc\"\nservice = \" a\"", 11, "cannot be a service"),
         ("port = 65536", 8, "from 0 to 65535"),
-        ("proxy_protocol = \"v3\"", 18, "did you mean"),
+        ("proxy_protocol = \"v3\"", 18, "`none`, `v1` or `v2`"),
         ("interval = \"9ms\"", 12, "from 10ms to 7d"),
         ("timeout = \"0s\"", 11, "is no timeout"),
         ("rise = 0", 8, "from 1 to 100"),
