@@ -127,10 +127,12 @@ fn offset(text: &str, line: usize, column: usize) -> usize {
 }
 
 /// Where `part` stands, with its quotes. One with escapes was copied: the beginning has to do.
-fn span_within(text: &str, part: &Cow<'_, str>) -> Range<usize> {
-    let Cow::Borrowed(part) = part else { return 0..0 };
-    let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
-    start.saturating_sub(1)..start + part.len() + 1
+fn span_within(text: &str, part: &str) -> Range<usize> {
+    let start = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize);
+    match start.filter(|start| start + part.len() < text.len()) {
+        Some(start) => start.saturating_sub(1)..start + part.len() + 1,
+        None => 0..0,
+    }
 }
 
 fn json_array(text: &str) -> serde_json::Result<Vec<JsonBackend<'_>>> {

@@ -38,7 +38,7 @@ pub(super) fn read_into(
             None => {}
         }
     }
-    let only_addresses = count > 0 && pool.backends.len() == count && !section.has("backends_file");
+    let only_addresses = count > 0 && pool.backends.len() == count && !has_file(section);
     if only_addresses && pool.backends.iter().all(|backend| backend.weight == 0) {
         let message = format!("every backend of pool `{}` has weight 0", pool.name);
         report.add_with_help(name.span.clone(), message, "give one a weight of 1 or more");
@@ -48,9 +48,10 @@ pub(super) fn read_into(
 
 fn check_count(section: &Section<'_>, pool: &At<&str>, count: usize, left: &mut usize) {
     let report = section.report();
-    let has_file = section.has("backends_file")
-        && section.peek_text("backends_file").is_none_or(|file| !file.is_empty());
-    if count == 0 && !has_file && section.peek_length("backend").is_none_or(|length| length == 0) {
+    if count == 0
+        && !has_file(section)
+        && section.peek_length("backend").is_none_or(|length| length == 0)
+    {
         let name = pool.value;
         let help = format!("add [[pool.{name}.backend]] with address = \"10.0.0.11:8080\"");
         let message = format!("pool `{name}` has no backend");
@@ -61,6 +62,12 @@ fn check_count(section: &Section<'_>, pool: &At<&str>, count: usize, left: &mut 
         report.add(pool.span.clone(), message);
     }
     *left = left.saturating_sub(count);
+}
+
+/// True if a file may bring more backends, rightly written or not.
+fn has_file(section: &Section<'_>) -> bool {
+    let key = "backends_file";
+    section.has(key) && section.peek_text(key).is_none_or(|file| !file.is_empty())
 }
 
 /// A backend with the place of its address or name.

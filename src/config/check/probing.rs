@@ -52,7 +52,9 @@ pub(super) fn probe(mut section: Section<'_>, load: Loader<'_>) -> Probe {
         probe.kind = kind(&mut section, protocol, load);
     } else {
         // Which keys belong here is not known: none is reported.
-        FITTING.iter().for_each(|(key, _)| drop(section.key_span(key)));
+        for (key, _) in FITTING {
+            section.key_span(key);
+        }
     }
     let mut port = 0;
     section.count_into("port", &mut port, 0..=u16::MAX);

@@ -22,67 +22,68 @@ fn the_smallest_configuration_routes_everything_to_its_pool() {
     assert_eq!(config, expected);
 }
 
+const EVERY_KEY: &str = r#"
+    runtime = { shards = "0-2,8", buffer_size = "64KiB", state_file = "a/state" }
+    [timeouts]
+    connect = "250ms"
+    tunnel = "1m30s"
+    lame_duck = "0s"
+    linger = "1m"
+    [admin]
+    socket = ""
+    allow_uids = [0, 0x3e8, 4294967294]
+    listen = "[::1]:9900"
+    [http]
+    underscore_names = "reject"
+    via = "edge"
+    trusted_proxies = ["10.0.0.0/8", "::1"]
+    upgrade_protocols = ["WebSocket", "h2c"]
+    connect = "forward"
+    half_close = "abort"
+    head_bytes_max = "8KiB"
+    request_body_max = "10MiB"
+    [[error_answer]]
+    status = 503
+    content_type = "text/plain"
+    body = "later"
+    [[error_answer]]
+    status = 404
+    file = "errors/404.html"
+    [access_log]
+    path = "/var/log/ringway.log"
+    format = "common"
+    queue = 16
+    [[listener]]
+    name = "one"
+    address = "[::1]:80"
+    steering = "cpu"
+    [[listener]]
+    name = "two"
+    address = "127.0.0.1:81"
+    protocol = "http"
+    [[route]]
+    host = "*.Example.com"
+    path = "/a"
+    pool = "z"
+    [[route]]
+    listener = "two"
+    pool = "a"
+    [pool.z]
+    algorithm = "round-robin"
+    idle_connections = 0
+    [[pool.z.backend]]
+    address = "10.0.0.1:80"
+    weight = 0
+    [[pool.z.backend]]
+    address = "10.0.0.2:80"
+    weight = 1000
+    [[pool.a.backend]]
+    address = "10.0.0.1:80"
+"#;
+
 #[test]
 fn every_value_is_read() {
-    let text = r#"
-        runtime = { shards = "0-2,8", buffer_size = "64KiB", buffers_per_shard = 64, state_file = "a/state" }
-        [timeouts]
-        connect = "250ms"
-        tunnel = "1m30s"
-        lame_duck = "0s"
-        linger = "1m"
-        [admin]
-        socket = ""
-        allow_uids = [0, 0x3e8, 4294967294]
-        listen = "[::1]:9900"
-        [http]
-        underscore_names = "reject"
-        via = "edge"
-        trusted_proxies = ["10.0.0.0/8", "::1"]
-        upgrade_protocols = ["WebSocket", "h2c"]
-        connect = "forward"
-        half_close = "abort"
-        head_bytes_max = "8KiB"
-        request_body_max = "10MiB"
-        [[error_answer]]
-        status = 503
-        content_type = "text/plain"
-        body = "later"
-        [[error_answer]]
-        status = 404
-        file = "errors/404.html"
-        [access_log]
-        path = "/var/log/ringway.log"
-        format = "common"
-        queue = 16
-        [[listener]]
-        name = "one"
-        address = "[::1]:80"
-        steering = "cpu"
-        [[listener]]
-        name = "two"
-        address = "127.0.0.1:81"
-        protocol = "http"
-        [[route]]
-        host = "*.Example.com"
-        path = "/a"
-        pool = "z"
-        [[route]]
-        listener = "two"
-        pool = "a"
-        [pool.z]
-        algorithm = "round-robin"
-        idle_connections = 0
-        [[pool.z.backend]]
-        address = "10.0.0.1:80"
-        weight = 0
-        [[pool.z.backend]]
-        address = "10.0.0.2:80"
-        weight = 1000
-        [[pool.a.backend]]
-        address = "10.0.0.1:80"
-    "#;
-    let config = parse(text).map_err(|error| error.to_string()).unwrap();
+    let config = parse(EVERY_KEY).map_err(|error| error.to_string()).unwrap();
     assert_eq!(config.runtime.shards, ShardsChoice::Cores(vec![0, 1, 2, 8]));
     assert_eq!(config.runtime.buffer_size, 65_536);
     assert_eq!(config.runtime.ring_entries, Runtime::default().ring_entries);

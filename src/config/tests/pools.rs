@@ -243,6 +243,7 @@ fn wrong_values_of_a_pool_are_reported_where_they_are() {
         ("required = \"true\"", 12, "true or false, no quotes"),
         ("min_ready = 0", 13, "from 1 to 16384"),
         ("min_ready = 2", 13, "its backends are 1"),
+        ("min_ready = 2\nbackends_file = \"\"", 13, "its backends are 1"),
         ("backends_file = 5", 17, "is text"),
         ("slowstart = \"1s\"", 1, "did you mean `slow_start`?"),
         ("ejection = 5", 12, "is a table"),

@@ -179,7 +179,8 @@ fn wrong_routes_are_reported_where_they_are() {
             "pool `b` has no backend",
         ),
         (
-            "[pool.b]\nbackend = [{ address = \"1.2.3.4:5\", weight = 0 }]\n[[route]]\npool = \"b\"\n\
+            "[pool.b]\nbackend = [{ address = \"1.2.3.4:5\", weight = 0 }]\n\
+          [[route]]\npool = \"b\"\n\
           [[route]]\npath = \"/x\"\npool = \"app\"",
             1,
             7,
