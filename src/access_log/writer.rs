@@ -9,10 +9,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the thread sleeps when there is nothing to write: nobody has to wake it.
 const NAP: Duration = Duration::from_millis(50);
+/// How long the process waits at its end for what is left to be written.
+const ENDING_MAX: Duration = Duration::from_secs(2);
 
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +50,14 @@ impl Sender {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.is_ending.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        let Some(thread) = self.thread.take() else { return };
+        let until = Instant::now() + ENDING_MAX;
+        while !thread.is_finished() && Instant::now() < until {
+            std::thread::sleep(NAP / 10);
+        }
+        if !thread.is_finished() {
+            // Whoever should read does not; the process must end all the same.
+            tracing::error!("the end of the access log could not be written in time");
         }
     }
 }

@@ -4,7 +4,9 @@ use ringway::config::{Listener, Steering};
 use ringway::coordinator::{Door, Doors};
 use ringway::engine::Socket;
 use ringway::sys::socket;
+use std::collections::HashSet;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{IntoRawFd, OwnedFd};
 
 /// See the module.
@@ -13,13 +15,15 @@ pub(crate) struct SocketDoors {
     backlog: i32,
     /// Sockets that were passed to the process, with their names.
     passed: Vec<(String, OwnedFd)>,
+    /// Addresses that this process listens, or listened, on.
+    own: HashSet<SocketAddr>,
 }
 
 impl SocketDoors {
     /// For so many shards.
     pub(crate) fn new(shards: usize, backlog: u32, passed: Vec<(String, OwnedFd)>) -> Self {
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
-        Self { shards, backlog, passed }
+        Self { shards, backlog, passed, own: HashSet::new() }
     }
 
     /// The socket that systemd opened for a listener: the one of its name, or of its address.
@@ -39,12 +43,18 @@ impl SocketDoors {
                 (1..self.shards).map(|_| passed.try_clone()).collect::<io::Result<_>>()?;
             return Ok(std::iter::once(passed).chain(copies).collect());
         }
+        if !self.own.contains(&listener.address) {
+            // Sockets that share an address share it with everybody: a second process started by
+            // mistake would quietly take half of the connections.
+            socket::check_free(listener.address)?;
+        }
         let first = socket::listen(listener.address, self.backlog)?;
         // Port 0 gets its number from the kernel; the siblings share it.
         let address = socket::local_address(&first)?;
         let siblings = (1..self.shards).map(|_| socket::listen(address, self.backlog));
         let sockets: Vec<OwnedFd> =
             std::iter::once(Ok(first)).chain(siblings).collect::<io::Result<_>>()?;
+        self.own.insert(listener.address);
         if listener.steering == Steering::Cpu {
             socket::steer_by_cpu(&sockets[0], self.shards as u32)?;
         }
@@ -55,7 +65,19 @@ impl SocketDoors {
 impl Doors for SocketDoors {
     fn open(&mut self, listener: &Listener) -> Result<Door, String> {
         let refused = |error: io::Error| {
-            format!("listener \"{}\" cannot listen on {}: {error}", listener.name, listener.address)
+            let (name, address) = (&listener.name, listener.address);
+            let port = address.port();
+            let hint = match error.kind() {
+                io::ErrorKind::AddrInUse => {
+                    format!("; who has it? ss -ltnp 'sport = :{port}'")
+                }
+                io::ErrorKind::AddrNotAvailable => "; it is no address of this machine".into(),
+                io::ErrorKind::PermissionDenied => {
+                    format!("; ports below 1024 need root or CAP_NET_BIND_SERVICE, {port} is one")
+                }
+                _ => String::new(),
+            };
+            format!("listener \"{name}\" cannot listen on {address}: {error}{hint}")
         };
         let sockets = self.open_all(listener).map_err(refused)?;
         let bound = socket::local_address(&sockets[0]).map_err(refused)?;

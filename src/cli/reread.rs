@@ -44,7 +44,8 @@ impl ConfigSource for Reread {
         let folder = folder.unwrap_or(Path::new(""));
         let load = |file: &Path| read_bounded(&folder.join(file));
         let parsed = Config::parse(text, "configuration", &load);
-        let config = parsed.map_err(|diagnostics| diagnostics.to_string())?;
+        let mut config = parsed.map_err(|diagnostics| diagnostics.to_string())?;
+        config.resolve_paths(&std::path::absolute(folder).unwrap_or(folder.to_owned()));
         let mut effective = Effective::of(config);
         load::lay_over(&mut effective, self.source.clone(), &self.matches);
         Ok(effective.config)

@@ -17,6 +17,7 @@ use std::collections::hash_map::RandomState;
 use std::error::Error;
 use std::hash::BuildHasher;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tracing::level_filters::LevelFilter;
@@ -61,14 +62,11 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
     let doors = SocketDoors::new(shards, config.runtime.backlog, passed_sockets()?);
     let control =
         Control::new(config, source, Box::new(doors), mailboxes.clone(), clock::monotonic())?;
-    announce(&control)?;
     let threads = Threads { cores, wakes, mailboxes, options, access_log };
     let seed = RandomState::new().hash_one("coordinator");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let admin = runtime.block_on(async { admin::bind(&control.config.admin) })?;
-    if let Some(address) = admin.tcp_address() {
-        writeln!(io::stdout(), "ringway: admin interface, for questions, on {address}")?;
-    }
+    announce(&control, admin.tcp_address())?;
     let coordinator = Coordinator::new(control, threads.into_spawn(), hearer, admin, seed);
     match runtime.block_on(coordinator.run())? {
         Ended::Failed(why) => Err(why.into()),
@@ -86,12 +84,20 @@ fn passed_sockets() -> io::Result<Vec<(String, OwnedFd)>> {
 }
 
 /// Says where clients can connect.
-fn announce(control: &Control) -> io::Result<()> {
-    let mut out = io::stdout();
+fn announce(control: &Control, admin: Option<SocketAddr>) -> io::Result<()> {
+    let is_logged_to = control.config.access_log.as_ref().map(|log| &log.path);
+    // Lines of the log are for programs: nothing else may come between them.
+    let mut out: Box<dyn Write> = match is_logged_to {
+        Some(LogPath::Stdout) => Box::new(io::stderr()),
+        _ => Box::new(io::stdout()),
+    };
     let mut listeners: Vec<_> = control.listeners().collect();
     listeners.sort_by_key(|listener| listener.id);
     for listener in listeners {
         writeln!(out, "ringway: listening on {} ({})", listener.address, listener.name)?;
+    }
+    if let Some(address) = admin {
+        writeln!(out, "ringway: questions are answered on {address}")?;
     }
     out.flush()
 }
@@ -166,5 +172,6 @@ fn start_access_log(config: &Config) -> Result<Option<(Sender, Writer)>, Box<dyn
         LogFormat::Common => Format::Common,
     };
     let started = access_log::start(&destination, format, log.queue);
-    Ok(Some(started.map_err(|error| format!("cannot open the access log: {error}"))?))
+    let failed = |error| format!("cannot open the access log {}: {error}", log.path);
+    Ok(Some(started.map_err(failed)?))
 }

@@ -32,7 +32,8 @@ pub struct ResponseHead<'b, 's> {
     pub(super) fields: &'s [Header<'b>],
     pub(super) dropped: u128,
     pub(super) content_length: Option<u64>,
-    pub(super) is_chunked: bool,
+    /// Transfer-Encoding says that it comes in chunks, whether there is a body or not.
+    pub is_chunked: bool,
 }
 
 impl<'b, 's> ResponseHead<'b, 's> {

@@ -139,9 +139,11 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Takes an idle connection to a backend, or begins a fresh one.
-    fn attach(&mut self, index: u32, pick: Pick, waiting: Chain) -> Result<(), Chain> {
+    fn attach(&mut self, index: u32, pick: Pick, waiting: Chain) -> Result<(), Unattached> {
         let slot = pick.slot;
-        let Some(id) = self.sessions.at(index).exchange else { return Err(waiting) };
+        let Some(id) = self.sessions.at(index).exchange else {
+            return Err(Unattached { back: waiting, may_go_on: false });
+        };
         let exchange = &mut self.exchanges[id as usize];
         exchange.is_trial = pick.is_trial;
         let needs_fresh = exchange.needs_fresh;

@@ -210,9 +210,8 @@ impl<E: Engine> Traffic<E> {
         let is_whole = exchange.request_body.has_ended();
         // Nothing more is to come from a client that asked for the end itself. Where others do
         // send more, closing at once would cost them a long answer, so that one is lingered for.
-        let is_last = is_whole
-            && !exchange.client_keeps
-            && exchange.response_bytes <= FINISH_BYTES_MAX;
+        let is_last =
+            is_whole && !exchange.client_keeps && exchange.response_bytes <= FINISH_BYTES_MAX;
         let keep_alive = self.sessions.at(index).keep_alive && is_whole;
         self.end_exchange(index);
         if keep_alive {

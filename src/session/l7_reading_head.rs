@@ -106,11 +106,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// What follows a head; its buffer is released if nothing does.
-    fn rest_of(
-        &mut self,
-        slice: Slice,
-        head_length: usize,
-    ) -> Result<Option<Slice>, OutOfBuffers> {
+    fn rest_of(&mut self, slice: Slice, head_length: usize) -> Result<Option<Slice>, OutOfBuffers> {
         let rest = Slice { start: slice.start + head_length as u32, ..slice };
         if rest.is_empty() {
             self.wire.engine.release(slice.buffer);

@@ -195,9 +195,10 @@ pub(super) fn response(
             }
         }
         status => {
-            let is_unframed = side.version == Version::Http10 && head.body == ResponseBody::Chunked;
-            let keep_alive =
-                side.keep_alive && !is_unframed && head.body != ResponseBody::UntilClose;
+            // HTTP/1.0 knows no chunks, also where there is no body to show them.
+            let is_unframed = side.version == Version::Http10 && head.is_chunked;
+            let has_end = !(is_unframed && head.body == ResponseBody::Chunked);
+            let keep_alive = side.keep_alive && has_end && head.body != ResponseBody::UntilClose;
             let connection = match (keep_alive, side.version) {
                 (false, _) => ConnectionField::Close,
                 (true, Version::Http10) => ConnectionField::KeepAlive,

@@ -110,7 +110,12 @@ impl<E: Engine> Shard<E> {
         if !more {
             self.rest(key.index(), Duration::ZERO);
         }
-        self.take_in(socket, listener);
+        if self.is_full() {
+            // A batch that the kernel had accepted before it could be stopped.
+            self.held.push_back((socket, listener));
+        } else {
+            self.take_in(socket, listener);
+        }
         let is_full = self.is_full();
         if self.acceptor(key).is_some_and(|acceptor| acceptor.is_armed) && is_full {
             self.traffic.wire.engine.cancel(Op::Accept, key);
@@ -175,8 +180,17 @@ impl<E: Engine> Shard<E> {
         }
     }
 
+    /// Serves connections that were held back, as far as there is place.
+    fn release_held(&mut self) {
+        while !self.held.is_empty() && !self.is_full() {
+            let Some((socket, listener)) = self.held.pop_front() else { return };
+            self.take_in(socket, listener);
+        }
+    }
+
     /// Arms the listeners whose rest is over, unless there is still no place.
     pub(super) fn resume_accepting(&mut self) {
+        self.release_held();
         let now = self.traffic.wire.engine.now();
         for index in 0..self.acceptors.len() {
             let resume_at = self.acceptors[index].as_ref().and_then(|acceptor| acceptor.resume_at);
@@ -198,6 +212,9 @@ impl<E: Engine> Shard<E> {
     /// Takes in what waits on every listener, and closes them: who comes then is refused by the
     /// kernel, or served by another process, but not left to wait.
     pub(super) fn retire_all(&mut self) {
+        while let Some((socket, listener)) = self.held.pop_front() {
+            self.take_in(socket, listener);
+        }
         (0..self.acceptors.len()).for_each(|index| self.retire(index));
     }
 

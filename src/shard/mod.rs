@@ -8,13 +8,14 @@ mod dispatching;
 mod draining;
 
 use crate::access_log::Sender;
-use crate::base::{Generation, Instant, Prng};
-use crate::engine::Engine;
+use crate::base::{Generation, Instant, ListenerId, Prng};
+use crate::engine::{Engine, Socket};
 use crate::limits::{COMPLETIONS_PER_TURN_MAX, TIMERS_PER_TURN_MAX};
 use crate::mailbox::{Mailbox, Stage};
 use crate::session::Traffic;
 use crate::snapshot::Snapshot;
 use accepting::Acceptor;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub struct Shard<E: Engine> {
     traffic: Traffic<E>,
     /// By the index of their listener.
     acceptors: Vec<Option<Acceptor>>,
+    /// Accepted connections for which there is no place yet.
+    held: VecDeque<(Socket, ListenerId)>,
     /// A generation that is in force and not reported yet.
     unreported: Option<Generation>,
     mailboxes: Arc<[Arc<Mailbox>]>,
@@ -60,6 +63,7 @@ impl<E: Engine> Shard<E> {
         let mut shard = Self {
             traffic,
             acceptors: Vec::new(),
+            held: VecDeque::new(),
             unreported: Some(generation),
             mailboxes,
             index,

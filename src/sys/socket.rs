@@ -44,6 +44,19 @@ pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
+/// Fails if anybody listens on an address, also if it would be shared.
+///
+/// # Errors
+/// What the kernel says of the address.
+pub fn check_free(address: SocketAddr) -> io::Result<()> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())
+}
+
 /// Takes over a listening socket that was passed to the process under this number.
 pub fn adopt(number: std::os::fd::RawFd) -> OwnedFd {
     // JUSTIFICATION: what systemd passes is a number in the environment (sd_listen_fds(3)).

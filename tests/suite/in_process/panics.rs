@@ -60,8 +60,8 @@ impl Engine for Fragile {
     fn send(&mut self, socket: Socket, key: Key, slices: &[Slice]) {
         self.inner.send(socket, key, slices);
     }
-    fn unacknowledged(&self, socket: Socket) -> usize {
-        self.inner.unacknowledged(socket)
+    fn acknowledged(&self, socket: Socket) -> u64 {
+        self.inner.acknowledged(socket)
     }
     fn shutdown_write(&mut self, socket: Socket) {
         self.inner.shutdown_write(socket);

@@ -125,7 +125,7 @@ impl Engine for SimEngine {
         self.network.borrow_mut().begin_send(socket, key, bytes);
     }
 
-    fn unacknowledged(&self, _: Socket) -> usize {
+    fn acknowledged(&self, _: Socket) -> u64 {
         0
     }
 
