@@ -41,7 +41,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "shard",
         &["session", "snapshot", "mailbox", "access_log", "stats", "engine", "base", "limits"],
     ),
-    ("coordinator", &["snapshot", "mailbox", "stats", "base", "limits"]),
+    (
+        "coordinator",
+        &["config", "health", "http1", "snapshot", "mailbox", "stats", "base", "limits"],
+    ),
 ];
 
 /// Folders that know no clock, thread, file or descriptor.

@@ -3,6 +3,7 @@
 //!
 //! Does not: touch a client's bytes; know how a shard is made (it is given a way to spawn one).
 
+pub mod probe;
 mod supervision;
 
 pub use supervision::{Panics, TooManyPanics};
