@@ -1,0 +1,65 @@
+//! A question and answer of plain bytes: what to send, and what must come back. Does not: know a
+//! protocol.
+
+use super::answer::Answer;
+use super::deadline::Deadline;
+use super::failure::{ProbeFailure, ProbeStage};
+use memchr::memmem::Finder;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Bytes read at once: banners and answers of a word or two are what is expected.
+const READ_BYTES: usize = 1024;
+
+/// What to send, and what must come back.
+pub(super) struct Exchange {
+    send: Vec<u8>,
+    expect: Finder<'static>,
+}
+
+impl Exchange {
+    /// `expect` is not empty.
+    pub(super) fn new(send: &[u8], expect: &[u8]) -> Result<Self, String> {
+        if expect.is_empty() {
+            return Err("`expect` is empty: say what must be in the answer".to_owned());
+        }
+        Ok(Self { send: send.to_vec(), expect: Finder::new(expect).into_owned() })
+    }
+
+    /// Sends and reads until `expect` has come.
+    pub(super) async fn ask(
+        &self,
+        mut stream: TcpStream,
+        deadline: Deadline,
+    ) -> Result<(), ProbeFailure> {
+        let mut answer = Answer::new(&self.expect);
+        let asked = async {
+            let sent = stream.write_all(&self.send).await;
+            sent.map_err(|error| ProbeFailure::of_answering(&error))?;
+            read(&mut stream, &mut answer).await
+        };
+        match deadline.bound(ProbeStage::Answering, asked).await {
+            // It spoke, and went silent: what it said is the better explanation.
+            Err(ProbeFailure::TimedOut { .. } | ProbeFailure::ClosedEarly)
+                if !answer.bytes().is_empty() =>
+            {
+                Err(ProbeFailure::unexpected(answer.bytes()))
+            }
+            other => other,
+        }
+    }
+}
+
+async fn read(stream: &mut TcpStream, answer: &mut Answer<'_>) -> Result<(), ProbeFailure> {
+    let mut piece = Vec::with_capacity(READ_BYTES);
+    while !answer.is_full() {
+        piece.clear();
+        match stream.read_buf(&mut piece).await {
+            Ok(0) => return Err(ProbeFailure::ClosedEarly),
+            Ok(_) if answer.take(&piece) => return Ok(()),
+            Ok(_) => {}
+            Err(error) => return Err(ProbeFailure::of_answering(&error)),
+        }
+    }
+    Err(ProbeFailure::unexpected(answer.bytes()))
+}

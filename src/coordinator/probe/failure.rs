@@ -1,0 +1,165 @@
+//! Why a probe failed, in words for an operator; and what an error of the kernel, of TLS or of
+//! HTTP means for the backend. Does not: decide what follows from it.
+
+use std::error::Error;
+use std::fmt::{self, Display, Formatter};
+use std::io;
+use tokio_rustls::rustls;
+
+/// Bytes of a backend's own words that are shown.
+const SHOWN_BYTES_MAX: usize = 80;
+
+/// What a probe was doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeStage {
+    /// The connection was being set up.
+    Connecting,
+    /// TLS was being set up.
+    Handshake,
+    /// The question was being sent, or its answer awaited.
+    Answering,
+}
+
+/// Why a backend did not pass, or why it could not be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeFailure {
+    /// Nothing listens there.
+    Refused,
+    /// No way leads there; the text is the kernel's.
+    Unreachable(String),
+    /// It did not do its part in time.
+    TimedOut {
+        /// What it had not finished.
+        stage: ProbeStage,
+    },
+    /// TLS could not be set up, or its certificate is not trusted.
+    Tls(String),
+    /// It ended the connection before it had answered.
+    ClosedEarly,
+    /// What it said is not the protocol that it was asked in.
+    Malformed(String),
+    /// Its HTTP status is not among those that pass.
+    Status(u16),
+    /// The text that must be in the content of its answer is not.
+    BodyMismatch,
+    /// The bytes that must be in its answer are not; the text is how the answer begins.
+    Unexpected(String),
+    /// grpc.health.v1 says something else than SERVING.
+    NotServing(String),
+    /// This process, or this machine, has no descriptor left.
+    OutOfDescriptors,
+    /// This machine has no local port left for a connection to the backend.
+    OutOfPorts,
+    /// This machine has no memory left for a connection.
+    OutOfMemory,
+}
+
+impl ProbeFailure {
+    /// Whether the backend was not even asked, for a reason of our own: then nothing is known of
+    /// it, and it does not count as a failure.
+    pub fn is_our_own_fault(&self) -> bool {
+        matches!(self, Self::OutOfDescriptors | Self::OutOfPorts | Self::OutOfMemory)
+    }
+
+    /// A failure to connect.
+    pub(super) fn of_connecting(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE) => Self::OutOfDescriptors,
+            Some(libc::EADDRNOTAVAIL) => Self::OutOfPorts,
+            Some(libc::ENOBUFS | libc::ENOMEM) => Self::OutOfMemory,
+            Some(libc::ECONNREFUSED) => Self::Refused,
+            Some(libc::ECONNRESET) => Self::ClosedEarly,
+            Some(libc::ETIMEDOUT) => Self::TimedOut { stage: ProbeStage::Connecting },
+            _ => Self::Unreachable(error.to_string()),
+        }
+    }
+
+    /// A failure to read or write what the question or its answer is, over TLS or not.
+    pub(super) fn of_answering(error: &io::Error) -> Self {
+        let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match (rustls, error.kind()) {
+            (Some(error), _) => Self::Tls(error.to_string()),
+            (None, io::ErrorKind::TimedOut) => Self::TimedOut { stage: ProbeStage::Answering },
+            (None, io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
+                Self::Unreachable(error.to_string())
+            }
+            (None, io::ErrorKind::InvalidData) => Self::Malformed(error.to_string()),
+            (None, _) => Self::ClosedEarly,
+        }
+    }
+
+    /// A failure to set up TLS.
+    pub(super) fn of_handshake(error: &io::Error) -> Self {
+        match Self::of_answering(error) {
+            Self::ClosedEarly => Self::Tls("it ended the connection in the handshake".to_owned()),
+            Self::Malformed(text) => Self::Tls(text),
+            Self::TimedOut { .. } => Self::TimedOut { stage: ProbeStage::Handshake },
+            other => other,
+        }
+    }
+
+    /// A failure of an exchange over HTTP.
+    pub(super) fn of_http(error: &hyper::Error) -> Self {
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            if let Some(error) = inner.downcast_ref::<io::Error>() {
+                return Self::of_answering(error);
+            }
+            cause = inner.source();
+        }
+        if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+            return Self::ClosedEarly;
+        }
+        // The outermost text alone often says no more than "http2 error".
+        let detail = error.source().map(|inner| format!(": {inner}")).unwrap_or_default();
+        Self::Malformed(format!("{error}{detail}"))
+    }
+
+    /// An answer without the bytes that must be in it.
+    pub(super) fn unexpected(answer: &[u8]) -> Self {
+        Self::Unexpected(shown(answer))
+    }
+}
+
+/// How a backend's own words begin, safe for a terminal and a log.
+pub(super) fn shown(bytes: &[u8]) -> String {
+    let end = bytes.len().min(SHOWN_BYTES_MAX);
+    let dots = if end < bytes.len() { "…" } else { "" };
+    format!("{}{dots}", bytes[..end].escape_ascii())
+}
+
+impl Display for ProbeFailure {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => to.write_str("the connection was refused"),
+            Self::Unreachable(why) => write!(to, "it cannot be reached: {why}"),
+            Self::TimedOut { stage: ProbeStage::Connecting } => {
+                to.write_str("it did not accept the connection in time")
+            }
+            Self::TimedOut { stage: ProbeStage::Handshake } => {
+                to.write_str("it did not finish the TLS handshake in time")
+            }
+            Self::TimedOut { stage: ProbeStage::Answering } => {
+                to.write_str("it did not answer in time")
+            }
+            Self::Tls(why) => write!(to, "TLS failed: {why}"),
+            Self::ClosedEarly => to.write_str("it ended the connection before it had answered"),
+            Self::Malformed(why) => write!(to, "its answer makes no sense: {why}"),
+            Self::Status(status) => write!(to, "it answered with status {status}"),
+            Self::BodyMismatch => to.write_str("its answer has not the text that it must have"),
+            Self::Unexpected(answer) => write!(to, "it answered something else: \"{answer}\""),
+            Self::NotServing(what) => write!(to, "it does not serve: {what}"),
+            Self::OutOfDescriptors => {
+                to.write_str("not asked: Ringway has no descriptor left; raise LimitNOFILE")
+            }
+            Self::OutOfPorts => {
+                to.write_str("not asked: no local port is left; widen net.ipv4.ip_local_port_range")
+            }
+            Self::OutOfMemory => {
+                to.write_str("not asked: the kernel has no memory left for a connection")
+            }
+        }
+    }
+}
+
+impl Error for ProbeFailure {}

@@ -1,0 +1,151 @@
+//! Reading the response to a probe with the data plane's own parser: what clients could not be
+//! given fails a probe too. Does not: read more of it than the decision needs.
+
+use super::answer::Answer;
+use super::failure::ProbeFailure;
+use crate::http1::{
+    ChunkedDecoder, FieldStorage, Refusal, ResponseBody, ResponseHead, ResponseTo, Rules, Verdict,
+};
+use memchr::memmem::Finder;
+use std::io;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// Room for a usual head and a short content; a longer one makes it grow.
+const READ_BYTES: usize = 2 * 1024;
+
+const SWITCHING_PROTOCOLS: u16 = 101;
+
+/// What a probe wants to know of a response's head.
+#[derive(Clone, Copy)]
+pub(super) struct Head {
+    length: usize,
+    /// 101, or 200 to 599.
+    pub(super) status: u16,
+    /// How long the content is.
+    pub(super) body: ResponseBody,
+}
+
+impl Head {
+    fn is_interim(self) -> bool {
+        self.status < 200 && self.status != SWITCHING_PROTOCOLS
+    }
+}
+
+/// Reads the head of the final response; the bytes are those that came with it.
+pub(super) async fn read_head<T: AsyncRead + Unpin>(
+    stream: &mut T,
+    asked: ResponseTo,
+) -> Result<(Head, Vec<u8>), ProbeFailure> {
+    let mut bytes = Vec::with_capacity(READ_BYTES);
+    loop {
+        let head = parse(&bytes, asked).map_err(malformed)?;
+        if let Some(head) = head {
+            bytes.drain(..head.length);
+        }
+        match head {
+            Some(head) if head.is_interim() => {}
+            Some(head) => return Ok((head, bytes)),
+            None if read_more(stream, &mut bytes).await? == 0 => {
+                return Err(ProbeFailure::ClosedEarly);
+            }
+            None => {}
+        }
+    }
+}
+
+fn parse(bytes: &[u8], asked: ResponseTo) -> Result<Option<Head>, Refusal> {
+    let mut storage = FieldStorage::new();
+    match ResponseHead::parse(bytes, &mut storage, asked, &Rules::default()) {
+        Verdict::Incomplete => Ok(None),
+        Verdict::Refused(refusal) => Err(refusal),
+        Verdict::Complete(head) => {
+            Ok(Some(Head { length: head.length, status: head.status, body: head.body }))
+        }
+    }
+}
+
+fn malformed(refusal: Refusal) -> ProbeFailure {
+    ProbeFailure::Malformed(refusal.text().to_owned())
+}
+
+/// Zero: it has ended, be it without the farewell of TLS.
+async fn read_more<T: AsyncRead + Unpin>(
+    stream: &mut T,
+    bytes: &mut Vec<u8>,
+) -> Result<usize, ProbeFailure> {
+    match stream.read_buf(bytes).await {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+        read => read.map_err(|error| ProbeFailure::of_answering(&error)),
+    }
+}
+
+/// Reads content, of which `bytes` have come, until what is wanted is found.
+pub(super) async fn find_in_content<T: AsyncRead + Unpin>(
+    wanted: &Finder<'static>,
+    stream: &mut T,
+    body: ResponseBody,
+    mut bytes: Vec<u8>,
+) -> Result<(), ProbeFailure> {
+    let mut answer = Answer::new(wanted);
+    let mut content = Content::new(body);
+    loop {
+        let data = content.take(&mut bytes).map_err(malformed)?;
+        if answer.take(data) {
+            return Ok(());
+        }
+        if answer.is_full() || content.has_ended() {
+            return Err(ProbeFailure::BodyMismatch);
+        }
+        bytes.clear();
+        if read_more(stream, &mut bytes).await? == 0 {
+            return Err(content.cut_short());
+        }
+    }
+}
+
+/// What is still to come of a response's content.
+enum Content {
+    Sized(u64),
+    Chunked { decoder: ChunkedDecoder, ended: bool },
+    UntilClose,
+}
+
+impl Content {
+    fn new(body: ResponseBody) -> Self {
+        match body {
+            ResponseBody::None => Self::Sized(0),
+            ResponseBody::Sized(bytes) => Self::Sized(bytes),
+            ResponseBody::Chunked => Self::Chunked { decoder: ChunkedDecoder::new(), ended: false },
+            ResponseBody::UntilClose => Self::UntilClose,
+        }
+    }
+
+    /// The content among `bytes`.
+    fn take<'b>(&mut self, bytes: &'b mut [u8]) -> Result<&'b [u8], Refusal> {
+        match self {
+            Self::Sized(left) => {
+                let length = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= length as u64;
+                Ok(&bytes[..length])
+            }
+            Self::Chunked { decoder, ended } => {
+                let stripped = decoder.strip(bytes)?;
+                *ended = stripped.ended;
+                Ok(&bytes[..stripped.kept])
+            }
+            Self::UntilClose => Ok(bytes),
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self, Self::Sized(0) | Self::Chunked { ended: true, .. })
+    }
+
+    /// The stream has ended, and what is wanted has not come.
+    fn cut_short(&self) -> ProbeFailure {
+        match self {
+            Self::UntilClose => ProbeFailure::BodyMismatch,
+            Self::Sized(_) | Self::Chunked { .. } => ProbeFailure::ClosedEarly,
+        }
+    }
+}

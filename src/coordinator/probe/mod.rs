@@ -1,0 +1,130 @@
+//! One probe of one backend: connects, asks what the configuration says, and judges the answer,
+//! all within the probe's timeout and within the caller's task.
+//!
+//! `proxy_header` and `grpc_message` are what is sent, `answer` searches what comes back; `http`,
+//! `grpc` and `exchange` are the kinds of probe; `failure` has the causes. Does not: decide when a
+//! backend is probed or what follows from the result.
+
+mod answer;
+mod deadline;
+mod driving;
+mod exchange;
+mod failure;
+mod grpc;
+mod grpc_message;
+mod http;
+mod http_response;
+mod proxy_header;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+pub use failure::{ProbeFailure, ProbeStage};
+pub use proxy_header::proxy_header;
+
+use crate::config::{Probe, ProbeKind};
+use deadline::Deadline;
+use exchange::Exchange;
+use grpc::GrpcQuestion;
+use http::HttpQuestion;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+/// One probe's configuration, made ready to be asked of any number of backends. Clones share it.
+#[derive(Clone)]
+pub struct Prober(Arc<Prepared>);
+
+/// All that does not depend on the backend.
+struct Prepared {
+    port: Option<u16>,
+    proxy_header: &'static [u8],
+    timeout: Duration,
+    question: Question,
+}
+
+enum Question {
+    Nothing,
+    Connect,
+    Exchange(Box<Exchange>),
+    Http(Box<HttpQuestion>),
+    Grpc(Box<GrpcQuestion>),
+}
+
+impl Prober {
+    /// Reads the certificates and builds the request.
+    ///
+    /// # Errors
+    /// A sentence that says what to mend: a certificate file, a header, a path.
+    pub fn new(probe: &Probe) -> Result<Self, String> {
+        let question = match &probe.kind {
+            ProbeKind::None => Question::Nothing,
+            ProbeKind::Connect => Question::Connect,
+            ProbeKind::Exchange { send, expect } => {
+                Question::Exchange(Box::new(Exchange::new(send, expect)?))
+            }
+            ProbeKind::Http(http) => Question::Http(Box::new(HttpQuestion::new(http)?)),
+            ProbeKind::Grpc { service, tls } => {
+                Question::Grpc(Box::new(GrpcQuestion::new(service, tls.as_ref())?))
+            }
+        };
+        Ok(Self(Arc::new(Prepared {
+            port: probe.port,
+            proxy_header: proxy_header(probe.proxy_protocol),
+            timeout: probe.rules.timeout,
+            question,
+        })))
+    }
+
+    /// Asks the backend once. Spawns nothing: to give it up is to drop it.
+    ///
+    /// # Errors
+    /// Why it did not pass, or could not be asked: see [`ProbeFailure::is_our_own_fault`].
+    pub async fn probe(&self, backend: SocketAddr) -> Result<(), ProbeFailure> {
+        let prepared = &*self.0;
+        if matches!(prepared.question, Question::Nothing) {
+            return Ok(());
+        }
+        let mut address = backend;
+        address.set_port(prepared.port.unwrap_or(backend.port()));
+        let deadline = Deadline::after(prepared.timeout);
+        let stream = deadline.bound(ProbeStage::Connecting, prepared.connect(address)).await?;
+        match &prepared.question {
+            Question::Nothing | Question::Connect => Ok(()),
+            Question::Exchange(exchange) => exchange.ask(stream, deadline).await,
+            Question::Http(http) => http.ask(stream, address, deadline).await,
+            // In a box: see `HttpQuestion::ask`.
+            Question::Grpc(grpc) => Box::pin(grpc.ask(stream, address, deadline)).await,
+        }
+    }
+}
+
+impl Prepared {
+    /// The PROXY header is part of it: a few bytes, which a new connection takes at once.
+    async fn connect(&self, address: SocketAddr) -> Result<TcpStream, ProbeFailure> {
+        let connected = TcpStream::connect(address).await;
+        let mut stream = connected.map_err(|error| ProbeFailure::of_connecting(&error))?;
+        if self.sends_in_pieces() {
+            let set = stream.set_nodelay(true);
+            set.map_err(|error| ProbeFailure::of_connecting(&error))?;
+        }
+        if !self.proxy_header.is_empty() {
+            let sent = stream.write_all(self.proxy_header).await;
+            sent.map_err(|error| ProbeFailure::of_answering(&error))?;
+        }
+        Ok(stream)
+    }
+
+    /// Then a piece must not wait for the backend's acknowledgement of the one before. A request
+    /// in one piece is spared the system call.
+    fn sends_in_pieces(&self) -> bool {
+        let is_layered = match &self.question {
+            Question::Nothing | Question::Connect | Question::Exchange(_) => false,
+            Question::Http(http) => http.is_over_tls(),
+            Question::Grpc(_) => true,
+        };
+        is_layered || !self.proxy_header.is_empty()
+    }
+}

@@ -1,0 +1,155 @@
+//! TLS of probes: which certificates are trusted, which name is asked for. Everything that does
+//! not depend on the backend is built once. Does not: resume sessions; each probe verifies anew.
+
+use super::failure::ProbeFailure;
+use crate::config::TlsProbe;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::Resumption;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
+
+/// TLS of one probe, for all its backends.
+pub(super) struct Tls {
+    connector: TlsConnector,
+    /// None: the address of each backend.
+    name: Option<ServerName<'static>>,
+}
+
+impl Tls {
+    /// `host` is the Host field's value, `protocol` what is offered by ALPN.
+    pub(super) fn new(
+        probe: &TlsProbe,
+        host: Option<&str>,
+        protocol: &[u8],
+    ) -> Result<Self, String> {
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| format!("TLS cannot be set up: {error}"))?;
+        let mut config = if probe.verify {
+            let roots = trusted(probe.ca_file.as_deref())?;
+            builder.with_root_certificates(roots).with_no_client_auth()
+        } else {
+            let verifier = Arc::new(Credulous(provider));
+            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+        };
+        config.alpn_protocols = vec![protocol.to_vec()];
+        // A resumed session would hide that the certificate has expired since.
+        config.resumption = Resumption::disabled();
+        let name = server_name(probe.sni.as_deref(), host)?;
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+    }
+
+    /// Does the handshake.
+    pub(super) async fn connect(
+        &self,
+        stream: TcpStream,
+        backend: IpAddr,
+    ) -> Result<TlsStream<TcpStream>, ProbeFailure> {
+        let name = self.name.clone().unwrap_or_else(|| backend.into());
+        let connected = self.connector.connect(name, stream).await;
+        connected.map_err(|error| ProbeFailure::of_handshake(&error))
+    }
+}
+
+/// The name to ask for and to verify, if it is not the backend's address.
+fn server_name(
+    sni: Option<&str>,
+    host: Option<&str>,
+) -> Result<Option<ServerName<'static>>, String> {
+    if let Some(sni) = sni {
+        let name = ServerName::try_from(sni.to_owned());
+        let wrong = |_| format!("`sni` \"{sni}\" is no name of a host: give one as in a URL");
+        return name.map(Some).map_err(wrong);
+    }
+    let without_port = host.map(|host| host.split_once(':').map_or(host, |(name, _)| name));
+    let name = without_port.and_then(|host| ServerName::try_from(host.to_owned()).ok());
+    Ok(name.filter(|name| matches!(name, ServerName::DnsName(_))))
+}
+
+fn trusted(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    match ca_file {
+        Some(path) => {
+            for certificate in read_certificates(path)? {
+                roots.add(certificate).map_err(|error| {
+                    let path = path.display();
+                    format!("`ca_file` {path} has a certificate that cannot be used: {error}")
+                })?;
+            }
+        }
+        // Machines have odd certificates among good ones; only none at all is an error.
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                return Err("this system has no trusted certificates: install them (package \
+                            ca-certificates) or give `ca_file`"
+                    .to_owned());
+            }
+        }
+    }
+    Ok(roots)
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    let certificates: Vec<_> = read.map_err(|error| {
+        format!("`ca_file` {} cannot be read: {error}; give a PEM file", path.display())
+    })?;
+    if certificates.is_empty() {
+        let path = path.display();
+        return Err(format!("`ca_file` {path} has no certificate: give a PEM file with some"));
+    }
+    Ok(certificates)
+}
+
+/// `verify = false`: whatever the backend shows is good.
+#[derive(Debug)]
+struct Credulous(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Credulous {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
