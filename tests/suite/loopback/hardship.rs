@@ -4,10 +4,10 @@ use super::harness::*;
 use super::load::{Load, OriginProcess};
 use ringway::base::Prng;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A body that says in every byte whose it is.
 fn tokens(client: u32, length: usize) -> Vec<u8> {
@@ -164,7 +164,7 @@ fn out_of_descriptors_it_waits_and_then_serves_again() {
 #[test]
 fn a_killed_backend_costs_no_more_than_what_was_in_flight_on_it() {
     const CLIENTS: usize = 48;
-    let mut origins: Vec<OriginProcess> = (0..3).map(|_| OriginProcess::start()).collect();
+    let origins: Vec<OriginProcess> = (0..3).map(|_| OriginProcess::start()).collect();
     let addresses: Vec<SocketAddr> = origins.iter().map(|origin| origin.address).collect();
     let ringway = Ringway::start(&addresses, &["--shards", "1"]);
     let load = Load::start(ringway.address, CLIENTS, "/1/500");

@@ -312,11 +312,12 @@ impl Drop for TempFolder {
     }
 }
 
-/// A configuration with one pool over these backends and more of everything.
+/// A configuration with one pool over these backends, which are not probed, and more of
+/// everything.
 pub fn config(backends: &[SocketAddr], more: &str) -> String {
     let mut text = format!(
         "{more}\n[[listener]]\nname = \"web\"\naddress = \"LISTEN\"\nprotocol = \"http\"\n\
-         [[route]]\npool = \"all\"\n[pool.all]\n"
+         [[route]]\npool = \"all\"\n[pool.all.health]\nprotocol = \"none\"\n"
     );
     for backend in backends {
         text += &format!("[[pool.all.backend]]\naddress = \"{backend}\"\n");

@@ -32,7 +32,7 @@ fn requests_on_one_connection_are_answered_in_order_also_when_pipelined() {
         let path = head.split(' ').nth(1).expect("a path").to_owned();
         ok(&[path.as_bytes(), b"+", body].concat())
     });
-    let ringway = Ringway::start(&[origin.address], &["--shards", "1"]);
+    let ringway = Ringway::with_config(&config(&[origin.address], "[runtime]\nshards = 1\n"));
     let mut all = String::new();
     let mut expected = String::new();
     for n in 0..20 {

@@ -41,7 +41,7 @@ fn a_thousand_malformed_requests_are_refused_and_none_reaches_a_backend_whole() 
 #[test]
 fn what_follows_a_refused_request_is_not_taken_for_another_one() {
     let origin = Origin::saying("smuggled");
-    let ringway = Ringway::start(&[origin.address], &["--shards", "1"]);
+    let ringway = Ringway::with_config(&config(&[origin.address], ""));
     let good = "GET /good HTTP/1.1\r\nHost: t\r\n\r\n";
     for bad in [
         "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",

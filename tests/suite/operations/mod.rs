@@ -1,6 +1,12 @@
 //! What operators do, and what backends do to them, while clients are served: nobody may notice.
 
 mod backends;
+mod draining;
+mod held_thread;
+mod interface;
+mod reloading;
+mod restarting;
+mod sources;
 
 use std::net::SocketAddr;
 

@@ -147,6 +147,10 @@ impl Network {
     }
 
     pub fn close(&mut self, socket: Socket, how: Close) {
+        if socket == LISTENER {
+            assert!(self.accept.is_none(), "the listener is closed while it accepts");
+            return;
+        }
         let stream = self.open_stream(socket);
         let is_quiet = stream.receive.is_none()
             && stream.poll.is_none()

@@ -1,0 +1,108 @@
+//! The process takes its leave.
+
+use super::{QUICK, config};
+use crate::loopback::harness::{Origin, await_that, read_until, status};
+use crate::loopback::load::{Load, Operated, field, signed};
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+fn operated(times: &str) -> (Origin, Operated) {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let more = format!("{QUICK}[timeouts]\n{times}");
+    let operated = Operated::start(&config(&[origin.address], "", &more));
+    (origin, operated)
+}
+
+fn phase(operated: &Operated) -> String {
+    operated.json(&["status"])["phase"].as_str().unwrap_or("gone").to_owned()
+}
+
+#[test]
+fn in_lame_duck_everybody_is_served_and_told_to_go() {
+    let (_origin, mut operated) = operated("lame_duck = \"1h\"\nlinger = \"1h\"\ndrain = \"1h\"\n");
+    let get = b"GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+    let mut kept = operated.ringway.connect();
+    kept.write_all(get).expect("sent");
+    read_until(&mut kept, b"\r\n\r\nx");
+    operated.ringway.signal("-TERM");
+    await_that("it is a lame duck", || phase(&operated) == "lame-duck");
+    for stream in [&mut kept, &mut operated.ringway.connect()] {
+        stream.write_all(get).expect("sent");
+        let head = String::from_utf8(read_until(stream, b"\r\n\r\n")).expect("text");
+        assert_eq!(status(head.as_bytes()), 200);
+        assert_eq!(field(&head, "Connection"), Some("close"));
+    }
+    let status = operated.json(&["status"]);
+    assert_eq!(status["ready"], false);
+    operated.done(&["undrain"]);
+    assert_eq!(operated.json(&["status"])["ready"], true);
+    let mut fresh = operated.ringway.connect();
+    fresh.write_all(get).expect("sent");
+    let head = String::from_utf8(read_until(&mut fresh, b"\r\n\r\n")).expect("text");
+    assert_eq!(field(&head, "Connection"), None, "connections are kept again");
+    operated.done(&["drain"]);
+    operated.done(&["drain"]);
+    assert_eq!(operated.ringway.wait(), Some(0), "nothing is left, so it ends");
+}
+
+#[test]
+fn a_drain_under_load_fails_nobody_who_moves_in_time() {
+    let (_one, first) = operated("lame_duck = \"400ms\"\nlinger = \"200ms\"\n");
+    let (_two, second) = operated("");
+    // Clients ask the first one as long as it is announced, and the second one then.
+    let announced = std::sync::Arc::new(std::sync::Mutex::new(first.ringway.address));
+    let door = {
+        let announced = announced.clone();
+        Origin::start(move |stream| relay(stream, *announced.lock().expect("no panic")))
+    };
+    let load = Load::start(door.address, 16, "/");
+    load.await_answers(200);
+    first.ringway.signal("-TERM");
+    await_that("it says that it is not ready", || first.json(&["status"])["ready"] == false);
+    *announced.lock().expect("no panic") = second.ringway.address;
+    let mut first = first;
+    assert_eq!(first.ringway.wait(), Some(0));
+    load.await_answers(200);
+    let seen = load.stop();
+    assert_eq!(seen.failed, 0, "{:?}", seen.failures);
+}
+
+/// What a router does with one connection.
+fn relay(client: TcpStream, to: SocketAddr) {
+    let Ok(server) = TcpStream::connect(to) else { return };
+    let copy = |from: &TcpStream, to: &TcpStream| {
+        let (mut from, mut to) =
+            (from.try_clone().expect("a handle"), to.try_clone().expect("one"));
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut from, &mut to);
+            let _ = to.shutdown(std::net::Shutdown::Write);
+        })
+    };
+    let there = copy(&client, &server);
+    let back = copy(&server, &client);
+    let _ = (there.join(), back.join());
+}
+
+#[test]
+fn signals_hasten_the_end() {
+    // The origin never answers, so that only being cut ends the exchange.
+    let origin = Origin::start(|stream| {
+        let mut peeked = [0; 1];
+        while stream.peek(&mut peeked).is_ok_and(|length| length > 0) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
+    let more = format!("{QUICK}[timeouts]\nlame_duck = \"1h\"\n");
+    let mut operated = Operated::start(&config(&[origin.address], "", &more));
+    let mut busy = operated.ringway.connect();
+    busy.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
+    await_that("it is in flight", || operated.backend(origin.address)["in_flight"] == 1);
+    for phase_then in ["lame-duck", "finishing"] {
+        operated.ringway.signal("-TERM");
+        await_that(phase_then, || phase(&operated) == phase_then);
+    }
+    await_that("nobody listens", || TcpStream::connect(operated.ringway.address).is_err());
+    operated.ringway.signal("-TERM");
+    assert_eq!(operated.ringway.wait(), Some(0));
+}

@@ -1,0 +1,161 @@
+//! What operators and monitors are told, and who may give orders.
+
+use super::held_thread::HeldThread;
+use super::{QUICK, config};
+use crate::loopback::harness::{
+    Origin, TempFolder, await_that, body, command, connect, read_to_end, status,
+};
+use crate::loopback::load::{Load, Operated, signed};
+use std::io::Write;
+use std::net::SocketAddr;
+
+fn with_questions(pool: &str) -> (Origin, Operated, SocketAddr) {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    // A port that is free now; another test may take it before it is used, but not often.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
+    let address = address.expect("a port");
+    let more = format!("{QUICK}[admin]\nlisten = \"{address}\"\n");
+    let operated = Operated::start(&config(&[origin.address], pool, &more));
+    (origin, operated, address)
+}
+
+fn ask(address: SocketAddr, request: &str) -> (u16, String) {
+    let mut stream = connect(address);
+    let request = format!("{request} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("sent");
+    let answer = read_to_end(&mut stream);
+    (status(&answer), String::from_utf8_lossy(body(&answer)).into_owned())
+}
+
+#[test]
+fn readiness_follows_the_pools_that_are_required() {
+    let (origin, operated, address) = with_questions("required = true\nno_healthy = \"refuse\"");
+    assert_eq!(ask(address, "GET /ready").0, 200);
+    assert_eq!(ask(address, "GET /ready/app").0, 200);
+    assert_eq!(ask(address, "GET /live").0, 200);
+    let (status, text) = ask(address, "GET /ready/nothing");
+    assert!(status == 404 && text.contains("it can be app"), "{text}");
+    operated.done(&["backend", "maint", "app", &origin.address.to_string()]);
+    let (status, text) = ask(address, "GET /ready");
+    assert_eq!(status, 503);
+    assert!(text.contains("pool app has 0 healthy backends and needs 1"), "{text}");
+    operated.done(&["backend", "ready", "app", &origin.address.to_string()]);
+    await_that("it is ready again", || ask(address, "GET /ready").0 == 200);
+}
+
+#[test]
+fn orders_are_taken_on_the_unix_socket_only_and_leave_a_line() {
+    let (origin, operated, address) = with_questions("");
+    let path = format!("/pools/app/backends/{}", origin.address);
+    for request in ["POST /drain", "POST /reload", &format!("DELETE {path}")] {
+        let (status, text) = ask(address, request);
+        assert_eq!(status, 403, "{request}: {text}");
+    }
+    assert_eq!(ask(address, "GET /nothing").0, 404);
+    operated.done(&["backend", "drain", "app", &origin.address.to_string()]);
+    let events = operated.done(&["events"]);
+    assert!(events.contains("audit") && events.contains("uid"), "{events}");
+}
+
+#[test]
+fn metrics_are_in_the_format_of_prometheus_and_count_right() {
+    let (_origin, operated, address) = with_questions("");
+    (0..7).for_each(|_| assert_eq!(operated.ringway.status_of("/"), 200));
+    let (status, text) = ask(address, "GET /metrics");
+    assert_eq!(status, 200);
+    let mut kinds = std::collections::HashMap::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').expect("a name and a kind");
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
+            assert!(kinds.insert(name.to_owned(), kind.to_owned()).is_none(), "twice: {line}");
+        } else if !line.starts_with("# HELP ") {
+            let (series, value) = line.rsplit_once(' ').expect("a series and a value");
+            value.parse::<f64>().unwrap_or_else(|_| panic!("{line}"));
+            let name = series.split('{').next().expect("a name");
+            let family = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|end| name.strip_suffix(end).filter(|name| kinds.contains_key(*name)));
+            assert!(kinds.contains_key(family.unwrap_or(name)), "no TYPE before {line}");
+        }
+    }
+    let sum = |series: &str| -> f64 {
+        let lines = text.lines().filter(|line| line.starts_with(series));
+        lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    };
+    assert_eq!(sum("ringway_listener_requests_total{listener=\"web\"}"), 7.0);
+    assert_eq!(sum("ringway_pool_request_duration_seconds_count{pool=\"app\"}"), 7.0);
+    assert_eq!(sum("ringway_route_requests_total{"), 7.0);
+    assert_eq!(sum("ringway_responses_2xx_total{"), 7.0);
+    let backend = text.lines().find(|line| {
+        line.starts_with("ringway_backend_responses_total{") && line.contains("class=\"2xx\"")
+    });
+    assert!(backend.is_some_and(|line| line.ends_with(" 7")), "{backend:?}");
+}
+
+#[test]
+fn the_commands_say_what_is_wrong_and_how_to_mend_it() {
+    let (_origin, operated, _) = with_questions("");
+    for (arguments, expected, part) in [
+        (&["backend", "drain", "nothing", "127.0.0.1:1"][..], 1, "it can be app"),
+        (&["backend", "drain", "app", "127.0.0.1:1"][..], 1, "no such backend"),
+        (&["backend", "drain", "app", "somewhere"][..], 2, "invalid"),
+        (&["backend", "weight", "app", "127.0.0.1:1", "much"][..], 2, "0 to 1000"),
+        (&["explain", "GET", "/no host"][..], 1, "is no URL"),
+        (&["undrain"][..], 1, "not draining"),
+        (&["plan", "/nowhere/at/all"][..], 1, "cannot read"),
+    ] {
+        let (status, text) = operated.verb(arguments);
+        assert_eq!(status, expected, "{arguments:?}: {text}");
+        assert!(text.contains(part), "{arguments:?}: {text}");
+    }
+    let output = command().args(["status", "--admin", "/nowhere/admin.sock"]).output();
+    let output = output.expect("it runs");
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--admin"));
+}
+
+#[test]
+fn explain_and_top_show_what_runs() {
+    let (origin, operated, _) = with_questions("");
+    let text = operated.done(&["explain", "GET", "http://shop.test/a"]);
+    for part in ["listener web", "pool   app", &origin.address.to_string(), "100%"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    let text = operated.done(&["top", "--once"]);
+    assert!(text.contains("SHARD") && text.contains("serving"), "{text}");
+    assert!(operated.json(&["status"])["pools"][0]["backends"].is_array());
+}
+
+#[test]
+fn two_processes_do_not_share_an_admin_socket() {
+    let (_origin, operated, _) = with_questions("");
+    let folder = TempFolder::new();
+    let socket = operated.file.with_file_name("admin.sock");
+    let output = command()
+        .args(["run", "--listen", "127.0.0.1:0", "--backend", "127.0.0.1:9", "--admin"])
+        .arg(&socket)
+        .output()
+        .expect("it ends");
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("another process answers"), "{text}");
+    drop(folder);
+    assert_eq!(operated.ringway.status_of("/"), 200);
+}
+
+#[test]
+fn a_stopped_coordinator_does_not_stop_the_shards() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let operated = Operated::start(&config(&[origin.address], "", QUICK));
+    let load = Load::start(operated.ringway.address, 16, "/");
+    load.await_answers(200);
+    // The first thread is the coordinator's. It stops where the debugger holds it.
+    let held = HeldThread::of(operated.ringway.pid());
+    load.await_answers(3_000);
+    drop(held);
+    let seen = load.stop();
+    assert_eq!(seen.failed, 0, "{:?}", seen.failures);
+    assert_eq!(operated.json(&["status"])["phase"], "serving");
+}

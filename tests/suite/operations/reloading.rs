@@ -1,0 +1,138 @@
+//! Reloads while clients are served.
+
+use super::{QUICK, config};
+use crate::loopback::harness::{Origin, await_that, connect, read_to_end, read_until, status};
+use crate::loopback::load::{Load, Operated, WebSocket, echoing, signed};
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+
+/// Reloads within a minute under load; one in hundreds of deployments does as many.
+const RELOADS: usize = 136;
+
+#[test]
+fn many_reloads_lose_neither_a_request_nor_a_tunnel() {
+    let plain: Vec<Origin> =
+        ["one", "two"].map(|name| Origin::http(move |_, _| signed(name, b"x"))).into();
+    let tunnels = Origin::start(echoing);
+    let addresses: Vec<SocketAddr> = plain.iter().map(|origin| origin.address).collect();
+    let more = format!(
+        "[[route]]\npool = \"app\"\n[[route]]\npath = \"/ws\"\npool = \"ws\"\n\
+         [[pool.ws.backend]]\naddress = \"{}\"\n",
+        tunnels.address
+    );
+    let text = |turn: usize| {
+        let count = 1 + turn % 2;
+        let pool = format!("algorithm = \"{}\"", ["p2c", "round-robin"][turn % 2]);
+        config(&addresses[..count], &pool, &more)
+            + &format!("[timeouts]\nidle = \"{}s\"\n", 60 + turn % 3)
+    };
+    let operated = Operated::start(&text(1));
+    let mut sockets: Vec<WebSocket> =
+        (0..100).map(|_| WebSocket::open(operated.ringway.address)).collect();
+    let load = Load::start(operated.ringway.address, 64, "/");
+    load.await_answers(500);
+    let before = operated.ringway.resident();
+    for turn in 0..RELOADS {
+        operated.rewrite(&text(turn));
+        let answer = operated.json(&["reload"]);
+        assert_eq!(answer["applied"], true, "{answer}");
+        if turn % 16 == 0 {
+            load.await_answers(100);
+        }
+    }
+    let seen = load.stop();
+    assert_eq!(seen.failed, 0, "{:?}", seen.failures);
+    assert_eq!(seen.by_origin.len(), 2);
+    let lost = sockets.iter_mut().filter_map(|socket| (!socket.echoes("alive")).then_some(()));
+    assert_eq!(lost.count(), 0, "tunnels are lost");
+    let grown = operated.ringway.resident().saturating_sub(before);
+    assert!(grown < 24 << 20, "memory grew by {grown} bytes in {RELOADS} reloads");
+}
+
+#[test]
+fn an_invalid_file_changes_nothing_and_the_answer_says_where_and_why() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let good = config(&[origin.address], "", QUICK);
+    let operated = Operated::start(&good);
+    let generation = operated.json(&["status"])["generation"].clone();
+    operated.rewrite(&good.replace("[pool.app.health]", "[pool.app.heatlh]"));
+    let (status, text) = operated.verb(&["reload"]);
+    assert_eq!(status, 1);
+    for part in
+        ["ringway.toml:", "unknown key `heatlh`", "did you mean `health`", "nothing has changed"]
+    {
+        assert!(text.contains(part), "{part} is not in: {text}");
+    }
+    operated.ringway.signal("-HUP");
+    await_that("the signal is answered in the events", || {
+        operated.done(&["events"]).matches("reload_refused").count() == 2
+    });
+    assert_eq!(operated.json(&["status"])["generation"], generation);
+    assert_eq!(operated.ringway.status_of("/"), 200);
+}
+
+#[test]
+fn a_reload_tells_what_changed_and_what_needs_a_restart() {
+    let origins: Vec<Origin> = (0..2).map(|_| Origin::http(|_, _| signed("one", b"x"))).collect();
+    let addresses: Vec<SocketAddr> = origins.iter().map(|origin| origin.address).collect();
+    let operated = Operated::start(&config(&addresses[..1], "", QUICK));
+    let new = config(&addresses, "", QUICK) + "[timeouts]\nidle = \"5s\"\n[runtime]\nbacklog = 7\n";
+    operated.rewrite(&new);
+    let file = operated.file.to_str().expect("text");
+    let planned = operated.done(&["plan", file]);
+    let added = format!("pool app: backend {}: added", addresses[1]);
+    for part in [&*added, "timeouts: idle \"1m\" -> \"5s\"", "runtime.backlog: needs a restart"] {
+        assert!(planned.contains(part), "{part} is not in: {planned}");
+    }
+    assert!(operated.backend(addresses[1]).is_null(), "a plan changes nothing");
+    let done = operated.done(&["reload"]);
+    assert!(done.contains(&added) && done.contains("in force"), "{done}");
+    assert!(operated.done(&["plan", file]).contains("needs a restart"), "the rest is done");
+    operated.await_standing(addresses[1], "serving");
+}
+
+#[test]
+fn listeners_come_and_go_and_what_goes_on_elsewhere_does_not_notice() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let old = config(&[origin.address], "", QUICK);
+    let operated = Operated::start(&old);
+    let mut kept = operated.ringway.connect();
+    let get = b"GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+    let ask = |stream: &mut TcpStream| {
+        stream.write_all(get).expect("sent");
+        assert_eq!(status(&read_until(stream, b"\r\n\r\nx")), 200);
+    };
+    ask(&mut kept);
+    operated.rewrite(&(old.clone() + "[[listener]]\nname = \"second\"\naddress = \"LISTEN\"\n"));
+    operated.done(&["reload"]);
+    let listeners = operated.json(&["status"])["listeners"].clone();
+    let second = listeners.as_array().and_then(|all| all.iter().find(|l| l["name"] == "second"));
+    let second: SocketAddr =
+        second.and_then(|l| l["address"].as_str()?.parse().ok()).expect("an address");
+    let mut of_second = connect(second);
+    ask(&mut of_second);
+    ask(&mut kept);
+    operated.rewrite(&old);
+    operated.done(&["reload"]);
+    assert_eq!(read_to_end(&mut of_second), b"", "idle connections of a listener end with it");
+    await_that("nobody listens there", || TcpStream::connect(second).is_err());
+    ask(&mut kept);
+}
+
+#[test]
+fn what_is_known_of_backends_outlives_a_reload() {
+    let origins: Vec<Origin> = (0..2).map(|_| Origin::http(|_, _| signed("one", b"x"))).collect();
+    let addresses: Vec<SocketAddr> = origins.iter().map(|origin| origin.address).collect();
+    let text = config(&addresses, "", QUICK);
+    let operated = Operated::start(&text);
+    operated.done(&["backend", "drain", "app", &addresses[0].to_string()]);
+    let address = addresses[1].to_string();
+    operated.done(&["backend", "weight", "app", &address, "7"]);
+    operated.rewrite(&(text + "[timeouts]\nidle = \"5s\"\n"));
+    operated.done(&["reload"]);
+    assert_eq!(operated.backend(addresses[0])["standing"], "draining");
+    assert_eq!(operated.backend(addresses[1])["standing"], "serving", "without a new probe");
+    assert_eq!(operated.backend(addresses[1])["weight"], 7);
+    operated.done(&["backend", "weight", "app", &address, "default"]);
+    assert_eq!(operated.backend(addresses[1])["weight"], 1);
+}
