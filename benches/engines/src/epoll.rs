@@ -18,9 +18,6 @@ const WAIT_MAX: Duration = Duration::from_millis(500);
 /// The number of the listener; a slab never gets there.
 const LISTENER: u64 = u64::MAX;
 const READABLE: Interest = Interest { readable: true, writable: false };
-/// Of a connection with something left to send, and of the one that it came from.
-const WRITABLE: Interest = Interest { readable: true, writable: true };
-const PAUSED: Interest = Interest { readable: false, writable: false };
 
 /// One end of one connection.
 struct End {
@@ -110,8 +107,14 @@ impl Relay {
         self.epoll.add(self.ends[index].stream.as_fd(), index as u64, READABLE)
     }
 
-    fn watch(&self, index: usize, interest: Interest) -> io::Result<()> {
-        self.epoll.modify(self.ends[index].stream.as_fd(), index as u64, interest)
+    /// Reads while the peer has taken all, and sends while something is left.
+    fn watch(&self, index: usize) -> io::Result<()> {
+        let end = &self.ends[index];
+        let interest = Interest {
+            readable: end.peer.is_some_and(|peer| self.ends[peer].unsent.is_empty()),
+            writable: !end.unsent.is_empty(),
+        };
+        self.epoll.modify(end.stream.as_fd(), index as u64, interest)
     }
 
     /// Reads once, or again while the buffer comes back full and the peer takes all.
@@ -152,8 +155,8 @@ impl Relay {
             return Ok(true);
         }
         end.unsent.extend_from_slice(&self.buffer[sent..length]);
-        self.watch(to, WRITABLE)?;
-        self.watch(from, PAUSED)?;
+        self.watch(to)?;
+        self.watch(from)?;
         Ok(false)
     }
 
@@ -171,8 +174,8 @@ impl Relay {
             self.ends.remove(index);
             return Ok(());
         };
-        self.watch(index, READABLE)?;
-        self.watch(peer, READABLE)
+        self.watch(index)?;
+        self.watch(peer)
     }
 
     /// Closes the end whose stream has ended, and the other one when all is sent.
@@ -184,7 +187,7 @@ impl Relay {
             self.ends.remove(peer);
             return Ok(());
         }
-        self.watch(peer, Interest { readable: false, writable: true })
+        self.watch(peer)
     }
 }
 

@@ -5,7 +5,8 @@ use std::error::Error;
 use std::io::ErrorKind;
 use std::process::Command;
 
-const NOT_INSTALLED: &str = "valgrind is not installed, and nothing can be counted without it: sudo apt-get install valgrind";
+const NOT_INSTALLED: &str = "valgrind is not installed, and nothing can be counted without it: \
+                             sudo apt-get install valgrind";
 
 /// Instructions of one run of a case, the start of the process included.
 pub fn instructions(case: &str, operations: u64) -> Result<u64, Box<dyn Error>> {
