@@ -211,11 +211,15 @@ impl Coordinator {
     fn save(&mut self, is_end: bool) {
         let Some(file) = &mut self.state_file else { return };
         let now = clock::monotonic();
-        let is_due = is_end || now >= self.state_due;
+        let saved = self.control.borrow().fleet.save();
+        if is_end {
+            return file.write_last(saved);
+        }
+        let is_due = now >= self.state_due;
         if is_due {
             self.state_due = now + STATE_EVERY;
         }
-        file.write(self.control.borrow().fleet.save(), is_due);
+        file.write(saved, is_due);
     }
 
     /// Probes every backend once before anybody is served, so that the first client does not

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Changes when the format does.
@@ -24,14 +27,16 @@ pub struct StateFile {
     path: PathBuf,
     /// As last written, to write only what has changed.
     written: Option<Vec<Saved>>,
+    /// The writing that is under way: a slow disk must not hold the coordinator.
+    writing: Option<JoinHandle<()>>,
     /// The last attempt failed: said once.
-    has_failed: bool,
+    has_failed: Arc<AtomicBool>,
 }
 
 impl StateFile {
     /// The file at `path`, which need not be there.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, written: None, has_failed: false }
+        Self { path, written: None, writing: None, has_failed: Arc::default() }
     }
 
     /// What was saved, and how long ago. None if there is no such file.
@@ -53,22 +58,40 @@ impl StateFile {
         Ok(Some((content.pools, age.map_or(Duration::MAX, Duration::from_millis))))
     }
 
-    /// Writes what is to be saved if it has changed, or in any case if `is_due`: its age counts.
+    /// Begins to write what is to be saved, in a thread of its own, if it has changed, or in any
+    /// case if `is_due`: its age counts. While an earlier writing is under way nothing is begun:
+    /// the next call will.
     pub fn write(&mut self, pools: Vec<Saved>, is_due: bool) {
-        if !is_due && self.written.as_ref() == Some(&pools) {
+        let is_busy = self.writing.as_ref().is_some_and(|writing| !writing.is_finished());
+        if is_busy || (!is_due && self.written.as_ref() == Some(&pools)) {
             return;
         }
-        let content = Content { ringway_state: VERSION, written_ms: now_ms(), pools };
-        match write_whole(&self.path, &content) {
-            Ok(()) => self.has_failed = false,
-            Err(error) => {
-                if !std::mem::replace(&mut self.has_failed, true) {
-                    let file = self.path.display();
-                    tracing::error!(%file, %error, "the state file cannot be written");
-                }
+        self.written = Some(pools.clone());
+        let (path, has_failed) = (self.path.clone(), self.has_failed.clone());
+        let body = move || write_now(&path, pools, &has_failed);
+        self.writing = std::thread::Builder::new().name("state-file".into()).spawn(body).ok();
+    }
+
+    /// Writes at the end of the process, and waits for it.
+    pub fn write_last(&mut self, pools: Vec<Saved>) {
+        if let Some(writing) = self.writing.take() {
+            // A panic there has been said already; what matters is what is written now.
+            let _ = writing.join();
+        }
+        write_now(&self.path, pools, &self.has_failed);
+    }
+}
+
+fn write_now(path: &Path, pools: Vec<Saved>, has_failed: &AtomicBool) {
+    let content = Content { ringway_state: VERSION, written_ms: now_ms(), pools };
+    match write_whole(path, &content) {
+        Ok(()) => has_failed.store(false, Ordering::Relaxed),
+        Err(error) => {
+            if !has_failed.swap(true, Ordering::Relaxed) {
+                let file = path.display();
+                tracing::error!(%file, %error, "the state file cannot be written");
             }
         }
-        self.written = Some(content.pools);
     }
 }
 
@@ -112,7 +135,7 @@ mod tests {
         let path = folder.join("state.json");
         let mut file = StateFile::new(path.clone());
         assert_eq!(file.read().expect("no file is well"), None);
-        file.write(saved(), false);
+        file.write_last(saved());
         let (read, age) = file.read().expect("ours").expect("there");
         assert_eq!(read, saved());
         assert!(age < Duration::from_secs(60));

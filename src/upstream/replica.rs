@@ -72,6 +72,7 @@ impl Replicas {
             self.pools.push(replica);
         }
         self.refused_until.resize(self.view.rows(), Instant::default());
+        left.iter().for_each(|leaving| self.view.keep_no_idle(leaving.slot));
         left
     }
 

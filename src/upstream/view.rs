@@ -94,6 +94,13 @@ impl View {
         }
     }
 
+    /// What a backend that gets no more traffic has is not kept once it is unused.
+    pub(super) fn keep_no_idle(&mut self, slot: BackendSlot) {
+        if let Some(Some(row)) = self.rows.get_mut(slot.index()) {
+            row.idle_max = 0;
+        }
+    }
+
     pub(super) fn penalise(&mut self, slot: BackendSlot, now: Instant) {
         let Some(Some(row)) = self.rows.get_mut(slot.index()) else { return };
         let now_ms = now.as_millis();

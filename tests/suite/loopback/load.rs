@@ -283,12 +283,12 @@ impl Operated {
         text.replace("LISTEN", "127.0.0.1:0").replace("FOLDER", &folder)
     }
 
-    /// Another text for the same file. It is put in place at once, as a careful editor does.
+    /// Another text for the same file. Nobody reads it before it is told to, so it need not be
+    /// moved into place, which makes some file systems wait for the disk.
     pub fn rewrite(&self, text: &str) {
         let folder = self.file.parent().expect("a folder");
-        let new = folder.join("new.toml");
-        std::fs::write(&new, Self::placed(text, folder)).expect("written");
-        std::fs::rename(new, &self.file).expect("moved");
+        std::fs::remove_file(&self.file).expect("it was there");
+        std::fs::write(&self.file, Self::placed(text, folder)).expect("written");
     }
 
     /// Runs a command; its exit status and what it printed on both streams.
