@@ -44,8 +44,13 @@ pub struct TimerWheel<T> {
 impl<T: Copy> TimerWheel<T> {
     /// An empty wheel that begins at `now`.
     pub fn new(now: Instant) -> Self {
+        Self::with_capacity(now, 0)
+    }
+
+    /// As [`TimerWheel::new`], with room for so many timers: a table that grows is copied.
+    pub fn with_capacity(now: Instant, timers: usize) -> Self {
         Self {
-            nodes: Vec::new(),
+            nodes: Vec::with_capacity(timers),
             free: NONE,
             heads: [NONE; DUE + 1],
             occupied: [0; LEVELS],

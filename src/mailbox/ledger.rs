@@ -33,6 +33,11 @@ impl Ledger {
         Self { shards: (0..shards).map(tables).collect() }
     }
 
+    /// Number of shards.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
     /// The row of a backend in a shard's table.
     pub fn backend(&self, shard: ShardId, slot: BackendSlot) -> &BackendCell {
         self.shards[shard.index()].backends.at(slot.index())

@@ -41,6 +41,10 @@ use exchange::Exchange;
 use slab::Slab;
 use std::sync::Arc;
 
+/// Sessions that room is made for at the start, at most; twice a shard's share, because clients do
+/// not spread evenly.
+const ROOM_MAX: usize = 1 << 18;
+
 /// Everything that a shard is busy with, and what it needs for it. The files of this folder each
 /// add the verbs of one state.
 pub struct Traffic<E: Engine> {
@@ -76,10 +80,13 @@ impl<E: Engine> Traffic<E> {
         seed: u64,
     ) -> Self {
         let replicas = Replicas::new(mailbox.shard(), mailbox.shared.ledger.clone());
-        let timers = TimerWheel::new(engine.now());
+        let shards = mailbox.shared.ledger.shards();
+        let sessions = snapshot.settings.connections_max as usize / shards;
+        let sessions = (sessions * 2).min(ROOM_MAX);
+        let timers = TimerWheel::with_capacity(engine.now(), sessions);
         let mut traffic = Self {
             wire: Wire::new(engine),
-            sessions: Sessions::default(),
+            sessions: Sessions::with_capacity(sessions),
             upstreams: Upstreams::default(),
             exchanges: Slab::new(),
             serial: 0,

@@ -77,6 +77,12 @@ pub struct Sessions {
 }
 
 impl Sessions {
+    /// Without a session, and with room for so many. Room costs no memory before it is used, but
+    /// a table that grows is copied, which takes time and leaves holes.
+    pub fn with_capacity(sessions: usize) -> Self {
+        Self { slots: Slab::with_capacity(sessions), generation: 0 }
+    }
+
     /// Adds a session whose connection is open; returns its index.
     pub fn insert(&mut self, socket: Socket, client: SocketAddr, listener: ListenerId) -> u32 {
         self.generation = self.generation.wrapping_add(1);

@@ -43,6 +43,9 @@ impl Uring {
                     self.buffers.release(buffer);
                 }
                 let failure = (result < 0).then(|| failure_of_number(-result));
+                if failure == Some(Failure::NoBuffers) {
+                    self.buffers.provide_more();
+                }
                 Event::ReceiveEnded { key, failure }
             }
         }
