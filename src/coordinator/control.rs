@@ -52,6 +52,9 @@ pub trait ConfigSource {
     fn parse(&self, text: &str) -> Result<Config, String>;
 }
 
+/// The name and the configured address of a listener.
+type DoorKey = (String, SocketAddr);
+
 /// See the module.
 pub struct Control {
     /// Pools and backends.
@@ -72,7 +75,7 @@ pub struct Control {
     pub applied: watch::Sender<Generation>,
     course: Course,
     doors: Box<dyn Doors>,
-    listeners: BTreeMap<(String, SocketAddr), Arc<Listener>>,
+    listeners: BTreeMap<DoorKey, Arc<Listener>>,
     settings: Arc<Settings>,
     snapshot: Option<Arc<Snapshot>>,
     generation: Generation,
@@ -269,8 +272,8 @@ impl Control {
     }
 
     /// Opens the listeners of a configuration that are not open yet: all of them, or none.
-    fn open_doors(&mut self, config: &Config) -> Result<Vec<((String, SocketAddr), Door)>, String> {
-        let mut opened: Vec<((String, SocketAddr), Door)> = Vec::new();
+    fn open_doors(&mut self, config: &Config) -> Result<Vec<(DoorKey, Door)>, String> {
+        let mut opened: Vec<(DoorKey, Door)> = Vec::new();
         for listener in &config.listeners {
             let key = (listener.name.clone(), listener.address);
             if self.listeners.contains_key(&key) {
@@ -289,7 +292,7 @@ impl Control {
 
     /// The listeners of the configuration, with the doors of those that are new. Shards close
     /// what is gone.
-    fn set_listeners(&mut self, opened: Vec<((String, SocketAddr), Door)>) {
+    fn set_listeners(&mut self, opened: Vec<(DoorKey, Door)>) {
         let mut doors: BTreeMap<_, Door> = opened.into_iter().collect();
         let mut listeners = BTreeMap::new();
         for (index, listener) in self.config.listeners.iter().enumerate() {

@@ -90,8 +90,8 @@ struct Signals {
 }
 
 impl Coordinator {
-    /// A coordinator of shards that `spawn` starts; they wake it by the bell that it hears. `seed` is for its
-    /// random choices.
+    /// A coordinator of shards that `spawn` starts; they wake it by the bell that it hears. `seed`
+    /// is for its random choices.
     pub fn new(control: Control, spawn: Spawn, bell: BellHearer, admin: Admin, seed: u64) -> Self {
         let control = Rc::new(RefCell::new(control));
         let news = Rc::new(Notify::new());

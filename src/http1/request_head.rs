@@ -88,7 +88,7 @@ impl<'b, 's> RequestHead<'b, 's> {
         );
         let length = match parsed {
             Ok(Status::Complete(length)) => length,
-            // The empty line before it counts too: what does not fit a buffer could not be gathered.
+            // The empty line before it counts too: all of it has to fit one buffer.
             Ok(Status::Partial) if bytes.len() >= rules.head_bytes_max => {
                 return Err(Refusal::HeadTooLarge);
             }

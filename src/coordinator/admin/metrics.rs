@@ -105,7 +105,8 @@ fn counters(text: &mut Text, control: &Control) {
 
 fn listeners(text: &mut Text, control: &Control) {
     let ledger = &control.fleet.ledger;
-    let families: [(&str, &str, &str, fn(&crate::mailbox::ListenerCell) -> u64); 3] = [
+    type Read = fn(&crate::mailbox::ListenerCell) -> u64;
+    let families: [(&str, &str, &str, Read); 3] = [
         ("ringway_listener_accepted_total", "counter", "Connections accepted.", |cell| {
             cell.accepted.read()
         }),

@@ -24,6 +24,9 @@ const KNOWN: &str = "GET /live, /ready, /ready/POOL, /status, /metrics, /pools, 
                      PUT /config, /pools/POOL/backends/ADDRESS; \
                      DELETE /pools/POOL/backends/ADDRESS";
 
+/// Why a request is not followed, already in the form of an answer.
+type Refused = Box<Reply>;
+
 /// Who asks, and whether orders are taken from there.
 #[derive(Clone, Debug)]
 pub(super) struct Asker {
@@ -92,29 +95,29 @@ async fn order(control: &Rc<RefCell<Control>>, request: Request<Incoming>) -> Re
         (&Method::POST, ["reload"]) => orders::reload(control, None).await,
         (&Method::PUT, ["config"]) => match body_text(request).await {
             Ok(text) => orders::reload(control, Some(&text)).await,
-            Err(refused) => refused,
+            Err(refused) => *refused,
         },
         (&Method::POST, ["plan"]) => match body_text(request).await {
             Ok(text) => {
                 let text = (!text.is_empty()).then_some(&*text);
                 orders::plan(&control.borrow(), text)
             }
-            Err(refused) => refused,
+            Err(refused) => *refused,
         },
         (&Method::POST, ["pools", pool, "backends"]) => match body_json(request).await {
             Ok(new) => orders::add_backend(control, pool, new).await,
-            Err(refused) => refused,
+            Err(refused) => *refused,
         },
         (&Method::PUT, ["pools", pool, "backends", backend]) => match address(backend) {
             Ok(backend) => match body_json(request).await {
                 Ok(order) => orders::change_backend(control, pool, backend, order).await,
-                Err(refused) => refused,
+                Err(refused) => *refused,
             },
-            Err(refused) => refused,
+            Err(refused) => *refused,
         },
         (&Method::DELETE, ["pools", pool, "backends", backend]) => match address(backend) {
             Ok(backend) => orders::remove_backend(control, pool, backend).await,
-            Err(refused) => refused,
+            Err(refused) => *refused,
         },
         _ => unknown(&request),
     }
@@ -159,29 +162,29 @@ fn unknown(request: &Request<Incoming>) -> Reply {
     refusal(StatusCode::NOT_FOUND, format!("there is no {method} {path}; there is {KNOWN}"))
 }
 
-fn address(text: &str) -> Result<SocketAddr, Reply> {
+fn address(text: &str) -> Result<SocketAddr, Refused> {
     let decoded = decoded(text);
     decoded.parse().map_err(|_| {
         let error = format!("`{decoded}` is no address: write IP:PORT");
-        refusal(StatusCode::BAD_REQUEST, error)
+        Box::new(refusal(StatusCode::BAD_REQUEST, error))
     })
 }
 
-async fn body_text(request: Request<Incoming>) -> Result<String, Reply> {
+async fn body_text(request: Request<Incoming>) -> Result<String, Refused> {
     let too_long = |_| {
         let error = format!("the body cannot be read, or has more than {BODY_BYTES_MAX} bytes");
-        refusal(StatusCode::BAD_REQUEST, error)
+        Box::new(refusal(StatusCode::BAD_REQUEST, error))
     };
     let body = Limited::new(request.into_body(), BODY_BYTES_MAX);
     let bytes = body.collect().await.map_err(too_long)?.to_bytes();
     String::from_utf8(bytes.to_vec())
-        .map_err(|_| refusal(StatusCode::BAD_REQUEST, "the body is not UTF-8"))
+        .map_err(|_| Box::new(refusal(StatusCode::BAD_REQUEST, "the body is not UTF-8")))
 }
 
-async fn body_json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Reply> {
+async fn body_json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refused> {
     let text = body_text(request).await?;
     serde_json::from_str(&text)
-        .map_err(|error| refusal(StatusCode::BAD_REQUEST, format!("the body: {error}")))
+        .map_err(|error| Box::new(refusal(StatusCode::BAD_REQUEST, format!("the body: {error}"))))
 }
 
 /// The part of a URL behind the question mark.

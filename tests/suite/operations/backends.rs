@@ -154,7 +154,8 @@ fn a_backend_that_is_not_ready_keeps_what_it_has_and_one_that_is_dead_does_not()
     });
     let times = "interval = \"50ms\"\nfast_interval = \"50ms\"\n";
     let probes = format!(
-        "[pool.app.health]\npath = \"/live\"\n{times}[pool.app.readiness]\npath = \"/ready\"\n{times}"
+        "[pool.app.health]\npath = \"/live\"\n{times}\
+         [pool.app.readiness]\npath = \"/ready\"\n{times}"
     );
     let text = config(&[origin.address], "no_healthy = \"refuse\"", &probes);
     let operated = Operated::start(&text);
