@@ -1,0 +1,118 @@
+//! Clients that send more than they should, or read later than others.
+
+use super::super::harness::*;
+use super::small_reader;
+use std::io::{BufReader, Read, Write};
+use std::time::Duration;
+
+#[test]
+fn an_empty_line_before_a_head_that_fills_the_buffer_is_no_way_around_its_limit() {
+    let origin = Origin::saying("good");
+    let ringway = Ringway::start(&[origin.address], &["--shards", "1"]);
+    for (bytes, more) in [(16_384, "y"), (16_383, "y"), (16_384, "\r\n\r\n"), (16_385, "yyyy")] {
+        let mut stream = ringway.connect();
+        let start = "\r\nGET / HTTP/1.1\r\nHost: t\r\nX: ";
+        let head = format!("{start}{}", "x".repeat(bytes - start.len()));
+        stream.write_all(head.as_bytes()).expect("sent");
+        // It may have been refused already.
+        let _ = stream.write_all(more.as_bytes());
+        assert_eq!(status(&read_to_end(&mut stream)), 431, "{bytes} bytes and {more:?}");
+        assert_eq!(ringway.status_of("/"), 200, "the shard serves others");
+    }
+}
+
+#[test]
+fn a_slow_and_steady_reader_is_not_cut() {
+    const BYTES: usize = 12_000_000;
+    let origin = Origin::http(|_, _| ok(&vec![b'x'; BYTES]));
+    let more = "[timeouts]\nbetween_bytes = \"300ms\"\n[runtime]\nshards = 1\n";
+    let ringway = Ringway::with_config(&config(&[origin.address], more));
+    let mut stream = small_reader(ringway.address);
+    let request = b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
+    stream.write_all(request).expect("sent");
+    assert_eq!(status(&read_until(&mut stream, b"\r\n\r\n")), 200);
+    let mut portion = vec![0; 20_000];
+    let mut read = 0;
+    // More than ten of the periods after which a silent client is cut.
+    for _ in 0..40 {
+        stream.read_exact(&mut portion).expect("it is not cut");
+        read += portion.len();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    read += read_to_end(&mut stream).len();
+    assert_eq!(read, BYTES);
+}
+
+#[test]
+fn a_client_that_sends_more_during_its_last_answer_still_gets_all_of_it() {
+    const BYTES: usize = 3_000_000;
+    let origin = Origin::start(|mut stream| {
+        read_until(&mut stream, b"\r\n\r\n");
+        // Neither length nor chunks: the answer ends with the connection, here and there.
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        let _ = stream.write_all(&vec![b'x'; BYTES]);
+    });
+    let ringway = Ringway::start(&[origin.address], &["--shards", "1"]);
+    let mut stream = small_reader(ringway.address);
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
+    let head = String::from_utf8(read_until(&mut stream, b"\r\n\r\n")).expect("text");
+    assert!(head.contains("Connection: close\r\n"), "{head}");
+    let mut read = 0;
+    let mut portion = vec![0; 100_000];
+    for _ in 0..10 {
+        let _ = stream.write_all(b"GET /more HTTP/1.1\r\nHost: t\r\n\r\n");
+        stream.read_exact(&mut portion).expect("the answer goes on");
+        read += portion.len();
+    }
+    read += read_to_end(&mut stream).len();
+    assert_eq!(read, BYTES);
+    assert_eq!(origin.connections(), 1, "nothing more was asked of the backend");
+}
+
+#[test]
+fn an_early_refusal_reaches_a_client_that_uploads_all_the_same() {
+    const BYTES: usize = 300_000;
+    let origin = Origin::start(|mut stream| {
+        read_until(&mut stream, b"\r\n\r\n");
+        let head = format!(
+            "HTTP/1.1 413 Too Large\r\nContent-Length: {BYTES}\r\nConnection: close\r\n\r\n"
+        );
+        let _ = stream.write_all(&[head.as_bytes(), &vec![b'x'; BYTES]].concat());
+        let _ = read_to_end(&mut stream);
+    });
+    let ringway = Ringway::start(&[origin.address], &["--shards", "1"]);
+    let mut stream = ringway.connect();
+    let upload = vec![b'u'; 20_000_000];
+    let head = format!("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n", upload.len());
+    stream.write_all(head.as_bytes()).expect("sent");
+    // All of it first, then the answer: so do the simplest clients.
+    stream.write_all(&upload).expect("it is taken, and dropped");
+    let answer = read_to_end(&mut stream);
+    assert_eq!((status(&answer), body(&answer).len()), (413, BYTES));
+}
+
+#[test]
+fn pipelined_answers_that_are_read_late_all_arrive() {
+    const BYTES: usize = 3_000_000;
+    let origin = Origin::http(|head, _| {
+        let digit = head.as_bytes()["GET /".len()];
+        ok(&vec![digit; BYTES])
+    });
+    // A connection that comes to a standstill is closed soon, and shows as a missing answer.
+    let more = "[timeouts]\nidle = \"2s\"\n[runtime]\nshards = 1\n";
+    let ringway = Ringway::with_config(&config(&[origin.address], more));
+    let mut stream = small_reader(ringway.address);
+    let requests: String =
+        (1..=5).map(|n| format!("GET /{n} HTTP/1.1\r\nHost: t\r\n\r\n")).collect();
+    stream.write_all(requests.as_bytes()).expect("sent");
+    // The pause is the case: every queue on the way fills.
+    std::thread::sleep(Duration::from_millis(500));
+    let mut reader = BufReader::new(stream);
+    for n in 1..=5 {
+        let mut answer = vec![0; ok(&vec![0; BYTES]).len()];
+        reader.read_exact(&mut answer).unwrap_or_else(|error| panic!("answer {n}: {error}"));
+        assert_eq!(status(&answer), 200, "answer {n}");
+        let digit = b'0' + n as u8;
+        assert!(body(&answer).iter().all(|byte| *byte == digit), "answer {n} is another's");
+    }
+}
