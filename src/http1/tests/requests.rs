@@ -263,7 +263,7 @@ fn random_request(prng: &mut Prng) -> String {
 #[test]
 fn what_is_written_says_the_same_again_and_nothing_of_the_connection() {
     let mut prng = Prng::new(11);
-    for _ in 0..400 {
+    for _ in 0..200 {
         let text = random_request(&mut prng);
         for end in 0..text.len() {
             let mut storage = FieldStorage::new();
