@@ -5,10 +5,10 @@ use super::harness::*;
 use super::load::{Load, OriginProcess};
 use ringway::base::Prng;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many of something, by the environment or as usual.
 fn size(name: &str, usual: usize) -> usize {

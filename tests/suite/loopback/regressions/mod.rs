@@ -12,6 +12,8 @@ fn small_reader(address: SocketAddr) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
     let socket = socket.expect("a socket");
     socket.set_recv_buffer_size(64 * 1024).expect("allowed");
+    // As on a real network: segments of loopback are so large that few acknowledgements come.
+    socket.set_tcp_mss(1_460).expect("allowed");
     socket.connect(&address.into()).expect("it listens");
     let stream: TcpStream = socket.into();
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
