@@ -2,7 +2,7 @@
 
 use super::super::harness::*;
 use std::io::{BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -75,13 +75,23 @@ fn what_a_backend_sends_behind_its_answer_is_no_answer_to_the_next_request() {
     }
 }
 
+/// An address that refuses, and that nobody else gets: bound, and not listened on.
+fn refusing() -> (socket2::Socket, SocketAddr) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+    let socket = socket.expect("a socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port");
+    let address = socket.local_addr().ok().and_then(|address| address.as_socket());
+    (socket, address.expect("bound"))
+}
+
 #[test]
 fn without_descriptors_for_many_backends_it_answers_and_recovers() {
-    let refusing = |_| TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
     for refusers in [0, 6] {
-        let origins: Vec<Origin> = (0..8 - refusers).map(|_| Origin::saying("good")).collect();
+        let refusers: Vec<_> = (0..refusers).map(|_| refusing()).collect();
+        let origins: Vec<Origin> =
+            (0..8 - refusers.len()).map(|_| Origin::saying("good")).collect();
         let mut backends: Vec<SocketAddr> = origins.iter().map(|origin| origin.address).collect();
-        backends.extend((0..refusers).map(|n| refusing(n).expect("a port")));
+        backends.extend(refusers.iter().map(|(_, address)| *address));
         let mut script = "ulimit -n 60; exec \"$0\" run --listen 127.0.0.1:0 --shards 1".to_owned();
         backends.iter().for_each(|backend| script += &format!(" --backend {backend}"));
         let mut command = Command::new("sh");

@@ -66,6 +66,7 @@ fn a_client_that_sends_more_during_its_last_answer_still_gets_all_of_it() {
     }
     read += read_to_end(&mut stream).len();
     assert_eq!(read, BYTES);
+    assert_eq!(origin.connections(), 1, "nothing more was asked of the backend");
 }
 
 #[test]
