@@ -1,6 +1,7 @@
 //! Backends that answer what they should not, refuse, or end before the client does.
 
 use super::super::harness::*;
+use super::first_head;
 use std::io::{BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
@@ -145,7 +146,7 @@ fn a_tunnel_delivers_all_that_the_client_sends_after_the_backend_has_ended() {
     let (report, reported) = mpsc::channel::<(usize, bool)>();
     let report = Mutex::new(report);
     let origin = Origin::start(move |mut stream| {
-        read_until(&mut stream, b"\r\n\r\n");
+        let Some(_) = first_head(&stream) else { return };
         let switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
             Upgrade: websocket\r\n\r\nlast words";
         stream.write_all(switch).expect("sent");

@@ -1,8 +1,10 @@
 //! Clients that send more than they should, or read later than others.
 
 use super::super::harness::*;
-use super::small_reader;
+use super::{first_head, small_reader};
 use std::io::{BufReader, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[test]
@@ -46,8 +48,11 @@ fn a_slow_and_steady_reader_is_not_cut() {
 #[test]
 fn a_client_that_sends_more_during_its_last_answer_still_gets_all_of_it() {
     const BYTES: usize = 3_000_000;
-    let origin = Origin::start(|mut stream| {
-        read_until(&mut stream, b"\r\n\r\n");
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let origin = Origin::start(move |mut stream| {
+        let Some(_) = first_head(&stream) else { return };
+        count.fetch_add(1, Ordering::Relaxed);
         // Neither length nor chunks: the answer ends with the connection, here and there.
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
         let _ = stream.write_all(&vec![b'x'; BYTES]);
@@ -66,13 +71,17 @@ fn a_client_that_sends_more_during_its_last_answer_still_gets_all_of_it() {
     }
     read += read_to_end(&mut stream).len();
     assert_eq!(read, BYTES);
-    assert_eq!(origin.connections(), 1, "nothing more was asked of the backend");
+    assert_eq!(asked.load(Ordering::Relaxed), 1, "nothing more was asked of the backend");
 }
 
 #[test]
 fn an_early_refusal_reaches_a_client_that_uploads_all_the_same() {
     const BYTES: usize = 300_000;
     let origin = Origin::start(|mut stream| {
+        let mut first = [0];
+        if !stream.read(&mut first).is_ok_and(|length| length == 1) {
+            return; // it was only looked whether somebody listens
+        }
         read_until(&mut stream, b"\r\n\r\n");
         let head = format!(
             "HTTP/1.1 413 Too Large\r\nContent-Length: {BYTES}\r\nConnection: close\r\n\r\n"

@@ -5,6 +5,7 @@ mod clients;
 mod process;
 
 use super::harness::*;
+use std::io::BufReader;
 use std::net::{SocketAddr, TcpStream};
 
 /// A client that takes in little at a time, so that the front door notices when it does not read.
@@ -19,4 +20,11 @@ fn small_reader(address: SocketAddr) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
     stream
+}
+
+/// The head of the first request; none on a connection that only looks whether somebody listens.
+fn first_head(stream: &TcpStream) -> Option<String> {
+    // Nothing is read ahead that somebody else would miss.
+    let mut reader = BufReader::with_capacity(1, stream.try_clone().expect("a second handle"));
+    read_request(&mut reader).map(|(head, _)| head)
 }
