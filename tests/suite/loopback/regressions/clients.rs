@@ -4,7 +4,7 @@ use super::super::harness::*;
 use super::{first_head, small_reader};
 use std::io::{BufReader, Read, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[test]
@@ -48,29 +48,30 @@ fn a_slow_and_steady_reader_is_not_cut() {
 #[test]
 fn a_client_that_sends_more_during_its_last_answer_still_gets_all_of_it() {
     const BYTES: usize = 3_000_000;
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = asked.clone();
+    let (asked, is_sent) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (count, sent) = (asked.clone(), is_sent.clone());
     let origin = Origin::start(move |mut stream| {
         let Some(_) = first_head(&stream) else { return };
         count.fetch_add(1, Ordering::Relaxed);
         // Neither length nor chunks: the answer ends with the connection, here and there.
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
         let _ = stream.write_all(&vec![b'x'; BYTES]);
+        sent.store(true, Ordering::Relaxed);
     });
     let ringway = Ringway::start(&[origin.address], &["--shards", "1"]);
     let mut stream = small_reader(ringway.address);
     stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
     let head = String::from_utf8(read_until(&mut stream, b"\r\n\r\n")).expect("text");
     assert!(head.contains("Connection: close\r\n"), "{head}");
-    let mut read = 0;
-    let mut portion = vec![0; 100_000];
-    for _ in 0..10 {
-        let _ = stream.write_all(b"GET /more HTTP/1.1\r\nHost: t\r\n\r\n");
-        stream.read_exact(&mut portion).expect("the answer goes on");
-        read += portion.len();
+    let mut portion = vec![0; 20_000];
+    for read in (0..BYTES).step_by(portion.len()) {
+        stream.read_exact(&mut portion).unwrap_or_else(|error| panic!("{error} after {read}"));
+        // When the backend is done, what is left is on its way from the front door.
+        if is_sent.load(Ordering::Relaxed) {
+            let _ = stream.write_all(b"GET /more HTTP/1.1\r\nHost: t\r\n\r\n");
+        }
     }
-    read += read_to_end(&mut stream).len();
-    assert_eq!(read, BYTES);
+    assert_eq!(read_to_end(&mut stream), b"", "and nothing behind it");
     assert_eq!(asked.load(Ordering::Relaxed), 1, "nothing more was asked of the backend");
 }
 
@@ -102,26 +103,29 @@ fn an_early_refusal_reaches_a_client_that_uploads_all_the_same() {
 
 #[test]
 fn pipelined_answers_that_are_read_late_all_arrive() {
-    const BYTES: usize = 3_000_000;
     let origin = Origin::http(|head, _| {
-        let digit = head.as_bytes()["GET /".len()];
-        ok(&vec![digit; BYTES])
+        let mut words = head.split(['/', ' ']).filter_map(|word| word.parse::<usize>().ok());
+        let (number, bytes) = (words.next().expect("a number"), words.next().expect("a length"));
+        ok(&vec![number as u8; bytes])
     });
     // A connection that comes to a standstill is closed soon, and shows as a missing answer.
     let more = "[timeouts]\nidle = \"2s\"\n[runtime]\nshards = 1\n";
     let ringway = Ringway::with_config(&config(&[origin.address], more));
-    let mut stream = small_reader(ringway.address);
-    let requests: String =
-        (1..=5).map(|n| format!("GET /{n} HTTP/1.1\r\nHost: t\r\n\r\n")).collect();
-    stream.write_all(requests.as_bytes()).expect("sent");
-    // The pause is the case: every queue on the way fills.
-    std::thread::sleep(Duration::from_millis(500));
-    let mut reader = BufReader::new(stream);
-    for n in 1..=5 {
-        let mut answer = vec![0; ok(&vec![0; BYTES]).len()];
-        reader.read_exact(&mut answer).unwrap_or_else(|error| panic!("answer {n}: {error}"));
-        assert_eq!(status(&answer), 200, "answer {n}");
-        let digit = b'0' + n as u8;
-        assert!(body(&answer).iter().all(|byte| *byte == digit), "answer {n} is another's");
+    // Few long ones, and so many short ones that each queue is full at the end of some of them.
+    for (count, bytes) in [(5, 3_000_000), (200, 70_000), (200, 20_000)] {
+        let mut stream = small_reader(ringway.address);
+        let requests: String =
+            (0..count).map(|n| format!("GET /{n}/{bytes} HTTP/1.1\r\nHost: t\r\n\r\n")).collect();
+        stream.write_all(requests.as_bytes()).expect("sent");
+        // The pause is the case: every queue on the way fills.
+        std::thread::sleep(Duration::from_millis(500));
+        let mut reader = BufReader::new(stream);
+        for n in 0..count {
+            let mut answer = vec![0; ok(&vec![0; bytes]).len()];
+            reader.read_exact(&mut answer).unwrap_or_else(|error| panic!("answer {n}: {error}"));
+            assert_eq!(status(&answer), 200, "answer {n}");
+            let is_its = body(&answer).iter().all(|byte| *byte == n as u8);
+            assert!(is_its, "answer {n} is another's");
+        }
     }
 }
