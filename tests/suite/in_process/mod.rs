@@ -57,7 +57,8 @@ fn stage(shards: usize, backend: SocketAddr) -> Stage {
     let backends = [Backend { address: backend, weight: 1 }];
     let config = Config::quick(&[address], &backends, Algorithm::P2c).expect("it is well");
     let registry = &mut Registry::default();
-    let snapshot = snapshot::build(&config, Generation(1), registry, &[sockets.clone()], shards);
+    let snapshot =
+        snapshot::build(&config, Generation(1), registry, std::slice::from_ref(&sockets), shards);
     let snapshot = Arc::new(snapshot);
     Stage { config, sockets, bell, address, wakes, mailboxes, snapshot }
 }

@@ -1,4 +1,5 @@
-//! Many clients, few resources, dying backends, and clients that go away.
+//! Many clients, few resources, dying backends, and clients that go away. What would take long
+//! has another size by the environment: RINGWAY_ANSWERS, RINGWAY_DROPPED, RINGWAY_SLOW.
 
 use super::harness::*;
 use super::load::{Load, OriginProcess};
@@ -8,6 +9,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many of something, by the environment or as usual.
+fn size(name: &str, usual: usize) -> usize {
+    let wanted = std::env::var(name).ok();
+    wanted.map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
 
 /// A body that says in every byte whose it is.
 fn tokens(client: u32, length: usize) -> Vec<u8> {
@@ -62,8 +69,7 @@ fn no_client_gets_a_byte_of_another_while_a_fifth_of_them_goes_away() {
         Ringway::start(&[origin.address], &["--shards", "2", "--buffers-per-shard", "16"]);
     (0..8).for_each(|_| ask(&mut ringway.connect(), 1, 10).expect("both shards serve"));
     let before = ringway.descriptors();
-    let wanted: usize =
-        std::env::var("RINGWAY_ANSWERS").ok().and_then(|n| n.parse().ok()).unwrap_or(6_000);
+    let wanted = size("RINGWAY_ANSWERS", 6_000);
     let answers = Arc::new(AtomicUsize::new(0));
     let threads: Vec<_> = (0..24u32)
         .map(|client| {
@@ -98,7 +104,7 @@ fn thousands_of_connections_dropped_at_random_moments_leave_nothing_behind() {
     ask(&mut stream, 1, 10).expect("it serves");
     let before = ringway.descriptors();
     let mut prng = Prng::new(5);
-    for client in 0..3_000 {
+    for client in 0..size("RINGWAY_DROPPED", 3_000) as u32 {
         abort(ringway.connect(), client, &mut prng);
     }
     ask(&mut stream, 1, 10).expect("this client was there all the time");
@@ -112,7 +118,7 @@ fn slow_clients_by_the_hundred_are_no_trouble_to_others() {
     let ringway =
         Ringway::start(&[origin.address], &["--shards", "1", "--buffers-per-shard", "64"]);
     let mut slow = Vec::new();
-    for client in 0..300u32 {
+    for client in 0..size("RINGWAY_SLOW", 300) as u32 {
         let mut stream = ringway.connect();
         let text = match client % 3 {
             // A head that does not end, a body that does not come, an answer that is not read.
@@ -135,7 +141,7 @@ fn slow_clients_by_the_hundred_are_no_trouble_to_others() {
     assert_eq!(status(&head), 200);
     let mut body = vec![0; 3_000_000];
     last.read_exact(&mut body).expect("the whole answer");
-    assert!(body == tokens(299, body.len()));
+    assert!(body == tokens(slow.len() as u32, body.len()));
 }
 
 #[test]
@@ -163,7 +169,7 @@ fn out_of_descriptors_it_waits_and_then_serves_again() {
 
 #[test]
 fn a_killed_backend_costs_no_more_than_what_was_in_flight_on_it() {
-    const CLIENTS: usize = 48;
+    const CLIENTS: usize = 64;
     let origins: Vec<OriginProcess> = (0..3).map(|_| OriginProcess::start()).collect();
     let addresses: Vec<SocketAddr> = origins.iter().map(|origin| origin.address).collect();
     let ringway = Ringway::start(&addresses, &["--shards", "1"]);

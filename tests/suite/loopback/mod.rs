@@ -1,9 +1,11 @@
 //! The real binary over loopback, with real clients and origins in this process.
 
 mod backends;
+mod drills;
 mod hardship;
 pub mod harness;
 pub mod load;
 mod process;
 mod proxying;
 mod refusing;
+mod regressions;

@@ -1,0 +1,48 @@
+//! The answers that the proxy gives itself.
+
+use super::super::{Answer, ConnectionField, ResponseBody, ResponseTo, default_body, write_answer};
+use super::{lines, with_response, written};
+
+const STATUSES: [u16; 13] = [400, 404, 408, 413, 414, 417, 421, 431, 501, 502, 503, 504, 505];
+
+fn answer(status: u16) -> Answer<'static> {
+    let (body, connection) = (default_body(status), ConnectionField::Close);
+    Answer { status, content_type: "text/plain", body, connection, is_head: false }
+}
+
+#[test]
+fn every_status_has_a_reason_and_a_body_that_says_what_to_think() {
+    for status in STATUSES {
+        let text = written(|out| write_answer(&answer(status), out));
+        let (head, body) = text.split_at(text.find("\r\n\r\n").expect("a head") + 4);
+        let lines = lines(head);
+        let reason = lines[0].strip_prefix(&format!("HTTP/1.1 {status} ")).expect("a status line");
+        assert!(!reason.is_empty(), "{status}");
+        assert!(body.starts_with(&format!("{status} {reason}: ")), "{body:?}");
+        let length = format!("Content-Length: {}", body.len());
+        let fields = ["Content-Type: text/plain", &length, "Connection: close"];
+        assert_eq!(lines[1..], fields);
+        with_response(&text, ResponseTo::default(), |head| {
+            assert_eq!(head.body, ResponseBody::Sized(body.len() as u64));
+            assert!(!head.keep_alive);
+        });
+    }
+}
+
+#[test]
+fn head_is_answered_with_the_same_head_and_no_body() {
+    let whole = written(|out| write_answer(&answer(404), out));
+    let head = written(|out| write_answer(&Answer { is_head: true, ..answer(404) }, out));
+    assert!(head.ends_with("\r\n\r\n") && whole.starts_with(&head), "{head:?}");
+}
+
+#[test]
+fn a_configured_answer_is_sent_as_it_is() {
+    let connection = ConnectionField::None;
+    let (content_type, body) = ("text/html; charset=utf-8", &b"<h1>sorry</h1>\r\n\r\n"[..]);
+    let answer = Answer { status: 503, content_type, body, connection, is_head: false };
+    let text = written(|out| write_answer(&answer, out));
+    let expected = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/html; charset=utf-8\r\n\
+        Content-Length: 18\r\n\r\n<h1>sorry</h1>\r\n\r\n";
+    assert_eq!(text, expected);
+}

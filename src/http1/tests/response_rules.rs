@@ -1,0 +1,171 @@
+//! What a backend may answer, and how long its body is.
+
+use super::super::{Refusal, ResponseBody, ResponseHead, ResponseTo, Rules, Verdict, Version};
+use super::{FieldStorage, with_response};
+
+const GET: ResponseTo = ResponseTo { head: false, connect: false };
+const HEAD: ResponseTo = ResponseTo { head: true, connect: false };
+const CONNECT: ResponseTo = ResponseTo { head: false, connect: true };
+
+fn verdict(bytes: &[u8], asked: ResponseTo) -> Result<bool, Refusal> {
+    let mut storage = FieldStorage::new();
+    match ResponseHead::parse(bytes, &mut storage, asked, &Rules::default()) {
+        Verdict::Complete(_) => Ok(true),
+        Verdict::Incomplete => Ok(false),
+        Verdict::Refused(refusal) => Err(refusal),
+    }
+}
+
+#[test]
+fn malformed_responses_are_refused_wherever_they_are_split() {
+    use Refusal::*;
+    let line = |line: &str| format!("{line}\r\nContent-Length: 0\r\n\r\n");
+    let with = |fields: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n");
+    let status = |status: u16, field: &str| format!("HTTP/1.1 {status} x\r\n{field}\r\n\r\n");
+    for (rule, text, refusal) in [
+        ("RFC 9112 §4: status below 100", line("HTTP/1.1 99 Low"), MalformedStatus),
+        ("§4: status 099", line("HTTP/1.1 099 Low"), MalformedStatus),
+        ("§4: status 600", line("HTTP/1.1 600 High"), MalformedStatus),
+        ("§4: four digits", line("HTTP/1.1 1000 High"), MalformedStatus),
+        ("§4: four digits, 2000", line("HTTP/1.1 2000 High"), MalformedStatus),
+        ("§4: letters", line("HTTP/1.1 2OO Letters"), MalformedStatus),
+        ("§4: a sign", line("HTTP/1.1 +20 Sign"), MalformedStatus),
+        ("§4: two blanks", line("HTTP/1.1  200 OK"), MalformedStatus),
+        ("§2.3: HTTP/3.7", line("HTTP/3.7 200 OK"), MalformedStartLine),
+        ("§2.3: HTTP/0.9", line("HTTP/0.9 200 OK"), MalformedStartLine),
+        ("§2.3: HTTP/1.2", line("HTTP/1.2 200 OK"), UnsupportedVersion),
+        ("§2.3: lower case", line("http/1.1 200 OK"), MalformedStartLine),
+        ("§2.2: an empty line before", line("\r\nHTTP/1.1 200 OK"), MalformedStartLine),
+        (
+            "§6.3: two lengths",
+            with("Content-Length: 5\r\nContent-Length: 6"),
+            SeveralContentLengths,
+        ),
+        ("§6.3: twice", with("Content-Length: 5\r\nContent-Length: 5"), SeveralContentLengths),
+        ("§6.3: a list", with("Content-Length: 5, 5"), MalformedContentLength),
+        ("§6.2: negative", with("Content-Length: -5"), MalformedContentLength),
+        ("§6.2: nothing", with("Content-Length:"), MalformedContentLength),
+        ("§6.2: 2^63", with("Content-Length: 9223372036854775808"), MalformedContentLength),
+        (
+            "§6.1: both",
+            with("Content-Length: 5\r\nTransfer-Encoding: chunked"),
+            LengthWithTransferEncoding,
+        ),
+        (
+            "§6.1: both, the other way",
+            with("Transfer-Encoding: chunked\r\nContent-Length: 5"),
+            LengthWithTransferEncoding,
+        ),
+        ("§6.1: unknown", with("Transfer-Encoding: gzip"), UnknownTransferEncoding),
+        ("§6.1: two", with("Transfer-Encoding: gzip, chunked"), UnknownTransferEncoding),
+        (
+            "§6.1: chunked twice",
+            with("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
+            UnknownTransferEncoding,
+        ),
+        (
+            "§6.1: HTTP/1.0",
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".into(),
+            TransferEncodingInHttp10,
+        ),
+        ("§6.3: 100 with a body", status(100, "Content-Length: 1"), BodyWhereNoneCanBe),
+        ("§6.3: 103 in chunks", status(103, "Transfer-Encoding: chunked"), BodyWhereNoneCanBe),
+        ("§6.3: 204 with a body", status(204, "Content-Length: 5"), BodyWhereNoneCanBe),
+        ("§6.3: 204 in chunks", status(204, "Transfer-Encoding: chunked"), BodyWhereNoneCanBe),
+        ("RFC 9110 §5.5: NUL", with("X: a\0b"), MalformedField),
+        ("§5.5: CR", with("X: a\rb"), MalformedField),
+        ("§5.5: a control byte", with("X: a\u{1}b"), MalformedField),
+        ("§5.5: DEL", with("X: a\u{7f}b"), MalformedField),
+        ("§5.1: NUL in a name", with("X\0: a"), MalformedField),
+        ("§5.1: no name", with(": a"), MalformedField),
+        ("RFC 9112 §5.1: blank before a colon", with("X : a"), MalformedField),
+        ("§5.2: folded", with("X: a\r\n b"), MalformedField),
+        ("§2.2: bare LF", "HTTP/1.1 200 OK\nContent-Length: 0\n\n".into(), BareLineFeed),
+        ("§2.2: one bare LF", with("X: a\nY: b"), BareLineFeed),
+    ] {
+        let mut first = None;
+        for end in 0..=text.len() {
+            match (verdict(&text.as_bytes()[..end], GET), first) {
+                (Err(refusal), _) => first = Some(refusal),
+                (Ok(is_whole), before) => {
+                    assert!(!is_whole && before.is_none(), "{rule}: {text:?} at {end}");
+                }
+            }
+        }
+        assert_eq!(first, Some(refusal), "{rule}: {text:?}");
+    }
+}
+
+#[test]
+fn a_body_is_as_long_as_status_fields_and_method_say() {
+    use ResponseBody::{Chunked, None, Sized, UntilClose};
+    let chunked = "Transfer-Encoding: Chunked";
+    for (rule, status, field, asked, body) in [
+        ("RFC 9112 §6.3, 1: HEAD", 200, "Content-Length: 9", HEAD, None),
+        ("1: HEAD in chunks", 200, chunked, HEAD, None),
+        ("1: HEAD without", 200, "X: y", HEAD, None),
+        ("1: 1xx", 103, "Link: </a>", GET, None),
+        ("1: 204", 204, "X: y", GET, None),
+        ("1: 204 that says 0", 204, "Content-Length: 0", GET, None),
+        ("1: 304 that says how long it would be", 304, "Content-Length: 9", GET, None),
+        ("1: 304 in chunks", 304, chunked, GET, None),
+        ("2: a tunnel", 200, "Content-Length: 9", CONNECT, None),
+        ("2: no tunnel", 404, "Content-Length: 9", CONNECT, Sized(9)),
+        ("4: chunks", 200, chunked, GET, Chunked),
+        ("6: a length", 500, "Content-Length: 9", GET, Sized(9)),
+        ("6: leading zeros", 200, "Content-Length: 0009", GET, Sized(9)),
+        ("6: the longest", 200, "Content-Length: 9223372036854775807", GET, Sized(i64::MAX as u64)),
+        ("6: nothing", 200, "Content-Length: 0", GET, None),
+        ("8: until the end", 200, "X: y", GET, UntilClose),
+    ] {
+        let text = format!("HTTP/1.1 {status} Reason\r\n{field}\r\n\r\nwhat follows");
+        let length = text.len() - "what follows".len();
+        with_response(&text, asked, |head| {
+            assert_eq!((head.body, head.status, head.length), (body, status, length), "{rule}");
+        });
+        for end in 0..length {
+            assert_eq!(verdict(&text.as_bytes()[..end], asked), Ok(false), "{rule} at {end}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_is_kept_by_version_and_word() {
+    for (line, fields, is_kept) in [
+        ("HTTP/1.1 200 OK", "X: y", true),
+        ("HTTP/1.1 200 OK", "Connection: close", false),
+        ("HTTP/1.1 200 OK", "Connection: x, CLOSE", false),
+        ("HTTP/1.0 200 OK", "X: y", false),
+        ("HTTP/1.0 200 OK", "Connection: keep-alive", true),
+        ("HTTP/1.0 200 OK", "Connection: keep-alive, close", false),
+    ] {
+        let text = format!("{line}\r\n{fields}\r\n\r\n");
+        let version = if line.starts_with("HTTP/1.0") { Version::Http10 } else { Version::Http11 };
+        with_response(&text, GET, |head| {
+            assert_eq!((head.keep_alive, head.version), (is_kept, version), "{text:?}");
+        });
+    }
+}
+
+#[test]
+fn a_head_has_its_size_and_no_more_fields_than_there_is_room_for() {
+    let rules = Rules { head_bytes_max: 200, fields_max: 5, ..Rules::default() };
+    let parse = |text: &str| {
+        let mut storage = FieldStorage::new();
+        match ResponseHead::parse(text.as_bytes(), &mut storage, GET, &rules) {
+            Verdict::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    };
+    let of_length = |length: usize| {
+        let text = "HTTP/1.1 200 OK\r\nX: \r\n\r\n";
+        text.replace("X: ", &format!("X: {}", "y".repeat(length - text.len())))
+    };
+    assert_eq!(parse(&of_length(200)), None);
+    assert_eq!(parse(&of_length(201)), Some(Refusal::HeadTooLarge));
+    assert_eq!(parse(&of_length(202)[..199]), None, "it may still end");
+    assert_eq!(parse(&of_length(202)[..200]), Some(Refusal::HeadTooLarge), "it cannot");
+    let of_fields = |count: usize| format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: 1\r\n".repeat(count));
+    assert_eq!(parse(&of_fields(5)), None);
+    assert_eq!(parse(&of_fields(6)), Some(Refusal::TooManyFields));
+}

@@ -1,0 +1,106 @@
+//! What a client is sent for what a backend answered.
+
+use super::super::{ConnectionField, ResponseRewrite, ResponseTo, write_response};
+use super::{lines, with_response, written};
+
+const GET: ResponseTo = ResponseTo { head: false, connect: false };
+const HEAD: ResponseTo = ResponseTo { head: true, connect: false };
+
+fn plain() -> ResponseRewrite<'static> {
+    ResponseRewrite { connection: ConnectionField::None, via: None, body_unframed: false }
+}
+
+fn rewritten(text: &str, asked: ResponseTo, rewrite: &ResponseRewrite<'_>) -> String {
+    with_response(text, asked, |head| written(|out| write_response(head, rewrite, out)))
+}
+
+#[test]
+fn fields_are_passed_on_by_the_rule_of_their_kind() {
+    let chunked = "Transfer-Encoding: chunked";
+    for (rule, status, asked, fields, expected) in [
+        (
+            "as they are",
+            200,
+            GET,
+            &["A: b", "a: c", "Set-Cookie: d"][..],
+            &["A: b", "a: c", "Set-Cookie: d"][..],
+        ),
+        ("RFC 9110 §7.6.1: hop by hop", 200, GET, &["Keep-Alive: 5", "Proxy-Connection: x"], &[]),
+        (
+            "§7.6.1: Connection and what it names",
+            200,
+            GET,
+            &["Connection: close, A", "A: 1", "B: 2"],
+            &["B: 2"],
+        ),
+        ("§7.8: Upgrade", 426, GET, &["Connection: upgrade", "Upgrade: h2c", "A: 1"], &["A: 1"]),
+        ("§7.6.3: Via", 200, GET, &["Via: 1.1 a", "A: 1"], &["Via: 1.1 a", "A: 1"]),
+        ("underscores are a matter of requests", 200, GET, &["A_b: 1"], &["A_b: 1"]),
+        ("a length is written anew", 200, GET, &["content-length: 007"], &["Content-Length: 7"]),
+        ("no body", 200, GET, &["Content-Length: 0"], &["Content-Length: 0"]),
+        ("chunks", 200, GET, &["transfer-encoding: CHUNKED"], &[chunked]),
+        ("§8.6: 204 has no length", 204, GET, &["Content-Length: 0", "A: 1"], &["A: 1"]),
+        ("§8.6: nor has 1xx", 103, GET, &["Content-Length: 0", "Link: </a>"], &["Link: </a>"]),
+        (
+            "§8.6: 304 says how long it would be",
+            304,
+            GET,
+            &["Content-Length: 9"],
+            &["Content-Length: 9"],
+        ),
+        ("RFC 9112 §6.1: or that it would be in chunks", 304, GET, &[chunked], &[chunked]),
+        (
+            "RFC 9110 §9.3.2: so does HEAD",
+            200,
+            HEAD,
+            &["Content-Length: 9"],
+            &["Content-Length: 9"],
+        ),
+        ("§9.3.2: in chunks as well", 200, HEAD, &[chunked], &[chunked]),
+    ] {
+        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+        let text = format!("HTTP/1.1 {status} Some reason\r\n{fields}\r\n");
+        let text = rewritten(&text, asked, &plain());
+        let lines = lines(&text);
+        assert_eq!(lines[0], format!("HTTP/1.1 {status} Some reason"), "{rule}");
+        assert_eq!(lines[1..], *expected, "{rule}");
+    }
+}
+
+#[test]
+fn the_status_line_is_ours_and_the_reason_theirs() {
+    for (line, expected) in [
+        ("HTTP/1.0 200 OK", "HTTP/1.1 200 OK"),
+        ("HTTP/1.1 404 Nicht da\u{e4}", "HTTP/1.1 404 Nicht da\u{e4}"),
+        ("HTTP/1.1 200 ", "HTTP/1.1 200 "),
+        ("HTTP/1.1 200", "HTTP/1.1 200 "),
+    ] {
+        let text = format!("{line}\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(lines(&rewritten(&text, GET, &plain()))[0], expected);
+    }
+}
+
+#[test]
+fn chunks_reach_a_client_of_http_1_0_without_their_framing() {
+    let text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: 1\r\n\r\n";
+    let connection = ConnectionField::Close;
+    let unframed = ResponseRewrite { body_unframed: true, connection, ..plain() };
+    let text = rewritten(text, GET, &unframed);
+    assert_eq!(lines(&text), ["HTTP/1.1 200 OK", "A: 1", "Connection: close"]);
+}
+
+#[test]
+fn the_client_is_told_of_its_connection_and_of_us() {
+    let text = "HTTP/1.0 101 S\r\nConnection: Upgrade\r\nUpgrade: ws\r\nVia: 1.1 a\r\n\r\n";
+    for (connection, expected) in [
+        (ConnectionField::None, &[][..]),
+        (ConnectionField::Close, &["Connection: close"][..]),
+        (ConnectionField::KeepAlive, &["Connection: keep-alive"][..]),
+        (ConnectionField::Upgrade, &["Connection: Upgrade", "Upgrade: ws"][..]),
+    ] {
+        let rewrite = ResponseRewrite { connection, via: Some(b"ringway"), ..plain() };
+        let text = rewritten(text, GET, &rewrite);
+        let all = [&["HTTP/1.1 101 S", "Via: 1.1 a"], expected, &["Via: 1.0 ringway"]].concat();
+        assert_eq!(lines(&text), all);
+    }
+}
