@@ -17,6 +17,7 @@ fn verdict(bytes: &[u8], asked: ResponseTo) -> Result<bool, Refusal> {
 }
 
 #[test]
+// Rule: a table of cases reads better whole.
 fn malformed_responses_are_refused_wherever_they_are_split() {
     use Refusal::*;
     let line = |line: &str| format!("{line}\r\nContent-Length: 0\r\n\r\n");

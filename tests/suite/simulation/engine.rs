@@ -125,8 +125,8 @@ impl Engine for SimEngine {
         self.network.borrow_mut().begin_send(socket, key, bytes);
     }
 
-    fn acknowledged(&self, _: Socket) -> u64 {
-        0
+    fn acknowledged(&self, socket: Socket) -> u64 {
+        self.network.borrow().streams.get(&socket.0).map_or(0, |stream| stream.arrived)
     }
 
     fn shutdown_write(&mut self, socket: Socket) {

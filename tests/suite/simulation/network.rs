@@ -31,6 +31,8 @@ pub struct Stream {
     pub actor_reset: bool,
     /// From the proxy to the actor, arrived.
     pub to_actor: Vec<u8>,
+    /// Bytes that have arrived at the actor so far.
+    pub arrived: u64,
     /// The proxy has ended its direction.
     pub proxy_ended: bool,
     /// The proxy has closed its socket, and how.
@@ -92,6 +94,7 @@ impl Network {
             actor_ended: false,
             actor_reset: false,
             to_actor: Vec::new(),
+            arrived: 0,
             proxy_ended: false,
             proxy_closed: None,
             is_connected: false,
@@ -259,6 +262,7 @@ impl Network {
             return self.push(Event::Sent { key, result: Err(Failure::Reset) });
         }
         let end = bytes.len().min(*done + most);
+        stream.arrived += (end - *done) as u64;
         stream.to_actor.extend_from_slice(&bytes[*done..end]);
         *done = end;
         if end == bytes.len() {
