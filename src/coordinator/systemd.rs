@@ -16,6 +16,7 @@ pub struct Systemd {
     watchdog_every: Option<Duration>,
     last_sign: Option<Instant>,
     last_extension: Option<Instant>,
+    has_said_stopping: bool,
     said: String,
 }
 
@@ -23,7 +24,13 @@ impl Default for Systemd {
     fn default() -> Self {
         // Twice as often as it must be, so that one late tick does not end the process.
         let watchdog_every = sd_notify::watchdog_enabled().map(|limit| limit / 2);
-        Self { watchdog_every, last_sign: None, last_extension: None, said: String::new() }
+        Self {
+            watchdog_every,
+            last_sign: None,
+            last_extension: None,
+            has_said_stopping: false,
+            said: String::new(),
+        }
     }
 }
 
@@ -51,8 +58,12 @@ impl Systemd {
             self.last_extension = None;
         } else if self.last_extension.is_none_or(|last| now - last >= EXTEND_EVERY) {
             let extension = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
-            tell(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(extension)]);
+            tell(&[NotifyState::ExtendTimeoutUsec(extension)]);
             self.last_extension = Some(now);
+        }
+        // Not before: until listeners close, the order to drain can be taken back.
+        if phase >= Phase::Finishing && !std::mem::replace(&mut self.has_said_stopping, true) {
+            tell(&[NotifyState::Stopping]);
         }
     }
 }

@@ -186,7 +186,9 @@ pub(in crate::cli) fn execute(verb: Verb, out: &mut dyn Write) -> Result<(), Fai
             let reply = Client::new(&access.admin)?.get("/status")?;
             answer(&access, reply, out, show::status)
         }
-        Verb::Top { access, once, interval } => top::top(&access.admin, once, interval, out),
+        Verb::Top { access, once, interval } => {
+            top::top(&access.admin, once, access.json, interval, out)
+        }
         Verb::Backend { command } => backend(command, out),
         Verb::Reload { access, file } => {
             let client = Client::new(&access.admin)?;

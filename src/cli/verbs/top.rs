@@ -33,12 +33,19 @@ impl Look {
 pub(super) fn top(
     socket: &Path,
     once: bool,
+    as_json: bool,
     interval: Duration,
     out: &mut dyn Write,
 ) -> Result<(), Failed> {
+    if as_json && !once {
+        return Err(Failed::Usage("--json goes with --once: the live view is for people".into()));
+    }
     let client = Client::new(socket)?;
     if once {
         let status = client.get("/status")?.checked()?;
+        if as_json {
+            return Ok(writeln!(out, "{:#}", status.value)?);
+        }
         return Ok(show::status(&status.value, out)?);
     }
     // Asked for before the screen changes, so that an error is seen.

@@ -42,7 +42,7 @@ pub(super) async fn answer(
 ) -> Reply {
     let is_question = matches!(*request.method(), Method::GET | Method::HEAD);
     if is_question {
-        return question(&control, &request).await;
+        return question(&control, &asker, &request).await;
     }
     if !asker.may_order {
         let error = "orders are taken on the Unix socket only; this address answers questions";
@@ -55,7 +55,11 @@ pub(super) async fn answer(
     reply
 }
 
-async fn question(control: &Rc<RefCell<Control>>, request: &Request<Incoming>) -> Reply {
+async fn question(
+    control: &Rc<RefCell<Control>>,
+    asker: &Asker,
+    request: &Request<Incoming>,
+) -> Reply {
     let now = clock::monotonic();
     let query = Query::of(request);
     match path(request).as_slice() {
@@ -67,6 +71,11 @@ async fn question(control: &Rc<RefCell<Control>>, request: &Request<Incoming>) -
         ["metrics"] => {
             let text = metrics::text(&control.borrow(), now);
             text_reply(StatusCode::OK, metrics::MEDIA_TYPE, text.into_bytes())
+        }
+        // Fields of probes may be secrets.
+        ["config"] if !asker.may_order => {
+            let error = "the configuration is shown on the Unix socket only";
+            refusal(StatusCode::FORBIDDEN, error)
         }
         ["config"] => {
             let text = control.borrow().config.to_toml();
