@@ -167,7 +167,12 @@ impl Coordinator {
         tokio::select! {
             Some(report) = self.reports.recv() => self.take_report(report)?,
             () = heard(bell) => {}
-            () = self.news.notified() => {}
+            () = self.news.notified() => {
+                // Thousands of probes a second may pass: only what they change is looked at.
+                self.control.borrow_mut().publish(clock::monotonic());
+                self.sync();
+                return Ok(());
+            }
             _ = ticks.tick() => {}
             _ = signals.terminate.recv() => self.control.borrow_mut().drain(clock::monotonic()),
             _ = signals.interrupt.recv() => self.control.borrow_mut().finish(clock::monotonic()),
@@ -180,8 +185,7 @@ impl Coordinator {
     /// Brings everything up to now.
     fn step(&mut self) {
         self.control.borrow_mut().step(clock::monotonic());
-        self.probing.sync();
-        self.sources.sync();
+        self.sync();
         self.save(false);
         let control = self.control.borrow();
         let is_alive = admin::is_alive(&control, clock::monotonic());
@@ -192,6 +196,12 @@ impl Coordinator {
             control.connections()
         );
         self.systemd.step(control.phase(), is_alive, status);
+    }
+
+    /// Starts and ends tasks as the fleet has changed.
+    fn sync(&mut self) {
+        self.probing.sync();
+        self.sources.sync();
     }
 
     /// Takes what was saved by the process before.
