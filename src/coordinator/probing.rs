@@ -45,7 +45,7 @@ pub struct Probing {
 }
 
 impl Probing {
-    /// No tasks yet. `news` is notified after each result.
+    /// No tasks yet. `news` is notified after each result that changes something.
     pub fn new(control: Rc<RefCell<Control>>, seed: u64, news: Rc<Notify>) -> Self {
         let (permits, prng) = (Semaphore::new(AT_ONCE_MAX), RefCell::new(Prng::new(seed)));
         let shared = Rc::new(Shared { control, permits, prng, news });
@@ -129,13 +129,14 @@ async fn run(shared: Rc<Shared>, key: TaskKey, prober: Prober, offset: Duration)
             result => {
                 let failure = result.err().map(|failure| failure.to_string());
                 let mut control = shared.control.borrow_mut();
-                control.fleet.note_probe(backend, which, failure);
+                if control.fleet.note_probe(backend, which, failure) {
+                    shared.news.notify_one();
+                }
                 let prng = &mut *shared.prng.borrow_mut();
                 let Some(delay) = control.fleet.next_probe_in(backend, which, prng) else { return };
                 delay
             }
         };
-        shared.news.notify_one();
         // The first result is wanted at once, from all; the second ones come one after the other.
         let delay = if std::mem::take(&mut is_first) { delay / 2 + offset / 2 } else { delay };
         tokio::time::sleep(delay).await;

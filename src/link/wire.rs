@@ -2,6 +2,7 @@
 
 use super::{Chain, Chains, Link, OUTBOX_HIGH, OUTBOX_HIGH_WHEN_SCARCE, OUTBOX_LOW, Receiving};
 use crate::engine::{BufferId, Close, Engine, Failure, Key, Op, SEND_SLICES_MAX, Slice};
+use std::collections::VecDeque;
 
 /// The engine with what all links of a shard share.
 pub struct Wire<E> {
@@ -9,7 +10,7 @@ pub struct Wire<E> {
     pub engine: E,
     chains: Chains,
     dirty: Vec<Key>,
-    starved: Vec<Key>,
+    starved: VecDeque<Key>,
 }
 
 /// A range with what had been set aside before it.
@@ -23,8 +24,8 @@ pub struct Gathered {
 impl<E: Engine> Wire<E> {
     /// A wire with nothing on it.
     pub fn new(engine: E) -> Self {
-        let list = || Vec::with_capacity(1024);
-        Self { engine, chains: Chains::default(), dirty: list(), starved: list() }
+        let (dirty, starved) = (Vec::with_capacity(1024), VecDeque::with_capacity(1024));
+        Self { engine, chains: Chains::default(), dirty, starved }
     }
 
     // --- queues of ranges ---
@@ -249,7 +250,7 @@ impl<E: Engine> Wire<E> {
             Some(Failure::NoBuffers) => {
                 if was != (Receiving::Cancelling { resume: false }) {
                     link.receiving = Receiving::Starved;
-                    self.starved.push(link.key);
+                    self.starved.push_back(link.key);
                 }
                 false
             }
@@ -261,9 +262,10 @@ impl<E: Engine> Wire<E> {
         }
     }
 
-    /// Links to arm again because buffers are back; empty while there are none.
+    /// Links to arm again because buffers are back, who waits longest first; none while there are
+    /// no buffers.
     pub fn next_starved(&mut self) -> Option<Key> {
-        if self.engine.receive_buffers_scarce() { None } else { self.starved.pop() }
+        if self.engine.receive_buffers_scarce() { None } else { self.starved.pop_front() }
     }
 
     /// Arms a link again that had found the receive ring empty.

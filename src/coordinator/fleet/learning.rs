@@ -32,8 +32,14 @@ impl PoolRecord {
 }
 
 impl Fleet {
-    /// Takes the result of a probe: none if it passed, else why it failed.
-    pub fn note_probe(&mut self, key: BackendKey, which: ProbeOf, failure: Option<String>) {
+    /// Takes the result of a probe: none if it passed, else why it failed. True if something is to
+    /// be published, by this result or since an earlier one.
+    pub fn note_probe(&mut self, key: BackendKey, which: ProbeOf, failure: Option<String>) -> bool {
+        self.take_result(key, which, failure);
+        self.is_dirty
+    }
+
+    fn take_result(&mut self, key: BackendKey, which: ProbeOf, failure: Option<String>) {
         let name = self.by_id.get(&key.0);
         let Some(pool) = name.and_then(|name| self.pools.get_mut(name)) else { return };
         let Some(rules) = pool.probe(which).map(|probe| probe.rules) else { return };
