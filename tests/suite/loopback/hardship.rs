@@ -170,7 +170,7 @@ fn out_of_descriptors_it_waits_and_then_serves_again() {
 #[test]
 fn a_killed_backend_costs_no_more_than_what_was_in_flight_on_it() {
     const CLIENTS: usize = 64;
-    let mut origins: Vec<OriginProcess> = (0..3).map(|_| OriginProcess::start()).collect();
+    let origins: Vec<OriginProcess> = (0..3).map(|_| OriginProcess::start()).collect();
     let addresses: Vec<SocketAddr> = origins.iter().map(|origin| origin.address).collect();
     let ringway = Ringway::start(&addresses, &["--shards", "1"]);
     let load = Load::start(ringway.address, CLIENTS, "/1/500");
