@@ -16,14 +16,19 @@ fn verdict(bytes: &[u8], asked: ResponseTo) -> Result<bool, Refusal> {
     }
 }
 
-#[test]
-// Rule: a table of cases reads better whole.
-fn malformed_responses_are_refused_wherever_they_are_split() {
-    use Refusal::*;
-    let line = |line: &str| format!("{line}\r\nContent-Length: 0\r\n\r\n");
-    let with = |fields: &str| format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n");
-    let status = |status: u16, field: &str| format!("HTTP/1.1 {status} x\r\n{field}\r\n\r\n");
-    for (rule, text, refusal) in [
+type Case = (&'static str, String, Refusal);
+
+fn line(line: &str) -> String {
+    format!("{line}\r\nContent-Length: 0\r\n\r\n")
+}
+
+fn with(fields: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n")
+}
+
+fn malformed_status_lines() -> Vec<Case> {
+    use Refusal::{MalformedStartLine, MalformedStatus, UnsupportedVersion};
+    vec![
         ("RFC 9112 §4: status below 100", line("HTTP/1.1 99 Low"), MalformedStatus),
         ("§4: status 099", line("HTTP/1.1 099 Low"), MalformedStatus),
         ("§4: status 600", line("HTTP/1.1 600 High"), MalformedStatus),
@@ -37,6 +42,13 @@ fn malformed_responses_are_refused_wherever_they_are_split() {
         ("§2.3: HTTP/1.2", line("HTTP/1.2 200 OK"), UnsupportedVersion),
         ("§2.3: lower case", line("http/1.1 200 OK"), MalformedStartLine),
         ("§2.2: an empty line before", line("\r\nHTTP/1.1 200 OK"), MalformedStartLine),
+    ]
+}
+
+fn malformed_lengths() -> Vec<Case> {
+    use Refusal::*;
+    let status = |status: u16, field: &str| format!("HTTP/1.1 {status} x\r\n{field}\r\n\r\n");
+    vec![
         (
             "§6.3: two lengths",
             with("Content-Length: 5\r\nContent-Length: 6"),
@@ -73,6 +85,12 @@ fn malformed_responses_are_refused_wherever_they_are_split() {
         ("§6.3: 103 in chunks", status(103, "Transfer-Encoding: chunked"), BodyWhereNoneCanBe),
         ("§6.3: 204 with a body", status(204, "Content-Length: 5"), BodyWhereNoneCanBe),
         ("§6.3: 204 in chunks", status(204, "Transfer-Encoding: chunked"), BodyWhereNoneCanBe),
+    ]
+}
+
+fn malformed_fields() -> Vec<Case> {
+    use Refusal::{BareLineFeed, MalformedField};
+    vec![
         ("RFC 9110 §5.5: NUL", with("X: a\0b"), MalformedField),
         ("§5.5: CR", with("X: a\rb"), MalformedField),
         ("§5.5: a control byte", with("X: a\u{1}b"), MalformedField),
@@ -83,7 +101,13 @@ fn malformed_responses_are_refused_wherever_they_are_split() {
         ("§5.2: folded", with("X: a\r\n b"), MalformedField),
         ("§2.2: bare LF", "HTTP/1.1 200 OK\nContent-Length: 0\n\n".into(), BareLineFeed),
         ("§2.2: one bare LF", with("X: a\nY: b"), BareLineFeed),
-    ] {
+    ]
+}
+
+#[test]
+fn malformed_responses_are_refused_wherever_they_are_split() {
+    let all = [malformed_status_lines(), malformed_lengths(), malformed_fields()].concat();
+    for (rule, text, refusal) in all {
         let mut first = None;
         for end in 0..=text.len() {
             match (verdict(&text.as_bytes()[..end], GET), first) {
