@@ -146,9 +146,10 @@ impl Mailbox {
         self.connections.store(count, Ordering::Relaxed);
     }
 
-    /// Client connections that the shard has, as it last showed.
+    /// Client connections that the shard has, as it last showed, and those on their way to it.
     pub fn connections(&self) -> u32 {
-        self.connections.load(Ordering::Relaxed)
+        let arriving = u32::try_from(self.handoffs.len()).unwrap_or(u32::MAX);
+        self.connections.load(Ordering::Relaxed).saturating_add(arriving)
     }
 
     /// Shows that the shard has begun a turn.
