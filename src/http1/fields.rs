@@ -60,7 +60,6 @@ impl Known {
             16 if is("x-forwarded-host") => Self::ForwardedHost,
             17 if is("transfer-encoding") => Self::TransferEncoding,
             17 if is("x-forwarded-proto") => Self::ForwardedProto,
-            18 if is("proxy-authenticate") => Self::Other,
             _ => Self::Other,
         }
     }
