@@ -55,6 +55,7 @@ pub struct RequestHead<'b, 's> {
     pub(super) fields: &'s [Header<'b>],
     pub(super) dropped: u128,
     pub(super) has_forwarded: bool,
+    pub(super) has_via: bool,
 }
 
 impl<'b, 's> RequestHead<'b, 's> {
@@ -142,6 +143,7 @@ impl<'b, 's> RequestHead<'b, 's> {
             fields,
             dropped: found.dropped,
             has_forwarded: found.has_forwarded,
+            has_via: found.has_via,
         })
     }
 

@@ -92,7 +92,9 @@ fn write_forwarded(head: &RequestHead<'_, '_>, rewrite: &RequestRewrite<'_>, out
 }
 
 fn write_via(head: &RequestHead<'_, '_>, via: Option<&[u8]>, out: &mut Output<'_>) {
-    values(head, Known::Via).for_each(|value| out.put_field(b"Via", value));
+    if head.has_via {
+        values(head, Known::Via).for_each(|value| out.put_field(b"Via", value));
+    }
     if let Some(name) = via {
         let version: &[u8] = match head.version {
             Version::Http10 => b"Via: 1.0 ",
