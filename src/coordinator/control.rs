@@ -130,7 +130,7 @@ impl Control {
         self.fleet.tick(now);
         self.note_applied();
         let applied = *self.applied.borrow();
-        self.fleet.bury(applied, self.generation);
+        self.fleet.bury(applied, self.generation, now);
         if self.course.tick(&self.config.timeouts, now) {
             self.order();
         }

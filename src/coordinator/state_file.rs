@@ -53,6 +53,7 @@ impl StateFile {
         if content.ringway_state != VERSION {
             return Err(format!("it has version {}, not {VERSION}", content.ringway_state));
         }
+        content.pools.iter().try_for_each(Saved::check)?;
         // A file from the future was written by another clock: it tells nothing of its age.
         let age = now_ms().checked_sub(content.written_ms);
         Ok(Some((content.pools, age.map_or(Duration::MAX, Duration::from_millis))))
@@ -146,6 +147,14 @@ mod tests {
         let text = serde_json::json!({ "ringway_state": 99, "written_ms": 0, "pools": [] });
         fs::write(&path, text.to_string()).expect("written");
         assert!(file.read().expect_err("another version").contains("99"));
+        let mut heavy = saved();
+        heavy[0].backends[0].weight = Some(u32::MAX);
+        file.write_last(heavy);
+        assert!(file.read().expect_err("a weight that would overflow").contains("10.0.0.1:80"));
+        let mut strange = saved();
+        strange[0].backends[0].operator = "asleep".to_owned();
+        file.write_last(strange);
+        assert!(file.read().expect_err("no such state").contains("`asleep`"));
         fs::remove_dir_all(&folder).expect("removed");
     }
 }

@@ -7,6 +7,10 @@ use crate::base::{BackendSlot, Instant};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+/// How long the result of a trial is waited for. Longer than the timeouts by which an exchange
+/// ends are by default.
+const TRIAL_MAX: Duration = Duration::from_secs(120);
+
 /// What exchanges say of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outlier {
@@ -38,6 +42,10 @@ struct Track {
     until: Instant,
     /// When it last came back.
     returned: Instant,
+    /// Counts its trials, and the shards that had the chance of one.
+    round: u32,
+    /// When the trial's request was sent; none while no shard has had one to send.
+    trial_begun: Option<Instant>,
 }
 
 impl Track {
@@ -49,7 +57,14 @@ impl Track {
             times: 0,
             until: Instant::default(),
             returned: Instant::default(),
+            round: 0,
+            trial_begun: None,
         }
+    }
+
+    fn begin_round(&mut self) {
+        self.round = self.round.wrapping_add(1);
+        self.trial_begun = None;
     }
 
     fn eject(&mut self, rules: &EjectionRules, now: Instant) {
@@ -158,10 +173,50 @@ impl Ejections {
         for (slot, track) in &mut self.tracks {
             if track.state == Outlier::Ejected && track.until <= now {
                 track.state = Outlier::OnTrial;
+                track.begin_round();
                 due.push(*slot);
             }
         }
         due
+    }
+
+    /// The round of a backend's trial.
+    pub fn trial_round(&self, slot: BackendSlot) -> u32 {
+        self.tracks.get(&slot).map_or(0, |track| track.round)
+    }
+
+    /// Takes note that the request of a trial is under way.
+    pub fn note_trial_begun(&mut self, slot: BackendSlot, now: Instant) {
+        if let Some(track) = self.tracks.get_mut(&slot) {
+            track.trial_begun = Some(now);
+        }
+    }
+
+    /// Takes note that a trial has shown nothing: there is to be another one.
+    pub fn note_trial_undecided(&mut self, slot: BackendSlot) {
+        if let Some(track) = self.tracks.get_mut(&slot) {
+            track.begin_round();
+        }
+    }
+
+    /// Begins another round where no shard has found a request for the trial, or its result is
+    /// overdue: its shard may be gone. True if there was one.
+    pub fn renew_trials(&mut self, now: Instant) -> bool {
+        let mut has_renewed = false;
+        for track in self.tracks.values_mut().filter(|track| track.state == Outlier::OnTrial) {
+            if track.trial_begun.is_none_or(|begun| now.since(begun) > TRIAL_MAX) {
+                track.begin_round();
+                has_renewed = true;
+            }
+        }
+        has_renewed
+    }
+
+    /// Ends the ejection of a backend that is needed. How often it was out is not forgotten.
+    pub fn take_back(&mut self, slot: BackendSlot, now: Instant) {
+        if let Some(track) = self.tracks.get_mut(&slot) {
+            track.take_back(now);
+        }
     }
 
     /// Takes the result of a trial: back to traffic, or out again and for longer.

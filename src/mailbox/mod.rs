@@ -13,6 +13,6 @@ mod tables;
 pub use client_limit::ClientCounts;
 pub use handoff::Handoff;
 pub use ledger::Ledger;
-pub use observations::{BackendFault, Observation, Observations};
+pub use observations::{BackendFault, Observation, Observations, TrialCourse};
 pub use post::{Mailbox, Shared, Stage};
 pub use tables::{Answers, BackendCell, Count, Level, ListenerCell, PoolCell, RouteCell};

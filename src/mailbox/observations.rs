@@ -1,4 +1,4 @@
-//! What shards saw backends do, for the coordinator: failures, and the results of trials. Rare,
+//! What shards saw backends do, for the coordinator: failures, and the course of trials. Rare,
 //! bounded; what does not fit is counted, and the coordinator still sees the sums in the ledger.
 
 use crate::base::BackendSlot;
@@ -25,15 +25,26 @@ pub enum BackendFault {
     Status(u16),
 }
 
+/// What became of the one request that shows whether a backend has recovered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrialCourse {
+    /// A request is under way to it.
+    Begun,
+    /// It was answered well.
+    Passed,
+    /// It failed by the backend's fault.
+    Failed(BackendFault),
+    /// It ended without showing anything, as when its client went away.
+    Undecided,
+}
+
 /// What a shard saw a backend do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Observation {
-    /// The backend.
-    pub slot: BackendSlot,
-    /// What it did; none: the request that was to show whether it has recovered went well.
-    pub fault: Option<BackendFault>,
-    /// The exchange was such a request.
-    pub is_trial: bool,
+pub enum Observation {
+    /// It failed an exchange.
+    Fault(BackendSlot, BackendFault),
+    /// It is on trial.
+    Trial(BackendSlot, TrialCourse),
 }
 
 /// The way of observations, and of any other news, to the coordinator.

@@ -241,6 +241,7 @@ impl<E: Engine> Traffic<E> {
         if may_replay && exchange.is_trial {
             // The request was lent to find out whether the backend has recovered: it has not.
             let slot = self.upstreams.at(upstream).slot;
+            self.exchanges[id as usize].is_trial = false;
             self.backend_failed(slot, BackendFault::Reset, true);
             return self.replay(index, upstream);
         }

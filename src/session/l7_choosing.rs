@@ -7,7 +7,7 @@ use super::{State, Traffic};
 use crate::base::BackendSlot;
 use crate::engine::{BufferId, Close, Engine, Failure, Slice};
 use crate::link::Chain;
-use crate::mailbox::BackendFault;
+use crate::mailbox::{BackendFault, TrialCourse};
 use crate::stats::{CloseReason, Counter};
 use crate::upstream::Pick;
 
@@ -147,6 +147,9 @@ impl<E: Engine> Traffic<E> {
         let exchange = &mut self.exchanges[id as usize];
         exchange.is_trial = pick.is_trial;
         let needs_fresh = exchange.needs_fresh;
+        if pick.is_trial {
+            self.tell_trial(slot, TrialCourse::Begun);
+        }
         let idle = if needs_fresh { None } else { self.upstreams.reuse(slot, index) };
         let upstream = match idle {
             Some(upstream) => {
@@ -238,6 +241,9 @@ impl<E: Engine> Traffic<E> {
         let is_trial = std::mem::take(&mut self.exchanges[id as usize].is_trial);
         // What is short here is no backend's fault, and no other backend helps.
         if matches!(failure, Failure::OutOfDescriptors | Failure::OutOfResources) {
+            if is_trial {
+                self.tell_trial(slot, TrialCourse::Undecided);
+            }
             return false;
         }
         let now = self.now();
@@ -264,8 +270,10 @@ impl<E: Engine> Traffic<E> {
         self.close_upstream(upstream, Close::Reset);
         let exchange = &mut self.exchanges[id as usize];
         exchange.upstream = None;
-        exchange.is_trial = false;
         exchange.needs_fresh = true;
+        if std::mem::take(&mut exchange.is_trial) {
+            self.tell_trial(slot, TrialCourse::Undecided);
+        }
         if is_sending {
             // The kernel still reads the old buffer.
             let Some(copy) = self.wire.copy_of(head) else {

@@ -5,7 +5,7 @@ use super::Traffic;
 use super::exchange::Exchange;
 use crate::base::{BackendSlot, RouteId};
 use crate::engine::Engine;
-use crate::mailbox::{BackendCell, BackendFault, Observation};
+use crate::mailbox::{BackendCell, BackendFault, Observation, TrialCourse};
 use crate::stats::CloseReason;
 
 impl<E: Engine> Traffic<E> {
@@ -33,9 +33,13 @@ impl<E: Engine> Traffic<E> {
         }
         self.backend_cell(slot).successes.add(1);
         if is_trial {
-            let observation = Observation { slot, fault: None, is_trial };
-            self.mailbox.shared.observations.push(observation);
+            self.tell_trial(slot, TrialCourse::Passed);
         }
+    }
+
+    /// Tells how the trial of a backend goes.
+    pub(super) fn tell_trial(&self, slot: BackendSlot, course: TrialCourse) {
+        self.mailbox.shared.observations.push(Observation::Trial(slot, course));
     }
 
     /// A backend failed.
@@ -48,8 +52,10 @@ impl<E: Engine> Traffic<E> {
         self.backend_cell(slot).failures.add(1);
         let now = self.now();
         self.replicas.failed(slot, now);
-        let observation = Observation { slot, fault: Some(fault), is_trial };
-        self.mailbox.shared.observations.push(observation);
+        if is_trial {
+            return self.tell_trial(slot, TrialCourse::Failed(fault));
+        }
+        self.mailbox.shared.observations.push(Observation::Fault(slot, fault));
     }
 
     /// An exchange has ended. A failure to connect was told when it happened.
@@ -65,8 +71,12 @@ impl<E: Engine> Traffic<E> {
             pool.unserved.add(1);
         }
         let fault = exchange.failure.and_then(fault_of);
-        if let (Some(slot), Some(fault)) = (exchange.backend, fault) {
-            self.backend_failed(slot, fault, exchange.is_trial);
+        match (exchange.backend, fault) {
+            (Some(slot), Some(fault)) => self.backend_failed(slot, fault, exchange.is_trial),
+            (Some(slot), None) if exchange.is_trial => {
+                self.tell_trial(slot, TrialCourse::Undecided);
+            }
+            _ => {}
         }
     }
 }

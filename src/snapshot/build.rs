@@ -18,8 +18,8 @@ const TARGET_SHARE_OF_HEAD: usize = 2;
 pub enum Share {
     /// Its part of the traffic, by this weight; nothing new for 0.
     Weight(u32),
-    /// One request of this shard.
-    Trial(ShardId),
+    /// One request in this round of its trial; each round is of another shard.
+    Trial(u32),
     /// Nothing new; what it has goes on.
     Nothing,
     /// Nothing, and what it has is cut.
@@ -112,9 +112,10 @@ pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: u
                 built.leaving.push(Leaving { slot, is_cut: false });
             }
             Share::Weight(weight) => built.backends.push(Backend { slot, address, weight }),
-            Share::Trial(shard) => {
+            Share::Trial(round) => {
                 let backend = Backend { slot, address, weight: 1 };
-                built.trials.push(Trial { backend, shard });
+                let shard = ShardId((round as usize % shards) as u16);
+                built.trials.push(Trial { backend, shard, round });
             }
             Share::Cut => built.leaving.push(Leaving { slot, is_cut: true }),
         }

@@ -80,6 +80,8 @@ pub struct Trial {
     pub backend: Backend,
     /// The only shard that may.
     pub shard: ShardId,
+    /// Tells a trial from the one before, which may have been of the same shard.
+    pub round: u32,
 }
 
 /// A backend that gets no new traffic.

@@ -17,7 +17,7 @@ struct Replica {
     pool: Arc<Pool>,
     picker: Picker,
     /// Trials of this shard that no request was sent to yet.
-    trials: Vec<Backend>,
+    trials: Vec<Trial>,
 }
 
 /// A backend for an exchange.
@@ -90,11 +90,11 @@ impl Replicas {
         let is_known =
             |trial: &Trial| was.as_ref().is_some_and(|was| was.pool.trials.contains(trial));
         // A trial that was in the pool before has had its request, or still waits for it.
-        let mut trials: Vec<Backend> =
-            pool.trials.iter().filter(own).filter(|t| !is_known(t)).map(|t| t.backend).collect();
+        let is_new = |trial: &&Trial| !is_known(trial);
+        let mut trials: Vec<Trial> =
+            pool.trials.iter().filter(own).filter(is_new).copied().collect();
         let waiting = was.as_ref().map_or(&[][..], |was| &was.trials);
-        let still = |backend: &&Backend| pool.trials.iter().any(|t| t.backend == **backend);
-        trials.extend(waiting.iter().filter(still));
+        trials.extend(waiting.iter().filter(|trial| pool.trials.contains(trial)));
         let lightest = pool.backends.iter().map(|backend| backend.weight).min().unwrap_or(1);
         let trial_backends = pool.trials.iter().map(|trial| &trial.backend);
         for backend in pool.backends.iter().chain(trial_backends) {
@@ -115,8 +115,8 @@ impl Replicas {
         prng: &mut Prng,
     ) -> Option<Pick> {
         let replica = self.pools.get_mut(pool.index())?.as_mut()?;
-        if may_try && let Some(Backend { slot, address, .. }) = replica.trials.pop() {
-            return Some(Pick { slot, address, is_trial: true });
+        if may_try && let Some(Trial { backend, .. }) = replica.trials.pop() {
+            return Some(Pick { slot: backend.slot, address: backend.address, is_trial: true });
         }
         let refused_until = &self.refused_until;
         let usable =

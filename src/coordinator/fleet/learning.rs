@@ -5,7 +5,7 @@ use crate::base::{BackendSlot, Instant};
 use crate::config::Probe;
 use crate::coordinator::events::Event;
 use crate::health::Change;
-use crate::mailbox::Observation;
+use crate::mailbox::{Observation, TrialCourse};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -78,25 +78,38 @@ impl Fleet {
 
     /// Takes what a shard saw.
     pub fn observe(&mut self, observation: Observation, now: Instant) {
-        let Some((pool, address)) = self.place(observation.slot) else { return };
-        let ledger = self.ledger.clone();
-        let Some(pool) = self.pools.get_mut(&pool) else { return };
-        let rules = pool.config.ejection;
-        if observation.is_trial {
-            let passed = observation.fault.is_none();
-            pool.ejections.note_trial(observation.slot, passed, &rules, now);
-            let (pool, backend) = (pool.config.name.clone(), address);
-            self.events.push(Event::Trial { pool, backend, passed });
-            self.is_dirty = true;
-            return;
+        match observation {
+            Observation::Fault(slot, _) => self.take_fault(slot, now),
+            Observation::Trial(slot, course) => self.take_trial(slot, course, now),
         }
+    }
+
+    fn take_fault(&mut self, slot: BackendSlot, now: Instant) {
+        let Some((pool, address)) = self.place(slot) else { return };
+        let Some(pool) = self.pools.get_mut(&pool) else { return };
         let Some(record) = pool.backends.get_mut(&address) else { return };
-        let successes: u64 =
-            ledger.backends(observation.slot).map(|cell| cell.successes.read()).sum();
+        let successes: u64 = self.ledger.backends(slot).map(|cell| cell.successes.read()).sum();
         let since = successes.saturating_sub(record.successes_at_failure);
         record.successes_at_failure = successes;
-        pool.ejections.note_failures(observation.slot, 1, since);
+        pool.ejections.note_failures(slot, 1, since);
         self.is_dirty |= pool.eject(now);
+    }
+
+    fn take_trial(&mut self, slot: BackendSlot, course: TrialCourse, now: Instant) {
+        let Some((pool, backend)) = self.place(slot) else { return };
+        let Some(pool) = self.pools.get_mut(&pool) else { return };
+        let passed = match course {
+            TrialCourse::Begun => return pool.ejections.note_trial_begun(slot, now),
+            TrialCourse::Undecided => {
+                self.is_dirty = true;
+                return pool.ejections.note_trial_undecided(slot);
+            }
+            TrialCourse::Passed => true,
+            TrialCourse::Failed(_) => false,
+        };
+        pool.ejections.note_trial(slot, passed, &pool.config.ejection, now);
+        self.events.push(Event::Trial { pool: pool.config.name.clone(), backend, passed });
+        self.is_dirty = true;
     }
 
     fn place(&self, slot: BackendSlot) -> Option<(String, SocketAddr)> {

@@ -20,7 +20,7 @@ pub use record::{Found, Probed, Record, Source};
 pub use saving::{Saved, SavedBackend};
 
 use super::events::{Event, Events};
-use crate::base::{BackendSlot, Generation, Instant, PoolId, ShardId};
+use crate::base::{BackendSlot, Generation, Instant, PoolId};
 use crate::health::Standing;
 use crate::limits::BACKENDS_MAX;
 use crate::mailbox::Ledger;
@@ -28,6 +28,10 @@ use crate::snapshot::{self, Pool, Registry};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a shard has to find a request for a trial.
+const TRIAL_ROUND: Duration = Duration::from_secs(1);
 
 /// A backend's pool and address.
 pub type BackendKey = (PoolId, SocketAddr);
@@ -51,8 +55,10 @@ pub struct Fleet {
     revision: u64,
     /// The first round of probes is over: backends that come back do so slowly from now on.
     is_started: bool,
-    /// When the trials last went to another shard.
-    trials_moved: Instant,
+    /// Backends that sources tell of and no slot is left for.
+    left_out: usize,
+    /// When trials last went to another shard.
+    trials_renewed: Instant,
     /// When counts were last sampled for the success rate.
     sampled: Instant,
 }
@@ -71,7 +77,8 @@ impl Fleet {
             is_dirty: true,
             revision: 0,
             is_started: false,
-            trials_moved: Instant::default(),
+            left_out: 0,
+            trials_renewed: Instant::default(),
             sampled: Instant::default(),
         }
     }
@@ -114,7 +121,7 @@ impl Fleet {
     /// Lets time pass: ejections end, drains end, weights rise, trials change shards.
     pub fn tick(&mut self, now: Instant) {
         self.sample(now);
-        self.move_trials(now);
+        self.renew_trials(now);
         for pool in self.pools.values_mut() {
             let has_changed = pool.eject(now) | pool.end_drains(now);
             self.is_dirty |= has_changed || pool.is_ramping(now);
@@ -130,6 +137,7 @@ impl Fleet {
         let mut has_changed = false;
         let mut published = Vec::new();
         for pool in self.pools.values_mut() {
+            pool.take_back_the_last(now);
             let changed = pool.judge(now, self.is_started);
             for (address, was) in changed {
                 announce(&mut self.events, pool, address, was);
@@ -156,7 +164,7 @@ impl Fleet {
 
     /// Forgets backends and pools that are gone, once every shard knows it and nothing is left of
     /// them.
-    pub fn bury(&mut self, applied: Generation, current: Generation) {
+    pub fn bury(&mut self, applied: Generation, current: Generation, now: Instant) {
         if applied < current {
             return;
         }
@@ -166,6 +174,7 @@ impl Fleet {
                 .backends(slot)
                 .all(|cell| cell.in_flight.read() == 0 && cell.connections.read() == 0)
         };
+        let mut has_room_again = false;
         for pool in self.pools.values_mut() {
             let is_over = |record: &Record| {
                 let is_published = record.standing == Standing::Removed;
@@ -184,25 +193,23 @@ impl Fleet {
                 self.registry.release_slot(pool.id, address);
                 ledger.clear_slot(record.slot);
                 self.is_dirty = true;
+                has_room_again = true;
             }
         }
         self.pools.retain(|_, pool| !pool.is_removed || !pool.backends.is_empty());
+        if has_room_again && self.left_out > 0 {
+            self.source(now);
+        }
     }
 
     /// Lets another shard have the trials that the present one found no request for.
-    fn move_trials(&mut self, now: Instant) {
-        if now.since(self.trials_moved) < std::time::Duration::from_secs(1) {
+    fn renew_trials(&mut self, now: Instant) {
+        if now.since(self.trials_renewed) < TRIAL_ROUND {
             return;
         }
-        self.trials_moved = now;
+        self.trials_renewed = now;
         for pool in self.pools.values_mut() {
-            let has_trial =
-                pool.backends.values().any(|record| record.standing == Standing::OnTrial);
-            if has_trial {
-                let next = (pool.trial_shard.index() + 1) % self.shards;
-                pool.trial_shard = ShardId(next as u16);
-                self.is_dirty = true;
-            }
+            self.is_dirty |= pool.ejections.renew_trials(now);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The operator's orders for single backends.
 
+use super::pool::unprobed;
 use super::{Fleet, Found, PoolRecord, Source};
 use crate::base::Instant;
 use crate::coordinator::events::Event;
@@ -116,8 +117,12 @@ impl PoolRecord {
                 // Whoever says that it is well knows more than what exchanges showed.
                 let is_released =
                     state == OperatorState::Ready && self.ejections.release(record.slot);
-                let is_changed = std::mem::replace(&mut record.operator, state) != state;
-                is_changed || is_released
+                let was = std::mem::replace(&mut record.operator, state);
+                if was == OperatorState::Maint && state != OperatorState::Maint {
+                    // It was not probed meanwhile: what was known of it is old.
+                    (record.live, record.ready) = unprobed(&self.config);
+                }
+                was != state || is_released
             }
             Operation::Weight(weight) => {
                 std::mem::replace(&mut record.weight_override, weight) != weight

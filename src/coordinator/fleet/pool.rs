@@ -1,7 +1,8 @@
 //! One pool: its backends, from whichever source, and what each of them may get.
 
 use super::record::{Found, Probed, Record, Source};
-use crate::base::{BackendSlot, Instant, PoolId, ShardId};
+use super::saving::Remembered;
+use crate::base::{BackendSlot, Instant, PoolId};
 use crate::config;
 use crate::health::{Ejections, OperatorState, Outlier, Standing, WEIGHT_SCALE, scaled_weight};
 use crate::snapshot::{self, Member, Share};
@@ -26,10 +27,10 @@ pub struct PoolRecord {
     pub awaited: Vec<Source>,
     /// Backends of the configuration that an operator has taken out.
     pub taken_out: Vec<SocketAddr>,
+    /// What the process before knew of backends that no source has told of yet.
+    pub(super) remembered: Remembered,
     /// Ejection by what exchanges show.
     pub ejections: Ejections,
-    /// Which shard has the trials of this pool.
-    pub trial_shard: ShardId,
     /// As last published.
     pub built: Option<Arc<snapshot::Pool>>,
     /// It is not in the configuration any more; it goes when nothing of it is left.
@@ -48,8 +49,8 @@ impl PoolRecord {
             told: Told::new(),
             awaited: Vec::new(),
             taken_out: Vec::new(),
+            remembered: Remembered::default(),
             ejections: Ejections::default(),
-            trial_shard: ShardId(0),
             built: None,
             is_removed: false,
             has_no_healthy: false,
@@ -76,16 +77,15 @@ impl PoolRecord {
 
     /// A backend that was not known, as it is before its first probe.
     pub fn new_record(&self, slot: BackendSlot, source: Source, found: Found) -> Record {
-        let has_probe = self.config.health.kind != config::ProbeKind::None;
-        let readiness = self.config.readiness.as_ref();
+        let (live, ready) = unprobed(&self.config);
         Record {
             slot,
             found,
             source,
             operator: OperatorState::default(),
             weight_override: None,
-            live: Probed::new((!has_probe).then_some(true)),
-            ready: readiness.map(|_| Probed::new(None)),
+            live,
+            ready,
             is_removed: false,
             standing: Standing::Down,
             returned_at: None,
@@ -132,7 +132,7 @@ impl PoolRecord {
                 let weight = record.weight();
                 Share::Weight(if is_ramping { scaled_weight(weight, factor) } else { weight })
             }
-            Standing::OnTrial => Share::Trial(self.trial_shard),
+            Standing::OnTrial => Share::Trial(self.ejections.trial_round(record.slot)),
             // Nobody is fit: whoever the operator has not taken out is as good as any.
             Standing::Down | Standing::NotReady | Standing::Ejected if routes_to_all => {
                 Share::Weight(record.weight())
@@ -164,17 +164,27 @@ impl PoolRecord {
         self.backends.values().any(ramps)
     }
 
+    /// Backends that would get traffic if nothing were known of their exchanges.
+    fn fit_but_for_exchanges(&self) -> Vec<BackendSlot> {
+        let is_fit = |record: &&Record| {
+            let standing = record.findings(Outlier::In).standing();
+            standing == Standing::Serving && record.weight() > 0
+        };
+        self.backends.values().filter(is_fit).map(|record| record.slot).collect()
+    }
+
+    /// Takes back whoever is out by ejection if nobody else is left: what an ejection keeps away
+    /// is less bad than a backend that is dead, or none at all.
+    pub fn take_back_the_last(&mut self, now: Instant) {
+        let fit = self.fit_but_for_exchanges();
+        if fit.iter().all(|slot| self.ejections.state(*slot) != Outlier::In) {
+            fit.into_iter().for_each(|slot| self.ejections.take_back(slot, now));
+        }
+    }
+
     /// Ejects and returns backends by what is known of their exchanges. True if something changed.
     pub fn eject(&mut self, now: Instant) -> bool {
-        let candidates: Vec<BackendSlot> = self
-            .backends
-            .values()
-            .filter(|record| {
-                let standing = record.findings(Outlier::In).standing();
-                standing == Standing::Serving && record.weight() > 0
-            })
-            .map(|record| record.slot)
-            .collect();
+        let candidates = self.fit_but_for_exchanges();
         let ejected = self.ejections.judge(&self.config.ejection, &candidates, now);
         let due = self.ejections.end_times(now);
         !ejected.is_empty() || !due.is_empty()
@@ -196,6 +206,13 @@ impl PoolRecord {
     pub fn fit_count(&self) -> usize {
         self.backends.values().filter(|record| record.standing == Standing::Serving).count()
     }
+}
+
+/// What probes have shown of a backend of which nothing is known: alive if there is no probe.
+pub(super) fn unprobed(pool: &config::Pool) -> (Probed, Option<Probed>) {
+    let has_probe = pool.health.kind != config::ProbeKind::None;
+    let live = Probed::new((!has_probe).then_some(true));
+    (live, pool.readiness.as_ref().map(|_| Probed::new(None)))
 }
 
 const _: () = assert!(

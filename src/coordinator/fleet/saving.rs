@@ -1,9 +1,11 @@
 //! What outlives the process: what was known of backends and what the operator wants of them.
 
-use super::{Fleet, Found, Source};
+use super::{Fleet, Found, PoolRecord, Source};
 use crate::base::Instant;
 use crate::health::OperatorState;
+use crate::limits::WEIGHT_MAX;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -56,6 +58,7 @@ impl Fleet {
                         weight: record.weight_override,
                         added: (record.source == Source::Operator).then_some(record.found.weight),
                     })
+                    .chain(pool.remembered.orders().cloned())
                     .collect(),
                 taken_out: pool.taken_out.clone(),
             })
@@ -63,36 +66,82 @@ impl Fleet {
     }
 
     /// Takes what was saved `age` ago. What the operator wants holds whatever its age; health
-    /// counts only if it is younger than two intervals of its probe.
+    /// counts only if it is younger than two intervals of its probe. What sources have not told
+    /// of yet is taken when they do.
     pub fn restore(&mut self, saved: &[Saved], age: Duration, now: Instant) {
         for saved in saved {
             let Some(pool) = self.pools.get_mut(&saved.pool) else { continue };
             pool.taken_out.clone_from(&saved.taken_out);
+            pool.forget_taken_out(&[]);
             let added = saved.backends.iter().filter_map(|backend| {
                 Some(Found { address: backend.address, weight: backend.added?, priority: 0 })
             });
             pool.told.insert(Source::Operator, added.collect());
+            let fresh_until = now + (pool.config.health.rules.interval * 2).saturating_sub(age);
+            let backends = saved.backends.iter().map(|backend| (backend.address, backend.clone()));
+            pool.remembered = Remembered { backends: backends.collect(), fresh_until };
+            let known: Vec<SocketAddr> = pool.backends.keys().copied().collect();
+            known.into_iter().for_each(|address| pool.recall(address, now));
         }
         self.source(now);
-        for saved in saved {
-            let Some(pool) = self.pools.get_mut(&saved.pool) else { continue };
-            let is_fresh = age < pool.config.health.rules.interval * 2;
-            for backend in &saved.backends {
-                let Some(record) = pool.backends.get_mut(&backend.address) else { continue };
-                record.operator = backend.operator.parse().unwrap_or(OperatorState::Ready);
-                record.weight_override = backend.weight;
-                if !is_fresh {
-                    continue;
-                }
-                if backend.is_live.is_some() && !record.live.state.was_probed() {
-                    record.live = super::Probed::new(backend.is_live);
-                }
-                if backend.is_ready.is_some() && record.ready.is_some() {
-                    record.ready = Some(super::Probed::new(backend.is_ready));
-                }
+        self.is_dirty = true;
+    }
+}
+
+/// See [`PoolRecord::remembered`].
+#[derive(Default)]
+pub(super) struct Remembered {
+    backends: BTreeMap<SocketAddr, SavedBackend>,
+    /// Until when their health counts.
+    fresh_until: Instant,
+}
+
+impl Remembered {
+    /// The operator's orders that are still to be followed.
+    fn orders(&self) -> impl Iterator<Item = &SavedBackend> {
+        let is_order = |backend: &&SavedBackend| {
+            backend.weight.is_some() || backend.operator != OperatorState::Ready.word()
+        };
+        self.backends.values().filter(is_order)
+    }
+}
+
+impl PoolRecord {
+    /// Gives a backend back what the process before knew of it, the first time that it is seen.
+    pub(super) fn recall(&mut self, address: SocketAddr, now: Instant) {
+        let Some(saved) = self.remembered.backends.remove(&address) else { return };
+        let Some(record) = self.backends.get_mut(&address) else { return };
+        record.operator = saved.operator.parse().unwrap_or_default();
+        record.weight_override = saved.weight;
+        if now >= self.remembered.fresh_until {
+            return;
+        }
+        if saved.is_live.is_some() && !record.live.state.was_probed() {
+            record.live = super::Probed::new(saved.is_live);
+        }
+        if saved.is_ready.is_some() && record.ready.is_some() {
+            record.ready = Some(super::Probed::new(saved.is_ready));
+        }
+    }
+}
+
+impl Saved {
+    /// What makes it impossible to use; a file that somebody wrote by hand may say anything.
+    ///
+    /// # Errors
+    /// What is wrong, and where.
+    pub fn check(&self) -> Result<(), String> {
+        for backend in &self.backends {
+            let place = format!("backend {} of pool {}", backend.address, self.pool);
+            let weights = [backend.weight, backend.added];
+            if weights.into_iter().flatten().any(|weight| weight > WEIGHT_MAX) {
+                return Err(format!("{place}: a weight goes from 0 to {WEIGHT_MAX}"));
+            }
+            if backend.operator.parse::<OperatorState>().is_err() {
+                return Err(format!("{place}: there is no state `{}`", backend.operator));
             }
         }
-        self.is_dirty = true;
+        Ok(())
     }
 }
 

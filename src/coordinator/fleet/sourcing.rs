@@ -1,7 +1,7 @@
 //! What sources tell becomes backends: those that are new wait for their first probe, those that
 //! stay keep everything that is known of them, those that are gone finish what they have.
 
-use super::{Fleet, Found, PoolRecord, Source};
+use super::{Fleet, Found, PoolRecord, Record, Source};
 use crate::base::Instant;
 use crate::config::{self, Config};
 use crate::coordinator::events::Event;
@@ -30,9 +30,13 @@ impl Fleet {
         self.is_dirty = true;
     }
 
-    /// Takes what a source tells of a pool in place of what it told before.
+    /// Takes what a source tells of a pool in place of what it told before. A source that is not
+    /// configured any more, whose last answer was under way, is not listened to.
     pub fn tell(&mut self, pool: &str, source: Source, found: Vec<Found>, now: Instant) {
         let Some(record) = self.pools.get_mut(pool) else { return };
+        if !record.has_source(&source) {
+            return;
+        }
         record.awaited.retain(|awaited| *awaited != source);
         if record.told.get(&source) == Some(&found) {
             return;
@@ -51,18 +55,24 @@ impl Fleet {
     }
 
     /// Makes the backends of every pool those that its sources tell of.
-    pub(super) fn source(&mut self, _now: Instant) {
+    pub(super) fn source(&mut self, now: Instant) {
         self.revision += 1;
+        let had_left_out = self.left_out > 0;
+        self.left_out = 0;
         let names: Vec<String> = self.pools.keys().cloned().collect();
         for name in names {
-            self.source_pool(&name);
+            self.source_pool(&name, now);
+        }
+        if self.left_out > 0 && !had_left_out {
+            let what = format!("{} backends, until others have gone", self.left_out);
+            self.events.push(Event::NoRoom { what });
         }
     }
 
-    fn source_pool(&mut self, name: &str) {
+    fn source_pool(&mut self, name: &str, now: Instant) {
         let wanted = self.pools[name].wanted();
         for (address, (source, found)) in &wanted {
-            self.source_backend(name, *address, source, *found);
+            self.source_backend(name, *address, source, *found, now);
         }
         let pool = self.pools.get_mut(name).expect("its name was listed");
         for (address, record) in &mut pool.backends {
@@ -73,30 +83,75 @@ impl Fleet {
         }
     }
 
-    fn source_backend(&mut self, name: &str, address: SocketAddr, source: &Source, found: Found) {
+    fn source_backend(
+        &mut self,
+        name: &str,
+        address: SocketAddr,
+        source: &Source,
+        found: Found,
+        now: Instant,
+    ) {
         let pool = self.pools.get_mut(name).expect("its name was listed");
-        if let Some(record) = pool.backends.get_mut(&address) {
-            let is_same = record.found == found && record.source == *source && !record.is_removed;
-            if !is_same {
-                record.found = found;
-                record.source = source.clone();
-                record.is_removed = false;
-                self.is_dirty = true;
+        match pool.backends.get_mut(&address) {
+            Some(record) if record.is_removed => pool.return_backend(address, source, found),
+            Some(record) if record.found == found && record.source == *source => return,
+            Some(record) => (record.found, record.source) = (found, source.clone()),
+            None => {
+                let Some(slot) = self.registry.slot(pool.id, address) else {
+                    self.left_out += 1;
+                    return;
+                };
+                let record = pool.new_record(slot, source.clone(), found);
+                pool.backends.insert(address, record);
+                pool.recall(address, now);
+                self.by_slot.insert(slot, (name.to_owned(), address));
             }
-            return;
         }
-        let Some(slot) = self.registry.slot(pool.id, address) else {
-            self.events.push(Event::NoRoom { what: format!("backend {address} of pool {name}") });
-            return;
-        };
-        let record = pool.new_record(slot, source.clone(), found);
-        pool.backends.insert(address, record);
-        self.by_slot.insert(slot, (name.to_owned(), address));
         self.is_dirty = true;
     }
 }
 
 impl PoolRecord {
+    /// A backend that was on its way out is wanted again: as if it were new, since nobody knows
+    /// what it has become, but in the row where what is left of it is counted.
+    fn return_backend(&mut self, address: SocketAddr, source: &Source, found: Found) {
+        let Some(slot) = self.backends.get(&address).map(|record| record.slot) else { return };
+        let new = self.new_record(slot, source.clone(), found);
+        self.ejections.release(slot);
+        if let Some(record) = self.backends.get_mut(&address) {
+            // As last judged and counted, so that its return is seen as the change that it is.
+            let (standing, successes) = (record.standing, record.successes_at_failure);
+            *record = Record { standing, successes_at_failure: successes, ..new };
+        }
+    }
+
+    /// True if the configuration lets this source tell of backends.
+    fn has_source(&self, source: &Source) -> bool {
+        match source {
+            Source::Config | Source::Operator => true,
+            Source::Name(name) => {
+                self.config.names.iter().any(|known| known.lookup.to_string() == *name)
+            }
+            Source::File => self.config.backends_file.is_some(),
+        }
+    }
+
+    /// Forgets that the operator took out what has left the configuration since: if it is put
+    /// there again, it is meant. What other sources tell of may come and go by itself.
+    pub(super) fn forget_taken_out(&mut self, was_configured: &[Found]) {
+        let is_told = |address: &SocketAddr| {
+            self.told.values().flatten().any(|found| found.address == *address)
+        };
+        let has_other_sources =
+            !self.config.names.is_empty() || self.config.backends_file.is_some();
+        let is_kept = |address: &SocketAddr| {
+            let was_configured = was_configured.iter().any(|found| found.address == *address);
+            is_told(address) || (has_other_sources && !was_configured)
+        };
+        let kept = self.taken_out.iter().copied().filter(is_kept).collect();
+        self.taken_out = kept;
+    }
+
     /// Takes a new configuration of the same pool.
     fn configure(&mut self, pool: &config::Pool) {
         let is_same_probe = self.config.health == pool.health;
@@ -104,17 +159,15 @@ impl PoolRecord {
         self.config = pool.clone();
         let backends = pool.backends.iter();
         let found = backends.map(|b| Found { address: b.address, weight: b.weight, priority: 0 });
-        self.told.insert(Source::Config, found.collect());
-        let is_configured = |source: &Source| match source {
-            Source::Config | Source::Operator => true,
-            Source::Name(name) => pool.names.iter().any(|known| known.lookup.to_string() == *name),
-            Source::File => pool.backends_file.is_some(),
-        };
-        self.told.retain(|source, _| is_configured(source));
+        let was_configured = self.told.insert(Source::Config, found.collect());
+        let mut told = std::mem::take(&mut self.told);
+        told.retain(|source, _| self.has_source(source));
+        self.told = told;
         let names = pool.names.iter().map(|name| Source::Name(name.lookup.to_string()));
         let file = pool.backends_file.iter().map(|_| Source::File);
         let awaited = names.chain(file).filter(|source| !self.told.contains_key(source));
         self.awaited = awaited.collect();
+        self.forget_taken_out(&was_configured.unwrap_or_default());
         // A probe of another kind says nothing about the results of the one before; still, what
         // was up stays up until the new one has failed, so that a reload takes nobody out.
         if !is_same_probe && pool.health.kind == config::ProbeKind::None {

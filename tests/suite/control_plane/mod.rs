@@ -2,6 +2,7 @@
 //! how much, after whatever happens.
 
 mod ramp;
+mod returning;
 mod shares;
 mod standing;
 

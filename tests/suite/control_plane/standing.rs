@@ -2,29 +2,28 @@
 
 use super::{AT_ONCE, Scene, address, config};
 use ringway::balance::Algorithm;
-use ringway::config::NoHealthy;
+use ringway::config::{BackendName, Lookup, NoHealthy};
 use ringway::coordinator::fleet::{Found, Operation, OperationError, Source};
 use ringway::health::{OperatorState, Standing};
-use ringway::mailbox::{BackendFault, Observation};
+use ringway::mailbox::{BackendFault, Observation, TrialCourse};
 use ringway::snapshot::{Leaving, Trial};
 use std::time::Duration;
 
-fn scene(backends: usize, shards: usize) -> Scene {
+pub(super) fn scene(backends: usize, shards: usize) -> Scene {
     Scene::new(shards, &config(&vec![1; backends], Algorithm::RoundRobin, AT_ONCE), 11)
 }
 
-fn standing(scene: &Scene, backend: usize) -> Standing {
+pub(super) fn standing(scene: &Scene, backend: usize) -> Standing {
     scene.fleet.record("default", address(backend)).expect("it is there").standing
 }
 
-fn fail(scene: &mut Scene, backend: usize, times: usize) {
-    let slot = scene.slot(backend);
-    let observation = Observation { slot, fault: Some(BackendFault::Connect), is_trial: false };
+pub(super) fn fail(scene: &mut Scene, backend: usize, times: usize) {
+    let observation = Observation::Fault(scene.slot(backend), BackendFault::Connect);
     (0..times).for_each(|_| scene.fleet.observe(observation, scene.now));
     scene.publish();
 }
 
-fn order(scene: &mut Scene, backend: usize, operation: Operation) {
+pub(super) fn order(scene: &mut Scene, backend: usize, operation: Operation) {
     let now = scene.now;
     scene.fleet.operate("default", address(backend), operation, now).expect("it can be");
     scene.publish();
@@ -45,8 +44,7 @@ fn failures_in_a_row_eject_and_one_request_of_one_shard_brings_back() {
     };
     assert_eq!(trial(&mut scene), 1, "one request, of all shards");
     assert_eq!(trial(&mut scene), 0, "and no second one before the first one's result");
-    let slot = scene.slot(1);
-    let passed = Observation { slot, fault: None, is_trial: true };
+    let passed = Observation::Trial(scene.slot(1), TrialCourse::Passed);
     scene.fleet.observe(passed, scene.now);
     scene.publish();
     assert_eq!(standing(&scene, 1), Standing::Serving);
@@ -59,8 +57,8 @@ fn a_failed_trial_ejects_for_longer_and_the_operator_can_end_it() {
     fail(&mut scene, 0, 5);
     scene.advance(Duration::from_secs(31));
     scene.publish();
-    let slot = scene.slot(0);
-    let failed = Observation { slot, fault: Some(BackendFault::Reset), is_trial: true };
+    let failed = TrialCourse::Failed(BackendFault::Reset);
+    let failed = Observation::Trial(scene.slot(0), failed);
     scene.fleet.observe(failed, scene.now);
     scene.advance(Duration::from_secs(59));
     scene.publish();
@@ -145,7 +143,7 @@ fn backends_come_and_go_and_their_slots_are_used_again() {
         let backend = 10 + (round % 5_000) as usize;
         order(&mut scene, backend, Operation::Add { weight: 1 });
         order(&mut scene, backend, Operation::Remove);
-        scene.fleet.bury(scene.generation, scene.generation);
+        scene.fleet.bury(scene.generation, scene.generation, scene.now);
     }
     assert_eq!(scene.fleet.pools["default"].backends.len(), 2);
     order(&mut scene, 9, Operation::Add { weight: 1 });
@@ -158,11 +156,11 @@ fn a_backend_that_still_carries_something_is_not_forgotten() {
     let slot = scene.slot(1);
     scene.replicas[0].begin(slot);
     order(&mut scene, 1, Operation::Remove);
-    scene.fleet.bury(scene.generation, scene.generation);
+    scene.fleet.bury(scene.generation, scene.generation, scene.now);
     assert_eq!(standing(&scene, 1), Standing::Removed);
     assert_eq!(scene.ledger.in_flight(slot), 1);
     scene.replicas[0].end(slot);
-    scene.fleet.bury(scene.generation, scene.generation);
+    scene.fleet.bury(scene.generation, scene.generation, scene.now);
     assert!(scene.fleet.record("default", address(1)).is_none());
 }
 
@@ -184,9 +182,12 @@ fn orders_that_cannot_be_followed_say_what_could() {
 
 #[test]
 fn lower_priorities_wait_until_no_higher_one_is_fit() {
-    let mut scene = scene(1, 1);
+    let mut config = config(&[1], Algorithm::RoundRobin, AT_ONCE);
+    let lookup = Lookup::Service { name: "_http._tcp.test".to_owned() };
+    config.pools[0].names = vec![BackendName { lookup: lookup.clone(), weight: 1 }];
+    let mut scene = Scene::new(1, &config, 11);
     let found = |backend, priority| Found { address: address(backend), weight: 1, priority };
-    let name = Source::Name("_http._tcp.test".to_owned());
+    let name = Source::Name(lookup.to_string());
     scene.fleet.tell("default", name, vec![found(1, 10), found(2, 20)], scene.now);
     (1..3).for_each(|backend| scene.probe(backend, true));
     scene.publish();

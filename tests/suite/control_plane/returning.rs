@@ -1,0 +1,170 @@
+//! How backends come back: by trials, by the operator's word, and after a restart.
+
+use super::standing::{fail, order, scene, standing};
+use super::{AT_ONCE, Scene, address, config};
+use ringway::balance::Algorithm;
+use ringway::coordinator::events::{Event, Noted};
+use ringway::coordinator::fleet::{Found, Operation, Source};
+use ringway::health::{OperatorState, Standing};
+use ringway::mailbox::{Observation, TrialCourse};
+use std::time::Duration;
+
+/// A pool of two of which the first one is on trial.
+fn on_trial(shards: usize) -> Scene {
+    let mut scene = scene(2, shards);
+    fail(&mut scene, 0, 5);
+    scene.advance(Duration::from_secs(31));
+    scene.publish();
+    assert_eq!(standing(&scene, 0), Standing::OnTrial);
+    scene
+}
+
+fn tell(scene: &mut Scene, course: TrialCourse) {
+    let observation = Observation::Trial(scene.slot(0), course);
+    scene.fleet.observe(observation, scene.now);
+}
+
+/// Requests that the first backend gets of so many.
+fn requests(scene: &mut Scene, picks: usize) -> usize {
+    let shards = scene.replicas.len();
+    (0..picks).filter_map(|n| scene.pick(n % shards)).filter(|picked| *picked == 0).count()
+}
+
+#[test]
+fn a_trial_under_way_is_the_only_one_however_long_it_takes() {
+    for shards in [1, 2, 3] {
+        let mut scene = on_trial(shards);
+        assert_eq!(requests(&mut scene, 30), 1);
+        tell(&mut scene, TrialCourse::Begun);
+        for _ in 0..12 {
+            scene.advance(Duration::from_secs(1));
+            scene.publish();
+            assert_eq!(requests(&mut scene, 30), 0, "{shards} shards");
+        }
+    }
+}
+
+#[test]
+fn a_trial_that_shows_nothing_is_followed_by_another() {
+    for shards in [1, 2] {
+        let mut scene = on_trial(shards);
+        for _ in 0..3 {
+            assert_eq!(requests(&mut scene, 30), 1, "{shards} shards");
+            tell(&mut scene, TrialCourse::Begun);
+            tell(&mut scene, TrialCourse::Undecided);
+            scene.publish();
+        }
+    }
+}
+
+#[test]
+fn a_trial_whose_shard_is_gone_is_followed_by_another() {
+    let mut scene = on_trial(1);
+    assert_eq!(requests(&mut scene, 30), 1);
+    tell(&mut scene, TrialCourse::Begun);
+    scene.advance(Duration::from_secs(121));
+    scene.publish();
+    assert_eq!(requests(&mut scene, 30), 1);
+}
+
+#[test]
+fn who_is_out_by_ejection_comes_back_when_nobody_else_is_left() {
+    for is_on_trial in [false, true] {
+        let mut scene = if is_on_trial { on_trial(1) } else { scene(2, 1) };
+        fail(&mut scene, 0, 5);
+        scene.set_live(1, false);
+        scene.publish();
+        assert_eq!(standing(&scene, 0), Standing::Serving, "it is alive, the other one is not");
+        assert_eq!(scene.shares(20), [1.0, 0.0]);
+    }
+}
+
+#[test]
+fn what_was_not_probed_meanwhile_passes_a_probe_before_it_serves() {
+    let mut scene = scene(2, 1);
+    order(&mut scene, 0, Operation::State(OperatorState::Maint));
+    order(&mut scene, 0, Operation::State(OperatorState::Ready));
+    assert_eq!(standing(&scene, 0), Standing::Down, "nobody knows what it has become");
+    scene.probe(0, true);
+    scene.publish();
+    assert_eq!(standing(&scene, 0), Standing::Serving);
+    order(&mut scene, 0, Operation::State(OperatorState::Drain));
+    order(&mut scene, 0, Operation::State(OperatorState::Ready));
+    assert_eq!(standing(&scene, 0), Standing::Serving, "it was probed all the time");
+}
+
+#[test]
+fn what_was_removed_and_is_added_again_is_new() {
+    let mut scene = scene(2, 1);
+    let slot = scene.slot(0);
+    scene.replicas[0].begin(slot);
+    order(&mut scene, 0, Operation::State(OperatorState::Drain));
+    order(&mut scene, 0, Operation::Weight(Some(3)));
+    order(&mut scene, 0, Operation::Remove);
+    order(&mut scene, 0, Operation::Add { weight: 1 });
+    assert_eq!(standing(&scene, 0), Standing::Down, "it passes its first probe first");
+    scene.probe(0, true);
+    scene.publish();
+    assert_eq!(standing(&scene, 0), Standing::Serving);
+    let record = scene.fleet.record("default", address(0)).expect("there");
+    assert_eq!((record.weight(), record.slot), (1, slot));
+}
+
+#[test]
+fn what_left_the_configuration_and_is_back_is_not_taken_out_any_more() {
+    let mut scene = scene(2, 1);
+    let all = config(&[1; 2], Algorithm::RoundRobin, AT_ONCE);
+    order(&mut scene, 1, Operation::Remove);
+    scene.fleet.configure(&all, scene.now);
+    scene.publish();
+    assert_eq!(standing(&scene, 1), Standing::Removed, "a reload does not undo the order");
+    scene.fleet.configure(&config(&[1], Algorithm::RoundRobin, AT_ONCE), scene.now);
+    scene.fleet.configure(&all, scene.now);
+    scene.probe(1, true);
+    scene.publish();
+    assert_eq!(standing(&scene, 1), Standing::Serving);
+}
+
+#[test]
+fn orders_for_what_a_source_tells_of_later_outlive_a_restart() {
+    let mut config = config(&[1], Algorithm::RoundRobin, AT_ONCE);
+    config.pools[0].backends_file = Some("/run/backends.json".into());
+    let found = || vec![Found { address: address(5), weight: 1, priority: 0 }];
+    let mut before = Scene::new(1, &config, 1);
+    before.fleet.tell("default", Source::File, found(), before.now);
+    order(&mut before, 5, Operation::State(OperatorState::Drain));
+    order(&mut before, 5, Operation::Weight(Some(7)));
+    let saved = before.fleet.save();
+
+    let mut after = Scene::new(1, &config, 1);
+    after.fleet.restore(&saved, Duration::from_secs(3600), after.now);
+    assert_eq!(after.fleet.save(), saved, "nothing is lost before the source has told");
+    after.fleet.tell("default", Source::File, found(), after.now);
+    after.probe(5, true);
+    after.publish();
+    assert_eq!(standing(&after, 5), Standing::Draining);
+    assert_eq!(after.fleet.record("default", address(5)).expect("there").weight(), 7);
+}
+
+#[test]
+fn backends_that_found_no_slot_get_one_when_others_have_gone() {
+    let mut config = config(&[1], Algorithm::RoundRobin, AT_ONCE);
+    config.pools[0].backends_file = Some("/run/backends.json".into());
+    let mut scene = Scene::new(1, &config, 1);
+    let found = |from: usize| -> Vec<Found> {
+        let one = |backend| Found { address: address(backend), weight: 1, priority: 0 };
+        (from..from + 9_000).map(one).collect()
+    };
+    for from in [1, 20_000] {
+        scene.fleet.tell("default", Source::File, found(from), scene.now);
+        scene.fleet.tell("default", Source::File, found(from), scene.now);
+        let is_no_room = |noted: &&Noted| matches!(noted.event, Event::NoRoom { .. });
+        let said = scene.fleet.events.since(0).filter(is_no_room).count();
+        assert_eq!(said, usize::from(from > 1), "once, not for each of them");
+        scene.publish();
+    }
+    assert!(scene.fleet.record("default", address(28_999)).is_none(), "more than there is room");
+    scene.fleet.bury(scene.generation, scene.generation, scene.now);
+    scene.publish();
+    assert!(scene.fleet.record("default", address(28_999)).is_some());
+}
