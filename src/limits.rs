@@ -28,11 +28,11 @@ pub const RING_ENTRIES_MIN: u32 = 64;
 pub const SHARDS_MAX: usize = 256;
 /// Backends over all pools: the width of the tables of published counts.
 pub const BACKENDS_MAX: usize = 16_384;
-/// Pools over the life of a process: the length of the tables with a row per pool.
+/// Pools of a process, those on their way out too: the length of the tables with a row per pool.
 pub const POOLS_MAX: usize = 16_384;
-/// Routes over the life of a process: the length of the tables with a row per route.
+/// Routes of a process: the length of the tables with a row per route.
 pub const ROUTES_MAX: usize = 65_536;
-/// Listeners over the life of a process: the length of the tables with a row per listener.
+/// Listeners of a process, those on their way out too: the length of the tables with a row per listener.
 pub const LISTENERS_MAX: usize = 4_096;
 /// Highest weight of a backend. Bounded so that weight sums and sequences stay small.
 pub const WEIGHT_MAX: u32 = 1_000;

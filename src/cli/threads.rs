@@ -36,7 +36,9 @@ impl Threads {
             let threads = threads.clone();
             let on_failure = reports.clone();
             let body = move || {
-                let end = threads.run(shard, snapshot);
+                // Whatever panics, also while the shard is being built, must be told.
+                let end = catch_unwind(AssertUnwindSafe(|| threads.run(shard, snapshot)));
+                let end = end.unwrap_or(ShardEnd::Panicked);
                 // The coordinator may be gone already; then nobody needs to know.
                 let _ = reports.send(ShardReport { shard, end });
             };
@@ -79,4 +81,31 @@ impl Threads {
 fn report_no_thread(reports: &UnboundedSender<ShardReport>, shard: usize, error: &std::io::Error) {
     let end = ShardEnd::NotStarted(format!("cannot start the thread of shard {shard}: {error}"));
     let _ = reports.send(ShardReport { shard, end });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringway::base::Generation;
+    use ringway::config::Config;
+    use ringway::snapshot;
+
+    #[test]
+    fn a_panic_before_the_first_turn_is_told_too() {
+        let options = UringOptions {
+            ring_entries: 64,
+            receive_buffers: 16,
+            buffer_size: 16 * 1024,
+            private_buffers_max: 64,
+        };
+        // Without a wake-up for the shard nothing can be built.
+        let (cores, wakes, mailboxes) = (vec![None], Vec::new(), Arc::from(Vec::new()));
+        let threads = Threads { cores, wakes, mailboxes, options, access_log: None };
+        let settings = Arc::new(snapshot::build_settings(&Config::default()));
+        let empty = snapshot::assemble(Generation(1), Vec::new(), Vec::new(), settings);
+        let (sender, mut reports) = tokio::sync::mpsc::unbounded_channel();
+        threads.into_spawn()(0, Arc::new(empty), sender);
+        let report = reports.blocking_recv().expect("its end is told");
+        assert_eq!((report.shard, report.end), (0, ShardEnd::Panicked));
+    }
 }

@@ -3,7 +3,7 @@
 //! nothing here waits.
 
 use super::events::Event;
-use super::fleet::{Fleet, Operation, OperationError};
+use super::fleet::{Fleet, Operation, OperationError, Source};
 use super::phase::{Course, Phase};
 use super::plan::{self, Plan};
 use crate::base::{Generation, Instant};
@@ -80,6 +80,8 @@ pub struct Control {
     snapshot: Option<Arc<Snapshot>>,
     generation: Generation,
     is_dirty: bool,
+    /// Routes or listeners have gone, and still have their numbers.
+    has_gone: bool,
 }
 
 impl Control {
@@ -111,6 +113,7 @@ impl Control {
             snapshot: None,
             generation: Generation::default(),
             is_dirty: true,
+            has_gone: false,
             config,
         };
         control.fleet.configure(&control.config, now);
@@ -131,6 +134,7 @@ impl Control {
         self.note_applied();
         let applied = *self.applied.borrow();
         self.fleet.bury(applied, self.generation, now);
+        self.release_numbers();
         if self.course.tick(&self.config.timeouts, now) {
             self.order();
         }
@@ -178,18 +182,23 @@ impl Control {
 
     // --- orders ---
 
-    /// Follows an operator's order for a backend.
+    /// Follows an operator's orders for a backend: all of them, or none.
     ///
     /// # Errors
-    /// If it names what is not there, or cannot be followed.
+    /// If they name what is not there, or one cannot be followed.
     pub fn operate(
         &mut self,
         pool: &str,
         backend: SocketAddr,
-        operation: Operation,
+        operations: &[Operation],
         now: Instant,
     ) -> Result<Generation, OperationError> {
-        self.fleet.operate(pool, backend, operation, now)?;
+        for operation in operations {
+            self.fleet.check_order(pool, backend, *operation)?;
+        }
+        for operation in operations {
+            self.fleet.operate(pool, backend, *operation, now)?;
+        }
         Ok(self.publish(now))
     }
 
@@ -252,10 +261,11 @@ impl Control {
     /// Puts a configuration in force. Nothing has changed if that is not possible.
     ///
     /// # Errors
-    /// If a listener cannot be opened.
+    /// If a listener cannot be opened, or there are more new names than there is room for.
     pub fn apply(&mut self, config: Config, now: Instant) -> Result<(Plan, Generation), String> {
         let plan = self.plan(&config);
         let config = plan::without_restart(&self.config, config);
+        self.fleet.registry.check_room(&snapshot::wanted(&config))?;
         let opened = self.open_doors(&config)?;
         self.config = config;
         self.fleet.configure(&self.config.clone(), now);
@@ -264,7 +274,7 @@ impl Control {
         if *self.settings != settings {
             self.settings = Arc::new(settings);
         }
-        self.is_dirty = true;
+        (self.is_dirty, self.has_gone) = (true, true);
         let generation = self.publish(now);
         let changes = plan.changes.len();
         self.fleet.events.push(Event::Reloaded { generation: generation.0, changes });
@@ -316,6 +326,21 @@ impl Control {
         self.listeners = listeners;
     }
 
+    /// Takes back the numbers of routes and listeners that have gone, once no shard knows them.
+    fn release_numbers(&mut self) {
+        if !self.has_gone || *self.applied.borrow() < self.generation {
+            return;
+        }
+        let wanted = snapshot::wanted(&self.config);
+        let Fleet { registry, ledger, .. } = &mut self.fleet;
+        registry.release_routes(&wanted).into_iter().for_each(|route| ledger.clear_route(route));
+        let is_used = |id| ledger.listeners(id).any(|cell| cell.sessions.read() > 0);
+        let released = registry.release_listeners(&wanted, is_used);
+        released.into_iter().for_each(|listener| ledger.clear_listener(listener));
+        // A listener whose sessions go on is looked at again after the next reload.
+        self.has_gone = false;
+    }
+
     /// The listeners that are open.
     pub fn listeners(&self) -> impl Iterator<Item = &Arc<Listener>> {
         self.listeners.values()
@@ -324,8 +349,9 @@ impl Control {
     /// Connections that hang on a part of the configuration, named as in [`Plan`].
     fn connections_of(&self, part: &str) -> u64 {
         if let Some(listener) = part.strip_prefix("listener ") {
-            let is_it = |known: &&Arc<Listener>| listener.split(' ').next() == Some(&*known.name);
-            return self.listeners().filter(is_it).map(|listener| self.sessions_on(listener)).sum();
+            let is_it = |key: &DoorKey| format!("{} {}", key.0, key.1) == listener;
+            let meant = self.listeners.iter().filter(|(key, _)| is_it(key));
+            return meant.map(|(_, listener)| self.sessions_on(listener)).sum();
         }
         let Some((pool, backend)) = part.strip_prefix("pool ").map(|part| {
             part.split_once(": backend ").map_or((part, None), |(pool, b)| (pool, Some(b)))
@@ -333,9 +359,14 @@ impl Control {
             return 0;
         };
         let records = self.fleet.pools.get(pool).into_iter().flat_map(|pool| &pool.backends);
-        let is_meant =
-            |address: &SocketAddr| backend.is_none_or(|backend| backend == address.to_string());
-        let meant = records.filter(|(address, _)| is_meant(address));
+        let is_meant = |address: &SocketAddr, source: &Source| {
+            let is_named = |name: &str| match source {
+                Source::Name(lookup) => lookup == name,
+                _ => address.to_string() == name,
+            };
+            backend.is_none_or(is_named)
+        };
+        let meant = records.filter(|(address, record)| is_meant(address, &record.source));
         meant.map(|(_, record)| u64::from(self.fleet.ledger.in_flight(record.slot))).sum()
     }
 

@@ -103,6 +103,23 @@ impl Ledger {
         tables.listeners.existing().for_each(|cell| cell.sessions.set(0));
     }
 
+    /// Sets the rows of a pool to zero before another one gets its number.
+    pub fn clear_pool(&self, pool: PoolId) {
+        self.pools(pool).for_each(PoolCell::clear);
+    }
+
+    /// Sets the rows of a route to zero before another one gets its number. What a shard still
+    /// has under way of the old one may be counted for the new one.
+    pub fn clear_route(&self, route: RouteId) {
+        self.routes(route).for_each(RouteCell::clear);
+    }
+
+    /// Sets the rows of a listener to zero before another one gets its number. It must have no
+    /// session left.
+    pub fn clear_listener(&self, listener: ListenerId) {
+        self.listeners(listener).for_each(ListenerCell::clear);
+    }
+
     /// Sets the rows of a slot to zero before another backend gets it. No shard may use it.
     pub fn clear_slot(&self, slot: BackendSlot) {
         self.backends(slot).for_each(BackendCell::clear);

@@ -169,6 +169,11 @@ impl Mailbox {
         Ok(())
     }
 
+    /// True if another shard has left a connection here.
+    pub fn has_handoffs(&self) -> bool {
+        !self.handoffs.is_empty()
+    }
+
     /// The next connection that another shard left here.
     pub fn next_handoff(&self) -> Option<Handoff> {
         self.handoffs.pop()

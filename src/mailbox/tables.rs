@@ -76,6 +76,10 @@ impl Answers {
     pub fn read(&self, class: usize) -> u64 {
         self.0[class - 1].read()
     }
+
+    fn clear(&self) {
+        self.0.iter().for_each(Count::clear);
+    }
 }
 
 /// What a shard counts of a backend. One cache line of its own.
@@ -100,7 +104,7 @@ impl BackendCell {
     pub(super) fn clear(&self) {
         self.in_flight.set(0);
         self.connections.set(0);
-        self.answers.0.iter().for_each(Count::clear);
+        self.answers.clear();
         self.successes.clear();
         self.failures.clear();
     }
@@ -116,6 +120,13 @@ pub struct PoolCell {
     pub unserved: Count,
 }
 
+impl PoolCell {
+    pub(super) fn clear(&self) {
+        self.latencies.clear();
+        self.unserved.clear();
+    }
+}
+
 /// What a shard counts of a route.
 #[derive(Default)]
 #[repr(align(64))]
@@ -124,6 +135,13 @@ pub struct RouteCell {
     pub requests: Count,
     /// Their final answers, wherever they came from.
     pub answers: Answers,
+}
+
+impl RouteCell {
+    pub(super) fn clear(&self) {
+        self.requests.clear();
+        self.answers.clear();
+    }
 }
 
 /// What a shard counts of a listener.
@@ -136,6 +154,14 @@ pub struct ListenerCell {
     pub sessions: Level,
     /// Requests whose head was whole and well.
     pub requests: Count,
+}
+
+impl ListenerCell {
+    pub(super) fn clear(&self) {
+        self.accepted.clear();
+        self.sessions.set(0);
+        self.requests.clear();
+    }
 }
 
 /// Rows by number.

@@ -131,17 +131,29 @@ impl<E: Engine> Shard<E> {
         if let Some(other) = self.less_loaded() {
             let handoff = Handoff { socket, client, listener };
             if self.mailboxes[other].hand_over(handoff).is_ok() {
-                return self.mailbox().counters.add(Counter::ConnectionsHandedOver, 1);
+                self.mailbox().counters.add(Counter::ConnectionsHandedOver, 1);
+                return self.take_back_from(other);
             }
         }
         self.traffic.open(socket, client, listener);
+    }
+
+    /// A shard on its way out may have looked into its box for the last time before the
+    /// connection was in it.
+    fn take_back_from(&mut self, other: usize) {
+        if self.mailboxes[other].stage() < Stage::Draining {
+            return;
+        }
+        while let Some(handoff) = self.mailboxes[other].next_handoff() {
+            self.traffic.open(handoff.socket, handoff.client, handoff.listener);
+        }
     }
 
     /// Another shard, drawn at random, if it has clearly fewer connections than this one, and
     /// knows all listeners that this one knows.
     fn less_loaded(&mut self) -> Option<usize> {
         let others = self.mailboxes.len() as u32 - 1;
-        if others == 0 || self.traffic.stage() >= Stage::Draining {
+        if others == 0 || self.mailbox().stage() >= Stage::Draining {
             return None;
         }
         let own = self.traffic.sessions.len() as u32;

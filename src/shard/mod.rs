@@ -110,7 +110,9 @@ impl<E: Engine> Shard<E> {
 
     /// True once it has been ordered to end, or to drain, and is done with it.
     pub fn is_over(&self) -> bool {
-        let is_empty = self.traffic.sessions.is_empty() && self.traffic.upstreams.is_empty();
+        let is_empty = self.traffic.sessions.is_empty()
+            && self.traffic.upstreams.is_empty()
+            && !self.mailbox().has_handoffs();
         match self.traffic.stage() {
             Stage::Serving | Stage::LameDuck => false,
             Stage::Draining | Stage::Ending => is_empty && !self.is_accepting(),

@@ -1,6 +1,8 @@
 //! From a checked configuration, and what is known of the backends, to a snapshot.
 
-use super::{Backend, Leaving, Listener, Pool, Registry, Settings, Snapshot, Target, Trial};
+use super::{
+    Backend, Leaving, Listener, Pool, Registry, Settings, Snapshot, Target, Trial, Wanted,
+};
 use crate::base::{BackendSlot, Generation, PoolId, ShardId};
 use crate::config::{self, Config, Connect, HalfClose, ListenerIndex};
 use crate::engine::Socket;
@@ -123,6 +125,24 @@ pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: u
     built
 }
 
+/// Everything in a configuration that has a number, by its name.
+pub fn wanted(config: &Config) -> Wanted {
+    let route = |route: &config::Route| {
+        (scope_of(config, route).to_owned(), route.host.to_string(), route.path.clone())
+    };
+    let listener = |listener: &config::Listener| (listener.name.clone(), listener.address);
+    Wanted {
+        pools: config.pools.iter().map(|pool| pool.name.clone()).collect(),
+        routes: config.routes.iter().map(route).collect(),
+        listeners: config.listeners.iter().map(listener).collect(),
+    }
+}
+
+/// The name of the listener that a route is limited to; empty if it is of all.
+fn scope_of<'c>(config: &'c Config, route: &config::Route) -> &'c str {
+    route.listener.map_or("", |index| &config.listeners[index.0].name)
+}
+
 /// A listener with its routes; none if the registry has no number left for one of them.
 pub fn build_listener(
     config: &Config,
@@ -136,7 +156,7 @@ pub fn build_listener(
     let mut routes = Vec::new();
     for route in config.routes_of(index) {
         let pool = registry.pool(&config.pool(route.pool).name)?;
-        let scope = route.listener.map_or("", |index| &config.listeners[index.0].name);
+        let scope = scope_of(config, route);
         let route_id = registry.route(scope, &route.host.to_string(), &route.path)?;
         routes.push((&route.host, route.path.as_str(), Target { route: route_id, pool }));
     }

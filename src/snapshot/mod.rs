@@ -7,8 +7,10 @@
 mod build;
 mod registry;
 
-pub use build::{Member, Share, assemble, build, build_listener, build_pool, build_settings};
-pub use registry::Registry;
+pub use build::{
+    Member, Share, assemble, build, build_listener, build_pool, build_settings, wanted,
+};
+pub use registry::{Registry, Wanted};
 
 use crate::balance::Algorithm;
 use crate::base::{BackendSlot, Generation, ListenerId, PoolId, RouteId, ShardId};

@@ -1,41 +1,103 @@
-//! Numbers for names, stable over generations: what stays keeps its number. Numbers of pools,
-//! routes and listeners are kept for as long as the process lives; the slot of a backend that is
-//! gone is given to another one once nobody uses it.
+//! Numbers for names, stable over generations: what stays keeps its number. The number of what is
+//! gone is given again only when there is no fresh one left, so that whoever still counts under it
+//! is unlikely to meet its next owner; the slot of a backend that is gone, which nobody uses any
+//! more, is the next to be given.
 
 use crate::base::{BackendSlot, ListenerId, PoolId, RouteId};
 use crate::limits::{BACKENDS_MAX, LISTENERS_MAX, POOLS_MAX, ROUTES_MAX};
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::net::SocketAddr;
 
+/// A route by its listener (empty: all), host and path.
+pub type RouteKey = (String, String, String);
+/// A listener by its name and address.
+pub type ListenerKey = (String, SocketAddr);
+
 /// The numbers given so far.
-#[derive(Default)]
 pub struct Registry {
-    pools: HashMap<String, PoolId>,
-    routes: HashMap<(String, String, String), RouteId>,
-    listeners: HashMap<(String, SocketAddr), ListenerId>,
+    pools: Numbers<String>,
+    routes: Numbers<RouteKey>,
+    listeners: Numbers<ListenerKey>,
     slots: HashMap<(PoolId, SocketAddr), BackendSlot>,
     free_slots: Vec<BackendSlot>,
 }
 
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            pools: Numbers::new(POOLS_MAX),
+            routes: Numbers::new(ROUTES_MAX),
+            listeners: Numbers::new(LISTENERS_MAX),
+            slots: HashMap::new(),
+            free_slots: Vec::new(),
+        }
+    }
+}
+
+/// The names of everything that wants a number.
+#[derive(Default)]
+pub struct Wanted {
+    /// Of pools.
+    pub pools: HashSet<String>,
+    /// Of routes.
+    pub routes: HashSet<RouteKey>,
+    /// Of listeners.
+    pub listeners: HashSet<ListenerKey>,
+}
+
 impl Registry {
-    /// The id of the pool of this name; none if there have been too many.
+    /// Whether there are numbers for all that is wanted, besides those that are given.
+    ///
+    /// # Errors
+    /// Which are too few, and what to do.
+    pub fn check_room(&self, wanted: &Wanted) -> Result<(), String> {
+        self.pools.check_room(&wanted.pools, "pools")?;
+        self.routes.check_room(&wanted.routes, "routes")?;
+        self.listeners.check_room(&wanted.listeners, "listeners")
+    }
+
+    /// The id of the pool of this name; none if there are too many.
     pub fn pool(&mut self, name: &str) -> Option<PoolId> {
-        number(&mut self.pools, name.to_owned(), POOLS_MAX, |next| PoolId(next as u32))
+        self.pools.of(name.to_owned()).map(PoolId)
     }
 
-    /// The id of the route of a listener (empty: of all) for a host and path; none if there have
-    /// been too many.
+    /// Takes the number of a pool back.
+    pub fn release_pool(&mut self, name: &str) {
+        self.pools.release(|pool| pool != name);
+    }
+
+    /// The id of the route of a listener (empty: of all) for a host and path; none if there are
+    /// too many.
     pub fn route(&mut self, listener: &str, host: &str, path: &str) -> Option<RouteId> {
-        let key = (listener.to_owned(), host.to_owned(), path.to_owned());
-        number(&mut self.routes, key, ROUTES_MAX, |next| RouteId(next as u32))
+        self.routes.of((listener.to_owned(), host.to_owned(), path.to_owned())).map(RouteId)
     }
 
-    /// The id of the listener of this name at this address; none if there have been too many.
+    /// Takes back the numbers of all routes but those wanted, and returns them.
+    pub fn release_routes(&mut self, wanted: &Wanted) -> Vec<RouteId> {
+        let released = self.routes.release(|route| wanted.routes.contains(route));
+        released.into_iter().map(RouteId).collect()
+    }
+
+    /// The id of the listener of this name at this address; none if there are too many.
     pub fn listener(&mut self, name: &str, address: SocketAddr) -> Option<ListenerId> {
-        let key = (name.to_owned(), address);
-        number(&mut self.listeners, key, LISTENERS_MAX, |next| ListenerId(next as u16))
+        // The table has less than 2^16 rows.
+        self.listeners.of((name.to_owned(), address)).map(|number| ListenerId(number as u16))
+    }
+
+    /// Takes back the numbers of listeners that are neither wanted nor in use, and returns them.
+    pub fn release_listeners(
+        &mut self,
+        wanted: &Wanted,
+        is_used: impl Fn(ListenerId) -> bool,
+    ) -> Vec<ListenerId> {
+        let given = &self.listeners.given;
+        let used = given.iter().filter(|(_, number)| is_used(ListenerId(**number as u16)));
+        let used: HashSet<ListenerKey> = used.map(|(key, _)| key.clone()).collect();
+        let released =
+            self.listeners.release(|key| wanted.listeners.contains(key) || used.contains(key));
+        released.into_iter().map(|number| ListenerId(number as u16)).collect()
     }
 
     /// The slot of a backend; none if all of [`BACKENDS_MAX`] are taken.
@@ -56,21 +118,55 @@ impl Registry {
     }
 
     /// Every route that has a number: listener (empty: all), host, path.
-    pub fn routes(&self) -> impl Iterator<Item = (&(String, String, String), RouteId)> {
-        self.routes.iter().map(|(key, id)| (key, *id))
+    pub fn routes(&self) -> impl Iterator<Item = (&RouteKey, RouteId)> {
+        self.routes.given.iter().map(|(key, number)| (key, RouteId(*number)))
     }
 }
 
-fn number<K: Hash + Eq, T: Copy>(
-    numbers: &mut HashMap<K, T>,
-    key: K,
-    most: usize,
-    make: impl Fn(usize) -> T,
-) -> Option<T> {
-    let next = numbers.len();
-    match numbers.entry(key) {
-        Entry::Occupied(entry) => Some(*entry.get()),
-        Entry::Vacant(entry) => (next < most).then(|| *entry.insert(make(next))),
+/// Numbers below a maximum, for names of one kind.
+struct Numbers<K> {
+    given: HashMap<K, u32>,
+    /// Given back, the one that was free for longest first.
+    free: VecDeque<u32>,
+    /// The next one that nobody ever had.
+    fresh: u32,
+    most: u32,
+}
+
+impl<K: Hash + Eq + Clone> Numbers<K> {
+    fn new(most: usize) -> Self {
+        Self { given: HashMap::new(), free: VecDeque::new(), fresh: 0, most: most as u32 }
+    }
+
+    fn of(&mut self, key: K) -> Option<u32> {
+        match self.given.entry(key) {
+            Entry::Occupied(entry) => Some(*entry.get()),
+            Entry::Vacant(entry) if self.fresh < self.most => {
+                self.fresh += 1;
+                Some(*entry.insert(self.fresh - 1))
+            }
+            Entry::Vacant(entry) => Some(*entry.insert(self.free.pop_front()?)),
+        }
+    }
+
+    fn check_room(&self, wanted: &HashSet<K>, what: &str) -> Result<(), String> {
+        let new = wanted.iter().filter(|key| !self.given.contains_key(*key)).count();
+        let room = (self.most - self.fresh) as usize + self.free.len();
+        if new <= room {
+            return Ok(());
+        }
+        Err(format!(
+            "{new} new {what} are more than the {room} that there is room for while the present \
+             ones serve: make the change in two steps, or restart"
+        ))
+    }
+
+    fn release(&mut self, is_kept: impl Fn(&K) -> bool) -> Vec<u32> {
+        let gone: Vec<K> = self.given.keys().filter(|key| !is_kept(key)).cloned().collect();
+        let mut numbers: Vec<u32> = gone.iter().filter_map(|key| self.given.remove(key)).collect();
+        numbers.sort_unstable();
+        self.free.extend(&numbers);
+        numbers
     }
 }
 
@@ -92,6 +188,28 @@ mod tests {
         assert_eq!(registry.slot(one, address(2)), Some(first));
         assert_eq!(registry.slot(one, address(1)), Some(BackendSlot(2)));
         assert_eq!(registry.slot(two, address(1)), Some(second));
+    }
+
+    #[test]
+    fn numbers_of_what_is_gone_are_given_again_when_there_are_no_fresh_ones() {
+        let mut registry = Registry::default();
+        let wanted = |from: usize, count: usize| {
+            let route = |n: usize| (String::new(), "*".to_owned(), format!("/{n}"));
+            Wanted { routes: (from..from + count).map(route).collect(), ..Wanted::default() }
+        };
+        let give = |registry: &mut Registry, wanted: &Wanted| -> HashSet<RouteId> {
+            let one = |(l, h, p): &RouteKey| registry.route(l, h, p).expect("there is room");
+            wanted.routes.iter().map(one).collect()
+        };
+        for round in 0..10 {
+            let wanted = wanted(round * 30_000, 30_000);
+            registry.check_room(&wanted).expect("there is room");
+            assert_eq!(give(&mut registry, &wanted).len(), 30_000, "each has its own");
+            registry.release_routes(&wanted);
+        }
+        let refused = registry.check_room(&wanted(900_000, 40_000)).expect_err("too many");
+        assert!(refused.contains("40000 new routes") && refused.contains("35536"), "{refused}");
+        assert_eq!(registry.routes().count(), 30_000);
     }
 
     #[test]

@@ -30,6 +30,12 @@ impl Latencies {
         std::array::from_fn(|bucket| self.buckets[bucket].load(Ordering::Relaxed))
     }
 
+    /// Forgets them all.
+    pub fn clear(&self) {
+        let cells = self.buckets.iter().chain([&self.sum_us]);
+        cells.for_each(|cell| cell.store(0, Ordering::Relaxed));
+    }
+
     /// The sum of all latencies, microseconds.
     pub fn sum_us(&self) -> u64 {
         self.sum_us.load(Ordering::Relaxed)

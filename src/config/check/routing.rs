@@ -10,6 +10,7 @@ use crate::config::model::{Config, Listener, ListenerIndex, PoolIndex, Route};
 use crate::config::raw::{At, Section};
 use crate::config::units::unknown_word;
 use crate::config::values::check_name;
+use crate::limits::{LISTENERS_MAX, POOLS_MAX, ROUTES_MAX};
 use crate::route::{HostPattern, check_path_prefix};
 use std::collections::HashMap;
 use std::ops::Range;
@@ -22,12 +23,25 @@ pub(super) fn read_into<'d>(config: &mut Config, root: &mut Section<'d>, load: L
     let report = root.report();
     let mut listener_names = Names::new("listener");
     let mut pool_names = Names::new("pool");
-    config.listeners = listeners(root.sections("listener"), &mut listener_names);
+    let listener_sections = root.sections("listener");
+    check_count(&listener_sections, LISTENERS_MAX, "listeners");
+    config.listeners = listeners(listener_sections, &mut listener_names);
     config.pools = pools(root.section("pool"), &mut pool_names, load);
+    if let Some(beyond) = pool_names.entries.get(POOLS_MAX) {
+        report.add(beyond.span.clone(), format!("too many pools: at most {POOLS_MAX}"));
+    }
     let routes = root.sections("route");
+    check_count(&routes, ROUTES_MAX, "routes");
     let routes = Routes::read(routes, &mut listener_names, &mut pool_names);
     check_presence(report, &listener_names, &pool_names);
     config.routes = routes.finished(report, &listener_names, &mut pool_names);
+}
+
+fn check_count(sections: &[Section<'_>], most: usize, what: &str) {
+    if let Some(beyond) = sections.get(most) {
+        let message = format!("too many {what}: at most {most}");
+        beyond.report().add(beyond.span.clone(), message);
+    }
 }
 
 fn check_presence(report: &Report<'_>, listeners: &Names<'_>, pools: &Names<'_>) {

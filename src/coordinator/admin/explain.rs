@@ -1,10 +1,12 @@
 //! Which listener, route, pool and backends a request would meet, and why.
 
 use super::reply::{Reply, json_reply, refusal};
+use crate::config::NoHealthy;
 use crate::coordinator::control::Control;
 use crate::health::Standing;
 use hyper::{StatusCode, Uri};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 /// Follows a request through what runs. `listener` narrows it down to one.
 pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Option<&str>) -> Reply {
@@ -48,13 +50,16 @@ fn routed(control: &Control, target: crate::snapshot::Target) -> Value {
     let Some(pool) = control.fleet.pool_of(target.pool) else {
         return json!({ "status": 503, "why": "its pool is gone" });
     };
-    let weights: u64 = serving(pool).map(|record| u64::from(record.weight())).sum();
+    // As published: priorities, slow start and what is tried for want of better are in it.
+    let published = pool.built.iter().flat_map(|built| &built.backends);
+    let weights: HashMap<_, _> = published.map(|b| (b.slot, u64::from(b.weight))).collect();
+    let sum: u64 = weights.values().sum();
     let backends: Vec<Value> = pool
         .backends
         .iter()
         .map(|(address, record)| {
-            let is_serving = record.standing == Standing::Serving && weights > 0;
-            let share = if is_serving { u64::from(record.weight()) * 100 / weights } else { 0 };
+            let weight = weights.get(&record.slot).copied().unwrap_or_default();
+            let share = (weight * 100).checked_div(sum).unwrap_or_default();
             json!({
                 "address": address,
                 "standing": record.standing.word(),
@@ -66,10 +71,10 @@ fn routed(control: &Control, target: crate::snapshot::Target) -> Value {
             })
         })
         .collect();
-    let why = match (weights, pool.config.no_healthy) {
-        (1.., _) => format!("picked by {} among those that serve", pool.config.algorithm),
-        (0, crate::config::NoHealthy::RouteToAll) => "none serves: all are tried".to_owned(),
-        (0, crate::config::NoHealthy::Refuse) => "none serves: answered with 503".to_owned(),
+    let why = match (pool.has_no_healthy, pool.config.no_healthy) {
+        (false, _) => format!("picked by {} among those that serve", pool.config.algorithm),
+        (true, NoHealthy::RouteToAll) => "none serves: all are tried".to_owned(),
+        (true, NoHealthy::Refuse) => "none serves: answered with 503".to_owned(),
     };
     json!({
         "route": route.map(|(listener, host, path)| {
@@ -79,10 +84,4 @@ fn routed(control: &Control, target: crate::snapshot::Target) -> Value {
         "why": why,
         "backends": backends,
     })
-}
-
-fn serving(
-    pool: &crate::coordinator::fleet::PoolRecord,
-) -> impl Iterator<Item = &crate::coordinator::fleet::Record> {
-    pool.backends.values().filter(|record| record.standing == Standing::Serving)
 }

@@ -93,14 +93,11 @@ async fn operate(
     backend: SocketAddr,
     operations: &[Operation],
 ) -> Reply {
-    let mut generation = Generation::default();
-    for operation in operations {
-        let result = control.borrow_mut().operate(pool, backend, *operation, clock::monotonic());
-        match result {
-            Ok(current) => generation = current,
-            Err(error) => return refusal(status_of(&error), error.to_string()),
-        }
-    }
+    let result = control.borrow_mut().operate(pool, backend, operations, clock::monotonic());
+    let generation = match result {
+        Ok(generation) => generation,
+        Err(error) => return refusal(status_of(&error), error.to_string()),
+    };
     let applied = await_applied(control, generation).await;
     let in_flight = in_flight(&control.borrow(), pool, backend);
     let body = json!({

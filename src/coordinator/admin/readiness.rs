@@ -32,6 +32,9 @@ pub fn readiness(control: &Control, pool: Option<&str>) -> Option<Readiness> {
         Phase::Serving => {}
         phase => reasons.push(format!("the process is {}", phase.word())),
     }
+    if control.phase() == Phase::Serving && !control.running.contains(&true) {
+        reasons.push("no shard runs".to_owned());
+    }
     match pool {
         Some(name) => {
             let pool = control.fleet.pools.get(name).filter(|pool| !pool.is_removed)?;

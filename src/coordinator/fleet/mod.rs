@@ -196,9 +196,21 @@ impl Fleet {
                 has_room_again = true;
             }
         }
-        self.pools.retain(|_, pool| !pool.is_removed || !pool.backends.is_empty());
+        self.bury_pools();
         if has_room_again && self.left_out > 0 {
             self.source(now);
+        }
+    }
+
+    fn bury_pools(&mut self) {
+        let is_over = |pool: &&PoolRecord| pool.is_removed && pool.backends.is_empty();
+        let over = self.pools.values().filter(is_over).map(|pool| pool.config.name.clone());
+        for name in over.collect::<Vec<_>>() {
+            let Some(pool) = self.pools.remove(&name) else { continue };
+            self.by_id.remove(&pool.id);
+            self.registry.release_pool(&name);
+            self.ledger.clear_pool(pool.id);
+            self.is_dirty = true;
         }
     }
 

@@ -70,15 +70,9 @@ impl Fleet {
         operation: Operation,
         now: Instant,
     ) -> Result<bool, OperationError> {
-        if !self.has_room() && matches!(operation, Operation::Add { .. }) {
-            return Err(OperationError::Full);
-        }
-        let names = || self.pools.keys().cloned().collect();
-        if self.pools.get(pool).is_none_or(|pool| pool.is_removed) {
-            return Err(OperationError::NoPool(names()));
-        }
-        let record = self.pools.get_mut(pool).expect("it is there, as of above");
-        let has_changed = record.operate(address, operation)?;
+        self.check_order(pool, address, operation)?;
+        let Some(record) = self.pools.get_mut(pool) else { return Ok(false) };
+        let has_changed = record.operate(address, operation);
         if has_changed {
             let pool = pool.to_owned();
             let order = operation.to_string();
@@ -88,31 +82,53 @@ impl Fleet {
         }
         Ok(has_changed)
     }
+
+    /// Whether an order can be followed, without following it.
+    ///
+    /// # Errors
+    /// As for [`Fleet::operate`].
+    pub fn check_order(
+        &self,
+        pool: &str,
+        address: SocketAddr,
+        operation: Operation,
+    ) -> Result<(), OperationError> {
+        if !self.has_room() && matches!(operation, Operation::Add { .. }) {
+            return Err(OperationError::Full);
+        }
+        let Some(record) = self.pools.get(pool).filter(|pool| !pool.is_removed) else {
+            return Err(OperationError::NoPool(self.pools.keys().cloned().collect()));
+        };
+        record.check_order(address, operation)
+    }
 }
 
 impl PoolRecord {
-    fn operate(
-        &mut self,
-        address: SocketAddr,
-        operation: Operation,
-    ) -> Result<bool, OperationError> {
-        match operation {
-            Operation::Add { weight } => return self.add(address, weight),
-            Operation::Weight(Some(weight)) if weight > WEIGHT_MAX => {
-                return Err(OperationError::Weight(WEIGHT_MAX));
+    fn check_order(&self, address: SocketAddr, operation: Operation) -> Result<(), OperationError> {
+        if let Operation::Add { weight } | Operation::Weight(Some(weight)) = operation
+            && weight > WEIGHT_MAX
+        {
+            return Err(OperationError::Weight(WEIGHT_MAX));
+        }
+        let is_known = self.backends.get(&address).is_some_and(|record| !record.is_removed);
+        match (is_known, operation) {
+            (true, Operation::Add { .. }) => Err(OperationError::Exists),
+            (true, _) | (false, Operation::Add { .. }) => Ok(()),
+            (false, _) => {
+                let known = self.backends.iter().filter(|(_, record)| !record.is_removed);
+                Err(OperationError::NoBackend(known.map(|(address, _)| *address).collect()))
             }
-            _ => {}
         }
-        let known = || self.backends.iter().filter(|(_, r)| !r.is_removed).map(|(a, _)| *a);
-        if self.backends.get(&address).is_none_or(|record| record.is_removed) {
-            return Err(OperationError::NoBackend(known().collect()));
-        }
-        if operation == Operation::Remove {
-            self.remove(address);
-            return Ok(true);
-        }
-        let record = self.backends.get_mut(&address).expect("it is there, as of above");
-        Ok(match operation {
+    }
+
+    /// Follows an order that was checked. True if it changed something.
+    fn operate(&mut self, address: SocketAddr, operation: Operation) -> bool {
+        let Some(record) = self.backends.get_mut(&address) else {
+            return matches!(operation, Operation::Add { weight } if self.add(address, weight));
+        };
+        match operation {
+            Operation::Add { weight } => self.add(address, weight),
+            Operation::Remove => self.remove(address),
             Operation::State(state) => {
                 // Whoever says that it is well knows more than what exchanges showed.
                 let is_released =
@@ -127,30 +143,23 @@ impl PoolRecord {
             Operation::Weight(weight) => {
                 std::mem::replace(&mut record.weight_override, weight) != weight
             }
-            Operation::Add { .. } | Operation::Remove => false,
-        })
+        }
     }
 
-    fn add(&mut self, address: SocketAddr, weight: u32) -> Result<bool, OperationError> {
-        if weight > WEIGHT_MAX {
-            return Err(OperationError::Weight(WEIGHT_MAX));
-        }
-        if self.backends.get(&address).is_some_and(|record| !record.is_removed) {
-            return Err(OperationError::Exists);
-        }
+    fn add(&mut self, address: SocketAddr, weight: u32) -> bool {
         if let Some(at) = self.taken_out.iter().position(|out| *out == address) {
             self.taken_out.swap_remove(at);
             let is_told = |found: &Vec<Found>| found.iter().any(|found| found.address == address);
             if self.told.values().any(is_told) {
-                return Ok(true);
+                return true;
             }
         }
         let found = Found { address, weight, priority: 0 };
         self.told.entry(Source::Operator).or_default().push(found);
-        Ok(true)
+        true
     }
 
-    fn remove(&mut self, address: SocketAddr) {
+    fn remove(&mut self, address: SocketAddr) -> bool {
         let mut is_told_elsewhere = false;
         for (source, found) in &mut self.told {
             match source {
@@ -161,6 +170,7 @@ impl PoolRecord {
         if is_told_elsewhere && !self.taken_out.contains(&address) {
             self.taken_out.push(address);
         }
+        true
     }
 }
 

@@ -151,8 +151,8 @@ impl PoolRecord {
 
     /// The lowest priority of which a backend is fit for traffic.
     fn best_priority(&self) -> Option<u16> {
-        let fit = |record: &&Record| record.standing == Standing::Serving && record.weight() > 0;
-        self.backends.values().filter(fit).map(|record| record.found.priority).min()
+        let fit = self.backends.values().filter(|record| is_fit(record));
+        fit.map(|record| record.found.priority).min()
     }
 
     /// True while a backend is on its way to full weight.
@@ -202,10 +202,15 @@ impl PoolRecord {
         is_one_over
     }
 
-    /// Backends that could be given a request now.
+    /// Backends that could be given a request now, or as soon as those of a better priority are
+    /// gone.
     pub fn fit_count(&self) -> usize {
-        self.backends.values().filter(|record| record.standing == Standing::Serving).count()
+        self.backends.values().filter(|record| is_fit(record)).count()
     }
+}
+
+fn is_fit(record: &Record) -> bool {
+    record.standing == Standing::Serving && record.weight() > 0
 }
 
 /// What probes have shown of a backend of which nothing is known: alive if there is no probe.
