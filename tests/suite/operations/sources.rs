@@ -15,6 +15,7 @@ struct Answer {
 }
 
 const A: u16 = 1;
+const AAAA: u16 = 28;
 const SRV: u16 = 33;
 
 fn a(name: &'static str, ip: Ipv4Addr) -> Answer {
@@ -30,6 +31,11 @@ fn srv(name: &'static str, priority: u16, weight: u16, port: u16, target: &str) 
     }
     data.push(0);
     Answer { name, kind: SRV, data }
+}
+
+/// Asked for this, the server says that it has failed (SERVFAIL).
+fn failing(name: &'static str, kind: u16) -> Answer {
+    Answer { name, kind, data: Vec::new() }
 }
 
 /// A name server that says what it is told to; silent while that is none.
@@ -75,8 +81,21 @@ fn reply(query: &[u8], answers: &[Answer]) -> Option<Vec<u8>> {
     let question = query.get(12..at + 5)?;
     let matching: Vec<&Answer> =
         answers.iter().filter(|answer| answer.name == name && answer.kind == kind).collect();
+    let has_failed = matching.iter().any(|answer| answer.data.is_empty());
+    let matching = if has_failed { Vec::new() } else { matching };
     let mut reply = query[..2].to_vec();
-    reply.extend([0x81, 0x80, 0, 1, 0, matching.len() as u8, 0, 0, 0, 0]);
+    reply.extend([
+        0x81,
+        if has_failed { 0x82 } else { 0x80 },
+        0,
+        1,
+        0,
+        matching.len() as u8,
+        0,
+        0,
+        0,
+        0,
+    ]);
     reply.extend(question);
     for answer in matching {
         reply.extend([0xc0, 12]);
@@ -144,6 +163,39 @@ fn service_records_bring_ports_priorities_and_weights() {
     let answers = |origin: usize| operated.backend(origins[origin].address)["answers"][1].clone();
     assert!(answers(0).as_u64() > Some(0) && answers(1).as_u64() > Some(0));
     assert_eq!(answers(2), 0, "a lower priority waits");
+}
+
+#[test]
+fn a_target_that_cannot_be_looked_up_stays_until_its_record_goes() {
+    let origins: Vec<Origin> = (0..2).map(|_| Origin::http(|_, _| signed("one", b"x"))).collect();
+    let address = |origin: usize| origins[origin].address;
+    let service = "_http._tcp.test";
+    let records = [
+        srv(service, 10, 1, address(0).port(), "one.test"),
+        srv(service, 10, 1, address(1).port(), "two.test"),
+    ];
+    let one = a("one.test", Ipv4Addr::LOCALHOST);
+    let good = [&records[..], &[one.clone(), a("two.test", Ipv4Addr::LOCALHOST)]].concat();
+    let server = NameServer::start(good);
+    let more = format!("[runtime]\ndns_servers = [\"{}\"]\n", server.address);
+    let name = format!("[[pool.app.backend]]\nsrv = \"{service}\"\n");
+    let operated = Operated::start(&(config(&[], "", &format!("{QUICK}{more}")) + &name));
+    operated.await_standing(address(0), "serving");
+    operated.await_standing(address(1), "serving");
+    let failing = [failing("two.test", A), failing("two.test", AAAA)];
+    server.say(Some([&records[..], &[one.clone()], &failing[..]].concat()));
+    await_that("a failure is told", || operated.done(&["events"]).contains("two.test"));
+    // What comes with the next answer shows that there was one after the failure.
+    let third = a("one.test", Ipv4Addr::new(127, 0, 0, 3));
+    server.say(Some([&records[..], &[one.clone(), third], &failing[..]].concat()));
+    let third = SocketAddr::from(([127, 0, 0, 3], address(0).port()));
+    await_that("it is asked again", || !operated.backend(third).is_null());
+    assert_eq!(operated.backend(address(1))["standing"], "serving");
+    let events = operated.done(&["events"]);
+    assert_eq!(events.matches("source_failed").count(), 1, "told once: {events}");
+    server.say(Some([&records[..1], &[one]].concat()));
+    await_that("its record has gone", || operated.backend(address(1)).is_null());
+    assert_eq!(operated.backend(address(0))["standing"], "serving");
 }
 
 #[test]
