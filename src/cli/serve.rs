@@ -68,7 +68,10 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
     let admin = runtime.block_on(async { admin::bind(&control.config.admin) })?;
     announce(&control, admin.tcp_address())?;
     let coordinator = Coordinator::new(control, threads.into_spawn(), hearer, admin, seed);
-    match runtime.block_on(coordinator.run())? {
+    let ended = runtime.block_on(coordinator.run());
+    // Not waiting for a file system that does not answer.
+    runtime.shutdown_background();
+    match ended? {
         Ended::Failed(why) => Err(why.into()),
         Ended::Drained | Ended::Cut => Ok(()),
     }

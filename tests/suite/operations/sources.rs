@@ -4,6 +4,7 @@ use super::{QUICK, config};
 use crate::loopback::harness::{Origin, await_that};
 use crate::loopback::load::{Operated, signed};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 /// An answer's record: what is asked for, and its data in wire form.
@@ -232,4 +233,36 @@ fn a_watched_file_is_followed_and_a_broken_one_is_not() {
     std::fs::write(&file, "[]").expect("written");
     await_that("it is gone", || operated.backend(second).is_null());
     assert_eq!(operated.backend(first)["standing"], "serving");
+}
+
+#[test]
+fn a_watched_file_that_is_a_pipe_holds_nobody() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let pool = "backends_file = \"FOLDER/backends.json\"";
+    let operated = Operated::start_with(&config(&[origin.address], pool, QUICK), |folder, _| {
+        let made = Command::new("mkfifo").arg(folder.join("backends.json")).status();
+        assert!(made.expect("mkfifo is installed").success());
+    });
+    await_that("it is told", || operated.done(&["events"]).contains("not a regular file"));
+    assert_eq!(operated.json(&["status"])["phase"], "serving");
+}
+
+#[test]
+fn a_watched_file_that_could_not_be_read_is_read_again_though_it_has_not_changed() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let pool = "backends_file = \"FOLDER/backends.json\"";
+    let operated = Operated::start(&config(&[], pool, QUICK));
+    let file = operated.file.with_file_name("backends.json");
+    let good = format!("[\"{}\"]", origin.address);
+    let put = |text: &str| {
+        let new = file.with_extension("new");
+        std::fs::write(&new, text).expect("written");
+        let opened = std::fs::File::options().write(true).open(&new).expect("it is there");
+        opened.set_modified(std::time::UNIX_EPOCH).expect("allowed");
+        std::fs::rename(new, &file).expect("moved");
+    };
+    put(&"x".repeat(good.len()));
+    await_that("it is told", || operated.done(&["events"]).matches("source_failed").count() == 2);
+    put(&good);
+    operated.await_standing(origin.address, "serving");
 }
