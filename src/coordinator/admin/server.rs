@@ -11,7 +11,7 @@ use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,6 +29,8 @@ const CONNECTIONS_MAX: usize = 256;
 pub enum AdminError {
     /// Another process answers on the socket.
     InUse(PathBuf),
+    /// Something else than a socket has its name: it may be somebody's data.
+    NoSocket(PathBuf),
     /// The system says no.
     Io(String, io::Error),
 }
@@ -40,6 +42,12 @@ impl std::fmt::Display for AdminError {
                 f,
                 "another process answers on the admin socket {}: give this one a socket of its \
                  own (--admin PATH), or none (--admin \"\")",
+                path.display()
+            ),
+            Self::NoSocket(path) => write!(
+                f,
+                "{} is there and is no socket: give the admin interface a path of its own \
+                 (--admin PATH), or remove what is there",
                 path.display()
             ),
             Self::Io(place, error) => {
@@ -97,17 +105,31 @@ fn bind_unix(path: &Path) -> Result<(UnixListener, u32), AdminError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(failed)?;
     }
-    if path.exists() {
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(AdminError::InUse(path.to_owned()));
-        }
-        // What an earlier process left behind.
-        fs::remove_file(path).map_err(failed)?;
-    }
+    make_way(path)?;
     let listener = UnixListener::bind(path).map_err(failed)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(failed)?;
     let uid = fs::metadata(path).map_err(failed)?.uid();
     Ok((listener, uid))
+}
+
+/// Removes the socket that an earlier process left behind, and nothing else.
+fn make_way(path: &Path) -> Result<(), AdminError> {
+    let failed = |error| AdminError::Io(path.display().to_string(), error);
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            return Err(AdminError::NoSocket(path.to_owned()));
+        }
+        Ok(_) => {}
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => Err(AdminError::InUse(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(failed)
+        }
+        Err(error) => Err(failed(error)),
+    }
 }
 
 fn bind_tcp(address: SocketAddr) -> Result<TcpListener, AdminError> {
