@@ -1,6 +1,7 @@
 //! The sockets of the admin interface: who may connect, and a task for each connection.
 
-use super::routing::{self, Asker};
+use super::metrics;
+use super::routing::{self, Asker, Shared};
 use crate::config;
 use crate::coordinator::control::Control;
 use hyper::server::conn::http1;
@@ -147,16 +148,17 @@ impl Admin {
 
     /// Serves until dropped.
     pub async fn serve(mut self, control: Rc<RefCell<Control>>) {
+        let shared = Rc::new(Shared { control, metrics: metrics::Kept::default() });
         let (tcp, allow_uids) = (self.tcp.take(), std::mem::take(&mut self.allow_uids));
         let unix = async {
             match &self.unix {
-                Some((listener, _)) => serve_unix(listener, &allow_uids, &control).await,
+                Some((listener, _)) => serve_unix(listener, &allow_uids, &shared).await,
                 None => std::future::pending().await,
             }
         };
         let tcp = async {
             match &tcp {
-                Some(listener) => serve_tcp(listener, &control).await,
+                Some(listener) => serve_tcp(listener, &shared).await,
                 None => std::future::pending().await,
             }
         };
@@ -164,14 +166,14 @@ impl Admin {
     }
 }
 
-async fn serve_unix(listener: &UnixListener, allow_uids: &[u32], control: &Rc<RefCell<Control>>) {
+async fn serve_unix(listener: &UnixListener, allow_uids: &[u32], shared: &Rc<Shared>) {
     let permits = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(permit) = permits.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 if let Some(asker) = admitted(&stream, allow_uids) {
-                    spawn(stream, asker, control, permit);
+                    spawn(stream, asker, shared, permit);
                 }
             }
             Err(error) => pause(&error).await,
@@ -179,14 +181,14 @@ async fn serve_unix(listener: &UnixListener, allow_uids: &[u32], control: &Rc<Re
     }
 }
 
-async fn serve_tcp(listener: &TcpListener, control: &Rc<RefCell<Control>>) {
+async fn serve_tcp(listener: &TcpListener, shared: &Rc<Shared>) {
     let permits = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(permit) = permits.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let asker = Asker { name: peer.to_string(), may_order: false };
-                spawn(stream, asker, control, permit);
+                spawn(stream, asker, shared, permit);
             }
             Err(error) => pause(&error).await,
         }
@@ -211,17 +213,17 @@ fn admitted(stream: &UnixStream, allow_uids: &[u32]) -> Option<Asker> {
     Some(Asker { name: format!("uid {uid}{pid}"), may_order: true })
 }
 
-fn spawn<S, P>(stream: S, asker: Asker, control: &Rc<RefCell<Control>>, permit: P)
+fn spawn<S, P>(stream: S, asker: Asker, shared: &Rc<Shared>, permit: P)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     P: 'static,
 {
-    let control = control.clone();
+    let shared = shared.clone();
     tokio::task::spawn_local(async move {
         let _permit = permit;
         let service = service_fn(move |request| {
-            let (control, asker) = (control.clone(), asker.clone());
-            async move { Ok::<_, Infallible>(routing::answer(control, asker, request).await) }
+            let (shared, asker) = (shared.clone(), asker.clone());
+            async move { Ok::<_, Infallible>(routing::answer(shared, asker, request).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -58,6 +58,15 @@ fn orders_are_taken_on_the_unix_socket_only_and_leave_a_line() {
 }
 
 #[test]
+fn nobody_waits_on_the_address_of_questions() {
+    let (_origin, operated, address) = with_questions("");
+    let (status, text) = ask(address, "GET /events?since=100000&wait_ms=60000");
+    assert!(status == 403 && text.contains("Unix socket only"), "{text}");
+    assert_eq!(ask(address, "GET /events?since=100000").0, 200);
+    operated.done(&["events"]);
+}
+
+#[test]
 fn metrics_are_in_the_format_of_prometheus_and_count_right() {
     let (_origin, operated, address) = with_questions("");
     (0..7).for_each(|_| assert_eq!(operated.ringway.status_of("/"), 200));
