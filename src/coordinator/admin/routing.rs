@@ -6,16 +6,19 @@ use crate::coordinator::control::Control;
 use crate::coordinator::events::Event;
 use crate::sys::clock;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::{Method, Request, StatusCode};
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
+use std::error::Error;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// Bytes of a body that is taken: a configuration with every backend that there can be.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long a body may take.
+const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 /// Longest that a question for events waits for one.
 const EVENTS_WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -189,12 +192,25 @@ fn address(text: &str) -> Result<SocketAddr, Refused> {
 }
 
 async fn body_text(request: Request<Incoming>) -> Result<String, Refused> {
+    body_within(request.into_body(), BODY_TIME_MAX).await
+}
+
+async fn body_within<B>(body: B, limit: Duration) -> Result<String, Refused>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let too_slow = |_| {
+        let error = format!("the body did not come within {limit:?}");
+        Box::new(refusal(StatusCode::REQUEST_TIMEOUT, error))
+    };
     let too_long = |_| {
         let error = format!("the body cannot be read, or has more than {BODY_BYTES_MAX} bytes");
         Box::new(refusal(StatusCode::BAD_REQUEST, error))
     };
-    let body = Limited::new(request.into_body(), BODY_BYTES_MAX);
-    let bytes = body.collect().await.map_err(too_long)?.to_bytes();
+    let body = Limited::new(body, BODY_BYTES_MAX).collect();
+    let collected = tokio::time::timeout(limit, body).await.map_err(too_slow)?;
+    let bytes = collected.map_err(too_long)?.to_bytes();
     String::from_utf8(bytes.to_vec())
         .map_err(|_| Box::new(refusal(StatusCode::BAD_REQUEST, "the body is not UTF-8")))
 }
@@ -249,6 +265,36 @@ fn decoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use hyper::body::Frame;
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    /// A body that never comes.
+    struct Silent;
+
+    impl Body for Silent {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let limit = Duration::from_millis(1);
+        let reply = body_within(Silent, limit).await.expect_err("it never comes");
+        assert_eq!(reply.status(), StatusCode::REQUEST_TIMEOUT);
+        let whole = body_within(Full::new(Bytes::from_static(b"whole")), BODY_TIME_MAX).await;
+        assert_eq!(whole.expect("it is there"), "whole");
+    }
 
     #[test]
     fn escapes_are_resolved_and_what_is_none_stays() {
