@@ -12,7 +12,6 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RData;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// An answer is not asked for again before, and not believed beyond: a TTL of 0 must not make a
@@ -68,17 +67,16 @@ struct Answer {
 type Targets = HashMap<String, Vec<IpAddr>>;
 
 /// Looks a name up for as long as it is wanted.
-pub(super) async fn follow(
-    shared: Shared,
-    pool: String,
-    name: BackendName,
-    resolver: Rc<TokioResolver>,
-) {
+pub(super) async fn follow(shared: Shared, pool: String, name: BackendName) {
     let source = Source::Name(name.lookup.to_string());
     let mut targets = Targets::new();
     let mut retry = RETRY_MIN;
     loop {
-        let (holds, failure) = match look_up(&resolver, &name, &mut targets).await {
+        let answer = match shared.resolver() {
+            Ok(resolver) => look_up(&resolver, &name, &mut targets).await,
+            Err(reason) => Err(reason),
+        };
+        let (holds, failure) = match answer {
             Ok(Answer { found, holds, stale }) => {
                 shared.told(&pool, &source, found);
                 (holds.clamp(TTL_MIN, TTL_MAX), stale)

@@ -212,6 +212,32 @@ fn a_name_that_nobody_knows_does_not_stop_the_start() {
 }
 
 #[test]
+fn a_name_is_looked_up_when_the_name_servers_are_known_at_last() {
+    // In a namespace of its own, so that the machine's file can be another; some machines forbid.
+    let mut probe = Command::new("unshare");
+    if !probe.args(["-rm", "true"]).status().is_ok_and(|status| status.success()) {
+        return;
+    }
+    let (port, _origins) = origins();
+    let name = format!("[[pool.app.backend]]\naddress = \"localhost:{port}\"\n");
+    let mut servers = None;
+    let text = config(&[], "", QUICK) + &name;
+    let operated = Operated::start_with(&text, |folder, command| {
+        let file = servers.insert(folder.join("resolv.conf"));
+        std::fs::write(&*file, "").expect("written");
+        let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+        let mut within = Command::new("unshare");
+        within.args(["-rm", "sh", "-c", script]).arg(file);
+        within.arg(command.get_program()).args(command.get_args());
+        *command = within;
+    });
+    await_that("it is told", || operated.done(&["events"]).contains("no DNS resolver"));
+    std::fs::write(servers.expect("it was prepared"), "nameserver 127.0.0.1\n").expect("written");
+    operated.await_standing(SocketAddr::from(([127, 0, 0, 1], port)), "serving");
+    assert_eq!(operated.ringway.status_of("/"), 200);
+}
+
+#[test]
 fn a_watched_file_is_followed_and_a_broken_one_is_not() {
     let origins: Vec<Origin> = (0..2).map(|_| Origin::http(|_, _| signed("one", b"x"))).collect();
     let pool = "backends_file = \"FOLDER/backends.json\"";
