@@ -59,7 +59,8 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
         buffer_size: config.runtime.buffer_size,
         private_buffers_max: private_buffers_max(&config, shards),
     };
-    let doors = SocketDoors::new(shards, config.runtime.backlog, passed_sockets()?);
+    let passed = passed_sockets()?;
+    let doors = SocketDoors::new(shards, config.runtime.backlog, passed, &config.listeners);
     let control =
         Control::new(config, source, Box::new(doors), mailboxes.clone(), clock::monotonic())?;
     let threads = Threads { cores, wakes, mailboxes, options, access_log };
