@@ -184,7 +184,7 @@ fn a_target_that_cannot_be_looked_up_stays_until_its_record_goes() {
     operated.await_standing(address(0), "serving");
     operated.await_standing(address(1), "serving");
     let failing = [failing("two.test", A), failing("two.test", AAAA)];
-    server.say(Some([&records[..], &[one.clone()], &failing[..]].concat()));
+    server.say(Some([&records[..], std::slice::from_ref(&one), &failing[..]].concat()));
     await_that("a failure is told", || operated.done(&["events"]).contains("two.test"));
     // What comes with the next answer shows that there was one after the failure.
     let third = a("one.test", Ipv4Addr::new(127, 0, 0, 3));
