@@ -10,6 +10,8 @@ pub const FIELDS_MAX: usize = 100;
 pub const CHUNK_LINE_BYTES_MAX: usize = 256;
 /// Bytes of a trailer section.
 pub const TRAILER_BYTES_MAX: usize = 4 * 1024;
+/// Interim (1xx) responses before one final response.
+pub const INTERIMS_MAX: u32 = 32;
 /// Smallest and largest buffer that may be configured, bytes. A buffer holds a whole head, and
 /// positions inside a buffer are kept in 32 bits.
 pub const BUFFER_BYTES_MIN: usize = HEAD_BYTES_MAX;

@@ -13,26 +13,40 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 pub(crate) struct SocketDoors {
     shards: usize,
     backlog: i32,
-    /// Sockets that were passed to the process, with their names.
+    /// Sockets that were passed to the process, with the listeners that they are for.
     passed: Vec<(String, OwnedFd)>,
     /// Addresses that this process listens, or listened, on.
     own: HashSet<SocketAddr>,
 }
 
 impl SocketDoors {
-    /// For so many shards.
-    pub(crate) fn new(shards: usize, backlog: u32, passed: Vec<(String, OwnedFd)>) -> Self {
+    /// For so many shards. Of the sockets that were passed, with their names, the `listeners`
+    /// take theirs; the others are closed, so that nobody waits there in vain.
+    pub(crate) fn new(
+        shards: usize,
+        backlog: u32,
+        mut passed: Vec<(String, OwnedFd)>,
+        listeners: &[Listener],
+    ) -> Self {
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
-        Self { shards, backlog, passed, own: HashSet::new() }
+        let taken = listeners.iter().filter_map(|listener| {
+            let at = passed.iter().position(|passed| is_for(passed, listener))?;
+            Some((listener.name.clone(), passed.swap_remove(at).1))
+        });
+        let taken = taken.collect();
+        for (name, socket) in passed {
+            let address = socket::local_address(&socket).map(|address| format!(" on {address}"));
+            let address = address.unwrap_or_default();
+            tracing::warn!(
+                "the socket \"{name}\"{address} that was passed is closed, because no listener \
+                 has its name or address: name a listener so, or do not pass it"
+            );
+        }
+        Self { shards, backlog, passed: taken, own: HashSet::new() }
     }
 
-    /// The socket that systemd opened for a listener: the one of its name, or of its address.
     fn passed_for(&mut self, listener: &Listener) -> Option<OwnedFd> {
-        let is_it = |(name, socket): &(String, OwnedFd)| {
-            *name == listener.name
-                || socket::local_address(socket).is_ok_and(|bound| bound == listener.address)
-        };
-        let at = self.passed.iter().position(is_it)?;
+        let at = self.passed.iter().position(|(name, _)| *name == listener.name)?;
         Some(self.passed.swap_remove(at).1)
     }
 
@@ -60,6 +74,12 @@ impl SocketDoors {
         }
         Ok(sockets)
     }
+}
+
+/// True if systemd opened the socket for this listener: it has its name, or its address.
+fn is_for((name, socket): &(String, OwnedFd), listener: &Listener) -> bool {
+    *name == listener.name
+        || socket::local_address(socket).is_ok_and(|bound| bound == listener.address)
 }
 
 impl Doors for SocketDoors {

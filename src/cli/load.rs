@@ -4,13 +4,11 @@
 use super::arguments::Source;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use ringway::config::{
-    AccessLog, Config, Diagnostics, ERROR_ANSWER_BYTES_MAX, Runtime, WrittenKeys,
-};
+use ringway::config::{AccessLog, Config, Diagnostics, FILE_BYTES_MAX, Runtime, WrittenKeys};
+use ringway::sys::file;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A configuration and the origin of its values.
@@ -232,12 +230,7 @@ pub(super) fn read_config(path: &Path) -> Result<(Config, WrittenKeys), LoadErro
     Ok((config, written))
 }
 
-/// A regular file, as much of it as is needed to see that it is too long.
+/// Reads what a configuration names.
 pub(super) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(ERROR_ANSWER_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    file::read_regular(path, FILE_BYTES_MAX)
 }

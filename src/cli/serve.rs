@@ -59,7 +59,8 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
         buffer_size: config.runtime.buffer_size,
         private_buffers_max: private_buffers_max(&config, shards),
     };
-    let doors = SocketDoors::new(shards, config.runtime.backlog, passed_sockets()?);
+    let passed = passed_sockets()?;
+    let doors = SocketDoors::new(shards, config.runtime.backlog, passed, &config.listeners);
     let control =
         Control::new(config, source, Box::new(doors), mailboxes.clone(), clock::monotonic())?;
     let threads = Threads { cores, wakes, mailboxes, options, access_log };
@@ -68,7 +69,10 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
     let admin = runtime.block_on(async { admin::bind(&control.config.admin) })?;
     announce(&control, admin.tcp_address())?;
     let coordinator = Coordinator::new(control, threads.into_spawn(), hearer, admin, seed);
-    match runtime.block_on(coordinator.run())? {
+    let ended = runtime.block_on(coordinator.run());
+    // Not waiting for a file system that does not answer.
+    runtime.shutdown_background();
+    match ended? {
         Ended::Failed(why) => Err(why.into()),
         Ended::Drained | Ended::Cut => Ok(()),
     }

@@ -144,6 +144,8 @@ fn help_is_an_answer_with_examples() {
     for (line, part) in [
         (&["--help"][..], "ringway run --listen 0.0.0.0:8080"),
         (&["run", "--help"], "RINGWAY_BUFFER_SIZE"),
+        (&["reload", "--help"], "the folder of"),
+        (&["plan", "--help"], "the folder of"),
         (&["config", "dump", "--help"], "A flag goes before"),
         (&["--version"], env!("CARGO_PKG_VERSION")),
     ] {

@@ -16,6 +16,7 @@ mod quick;
 mod raw;
 #[cfg(test)]
 mod tests;
+mod trust;
 pub mod units;
 pub mod values;
 
@@ -36,6 +37,11 @@ pub use network::IpNetwork;
 pub use print::PrintedSection;
 pub use probing::{HttpProbe, Probe, ProbeKind, TlsProbe};
 pub use raw::WrittenKeys;
+pub use trust::parse_certificates;
+
+/// Bytes of a file that the configuration names: the longest are bundles of certificates, and
+/// lists of every backend that there can be.
+pub const FILE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Bytes of the content of an [`ErrorAnswer`]: it must be sent with its head in one piece.
 pub const ERROR_ANSWER_BYTES_MAX: usize = 8 * 1024;

@@ -4,7 +4,9 @@
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::Notify;
 
 /// Events that are kept.
 const KEPT_MAX: usize = 1024;
@@ -122,6 +124,7 @@ pub struct Noted {
 pub struct Events {
     kept: VecDeque<Noted>,
     next: u64,
+    news: Arc<Notify>,
 }
 
 impl Events {
@@ -135,6 +138,12 @@ impl Events {
         }
         self.kept.push_back(Noted { number: self.next, time_ms, event });
         self.next += 1;
+        self.news.notify_waiters();
+    }
+
+    /// Wakes all who wait for it at each event.
+    pub fn news(&self) -> Arc<Notify> {
+        self.news.clone()
     }
 
     /// The events from `number` on that are still kept.
@@ -156,5 +165,20 @@ fn log(event: &Event) {
         }
         Event::SourceFailed { .. } | Event::ReloadRefused { .. } => tracing::warn!("{}", text()),
         _ => tracing::info!("{}", text()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn who_waits_for_an_event_is_woken_by_it() {
+        let mut events = Events::default();
+        let news = events.news();
+        let woken = news.notified();
+        events.push(Event::Phase { phase: "serving" });
+        tokio::time::timeout(Duration::from_secs(20), woken).await.expect("it is woken");
     }
 }

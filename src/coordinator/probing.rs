@@ -2,11 +2,13 @@
 //! the fleet changes, and only ever tell it what they saw.
 
 use super::control::Control;
+use super::events::Event;
 use super::fleet::{BackendKey, ProbeOf};
 use super::probe::Prober;
-use crate::base::Prng;
+use crate::base::{Instant, Prng};
 use crate::config::{Probe, ProbeKind};
 use crate::health::{OperatorState, spread};
+use crate::sys::clock;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -19,6 +21,9 @@ use tokio::task::JoinHandle;
 const AT_ONCE_MAX: usize = 512;
 /// How long a probe waits that failed for want of descriptors or memory here.
 const OWN_FAULT_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long after a prober could not be made that is tried again: its files may have been mended.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 type TaskKey = (BackendKey, ProbeOf);
 
@@ -35,11 +40,20 @@ struct Shared {
     news: Rc<Notify>,
 }
 
+/// The probe of a pool, as far as it could be made.
+#[derive(Default)]
+struct Made {
+    /// The newest that could be; it goes on until there is a newer one.
+    current: Option<(Probe, Prober)>,
+    /// A newer one that could not be, and when that is tried again.
+    failed: Option<(Probe, Instant)>,
+}
+
 /// All tasks.
 pub struct Probing {
     shared: Rc<Shared>,
     tasks: HashMap<TaskKey, Task>,
-    probers: HashMap<(String, ProbeOf), (Probe, Option<Prober>)>,
+    made: HashMap<(String, ProbeOf), Made>,
     /// The fleet's revision that the tasks follow from.
     revision: Option<u64>,
 }
@@ -49,32 +63,38 @@ impl Probing {
     pub fn new(control: Rc<RefCell<Control>>, seed: u64, news: Rc<Notify>) -> Self {
         let (permits, prng) = (Semaphore::new(AT_ONCE_MAX), RefCell::new(Prng::new(seed)));
         let shared = Rc::new(Shared { control, permits, prng, news });
-        Self { shared, tasks: HashMap::new(), probers: HashMap::new(), revision: None }
+        Self { shared, tasks: HashMap::new(), made: HashMap::new(), revision: None }
     }
 
     /// Starts the tasks that are missing, and ends those that are not wanted any more.
     pub fn sync(&mut self) {
+        let now = clock::monotonic();
         let revision = self.shared.control.borrow().fleet.revision();
-        if self.revision.replace(revision) == Some(revision) {
+        let is_same = self.revision.replace(revision) == Some(revision);
+        if is_same && !self.made.values().any(|made| made.is_due(now)) {
             return;
         }
         let wanted = self.wanted();
+        self.make_probers(&wanted, now);
+        let made = &self.made;
+        let prober = |key: &TaskKey| {
+            let (pool, _) = wanted.get(key)?;
+            made.get(&(pool.clone(), key.1))?.current.as_ref()
+        };
         self.tasks.retain(|key, task| {
-            let is_wanted = wanted.get(key).is_some_and(|(_, probe)| *probe == task.probe);
+            let is_wanted = prober(key).is_some_and(|(probe, _)| *probe == task.probe);
             if !is_wanted {
                 task.handle.abort();
             }
             is_wanted
         });
-        let count = wanted.len();
-        let missing = wanted.into_iter().filter(|(key, _)| !self.tasks.contains_key(key));
-        let missing: Vec<_> = missing.collect();
-        for (position, (key, (pool, probe))) in missing.into_iter().enumerate() {
-            let Some(prober) = self.prober(&pool, key, &probe) else { continue };
+        let missing = wanted.keys().filter(|key| !self.tasks.contains_key(*key));
+        let missing: Vec<TaskKey> = missing.copied().collect();
+        for (position, key) in missing.into_iter().enumerate() {
+            let Some((probe, prober)) = prober(&key).cloned() else { continue };
             // What is new is probed at once; after that, probes are spread over the interval.
-            let offset = spread(position, count, probe.rules.interval);
-            let shared = self.shared.clone();
-            let handle = tokio::task::spawn_local(run(shared, key, prober, offset));
+            let offset = spread(position, wanted.len(), probe.rules.interval);
+            let handle = tokio::task::spawn_local(run(self.shared.clone(), key, prober, offset));
             self.tasks.insert(key, Task { probe, handle });
         }
     }
@@ -98,20 +118,52 @@ impl Probing {
         wanted
     }
 
-    /// The prober of a pool, made anew if its configuration has changed. None, and an event, if it
-    /// cannot be made: the backends stay as they are.
-    fn prober(&mut self, pool: &str, key: TaskKey, probe: &Probe) -> Option<Prober> {
-        let place = (pool.to_owned(), key.1);
-        let is_known = self.probers.get(&place).is_some_and(|(known, _)| known == probe);
-        if !is_known {
-            let made = Prober::new(probe).map_err(|reason| {
-                let (pool, source) = (pool.to_owned(), "probe".to_owned());
-                let event = super::events::Event::SourceFailed { pool, source, reason };
+    /// Makes the probers that are new or have changed, and tries those again that could not be
+    /// made. The first failure of a series is an event.
+    fn make_probers(&mut self, wanted: &HashMap<TaskKey, (String, Probe)>, now: Instant) {
+        let place = |(key, (pool, probe)): (&TaskKey, &(String, Probe))| {
+            ((pool.clone(), key.1), probe.clone())
+        };
+        let places: HashMap<(String, ProbeOf), Probe> = wanted.iter().map(place).collect();
+        self.made.retain(|place, _| places.contains_key(place));
+        for (place, probe) in places {
+            let pool = place.0.clone();
+            if let Err(reason) = self.made.entry(place).or_default().make(&probe, now) {
+                let event = Event::SourceFailed { pool, source: "probe".to_owned(), reason };
                 self.shared.control.borrow_mut().fleet.events.push(event);
-            });
-            self.probers.insert(place.clone(), (probe.clone(), made.ok()));
+            }
         }
-        self.probers.get(&place).and_then(|(_, prober)| prober.clone())
+    }
+}
+
+impl Made {
+    fn is_due(&self, now: Instant) -> bool {
+        self.failed.as_ref().is_some_and(|(_, again)| now >= *again)
+    }
+
+    /// Makes the prober for `probe`, unless there is one or it is too early to try again.
+    ///
+    /// # Errors
+    /// Why it cannot be, the first time.
+    fn make(&mut self, probe: &Probe, now: Instant) -> Result<(), String> {
+        if self.current.as_ref().is_some_and(|(current, _)| current == probe) {
+            self.failed = None;
+            return Ok(());
+        }
+        let has_failed = self.failed.as_ref().is_some_and(|(failed, _)| failed == probe);
+        if has_failed && !self.is_due(now) {
+            return Ok(());
+        }
+        match Prober::new(probe) {
+            Ok(prober) => {
+                *self = Self { current: Some((probe.clone(), prober)), failed: None };
+                Ok(())
+            }
+            Err(reason) => {
+                self.failed = Some((probe.clone(), now + AGAIN_AFTER));
+                if has_failed { Ok(()) } else { Err(reason) }
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod event_fd;
+pub mod file;
 pub mod memory;
 pub mod rlimit;
 pub mod socket;

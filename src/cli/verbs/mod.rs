@@ -71,7 +71,8 @@ pub(in crate::cli) enum Verb {
     Reload {
         #[command(flatten)]
         access: Access,
-        /// This file in place of the one that the process was started with.
+        /// This file in place of the one that the process was started with. Relative paths in it
+        /// count from the folder of that one, while for `ringway check` they do from its own.
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
     },
@@ -79,7 +80,8 @@ pub(in crate::cli) enum Verb {
     Plan {
         #[command(flatten)]
         access: Access,
-        /// The file.
+        /// The file. Relative paths in it count from the folder of the file that the process was
+        /// started with, while for `ringway check` they do from its own.
         file: PathBuf,
     },
     /// What happened lately.

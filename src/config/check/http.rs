@@ -123,7 +123,7 @@ fn body(section: &mut Section<'_>, load: Loader<'_>) -> Option<Body> {
     let length = body.bytes().len();
     if length > ERROR_ANSWER_BYTES_MAX {
         let message = format!(
-            "the content has {length} bytes or more: at most {ERROR_ANSWER_BYTES_MAX}, so that it \
+            "the content has {length} bytes: at most {ERROR_ANSWER_BYTES_MAX}, so that it \
              is sent with its head in one piece"
         );
         section.report().add(span, message);

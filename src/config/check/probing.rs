@@ -7,11 +7,13 @@ use crate::config::addresses::parse_host_name;
 use crate::config::choices::{Choice, ProbeProtocol};
 use crate::config::probing::{HttpProbe, Probe, ProbeKind, TlsProbe};
 use crate::config::raw::{At, Section};
+use crate::config::trust::parse_certificates;
 use crate::config::units::{listed, unknown_word};
 use crate::config::values::{is_token, parse_count, parse_interval, parse_timeout};
 use crate::health::ProbeRules;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 use ProbeProtocol::{Grpc, Grpcs, Http, Https, Tcp};
 
@@ -188,10 +190,16 @@ fn tls(section: &mut Section<'_>, load: Loader<'_>) -> TlsProbe {
     section.path_into("ca_file", &mut tls.ca_file);
     if let Some(path) = &tls.ca_file {
         let span = section.key_span("ca_file").unwrap_or(section.span.clone());
-        let read = load(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()));
-        section.report_error(span, read);
+        section.report_error(span, check_certificates(path, load));
     }
     tls
+}
+
+/// Only whether they can be used: they are read again when the probe is made.
+fn check_certificates(path: &Path, load: Loader<'_>) -> Result<(), String> {
+    let name = path.display();
+    let pem = load(path).map_err(|error| format!("cannot read `{name}`: {error}"))?;
+    parse_certificates(&pem).map(drop).map_err(|wrong| format!("`ca_file` {name} {wrong}"))
 }
 
 fn rules(section: &mut Section<'_>) -> ProbeRules {

@@ -11,11 +11,20 @@ mod reference;
 use super::*;
 use std::io;
 use std::path::Path;
+use std::sync::LazyLock;
+
+static CERTIFICATE: LazyLock<String> = LazyLock::new(|| {
+    let made = rcgen::generate_simple_self_signed(["shop.test".to_owned()]);
+    made.expect("a certificate").cert.pem()
+});
 
 fn load(path: &Path) -> io::Result<Vec<u8>> {
     match path.to_str() {
         Some("missing.html") => Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
         Some("long.html") => Ok(vec![b'x'; ERROR_ANSWER_BYTES_MAX + 1]),
+        Some("hello.pem") => Ok(b"hello".to_vec()),
+        Some("broken.pem") => Ok(CERTIFICATE.replace("MII", "AAA").into_bytes()),
+        Some(name) if name.ends_with(".pem") => Ok(CERTIFICATE.clone().into_bytes()),
         _ => Ok(b"<h1>sorry</h1>".to_vec()),
     }
 }

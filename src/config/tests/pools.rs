@@ -335,6 +335,8 @@ fn wrong_values_of_a_probe_are_reported_where_they_are() {
         ("protocol = \"https\"\nsni = \"a_b\"", 7, "is not a host name"),
         ("protocol = \"https\"\nverify = 1", 10, "true or false"),
         ("protocol = \"https\"\nca_file = \"missing.html\"", 1, "no such file"),
+        ("protocol = \"https\"\nca_file = \"hello.pem\"", 1, "`ca_file` hello.pem has no cert"),
+        ("protocol = \"https\"\nca_file = \"broken.pem\"", 1, "`ca_file` broken.pem has a cert"),
         ("protocol = \"grpc\"\nservice = \" a\"", 11, "cannot be a service"),
         ("port = 65536", 8, "from 0 to 65535"),
         ("proxy_protocol = \"v3\"", 18, "`none`, `v1` or `v2`"),

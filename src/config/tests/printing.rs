@@ -205,7 +205,7 @@ fn random_probe(prng: &mut Prng) -> Probe {
     let tls = prng.one_in(2).then(|| TlsProbe {
         sni: prng.one_in(2).then(|| ["a.b", "10.0.0.1"][prng.below(2) as usize].to_owned()),
         verify: prng.one_in(2),
-        ca_file: prng.one_in(2).then(|| random_path(prng)),
+        ca_file: prng.one_in(2).then(|| random_path(prng).with_extension("pem")),
     });
     let kind = match prng.below(5) {
         0 => ProbeKind::None,

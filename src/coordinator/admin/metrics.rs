@@ -7,10 +7,16 @@ use crate::coordinator::fleet::{PoolRecord, Record};
 use crate::health::Standing;
 use crate::mailbox::BackendCell;
 use crate::stats::{CloseReason, Counter, LATENCY_BOUNDS_US};
+use bytes::Bytes;
+use std::cell::RefCell;
 use std::fmt::Write;
+use std::time::Duration;
 
 /// The media type of the format.
 pub(super) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// How old a text may be.
+const KEPT_MAX: Duration = Duration::from_secs(1);
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -36,6 +42,22 @@ impl Text {
 
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// The text that was last shown: scrapes in parallel cost one rendering, which holds the
+/// coordinator.
+#[derive(Default)]
+pub(super) struct Kept(RefCell<Option<(Instant, Bytes)>>);
+
+impl Kept {
+    /// The kept text if it is young enough, or what `render` makes.
+    pub(super) fn text(&self, now: Instant, render: impl FnOnce() -> String) -> Bytes {
+        let mut kept = self.0.borrow_mut();
+        match &*kept {
+            Some((made, text)) if now.since(*made) < KEPT_MAX => text.clone(),
+            _ => kept.insert((now, Bytes::from(render()))).1.clone(),
+        }
+    }
 }
 
 /// Every metric, as of `now`.
@@ -242,5 +264,22 @@ fn each_backend(
             let address = address.to_string();
             visit(&[("pool", name), ("backend", &address)], pool, record);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_shown_for_a_second() {
+        let kept = Kept::default();
+        let begun = Instant::default();
+        let at = |ms, text: &str| {
+            let now = begun + Duration::from_millis(ms);
+            String::from_utf8(kept.text(now, || text.to_owned()).to_vec()).expect("text")
+        };
+        let shown = [at(0, "a"), at(999, "b"), at(1_000, "c"), at(1_999, "d"), at(2_000, "e")];
+        assert_eq!(shown, ["a", "a", "c", "c", "e"]);
     }
 }

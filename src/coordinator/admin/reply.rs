@@ -20,9 +20,9 @@ pub(super) fn json_reply(status: StatusCode, value: &impl Serialize) -> Reply {
 }
 
 /// Any text.
-pub(super) fn text_reply(status: StatusCode, media: &'static str, body: Vec<u8>) -> Reply {
+pub(super) fn text_reply(status: StatusCode, media: &'static str, body: impl Into<Bytes>) -> Reply {
     let response = Response::builder().status(status).header(CONTENT_TYPE, media);
-    response.body(Full::new(Bytes::from(body))).expect("the parts are constants")
+    response.body(Full::new(body.into())).expect("the parts are constants")
 }
 
 /// An answer with the state of the process in its head.

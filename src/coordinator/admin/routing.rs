@@ -6,16 +6,19 @@ use crate::coordinator::control::Control;
 use crate::coordinator::events::Event;
 use crate::sys::clock;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::{Method, Request, StatusCode};
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
+use std::error::Error;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// Bytes of a body that is taken: a configuration with every backend that there can be.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long a body may take.
+const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 /// Longest that a question for events waits for one.
 const EVENTS_WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -27,6 +30,12 @@ const KNOWN: &str = "GET /live, /ready, /ready/POOL, /status, /metrics, /pools, 
 /// Why a request is not followed, already in the form of an answer.
 type Refused = Box<Reply>;
 
+/// What all connections share.
+pub(super) struct Shared {
+    pub(super) control: Rc<RefCell<Control>>,
+    pub(super) metrics: metrics::Kept,
+}
+
 /// Who asks, and whether orders are taken from there.
 #[derive(Clone, Debug)]
 pub(super) struct Asker {
@@ -35,31 +44,25 @@ pub(super) struct Asker {
 }
 
 /// Answers one request. An order leaves a line in the events, whatever came of it.
-pub(super) async fn answer(
-    control: Rc<RefCell<Control>>,
-    asker: Asker,
-    request: Request<Incoming>,
-) -> Reply {
+pub(super) async fn answer(shared: Rc<Shared>, asker: Asker, request: Request<Incoming>) -> Reply {
     let is_question = matches!(*request.method(), Method::GET | Method::HEAD);
     if is_question {
-        return question(&control, &asker, &request).await;
+        return question(&shared, &asker, &request).await;
     }
     if !asker.may_order {
         let error = "orders are taken on the Unix socket only; this address answers questions";
         return refusal(StatusCode::FORBIDDEN, error);
     }
     let what = format!("{} {}", request.method(), request.uri().path());
-    let reply = order(&control, request).await;
+    let control = &shared.control;
+    let reply = order(control, request).await;
     let (who, status) = (asker.name, reply.status().as_u16());
     control.borrow_mut().fleet.events.push(Event::Audit { who, what, status });
     reply
 }
 
-async fn question(
-    control: &Rc<RefCell<Control>>,
-    asker: &Asker,
-    request: &Request<Incoming>,
-) -> Reply {
+async fn question(shared: &Shared, asker: &Asker, request: &Request<Incoming>) -> Reply {
+    let control = &shared.control;
     let now = clock::monotonic();
     let query = Query::of(request);
     match path(request).as_slice() {
@@ -69,8 +72,8 @@ async fn question(
         ["status"] => json_reply(StatusCode::OK, &status::status(&control.borrow(), now)),
         ["pools"] => json_reply(StatusCode::OK, &status::pools(&control.borrow(), now)),
         ["metrics"] => {
-            let text = metrics::text(&control.borrow(), now);
-            text_reply(StatusCode::OK, metrics::MEDIA_TYPE, text.into_bytes())
+            let text = shared.metrics.text(now, || metrics::text(&control.borrow(), now));
+            text_reply(StatusCode::OK, metrics::MEDIA_TYPE, text)
         }
         // Fields of probes may be secrets.
         ["config"] if !asker.may_order => {
@@ -81,7 +84,7 @@ async fn question(
             let text = control.borrow().config.to_toml();
             text_reply(StatusCode::OK, "application/toml", text.into_bytes())
         }
-        ["events"] => events(control, &query).await,
+        ["events"] => events(control, asker, &query).await,
         ["explain"] => {
             let method = query.value("method").unwrap_or_else(|| "GET".to_owned());
             let Some(url) = query.value("url") else {
@@ -144,15 +147,24 @@ fn ready(control: &Control, pool: Option<&str>) -> Reply {
 }
 
 /// The events from `since` on; waits for one if there is none yet and `wait_ms` allows it.
-async fn events(control: &Rc<RefCell<Control>>, query: &Query) -> Reply {
+async fn events(control: &Rc<RefCell<Control>>, asker: &Asker, query: &Query) -> Reply {
     let number = |name: &str| query.value(name).and_then(|text| text.parse::<u64>().ok());
     let since = number("since").unwrap_or(0);
     let wait = Duration::from_millis(number("wait_ms").unwrap_or(0)).min(EVENTS_WAIT_MAX);
+    if !wait.is_zero() && !asker.may_order {
+        // Whoever waits takes a place that a monitor may need.
+        let error = "events are waited for on the Unix socket only: leave `wait_ms` out here";
+        return refusal(StatusCode::FORBIDDEN, error);
+    }
     let has_news = || control.borrow().fleet.events.next() > since;
     let news = async {
-        while !has_news() {
-            // Events come with steps of the coordinator, which has no better sign than time.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        let pushed = control.borrow().fleet.events.news();
+        loop {
+            let pushed = pushed.notified();
+            if has_news() {
+                return;
+            }
+            pushed.await;
         }
     };
     let _ = tokio::time::timeout(wait, news).await;
@@ -180,12 +192,25 @@ fn address(text: &str) -> Result<SocketAddr, Refused> {
 }
 
 async fn body_text(request: Request<Incoming>) -> Result<String, Refused> {
+    body_within(request.into_body(), BODY_TIME_MAX).await
+}
+
+async fn body_within<B>(body: B, limit: Duration) -> Result<String, Refused>
+where
+    B: Body,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let too_slow = |_| {
+        let error = format!("the body did not come within {limit:?}");
+        Box::new(refusal(StatusCode::REQUEST_TIMEOUT, error))
+    };
     let too_long = |_| {
         let error = format!("the body cannot be read, or has more than {BODY_BYTES_MAX} bytes");
         Box::new(refusal(StatusCode::BAD_REQUEST, error))
     };
-    let body = Limited::new(request.into_body(), BODY_BYTES_MAX);
-    let bytes = body.collect().await.map_err(too_long)?.to_bytes();
+    let body = Limited::new(body, BODY_BYTES_MAX).collect();
+    let collected = tokio::time::timeout(limit, body).await.map_err(too_slow)?;
+    let bytes = collected.map_err(too_long)?.to_bytes();
     String::from_utf8(bytes.to_vec())
         .map_err(|_| Box::new(refusal(StatusCode::BAD_REQUEST, "the body is not UTF-8")))
 }
@@ -240,6 +265,36 @@ fn decoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use hyper::body::Frame;
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    /// A body that never comes.
+    struct Silent;
+
+    impl Body for Silent {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let limit = Duration::from_millis(1);
+        let reply = body_within(Silent, limit).await.expect_err("it never comes");
+        assert_eq!(reply.status(), StatusCode::REQUEST_TIMEOUT);
+        let whole = body_within(Full::new(Bytes::from_static(b"whole")), BODY_TIME_MAX).await;
+        assert_eq!(whole.expect("it is there"), "whole");
+    }
 
     #[test]
     fn escapes_are_resolved_and_what_is_none_stays() {

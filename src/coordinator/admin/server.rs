@@ -1,6 +1,7 @@
 //! The sockets of the admin interface: who may connect, and a task for each connection.
 
-use super::routing::{self, Asker};
+use super::metrics;
+use super::routing::{self, Asker, Shared};
 use crate::config;
 use crate::coordinator::control::Control;
 use hyper::server::conn::http1;
@@ -11,7 +12,7 @@ use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ const CONNECTIONS_MAX: usize = 256;
 pub enum AdminError {
     /// Another process answers on the socket.
     InUse(PathBuf),
+    /// Something else than a socket has its name: it may be somebody's data.
+    NoSocket(PathBuf),
     /// The system says no.
     Io(String, io::Error),
 }
@@ -40,6 +43,12 @@ impl std::fmt::Display for AdminError {
                 f,
                 "another process answers on the admin socket {}: give this one a socket of its \
                  own (--admin PATH), or none (--admin \"\")",
+                path.display()
+            ),
+            Self::NoSocket(path) => write!(
+                f,
+                "{} is there and is no socket: give the admin interface a path of its own \
+                 (--admin PATH), or remove what is there",
                 path.display()
             ),
             Self::Io(place, error) => {
@@ -97,17 +106,31 @@ fn bind_unix(path: &Path) -> Result<(UnixListener, u32), AdminError> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(failed)?;
     }
-    if path.exists() {
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(AdminError::InUse(path.to_owned()));
-        }
-        // What an earlier process left behind.
-        fs::remove_file(path).map_err(failed)?;
-    }
+    make_way(path)?;
     let listener = UnixListener::bind(path).map_err(failed)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(failed)?;
     let uid = fs::metadata(path).map_err(failed)?.uid();
     Ok((listener, uid))
+}
+
+/// Removes the socket that an earlier process left behind, and nothing else.
+fn make_way(path: &Path) -> Result<(), AdminError> {
+    let failed = |error| AdminError::Io(path.display().to_string(), error);
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            return Err(AdminError::NoSocket(path.to_owned()));
+        }
+        Ok(_) => {}
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => Err(AdminError::InUse(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(failed)
+        }
+        Err(error) => Err(failed(error)),
+    }
 }
 
 fn bind_tcp(address: SocketAddr) -> Result<TcpListener, AdminError> {
@@ -125,16 +148,17 @@ impl Admin {
 
     /// Serves until dropped.
     pub async fn serve(mut self, control: Rc<RefCell<Control>>) {
+        let shared = Rc::new(Shared { control, metrics: metrics::Kept::default() });
         let (tcp, allow_uids) = (self.tcp.take(), std::mem::take(&mut self.allow_uids));
         let unix = async {
             match &self.unix {
-                Some((listener, _)) => serve_unix(listener, &allow_uids, &control).await,
+                Some((listener, _)) => serve_unix(listener, &allow_uids, &shared).await,
                 None => std::future::pending().await,
             }
         };
         let tcp = async {
             match &tcp {
-                Some(listener) => serve_tcp(listener, &control).await,
+                Some(listener) => serve_tcp(listener, &shared).await,
                 None => std::future::pending().await,
             }
         };
@@ -142,14 +166,14 @@ impl Admin {
     }
 }
 
-async fn serve_unix(listener: &UnixListener, allow_uids: &[u32], control: &Rc<RefCell<Control>>) {
+async fn serve_unix(listener: &UnixListener, allow_uids: &[u32], shared: &Rc<Shared>) {
     let permits = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(permit) = permits.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 if let Some(asker) = admitted(&stream, allow_uids) {
-                    spawn(stream, asker, control, permit);
+                    spawn(stream, asker, shared, permit);
                 }
             }
             Err(error) => pause(&error).await,
@@ -157,14 +181,14 @@ async fn serve_unix(listener: &UnixListener, allow_uids: &[u32], control: &Rc<Re
     }
 }
 
-async fn serve_tcp(listener: &TcpListener, control: &Rc<RefCell<Control>>) {
+async fn serve_tcp(listener: &TcpListener, shared: &Rc<Shared>) {
     let permits = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(permit) = permits.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let asker = Asker { name: peer.to_string(), may_order: false };
-                spawn(stream, asker, control, permit);
+                spawn(stream, asker, shared, permit);
             }
             Err(error) => pause(&error).await,
         }
@@ -189,17 +213,17 @@ fn admitted(stream: &UnixStream, allow_uids: &[u32]) -> Option<Asker> {
     Some(Asker { name: format!("uid {uid}{pid}"), may_order: true })
 }
 
-fn spawn<S, P>(stream: S, asker: Asker, control: &Rc<RefCell<Control>>, permit: P)
+fn spawn<S, P>(stream: S, asker: Asker, shared: &Rc<Shared>, permit: P)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     P: 'static,
 {
-    let control = control.clone();
+    let shared = shared.clone();
     tokio::task::spawn_local(async move {
         let _permit = permit;
         let service = service_fn(move |request| {
-            let (control, asker) = (control.clone(), asker.clone());
-            async move { Ok::<_, Infallible>(routing::answer(control, asker, request).await) }
+            let (shared, asker) = (shared.clone(), asker.clone());
+            async move { Ok::<_, Infallible>(routing::answer(shared, asker, request).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -6,6 +6,7 @@ use super::failure::ProbeFailure;
 use crate::http1::{
     ChunkedDecoder, FieldStorage, Refusal, ResponseBody, ResponseHead, ResponseTo, Rules, Verdict,
 };
+use crate::limits::INTERIMS_MAX;
 use memchr::memmem::Finder;
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -37,13 +38,20 @@ pub(super) async fn read_head<T: AsyncRead + Unpin>(
     asked: ResponseTo,
 ) -> Result<(Head, Vec<u8>), ProbeFailure> {
     let mut bytes = Vec::with_capacity(READ_BYTES);
+    let mut interims = 0;
     loop {
         let head = parse(&bytes, asked).map_err(malformed)?;
         if let Some(head) = head {
             bytes.drain(..head.length);
         }
         match head {
-            Some(head) if head.is_interim() => {}
+            Some(head) if head.is_interim() => {
+                interims += 1;
+                if interims > INTERIMS_MAX {
+                    let text = format!("more than {INTERIMS_MAX} interim (1xx) responses");
+                    return Err(ProbeFailure::Malformed(text));
+                }
+            }
             Some(head) => return Ok((head, bytes)),
             None if read_more(stream, &mut bytes).await? == 0 => {
                 return Err(ProbeFailure::ClosedEarly);

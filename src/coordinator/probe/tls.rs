@@ -2,7 +2,8 @@
 //! not depend on the backend is built once. Does not: resume sessions; each probe verifies anew.
 
 use super::failure::ProbeFailure;
-use crate::config::TlsProbe;
+use crate::config::{FILE_BYTES_MAX, TlsProbe, parse_certificates};
+use crate::sys::file;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +15,6 @@ use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
-use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -80,39 +80,22 @@ fn server_name(
 }
 
 fn trusted(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
+    if let Some(path) = ca_file {
+        let wrong = |wrong: String| format!("`ca_file` {} {wrong}", path.display());
+        let read = file::read_regular(path, FILE_BYTES_MAX);
+        let pem =
+            read.map_err(|error| wrong(format!("cannot be read: {error}; give a PEM file")))?;
+        return parse_certificates(&pem).map_err(wrong);
+    }
     let mut roots = RootCertStore::empty();
-    match ca_file {
-        Some(path) => {
-            for certificate in read_certificates(path)? {
-                roots.add(certificate).map_err(|error| {
-                    let path = path.display();
-                    format!("`ca_file` {path} has a certificate that cannot be used: {error}")
-                })?;
-            }
-        }
-        // Machines have odd certificates among good ones; only none at all is an error.
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                return Err("this system has no trusted certificates: install them (package \
-                            ca-certificates) or give `ca_file`"
-                    .to_owned());
-            }
-        }
+    // Machines have odd certificates among good ones; only none at all is an error.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        return Err("this system has no trusted certificates: install them (package \
+                    ca-certificates) or give `ca_file`"
+            .to_owned());
     }
     Ok(roots)
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-    let certificates: Vec<_> = read.map_err(|error| {
-        format!("`ca_file` {} cannot be read: {error}; give a PEM file", path.display())
-    })?;
-    if certificates.is_empty() {
-        let path = path.display();
-        return Err(format!("`ca_file` {path} has no certificate: give a PEM file with some"));
-    }
-    Ok(certificates)
 }
 
 /// `verify = false`: whatever the backend shows is good.

@@ -30,12 +30,12 @@ struct Shared {
     control: Rc<RefCell<Control>>,
     /// Notified after each answer, the first failure of a series included.
     news: Rc<Notify>,
+    resolver: Rc<RefCell<Option<Rc<TokioResolver>>>>,
 }
 
 /// All tasks.
 pub struct Sources {
     shared: Shared,
-    resolver: Option<Rc<TokioResolver>>,
     tasks: HashMap<(String, Asked), JoinHandle<()>>,
     revision: Option<u64>,
 }
@@ -43,8 +43,8 @@ pub struct Sources {
 impl Sources {
     /// No tasks yet.
     pub fn new(control: Rc<RefCell<Control>>, news: Rc<Notify>) -> Self {
-        let shared = Shared { control, news };
-        Self { shared, resolver: None, tasks: HashMap::new(), revision: None }
+        let shared = Shared { control, news, resolver: Rc::default() };
+        Self { shared, tasks: HashMap::new(), revision: None }
     }
 
     /// Starts the tasks that are missing, and ends those that are not wanted any more.
@@ -64,7 +64,7 @@ impl Sources {
         for key in wanted {
             if !self.tasks.contains_key(&key) {
                 let handle = self.start(&key.0, &key.1);
-                self.tasks.extend(handle.map(|handle| (key, handle)));
+                self.tasks.insert(key, handle);
             }
         }
     }
@@ -81,41 +81,29 @@ impl Sources {
         asked.collect()
     }
 
-    fn start(&mut self, pool: &str, asked: &Asked) -> Option<JoinHandle<()>> {
+    fn start(&self, pool: &str, asked: &Asked) -> JoinHandle<()> {
         let (shared, pool) = (self.shared.clone(), pool.to_owned());
-        Some(match asked {
+        match asked {
             Asked::File(path) => {
                 tokio::task::spawn_local(watched_file::watch(shared, pool, path.clone()))
             }
-            Asked::Name(name) => {
-                let source = Source::Name(name.lookup.to_string());
-                match self.resolver() {
-                    Ok(resolver) => {
-                        let task = name::follow(shared, pool, name.clone(), resolver);
-                        tokio::task::spawn_local(task)
-                    }
-                    Err(reason) => {
-                        shared.failed(&pool, &source, reason);
-                        return None;
-                    }
-                }
-            }
-        })
-    }
-
-    /// The resolver, made when it is first needed: without names nobody reads resolv.conf.
-    fn resolver(&mut self) -> Result<Rc<TokioResolver>, String> {
-        if let Some(resolver) = &self.resolver {
-            return Ok(resolver.clone());
+            Asked::Name(name) => tokio::task::spawn_local(name::follow(shared, pool, name.clone())),
         }
-        let servers = self.shared.control.borrow().config.runtime.dns_servers.clone();
-        let resolver = Rc::new(name::resolver(&servers)?);
-        self.resolver = Some(resolver.clone());
-        Ok(resolver)
     }
 }
 
 impl Shared {
+    /// The resolver, made when it is first needed: without names nobody reads resolv.conf, which
+    /// may come later than this process.
+    fn resolver(&self) -> Result<Rc<TokioResolver>, String> {
+        let mut known = self.resolver.borrow_mut();
+        if let Some(resolver) = &*known {
+            return Ok(resolver.clone());
+        }
+        let servers = self.control.borrow().config.runtime.dns_servers.clone();
+        Ok(known.insert(Rc::new(name::resolver(&servers)?)).clone())
+    }
+
     /// Takes an answer.
     fn told(&self, pool: &str, source: &Source, found: Vec<Found>) {
         let now = clock::monotonic();

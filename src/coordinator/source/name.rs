@@ -10,8 +10,8 @@ use hickory_resolver::config::{
 };
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RData;
-use std::net::SocketAddr;
-use std::rc::Rc;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// An answer is not asked for again before, and not believed beyond: a TTL of 0 must not make a
@@ -54,60 +54,86 @@ fn server(address: &SocketAddr) -> NameServerConfig {
     NameServerConfig::new(address.ip(), true, connections.into())
 }
 
+/// What a name stands for.
+struct Answer {
+    found: Vec<Found>,
+    /// How long it may be believed.
+    holds: Duration,
+    /// Why a part of it is what was found the last time.
+    stale: Option<String>,
+}
+
+/// The addresses that the targets of SRV records had when they were last found.
+type Targets = HashMap<String, Vec<IpAddr>>;
+
 /// Looks a name up for as long as it is wanted.
-pub(super) async fn follow(
-    shared: Shared,
-    pool: String,
-    name: BackendName,
-    resolver: Rc<TokioResolver>,
-) {
+pub(super) async fn follow(shared: Shared, pool: String, name: BackendName) {
     let source = Source::Name(name.lookup.to_string());
+    let mut targets = Targets::new();
     let mut retry = RETRY_MIN;
     loop {
-        let pause = match look_up(&resolver, &name).await {
-            Ok((found, ttl)) => {
+        let answer = match shared.resolver() {
+            Ok(resolver) => look_up(&resolver, &name, &mut targets).await,
+            Err(reason) => Err(reason),
+        };
+        let (holds, failure) = match answer {
+            Ok(Answer { found, holds, stale }) => {
                 shared.told(&pool, &source, found);
-                retry = RETRY_MIN;
-                ttl.clamp(TTL_MIN, TTL_MAX)
+                (holds.clamp(TTL_MIN, TTL_MAX), stale)
             }
-            Err(reason) => {
+            Err(reason) => (TTL_MAX, Some(reason)),
+        };
+        let pause = match failure {
+            None => {
+                retry = RETRY_MIN;
+                holds
+            }
+            Some(reason) => {
                 if retry == RETRY_MIN {
                     shared.failed(&pool, &source, reason);
                 }
                 let pause = retry;
                 retry = (retry * 2).min(RETRY_MAX);
-                pause
+                pause.min(holds)
             }
         };
         tokio::time::sleep(pause).await;
     }
 }
 
-/// The backends that a name stands for, and how long that holds. No backend at all is a failure:
-/// an empty answer must not empty a pool.
+/// The backends that a name stands for. No backend at all is a failure: an empty answer must not
+/// empty a pool.
 async fn look_up(
     resolver: &TokioResolver,
     name: &BackendName,
-) -> Result<(Vec<Found>, Duration), String> {
-    let (found, ttl) = match &name.lookup {
+    targets: &mut Targets,
+) -> Result<Answer, String> {
+    let answer = match &name.lookup {
         Lookup::Address { name: host, port } => {
-            addresses(resolver, host, *port, name.weight).await?
+            let (ips, holds) = addresses(resolver, host).await?;
+            let found = |ip| Found {
+                address: SocketAddr::new(ip, *port),
+                weight: name.weight,
+                priority: 0,
+            };
+            Answer { found: ips.into_iter().map(found).collect(), holds, stale: None }
         }
-        Lookup::Service { name: service } => services(resolver, service, name.weight).await?,
+        Lookup::Service { name: service } => {
+            services(resolver, service, name.weight, targets).await?
+        }
     };
-    if found.is_empty() { Err("the answer has no address".to_owned()) } else { Ok((found, ttl)) }
+    if answer.found.is_empty() {
+        return Err(answer.stale.unwrap_or_else(|| "the answer has no address".to_owned()));
+    }
+    Ok(answer)
 }
 
 async fn addresses(
     resolver: &TokioResolver,
     host: &str,
-    port: u16,
-    weight: u32,
-) -> Result<(Vec<Found>, Duration), String> {
+) -> Result<(Vec<IpAddr>, Duration), String> {
     let answer = resolver.lookup_ip(host).await.map_err(|error| error.to_string())?;
-    let found =
-        answer.iter().map(|ip| Found { address: SocketAddr::new(ip, port), weight, priority: 0 });
-    Ok((found.collect(), left_until(answer.valid_until())))
+    Ok((answer.iter().collect(), left_until(answer.valid_until())))
 }
 
 /// The backends of SRV records (RFC 2782): each with the port and priority of its record, and a
@@ -116,26 +142,39 @@ async fn services(
     resolver: &TokioResolver,
     service: &str,
     weight: u32,
-) -> Result<(Vec<Found>, Duration), String> {
+    targets: &mut Targets,
+) -> Result<Answer, String> {
     let answer = resolver.srv_lookup(service).await.map_err(|error| error.to_string())?;
-    let mut ttl = left_until(answer.valid_until());
+    let mut holds = left_until(answer.valid_until());
     let records = answer.answers().iter().filter_map(|record| match &record.data {
         RData::SRV(srv) => Some(srv),
         _ => None,
     });
-    let mut found = Vec::new();
+    let (mut found, mut stale) = (Vec::new(), None);
+    let mut known = std::mem::take(targets);
     for record in records {
-        let scaled = u32::from(record.weight.max(1)) * weight;
         let target = record.target.to_utf8();
-        // One target that cannot be found does not take the others away.
-        let Ok((of_target, holds)) = addresses(resolver, &target, record.port, scaled).await else {
-            continue;
+        let ips = match addresses(resolver, &target).await {
+            Ok((ips, held)) => {
+                holds = holds.min(held);
+                ips
+            }
+            // One target that cannot be found takes neither the others away nor itself: it has
+            // not gone before its record has.
+            Err(reason) => {
+                stale = Some(format!("{target}: {reason}"));
+                targets.get(&target).cloned().or(known.remove(&target)).unwrap_or_default()
+            }
         };
-        ttl = ttl.min(holds);
-        found.extend(of_target.into_iter().map(|f| Found { priority: record.priority, ..f }));
+        found.extend(ips.iter().map(|ip| Found {
+            address: SocketAddr::new(*ip, record.port),
+            weight: u32::from(record.weight.max(1)) * weight,
+            priority: record.priority,
+        }));
+        targets.insert(target, ips);
     }
     fit_weights(&mut found);
-    Ok((found, ttl))
+    Ok(Answer { found, holds, stale })
 }
 
 /// Weights of SRV records go up to 65,535: scaled down to ours, in proportion.

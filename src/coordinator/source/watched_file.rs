@@ -1,43 +1,68 @@
 //! A file that something else writes: read again when it has changed. Looked at once a second,
-//! which works on every file system and for every way of replacing a file.
+//! which works on every file system and for every way of replacing a file; by another thread,
+//! because a file system may take its time.
 
 use super::Shared;
-use crate::config::parse_backends_file;
+use crate::config::{FILE_BYTES_MAX, parse_backends_file};
 use crate::coordinator::fleet::{Found, Source};
+use crate::sys::file;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What tells two states of a file apart.
-type Stamp = Option<(SystemTime, u64)>;
+type Stamp = (SystemTime, u64);
+
+/// What a look at a file that is new has brought, and the file's state before it was read.
+type Look = (Option<Stamp>, Result<Vec<Found>, String>);
 
 /// Reads a file for as long as it is wanted.
 pub(super) async fn watch(shared: Shared, pool: String, path: PathBuf) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     let mut seen: Option<Stamp> = None;
+    let mut failure: Option<String> = None;
     loop {
         ticks.tick().await;
-        let stamp = stamp(&path);
-        if seen.replace(stamp) == Some(stamp) {
-            continue;
-        }
-        match read(&path) {
-            Ok(found) => shared.told(&pool, &Source::File, found),
-            Err(reason) => shared.failed(&pool, &Source::File, reason),
+        let path = path.clone();
+        let looked = tokio::task::spawn_blocking(move || look(&path, seen)).await;
+        match looked.expect("it does not panic, and is not aborted") {
+            None => {}
+            Some((stamp, Ok(found))) => {
+                seen = stamp;
+                failure = None;
+                shared.told(&pool, &Source::File, found);
+            }
+            // It is read again even if it does not change: what was wrong may be our limits. Of
+            // those that fail alike, one after the other, only the first is told.
+            Some((_, Err(reason))) => {
+                seen = None;
+                if failure.as_ref() != Some(&reason) {
+                    shared.failed(&pool, &Source::File, reason.clone());
+                    failure = Some(reason);
+                }
+            }
         }
     }
 }
 
-fn stamp(path: &Path) -> Stamp {
+/// Reads a file unless it is as it was `seen`.
+fn look(path: &Path, seen: Option<Stamp>) -> Option<Look> {
+    let stamp = stamp(path);
+    let is_seen = stamp.is_some() && stamp == seen;
+    (!is_seen).then(|| (stamp, read(path)))
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
 fn read(path: &Path) -> Result<Vec<Found>, String> {
     let name = path.display().to_string();
-    let text =
-        std::fs::read_to_string(path).map_err(|error| format!("cannot read `{name}`: {error}"))?;
+    let wrong = |error: &dyn std::fmt::Display| format!("cannot read `{name}`: {error}");
+    let bytes = file::read_regular(path, FILE_BYTES_MAX).map_err(|error| wrong(&error))?;
+    let text = String::from_utf8(bytes).map_err(|error| wrong(&error))?;
     let backends = parse_backends_file(&text, &name).map_err(|wrong| wrong.to_string())?;
     let found = |backend: crate::config::Backend| Found {
         address: backend.address,

@@ -267,11 +267,17 @@ pub struct Operated {
 impl Operated {
     /// Started with this configuration; `LISTEN` and `FOLDER` stand for what they say.
     pub fn start(text: &str) -> Self {
+        Self::start_with(text, |_, _| {})
+    }
+
+    /// The same after `prepare` has had the folder and the command.
+    pub fn start_with(text: &str, prepare: impl FnOnce(&std::path::Path, &mut Command)) -> Self {
         let folder = TempFolder::new();
         let socket = folder.0.join("admin.sock");
         let file = folder.write("ringway.toml", &Self::placed(text, &folder.0));
         let mut command = super::harness::command();
         command.arg("run").arg("--config").arg(&file).arg("--admin").arg(&socket);
+        prepare(&folder.0, &mut command);
         let ringway = super::harness::Ringway::spawn(command, Some(folder));
         let operated = Self { ringway, file, socket };
         await_that("it serves", || operated.json(&["status"])["phase"] == "serving");

@@ -3,7 +3,7 @@
 use super::held_thread::HeldThread;
 use super::{QUICK, config};
 use crate::loopback::harness::{
-    Origin, TempFolder, await_that, body, command, connect, read_to_end, status,
+    Origin, Ringway, TempFolder, await_that, body, command, connect, read_to_end, status,
 };
 use crate::loopback::load::{Load, Operated, signed};
 use std::io::Write;
@@ -55,6 +55,15 @@ fn orders_are_taken_on_the_unix_socket_only_and_leave_a_line() {
     operated.done(&["backend", "drain", "app", &origin.address.to_string()]);
     let events = operated.done(&["events"]);
     assert!(events.contains("audit") && events.contains("uid"), "{events}");
+}
+
+#[test]
+fn nobody_waits_on_the_address_of_questions() {
+    let (_origin, operated, address) = with_questions("");
+    let (status, text) = ask(address, "GET /events?since=100000&wait_ms=60000");
+    assert!(status == 403 && text.contains("Unix socket only"), "{text}");
+    assert_eq!(ask(address, "GET /events?since=100000").0, 200);
+    operated.done(&["events"]);
 }
 
 #[test]
@@ -143,6 +152,27 @@ fn two_processes_do_not_share_an_admin_socket() {
     assert!(text.contains("another process answers"), "{text}");
     drop(folder);
     assert_eq!(operated.ringway.status_of("/"), 200);
+}
+
+#[test]
+fn only_a_socket_that_nobody_answers_on_is_removed() {
+    let folder = TempFolder::new();
+    let run = |path: &std::path::Path| {
+        let mut command = command();
+        let flags = ["run", "--listen", "127.0.0.1:0", "--backend", "127.0.0.1:9", "--admin"];
+        command.args(flags).arg(path);
+        command
+    };
+    let data = folder.write("data", "of value");
+    let output = run(&data).output().expect("it ends");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && text.contains("is no socket"), "{text}");
+    assert_eq!(std::fs::read_to_string(&data).expect("it is still there"), "of value");
+    let left = folder.0.join("admin.sock");
+    drop(std::os::unix::net::UnixListener::bind(&left).expect("a socket"));
+    let ringway = Ringway::spawn(run(&left), None);
+    await_that("it answers", || std::os::unix::net::UnixStream::connect(&left).is_ok());
+    drop(ringway);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod backends;
 mod draining;
 mod held_thread;
 mod interface;
+mod probing;
 mod reloading;
 mod restarting;
 mod sources;

@@ -87,3 +87,39 @@ fn it_takes_over_the_sockets_that_systemd_opened_and_says_when_it_is_ready() {
         }
     }
 }
+
+#[test]
+fn a_passed_socket_that_no_listener_has_is_closed() {
+    use std::os::fd::AsRawFd;
+    let open = || std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let (web, other) = (open(), open());
+    let address = web.local_addr().expect("bound");
+    // Only the numbers that systemd would use may be open.
+    let script = format!(
+        "exec 103<&{0} 104<&{1} {0}<&- {1}<&-; exec 3<&103 4<&104 103<&- 104<&-; \
+         exec env LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:other {2} \
+         run --listen {address} --backend 127.0.0.1:9 --admin ''",
+        web.as_raw_fd(),
+        other.as_raw_fd(),
+        env!("CARGO_BIN_EXE_ringway"),
+    );
+    for listener in [&web, &other] {
+        socket2::SockRef::from(listener).set_cloexec(false).expect("allowed");
+    }
+    let mut shell = std::process::Command::new("bash");
+    shell.args(["-c", &script]);
+    let ringway = crate::loopback::harness::Ringway::spawn(shell, None);
+    assert_eq!(ringway.address, address);
+    let open_files = |process: &str| {
+        let files = std::fs::read_dir(format!("/proc/{process}/fd")).expect("it runs");
+        let read = |file: std::io::Result<std::fs::DirEntry>| file.ok()?.path().read_link().ok();
+        files.filter_map(read).collect::<Vec<_>>()
+    };
+    let file = |listener: &std::net::TcpListener| {
+        let file = format!("/proc/self/fd/{}", listener.as_raw_fd());
+        std::fs::read_link(file).expect("it is open")
+    };
+    let left = open_files(&ringway.pid().to_string());
+    assert!(left.contains(&file(&web)), "{left:?}");
+    assert!(!left.contains(&file(&other)), "nobody waits there in vain: {left:?}");
+}

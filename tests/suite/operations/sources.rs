@@ -4,6 +4,7 @@ use super::{QUICK, config};
 use crate::loopback::harness::{Origin, await_that};
 use crate::loopback::load::{Operated, signed};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 /// An answer's record: what is asked for, and its data in wire form.
@@ -15,6 +16,7 @@ struct Answer {
 }
 
 const A: u16 = 1;
+const AAAA: u16 = 28;
 const SRV: u16 = 33;
 
 fn a(name: &'static str, ip: Ipv4Addr) -> Answer {
@@ -30,6 +32,11 @@ fn srv(name: &'static str, priority: u16, weight: u16, port: u16, target: &str) 
     }
     data.push(0);
     Answer { name, kind: SRV, data }
+}
+
+/// Asked for this, the server says that it has failed (SERVFAIL).
+fn failing(name: &'static str, kind: u16) -> Answer {
+    Answer { name, kind, data: Vec::new() }
 }
 
 /// A name server that says what it is told to; silent while that is none.
@@ -75,8 +82,21 @@ fn reply(query: &[u8], answers: &[Answer]) -> Option<Vec<u8>> {
     let question = query.get(12..at + 5)?;
     let matching: Vec<&Answer> =
         answers.iter().filter(|answer| answer.name == name && answer.kind == kind).collect();
+    let has_failed = matching.iter().any(|answer| answer.data.is_empty());
+    let matching = if has_failed { Vec::new() } else { matching };
     let mut reply = query[..2].to_vec();
-    reply.extend([0x81, 0x80, 0, 1, 0, matching.len() as u8, 0, 0, 0, 0]);
+    reply.extend([
+        0x81,
+        if has_failed { 0x82 } else { 0x80 },
+        0,
+        1,
+        0,
+        matching.len() as u8,
+        0,
+        0,
+        0,
+        0,
+    ]);
     reply.extend(question);
     for answer in matching {
         reply.extend([0xc0, 12]);
@@ -147,6 +167,39 @@ fn service_records_bring_ports_priorities_and_weights() {
 }
 
 #[test]
+fn a_target_that_cannot_be_looked_up_stays_until_its_record_goes() {
+    let origins: Vec<Origin> = (0..2).map(|_| Origin::http(|_, _| signed("one", b"x"))).collect();
+    let address = |origin: usize| origins[origin].address;
+    let service = "_http._tcp.test";
+    let records = [
+        srv(service, 10, 1, address(0).port(), "one.test"),
+        srv(service, 10, 1, address(1).port(), "two.test"),
+    ];
+    let one = a("one.test", Ipv4Addr::LOCALHOST);
+    let good = [&records[..], &[one.clone(), a("two.test", Ipv4Addr::LOCALHOST)]].concat();
+    let server = NameServer::start(good);
+    let more = format!("[runtime]\ndns_servers = [\"{}\"]\n", server.address);
+    let name = format!("[[pool.app.backend]]\nsrv = \"{service}\"\n");
+    let operated = Operated::start(&(config(&[], "", &format!("{QUICK}{more}")) + &name));
+    operated.await_standing(address(0), "serving");
+    operated.await_standing(address(1), "serving");
+    let failing = [failing("two.test", A), failing("two.test", AAAA)];
+    server.say(Some([&records[..], std::slice::from_ref(&one), &failing[..]].concat()));
+    await_that("a failure is told", || operated.done(&["events"]).contains("two.test"));
+    // What comes with the next answer shows that there was one after the failure.
+    let third = a("one.test", Ipv4Addr::new(127, 0, 0, 3));
+    server.say(Some([&records[..], &[one.clone(), third], &failing[..]].concat()));
+    let third = SocketAddr::from(([127, 0, 0, 3], address(0).port()));
+    await_that("it is asked again", || !operated.backend(third).is_null());
+    assert_eq!(operated.backend(address(1))["standing"], "serving");
+    let events = operated.done(&["events"]);
+    assert_eq!(events.matches("source_failed").count(), 1, "told once: {events}");
+    server.say(Some([&records[..1], &[one]].concat()));
+    await_that("its record has gone", || operated.backend(address(1)).is_null());
+    assert_eq!(operated.backend(address(0))["standing"], "serving");
+}
+
+#[test]
 fn a_name_that_nobody_knows_does_not_stop_the_start() {
     let origin = Origin::http(|_, _| signed("one", b"x"));
     let server = NameServer::start(Vec::new());
@@ -156,6 +209,32 @@ fn a_name_that_nobody_knows_does_not_stop_the_start() {
     let operated = Operated::start(&text);
     assert_eq!(operated.ringway.status_of("/"), 200);
     assert!(operated.done(&["events"]).contains("source_failed"));
+}
+
+#[test]
+fn a_name_is_looked_up_when_the_name_servers_are_known_at_last() {
+    // In a namespace of its own, so that the machine's file can be another; some machines forbid.
+    let mut probe = Command::new("unshare");
+    if !probe.args(["-rm", "true"]).status().is_ok_and(|status| status.success()) {
+        return;
+    }
+    let (port, _origins) = origins();
+    let name = format!("[[pool.app.backend]]\naddress = \"localhost:{port}\"\n");
+    let mut servers = None;
+    let text = config(&[], "", QUICK) + &name;
+    let operated = Operated::start_with(&text, |folder, command| {
+        let file = servers.insert(folder.join("resolv.conf"));
+        std::fs::write(&*file, "").expect("written");
+        let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+        let mut within = Command::new("unshare");
+        within.args(["-rm", "sh", "-c", script]).arg(file);
+        within.arg(command.get_program()).args(command.get_args());
+        *command = within;
+    });
+    await_that("it is told", || operated.done(&["events"]).contains("no DNS resolver"));
+    std::fs::write(servers.expect("it was prepared"), "nameserver 127.0.0.1\n").expect("written");
+    operated.await_standing(SocketAddr::from(([127, 0, 0, 1], port)), "serving");
+    assert_eq!(operated.ringway.status_of("/"), 200);
 }
 
 #[test]
@@ -180,4 +259,36 @@ fn a_watched_file_is_followed_and_a_broken_one_is_not() {
     std::fs::write(&file, "[]").expect("written");
     await_that("it is gone", || operated.backend(second).is_null());
     assert_eq!(operated.backend(first)["standing"], "serving");
+}
+
+#[test]
+fn a_watched_file_that_is_a_pipe_holds_nobody() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let pool = "backends_file = \"FOLDER/backends.json\"";
+    let operated = Operated::start_with(&config(&[origin.address], pool, QUICK), |folder, _| {
+        let made = Command::new("mkfifo").arg(folder.join("backends.json")).status();
+        assert!(made.expect("mkfifo is installed").success());
+    });
+    await_that("it is told", || operated.done(&["events"]).contains("not a regular file"));
+    assert_eq!(operated.json(&["status"])["phase"], "serving");
+}
+
+#[test]
+fn a_watched_file_that_could_not_be_read_is_read_again_though_it_has_not_changed() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let pool = "backends_file = \"FOLDER/backends.json\"";
+    let operated = Operated::start(&config(&[], pool, QUICK));
+    let file = operated.file.with_file_name("backends.json");
+    let good = format!("[\"{}\"]", origin.address);
+    let put = |text: &str| {
+        let new = file.with_extension("new");
+        std::fs::write(&new, text).expect("written");
+        let opened = std::fs::File::options().write(true).open(&new).expect("it is there");
+        opened.set_modified(std::time::UNIX_EPOCH).expect("allowed");
+        std::fs::rename(new, &file).expect("moved");
+    };
+    put(&"x".repeat(good.len()));
+    await_that("it is told", || operated.done(&["events"]).matches("source_failed").count() == 2);
+    put(&good);
+    operated.await_standing(origin.address, "serving");
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::PROBE_ANSWER_BYTES_MAX;
 use crate::coordinator::probe::ProbeStage;
+use crate::limits::INTERIMS_MAX;
 
 fn wanting(body: &str) -> HttpProbe {
     HttpProbe { body: Some(body.to_owned()), ..HttpProbe::default() }
@@ -63,6 +64,18 @@ async fn a_host_among_the_headers_is_the_host() {
     let headers = vec![("Host".to_owned(), "shop.test".to_owned())];
     let (request, _) = request_of(HttpProbe { headers, ..HttpProbe::default() }).await;
     assert!(request.starts_with("GET / HTTP/1.1\r\nHost: shop.test\r\nConnection"), "{request}");
+}
+
+#[tokio::test]
+async fn interim_responses_are_counted() {
+    let after_interims = |count: u32| {
+        let interims = "HTTP/1.1 103 Hints\r\n\r\n".repeat(count as usize);
+        interims + "HTTP/1.1 204 No Content\r\n\r\n"
+    };
+    let most = after_interims(INTERIMS_MAX);
+    assert_eq!(after(HttpProbe::default(), &most).await, Ok(()));
+    let result = after(HttpProbe::default(), &after_interims(INTERIMS_MAX + 1)).await;
+    assert!(matches!(result, Err(ProbeFailure::Malformed(_))), "{result:?}");
 }
 
 #[tokio::test]
