@@ -20,6 +20,7 @@ mod source;
 mod state_file;
 mod supervision;
 mod systemd;
+mod tasks;
 mod waking;
 
 pub use control::{ConfigSource, Control, Door, Doors};

@@ -5,6 +5,7 @@ use super::control::Control;
 use super::events::Event;
 use super::fleet::{BackendKey, ProbeOf};
 use super::probe::Prober;
+use super::tasks::Tasks;
 use crate::base::{Instant, Prng};
 use crate::config::{Probe, ProbeKind};
 use crate::health::{OperatorState, spread};
@@ -14,7 +15,6 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
-use tokio::task::JoinHandle;
 
 /// Probes that are under way at the same moment: more would only wait for each other, and for
 /// descriptors.
@@ -26,11 +26,10 @@ const OWN_FAULT_PAUSE: Duration = Duration::from_secs(1);
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 type TaskKey = (BackendKey, ProbeOf);
-
-struct Task {
-    probe: Probe,
-    handle: JoinHandle<()>,
-}
+/// A pool, by its name, and which of its probes.
+type Place = (Rc<str>, ProbeOf);
+/// Who is to be probed, and how.
+type Wanted = HashMap<TaskKey, (Place, Rc<Probe>)>;
 
 /// What all tasks share.
 struct Shared {
@@ -44,16 +43,16 @@ struct Shared {
 #[derive(Default)]
 struct Made {
     /// The newest that could be; it goes on until there is a newer one.
-    current: Option<(Probe, Prober)>,
+    current: Option<(Rc<Probe>, Prober)>,
     /// A newer one that could not be, and when that is tried again.
-    failed: Option<(Probe, Instant)>,
+    failed: Option<(Rc<Probe>, Instant)>,
 }
 
 /// All tasks.
 pub struct Probing {
     shared: Rc<Shared>,
-    tasks: HashMap<TaskKey, Task>,
-    made: HashMap<(String, ProbeOf), Made>,
+    tasks: Tasks<TaskKey, Rc<Probe>>,
+    made: HashMap<Place, Made>,
     /// The fleet's revision that the tasks follow from.
     revision: Option<u64>,
 }
@@ -63,7 +62,7 @@ impl Probing {
     pub fn new(control: Rc<RefCell<Control>>, seed: u64, news: Rc<Notify>) -> Self {
         let (permits, prng) = (Semaphore::new(AT_ONCE_MAX), RefCell::new(Prng::new(seed)));
         let shared = Rc::new(Shared { control, permits, prng, news });
-        Self { shared, tasks: HashMap::new(), made: HashMap::new(), revision: None }
+        Self { shared, tasks: Tasks::new(), made: HashMap::new(), revision: None }
     }
 
     /// Starts the tasks that are missing, and ends those that are not wanted any more.
@@ -76,42 +75,43 @@ impl Probing {
         }
         let wanted = self.wanted();
         self.make_probers(&wanted, now);
-        let made = &self.made;
-        let prober = |key: &TaskKey| {
-            let (pool, _) = wanted.get(key)?;
-            made.get(&(pool.clone(), key.1))?.current.as_ref()
-        };
-        self.tasks.retain(|key, task| {
-            let is_wanted = prober(key).is_some_and(|(probe, _)| *probe == task.probe);
-            if !is_wanted {
-                task.handle.abort();
-            }
-            is_wanted
-        });
-        let missing = wanted.keys().filter(|key| !self.tasks.contains_key(*key));
-        let missing: Vec<TaskKey> = missing.copied().collect();
-        for (position, key) in missing.into_iter().enumerate() {
-            let Some((probe, prober)) = prober(&key).cloned() else { continue };
+        let possible = self.possible(&wanted);
+        let count = wanted.len();
+        for (position, key) in self.tasks.end_unwanted(&possible).into_iter().enumerate() {
+            let Some((probe, prober)) = self.made[&wanted[&key].0].current.clone() else {
+                continue;
+            };
             // What is new is probed at once; after that, probes are spread over the interval.
-            let offset = spread(position, wanted.len(), probe.rules.interval);
-            let handle = tokio::task::spawn_local(run(self.shared.clone(), key, prober, offset));
-            self.tasks.insert(key, Task { probe, handle });
+            let offset = spread(position, count, probe.rules.interval);
+            self.tasks.start(key, probe, run(self.shared.clone(), key, prober, offset));
         }
     }
 
-    fn wanted(&self) -> HashMap<TaskKey, (String, Probe)> {
+    /// The probes that are made, for who is to be probed.
+    fn possible(&self, wanted: &Wanted) -> HashMap<TaskKey, Rc<Probe>> {
+        let possible = |(key, (place, _)): (&TaskKey, &(Place, Rc<Probe>))| {
+            let made = self.made.get(place)?;
+            made.current.as_ref().map(|(probe, _)| (*key, probe.clone()))
+        };
+        wanted.iter().filter_map(possible).collect()
+    }
+
+    fn wanted(&self) -> Wanted {
         let control = self.shared.control.borrow();
         let mut wanted = HashMap::new();
         for (name, pool) in &control.fleet.pools {
+            let name: Rc<str> = name.as_str().into();
             for which in [ProbeOf::Health, ProbeOf::Readiness] {
                 let Some(probe) = pool.probe(which).filter(|p| p.kind != ProbeKind::None) else {
                     continue;
                 };
+                let probe = Rc::new(probe.clone());
                 let is_probed = pool.backends.iter().filter(|(_, record)| {
                     !record.is_removed && record.operator != OperatorState::Maint
                 });
                 for (address, _) in is_probed {
-                    wanted.insert(((pool.id, *address), which), (name.clone(), probe.clone()));
+                    let place = (name.clone(), which);
+                    wanted.insert(((pool.id, *address), which), (place, probe.clone()));
                 }
             }
         }
@@ -120,16 +120,14 @@ impl Probing {
 
     /// Makes the probers that are new or have changed, and tries those again that could not be
     /// made. The first failure of a series is an event.
-    fn make_probers(&mut self, wanted: &HashMap<TaskKey, (String, Probe)>, now: Instant) {
-        let place = |(key, (pool, probe)): (&TaskKey, &(String, Probe))| {
-            ((pool.clone(), key.1), probe.clone())
-        };
-        let places: HashMap<(String, ProbeOf), Probe> = wanted.iter().map(place).collect();
+    fn make_probers(&mut self, wanted: &Wanted, now: Instant) {
+        let places: HashMap<&Place, &Rc<Probe>> =
+            wanted.values().map(|(place, probe)| (place, probe)).collect();
         self.made.retain(|place, _| places.contains_key(place));
         for (place, probe) in places {
-            let pool = place.0.clone();
-            if let Err(reason) = self.made.entry(place).or_default().make(&probe, now) {
-                let event = Event::SourceFailed { pool, source: "probe".to_owned(), reason };
+            if let Err(reason) = self.made.entry(place.clone()).or_default().make(probe, now) {
+                let (pool, source) = (place.0.to_string(), "probe".to_owned());
+                let event = Event::SourceFailed { pool, source, reason };
                 self.shared.control.borrow_mut().fleet.events.push(event);
             }
         }
@@ -145,7 +143,7 @@ impl Made {
     ///
     /// # Errors
     /// Why it cannot be, the first time.
-    fn make(&mut self, probe: &Probe, now: Instant) -> Result<(), String> {
+    fn make(&mut self, probe: &Rc<Probe>, now: Instant) -> Result<(), String> {
         if self.current.as_ref().is_some_and(|(current, _)| current == probe) {
             self.failed = None;
             return Ok(());

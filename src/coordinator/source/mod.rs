@@ -6,6 +6,7 @@ mod watched_file;
 
 use super::control::Control;
 use super::fleet::{Found, Source};
+use super::tasks::Tasks;
 use crate::config::BackendName;
 use crate::sys::clock;
 use hickory_resolver::TokioResolver;
@@ -15,7 +16,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
 
 /// What a task asks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +36,7 @@ struct Shared {
 /// All tasks.
 pub struct Sources {
     shared: Shared,
-    tasks: HashMap<(String, Asked), JoinHandle<()>>,
+    tasks: Tasks<(String, Asked), ()>,
     revision: Option<u64>,
 }
 
@@ -44,7 +44,7 @@ impl Sources {
     /// No tasks yet.
     pub fn new(control: Rc<RefCell<Control>>, news: Rc<Notify>) -> Self {
         let shared = Shared { control, news, resolver: Rc::default() };
-        Self { shared, tasks: HashMap::new(), revision: None }
+        Self { shared, tasks: Tasks::new(), revision: None }
     }
 
     /// Starts the tasks that are missing, and ends those that are not wanted any more.
@@ -53,42 +53,27 @@ impl Sources {
         if self.revision.replace(revision) == Some(revision) {
             return;
         }
-        let wanted = self.wanted();
-        self.tasks.retain(|key, task| {
-            let is_wanted = wanted.contains(key);
-            if !is_wanted {
-                task.abort();
-            }
-            is_wanted
-        });
-        for key in wanted {
-            if !self.tasks.contains_key(&key) {
-                let handle = self.start(&key.0, &key.1);
-                self.tasks.insert(key, handle);
+        for key in self.tasks.end_unwanted(&self.wanted()) {
+            let (shared, (pool, asked)) = (self.shared.clone(), key.clone());
+            match asked {
+                Asked::Name(name) => self.tasks.start(key, (), name::follow(shared, pool, name)),
+                Asked::File(path) => {
+                    self.tasks.start(key, (), watched_file::watch(shared, pool, path));
+                }
             }
         }
     }
 
-    fn wanted(&self) -> Vec<(String, Asked)> {
+    fn wanted(&self) -> HashMap<(String, Asked), ()> {
         let control = self.shared.control.borrow();
         let pools = control.fleet.pools.values().filter(|pool| !pool.is_removed);
         let asked = pools.flat_map(|pool| {
             let config = &pool.config;
             let names = config.names.iter().map(|name| Asked::Name(name.clone()));
             let file = config.backends_file.iter().map(|file| Asked::File(file.clone()));
-            names.chain(file).map(|asked| (config.name.clone(), asked))
+            names.chain(file).map(|asked| ((config.name.clone(), asked), ()))
         });
         asked.collect()
-    }
-
-    fn start(&self, pool: &str, asked: &Asked) -> JoinHandle<()> {
-        let (shared, pool) = (self.shared.clone(), pool.to_owned());
-        match asked {
-            Asked::File(path) => {
-                tokio::task::spawn_local(watched_file::watch(shared, pool, path.clone()))
-            }
-            Asked::Name(name) => tokio::task::spawn_local(name::follow(shared, pool, name.clone())),
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::held_thread::HeldThread;
 use super::{QUICK, config};
 use crate::loopback::harness::{
-    Origin, Ringway, TempFolder, await_that, body, command, connect, read_to_end, status,
+    Origin, PATIENCE, Ringway, TempFolder, await_that, body, command, connect, read_to_end, status,
 };
 use crate::loopback::load::{Load, Operated, signed};
 use std::io::Write;
@@ -164,9 +164,17 @@ fn only_a_socket_that_nobody_answers_on_is_removed() {
         command
     };
     let data = folder.write("data", "of value");
-    let output = run(&data).output().expect("it ends");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(1) && text.contains("is no socket"), "{text}");
+    let said = folder.0.join("said");
+    let file = std::fs::File::create(&said).expect("a file");
+    let mut refused = run(&data).stderr(file).spawn().expect("it runs");
+    let begun = std::time::Instant::now();
+    while refused.try_wait().expect("it is our child").is_none() && begun.elapsed() < PATIENCE {
+        std::thread::yield_now();
+    }
+    let _ = refused.kill();
+    let code = refused.wait().expect("it has ended").code();
+    let text = std::fs::read_to_string(&said).expect("text");
+    assert!(code == Some(1) && text.contains("is no socket"), "{text}");
     assert_eq!(std::fs::read_to_string(&data).expect("it is still there"), "of value");
     let left = folder.0.join("admin.sock");
     drop(std::os::unix::net::UnixListener::bind(&left).expect("a socket"));
