@@ -13,9 +13,6 @@ pub type ExchangeId = u32;
 /// Backends that one exchange may fail on before it is given up.
 pub const ATTEMPTS_MAX: usize = 4;
 
-/// Interim (1xx) responses that one exchange may have.
-pub const INTERIMS_MAX: u32 = 32;
-
 /// How far the response is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {

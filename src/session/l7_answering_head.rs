@@ -1,11 +1,12 @@
 //! Reading the head of a response, and what it decides: interim or final, a tunnel or a body, and
 //! whether the client's connection is kept.
 
-use super::exchange::{INTERIMS_MAX, Phase};
+use super::exchange::Phase;
 use super::l7_choosing::COPY_BYTES_MAX;
 use super::translating::{self, Response, ResponseOutcome, ResponseSide};
 use super::{State, Traffic};
 use crate::engine::{BufferId, Close, Engine, Failure, Slice};
+use crate::limits::INTERIMS_MAX;
 use crate::mailbox::BackendFault;
 use crate::stats::CloseReason;
 

@@ -1,7 +1,6 @@
 //! Which listener, route, pool and backends a request would meet, and why.
 
 use super::reply::{Reply, json_reply, refusal};
-use crate::config::NoHealthy;
 use crate::coordinator::control::Control;
 use crate::health::Standing;
 use hyper::{StatusCode, Uri};
@@ -71,10 +70,10 @@ fn routed(control: &Control, target: crate::snapshot::Target) -> Value {
             })
         })
         .collect();
-    let why = match (pool.has_no_healthy, pool.config.no_healthy) {
-        (false, _) => format!("picked by {} among those that serve", pool.config.algorithm),
-        (true, NoHealthy::RouteToAll) => "none serves: all are tried".to_owned(),
-        (true, NoHealthy::Refuse) => "none serves: answered with 503".to_owned(),
+    let why = match (sum, pool.has_no_healthy) {
+        (0, _) => "none serves: answered with 503".to_owned(),
+        (_, true) => "none serves: all are tried".to_owned(),
+        (_, false) => format!("picked by {} among those that serve", pool.config.algorithm),
     };
     json!({
         "route": route.map(|(listener, host, path)| {

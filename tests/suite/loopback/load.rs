@@ -306,6 +306,18 @@ impl Operated {
         (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
     }
 
+    /// The answer to a request over the admin socket, as it came.
+    pub fn asked(&self, line: &str, body: &str) -> String {
+        let mut stream = std::os::unix::net::UnixStream::connect(&self.socket).expect("it listens");
+        let length = body.len();
+        let head = format!("{line} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n");
+        let whole = format!("{head}Connection: close\r\n\r\n{body}");
+        stream.write_all(whole.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("text");
+        answer
+    }
+
     /// Runs a command that must succeed.
     pub fn done(&self, arguments: &[&str]) -> String {
         let (status, text) = self.verb(arguments);

@@ -7,6 +7,12 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// What an origin of a test does for the moment.
+const FAILS: usize = 0;
+const HANGS: usize = 1;
+const WORKS: usize = 2;
 
 fn addresses(origins: &[OriginProcess]) -> Vec<SocketAddr> {
     origins.iter().map(|origin| origin.address).collect()
@@ -130,6 +136,47 @@ fn failures_eject_and_a_single_request_brings_back() {
     assert!(operated.done(&["events"]).contains("passed=true"));
     let seen = load.stop();
     assert!(seen.failed >= 5, "the failures were seen: {}", seen.failed);
+}
+
+#[test]
+fn a_trial_whose_client_goes_away_is_not_the_last() {
+    let (state, held) = (Arc::new(AtomicUsize::new(FAILS)), Arc::new(AtomicUsize::new(0)));
+    let (seen_state, seen_held) = (state.clone(), held.clone());
+    let tried = Origin::http(move |_, _| {
+        while seen_state.load(Ordering::SeqCst) == HANGS {
+            seen_held.store(1, Ordering::SeqCst);
+            std::thread::yield_now();
+        }
+        match seen_state.load(Ordering::SeqCst) {
+            FAILS => b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".to_vec(),
+            _ => signed("tried", b"x"),
+        }
+    });
+    let good = Origin::http(|_, _| signed("good", b"x"));
+    let more = "[pool.app.ejection]\nbase = \"300ms\"\n[runtime]\nshards = 1\n";
+    let text = config(&[tried.address, good.address], "slow_start = \"0s\"", more);
+    let operated = Operated::start(&text);
+    await_that("it fails", || {
+        operated.ringway.status_of("/");
+        operated.backend(tried.address)["standing"] == "ejected"
+    });
+    state.store(HANGS, Ordering::SeqCst);
+    let mut clients = Vec::new();
+    await_that("its trial is under way", || {
+        let mut client = operated.ringway.connect();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
+        clients.push(client);
+        held.load(Ordering::SeqCst) == 1
+    });
+    for client in clients.drain(..) {
+        // A reset, not an end after which the answer could still be wanted.
+        socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("set");
+    }
+    state.store(WORKS, Ordering::SeqCst);
+    await_that("it is tried again", || {
+        operated.ringway.status_of("/");
+        operated.backend(tried.address)["standing"] == "serving"
+    });
 }
 
 #[test]

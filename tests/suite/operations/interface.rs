@@ -138,6 +138,30 @@ fn explain_and_top_show_what_runs() {
 }
 
 #[test]
+fn what_gets_no_traffic_is_not_shown_as_ready() {
+    let (origin, operated, address) = with_questions("");
+    assert_eq!(ask(address, "GET /ready/app").0, 200);
+    operated.done(&["backend", "weight", "app", &origin.address.to_string(), "0"]);
+    assert_eq!(operated.ringway.status_of("/"), 503);
+    await_that("it is not ready", || ask(address, "GET /ready/app").0 == 503);
+    let text = operated.done(&["explain", "GET", "http://shop.test/a"]);
+    assert!(!text.contains("100%") && text.contains("503"), "{text}");
+}
+
+#[test]
+fn orders_are_followed_together_or_not_at_all() {
+    let (origin, operated, _) = with_questions("");
+    let line = format!("PUT /pools/app/backends/{}", origin.address);
+    let answer = operated.asked(&line, r#"{"state": "drain", "weight": 99999}"#);
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert_eq!(operated.backend(origin.address)["standing"], "serving");
+    let answer = operated.asked(&line, r#"{"state": "drain", "weight": 9}"#);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(operated.backend(origin.address)["standing"], "draining");
+    assert_eq!(operated.backend(origin.address)["weight"], 9);
+}
+
+#[test]
 fn two_processes_do_not_share_an_admin_socket() {
     let (_origin, operated, _) = with_questions("");
     let folder = TempFolder::new();
