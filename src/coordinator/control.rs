@@ -69,6 +69,8 @@ pub struct Control {
     pub running: Vec<bool>,
     /// When the process began.
     pub began: Instant,
+    /// Where questions are answered over TCP.
+    pub admin_address: Option<SocketAddr>,
     /// Something has changed that tasks must look at.
     pub changed: Arc<Notify>,
     /// The generation that every running shard works with.
@@ -104,6 +106,7 @@ impl Control {
             source,
             running: vec![false; shards],
             began: now,
+            admin_address: None,
             changed: Arc::new(Notify::new()),
             applied: watch::Sender::new(Generation::default()),
             course: Course::default(),

@@ -92,7 +92,14 @@ struct Signals {
 impl Coordinator {
     /// A coordinator of shards that `spawn` starts; they wake it by the bell that it hears. `seed`
     /// is for its random choices.
-    pub fn new(control: Control, spawn: Spawn, bell: BellHearer, admin: Admin, seed: u64) -> Self {
+    pub fn new(
+        mut control: Control,
+        spawn: Spawn,
+        bell: BellHearer,
+        admin: Admin,
+        seed: u64,
+    ) -> Self {
+        control.admin_address = admin.tcp_address();
         let control = Rc::new(RefCell::new(control));
         let news = Rc::new(Notify::new());
         let probing = Probing::new(control.clone(), seed, news.clone());

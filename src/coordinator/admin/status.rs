@@ -14,6 +14,8 @@ use std::net::SocketAddr;
 pub(super) struct Status {
     version: &'static str,
     pid: u32,
+    /// Where questions are answered over TCP; differs from what is configured if that has port 0.
+    admin_address: Option<SocketAddr>,
     uptime_ms: u64,
     phase: &'static str,
     phase_ends_in_ms: Option<u64>,
@@ -112,6 +114,7 @@ pub(super) fn status(control: &Control, now: Instant) -> Status {
     Status {
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
+        admin_address: control.admin_address,
         uptime_ms: now.since(control.began).as_millis() as u64,
         phase: control.phase().word(),
         phase_ends_in_ms: control.phase_ends_in(now).map(|left| left.as_millis() as u64),

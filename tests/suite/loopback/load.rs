@@ -3,9 +3,9 @@
 use super::harness::{TempFolder, await_that, connect, ok, read_request, status};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -149,7 +149,10 @@ pub struct OriginProcess {
 
 impl OriginProcess {
     pub fn start() -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
+        // Loopback addresses of their own, so that nobody else gets the port while it is down.
+        static NEXT: AtomicU8 = AtomicU8::new(1);
+        let ip = Ipv4Addr::new(127, 0, 7, NEXT.fetch_add(1, Ordering::Relaxed));
+        let address = TcpListener::bind((ip, 0)).and_then(|l| l.local_addr());
         let origin = Self { address: address.expect("a port"), child: Mutex::new(None) };
         origin.restart();
         origin

@@ -11,11 +11,10 @@ use std::net::SocketAddr;
 
 fn with_questions(pool: &str) -> (Origin, Operated, SocketAddr) {
     let origin = Origin::http(|_, _| signed("one", b"x"));
-    // A port that is free now; another test may take it before it is used, but not often.
-    let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
-    let address = address.expect("a port");
-    let more = format!("{QUICK}[admin]\nlisten = \"{address}\"\n");
+    let more = format!("{QUICK}[admin]\nlisten = \"127.0.0.1:0\"\n");
     let operated = Operated::start(&config(&[origin.address], pool, &more));
+    let address = operated.json(&["status"])["admin_address"].as_str().map(str::parse);
+    let address = address.expect("it is told").expect("an address");
     (origin, operated, address)
 }
 
