@@ -107,7 +107,8 @@ pub(in crate::cli) enum Verb {
         #[arg(long, value_name = "NAME")]
         listener: Option<String>,
     },
-    /// Take the process out of service, losing nobody: as SIGTERM does.
+    /// Take the process out of service, losing nobody: as SIGTERM does. Once more closes its
+    /// listeners at once, and a third time cuts what is left.
     Drain {
         #[command(flatten)]
         access: Access,
