@@ -34,7 +34,8 @@ pub const BACKENDS_MAX: usize = 16_384;
 pub const POOLS_MAX: usize = 16_384;
 /// Routes of a process: the length of the tables with a row per route.
 pub const ROUTES_MAX: usize = 65_536;
-/// Listeners of a process, those on their way out too: the length of the tables with a row per listener.
+/// Listeners of a process, those on their way out too: the length of the tables with a row per
+/// listener.
 pub const LISTENERS_MAX: usize = 4_096;
 /// Highest weight of a backend. Bounded so that weight sums and sequences stay small.
 pub const WEIGHT_MAX: u32 = 1_000;

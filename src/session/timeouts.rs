@@ -84,6 +84,12 @@ impl<E: Engine> Traffic<E> {
             session.timer = Some(self.timers.arm(session.deadline, key));
             return;
         }
+        if self.is_starved(index) {
+            // Nothing was read for want of buffers: that is our delay, not the other side's.
+            let span = self.world.settings.timeouts.between_bytes;
+            return self.set_deadline(index, span);
+        }
+        let session = self.sessions.at(index);
         let is_flushed = session.link.is_flushed();
         match session.state {
             State::AwaitingHead | State::Lingering | State::Finishing if !is_flushed => {
@@ -101,6 +107,24 @@ impl<E: Engine> Traffic<E> {
                 self.close_session(index, reason);
             }
             State::Closing => {}
+        }
+    }
+
+    /// True if a session waits for bytes that cannot be received, as there is no buffer for them.
+    fn is_starved(&mut self, index: u32) -> bool {
+        let session = self.sessions.at(index);
+        let waits_for_head = matches!(session.state, State::AwaitingHead | State::ReadingHead);
+        let is_client_starved = session.link.receiving == Receiving::Starved;
+        if waits_for_head && session.link.is_flushed() {
+            return is_client_starved;
+        }
+        match self.who_is_late(index) {
+            Some(Late::ClientSending) => is_client_starved,
+            Some(Late::Backend) => {
+                let upstream = self.upstream_of(index).expect("it is late");
+                self.upstreams.at(upstream).link.receiving == Receiving::Starved
+            }
+            Some(Late::Connect | Late::ClientReading) | None => false,
         }
     }
 
