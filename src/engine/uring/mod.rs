@@ -38,8 +38,6 @@ pub struct Uring {
     wake: Arc<EventFd>,
     /// Completions that had to be taken out of a full queue before their time.
     early: VecDeque<io_uring::cqueue::Entry>,
-    /// Cancelled before they reached the kernel or failed at once: events it will never send.
-    local: VecDeque<Event>,
     now: Instant,
 }
 
@@ -57,7 +55,6 @@ impl Uring {
             scratch: Scratch::new(),
             wake,
             early: VecDeque::with_capacity(64),
-            local: VecDeque::with_capacity(64),
             now: clock::monotonic(),
         };
         engine.arm_wake();
@@ -71,16 +68,12 @@ impl Engine for Uring {
     }
 
     fn turn(&mut self, deadline: Instant) {
-        let has_events = !self.early.is_empty() || !self.local.is_empty();
-        self.enter(if has_events { self.now } else { deadline });
+        self.enter(if self.early.is_empty() { deadline } else { self.now });
         self.now = clock::monotonic();
     }
 
     fn next_event(&mut self) -> Option<Event> {
         loop {
-            if let Some(event) = self.local.pop_front() {
-                return Some(event);
-            }
             let entry = match self.early.pop_front() {
                 Some(entry) => entry,
                 None => self.ring.completion().next()?,

@@ -1,10 +1,9 @@
 //! Hardship at a size that takes minutes, for those who ask for it: with `RINGWAY_DRILLS` in the
 //! environment, the number of seconds for each. What is measured is printed, not judged.
 
+use super::hardship::starved_of_descriptors;
 use super::harness::*;
 use std::io::{BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -31,21 +30,7 @@ fn starved_of_descriptors_it_uses_little_cpu_and_recovers_soon() {
         return;
     }
     let origin = Origin::saying("good");
-    let mut command = Command::new("sh");
-    let run = format!(
-        "ulimit -n 120; exec {} run --listen 127.0.0.1:0 --backend {} --shards 1",
-        env!("CARGO_BIN_EXE_ringway"),
-        origin.address
-    );
-    command.args(["-c", &run]);
-    let ringway = Ringway::spawn(command, None);
-    let half = |_| {
-        let mut stream = ringway.connect();
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n").expect("the backlog takes it");
-        stream
-    };
-    let starving: Vec<TcpStream> = (0..400).map(half).collect();
-    await_that("all descriptors are used", || ringway.descriptors() >= 119);
+    let (ringway, starving) = starved_of_descriptors(&origin);
     let (before, began) = (cpu(&ringway), Instant::now());
     std::thread::sleep(Duration::from_secs(2));
     let share = (cpu(&ringway) - before) / began.elapsed().as_secs_f64();

@@ -148,9 +148,8 @@ fn slow_clients_by_the_hundred_are_no_trouble_to_others() {
     assert!(body == tokens(slow.len() as u32, body.len()));
 }
 
-#[test]
-fn out_of_descriptors_it_waits_and_then_serves_again() {
-    let origin = token_origin();
+/// A `ringway` with 120 descriptors, all of them in use, and the clients that use them.
+pub(super) fn starved_of_descriptors(origin: &Origin) -> (Ringway, Vec<TcpStream>) {
     let mut command = Command::new("sh");
     let run = format!(
         "ulimit -n 120; exec {} run --listen 127.0.0.1:0 --backend {} --shards 1",
@@ -160,12 +159,19 @@ fn out_of_descriptors_it_waits_and_then_serves_again() {
     command.args(["-c", &run]);
     let ringway = Ringway::spawn(command, None);
     let half = |_| {
-        let mut stream = connect(ringway.address);
+        let mut stream = ringway.connect();
         stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n").expect("the backlog takes it");
         stream
     };
     let starving: Vec<TcpStream> = (0..400).map(half).collect();
     await_that("all descriptors are used", || ringway.descriptors() >= 119);
+    (ringway, starving)
+}
+
+#[test]
+fn out_of_descriptors_it_waits_and_then_serves_again() {
+    let origin = token_origin();
+    let (ringway, starving) = starved_of_descriptors(&origin);
     drop(starving);
     let mut stream = ringway.connect();
     ask(&mut stream, 3, 1_000).expect("it serves again");
