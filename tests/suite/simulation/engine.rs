@@ -1,10 +1,12 @@
 //! The simulated engine: the same contract as the real one, over a [`Network`] in memory. It is
-//! stricter: it fails on a buffer that is used or released by someone who does not hold it.
+//! stricter: it fails on a buffer that is used or released by someone who does not hold it, or
+//! changed while it is being sent.
 
 use super::network::Network;
 use ringway::base::Instant;
 use ringway::engine::{BufferId, Close, Engine, Event, Failure, Key, Op, Slice, Socket};
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -12,8 +14,11 @@ use std::rc::Rc;
 pub const BUFFER_SIZE: usize = 16 * 1024;
 
 pub struct SimEngine {
+    shard: usize,
     network: Rc<RefCell<Network>>,
     buffers: Buffers,
+    /// What the sends in flight name.
+    sends: HashMap<Key, Vec<usize>>,
     now: Instant,
 }
 
@@ -22,21 +27,27 @@ struct Buffers {
     held: Vec<bool>,
     receive_count: usize,
     private_max: usize,
-    sending: Vec<bool>,
+    /// Sends in flight that name it.
+    sending: Vec<u32>,
 }
 
 impl SimEngine {
-    pub fn new(network: Rc<RefCell<Network>>, receive_count: usize, private_max: usize) -> Self {
+    pub fn new(
+        shard: usize,
+        network: Rc<RefCell<Network>>,
+        receive_count: usize,
+        private_max: usize,
+    ) -> Self {
         let buffer = || vec![0xEE; BUFFER_SIZE].into_boxed_slice();
         let buffers = Buffers {
             memory: (0..receive_count).map(|_| buffer()).collect(),
             held: vec![false; receive_count],
             receive_count,
             private_max,
-            sending: vec![false; receive_count],
+            sending: vec![0; receive_count],
         };
         let now = network.borrow().now;
-        Self { network, buffers, now }
+        Self { shard, network, buffers, sends: HashMap::new(), now }
     }
 
     /// Buffers that somebody holds.
@@ -53,7 +64,6 @@ impl Buffers {
     fn fill(&mut self, bytes: &[u8]) -> Option<BufferId> {
         let index = self.held[..self.receive_count].iter().position(|held| !held)?;
         self.held[index] = true;
-        self.memory[index].fill(0xEE);
         self.memory[index][..bytes.len()].copy_from_slice(bytes);
         Some(BufferId(index as u32))
     }
@@ -61,6 +71,12 @@ impl Buffers {
     fn index(&self, buffer: BufferId) -> usize {
         let index = buffer.0 as usize;
         assert!(self.held[index], "buffer {index} is used by someone who does not hold it");
+        index
+    }
+
+    fn index_mut(&self, buffer: BufferId) -> usize {
+        let index = self.index(buffer);
+        assert_eq!(self.sending[index], 0, "buffer {index} is changed while it is being sent");
         index
     }
 }
@@ -72,57 +88,57 @@ impl Engine for SimEngine {
 
     fn turn(&mut self, deadline: Instant) {
         let mut network = self.network.borrow_mut();
-        network.step(|bytes| self.buffers.fill(bytes));
-        if !network.has_events() {
-            // Nothing to do: time passes, but not past what the shard waits for.
-            let later = network.now + std::time::Duration::from_millis(5);
-            network.now = later.min(deadline).max(network.now);
-        }
+        network.step(self.shard, |bytes| self.buffers.fill(bytes));
+        network.lanes[self.shard].deadline = deadline;
         self.now = network.now;
     }
 
     fn next_event(&mut self) -> Option<Event> {
-        let event = self.network.borrow_mut().next_event();
-        if let Some(Event::Sent { .. }) = event {
-            // The bytes were copied when the send began; from here the buffers may be released.
-            self.buffers.sending.fill(false);
+        let event = self.network.borrow_mut().next_event(self.shard)?;
+        if let Event::Sent { key, .. } = event {
+            for index in self.sends.remove(&key).expect("a send in flight") {
+                self.buffers.sending[index] -= 1;
+            }
         }
-        event
+        Some(event)
     }
 
     fn accept(&mut self, listener: Socket, key: Key) {
-        self.network.borrow_mut().begin_accept(listener, key);
+        self.network.borrow_mut().begin_accept(self.shard, listener, key);
     }
 
-    fn accept_now(&mut self, _: Socket) -> Option<Socket> {
-        self.network.borrow_mut().backlog.pop_front().map(Socket)
+    fn accept_now(&mut self, listener: Socket) -> Option<Socket> {
+        self.network.borrow_mut().accept_now(listener)
     }
 
     fn peer_address(&self, socket: Socket) -> Option<SocketAddr> {
-        Some(SocketAddr::from(([192, 0, 2, 1], socket.0 as u16)))
+        self.network.borrow_mut().peer_address(socket)
     }
 
     fn connect(&mut self, address: SocketAddr, key: Key) -> Result<Socket, Failure> {
-        Ok(self.network.borrow_mut().begin_connect(address, key))
+        self.network.borrow_mut().begin_connect(self.shard, address, key)
     }
 
     fn receive(&mut self, socket: Socket, key: Key) {
-        self.network.borrow_mut().begin_receive(socket, key);
+        self.network.borrow_mut().begin_receive(self.shard, socket, key);
     }
 
     fn poll(&mut self, socket: Socket, key: Key) {
-        self.network.borrow_mut().begin_poll(socket, key);
+        self.network.borrow_mut().begin_poll(self.shard, socket, key);
     }
 
     fn send(&mut self, socket: Socket, key: Key, slices: &[Slice]) {
         let mut bytes = Vec::new();
+        let indexes = slices.iter().map(|slice| self.buffers.index(slice.buffer)).collect();
+        assert!(self.sends.insert(key, indexes).is_none(), "two sends at once");
         for slice in slices {
             let index = self.buffers.index(slice.buffer);
+            self.buffers.sending[index] += 1;
             bytes.extend_from_slice(
                 &self.buffers.memory[index][slice.start as usize..slice.end as usize],
             );
         }
-        self.network.borrow_mut().begin_send(socket, key, bytes);
+        self.network.borrow_mut().begin_send(self.shard, socket, key, bytes);
     }
 
     fn acknowledged(&self, socket: Socket) -> u64 {
@@ -130,11 +146,11 @@ impl Engine for SimEngine {
     }
 
     fn shutdown_write(&mut self, socket: Socket) {
-        self.network.borrow_mut().end_write(socket);
+        self.network.borrow_mut().end_write(self.shard, socket);
     }
 
     fn cancel(&mut self, op: Op, key: Key) {
-        self.network.borrow_mut().cancel(op, key);
+        self.network.borrow_mut().cancel(self.shard, op, key);
     }
 
     fn close(&mut self, socket: Socket, how: Close) {
@@ -153,7 +169,7 @@ impl Engine for SimEngine {
             None => {
                 buffers.memory.push(vec![0xEE; BUFFER_SIZE].into_boxed_slice());
                 buffers.held.push(false);
-                buffers.sending.push(false);
+                buffers.sending.push(0);
                 buffers.memory.len() - 1
             }
         };
@@ -162,7 +178,7 @@ impl Engine for SimEngine {
     }
 
     fn release(&mut self, buffer: BufferId) {
-        let index = self.buffers.index(buffer);
+        let index = self.buffers.index_mut(buffer);
         self.buffers.held[index] = false;
         // Whoever reads it after this sees that it is not theirs any more.
         self.buffers.memory[index].fill(0xDD);
@@ -177,12 +193,12 @@ impl Engine for SimEngine {
     }
 
     fn bytes_mut(&mut self, buffer: BufferId) -> &mut [u8] {
-        let index = self.buffers.index(buffer);
+        let index = self.buffers.index_mut(buffer);
         &mut self.buffers.memory[index]
     }
 
     fn bytes_pair(&mut self, read: BufferId, write: BufferId) -> (&[u8], &mut [u8]) {
-        let (read, write) = (self.buffers.index(read), self.buffers.index(write));
+        let (read, write) = (self.buffers.index(read), self.buffers.index_mut(write));
         let [from, to] = self.buffers.memory.get_disjoint_mut([read, write]).expect("two buffers");
         (from, to)
     }

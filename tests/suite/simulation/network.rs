@@ -1,103 +1,216 @@
-//! A network that exists only in memory: sockets of the proxy on one side, actors on the other,
+//! A network that exists only in memory: sockets of the shards on one side, actors on the other,
 //! and between them bytes that arrive late, in pieces, or not at all, as the seed has it.
+//!
+//! Here are the sockets and the verbs of engines; `kernel` has what happens to them by itself.
 
-use ringway::base::{Instant, Prng};
-use ringway::engine::{Close, Event, Failure, Key, More, Op, Socket};
+use super::bytes::Pipe;
+use ringway::base::{Generation, Instant, Prng};
+use ringway::engine::{Close, Event, Failure, Key, Op, Socket};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// How mean the network is; drawn from the seed, so that some worlds are calm and some are not.
+/// `one_in`: once in so many times on average; 0: never.
 #[derive(Clone, Copy, Debug)]
 pub struct Meanness {
-    /// One in so many steps loses the receive ring for a moment; 0: never.
+    /// A receive finds the ring empty for a moment.
     pub no_buffers_one_in: u32,
-    /// One in so many connects is refused.
-    pub refuse_one_in: u32,
     /// Most bytes that one receive brings.
     pub receive_bytes_max: u32,
-    /// One in so many events is held back to a later step.
+    /// An event, and all after it, is held back to a later step.
     pub hold_back_one_in: u32,
     /// Bytes that a peer takes in one step; what is sent beyond waits.
     pub peer_bytes_max: usize,
+    /// A shard has no turn in a round.
+    pub misses_turn_one_in: u32,
+    /// A connect fails, in any of its ways.
+    pub connect_fails_one_in: u32,
+    /// An accept fails for want of descriptors.
+    pub accept_fails_one_in: u32,
 }
 
-/// One connection between the proxy and an actor.
+/// How a connect of a shard will go.
+#[derive(Clone, Copy, Debug)]
+pub enum Fate {
+    /// Well, after so many steps.
+    Connects(u32),
+    Fails(u32, Failure),
+    /// Never; its shard has to give up.
+    Hangs,
+}
+
+/// An operation in flight.
+#[derive(Clone, Copy)]
+pub(super) struct Armed {
+    pub(super) key: Key,
+    /// Tells whether it was asked for before a cancel.
+    pub(super) sequence: u64,
+}
+
+pub(super) struct Sending {
+    pub(super) armed: Armed,
+    pub(super) bytes: Vec<u8>,
+    pub(super) done: usize,
+}
+
+/// What a shard worked with when it began to send something.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    /// Bytes sent on the connection before.
+    pub offset: u64,
+    pub shard: usize,
+    /// The turn of the shard.
+    pub turn: u64,
+    /// In force at its beginning.
+    pub before: Generation,
+}
+
+/// One connection between a shard and an actor.
 pub struct Stream {
-    /// From the actor to the proxy, sent but not received.
-    pub to_proxy: VecDeque<u8>,
+    /// The actor's address.
+    pub peer: SocketAddr,
+    /// Sent by the actor, not received by the shard.
+    pub to_proxy: Pipe,
     /// The actor has ended its direction, after `to_proxy`.
     pub actor_ended: bool,
     /// The actor has cut the connection.
     pub actor_reset: bool,
-    /// From the proxy to the actor, arrived.
-    pub to_actor: Vec<u8>,
+    /// From the shard, arrived.
+    pub to_actor: Pipe,
     /// Bytes that have arrived at the actor so far.
     pub arrived: u64,
-    /// The proxy has ended its direction.
+    /// The shard has ended its direction.
     pub proxy_ended: bool,
-    /// The proxy has closed its socket, and how.
+    /// The shard has closed its socket, and how.
     pub proxy_closed: Option<Close>,
-    /// The proxy's connect has been answered.
+    /// Beginnings of sends to a backend.
+    pub marks: Vec<Mark>,
     pub is_connected: bool,
-    receive: Option<Key>,
-    poll: Option<Key>,
-    send: Option<(Key, Vec<u8>, usize)>,
-    connect: Option<Key>,
+    pub(super) sent: u64,
+    /// The shard that uses it: no other one may.
+    pub(super) user: Option<usize>,
+    pub(super) receive: Option<Armed>,
+    pub(super) poll: Option<Armed>,
+    pub(super) send: Option<Sending>,
+    pub(super) connect: Option<(Armed, Fate)>,
 }
 
-/// The whole network.
+/// A listening socket of one shard.
+pub struct Door {
+    pub address: SocketAddr,
+    pub shard: usize,
+    pub backlog: VecDeque<i32>,
+    pub is_closed: bool,
+    pub(super) accept: Option<Armed>,
+}
+
+/// What the network keeps of a shard.
+#[derive(Default)]
+pub struct Lane {
+    pub turn: u64,
+    /// Generation in force when its turn began.
+    pub before: Generation,
+    /// By turn: the generation that was taken in it.
+    pub taken: BTreeMap<u64, Generation>,
+    /// Until when it would have waited in its last turn.
+    pub deadline: Instant,
+    pub(super) cancels: Vec<(Op, Key, u64)>,
+    pub(super) ready: VecDeque<Event>,
+    pub(super) held: VecDeque<Event>,
+}
+
 pub struct Network {
     pub now: Instant,
     pub prng: Prng,
     pub meanness: Meanness,
     pub streams: BTreeMap<i32, Stream>,
-    pub backlog: VecDeque<i32>,
-    accept: Option<(Socket, Key)>,
+    pub doors: BTreeMap<i32, Door>,
+    pub lanes: Vec<Lane>,
+    /// Rises with everything that happens: time passes only when nothing does.
+    pub activity: u64,
+    /// Connections that backends have accepted and nobody serves yet.
+    pub arrivals: Vec<i32>,
+    /// Connects that shards have begun since the driver last looked.
+    pub connects: Vec<(Mark, SocketAddr)>,
+    /// Clients that were gone when they were accepted.
+    pub gone_at_accept: u64,
+    /// Polls armed so far.
+    pub polls: u64,
     next_socket: i32,
-    ready: VecDeque<Event>,
-    held: VecDeque<Event>,
-    /// Connects that the proxy has begun since the driver last looked.
-    pub connects: Vec<(i32, SocketAddr)>,
+    sequence: u64,
 }
 
-pub const LISTENER: Socket = Socket(1);
-
 impl Network {
-    pub fn new(seed: u64, meanness: Meanness) -> Self {
+    pub fn new(seed: u64, meanness: Meanness, shards: usize) -> Self {
         Self {
             now: Instant::from_nanos(1_000_000_000),
             prng: Prng::new(seed),
             meanness,
             streams: BTreeMap::new(),
-            backlog: VecDeque::new(),
-            accept: None,
-            next_socket: 10,
-            ready: VecDeque::new(),
-            held: VecDeque::new(),
+            doors: BTreeMap::new(),
+            lanes: (0..shards).map(|_| Lane::default()).collect(),
+            activity: 0,
+            arrivals: Vec::new(),
             connects: Vec::new(),
+            gone_at_accept: 0,
+            polls: 0,
+            next_socket: 10,
+            sequence: 0,
         }
     }
 
-    /// A new connection of a client; the proxy will find it in its backlog.
-    pub fn client_connects(&mut self) -> i32 {
-        let socket = self.add_stream();
-        self.streams.get_mut(&socket).expect("just added").is_connected = true;
-        self.backlog.push_back(socket);
-        socket
+    fn number(&mut self) -> i32 {
+        self.next_socket += 1;
+        self.next_socket
     }
 
-    fn add_stream(&mut self) -> i32 {
-        let socket = self.next_socket;
-        self.next_socket += 1;
+    /// A listening socket for a shard.
+    pub fn open_door(&mut self, address: SocketAddr, shard: usize) -> Socket {
+        let number = self.number();
+        let door =
+            Door { address, shard, backlog: VecDeque::new(), is_closed: false, accept: None };
+        self.doors.insert(number, door);
+        Socket(number)
+    }
+
+    /// A new connection of a client, in the backlog of one of the listening sockets of an
+    /// address; none if there is none. `prefers`: the shard that the kernel's hash favours.
+    pub fn client_connects(
+        &mut self,
+        client: SocketAddr,
+        to: SocketAddr,
+        prefers: Option<usize>,
+    ) -> Option<i32> {
+        let is_open = |door: &&Door| !door.is_closed && door.address == to;
+        let favoured = |door: &Door| prefers.is_none_or(|shard| shard == door.shard);
+        let doors = self.doors.iter().filter(|(_, door)| is_open(door));
+        let (favourites, others): (Vec<_>, Vec<_>) = doors.partition(|(_, door)| favoured(door));
+        let doors = if favourites.is_empty() { others } else { favourites };
+        let doors: Vec<i32> = doors.into_iter().map(|(number, _)| *number).collect();
+        let door = *doors.get(self.prng.below(doors.len() as u32) as usize)?;
+        let socket = self.add_stream(client);
+        self.streams.get_mut(&socket).expect("just added").is_connected = true;
+        self.doors.get_mut(&door).expect("listed").backlog.push_back(socket);
+        self.activity += 1;
+        Some(socket)
+    }
+
+    fn add_stream(&mut self, peer: SocketAddr) -> i32 {
+        let socket = self.number();
         let stream = Stream {
-            to_proxy: VecDeque::new(),
+            peer,
+            to_proxy: Pipe::default(),
             actor_ended: false,
             actor_reset: false,
-            to_actor: Vec::new(),
+            to_actor: Pipe::default(),
             arrived: 0,
             proxy_ended: false,
             proxy_closed: None,
+            marks: Vec::new(),
             is_connected: false,
+            sent: 0,
+            user: None,
             receive: None,
             poll: None,
             send: None,
@@ -107,54 +220,142 @@ impl Network {
         socket
     }
 
-    fn open_stream(&mut self, socket: Socket) -> &mut Stream {
+    /// Forgets connections that both sides have left.
+    pub fn bury(&mut self, is_left: impl Fn(i32) -> bool) {
+        self.streams.retain(|socket, stream| stream.proxy_closed.is_none() || !is_left(*socket));
+    }
+
+    // --- verbs of engines ---
+
+    pub(super) fn arm(&mut self, key: Key) -> Armed {
+        self.sequence += 1;
+        self.activity += 1;
+        Armed { key, sequence: self.sequence }
+    }
+
+    /// The open stream that a shard is about to use.
+    fn used_stream(&mut self, shard: usize, socket: Socket) -> &mut Stream {
         let stream = self.streams.get_mut(&socket.0).expect("a socket of this network");
         assert!(stream.proxy_closed.is_none(), "an operation on closed socket {}", socket.0);
+        let user = *stream.user.get_or_insert(shard);
+        assert_eq!(user, shard, "two shards use socket {}", socket.0);
         stream
     }
 
-    // --- the proxy's side: what the engine's verbs do ---
-
-    pub fn begin_accept(&mut self, listener: Socket, key: Key) {
-        assert!(self.accept.replace((listener, key)).is_none(), "accept armed twice");
+    pub fn begin_accept(&mut self, shard: usize, listener: Socket, key: Key) {
+        let armed = self.arm(key);
+        let door = self.doors.get_mut(&listener.0).expect("a listening socket");
+        assert!(!door.is_closed && door.shard == shard, "accept on a socket of somebody else");
+        assert!(door.accept.replace(armed).is_none(), "accept armed twice");
     }
 
-    pub fn begin_connect(&mut self, address: SocketAddr, key: Key) -> Socket {
-        let socket = self.add_stream();
-        self.streams.get_mut(&socket).expect("just added").connect = Some(key);
-        self.connects.push((socket, address));
-        Socket(socket)
+    pub fn accept_now(&mut self, listener: Socket) -> Option<Socket> {
+        let door = self.doors.get_mut(&listener.0).expect("a listening socket");
+        assert!(!door.is_closed, "accept on a closed listener");
+        door.backlog.pop_front().map(Socket)
     }
 
-    pub fn begin_receive(&mut self, socket: Socket, key: Key) {
-        let was = self.open_stream(socket).receive.replace(key);
+    /// The client's address; none if it has cut the connection already.
+    pub fn peer_address(&mut self, socket: Socket) -> Option<SocketAddr> {
+        let stream = self.streams.get(&socket.0)?;
+        if stream.actor_reset {
+            self.gone_at_accept += 1;
+            return None;
+        }
+        Some(stream.peer)
+    }
+
+    pub fn begin_connect(
+        &mut self,
+        shard: usize,
+        address: SocketAddr,
+        key: Key,
+    ) -> Result<Socket, Failure> {
+        let mark = self.mark(shard, 0);
+        self.connects.push((mark, address));
+        let fate = self.draw_fate();
+        if let Fate::Fails(0, failure) = fate {
+            return Err(failure);
+        }
+        let armed = self.arm(key);
+        let socket = self.add_stream(address);
+        let stream = self.used_stream(shard, Socket(socket));
+        stream.connect = Some((armed, fate));
+        Ok(Socket(socket))
+    }
+
+    fn mark(&self, shard: usize, offset: u64) -> Mark {
+        let Lane { turn, before, .. } = self.lanes[shard];
+        Mark { offset, shard, turn, before }
+    }
+
+    /// The generation that a shard worked with at the end of a turn.
+    pub fn after(&self, mark: Mark) -> Generation {
+        self.lanes[mark.shard].taken.get(&mark.turn).copied().unwrap_or(mark.before)
+    }
+
+    fn draw_fate(&mut self) -> Fate {
+        let steps = 1 + self.prng.below(4);
+        if !self.prng.one_in(self.meanness.connect_fails_one_in) {
+            return Fate::Connects(steps);
+        }
+        match self.prng.below(10) {
+            // No socket can be made at all.
+            0 => Fate::Fails(0, Failure::OutOfDescriptors),
+            1 => Fate::Fails(0, Failure::OutOfResources),
+            2 => Fate::Fails(steps, Failure::OutOfResources),
+            3 => Fate::Fails(steps, Failure::TimedOut),
+            4 => Fate::Fails(steps, Failure::Unreachable),
+            5 => Fate::Fails(steps, Failure::Reset),
+            6 => Fate::Fails(steps, Failure::Other(71)),
+            7 => Fate::Hangs,
+            _ => Fate::Fails(steps, Failure::Refused),
+        }
+    }
+
+    pub fn begin_receive(&mut self, shard: usize, socket: Socket, key: Key) {
+        let armed = self.arm(key);
+        let was = self.used_stream(shard, socket).receive.replace(armed);
         assert!(was.is_none(), "receive armed twice on {}", socket.0);
     }
 
-    pub fn begin_poll(&mut self, socket: Socket, key: Key) {
-        let was = self.open_stream(socket).poll.replace(key);
+    pub fn begin_poll(&mut self, shard: usize, socket: Socket, key: Key) {
+        self.polls += 1;
+        let armed = self.arm(key);
+        let was = self.used_stream(shard, socket).poll.replace(armed);
         assert!(was.is_none(), "poll armed twice on {}", socket.0);
     }
 
-    pub fn begin_send(&mut self, socket: Socket, key: Key, bytes: Vec<u8>) {
+    pub fn begin_send(&mut self, shard: usize, socket: Socket, key: Key, bytes: Vec<u8>) {
         assert!(!bytes.is_empty(), "an empty send");
-        let stream = self.open_stream(socket);
+        let armed = self.arm(key);
+        let mark = self.mark(shard, 0);
+        let stream = self.used_stream(shard, socket);
         assert!(!stream.proxy_ended, "a send after the end of the direction");
-        assert!(stream.send.replace((key, bytes, 0)).is_none(), "two sends at once");
+        assert!(stream.is_connected, "a send before the connection");
+        stream.marks.push(Mark { offset: stream.sent, ..mark });
+        let send = Sending { armed, bytes, done: 0 };
+        assert!(stream.send.replace(send).is_none(), "two sends at once");
     }
 
-    pub fn end_write(&mut self, socket: Socket) {
-        let stream = self.open_stream(socket);
+    pub fn end_write(&mut self, shard: usize, socket: Socket) {
+        let stream = self.used_stream(shard, socket);
         assert!(stream.send.is_none(), "ended while a send is in flight");
         stream.proxy_ended = true;
+        self.activity += 1;
     }
 
     pub fn close(&mut self, socket: Socket, how: Close) {
-        if socket == LISTENER {
-            assert!(self.accept.is_none(), "the listener is closed while it accepts");
+        self.activity += 1;
+        if let Some(door) = self.doors.get_mut(&socket.0) {
+            assert!(door.accept.is_none(), "a listener is closed while it accepts");
+            assert!(!door.is_closed, "a listener is closed twice");
+            assert!(door.backlog.is_empty(), "a listener is closed while somebody waits there");
+            door.is_closed = true;
             return;
         }
-        let stream = self.open_stream(socket);
+        let stream = self.streams.get_mut(&socket.0).expect("a socket of this network");
+        assert!(stream.proxy_closed.is_none(), "socket {} is closed twice", socket.0);
         let is_quiet = stream.receive.is_none()
             && stream.poll.is_none()
             && stream.send.is_none()
@@ -163,151 +364,30 @@ impl Network {
         stream.proxy_closed = Some(how);
     }
 
-    pub fn cancel(&mut self, op: Op, key: Key) {
-        if op == Op::Accept && self.accept.is_some_and(|(_, armed)| armed == key) {
-            self.accept = None;
-            return self.push(Event::AcceptEnded { key, failure: Failure::Cancelled });
-        }
-        let cancelled = Failure::Cancelled;
-        let mut event = None;
-        for stream in self.streams.values_mut() {
-            event = match op {
-                Op::Receive if stream.receive == Some(key) => {
-                    stream.receive = None;
-                    Some(Event::ReceiveEnded { key, failure: Some(cancelled) })
-                }
-                Op::Poll if stream.poll == Some(key) => {
-                    stream.poll = None;
-                    Some(Event::Readable { key })
-                }
-                Op::Connect if stream.connect == Some(key) => {
-                    stream.connect = None;
-                    Some(Event::Connected { key, result: Err(cancelled) })
-                }
-                Op::Send if stream.send.as_ref().is_some_and(|send| send.0 == key) => {
-                    stream.send = None;
-                    Some(Event::Sent { key, result: Err(cancelled) })
-                }
-                _ => continue,
-            };
-            break;
-        }
-        if let Some(event) = event {
-            self.push(event);
-        }
+    pub fn cancel(&mut self, shard: usize, op: Op, key: Key) {
+        self.sequence += 1;
+        self.activity += 1;
+        self.lanes[shard].cancels.push((op, key, self.sequence));
     }
 
-    // --- time and events ---
-
-    /// Events reach the proxy in the order of their causes, but not always at once.
-    fn push(&mut self, event: Event) {
-        if !self.held.is_empty() || self.prng.one_in(self.meanness.hold_back_one_in) {
-            self.held.push_back(event);
-        } else {
-            self.ready.push_back(event);
-        }
+    pub fn next_event(&mut self, shard: usize) -> Option<Event> {
+        let event = self.lanes[shard].ready.pop_front();
+        self.activity += u64::from(event.is_some());
+        event
     }
 
-    pub fn next_event(&mut self) -> Option<Event> {
-        self.ready.pop_front()
-    }
-
-    pub fn has_events(&self) -> bool {
-        !self.ready.is_empty()
-    }
-
-    /// Lets one step's worth of things happen. `acquire` gives a receive buffer filled with the
-    /// bytes, or none.
-    pub fn step(&mut self, mut acquire: impl FnMut(&[u8]) -> Option<ringway::engine::BufferId>) {
-        let held = std::mem::take(&mut self.held);
-        self.ready.extend(held);
-        self.step_accept();
-        let sockets: Vec<i32> = self.streams.keys().copied().collect();
-        for socket in sockets {
-            self.step_connect(socket);
-            self.step_send(socket);
-            self.step_receive(socket, &mut acquire);
-        }
-    }
-
-    fn step_accept(&mut self) {
-        let Some((_, key)) = self.accept else { return };
-        while let Some(socket) = self.backlog.pop_front() {
-            self.push(Event::Accepted { key, socket: Socket(socket), more: true });
-        }
-    }
-
-    fn step_connect(&mut self, socket: i32) {
-        let refused = self.prng.one_in(self.meanness.refuse_one_in);
-        let stream = self.streams.get_mut(&socket).expect("listed");
-        let Some(key) = stream.connect else { return };
-        if !stream.is_connected && !refused && !stream.actor_reset {
-            return; // the driver has not answered yet
-        }
-        stream.connect = None;
-        let result = if stream.is_connected { Ok(()) } else { Err(Failure::Refused) };
-        if result.is_err() {
-            stream.actor_reset = true;
-        }
-        self.push(Event::Connected { key, result });
-    }
-
-    fn step_send(&mut self, socket: i32) {
-        let most = self.meanness.peer_bytes_max;
-        let stream = self.streams.get_mut(&socket).expect("listed");
-        let Some((key, bytes, done)) = &mut stream.send else { return };
-        let key = *key;
-        if stream.actor_reset {
-            stream.send = None;
-            return self.push(Event::Sent { key, result: Err(Failure::Reset) });
-        }
-        let end = bytes.len().min(*done + most);
-        stream.arrived += (end - *done) as u64;
-        stream.to_actor.extend_from_slice(&bytes[*done..end]);
-        *done = end;
-        if end == bytes.len() {
-            let sent = bytes.len() as u32;
-            stream.send = None;
-            self.push(Event::Sent { key, result: Ok(sent) });
-        }
-    }
-
-    fn step_receive(
-        &mut self,
-        socket: i32,
-        acquire: &mut impl FnMut(&[u8]) -> Option<ringway::engine::BufferId>,
-    ) {
-        let loses_ring = self.prng.one_in(self.meanness.no_buffers_one_in);
-        let most = 1 + self.prng.below(self.meanness.receive_bytes_max) as usize;
-        let stream = self.streams.get_mut(&socket).expect("listed");
-        let has_news = !stream.to_proxy.is_empty() || stream.actor_ended || stream.actor_reset;
-        if let (Some(key), true) = (stream.poll, has_news) {
-            stream.poll = None;
-            self.push(Event::Readable { key });
-            return;
-        }
-        let (Some(key), true) = (stream.receive, has_news) else { return };
-        let event = if stream.actor_reset {
-            stream.receive = None;
-            Event::ReceiveEnded { key, failure: Some(Failure::Reset) }
-        } else if stream.to_proxy.is_empty() {
-            stream.receive = None;
-            Event::ReceiveEnded { key, failure: None }
-        } else {
-            let length = most.min(stream.to_proxy.len());
-            let bytes: Vec<u8> = stream.to_proxy.iter().take(length).copied().collect();
-            match if loses_ring { None } else { acquire(&bytes) } {
-                None => {
-                    stream.receive = None;
-                    Event::ReceiveEnded { key, failure: Some(Failure::NoBuffers) }
-                }
-                Some(buffer) => {
-                    stream.to_proxy.drain(..length);
-                    let more = More { armed: true, readable: !stream.to_proxy.is_empty() };
-                    Event::Received { key, buffer, length: length as u32, more }
-                }
-            }
+    /// Nothing is on its way to any shard.
+    pub fn is_still(&self) -> bool {
+        let is_still = |lane: &Lane| {
+            lane.cancels.is_empty() && lane.ready.is_empty() && lane.held.is_empty()
         };
-        self.push(event);
+        self.lanes.iter().all(is_still)
+    }
+
+    /// Lets time pass: to the next moment that somebody waits for, not past it.
+    pub fn leap(&mut self, until: Option<Instant>) {
+        let deadlines = self.lanes.iter().map(|lane| lane.deadline);
+        let next = deadlines.chain(until).min().expect("there is a shard");
+        self.now = self.now.max(next.min(self.now + Duration::from_millis(500)));
     }
 }

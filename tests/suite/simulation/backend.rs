@@ -1,0 +1,238 @@
+//! A backend's end of one connection. It does what the path of each request tells it to.
+
+use super::bytes::Pipe;
+use super::message::{Area, Framing, Head, Mode, Request, chunks, whole_body};
+use super::network::{Mark, Network};
+use ringway::base::{Instant, Prng};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// What it does once all that it has to send is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    GoOn,
+    End,
+    Die,
+}
+
+pub struct Backend {
+    pub socket: i32,
+    pub address: SocketAddr,
+    pub is_over: bool,
+    /// Requests whose head has come since the driver last looked: what their shard knew.
+    pub begun: Vec<(Request, Mark)>,
+    received: Pipe,
+    outgoing: Pipe,
+    /// Bytes taken off `received` so far.
+    consumed: u64,
+    current: Option<(Request, Framing)>,
+    is_answered: bool,
+    then: Then,
+    ends_at: Option<Instant>,
+    tunnel: Option<Request>,
+}
+
+impl Backend {
+    pub fn new(socket: i32, address: SocketAddr) -> Self {
+        Self {
+            socket,
+            address,
+            is_over: false,
+            begun: Vec::new(),
+            received: Pipe::default(),
+            outgoing: Pipe::default(),
+            consumed: 0,
+            current: None,
+            is_answered: false,
+            then: Then::GoOn,
+            ends_at: None,
+            tunnel: None,
+        }
+    }
+
+    /// When it goes on by itself.
+    pub fn wake(&self) -> Option<Instant> {
+        self.ends_at.filter(|_| !self.is_over)
+    }
+
+    /// Does a little; panics on a byte that should not be there. True if it has more to do.
+    pub fn step(&mut self, network: &mut Network) -> bool {
+        if self.is_over {
+            return false;
+        }
+        let length = network.prng.below(8_000) as usize;
+        let now = network.now;
+        let stream = network.streams.get_mut(&self.socket).expect("its own");
+        let is_busy = !stream.to_actor.is_empty() || !self.outgoing.is_empty();
+        stream.to_actor.move_to(&mut self.received, usize::MAX);
+        let proxy_ended = stream.proxy_ended;
+        if stream.proxy_closed.is_some() || stream.actor_reset {
+            self.read_tunnel(false);
+            let stream = network.streams.get_mut(&self.socket).expect("its own");
+            stream.actor_reset = true;
+            self.is_over = true;
+            return true;
+        }
+        self.outgoing.move_to(&mut stream.to_proxy, length);
+        let is_time = self.ends_at.is_some_and(|at| at <= now) && self.current.is_none();
+        if self.outgoing.is_empty() && self.then == Then::Die {
+            stream.actor_reset = true;
+            self.is_over = true;
+        } else if self.outgoing.is_empty() && (self.then == Then::End || is_time) {
+            stream.actor_ended = true;
+            self.ends_at = None;
+        }
+        let marks = std::mem::take(&mut stream.marks);
+        if self.tunnel.is_some() {
+            self.read_tunnel(proxy_ended);
+        } else if self.then == Then::GoOn {
+            self.read_head(&marks, now, &mut network.prng);
+            self.read_body(now, &mut network.prng);
+        }
+        network.streams.get_mut(&self.socket).expect("its own").marks = marks;
+        is_busy
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.received.skip(count);
+        self.consumed += count as u64;
+    }
+
+    fn read_head(&mut self, marks: &[Mark], now: Instant, prng: &mut Prng) {
+        if self.current.is_some() {
+            return;
+        }
+        let Some(head) = Head::read(self.received.front()) else { return };
+        let request = Request::read(&head);
+        assert_eq!(head.hosts, 1, "{}", head.start);
+        let client = super::world::client_address(request.client).ip().to_string();
+        assert_eq!(head.forwarded_for, [client], "the client of {}", head.start);
+        assert!(head.start.ends_with(" HTTP/1.1"), "{}", head.start);
+        let mark = marks.iter().find(|mark| mark.offset == self.consumed);
+        self.begun.push((request, *mark.expect("a request begins with a send")));
+        self.consume(head.length);
+        self.current = Some((request, head.request_framing()));
+        self.is_answered = false;
+        match request.mode {
+            Mode::Early => {
+                let reply = self.reply(&request, now, prng);
+                self.outgoing.push(&reply);
+                self.is_answered = true;
+            }
+            Mode::DiesBefore | Mode::Silent => {}
+            _ if head.expects_continue => self.outgoing.push(b"HTTP/1.1 100 Continue\r\n\r\n"),
+            _ => {}
+        }
+    }
+
+    /// Answers the request whose body is whole.
+    fn read_body(&mut self, now: Instant, prng: &mut Prng) {
+        let Some((request, framing)) = self.current else { return };
+        let Some((got, length)) = whole_body(self.received.front(), framing, false) else { return };
+        let expected = if request.is_tunnel() { &[] } else { request.up() };
+        assert!(got == expected, "foreign or missing bytes in the body of {request:?}");
+        self.consume(length);
+        self.current = None;
+        if !self.is_answered {
+            let reply = self.reply(&request, now, prng);
+            self.outgoing.push(&reply);
+        }
+    }
+
+    /// Bytes through a tunnel. `has_ended`: the client has ended its way.
+    fn read_tunnel(&mut self, has_ended: bool) {
+        let Some(request) = self.tunnel else { return };
+        let (got, up) = (self.received.front(), request.up());
+        assert!(got.len() <= up.len(), "more than the client sent into the tunnel");
+        assert!(got == &up[..got.len()], "foreign bytes in the tunnel of {request:?}");
+        if has_ended {
+            assert_eq!(got.len(), up.len(), "the end came before the bytes: {request:?}");
+            self.then = Then::End;
+        }
+    }
+
+    fn reply(&mut self, request: &Request, now: Instant, prng: &mut Prng) -> Vec<u8> {
+        let is_head = request.method == "HEAD";
+        let body = request.down();
+        let shown = if is_head { &[] } else { body };
+        let sized = |version: &str, more: &str| {
+            let length = body.len();
+            format!("HTTP/{version} 200 OK\r\n{more}Content-Length: {length}\r\n\r\n").into_bytes()
+        };
+        let interim = if prng.one_in(5) { "HTTP/1.1 100 Continue\r\n\r\n" } else { "" };
+        let early_hints = "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n";
+        match request.mode {
+            Mode::Length => [interim.as_bytes(), &sized("1.1", ""), shown].concat(),
+            Mode::Interims => {
+                let hints = early_hints.repeat(1 + prng.below(3) as usize);
+                [hints.as_bytes(), &sized("1.1", ""), shown].concat()
+            }
+            Mode::Early => [&sized("1.1", ""), shown].concat(),
+            Mode::ClosesIdle => {
+                self.ends_at = Some(now + Duration::from_millis(u64::from(prng.below(3_000))));
+                [&sized("1.1", ""), shown].concat()
+            }
+            Mode::Chunked => {
+                let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+                if is_head { head } else { [head, chunks(body, prng)].concat() }
+            }
+            Mode::UntilClose => {
+                self.then = Then::End;
+                [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", shown].concat()
+            }
+            Mode::Old => {
+                self.then = Then::End;
+                [&sized("1.0", ""), shown].concat()
+            }
+            Mode::Upgrades => self.switch(request, body, prng),
+            Mode::DiesBefore => {
+                self.then = Then::Die;
+                Vec::new()
+            }
+            Mode::DiesWithin => {
+                self.then = Then::Die;
+                [&sized("1.1", ""), &shown[..shown.len() / 2]].concat()
+            }
+            Mode::Garbage => {
+                self.then = Then::End;
+                garbage(request, prng)
+            }
+            Mode::Silent => Vec::new(),
+        }
+    }
+
+    fn switch(&mut self, request: &Request, body: &[u8], prng: &mut Prng) -> Vec<u8> {
+        assert!(request.wants_upgrade, "nobody asked for a tunnel: {request:?}");
+        self.tunnel = Some(*request);
+        if prng.one_in(2) {
+            self.then = Then::End;
+        }
+        let head = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\
+                     Upgrade: websocket\r\n\r\n";
+        [head, body].concat()
+    }
+}
+
+fn garbage(request: &Request, prng: &mut Prng) -> Vec<u8> {
+    let kinds = [
+        "HTTP/1.1 99 No\r\n\r\n",
+        "HTTP/3.7 200 OK\r\n\r\n",
+        "hello\r\n\r\n",
+        "HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+    ];
+    // The last one is none for who asked for it.
+    let count = kinds.len() - usize::from(request.wants_upgrade);
+    kinds[prng.below(count as u32) as usize].as_bytes().to_vec()
+}
+
+/// Where the backends of an area listen: no two areas have one in common.
+pub fn backend_address(area: Area, number: u8) -> SocketAddr {
+    let net = match area {
+        Area::Steady => 1,
+        Area::Flux => 2,
+        Area::Passing => 3,
+    };
+    SocketAddr::new(IpAddr::from([198, 51, 100, net * 20 + number]), 80)
+}

@@ -1,0 +1,225 @@
+//! What happens to sockets by itself: operations go on, end, fail, and lose the race against a
+//! cancel or win it.
+
+use super::network::{Armed, Fate, Network, Sending, Stream};
+use ringway::engine::{BufferId, Event, Failure, Key, More, Op, Socket};
+
+/// Bytes that an actor who does not read can be sent.
+const WINDOW: usize = 64 * 1024;
+
+impl Network {
+    /// Lets one step's worth of things happen to what a shard has asked for. `acquire` gives a
+    /// receive buffer filled with the bytes, or none.
+    pub fn step(&mut self, shard: usize, mut acquire: impl FnMut(&[u8]) -> Option<BufferId>) {
+        if !self.prng.one_in(self.meanness.hold_back_one_in) {
+            let lane = &mut self.lanes[shard];
+            lane.ready.append(&mut lane.held);
+        }
+        // What is cancelled may be faster than the cancel.
+        let cancels_first = self.prng.one_in(2);
+        if cancels_first {
+            self.step_cancels(shard);
+        }
+        self.step_accepts(shard);
+        let is_own = |stream: &Stream| stream.user == Some(shard) && stream.proxy_closed.is_none();
+        let own = self.streams.iter().filter(|(_, stream)| is_own(stream));
+        let sockets: Vec<i32> = own.map(|(socket, _)| *socket).collect();
+        for socket in sockets {
+            self.step_connect(shard, socket);
+            self.step_send(shard, socket);
+            self.step_receive(shard, socket, &mut acquire);
+        }
+        if !cancels_first {
+            self.step_cancels(shard);
+        }
+    }
+
+    /// Events reach a shard in the order of their causes, but not always at once.
+    fn push(&mut self, shard: usize, event: Event) {
+        self.activity += 1;
+        let is_held = self.prng.one_in(self.meanness.hold_back_one_in);
+        let lane = &mut self.lanes[shard];
+        let queue =
+            if is_held || !lane.held.is_empty() { &mut lane.held } else { &mut lane.ready };
+        queue.push_back(event);
+    }
+
+    fn stream(&mut self, socket: i32) -> &mut Stream {
+        self.streams.get_mut(&socket).expect("listed")
+    }
+
+    fn step_accepts(&mut self, shard: usize) {
+        let own = self.doors.iter().filter(|(_, door)| door.shard == shard && !door.is_closed);
+        let doors: Vec<i32> = own.map(|(number, _)| *number).collect();
+        for number in doors {
+            while self.accept_one(shard, number) {}
+        }
+    }
+
+    /// Accepts a connection, or fails to; true if there may be another one.
+    fn accept_one(&mut self, shard: usize, number: i32) -> bool {
+        let fails = self.prng.one_in(self.meanness.accept_fails_one_in);
+        let ends = fails || self.prng.one_in(20);
+        let kind = self.prng.one_in(2);
+        let door = self.doors.get_mut(&number).expect("listed");
+        let (Some(armed), false) = (door.accept, door.backlog.is_empty()) else { return false };
+        let key = armed.key;
+        if ends {
+            door.accept = None;
+        }
+        if fails {
+            let failures = [Failure::OutOfDescriptors, Failure::OutOfResources];
+            let failure = failures[usize::from(kind)];
+            self.push(shard, Event::AcceptEnded { key, failure });
+            return false;
+        }
+        let socket = Socket(door.backlog.pop_front().expect("not empty"));
+        self.push(shard, Event::Accepted { key, socket, more: !ends });
+        !ends
+    }
+
+    fn step_connect(&mut self, shard: usize, socket: i32) {
+        let stream = self.stream(socket);
+        let Some((Armed { key, .. }, fate)) = &mut stream.connect else { return };
+        let key = *key;
+        let result = match fate {
+            Fate::Hangs => return,
+            Fate::Connects(1) => Ok(()),
+            Fate::Fails(1, failure) => Err(*failure),
+            Fate::Connects(steps) | Fate::Fails(steps, _) => {
+                *steps -= 1;
+                self.activity += 1;
+                return;
+            }
+        };
+        self.end_connect(shard, socket, key, result);
+    }
+
+    fn end_connect(&mut self, shard: usize, socket: i32, key: Key, result: Result<(), Failure>) {
+        let stream = self.stream(socket);
+        stream.connect = None;
+        stream.is_connected = result.is_ok();
+        if result.is_ok() {
+            self.arrivals.push(socket);
+        }
+        self.push(shard, Event::Connected { key, result });
+    }
+
+    fn step_send(&mut self, shard: usize, socket: i32) {
+        let most = self.meanness.peer_bytes_max;
+        let shows_part = self.prng.one_in(2);
+        let stream = self.stream(socket);
+        let Some(Sending { armed, bytes, done }) = &mut stream.send else { return };
+        let key = armed.key;
+        if stream.actor_reset {
+            // What was taken before the failure is told first; the next send meets it again.
+            let taken = *done as u32;
+            let result = if taken > 0 && shows_part { Ok(taken) } else { Err(Failure::Reset) };
+            stream.send = None;
+            return self.push(shard, Event::Sent { key, result });
+        }
+        let room = WINDOW.saturating_sub(stream.to_actor.len());
+        let end = bytes.len().min(*done + most.min(room));
+        let count = end - *done;
+        stream.arrived += count as u64;
+        stream.sent += count as u64;
+        stream.to_actor.push(&bytes[*done..end]);
+        *done = end;
+        if end == bytes.len() {
+            stream.send = None;
+            self.push(shard, Event::Sent { key, result: Ok(end as u32) });
+        }
+        self.activity += count as u64;
+    }
+
+    fn step_receive(
+        &mut self,
+        shard: usize,
+        socket: i32,
+        acquire: &mut impl FnMut(&[u8]) -> Option<BufferId>,
+    ) {
+        let loses_ring = self.prng.one_in(self.meanness.no_buffers_one_in);
+        let most = 1 + self.prng.below(self.meanness.receive_bytes_max) as usize;
+        let ends = self.prng.one_in(30);
+        let stream = self.stream(socket);
+        let has_news = !stream.to_proxy.is_empty() || stream.actor_ended || stream.actor_reset;
+        if let (Some(Armed { key, .. }), true) = (stream.poll, has_news) {
+            stream.poll = None;
+            return self.push(shard, Event::Readable { key });
+        }
+        let (Some(Armed { key, .. }), true) = (stream.receive, has_news) else { return };
+        let event = if stream.actor_reset {
+            stream.receive = None;
+            Event::ReceiveEnded { key, failure: Some(Failure::Reset) }
+        } else if stream.to_proxy.is_empty() {
+            stream.receive = None;
+            Event::ReceiveEnded { key, failure: None }
+        } else {
+            let length = most.min(stream.to_proxy.len());
+            let buffer =
+                if loses_ring { None } else { acquire(&stream.to_proxy.front()[..length]) };
+            let is_over = buffer.is_none() || ends;
+            stream.receive = stream.receive.filter(|_| !is_over);
+            match buffer {
+                None => Event::ReceiveEnded { key, failure: Some(Failure::NoBuffers) },
+                Some(buffer) => {
+                    stream.to_proxy.skip(length);
+                    let more = More { armed: !ends, readable: !stream.to_proxy.is_empty() };
+                    Event::Received { key, buffer, length: length as u32, more }
+                }
+            }
+        };
+        self.push(shard, event);
+    }
+
+    fn step_cancels(&mut self, shard: usize) {
+        for (op, key, sequence) in std::mem::take(&mut self.lanes[shard].cancels) {
+            self.activity += 1;
+            let is_it = |armed: Armed| armed.key == key && armed.sequence < sequence;
+            if let Some(event) = self.end_cancelled(shard, op, key, is_it) {
+                self.push(shard, event);
+            }
+        }
+    }
+
+    /// Ends the operation that a cancel is after, if it has not ended by itself.
+    fn end_cancelled(
+        &mut self,
+        shard: usize,
+        op: Op,
+        key: Key,
+        is_it: impl Fn(Armed) -> bool,
+    ) -> Option<Event> {
+        let failure = Failure::Cancelled;
+        if op == Op::Accept {
+            let mut doors = self.doors.values_mut().filter(|door| door.shard == shard);
+            let door = doors.find(|door| door.accept.is_some_and(&is_it))?;
+            door.accept = None;
+            return Some(Event::AcceptEnded { key, failure });
+        }
+        let own = self.streams.values_mut().filter(|stream| stream.user == Some(shard));
+        for stream in own {
+            match op {
+                Op::Receive if stream.receive.is_some_and(&is_it) => {
+                    stream.receive = None;
+                    return Some(Event::ReceiveEnded { key, failure: Some(failure) });
+                }
+                Op::Poll if stream.poll.is_some_and(&is_it) => {
+                    stream.poll = None;
+                    return Some(Event::Readable { key });
+                }
+                Op::Connect if stream.connect.is_some_and(|(armed, _)| is_it(armed)) => {
+                    stream.connect = None;
+                    return Some(Event::Connected { key, result: Err(failure) });
+                }
+                Op::Send if stream.send.as_ref().is_some_and(|send| is_it(send.armed)) => {
+                    let done = stream.send.take().expect("found").done as u32;
+                    let result = if done > 0 { Ok(done) } else { Err(failure) };
+                    return Some(Event::Sent { key, result });
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+}

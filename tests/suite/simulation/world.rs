@@ -1,0 +1,524 @@
+//! One world of the simulation: shards, clients and backends on one network, a coordinator that
+//! changes its mind, and the way out of the process. All of it follows from the seed.
+
+use super::backend::Backend;
+use super::client::{Client, Habits, Outcome};
+use super::control::{Control, FRONT, SIDE};
+use super::engine::SimEngine;
+use super::message::{Area, Dialect, Manner};
+use super::network::{Meanness, Network};
+use ringway::base::{Instant, Prng, ShardId};
+use ringway::config::ListenerIndex;
+use ringway::coordinator::phase::{Course, Phase};
+use ringway::engine::Wake;
+use ringway::mailbox::{Mailbox, Observation, Shared, Stage, TrialCourse};
+use ringway::shard::{Shard, ShardParts};
+use ringway::stats::{CloseReason, Counter};
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// More rounds than any world needs: a world that is not over then has come to a halt.
+const ROUNDS_MAX: u32 = 200_000;
+/// Clients from here on share a few addresses.
+const SHARED_ADDRESSES: u32 = 200;
+/// What ending may take beyond its deadline: turns have to be taken.
+const ENDING_SLACK: Duration = Duration::from_secs(1);
+
+struct NoWake;
+
+impl Wake for NoWake {
+    fn wake(&self) {}
+}
+
+/// Where a client comes from.
+pub fn client_address(client: u32) -> SocketAddr {
+    let host = if client < SHARED_ADDRESSES { 10 + client } else { 1 + client % 3 };
+    SocketAddr::from(([192, 0, 2, host as u8], 40_000 + client as u16))
+}
+
+/// A client that has not come yet.
+struct Visit {
+    round: u32,
+    listener: ListenerIndex,
+    manner: Manner,
+    habits: Habits,
+}
+
+/// What kind of world it is.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    has_faults: bool,
+    shards: usize,
+    /// The coordinator publishes once in so many rounds; 0: never.
+    changes_one_in: u32,
+    /// The process drains in this round, whoever is there; none: when all clients are done.
+    drains_in: Option<u32>,
+    /// One shard drains on its own in this round.
+    leaves_in: Option<u32>,
+    /// Every client comes to this shard if it can.
+    favourite: Option<usize>,
+    client_limit: u32,
+    connections_max: usize,
+}
+
+impl Plan {
+    fn draw(prng: &mut Prng) -> Self {
+        let has_faults = prng.one_in(2);
+        let shards = [1, 1, 2, 3][prng.below(4) as usize];
+        let mut round_one_in = |n| prng.one_in(n).then(|| prng.below(600));
+        let drains_in = round_one_in(4);
+        let leaves_in = round_one_in(3).filter(|_| shards > 1 && drains_in.is_none());
+        Self {
+            has_faults,
+            shards,
+            changes_one_in: [0, 10, 60][prng.below(3) as usize],
+            drains_in,
+            leaves_in,
+            favourite: prng.one_in(2).then_some(0),
+            client_limit: if has_faults && prng.one_in(4) { 2 } else { 0 },
+            connections_max: [100_000, 100_000, 3][prng.below(3) as usize],
+        }
+    }
+
+    fn meanness(self, prng: &mut Prng) -> Meanness {
+        let mut pick = |choices: [u32; 4]| choices[prng.below(4) as usize];
+        let fault = |one_in| if self.has_faults { one_in } else { 0 };
+        Meanness {
+            no_buffers_one_in: pick([0, 0, 3, 50]),
+            receive_bytes_max: pick([3, 40, 2_000, 16_000]),
+            hold_back_one_in: pick([0, 2, 5, 20]),
+            peer_bytes_max: pick([100, 5_000, 100_000, 100_000]) as usize,
+            misses_turn_one_in: pick([0, 0, 2, 10]),
+            connect_fails_one_in: fault(pick([0, 3, 10, 30])),
+            accept_fails_one_in: pick([0, 0, 3, 10]),
+        }
+    }
+
+    fn habits(self, prng: &mut Prng) -> Habits {
+        let mut pick = |choices: [u32; 4]| {
+            let fault = choices[prng.below(4) as usize];
+            if self.has_faults { fault } else { 0 }
+        };
+        let aborts_one_in = pick([0, 0, 200, 1_000]);
+        let hangs_one_in = pick([0, 0, 0, 4]);
+        let oversleeps_one_in = pick([0, 0, 0, 3]);
+        let reads_max = Some(pick([0, 0, 1, 20_000]) as usize).filter(|most| *most > 0);
+        let reads_max = reads_max.filter(|_| prng.one_in(3));
+        let reads_one_in = [0, 0, 4][prng.below(3) as usize];
+        Habits { aborts_one_in, reads_one_in, reads_max, hangs_one_in, oversleeps_one_in }
+    }
+}
+
+pub struct World {
+    plan: Plan,
+    network: Rc<RefCell<Network>>,
+    shards: Vec<Shard<SimEngine>>,
+    mailboxes: Arc<[Arc<Mailbox>]>,
+    control: Control,
+    course: Course,
+    /// When listeners closed.
+    finishing_since: Option<Instant>,
+    /// The shard that leaves on its own, and when its time is over.
+    leaver: Option<(usize, Instant)>,
+    visits: Vec<Visit>,
+    pub clients: Vec<Client>,
+    backends: Vec<Backend>,
+    refused: u32,
+    /// Trials begun, less those decided.
+    open_trials: i64,
+    pub trials: u32,
+    round: u32,
+    prng: Prng,
+}
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        let mut prng = Prng::new(seed);
+        let plan = Plan::draw(&mut prng);
+        let meanness = plan.meanness(&mut prng);
+        let mut network = Network::new(prng.next_u64(), meanness, plan.shards);
+        let shared = Shared::new(plan.shards, plan.client_limit, Arc::new(NoWake));
+        let mailbox = |shard| {
+            Arc::new(Mailbox::new(ShardId(shard as u16), Arc::new(NoWake), shared.clone()))
+        };
+        let mailboxes: Arc<[Arc<Mailbox>]> = (0..plan.shards).map(mailbox).collect();
+        let (faults, most) = (plan.has_faults, plan.connections_max);
+        let mut control =
+            Control::new(faults, most, mailboxes.clone(), &mut network, &mut prng);
+        let snapshot = control.next_snapshot();
+        let network = Rc::new(RefCell::new(network));
+        let buffers = [4, 16, 128][prng.below(3) as usize];
+        let private = if faults { [200, 4_096][prng.below(2) as usize] } else { 4_096 };
+        let shard = |index| {
+            Shard::new(ShardParts {
+                engine: SimEngine::new(index, network.clone(), buffers, private),
+                mailboxes: mailboxes.clone(),
+                index,
+                snapshot: snapshot.clone(),
+                access_log: None,
+                seed: seed.wrapping_mul(31).wrapping_add(index as u64),
+            })
+        };
+        let shards = (0..plan.shards).map(shard).collect();
+        let mut course = Course::default();
+        course.start();
+        let mut world = Self {
+            plan,
+            network: network.clone(),
+            shards,
+            mailboxes,
+            control,
+            course,
+            finishing_since: None,
+            leaver: None,
+            visits: Vec::new(),
+            clients: Vec::new(),
+            backends: Vec::new(),
+            refused: 0,
+            open_trials: 0,
+            trials: 0,
+            round: 0,
+            prng,
+        };
+        world.draw_visits();
+        world
+    }
+
+    fn draw_visits(&mut self) {
+        let (plan, prng) = (self.plan, &mut self.prng);
+        let count = 1 + prng.below(if plan.favourite.is_some() { 30 } else { 12 });
+        // Where bytes come one by one, long bodies would only take long.
+        let is_slow = self.network.borrow().meanness.receive_bytes_max < 100;
+        let size_max = if is_slow { 200 } else { super::bytes::BODY_MAX };
+        let spread = [1, 100, 800][prng.below(3) as usize];
+        for client in 0..count {
+            let dialect = match prng.below(8) {
+                0 => Dialect::Http10,
+                1 => Dialect::Http10KeepAlive,
+                _ => Dialect::Http11,
+            };
+            let shift = if plan.client_limit > 0 { SHARED_ADDRESSES } else { 0 };
+            let manner = Manner {
+                area: Area::ALL[prng.below(3) as usize],
+                client: client + shift,
+                dialect,
+                has_faults: plan.has_faults,
+                size_max,
+            };
+            let listener = if prng.one_in(4) { SIDE } else { FRONT };
+            let habits = plan.habits(prng);
+            self.visits.push(Visit { round: prng.below(spread), listener, manner, habits });
+        }
+    }
+
+    // --- a round ---
+
+    fn step(&mut self) {
+        self.round += 1;
+        let network = self.network.clone();
+        let before = network.borrow().activity;
+        let is_busy = {
+            let network = &mut *network.borrow_mut();
+            self.receive_visits(network) | self.step_actors(network)
+        };
+        self.steer(&mut network.borrow_mut());
+        let all_turned = self.turn_shards();
+        self.look_at_trials();
+        self.control.bury();
+        let network = &mut *network.borrow_mut();
+        self.check_connects(network);
+        if self.round.is_multiple_of(64) {
+            self.bury(network);
+        }
+        let is_quiet = network.is_still() && network.activity == before && !is_busy && all_turned;
+        if is_quiet {
+            network.leap(self.next_wake(network.now));
+        } else {
+            let span = u64::from(network.prng.below(100_000));
+            network.now = network.now + Duration::from_nanos(span);
+        }
+    }
+
+    /// When somebody goes on by itself.
+    fn next_wake(&self, now: Instant) -> Option<Instant> {
+        let clients = self.clients.iter().filter_map(Client::wake);
+        let backends = self.backends.iter().filter_map(Backend::wake);
+        let leaver = self.leaver.map(|(_, until)| until);
+        let all = clients.chain(backends).chain(self.course.until()).chain(leaver);
+        all.filter(|at| *at > now).min()
+    }
+
+    /// Clients whose time has come connect. True if some have still to come.
+    fn receive_visits(&mut self, network: &mut Network) -> bool {
+        let round = self.round;
+        for visit in self.visits.extract_if(.., |visit| visit.round < round) {
+            let from = client_address(visit.manner.client);
+            let to = self.control.address(visit.listener);
+            match network.client_connects(from, to, self.plan.favourite) {
+                Some(socket) => {
+                    let client = Client::new(socket, visit.manner, visit.habits, &mut self.prng);
+                    self.clients.push(client);
+                }
+                None => {
+                    let may_refuse =
+                        visit.listener == SIDE || self.course.phase() >= Phase::Finishing;
+                    assert!(may_refuse, "a client is refused at a listener that stays");
+                    self.refused += 1;
+                }
+            }
+        }
+        !self.visits.is_empty()
+    }
+
+    fn step_actors(&mut self, network: &mut Network) -> bool {
+        let mut is_busy = false;
+        for client in &mut self.clients {
+            is_busy |= client.step(network);
+        }
+        for socket in std::mem::take(&mut network.arrivals) {
+            let address = network.streams[&socket].peer;
+            self.backends.push(Backend::new(socket, address));
+        }
+        for backend in &mut self.backends {
+            is_busy |= backend.step(network);
+            for (request, mark) in std::mem::take(&mut backend.begun) {
+                let octets = backend.address.ip().to_string();
+                let is_its = super::backend::backend_address(request.area, 0);
+                let near = |n| super::backend::backend_address(request.area, n);
+                assert!(
+                    (1..=6).any(|number| near(number) == backend.address),
+                    "{request:?} came to {octets}, and not to one like {is_its}"
+                );
+                self.control.check(mark, backend.address, network.after(mark), false);
+            }
+        }
+        is_busy
+    }
+
+    fn check_connects(&self, network: &mut Network) {
+        for (mark, address) in std::mem::take(&mut network.connects) {
+            self.control.check(mark, address, network.after(mark), true);
+        }
+    }
+
+    fn bury(&mut self, network: &mut Network) {
+        self.backends.retain(|backend| !backend.is_over);
+        let clients = self.clients.iter().filter(|client| client.outcome == Outcome::Running);
+        let mut used: Vec<i32> = clients.map(|client| client.socket).collect();
+        used.extend(self.backends.iter().map(|backend| backend.socket));
+        network.bury(|socket| !used.contains(&socket));
+    }
+
+    /// The coordinator's part of a round.
+    fn steer(&mut self, network: &mut Network) {
+        let now = network.now;
+        if self.prng.one_in(self.plan.changes_one_in) && self.course.phase() < Phase::Finishing {
+            self.control.change(network, &mut self.prng);
+        }
+        // What is published is taken before the way out begins, so that each listening socket has
+        // a shard that closes it.
+        let may_begin = self.control.is_applied();
+        if may_begin && self.plan.leaves_in.is_some_and(|round| round < self.round) {
+            self.plan.leaves_in = None;
+            let shard = self.plan.shards - 1;
+            self.mailboxes[shard].order(Stage::Draining);
+            self.leaver = Some((shard, now + self.control.config.timeouts.drain));
+        }
+        if let Some((shard, until)) = self.leaver
+            && until <= now
+        {
+            self.mailboxes[shard].order(Stage::Ending);
+            assert!(now <= until + ENDING_SLACK || self.shards[shard].is_over(), "still there");
+        }
+        let timeouts = self.control.config.timeouts;
+        let is_due = match self.plan.drains_in {
+            Some(round) => round < self.round,
+            None => self.is_served(),
+        };
+        if is_due && may_begin && !self.course.phase().is_draining() {
+            self.course.drain(&timeouts, now);
+        } else if self.course.phase() == Phase::LameDuck && self.prng.one_in(300) {
+            self.course.undrain();
+            self.plan.drains_in = None;
+        }
+        // Listeners that a shard does not know yet could be closed by nobody.
+        if self.course.phase() != Phase::Lingering || may_begin {
+            self.course.tick(&timeouts, now);
+        }
+        self.order_stage(now);
+    }
+
+    fn order_stage(&mut self, now: Instant) {
+        if self.course.phase() >= Phase::Finishing && self.finishing_since.is_none() {
+            self.finishing_since = Some(now);
+        }
+        for mailbox in self.mailboxes.iter() {
+            let is_leaving = mailbox.stage() >= Stage::Draining;
+            if !is_leaving || self.course.phase().stage() > mailbox.stage() {
+                mailbox.order(self.course.phase().stage());
+            }
+        }
+    }
+
+    /// Every shard has its turn, but for those that miss it. True if none did.
+    fn turn_shards(&mut self) -> bool {
+        let first = self.prng.below(self.plan.shards as u32) as usize;
+        let mut all_turned = true;
+        for offset in 0..self.plan.shards {
+            let index = (first + offset) % self.plan.shards;
+            let shard = &mut self.shards[index];
+            if shard.is_over() {
+                // Its thread has ended; time does not wait for it.
+                let lane = &mut self.network.borrow_mut().lanes[index];
+                lane.deadline = Instant::from_nanos(u64::MAX);
+                continue;
+            }
+            {
+                let network = &mut *self.network.borrow_mut();
+                if network.prng.one_in(network.meanness.misses_turn_one_in) {
+                    all_turned = false;
+                    continue;
+                }
+                network.lanes[index].turn += 1;
+                network.lanes[index].before = shard.traffic().generation();
+            }
+            shard.turn();
+            let after = shard.traffic().generation();
+            let lane = &mut self.network.borrow_mut().lanes[index];
+            let applied = self.mailboxes[index].applied();
+            assert!(applied <= lane.before, "{applied:?} is reported in the turn that took it");
+            if after != lane.before {
+                lane.taken.insert(lane.turn, after);
+            }
+        }
+        all_turned
+    }
+
+    fn look_at_trials(&mut self) {
+        while let Some(observation) = self.mailboxes[0].shared.observations.pop() {
+            match observation {
+                Observation::Trial(_, TrialCourse::Begun) => {
+                    self.open_trials += 1;
+                    self.trials += 1;
+                }
+                Observation::Trial(..) => self.open_trials -= 1,
+                Observation::Fault(..) => {}
+            }
+        }
+    }
+
+    fn is_served(&self) -> bool {
+        let is_running = |client: &Client| client.outcome == Outcome::Running;
+        self.visits.is_empty() && !self.clients.iter().any(is_running)
+    }
+
+    // --- to the end ---
+
+    pub fn run(&mut self) {
+        while !self.shards.iter().all(Shard::is_over) || !self.is_served() {
+            self.step();
+            assert!(self.round < ROUNDS_MAX, "it does not end: {}", self.picture());
+            let now = self.network.borrow().now;
+            if let Some(since) = self.finishing_since
+                && !self.shards.iter().all(Shard::is_over)
+            {
+                let latest = since + self.control.config.timeouts.drain + ENDING_SLACK;
+                assert!(now <= latest, "the drain is late: {}", self.picture());
+            }
+        }
+        self.look_at_trials();
+    }
+
+    /// What everybody is waiting for, for the message of a failure.
+    fn picture(&mut self) -> String {
+        let (round, phase) = (self.round, self.course.phase());
+        let mut picture = format!("round {round}, {phase:?}, {:#?}\n", self.plan);
+        picture += &format!("{:#?}\n", self.network.borrow().meanness);
+        for client in &self.clients {
+            picture += &format!("client {}: {}\n", client.socket, client.picture());
+        }
+        for (index, shard) in self.shards.iter_mut().enumerate() {
+            let counters = &self.mailboxes[index].counters;
+            let closes = CloseReason::ALL.iter().map(|reason| (reason, counters.read_closes(*reason)));
+            let closes: Vec<_> = closes.filter(|(_, count)| *count > 0).collect();
+            picture += &format!("shard {index}: {closes:?}\n");
+            let sessions = &mut shard.traffic().sessions;
+            for session in sessions.indexes() {
+                picture += &format!("{:?}\n", sessions.at(session));
+            }
+        }
+        picture
+    }
+
+    pub fn count(&self, counter: Counter) -> u64 {
+        self.mailboxes.iter().map(|mailbox| mailbox.counters.read(counter)).sum()
+    }
+
+    pub fn closes(&self, reason: CloseReason) -> u64 {
+        self.mailboxes.iter().map(|mailbox| mailbox.counters.read_closes(reason)).sum()
+    }
+
+    pub fn polls(&self) -> u64 {
+        self.network.borrow().polls
+    }
+
+    pub fn generations(&self) -> u64 {
+        self.control.generation.0
+    }
+
+    /// What must hold of a world that is over.
+    pub fn check(&mut self) {
+        let picture = self.picture();
+        if !self.plan.has_faults {
+            self.check_calm(&picture);
+        }
+        let ledger = self.mailboxes[0].shared.ledger.clone();
+        for shard in &mut self.shards {
+            let traffic = shard.traffic();
+            assert_eq!(traffic.exchange_count(), 0, "exchanges are left");
+            assert_eq!(traffic.wire.engine.held_count(), 0, "buffers are left");
+        }
+        for slot in self.control.slots() {
+            assert_eq!(ledger.in_flight(slot), 0, "in flight is left");
+            let open = ledger.backends(slot).map(|cell| cell.connections.read());
+            assert_eq!(open.sum::<u32>(), 0, "connections are counted that are closed");
+        }
+        for listener in [0, 1].map(ringway::base::ListenerId) {
+            let open = ledger.listeners(listener).map(|cell| cell.sessions.read());
+            assert_eq!(open.sum::<u32>(), 0, "sessions are counted that are closed");
+        }
+        let network = self.network.borrow();
+        let accepted = self.count(Counter::ConnectionsAccepted);
+        let rejected = self.count(Counter::ClientLimitRejections);
+        let came = self.clients.len() as u64 - network.gone_at_accept;
+        assert_eq!(accepted + rejected, came, "each client is accepted once");
+        let closes = CloseReason::ALL.iter().map(|reason| self.closes(*reason));
+        assert_eq!(accepted, closes.sum::<u64>(), "each session has one close reason");
+        assert_eq!(self.count(Counter::LateCompletions), 0, "the close is a join");
+        let open = network.streams.values().filter(|stream| stream.proxy_closed.is_none());
+        assert_eq!(open.count(), 0, "sockets are left open");
+        let doors = network.doors.iter().filter(|(_, door)| !door.is_closed);
+        let doors: Vec<_> = doors.map(|(number, door)| (number, door.address, door.shard)).collect();
+        assert!(doors.is_empty(), "listening sockets are left open: {doors:?}, {picture}");
+        assert_eq!(self.open_trials, 0, "each trial has one end");
+    }
+
+    /// Nobody was mean: whatever was published or drained, nobody has lost anything.
+    fn check_calm(&self, picture: &str) {
+        let is_shortened = self.plan.drains_in.is_some() || self.plan.leaves_in.is_some();
+        let side = self.closes(CloseReason::ListenerRemoved) > 0;
+        for client in &self.clients {
+            let may_miss = client.manner.area == Area::Passing;
+            assert!(client.tally.errors == 0 || may_miss, "an error: {picture}");
+            let may_be_short = is_shortened || self.leaver.is_some() || side;
+            let is_well = client.outcome == Outcome::Satisfied
+                || (may_be_short && client.outcome == Outcome::Cut);
+            assert!(is_well, "client {} has lost something: {picture}", client.id);
+            let cut = self.closes(CloseReason::Drained);
+            assert!(client.received.is_empty() || cut > 0, "half an answer: {picture}");
+        }
+    }
+}
