@@ -6,6 +6,7 @@ use super::{State, Traffic};
 use crate::base::BackendSlot;
 use crate::engine::{Close, Engine, Key};
 use crate::link::Chain;
+use crate::mailbox::TrialCourse;
 use crate::snapshot::{Leaving, Snapshot};
 use crate::stats::CloseReason;
 use std::collections::HashMap;
@@ -86,7 +87,11 @@ impl<E: Engine> Traffic<E> {
         self.replicas.end(slot);
         self.close_upstream(upstream, Close::Reset);
         if let Some(id) = self.sessions.at(index).exchange {
-            self.exchanges[id as usize].upstream = None;
+            let exchange = &mut self.exchanges[id as usize];
+            exchange.upstream = None;
+            if std::mem::take(&mut exchange.is_trial) {
+                self.tell_trial(slot, TrialCourse::Undecided);
+            }
         }
         self.choose(index, waiting);
     }
