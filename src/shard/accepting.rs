@@ -68,23 +68,30 @@ impl<E: Engine> Shard<E> {
         });
     }
 
-    /// Takes in what waits on a listener that is gone, and closes it.
+    /// Ends accepting on a listener that is gone; its socket is closed once that has ended.
     fn retire(&mut self, index: usize) {
-        self.stop_accepting_on(index);
-        if let Some(acceptor) = &mut self.acceptors[index] {
-            acceptor.is_retired = true;
+        let Some(acceptor) = &mut self.acceptors[index] else { return };
+        acceptor.is_retired = true;
+        acceptor.resume_at = None;
+        if acceptor.is_armed {
+            let key = acceptor.key;
+            self.traffic.wire.engine.cancel(Op::Accept, key);
         }
         self.bury_acceptor(index);
     }
 
-    /// Closes the socket of a retired listener once nothing is in flight on it; one that has its
-    /// number now begins.
+    /// Takes in what waits on a retired listener and closes its socket, once nothing is in flight
+    /// on it; one that has its number now begins.
     fn bury_acceptor(&mut self, index: usize) {
         let is_done = |acceptor: &Acceptor| acceptor.is_retired && !acceptor.is_armed;
         if !self.acceptors[index].as_ref().is_some_and(is_done) {
             return;
         }
         if let Some(acceptor) = self.acceptors[index].take() {
+            // Who is in the backlog when the socket is closed is cut by the kernel.
+            while let Some(accepted) = self.traffic.wire.engine.accept_now(acceptor.socket) {
+                self.take_in(accepted, acceptor.listener);
+            }
             self.traffic.wire.engine.close(acceptor.socket, Close::Graceful);
         }
         if self.traffic.stage() < Stage::Draining {
@@ -228,17 +235,5 @@ impl<E: Engine> Shard<E> {
             self.take_in(socket, listener);
         }
         (0..self.acceptors.len()).for_each(|index| self.retire(index));
-    }
-
-    fn stop_accepting_on(&mut self, index: usize) {
-        let Some(acceptor) = &mut self.acceptors[index] else { return };
-        acceptor.resume_at = None;
-        let (socket, key, listener) = (acceptor.socket, acceptor.key, acceptor.listener);
-        if acceptor.is_armed {
-            self.traffic.wire.engine.cancel(Op::Accept, key);
-        }
-        while let Some(accepted) = self.traffic.wire.engine.accept_now(socket) {
-            self.take_in(accepted, listener);
-        }
     }
 }
