@@ -285,7 +285,7 @@ impl Client {
         if status != 200 {
             let is_possible = match status {
                 404 => request.area == super::message::Area::Passing,
-                408 => self.habits.hangs_one_in > 0,
+                400 | 408 => self.habits.hangs_one_in > 0,
                 status => (502..=504).contains(&status),
             };
             assert!(is_possible, "status {status} for {request:?}");
@@ -327,6 +327,11 @@ fn script(
         }
         let hangs = prng.one_in(habits.hangs_one_in);
         let head = request.head();
+        if hangs && prng.one_in(4) {
+            script.push_back(Step::Send(b"GET / HTTP/1.1\r\nHost : x\r\n\r\n".to_vec(), 0));
+            script.push_back(Step::Hang);
+            return script;
+        }
         if hangs && prng.one_in(2) {
             script.push_back(Step::Send(head[..head.len() / 2].to_vec(), 0));
             script.push_back(Step::Hang);

@@ -191,8 +191,11 @@ impl World {
         let (plan, prng) = (self.plan, &mut self.prng);
         let count = 1 + prng.below(if plan.favourite.is_some() { 30 } else { 12 });
         // Where bytes come one by one, long bodies would only take long.
-        let is_slow = self.network.borrow().meanness.receive_bytes_max < 100;
-        let size_max = if is_slow { 200 } else { super::bytes::BODY_MAX };
+        let size_max = match self.network.borrow().meanness {
+            Meanness { receive_bytes_max: ..100, .. } => 200,
+            Meanness { peer_bytes_max: ..1_000, .. } => 5_000,
+            _ => super::bytes::BODY_MAX,
+        };
         let spread = [1, 100, 800][prng.below(3) as usize];
         for client in 0..count {
             let dialect = match prng.below(8) {
