@@ -3,12 +3,13 @@
 use super::{State, Traffic};
 use crate::base::ListenerId;
 use crate::engine::{Close, Engine, More, Slice, Socket};
-use crate::stats::Counter;
+use crate::mailbox::Stage;
+use crate::stats::{CloseReason, Counter};
 use std::net::SocketAddr;
 
 impl<E: Engine> Traffic<E> {
     /// Serves a connection on which nothing has been received yet. It is cut at once if its
-    /// client has as many connections as it may.
+    /// client has as many connections as it may, or everything is being cut.
     pub fn open(&mut self, socket: Socket, client: SocketAddr, listener: ListenerId) {
         let shard = self.mailbox.shard();
         if !self.mailbox.shared.clients.admit(shard, client.ip()) {
@@ -28,6 +29,9 @@ impl<E: Engine> Traffic<E> {
         let span = self.world.settings.timeouts.request_head;
         self.set_deadline(index, span);
         self.mailbox.show_connections(self.sessions.len() as u32);
+        if self.stage == Stage::Ending {
+            self.cut_session(index, CloseReason::Drained);
+        }
     }
 
     /// Bytes from a client.

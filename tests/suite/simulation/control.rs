@@ -14,6 +14,7 @@ use ringway::snapshot::{self, Member, Pool, Registry, Share, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Most snapshots of one world, so that each comes to an end.
 const PUBLICATIONS_MAX: u64 = 60;
@@ -74,6 +75,7 @@ fn config(algorithm: Algorithm, connections_max: usize) -> Config {
     config.pools = Area::ALL.map(pool).to_vec();
     config.routes = routes(true);
     config.runtime.max_connections = connections_max;
+    config.timeouts.tunnel = Duration::from_secs(90);
     config
 }
 

@@ -56,6 +56,8 @@ struct Plan {
     changes_one_in: u32,
     /// The process drains in this round, whoever is there; none: when all clients are done.
     drains_in: Option<u32>,
+    /// Nobody waits for anybody then.
+    cuts: bool,
     /// One shard drains on its own in this round.
     leaves_in: Option<u32>,
     /// Every client comes to this shard if it can.
@@ -67,7 +69,7 @@ struct Plan {
 impl Plan {
     fn draw(prng: &mut Prng) -> Self {
         let has_faults = prng.one_in(2);
-        let shards = [1, 1, 2, 3][prng.below(4) as usize];
+        let shards = [1, 2, 2, 3][prng.below(4) as usize];
         let mut round_one_in = |n| prng.one_in(n).then(|| prng.below(600));
         let drains_in = round_one_in(4);
         let leaves_in = round_one_in(3).filter(|_| shards > 1 && drains_in.is_none());
@@ -76,8 +78,9 @@ impl Plan {
             shards,
             changes_one_in: [0, 10, 60][prng.below(3) as usize],
             drains_in,
+            cuts: prng.one_in(6),
             leaves_in,
-            favourite: prng.one_in(2).then_some(0),
+            favourite: prng.one_in(3).then_some(0),
             client_limit: if has_faults && prng.one_in(4) { 2 } else { 0 },
             connections_max: [100_000, 100_000, 3][prng.below(3) as usize],
         }
@@ -88,7 +91,7 @@ impl Plan {
         let fault = |one_in| if self.has_faults { one_in } else { 0 };
         Meanness {
             no_buffers_one_in: pick([0, 0, 3, 50]),
-            receive_bytes_max: pick([3, 40, 2_000, 16_000]),
+            receive_bytes_max: pick([7, 40, 2_000, 16_000]),
             hold_back_one_in: pick([0, 2, 5, 20]),
             peer_bytes_max: pick([100, 5_000, 100_000, 100_000]) as usize,
             misses_turn_one_in: pick([0, 0, 2, 10]),
@@ -119,8 +122,8 @@ pub struct World {
     mailboxes: Arc<[Arc<Mailbox>]>,
     control: Control,
     course: Course,
-    /// When listeners closed.
-    finishing_since: Option<Instant>,
+    /// When every shard is over; none before listeners close.
+    ends_by: Option<Instant>,
     /// The shard that leaves on its own, and when its time is over.
     leaver: Option<(usize, Instant)>,
     visits: Vec<Visit>,
@@ -172,7 +175,7 @@ impl World {
             mailboxes,
             control,
             course,
-            finishing_since: None,
+            ends_by: None,
             leaver: None,
             visits: Vec::new(),
             clients: Vec::new(),
@@ -189,12 +192,16 @@ impl World {
 
     fn draw_visits(&mut self) {
         let (plan, prng) = (self.plan, &mut self.prng);
-        let count = 1 + prng.below(if plan.favourite.is_some() { 30 } else { 12 });
-        // Where bytes come one by one, long bodies would only take long.
+        // Where bytes come one by one, much would only take long.
         let size_max = match self.network.borrow().meanness {
             Meanness { receive_bytes_max: ..100, .. } => 200,
             Meanness { peer_bytes_max: ..1_000, .. } => 5_000,
             _ => super::bytes::BODY_MAX,
+        };
+        let count = match size_max {
+            200 => 1 + prng.below(8),
+            _ if plan.favourite.is_some() => 15 + prng.below(25),
+            _ => 1 + prng.below(12),
         };
         let spread = [1, 100, 800][prng.below(3) as usize];
         for client in 0..count {
@@ -343,6 +350,10 @@ impl World {
         };
         if is_due && may_begin && !self.course.phase().is_draining() {
             self.course.drain(&timeouts, now);
+            if self.plan.cuts {
+                self.course.finish(&timeouts, now);
+                self.course.finish(&timeouts, now);
+            }
         } else if self.course.phase() == Phase::LameDuck && self.prng.one_in(300) {
             self.course.undrain();
             self.plan.drains_in = None;
@@ -355,8 +366,10 @@ impl World {
     }
 
     fn order_stage(&mut self, now: Instant) {
-        if self.course.phase() >= Phase::Finishing && self.finishing_since.is_none() {
-            self.finishing_since = Some(now);
+        if self.course.phase() >= Phase::Finishing && self.ends_by.is_none() {
+            let waits = self.course.phase() == Phase::Finishing;
+            let span = if waits { self.control.config.timeouts.drain } else { Duration::ZERO };
+            self.ends_by = Some(now + span + ENDING_SLACK);
         }
         for mailbox in self.mailboxes.iter() {
             let is_leaving = mailbox.stage() >= Stage::Draining;
@@ -425,12 +438,9 @@ impl World {
             self.step();
             assert!(self.round < ROUNDS_MAX, "it does not end: {}", self.picture());
             let now = self.network.borrow().now;
-            if let Some(since) = self.finishing_since
-                && !self.shards.iter().all(Shard::is_over)
-            {
-                let latest = since + self.control.config.timeouts.drain + ENDING_SLACK;
-                assert!(now <= latest, "the drain is late: {}", self.picture());
-            }
+            let is_late = self.ends_by.is_some_and(|ends_by| now > ends_by);
+            let is_over = !is_late || self.shards.iter().all(Shard::is_over);
+            assert!(is_over, "the drain is late: {}", self.picture());
         }
         self.look_at_trials();
     }
