@@ -74,7 +74,7 @@ impl Sum {
             && self.errors > 100
             && self.generations > 1_000
             && self.polls > 10
-            && self.retries > 100;
+            && self.retries > 20;
         let missing: Vec<_> = self.closes.iter().filter(|(_, count)| **count == 0).collect();
         assert!(is_lively && missing.is_empty(), "too tame: {missing:?} {self:?}");
     }

@@ -154,7 +154,7 @@ impl World {
         let snapshot = control.next_snapshot();
         let network = Rc::new(RefCell::new(network));
         let buffers = [4, 16, 128][prng.below(3) as usize];
-        let private = if faults { [200, 4_096][prng.below(2) as usize] } else { 4_096 };
+        let private = if faults { [12, 40, 4_096][prng.below(3) as usize] } else { 4_096 };
         let shard = |index| {
             Shard::new(ShardParts {
                 engine: SimEngine::new(index, network.clone(), buffers, private),
