@@ -105,7 +105,7 @@ impl Backend {
         let Some(head) = Head::read(self.received.front()) else { return };
         let request = Request::read(&head);
         assert_eq!(head.hosts, 1, "{}", head.start);
-        let client = super::world::client_address(request.client).ip().to_string();
+        let client = super::plan::client_address(request.client).ip().to_string();
         assert_eq!(head.forwarded_for, [client], "the client of {}", head.start);
         assert!(head.start.ends_with(" HTTP/1.1"), "{}", head.start);
         let mark = marks.iter().find(|mark| mark.offset == self.consumed);
@@ -229,10 +229,12 @@ fn garbage(request: &Request, prng: &mut Prng) -> Vec<u8> {
 
 /// Where the backends of an area listen: no two areas have one in common.
 pub fn backend_address(area: Area, number: u8) -> SocketAddr {
-    let net = match area {
-        Area::Steady => 1,
-        Area::Flux => 2,
-        Area::Passing => 3,
-    };
-    SocketAddr::new(IpAddr::from([198, 51, 100, net * 20 + number]), 80)
+    let net = Area::ALL.iter().position(|known| *known == area).expect("listed");
+    SocketAddr::from(([198, 51, net as u8, number], 80))
+}
+
+/// The area of a backend.
+pub fn area_of(backend: SocketAddr) -> Area {
+    let IpAddr::V4(address) = backend.ip() else { panic!("{backend} is no backend's") };
+    Area::ALL[usize::from(address.octets()[2])]
 }

@@ -63,7 +63,6 @@ pub struct Tally {
 }
 
 pub struct Client {
-    pub id: u32,
     pub socket: i32,
     pub outcome: Outcome,
     pub tally: Tally,
@@ -96,7 +95,6 @@ impl Client {
         let is_eager = requests.last().is_some_and(Request::is_tunnel)
             && matches!(script.back(), Some(Step::EndWrite));
         Self {
-            id: manner.client,
             socket,
             outcome: Outcome::Running,
             tally: Tally::default(),
@@ -305,12 +303,7 @@ impl Client {
 }
 
 /// All that a client is going to do.
-fn script(
-    requests: &[Request],
-    habits: Habits,
-    manner: Manner,
-    prng: &mut Prng,
-) -> VecDeque<Step> {
+fn script(requests: &[Request], habits: Habits, manner: Manner, prng: &mut Prng) -> VecDeque<Step> {
     let mut script = VecDeque::new();
     let is_pipelining = manner.dialect == Dialect::Http11 && prng.one_in(2);
     let is_sleepy = prng.one_in(4);

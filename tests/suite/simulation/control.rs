@@ -245,8 +245,7 @@ impl Control {
                 share: record.share,
             };
             let members: Vec<Member> = managed.records.iter().map(member).collect();
-            let built =
-                snapshot::build_pool(config, managed.id, &members, self.mailboxes.len());
+            let built = snapshot::build_pool(config, managed.id, &members, self.mailboxes.len());
             let built = match managed.built.take() {
                 Some(before) if *before == built => before,
                 _ => Arc::new(built),

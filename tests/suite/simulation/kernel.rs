@@ -39,8 +39,7 @@ impl Network {
         self.activity += 1;
         let is_held = self.prng.one_in(self.meanness.hold_back_one_in);
         let lane = &mut self.lanes[shard];
-        let queue =
-            if is_held || !lane.held.is_empty() { &mut lane.held } else { &mut lane.ready };
+        let queue = if is_held || !lane.held.is_empty() { &mut lane.held } else { &mut lane.ready };
         queue.push_back(event);
     }
 

@@ -123,13 +123,15 @@ pub struct Manner {
     pub area: Area,
     pub client: u32,
     pub dialect: Dialect,
+    /// It comes to the listener that comes and goes.
+    pub is_at_side: bool,
     pub has_faults: bool,
     pub size_max: usize,
 }
 
 impl Request {
     pub fn draw(manner: Manner, number: u32, prng: &mut Prng) -> Self {
-        let Manner { area, client, dialect, has_faults, size_max } = manner;
+        let Manner { area, client, dialect, has_faults, size_max, .. } = manner;
         let sizes = [0, 1, 200, 5_000, 40_000, 200_000];
         let mut size = || sizes[prng.below(6) as usize].min(size_max);
         let (body, answer) = (size(), size());

@@ -11,6 +11,7 @@ mod engine;
 mod kernel;
 mod message;
 mod network;
+mod plan;
 mod world;
 
 use ringway::stats::{CloseReason, Counter};

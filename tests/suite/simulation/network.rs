@@ -378,9 +378,8 @@ impl Network {
 
     /// Nothing is on its way to any shard.
     pub fn is_still(&self) -> bool {
-        let is_still = |lane: &Lane| {
-            lane.cancels.is_empty() && lane.ready.is_empty() && lane.held.is_empty()
-        };
+        let is_still =
+            |lane: &Lane| lane.cancels.is_empty() && lane.ready.is_empty() && lane.held.is_empty();
         self.lanes.iter().all(is_still)
     }
 

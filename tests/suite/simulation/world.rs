@@ -1,29 +1,26 @@
 //! One world of the simulation: shards, clients and backends on one network, a coordinator that
 //! changes its mind, and the way out of the process. All of it follows from the seed.
 
-use super::backend::Backend;
-use super::client::{Client, Habits, Outcome};
+use super::backend::{Backend, area_of};
+use super::client::{Client, Outcome};
 use super::control::{Control, FRONT, SIDE};
 use super::engine::SimEngine;
-use super::message::{Area, Dialect, Manner};
-use super::network::{Meanness, Network};
+use super::message::Area;
+use super::network::Network;
+use super::plan::{Plan, Visit, client_address};
 use ringway::base::{Instant, Prng, ShardId};
-use ringway::config::ListenerIndex;
 use ringway::coordinator::phase::{Course, Phase};
 use ringway::engine::Wake;
 use ringway::mailbox::{Mailbox, Observation, Shared, Stage, TrialCourse};
 use ringway::shard::{Shard, ShardParts};
 use ringway::stats::{CloseReason, Counter};
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// More rounds than any world needs: a world that is not over then has come to a halt.
 const ROUNDS_MAX: u32 = 200_000;
-/// Clients from here on share a few addresses.
-const SHARED_ADDRESSES: u32 = 200;
 /// What ending may take beyond its deadline: turns have to be taken.
 const ENDING_SLACK: Duration = Duration::from_secs(1);
 
@@ -31,88 +28,6 @@ struct NoWake;
 
 impl Wake for NoWake {
     fn wake(&self) {}
-}
-
-/// Where a client comes from.
-pub fn client_address(client: u32) -> SocketAddr {
-    let host = if client < SHARED_ADDRESSES { 10 + client } else { 1 + client % 3 };
-    SocketAddr::from(([192, 0, 2, host as u8], 40_000 + client as u16))
-}
-
-/// A client that has not come yet.
-struct Visit {
-    round: u32,
-    listener: ListenerIndex,
-    manner: Manner,
-    habits: Habits,
-}
-
-/// What kind of world it is.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    has_faults: bool,
-    shards: usize,
-    /// The coordinator publishes once in so many rounds; 0: never.
-    changes_one_in: u32,
-    /// The process drains in this round, whoever is there; none: when all clients are done.
-    drains_in: Option<u32>,
-    /// Nobody waits for anybody then.
-    cuts: bool,
-    /// One shard drains on its own in this round.
-    leaves_in: Option<u32>,
-    /// Every client comes to this shard if it can.
-    favourite: Option<usize>,
-    client_limit: u32,
-    connections_max: usize,
-}
-
-impl Plan {
-    fn draw(prng: &mut Prng) -> Self {
-        let has_faults = prng.one_in(2);
-        let shards = [1, 2, 2, 3][prng.below(4) as usize];
-        let mut round_one_in = |n| prng.one_in(n).then(|| prng.below(600));
-        let drains_in = round_one_in(4);
-        let leaves_in = round_one_in(3).filter(|_| shards > 1 && drains_in.is_none());
-        Self {
-            has_faults,
-            shards,
-            changes_one_in: [0, 10, 60][prng.below(3) as usize],
-            drains_in,
-            cuts: prng.one_in(6),
-            leaves_in,
-            favourite: prng.one_in(3).then_some(0),
-            client_limit: if has_faults && prng.one_in(4) { 2 } else { 0 },
-            connections_max: [100_000, 100_000, 3][prng.below(3) as usize],
-        }
-    }
-
-    fn meanness(self, prng: &mut Prng) -> Meanness {
-        let mut pick = |choices: [u32; 4]| choices[prng.below(4) as usize];
-        let fault = |one_in| if self.has_faults { one_in } else { 0 };
-        Meanness {
-            no_buffers_one_in: pick([0, 0, 3, 50]),
-            receive_bytes_max: pick([7, 40, 2_000, 16_000]),
-            hold_back_one_in: pick([0, 2, 5, 20]),
-            peer_bytes_max: pick([100, 5_000, 100_000, 100_000]) as usize,
-            misses_turn_one_in: pick([0, 0, 2, 10]),
-            connect_fails_one_in: fault(pick([0, 3, 10, 30])),
-            accept_fails_one_in: pick([0, 0, 3, 10]),
-        }
-    }
-
-    fn habits(self, prng: &mut Prng) -> Habits {
-        let mut pick = |choices: [u32; 4]| {
-            let fault = choices[prng.below(4) as usize];
-            if self.has_faults { fault } else { 0 }
-        };
-        let aborts_one_in = pick([0, 0, 200, 1_000]);
-        let hangs_one_in = pick([0, 0, 0, 4]);
-        let oversleeps_one_in = pick([0, 0, 0, 3]);
-        let reads_max = Some(pick([0, 0, 1, 20_000]) as usize).filter(|most| *most > 0);
-        let reads_max = reads_max.filter(|_| prng.one_in(3));
-        let reads_one_in = [0, 0, 4][prng.below(3) as usize];
-        Habits { aborts_one_in, reads_one_in, reads_max, hangs_one_in, oversleeps_one_in }
-    }
 }
 
 pub struct World {
@@ -144,13 +59,11 @@ impl World {
         let meanness = plan.meanness(&mut prng);
         let mut network = Network::new(prng.next_u64(), meanness, plan.shards);
         let shared = Shared::new(plan.shards, plan.client_limit, Arc::new(NoWake));
-        let mailbox = |shard| {
-            Arc::new(Mailbox::new(ShardId(shard as u16), Arc::new(NoWake), shared.clone()))
-        };
+        let mailbox =
+            |shard| Arc::new(Mailbox::new(ShardId(shard as u16), Arc::new(NoWake), shared.clone()));
         let mailboxes: Arc<[Arc<Mailbox>]> = (0..plan.shards).map(mailbox).collect();
         let (faults, most) = (plan.has_faults, plan.connections_max);
-        let mut control =
-            Control::new(faults, most, mailboxes.clone(), &mut network, &mut prng);
+        let mut control = Control::new(faults, most, mailboxes.clone(), &mut network, &mut prng);
         let snapshot = control.next_snapshot();
         let network = Rc::new(RefCell::new(network));
         let buffers = [4, 16, 128][prng.below(3) as usize];
@@ -168,7 +81,8 @@ impl World {
         let shards = (0..plan.shards).map(shard).collect();
         let mut course = Course::default();
         course.start();
-        let mut world = Self {
+        let visits = plan.visits(meanness, &mut prng);
+        Self {
             plan,
             network: network.clone(),
             shards,
@@ -177,7 +91,7 @@ impl World {
             course,
             ends_by: None,
             leaver: None,
-            visits: Vec::new(),
+            visits,
             clients: Vec::new(),
             backends: Vec::new(),
             refused: 0,
@@ -185,42 +99,6 @@ impl World {
             trials: 0,
             round: 0,
             prng,
-        };
-        world.draw_visits();
-        world
-    }
-
-    fn draw_visits(&mut self) {
-        let (plan, prng) = (self.plan, &mut self.prng);
-        // Where bytes come one by one, much would only take long.
-        let size_max = match self.network.borrow().meanness {
-            Meanness { receive_bytes_max: ..100, .. } => 200,
-            Meanness { peer_bytes_max: ..1_000, .. } => 5_000,
-            _ => super::bytes::BODY_MAX,
-        };
-        let count = match size_max {
-            200 => 1 + prng.below(8),
-            _ if plan.favourite.is_some() => 15 + prng.below(25),
-            _ => 1 + prng.below(12),
-        };
-        let spread = [1, 100, 800][prng.below(3) as usize];
-        for client in 0..count {
-            let dialect = match prng.below(8) {
-                0 => Dialect::Http10,
-                1 => Dialect::Http10KeepAlive,
-                _ => Dialect::Http11,
-            };
-            let shift = if plan.client_limit > 0 { SHARED_ADDRESSES } else { 0 };
-            let manner = Manner {
-                area: Area::ALL[prng.below(3) as usize],
-                client: client + shift,
-                dialect,
-                has_faults: plan.has_faults,
-                size_max,
-            };
-            let listener = if prng.one_in(4) { SIDE } else { FRONT };
-            let habits = plan.habits(prng);
-            self.visits.push(Visit { round: prng.below(spread), listener, manner, habits });
         }
     }
 
@@ -266,15 +144,15 @@ impl World {
         let round = self.round;
         for visit in self.visits.extract_if(.., |visit| visit.round < round) {
             let from = client_address(visit.manner.client);
-            let to = self.control.address(visit.listener);
+            let to = self.control.address(if visit.manner.is_at_side { SIDE } else { FRONT });
             match network.client_connects(from, to, self.plan.favourite) {
                 Some(socket) => {
                     let client = Client::new(socket, visit.manner, visit.habits, &mut self.prng);
                     self.clients.push(client);
                 }
                 None => {
-                    let may_refuse =
-                        visit.listener == SIDE || self.course.phase() >= Phase::Finishing;
+                    let is_closing = self.course.phase() >= Phase::Finishing;
+                    let may_refuse = visit.manner.is_at_side || is_closing;
                     assert!(may_refuse, "a client is refused at a listener that stays");
                     self.refused += 1;
                 }
@@ -295,13 +173,8 @@ impl World {
         for backend in &mut self.backends {
             is_busy |= backend.step(network);
             for (request, mark) in std::mem::take(&mut backend.begun) {
-                let octets = backend.address.ip().to_string();
-                let is_its = super::backend::backend_address(request.area, 0);
-                let near = |n| super::backend::backend_address(request.area, n);
-                assert!(
-                    (1..=6).any(|number| near(number) == backend.address),
-                    "{request:?} came to {octets}, and not to one like {is_its}"
-                );
+                let area = area_of(backend.address);
+                assert_eq!(area, request.area, "{request:?} came to the wrong pool");
                 self.control.check(mark, backend.address, network.after(mark), false);
             }
         }
@@ -455,7 +328,8 @@ impl World {
         }
         for (index, shard) in self.shards.iter_mut().enumerate() {
             let counters = &self.mailboxes[index].counters;
-            let closes = CloseReason::ALL.iter().map(|reason| (reason, counters.read_closes(*reason)));
+            let closes =
+                CloseReason::ALL.iter().map(|reason| (reason, counters.read_closes(*reason)));
             let closes: Vec<_> = closes.filter(|(_, count)| *count > 0).collect();
             picture += &format!("shard {index}: {closes:?}\n");
             let sessions = &mut shard.traffic().sessions;
@@ -514,7 +388,8 @@ impl World {
         let open = network.streams.values().filter(|stream| stream.proxy_closed.is_none());
         assert_eq!(open.count(), 0, "sockets are left open");
         let doors = network.doors.iter().filter(|(_, door)| !door.is_closed);
-        let doors: Vec<_> = doors.map(|(number, door)| (number, door.address, door.shard)).collect();
+        let doors: Vec<_> =
+            doors.map(|(number, door)| (number, door.address, door.shard)).collect();
         assert!(doors.is_empty(), "listening sockets are left open: {doors:?}, {picture}");
         assert_eq!(self.open_trials, 0, "each trial has one end");
     }
@@ -522,16 +397,16 @@ impl World {
     /// Nobody was mean: whatever was published or drained, nobody has lost anything.
     fn check_calm(&self, picture: &str) {
         let is_shortened = self.plan.drains_in.is_some() || self.plan.leaves_in.is_some();
-        let side = self.closes(CloseReason::ListenerRemoved) > 0;
+        let is_cut = self.closes(CloseReason::Drained) > 0;
         for client in &self.clients {
             let may_miss = client.manner.area == Area::Passing;
             assert!(client.tally.errors == 0 || may_miss, "an error: {picture}");
-            let may_be_short = is_shortened || self.leaver.is_some() || side;
+            let may_be_short = is_shortened || self.leaver.is_some() || client.manner.is_at_side;
             let is_well = client.outcome == Outcome::Satisfied
                 || (may_be_short && client.outcome == Outcome::Cut);
-            assert!(is_well, "client {} has lost something: {picture}", client.id);
-            let cut = self.closes(CloseReason::Drained);
-            assert!(client.received.is_empty() || cut > 0, "half an answer: {picture}");
+            let id = client.manner.client;
+            assert!(is_well, "client {id} has lost something: {picture}");
+            assert!(client.received.is_empty() || is_cut, "half an answer to {id}: {picture}");
         }
     }
 }
