@@ -1,11 +1,27 @@
 //! What happens to sockets by itself: operations go on, end, fail, and lose the race against a
 //! cancel or win it.
 
-use super::network::{Armed, Fate, Network, Sending, Stream};
+use super::network::{Armed, Door, Fate, Network, Sending, Stream};
 use ringway::engine::{BufferId, Event, Failure, Key, More, Op, Socket};
 
 /// Bytes that an actor who does not read can be sent.
 const WINDOW: usize = 64 * 1024;
+
+impl Stream {
+    /// An operation is in flight.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.receive.is_some()
+            || self.poll.is_some()
+            || self.send.is_some()
+            || self.connect.is_some()
+    }
+
+    /// There is something to receive, and it is waited for.
+    fn has_news(&self) -> bool {
+        (self.receive.is_some() || self.poll.is_some())
+            && (!self.to_proxy.is_empty() || self.actor_ended || self.actor_reset)
+    }
+}
 
 impl Network {
     /// Lets one step's worth of things happen to what a shard has asked for. `acquire` gives a
@@ -21,13 +37,15 @@ impl Network {
             self.step_cancels(shard);
         }
         self.step_accepts(shard);
-        let is_own = |stream: &Stream| stream.user == Some(shard) && stream.proxy_closed.is_none();
+        let is_own = |stream: &Stream| stream.user == Some(shard) && stream.is_in_use();
         let own = self.streams.iter().filter(|(_, stream)| is_own(stream));
         let sockets: Vec<i32> = own.map(|(socket, _)| *socket).collect();
         for socket in sockets {
             self.step_connect(shard, socket);
             self.step_send(shard, socket);
-            self.step_receive(shard, socket, &mut acquire);
+            if self.stream(socket).has_news() {
+                self.step_receive(shard, socket, &mut acquire);
+            }
         }
         if !cancels_first {
             self.step_cancels(shard);
@@ -48,8 +66,10 @@ impl Network {
     }
 
     fn step_accepts(&mut self, shard: usize) {
-        let own = self.doors.iter().filter(|(_, door)| door.shard == shard && !door.is_closed);
-        let doors: Vec<i32> = own.map(|(number, _)| *number).collect();
+        let awaited =
+            |door: &Door| door.shard == shard && door.accept.is_some() && !door.backlog.is_empty();
+        let doors = self.doors.iter().filter(|(_, door)| awaited(door));
+        let doors: Vec<i32> = doors.map(|(number, _)| *number).collect();
         for number in doors {
             while self.accept_one(shard, number) {}
         }
@@ -106,14 +126,14 @@ impl Network {
 
     fn step_send(&mut self, shard: usize, socket: i32) {
         let most = self.meanness.peer_bytes_max;
-        let shows_part = self.prng.one_in(2);
-        let stream = self.stream(socket);
+        let stream = self.streams.get_mut(&socket).expect("listed");
         let Some(Sending { armed, bytes, done }) = &mut stream.send else { return };
         let key = armed.key;
         if stream.actor_reset {
             // What was taken before the failure is told first; the next send meets it again.
             let taken = *done as u32;
-            let result = if taken > 0 && shows_part { Ok(taken) } else { Err(Failure::Reset) };
+            let is_told = taken > 0 && self.prng.one_in(2);
+            let result = if is_told { Ok(taken) } else { Err(Failure::Reset) };
             stream.send = None;
             return self.push(shard, Event::Sent { key, result });
         }
@@ -131,6 +151,7 @@ impl Network {
         self.activity += count as u64;
     }
 
+    /// Brings something of what has come.
     fn step_receive(
         &mut self,
         shard: usize,
@@ -141,12 +162,11 @@ impl Network {
         let most = 1 + self.prng.below(self.meanness.receive_bytes_max) as usize;
         let ends = self.prng.one_in(30);
         let stream = self.stream(socket);
-        let has_news = !stream.to_proxy.is_empty() || stream.actor_ended || stream.actor_reset;
-        if let (Some(Armed { key, .. }), true) = (stream.poll, has_news) {
+        if let Some(Armed { key, .. }) = stream.poll {
             stream.poll = None;
             return self.push(shard, Event::Readable { key });
         }
-        let (Some(Armed { key, .. }), true) = (stream.receive, has_news) else { return };
+        let Some(Armed { key, .. }) = stream.receive else { return };
         let event = if stream.actor_reset {
             stream.receive = None;
             Event::ReceiveEnded { key, failure: Some(Failure::Reset) }

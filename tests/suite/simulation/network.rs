@@ -356,11 +356,7 @@ impl Network {
         }
         let stream = self.streams.get_mut(&socket.0).expect("a socket of this network");
         assert!(stream.proxy_closed.is_none(), "socket {} is closed twice", socket.0);
-        let is_quiet = stream.receive.is_none()
-            && stream.poll.is_none()
-            && stream.send.is_none()
-            && stream.connect.is_none();
-        assert!(is_quiet, "socket {} closed with an operation in flight", socket.0);
+        assert!(!stream.is_in_use(), "socket {} closed with an operation in flight", socket.0);
         stream.proxy_closed = Some(how);
     }
 

@@ -115,7 +115,9 @@ impl World {
         self.steer(&mut network.borrow_mut());
         let all_turned = self.turn_shards();
         self.look_at_trials();
-        self.control.bury();
+        if self.round.is_multiple_of(16) {
+            self.control.bury();
+        }
         let network = &mut *network.borrow_mut();
         self.check_connects(network);
         if self.round.is_multiple_of(64) {
