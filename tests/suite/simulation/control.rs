@@ -136,14 +136,7 @@ impl Control {
 
     fn open_doors(&self, listener: ListenerIndex, network: &mut Network) -> Vec<Socket> {
         let address = self.address(listener);
-        let open = |(shard, mailbox): (usize, &Arc<Mailbox>)| {
-            let socket = network.open_door(address, shard);
-            // A shard on its way out does not look at new listeners.
-            network.doors.get_mut(&socket.0).expect("just opened").is_closed =
-                mailbox.stage() >= Stage::Draining;
-            socket
-        };
-        self.mailboxes.iter().enumerate().map(open).collect()
+        (0..self.mailboxes.len()).map(|shard| network.open_door(address, shard)).collect()
     }
 
     /// True once every shard that still follows snapshots works with the newest one.
@@ -173,9 +166,11 @@ impl Control {
         self.mailboxes.iter().for_each(|mailbox| mailbox.publish(snapshot.clone()));
     }
 
-    /// As the coordinator does, only when the change before is in force everywhere.
+    /// As the coordinator does, only when the change before is in force everywhere, and while every
+    /// shard looks at listeners.
     fn change_side_door(&mut self, network: &mut Network) {
-        if !self.is_applied() {
+        let is_leaving = |mailbox: &Arc<Mailbox>| mailbox.stage() >= Stage::Draining;
+        if !self.is_applied() || self.mailboxes.iter().any(is_leaving) {
             return;
         }
         self.side = match self.side.take() {
