@@ -118,7 +118,8 @@ impl Client {
         let Self { outcome, received, done, habits, .. } = self;
         let (left, next) = (self.script.len(), self.expected.front());
         format!(
-            "{outcome:?}, {done} answers, {left} steps left, {} bytes got, next {next:?}, {habits:?}",
+            "{outcome:?}, {done} answers, {left} steps left, {} bytes got, next {next:?}, \
+             {habits:?}",
             received.len()
         )
     }
@@ -248,7 +249,9 @@ impl Client {
             101 => {
                 assert!(request.is_tunnel(), "a tunnel that nobody opened: {request:?}");
                 self.is_tunnelling = true;
-                if !self.is_eager {
+                if self.habits.hangs_one_in > 0 {
+                    self.script.push_back(Step::Hang);
+                } else if !self.is_eager {
                     self.script.push_back(Step::Send(request.up().to_vec(), 0));
                     if request.number % 2 == 1 {
                         self.script.push_back(Step::AwaitTunnel);

@@ -40,6 +40,8 @@ pub struct Plan {
     pub favourite: Option<usize>,
     pub client_limit: u32,
     pub connections_max: usize,
+    /// Buffers of a shard to receive into, and others.
+    pub buffers: [usize; 2],
 }
 
 impl Plan {
@@ -59,6 +61,10 @@ impl Plan {
             favourite: prng.one_in(3).then_some(0),
             client_limit: if has_faults && prng.one_in(4) { 2 } else { 0 },
             connections_max: [100_000, 100_000, 3][prng.below(3) as usize],
+            buffers: [
+                [4, 16, 128][prng.below(3) as usize],
+                if has_faults { [12, 40, 4_096][prng.below(3) as usize] } else { 4_096 },
+            ],
         }
     }
 

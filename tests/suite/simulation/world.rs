@@ -44,7 +44,6 @@ pub struct World {
     visits: Vec<Visit>,
     pub clients: Vec<Client>,
     backends: Vec<Backend>,
-    refused: u32,
     /// Trials begun, less those decided.
     open_trials: i64,
     pub trials: u32,
@@ -59,18 +58,17 @@ impl World {
         let meanness = plan.meanness(&mut prng);
         let mut network = Network::new(prng.next_u64(), meanness, plan.shards);
         let shared = Shared::new(plan.shards, plan.client_limit, Arc::new(NoWake));
-        let mailbox =
-            |shard| Arc::new(Mailbox::new(ShardId(shard as u16), Arc::new(NoWake), shared.clone()));
-        let mailboxes: Arc<[Arc<Mailbox>]> = (0..plan.shards).map(mailbox).collect();
+        let ids = (0..plan.shards).map(|shard| ShardId(shard as u16));
+        let mailbox = |id| Arc::new(Mailbox::new(id, Arc::new(NoWake), shared.clone()));
+        let mailboxes: Arc<[Arc<Mailbox>]> = ids.map(mailbox).collect();
         let (faults, most) = (plan.has_faults, plan.connections_max);
         let mut control = Control::new(faults, most, mailboxes.clone(), &mut network, &mut prng);
         let snapshot = control.next_snapshot();
         let network = Rc::new(RefCell::new(network));
-        let buffers = [4, 16, 128][prng.below(3) as usize];
-        let private = if faults { [12, 40, 4_096][prng.below(3) as usize] } else { 4_096 };
+        let [receive, private] = plan.buffers;
         let shard = |index| {
             Shard::new(ShardParts {
-                engine: SimEngine::new(index, network.clone(), buffers, private),
+                engine: SimEngine::new(index, network.clone(), receive, private),
                 mailboxes: mailboxes.clone(),
                 index,
                 snapshot: snapshot.clone(),
@@ -79,27 +77,25 @@ impl World {
             })
         };
         let shards = (0..plan.shards).map(shard).collect();
-        let mut course = Course::default();
-        course.start();
-        let visits = plan.visits(meanness, &mut prng);
-        Self {
+        let mut world = Self {
             plan,
             network: network.clone(),
             shards,
             mailboxes,
             control,
-            course,
+            course: Course::default(),
             ends_by: None,
             leaver: None,
-            visits,
+            visits: plan.visits(meanness, &mut prng),
             clients: Vec::new(),
             backends: Vec::new(),
-            refused: 0,
             open_trials: 0,
             trials: 0,
             round: 0,
             prng,
-        }
+        };
+        world.course.start();
+        world
     }
 
     // --- a round ---
@@ -125,20 +121,20 @@ impl World {
         }
         let is_quiet = network.is_still() && network.activity == before && !is_busy && all_turned;
         if is_quiet {
-            network.leap(self.next_wake(network.now));
+            network.leap(self.wakes());
         } else {
             let span = u64::from(network.prng.below(100_000));
             network.now = network.now + Duration::from_nanos(span);
         }
     }
 
-    /// When somebody goes on by itself.
-    fn next_wake(&self, now: Instant) -> Option<Instant> {
+    /// When others than shards go on by themselves.
+    fn wakes(&self) -> Vec<Instant> {
         let clients = self.clients.iter().filter_map(Client::wake);
         let backends = self.backends.iter().filter_map(Backend::wake);
         let leaver = self.leaver.map(|(_, until)| until);
         let all = clients.chain(backends).chain(self.course.until()).chain(leaver);
-        all.filter(|at| *at > now).min()
+        all.collect()
     }
 
     /// Clients whose time has come connect. True if some have still to come.
@@ -156,7 +152,6 @@ impl World {
                     let is_closing = self.course.phase() >= Phase::Finishing;
                     let may_refuse = visit.manner.is_at_side || is_closing;
                     assert!(may_refuse, "a client is refused at a listener that stays");
-                    self.refused += 1;
                 }
             }
         }
@@ -262,9 +257,7 @@ impl World {
             let index = (first + offset) % self.plan.shards;
             let shard = &mut self.shards[index];
             if shard.is_over() {
-                // Its thread has ended; time does not wait for it.
-                let lane = &mut self.network.borrow_mut().lanes[index];
-                lane.deadline = Instant::from_nanos(u64::MAX);
+                self.network.borrow_mut().lanes[index].end();
                 continue;
             }
             {
@@ -324,7 +317,11 @@ impl World {
     fn picture(&mut self) -> String {
         let (round, phase) = (self.round, self.course.phase());
         let mut picture = format!("round {round}, {phase:?}, {:#?}\n", self.plan);
-        picture += &format!("{:#?}\n", self.network.borrow().meanness);
+        let network = self.network.borrow();
+        picture += &format!("{:?}, {:#?}\n", network.now, network.meanness);
+        let deadlines: Vec<_> = network.lanes.iter().map(|lane| lane.deadline).collect();
+        picture += &format!("shards wait until {deadlines:?}, others {:?}\n", self.wakes());
+        drop(network);
         for client in &self.clients {
             picture += &format!("client {}: {}\n", client.socket, client.picture());
         }
