@@ -3,11 +3,12 @@
 use super::verbs::Verb;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringway::balance::Algorithm;
-use ringway::config::units::unknown_word;
+use ringway::config::units::parse_count;
+use ringway::config::unknown_word;
 use ringway::config::values::{
     BUFFERS_PER_SHARD_RANGE, MAX_CONNECTIONS_RANGE, RING_ENTRIES_RANGE, check_power_of_two,
-    parse_backend_entry, parse_buffer_size, parse_count, parse_listen_address, parse_log_path,
-    parse_path, parse_shards, parse_socket_path,
+    parse_backend_entry, parse_buffer_size, parse_listen_address, parse_log_path, parse_path,
+    parse_shards, parse_socket_path,
 };
 use ringway::config::{BackendEntry, Choice, LogPath, ShardsChoice};
 use std::net::SocketAddr;

@@ -2,9 +2,9 @@
 //! knows where its servers are. Does not: read or watch the file.
 
 use super::addresses::{parse_address, split_weight};
+use super::backend::Backend;
 use super::check::Seen;
 use super::diagnostics::{Diagnostics, Report};
-use super::model::Backend;
 use super::raw::{Document, Section};
 use crate::limits::{BACKENDS_MAX, WEIGHT_MAX};
 use serde::Deserialize;

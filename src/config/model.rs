@@ -1,7 +1,7 @@
 //! The checked configuration: typed values within their limits, names resolved to indexes. What
 //! is here needs no further check. Does not: parse, print, read files.
 
-use super::addresses::BackendName;
+use super::backend::{Backend, BackendName};
 use super::choices::{Connect, HalfClose, LogFormat, NoHealthy, Protocol, Steering};
 use super::network::IpNetwork;
 use super::probing::Probe;
@@ -365,12 +365,3 @@ impl Pool {
 
 /// Idle upstream connections kept for each backend where nothing else is said.
 pub const IDLE_CONNECTIONS_DEFAULT: usize = 512;
-
-/// `[[pool.NAME.backend]]`: a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backend {
-    /// Never port 0.
-    pub address: SocketAddr,
-    /// Its share relative to the others, `0..=WEIGHT_MAX`; 0: gets nothing.
-    pub weight: u32,
-}

@@ -6,12 +6,11 @@ pub use super::addresses::{
     parse_weighted_backend,
 };
 use super::model::{LogPath, ShardsChoice};
-use super::units::{parse_duration, parse_size, print_duration, print_size};
+use super::units::{parse_count, parse_duration, parse_size, print_duration, print_size};
 use crate::limits::{
     BUFFER_BYTES_MAX, BUFFER_BYTES_MIN, BUFFERS_PER_SHARD_MAX, BUFFERS_PER_SHARD_MIN,
     RING_ENTRIES_MAX, RING_ENTRIES_MIN, SHARDS_MAX,
 };
-use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,20 +34,6 @@ const INTERVAL_RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=*TI
 
 /// What `sun_path` holds (unix(7)), without the zero at its end.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
-
-/// The number, if it is in the range.
-pub fn parse_count<T>(text: &str, range: RangeInclusive<T>) -> Result<T, String>
-where
-    T: std::str::FromStr + PartialOrd + Display,
-{
-    let bounds = format!("it goes from {} to {}", range.start(), range.end());
-    let count = text.parse().map_err(|_| format!("`{text}` is not a number: {bounds}"))?;
-    if range.contains(&count) {
-        Ok(count)
-    } else {
-        Err(format!("{count} is out of range: {bounds}"))
-    }
-}
 
 /// The number, if it is a power of two.
 pub fn check_power_of_two(count: u64) -> Result<(), String> {

@@ -4,12 +4,12 @@
 use super::Loader;
 use crate::config::PROBE_ANSWER_BYTES_MAX;
 use crate::config::addresses::parse_host_name;
-use crate::config::choices::{Choice, ProbeProtocol};
+use crate::config::choices::{Choice, ProbeProtocol, unknown_word};
 use crate::config::probing::{HttpProbe, Probe, ProbeKind, TlsProbe};
 use crate::config::raw::{At, Section};
 use crate::config::trust::parse_certificates;
-use crate::config::units::{listed, unknown_word};
-use crate::config::values::{is_token, parse_count, parse_interval, parse_timeout};
+use crate::config::units::{listed, parse_count};
+use crate::config::values::{is_token, parse_interval, parse_timeout};
 use crate::health::ProbeRules;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
