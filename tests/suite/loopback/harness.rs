@@ -1,5 +1,6 @@
 //! The real binary, real sockets, and origins in this process. Whatever is started is ended.
 
+use ringway::sys::rlimit::{Resource, raise_to_hard};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ impl Ringway {
 
     /// Runs a prepared command that prints where it listens.
     pub fn spawn(mut command: Command, files: Option<TempFolder>) -> Self {
+        // Clients and origins live in this process, which a shell often lets have 1,024 of them.
+        raise_to_hard(Resource::OpenFiles).expect("a soft limit may rise to the hard one");
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
