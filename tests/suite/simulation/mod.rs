@@ -5,6 +5,8 @@
 mod actors;
 mod engine;
 mod network;
+mod scene;
+mod starving;
 
 use actors::{Backend, Client, Outcome, Request};
 use engine::SimEngine;
