@@ -7,6 +7,7 @@ mod engine;
 mod network;
 mod scene;
 mod starving;
+mod trials;
 
 use actors::{Backend, Client, Outcome, Request};
 use engine::SimEngine;
