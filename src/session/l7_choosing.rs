@@ -218,14 +218,10 @@ impl<E: Engine> Traffic<E> {
     /// A connection to a backend did not come about: the exchange goes to another one at once.
     pub(super) fn connect_failed(&mut self, index: u32, upstream: u32, failure: Failure) {
         let slot = self.upstreams.at(upstream).slot;
-        let waiting = std::mem::take(&mut self.upstreams.at(upstream).link.outbox);
-        self.replicas.end(slot);
-        self.close_upstream(upstream, Close::Reset);
-        if let Some(id) = self.sessions.at(index).exchange {
-            self.exchanges[id as usize].upstream = None;
-        }
-        let mut waiting = waiting;
-        if self.note_connect_failure(index, slot, failure) {
+        let mut waiting = std::mem::take(&mut self.upstreams.at(upstream).link.outbox);
+        let may_go_on = self.note_connect_failure(index, slot, failure);
+        self.leave_attempt(index, upstream);
+        if may_go_on {
             self.count(Counter::Retries);
             self.choose(index, waiting);
         } else {
@@ -239,17 +235,33 @@ impl<E: Engine> Traffic<E> {
         self.count(Counter::UpstreamConnectFailures);
         let Some(id) = self.sessions.at(index).exchange else { return false };
         let is_trial = std::mem::take(&mut self.exchanges[id as usize].is_trial);
-        // What is short here is no backend's fault, and no other backend helps.
+        // What is short here is no backend's fault, and no other backend helps. Only a request that
+        // was lent for a trial is none the worse: those that serve may have idle connections.
         if matches!(failure, Failure::OutOfDescriptors | Failure::OutOfResources) {
             if is_trial {
                 self.tell_trial(slot, TrialCourse::Undecided);
             }
-            return false;
+            return is_trial;
         }
         let now = self.now();
         self.replicas.refused(slot, now);
         self.backend_failed(slot, BackendFault::Connect, is_trial);
         self.exchanges[id as usize].note_failed(slot)
+    }
+
+    /// Closes a connection that an exchange goes on without. If it was a trial that has shown
+    /// nothing so far, that is told first: while it is counted, nobody else gets the slot.
+    pub(super) fn leave_attempt(&mut self, index: u32, upstream: u32) {
+        let slot = self.upstreams.at(upstream).slot;
+        if let Some(id) = self.sessions.at(index).exchange {
+            let exchange = &mut self.exchanges[id as usize];
+            exchange.upstream = None;
+            if std::mem::take(&mut exchange.is_trial) {
+                self.tell_trial(slot, TrialCourse::Undecided);
+            }
+        }
+        self.replicas.end(slot);
+        self.close_upstream(upstream, Close::Reset);
     }
 
     /// Sends a request again, on a fresh connection, after an idle one had died under it. What
@@ -259,21 +271,14 @@ impl<E: Engine> Traffic<E> {
         self.count(Counter::Retries);
         let Some(id) = self.sessions.at(index).exchange else { return };
         let connection = self.upstreams.at(upstream);
-        let slot = connection.slot;
         let is_sending = connection.link.sending > 0;
         let head = self.exchanges[id as usize].request_head.expect("kept until a response begins");
         let waiting = match !is_sending && self.wire.is_waiting(head.buffer) {
             true => std::mem::take(&mut connection.link.outbox),
             false => Chain::default(),
         };
-        self.replicas.end(slot);
-        self.close_upstream(upstream, Close::Reset);
-        let exchange = &mut self.exchanges[id as usize];
-        exchange.upstream = None;
-        exchange.needs_fresh = true;
-        if std::mem::take(&mut exchange.is_trial) {
-            self.tell_trial(slot, TrialCourse::Undecided);
-        }
+        self.leave_attempt(index, upstream);
+        self.exchanges[id as usize].needs_fresh = true;
         if is_sending {
             // The kernel still reads the old buffer.
             let Some(copy) = self.wire.copy_of(head) else {

@@ -103,7 +103,7 @@ impl Engine for SimEngine {
     }
 
     fn connect(&mut self, address: SocketAddr, key: Key) -> Result<Socket, Failure> {
-        Ok(self.network.borrow_mut().begin_connect(address, key))
+        self.network.borrow_mut().begin_connect(address, key)
     }
 
     fn receive(&mut self, socket: Socket, key: Key) {
@@ -188,7 +188,8 @@ impl Engine for SimEngine {
     }
 
     fn receive_buffers_scarce(&self) -> bool {
-        self.buffers.receive_held() * 4 > self.buffers.receive_count * 3
+        let is_ring_empty = !self.network.borrow().starved.is_empty();
+        is_ring_empty || self.buffers.receive_held() * 4 > self.buffers.receive_count * 3
     }
 
     fn is_receive_buffer(&self, buffer: BufferId) -> bool {

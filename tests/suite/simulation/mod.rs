@@ -5,6 +5,9 @@
 mod actors;
 mod engine;
 mod network;
+mod scene;
+mod starving;
+mod trials;
 
 use actors::{Backend, Client, Outcome, Request};
 use engine::SimEngine;

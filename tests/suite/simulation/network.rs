@@ -3,7 +3,7 @@
 
 use ringway::base::{Instant, Prng};
 use ringway::engine::{Close, Event, Failure, Key, More, Op, Socket};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 /// How mean the network is; drawn from the seed, so that some worlds are calm and some are not.
@@ -58,6 +58,12 @@ pub struct Network {
     held: VecDeque<Event>,
     /// Connects that the proxy has begun since the driver last looked.
     pub connects: Vec<(i32, SocketAddr)>,
+    /// Streams whose receives find no buffer.
+    pub starved: BTreeSet<i32>,
+    /// The next connect fails so, before it begins.
+    pub next_socket_fails: Option<Failure>,
+    /// The next connect fails so, once it has begun.
+    pub next_connect_fails: Option<Failure>,
 }
 
 pub const LISTENER: Socket = Socket(1);
@@ -75,6 +81,9 @@ impl Network {
             ready: VecDeque::new(),
             held: VecDeque::new(),
             connects: Vec::new(),
+            starved: BTreeSet::new(),
+            next_socket_fails: None,
+            next_connect_fails: None,
         }
     }
 
@@ -119,11 +128,14 @@ impl Network {
         assert!(self.accept.replace((listener, key)).is_none(), "accept armed twice");
     }
 
-    pub fn begin_connect(&mut self, address: SocketAddr, key: Key) -> Socket {
+    pub fn begin_connect(&mut self, address: SocketAddr, key: Key) -> Result<Socket, Failure> {
+        if let Some(failure) = self.next_socket_fails.take() {
+            return Err(failure);
+        }
         let socket = self.add_stream();
         self.streams.get_mut(&socket).expect("just added").connect = Some(key);
         self.connects.push((socket, address));
-        Socket(socket)
+        Ok(Socket(socket))
     }
 
     pub fn begin_receive(&mut self, socket: Socket, key: Key) {
@@ -241,11 +253,15 @@ impl Network {
         let refused = self.prng.one_in(self.meanness.refuse_one_in);
         let stream = self.streams.get_mut(&socket).expect("listed");
         let Some(key) = stream.connect else { return };
-        if !stream.is_connected && !refused && !stream.actor_reset {
+        let failure = self.next_connect_fails.take();
+        if !stream.is_connected && !refused && !stream.actor_reset && failure.is_none() {
             return; // the driver has not answered yet
         }
         stream.connect = None;
-        let result = if stream.is_connected { Ok(()) } else { Err(Failure::Refused) };
+        let result = match failure {
+            None if stream.is_connected => Ok(()),
+            failure => Err(failure.unwrap_or(Failure::Refused)),
+        };
         if result.is_err() {
             stream.actor_reset = true;
         }
@@ -277,7 +293,8 @@ impl Network {
         socket: i32,
         acquire: &mut impl FnMut(&[u8]) -> Option<ringway::engine::BufferId>,
     ) {
-        let loses_ring = self.prng.one_in(self.meanness.no_buffers_one_in);
+        let loses_ring =
+            self.prng.one_in(self.meanness.no_buffers_one_in) || self.starved.contains(&socket);
         let most = 1 + self.prng.below(self.meanness.receive_bytes_max) as usize;
         let stream = self.streams.get_mut(&socket).expect("listed");
         let has_news = !stream.to_proxy.is_empty() || stream.actor_ended || stream.actor_reset;
