@@ -6,8 +6,9 @@ use super::events::Event;
 use super::fleet::{Fleet, Operation, OperationError, Source};
 use super::phase::{Course, Phase};
 use super::plan::{self, Plan};
+use super::readiness::ReadyAnswers;
 use crate::base::{Generation, Instant};
-use crate::config::{self, Config, ListenerIndex};
+use crate::config::{self, Config, ListenerIndex, TextFormat};
 use crate::engine::Socket;
 use crate::mailbox::Mailbox;
 use crate::snapshot::{self, Listener, Settings, Snapshot};
@@ -45,11 +46,11 @@ pub trait ConfigSource {
     /// What is wrong, with its place and remedy; or that there is no file.
     fn read(&self) -> Result<Config, String>;
 
-    /// The same for a text in place of the file.
+    /// The same for a text of this format in place of the file.
     ///
     /// # Errors
     /// As for [`ConfigSource::read`].
-    fn parse(&self, text: &str) -> Result<Config, String>;
+    fn parse(&self, text: &str, format: TextFormat) -> Result<Config, String>;
 }
 
 /// The name and the configured address of a listener.
@@ -65,8 +66,7 @@ pub struct Control {
     pub config: Config,
     /// Where it comes from.
     pub source: Box<dyn ConfigSource>,
-    /// Which shards run.
-    pub running: Vec<bool>,
+    running: Vec<bool>,
     /// When the process began.
     pub began: Instant,
     /// Where questions are answered over TCP.
@@ -76,6 +76,7 @@ pub struct Control {
     /// The generation that every running shard works with.
     pub applied: watch::Sender<Generation>,
     course: Course,
+    readiness: ReadyAnswers,
     doors: Box<dyn Doors>,
     listeners: BTreeMap<DoorKey, Arc<Listener>>,
     settings: Arc<Settings>,
@@ -110,6 +111,7 @@ impl Control {
             changed: Arc::new(Notify::new()),
             applied: watch::Sender::new(Generation::default()),
             course: Course::default(),
+            readiness: ReadyAnswers::default(),
             doors,
             listeners: BTreeMap::new(),
             settings: Arc::new(snapshot::build_settings(&config)),
@@ -122,6 +124,7 @@ impl Control {
         control.fleet.configure(&control.config, now);
         let opened = control.open_doors(&control.config.clone())?;
         control.set_listeners(opened);
+        control.update_readiness();
         Ok(control)
     }
 
@@ -146,7 +149,11 @@ impl Control {
 
     /// Publishes what has changed.
     pub fn publish(&mut self, now: Instant) -> Generation {
+        let is_news = self.fleet.is_dirty();
         let pools = self.fleet.publish(now);
+        if is_news {
+            self.update_readiness();
+        }
         if pools.is_none() && !std::mem::take(&mut self.is_dirty) {
             return self.generation;
         }
@@ -246,8 +253,19 @@ impl Control {
         }
     }
 
+    /// Whether traffic should come here, as of the last change.
+    pub fn readiness(&self) -> &ReadyAnswers {
+        &self.readiness
+    }
+
+    fn update_readiness(&mut self) {
+        let has_shard = self.running.contains(&true);
+        self.readiness.update(self.course.phase(), has_shard, self.fleet.pools.values());
+    }
+
     /// Lets the shards follow the phase.
     fn order(&mut self) {
+        self.update_readiness();
         let phase = self.course.phase();
         self.fleet.events.push(Event::Phase { phase: phase.word() });
         self.mailboxes.iter().for_each(|mailbox| mailbox.order(phase.stage()));
@@ -379,6 +397,17 @@ impl Control {
     }
 
     // --- shards ---
+
+    /// Which shards run.
+    pub fn running(&self) -> &[bool] {
+        &self.running
+    }
+
+    /// A shard runs from now on, or does not any more.
+    pub fn set_running(&mut self, shard: usize, runs: bool) {
+        self.running[shard] = runs;
+        self.update_readiness();
+    }
 
     /// A shard has lost its sessions.
     pub fn note_panic(&mut self, shard: usize) {
