@@ -1,6 +1,6 @@
-//! From text to a checked [`Config`]: TOML or JSON in, typed values out, or every error at once with
-//! its place, what is wrong and how to mend it. Does not: read files, look at the machine, start
-//! anything.
+//! From text to a checked [`Config`]: TOML or JSON in, typed values out, or every error at once
+//! with its place, what is wrong and how to mend it. Does not: read files, look at the machine,
+//! start anything.
 
 mod addresses;
 mod backends_file;

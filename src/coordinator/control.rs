@@ -5,7 +5,7 @@
 use super::events::Event;
 use super::fleet::{Fleet, Operation, OperationError, Source};
 use super::phase::{Course, Phase};
-use super::plan::{self, Plan};
+use super::plan::{self, Part, Plan, Touched};
 use super::readiness::ReadyAnswers;
 use crate::base::{Generation, Instant};
 use crate::config::{self, Config, ListenerIndex, TextFormat};
@@ -276,7 +276,7 @@ impl Control {
 
     /// What `config` would change.
     pub fn plan(&self, config: &Config) -> Plan {
-        plan::plan(&self.config, config, |part| self.connections_of(part))
+        plan::plan(&self.config, config, |part| self.touched(part))
     }
 
     /// Puts a configuration in force. Nothing has changed if that is not possible.
@@ -367,28 +367,46 @@ impl Control {
         self.listeners.values()
     }
 
-    /// Connections that hang on a part of the configuration, named as in [`Plan`].
-    fn connections_of(&self, part: &str) -> u64 {
-        if let Some(listener) = part.strip_prefix("listener ") {
-            let is_it = |key: &DoorKey| format!("{} {}", key.0, key.1) == listener;
-            let meant = self.listeners.iter().filter(|(key, _)| is_it(key));
-            return meant.map(|(_, listener)| self.sessions_on(listener)).sum();
+    /// What hangs on a part of the configuration now.
+    fn touched(&self, part: &Part) -> Touched {
+        let none = Touched::default();
+        match part {
+            Part::Process(_) => Touched { client_connections: Some(self.connections()), ..none },
+            Part::Listener { name, address } => {
+                let is_it = |key: &DoorKey| key.0 == *name && key.1.to_string() == *address;
+                let meant = self.listeners.iter().filter(|(key, _)| is_it(key));
+                let sessions = meant.map(|(_, listener)| self.sessions_on(listener)).sum();
+                Touched { client_connections: Some(sessions), ..none }
+            }
+            Part::Route(_) => none,
+            Part::Pool { pool, .. } => self.touched_backends(pool, |_, _| true),
+            Part::Backend { pool, backend } => {
+                self.touched_backends(pool, |address, source| match source {
+                    Source::Name(lookup) => lookup == backend,
+                    _ => address.to_string() == *backend,
+                })
+            }
         }
-        let Some((pool, backend)) = part.strip_prefix("pool ").map(|part| {
-            part.split_once(": backend ").map_or((part, None), |(pool, b)| (pool, Some(b)))
-        }) else {
-            return 0;
-        };
+    }
+
+    /// What some backends of a pool carry together.
+    fn touched_backends(
+        &self,
+        pool: &str,
+        is_meant: impl Fn(&SocketAddr, &Source) -> bool,
+    ) -> Touched {
         let records = self.fleet.pools.get(pool).into_iter().flat_map(|pool| &pool.backends);
-        let is_meant = |address: &SocketAddr, source: &Source| {
-            let is_named = |name: &str| match source {
-                Source::Name(lookup) => lookup == name,
-                _ => address.to_string() == name,
-            };
-            backend.is_none_or(is_named)
-        };
         let meant = records.filter(|(address, record)| is_meant(address, &record.source));
-        meant.map(|(_, record)| u64::from(self.fleet.ledger.in_flight(record.slot))).sum()
+        let (mut connections, mut exchanges) = (0, 0);
+        for cell in meant.flat_map(|(_, record)| self.fleet.ledger.backends(record.slot)) {
+            connections += u64::from(cell.connections.read());
+            exchanges += u64::from(cell.in_flight.read());
+        }
+        Touched {
+            client_connections: None,
+            backend_connections: Some(connections),
+            exchanges: Some(exchanges),
+        }
     }
 
     fn sessions_on(&self, listener: &Listener) -> u64 {
