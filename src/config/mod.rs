@@ -1,6 +1,6 @@
-//! From text to a checked [`Config`]: TOML in, typed values out, or every error at once with its
-//! place, what is wrong and how to mend it. Does not: read files, look at the machine, start
-//! anything.
+//! From text to a checked [`Config`]: TOML or JSON in, typed values out, or every error at once
+//! with its place, what is wrong and how to mend it. Does not: read files, look at the machine,
+//! start anything.
 
 mod addresses;
 mod backend;
@@ -23,7 +23,7 @@ pub mod values;
 
 pub use backend::{Backend, BackendEntry, BackendName, Lookup};
 pub use backends_file::parse_backends_file;
-pub use check::Loader;
+pub use check::{Loader, TextFormat};
 pub use choices::{
     Choice, Connect, HalfClose, LogFormat, NoHealthy, ProbeProtocol, Protocol, ProxyProtocol,
     Steering, unknown_word,

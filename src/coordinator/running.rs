@@ -270,7 +270,7 @@ impl Coordinator {
     fn start(&mut self, shard: usize) {
         let snapshot = {
             let mut control = self.control.borrow_mut();
-            control.running[shard] = true;
+            control.set_running(shard, true);
             control.snapshot()
         };
         (self.spawn)(shard, snapshot, self.sender.clone());
@@ -278,7 +278,7 @@ impl Coordinator {
 
     /// Starts a panicked shard again.
     fn take_report(&mut self, report: ShardReport) -> Result<(), String> {
-        self.control.borrow_mut().running[report.shard] = false;
+        self.control.borrow_mut().set_running(report.shard, false);
         match report.end {
             ShardEnd::Finished => Ok(()),
             ShardEnd::NotStarted(why) => Err(why),
@@ -299,7 +299,7 @@ impl Coordinator {
     fn ended(&self) -> Option<Ended> {
         let control = self.control.borrow();
         let phase = control.phase();
-        let is_over = !control.running.contains(&true);
+        let is_over = !control.running().contains(&true);
         let is_overdue = phase == Phase::Ending
             && control.phase_ends_in(clock::monotonic()).is_some_and(|left| left.is_zero());
         if !(is_over || is_overdue) {

@@ -103,6 +103,11 @@ impl Fleet {
         (fit, self.pools.values().map(|pool| pool.backends.len()).sum())
     }
 
+    /// True if something may have changed since [`Fleet::publish`] was last called.
+    pub fn is_dirty(&self) -> bool {
+        self.is_dirty
+    }
+
     /// Changes with every change of who is to be probed, and how.
     pub fn revision(&self) -> u64 {
         self.revision

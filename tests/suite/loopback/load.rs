@@ -311,10 +311,16 @@ impl Operated {
 
     /// The answer to a request over the admin socket, as it came.
     pub fn asked(&self, line: &str, body: &str) -> String {
+        self.asked_with(line, &[], body)
+    }
+
+    /// The same with more fields in the request's head.
+    pub fn asked_with(&self, line: &str, fields: &[&str], body: &str) -> String {
+        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
         let mut stream = std::os::unix::net::UnixStream::connect(&self.socket).expect("it listens");
         let length = body.len();
         let head = format!("{line} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n");
-        let whole = format!("{head}Connection: close\r\n\r\n{body}");
+        let whole = format!("{head}{fields}Connection: close\r\n\r\n{body}");
         stream.write_all(whole.as_bytes()).expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("text");
