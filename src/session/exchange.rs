@@ -6,6 +6,7 @@ use crate::base::{BackendSlot, Instant, PoolId, RouteId};
 use crate::engine::{BufferId, Slice};
 use crate::http1::Version;
 use crate::stats::CloseReason;
+use std::sync::Arc;
 
 /// Index of an exchange.
 pub type ExchangeId = u32;
@@ -55,8 +56,8 @@ pub struct Exchange {
     pub is_head: bool,
     /// CONNECT: a 2xx response opens a tunnel.
     pub is_connect: bool,
-    /// The client asked to change to a protocol that is allowed.
-    pub wants_upgrade: bool,
+    /// The protocol that the client asked to change to, if it is allowed.
+    pub upgrade: Option<Arc<[u8]>>,
     /// The client's version.
     pub version: Version,
     /// The client wants to keep its connection.

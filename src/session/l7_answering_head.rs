@@ -65,7 +65,7 @@ impl<E: Engine> Traffic<E> {
             version: exchange.version,
             is_head: exchange.is_head,
             is_connect: exchange.is_connect,
-            wants_upgrade: exchange.wants_upgrade,
+            upgrade: exchange.upgrade.as_deref(),
             keep_alive,
         };
         let (from, to) = self.wire.engine.bytes_pair(slice.buffer, output);

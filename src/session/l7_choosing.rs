@@ -53,7 +53,7 @@ impl<E: Engine> Traffic<E> {
             is_idempotent: request.is_idempotent,
             is_head: request.is_head,
             is_connect: request.is_connect,
-            wants_upgrade: request.wants_upgrade,
+            upgrade: request.upgrade,
             version: request.version,
             client_keeps: request.keep_alive,
             request_bytes: u64::from(head.end) - request.written as u64,

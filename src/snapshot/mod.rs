@@ -118,7 +118,7 @@ pub struct Settings {
     /// Proxies in front of us whose X-Forwarded-* fields are believed.
     pub trusted_proxies: Vec<IpNetwork>,
     /// Protocols that Upgrade may change to, lower case.
-    pub upgrade_protocols: Vec<Box<[u8]>>,
+    pub upgrade_protocols: Vec<Arc<[u8]>>,
     /// A client that ends its direction after a request gets the whole answer.
     pub allows_half_close: bool,
     /// Largest request body, bytes; none for no limit.

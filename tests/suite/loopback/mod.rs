@@ -1,5 +1,6 @@
 //! The real binary over loopback, with real clients and origins in this process.
 
+mod answers;
 mod backends;
 mod drills;
 mod hardship;
@@ -9,3 +10,5 @@ mod process;
 mod proxying;
 mod refusing;
 mod regressions;
+mod tunnels;
+mod waiting;
