@@ -4,7 +4,7 @@ use super::Traffic;
 use super::exchange::Exchange;
 use crate::access_log::Record;
 use crate::engine::{Engine, Failure};
-use crate::http1::RequestHead;
+use crate::http1::{RequestHead, Version};
 use crate::stats::Counter;
 
 /// What the access log wants of a request's head.
@@ -13,11 +13,17 @@ pub struct Draft {
     method: Box<[u8]>,
     host: Box<[u8]>,
     target: Box<[u8]>,
+    version: Option<Version>,
 }
 
 impl Draft {
     pub(super) fn of(head: &RequestHead<'_, '_>) -> Self {
-        Self { method: head.method.0.into(), host: head.host.into(), target: head.target.into() }
+        Self {
+            method: head.method.0.into(),
+            host: head.host.into(),
+            target: head.target.into(),
+            version: Some(head.version),
+        }
     }
 }
 
@@ -52,6 +58,7 @@ impl<E: Engine> Traffic<E> {
             method: draft.method,
             host: draft.host,
             target: draft.target,
+            version: draft.version.map(Version::name),
             status: exchange.status,
             request_bytes: exchange.request_bytes,
             response_bytes: exchange.response_bytes,
@@ -81,6 +88,7 @@ impl<E: Engine> Traffic<E> {
             method: draft.method,
             host: draft.host,
             target: draft.target,
+            version: draft.version.map(Version::name),
             status,
             request_bytes: 0,
             response_bytes,

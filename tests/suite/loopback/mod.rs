@@ -1,5 +1,6 @@
 //! The real binary over loopback, with real clients and origins in this process.
 
+mod access_log;
 mod answers;
 mod backends;
 mod drills;
