@@ -122,7 +122,8 @@ pub enum ShardsChoice {
 pub struct Timeouts {
     /// Until a backend has accepted a connection.
     pub connect: Duration,
-    /// From the first byte of a request until its head is complete.
+    /// Until the head of a request is complete: from its first byte, or, for the first request of
+    /// a connection, from when the connection was accepted.
     pub request_head: Duration,
     /// Between two requests on a client connection, and for an idle upstream connection.
     pub idle: Duration,
