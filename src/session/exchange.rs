@@ -41,8 +41,9 @@ pub struct Exchange {
     pub tried: [Option<BackendSlot>; ATTEMPTS_MAX],
     /// An idle connection died under it: the next attempt uses a fresh one.
     pub needs_fresh: bool,
-    /// It is to show whether its backend has recovered, and has not yet.
-    pub is_trial: bool,
+    /// The round of its backend's trial, if it is to show whether that has recovered, and has not
+    /// yet.
+    pub trial: Option<u32>,
 
     /// The head as sent to backends, kept until a response begins, so that it can be sent again.
     pub request_head: Option<Slice>,

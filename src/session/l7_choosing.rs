@@ -46,7 +46,7 @@ impl<E: Engine> Traffic<E> {
             upstream: None,
             tried: Default::default(),
             needs_fresh: false,
-            is_trial: false,
+            trial: None,
             request_head: Some(head),
             request_body: body,
             is_streaming: !body.has_ended(),
@@ -145,10 +145,10 @@ impl<E: Engine> Traffic<E> {
             return Err(Unattached { back: waiting, may_go_on: false });
         };
         let exchange = &mut self.exchanges[id as usize];
-        exchange.is_trial = pick.is_trial;
+        exchange.trial = pick.trial;
         let needs_fresh = exchange.needs_fresh;
-        if pick.is_trial {
-            self.tell_trial(slot, TrialCourse::Begun);
+        if let Some(round) = pick.trial {
+            self.tell_trial(slot, round, TrialCourse::Begun);
         }
         let idle = if needs_fresh { None } else { self.upstreams.reuse(slot, index) };
         let upstream = match idle {
@@ -234,18 +234,18 @@ impl<E: Engine> Traffic<E> {
     fn note_connect_failure(&mut self, index: u32, slot: BackendSlot, failure: Failure) -> bool {
         self.count(Counter::UpstreamConnectFailures);
         let Some(id) = self.sessions.at(index).exchange else { return false };
-        let is_trial = std::mem::take(&mut self.exchanges[id as usize].is_trial);
+        let trial = self.exchanges[id as usize].trial.take();
         // What is short here is no backend's fault, and no other backend helps. Only a request that
         // was lent for a trial is none the worse: those that serve may have idle connections.
         if matches!(failure, Failure::OutOfDescriptors | Failure::OutOfResources) {
-            if is_trial {
-                self.tell_trial(slot, TrialCourse::Undecided);
+            if let Some(round) = trial {
+                self.tell_trial(slot, round, TrialCourse::Undecided);
             }
-            return is_trial;
+            return trial.is_some();
         }
         let now = self.now();
         self.replicas.refused(slot, now);
-        self.backend_failed(slot, BackendFault::Connect, is_trial);
+        self.backend_failed(slot, BackendFault::Connect, trial);
         self.exchanges[id as usize].note_failed(slot)
     }
 
@@ -256,8 +256,8 @@ impl<E: Engine> Traffic<E> {
         if let Some(id) = self.sessions.at(index).exchange {
             let exchange = &mut self.exchanges[id as usize];
             exchange.upstream = None;
-            if std::mem::take(&mut exchange.is_trial) {
-                self.tell_trial(slot, TrialCourse::Undecided);
+            if let Some(round) = exchange.trial.take() {
+                self.tell_trial(slot, round, TrialCourse::Undecided);
             }
         }
         self.replicas.end(slot);

@@ -1,12 +1,12 @@
 //! How backends come back: by trials, by the operator's word, and after a restart.
 
-use super::standing::{fail, order, scene, standing};
+use super::standing::{fail, order, round, scene, standing};
 use super::{AT_ONCE, Scene, address, config};
 use ringway::balance::Algorithm;
 use ringway::coordinator::events::{Event, Noted};
 use ringway::coordinator::fleet::{Found, Operation, Source};
 use ringway::health::{OperatorState, Standing};
-use ringway::mailbox::{Observation, TrialCourse};
+use ringway::mailbox::{BackendFault, Observation, TrialCourse};
 use std::time::Duration;
 
 /// A pool of two of which the first one is on trial.
@@ -20,8 +20,22 @@ fn on_trial(shards: usize) -> Scene {
 }
 
 fn tell(scene: &mut Scene, course: TrialCourse) {
-    let observation = Observation::Trial(scene.slot(0), course);
+    let round = round(scene, 0);
+    tell_of(scene, round, course);
+}
+
+fn tell_of(scene: &mut Scene, round: u32, course: TrialCourse) {
+    let observation = Observation::Trial(scene.slot(0), round, course);
     scene.fleet.observe(observation, scene.now);
+}
+
+/// Results of trials that were told to operators.
+fn results(scene: &Scene) -> Vec<bool> {
+    let result = |noted: &Noted| match noted.event {
+        Event::Trial { passed, .. } => Some(passed),
+        _ => None,
+    };
+    scene.fleet.events.since(0).filter_map(result).collect()
 }
 
 /// Requests that the first backend gets of so many.
@@ -45,16 +59,60 @@ fn a_trial_under_way_is_the_only_one_however_long_it_takes() {
 }
 
 #[test]
-fn a_trial_that_shows_nothing_is_followed_by_another() {
+fn a_trial_that_shows_nothing_is_followed_by_another_but_not_at_once() {
     for shards in [1, 2] {
         let mut scene = on_trial(shards);
         for _ in 0..3 {
             assert_eq!(requests(&mut scene, 30), 1, "{shards} shards");
             tell(&mut scene, TrialCourse::Begun);
             tell(&mut scene, TrialCourse::Undecided);
+            assert!(!scene.publish(), "clients that go away set no pace");
+            assert_eq!(requests(&mut scene, 30), 0, "{shards} shards");
+            scene.advance(Duration::from_secs(1));
             scene.publish();
         }
     }
+}
+
+#[test]
+fn news_of_a_trial_counts_for_its_own_round_only() {
+    let mut scene = on_trial(2);
+    let first = round(&scene, 0);
+    scene.advance(Duration::from_secs(1));
+    scene.publish();
+    let second = round(&scene, 0);
+    assert_ne!(first, second, "nobody had a request for it");
+    for course in [TrialCourse::Passed, TrialCourse::Failed(BackendFault::Reset)] {
+        tell_of(&mut scene, first, course);
+        scene.publish();
+        assert_eq!(standing(&scene, 0), Standing::OnTrial, "{course:?} of the round before");
+    }
+    tell_of(&mut scene, second, TrialCourse::Begun);
+    tell_of(&mut scene, first, TrialCourse::Undecided);
+    scene.advance(Duration::from_secs(1));
+    scene.publish();
+    assert_eq!(round(&scene, 0), second, "its own is still under way");
+    assert!(results(&scene).is_empty());
+    tell_of(&mut scene, second, TrialCourse::Passed);
+    scene.publish();
+    assert_eq!(standing(&scene, 0), Standing::Serving);
+    tell_of(&mut scene, second, TrialCourse::Failed(BackendFault::Reset));
+    assert_eq!(results(&scene), [true], "a second result of the same round is none");
+}
+
+#[test]
+fn news_of_a_trial_that_the_operator_ended_does_not_decide_the_next_one() {
+    let mut scene = on_trial(1);
+    let first = round(&scene, 0);
+    order(&mut scene, 0, Operation::State(OperatorState::Ready));
+    fail(&mut scene, 0, 5);
+    scene.advance(Duration::from_secs(31));
+    scene.publish();
+    assert_eq!(standing(&scene, 0), Standing::OnTrial);
+    tell_of(&mut scene, first, TrialCourse::Passed);
+    scene.publish();
+    assert_eq!(standing(&scene, 0), Standing::OnTrial);
+    assert!(results(&scene).is_empty());
 }
 
 #[test]

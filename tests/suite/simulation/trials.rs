@@ -9,6 +9,7 @@ use ringway::mailbox::{BackendFault, Observation, TrialCourse};
 use ringway::snapshot::Share;
 
 const TRIED: BackendSlot = BackendSlot(0);
+const ROUND: u32 = 7;
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
 
@@ -26,7 +27,7 @@ fn one_is_out() -> (Scene, i32) {
 }
 
 fn try_first(scene: &mut Scene) {
-    scene.publish(&[Share::Trial(1), Share::Weight(1)]);
+    scene.publish(&[Share::Trial(ROUND), Share::Weight(1)]);
 }
 
 fn courses(scene: &Scene) -> Vec<Observation> {
@@ -34,7 +35,7 @@ fn courses(scene: &Scene) -> Vec<Observation> {
 }
 
 fn trial(course: TrialCourse) -> Observation {
-    Observation::Trial(TRIED, course)
+    Observation::Trial(TRIED, ROUND, course)
 }
 
 #[test]
