@@ -52,7 +52,7 @@ impl Fleet {
         let was_probed = probed.state.was_probed();
         let change: Option<Change> = probed.state.note(failure.is_none(), &rules);
         probed.last_failure = failure;
-        if which == ProbeOf::Health && change == Some(Change::Up) {
+        if which == ProbeOf::Health && was_probed && change == Some(Change::Up) {
             // It was seen dead and is alive again: what exchanges met in between says nothing now.
             pool.ejections.release(record.slot);
         }

@@ -88,11 +88,11 @@ impl Fleet {
         self.is_started = true;
     }
 
-    /// True if every source has told what it knows, or failed to, and every backend has been
-    /// probed.
+    /// True if every source has told what it knows, or failed to, and every backend that is to be
+    /// probed has been.
     pub fn was_all_probed(&self) -> bool {
         let is_probed = |pool: &PoolRecord| {
-            pool.awaited.is_empty() && pool.backends.values().all(Record::was_probed)
+            pool.awaited.is_empty() && pool.backends.values().all(Record::is_known)
         };
         self.pools.values().all(is_probed)
     }

@@ -58,7 +58,7 @@ impl Fleet {
                         weight: record.weight_override,
                         added: (record.source == Source::Operator).then_some(record.found.weight),
                     })
-                    .chain(pool.remembered.orders().cloned())
+                    .chain(pool.remembered.orders())
                     .collect(),
                 taken_out: pool.taken_out.clone(),
             })
@@ -67,7 +67,8 @@ impl Fleet {
 
     /// Takes what was saved `age` ago. What the operator wants holds whatever its age; health
     /// counts only if it is younger than two intervals of its probe. What sources have not told
-    /// of yet is taken when they do.
+    /// of yet is taken when they do; what they do not tell of at all is forgotten, as it would
+    /// have been in the process before.
     pub fn restore(&mut self, saved: &[Saved], age: Duration, now: Instant) {
         for saved in saved {
             let Some(pool) = self.pools.get_mut(&saved.pool) else { continue };
@@ -97,16 +98,29 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
-    /// The operator's orders that are still to be followed.
-    fn orders(&self) -> impl Iterator<Item = &SavedBackend> {
+    /// The operator's orders that are still to be followed. Without health: that gets old.
+    fn orders(&self) -> impl Iterator<Item = SavedBackend> {
         let is_order = |backend: &&SavedBackend| {
             backend.weight.is_some() || backend.operator != OperatorState::Ready.word()
         };
-        self.backends.values().filter(is_order)
+        let order = |backend: &SavedBackend| SavedBackend {
+            is_live: None,
+            is_ready: None,
+            ..backend.clone()
+        };
+        self.backends.values().filter(is_order).map(order)
     }
 }
 
 impl PoolRecord {
+    /// Forgets what is remembered of backends that no source tells of, once each has told all
+    /// that it knows: an order must not wait for an address that comes back in weeks.
+    pub(super) fn forget_what_nobody_told(&mut self) {
+        if self.changing_sources().all(|source| self.heard.contains(&source)) {
+            self.remembered.backends.clear();
+        }
+    }
+
     /// Gives a backend back what the process before knew of it, the first time that it is seen.
     pub(super) fn recall(&mut self, address: SocketAddr, now: Instant) {
         let Some(saved) = self.remembered.backends.remove(&address) else { return };

@@ -31,7 +31,7 @@ pub(super) async fn watch(shared: Shared, pool: String, path: PathBuf) {
             Some((stamp, Ok(found))) => {
                 seen = stamp;
                 failure = None;
-                shared.told(&pool, &Source::File, found);
+                shared.told(&pool, &Source::File, found, true);
             }
             // It is read again even if it does not change: what was wrong may be our limits. Of
             // those that fail alike, one after the other, only the first is told.

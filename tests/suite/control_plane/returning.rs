@@ -4,7 +4,7 @@ use super::standing::{fail, order, round, scene, standing};
 use super::{AT_ONCE, Scene, address, config};
 use ringway::balance::Algorithm;
 use ringway::coordinator::events::{Event, Noted};
-use ringway::coordinator::fleet::{Found, Operation, Source};
+use ringway::coordinator::fleet::{Fleet, Found, Operation, ProbeOf, Source};
 use ringway::health::{OperatorState, Standing};
 use ringway::mailbox::{BackendFault, Observation, TrialCourse};
 use std::time::Duration;
@@ -202,6 +202,115 @@ fn orders_for_what_a_source_tells_of_later_outlive_a_restart() {
     after.publish();
     assert_eq!(standing(&after, 5), Standing::Draining);
     assert_eq!(after.fleet.record("default", address(5)).expect("there").weight(), 7);
+}
+
+/// A pool with a backend of its own, and more from a file.
+fn with_file() -> Scene {
+    let mut config = config(&[1], Algorithm::RoundRobin, AT_ONCE);
+    config.pools[0].backends_file = Some("/run/backends.json".into());
+    Scene::new(1, &config, 1)
+}
+
+fn tell_file(scene: &mut Scene, backends: &[usize]) {
+    let one = |backend: &usize| Found { address: address(*backend), weight: 1, priority: 0 };
+    let found = backends.iter().map(one).collect();
+    scene.fleet.tell("default", Source::File, found, scene.now);
+}
+
+#[test]
+fn an_order_for_what_no_source_tells_of_is_forgotten_when_all_have_told() {
+    let mut before = with_file();
+    tell_file(&mut before, &[5, 6]);
+    order(&mut before, 5, Operation::State(OperatorState::Drain));
+    order(&mut before, 6, Operation::State(OperatorState::Drain));
+    let saved = before.fleet.save();
+
+    let mut after = with_file();
+    after.fleet.restore(&saved, Duration::ZERO, after.now);
+    let found = vec![Found { address: address(6), weight: 1, priority: 0 }];
+    after.fleet.tell_part("default", Source::File, found, after.now);
+    after.fleet.source_failed("default", &Source::File, "it is not whole".to_owned());
+    assert_eq!(after.fleet.save()[0].backends.len(), 3, "it may still tell of the other one");
+    tell_file(&mut after, &[6]);
+    assert_eq!(after.fleet.save()[0].backends.len(), 2, "an order for nobody is not kept");
+    tell_file(&mut after, &[5, 6]);
+    (5..7).for_each(|backend| after.probe(backend, true));
+    after.publish();
+    assert_eq!(standing(&after, 5), Standing::Serving, "weeks later it is another one");
+    assert_eq!(standing(&after, 6), Standing::Draining);
+}
+
+#[test]
+fn health_that_is_remembered_gets_no_younger_by_a_restart() {
+    let mut before = with_file();
+    tell_file(&mut before, &[5]);
+    before.probe(5, true);
+    order(&mut before, 5, Operation::Weight(Some(7)));
+    let mut between = with_file();
+    between.fleet.restore(&before.fleet.save(), Duration::from_secs(3600), between.now);
+    // It ends before its file could be read, and what it saved is young.
+    let mut after = with_file();
+    after.fleet.restore(&between.fleet.save(), Duration::ZERO, after.now);
+    tell_file(&mut after, &[5]);
+    after.publish();
+    assert_eq!(standing(&after, 5), Standing::Down, "nobody has probed it for an hour");
+    assert_eq!(after.fleet.record("default", address(5)).expect("there").weight(), 7);
+}
+
+#[test]
+fn what_a_source_did_not_tell_of_for_a_while_is_still_what_orders_were_for() {
+    let mut scene = with_file();
+    tell_file(&mut scene, &[5, 6]);
+    (5..7).for_each(|backend| scene.probe(backend, true));
+    scene.publish();
+    order(&mut scene, 5, Operation::State(OperatorState::Drain));
+    order(&mut scene, 5, Operation::Weight(Some(7)));
+    fail(&mut scene, 6, 5);
+    tell_file(&mut scene, &[]);
+    scene.publish();
+    assert_eq!(standing(&scene, 5), Standing::Removed);
+    tell_file(&mut scene, &[5, 6]);
+    scene.publish();
+    assert_eq!(standing(&scene, 6), Standing::Down, "nobody knows what it has become");
+    (5..7).for_each(|backend| scene.probe(backend, true));
+    scene.publish();
+    assert_eq!(standing(&scene, 5), Standing::Draining);
+    assert_eq!(scene.fleet.record("default", address(5)).expect("there").weight(), 7);
+    assert_eq!(standing(&scene, 6), Standing::Ejected);
+    tell_file(&mut scene, &[]);
+    scene.publish();
+    scene.fleet.bury(scene.generation, scene.generation, scene.now);
+    tell_file(&mut scene, &[5]);
+    scene.probe(5, true);
+    scene.publish();
+    assert_eq!(standing(&scene, 5), Standing::Serving, "it had finished and was forgotten");
+}
+
+#[test]
+fn what_the_configuration_took_out_and_has_again_is_new() {
+    let mut scene = scene(2, 1);
+    order(&mut scene, 1, Operation::State(OperatorState::Drain));
+    let all = config(&[1; 2], Algorithm::RoundRobin, AT_ONCE);
+    scene.fleet.configure(&config(&[1], Algorithm::RoundRobin, AT_ONCE), scene.now);
+    scene.publish();
+    scene.fleet.configure(&all, scene.now);
+    scene.probe(1, true);
+    scene.publish();
+    assert_eq!(standing(&scene, 1), Standing::Serving);
+}
+
+#[test]
+fn the_start_does_not_wait_for_what_is_not_to_be_probed() {
+    let mut before = scene(2, 1);
+    order(&mut before, 1, Operation::State(OperatorState::Maint));
+    let config = config(&[1; 2], Algorithm::RoundRobin, AT_ONCE);
+    let mut fleet = Fleet::new(before.ledger.clone(), 1);
+    fleet.configure(&config, before.now);
+    fleet.restore(&before.fleet.save(), Duration::from_secs(3600), before.now);
+    assert!(!fleet.was_all_probed(), "the other one is");
+    let pool = fleet.pools["default"].id;
+    fleet.note_probe((pool, address(0)), ProbeOf::Health, None);
+    assert!(fleet.was_all_probed());
 }
 
 #[test]
