@@ -6,7 +6,7 @@ use super::control::Control;
 use super::phase::Phase;
 use super::probing::Probing;
 use super::source::Sources;
-use super::state_file::StateFile;
+use super::state_file::{Left, StateFile};
 use super::supervision::{Panics, TooManyPanics};
 use super::systemd::Systemd;
 use super::waking::{BellHearer, heard};
@@ -216,11 +216,17 @@ impl Coordinator {
         let Some(file) = &self.state_file else { return };
         match file.read() {
             Ok(None) => {}
-            Ok(Some((saved, age))) => {
+            Ok(Some(Left { pools, age, left_out, kept })) => {
                 tracing::info!(?age, "the state of the process before is taken over");
-                self.control.borrow_mut().fleet.restore(&saved, age, clock::monotonic());
+                if !left_out.is_empty() {
+                    tracing::warn!(
+                        "of the state file is not used: {}; {kept}",
+                        left_out.join("; ")
+                    );
+                }
+                self.control.borrow_mut().fleet.restore(&pools, age, clock::monotonic());
             }
-            Err(error) => tracing::warn!(%error, "the state file is not used"),
+            Err(error) => tracing::warn!("the state file is not used: {error}"),
         }
     }
 

@@ -5,6 +5,7 @@ use crate::base::Instant;
 use crate::health::OperatorState;
 use crate::limits::WEIGHT_MAX;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -139,23 +140,47 @@ impl PoolRecord {
     }
 }
 
+/// A pool's part of the state file before its entries are looked at.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entries {
+    pool: String,
+    backends: Vec<Value>,
+    taken_out: Vec<Value>,
+}
+
 impl Saved {
-    /// What makes it impossible to use; a file that somebody wrote by hand may say anything.
-    ///
-    /// # Errors
-    /// What is wrong, and where.
-    pub fn check(&self) -> Result<(), String> {
-        for backend in &self.backends {
-            let place = format!("backend {} of pool {}", backend.address, self.pool);
-            let weights = [backend.weight, backend.added];
-            if weights.into_iter().flatten().any(|weight| weight > WEIGHT_MAX) {
-                return Err(format!("{place}: a weight goes from 0 to {WEIGHT_MAX}"));
-            }
-            if backend.operator.parse::<OperatorState>().is_err() {
-                return Err(format!("{place}: there is no state `{}`", backend.operator));
-            }
+    /// What can be used of a pool's part of the state file. A file that somebody wrote by hand may
+    /// say anything: what is wrong goes to `left_out`, with its place, and the rest is taken.
+    pub fn read(part: Value, left_out: &mut Vec<String>) -> Option<Self> {
+        let name = part["pool"].to_string();
+        let entries = Entries::deserialize(part);
+        let note = |error| left_out.push(format!("pool {name}: {error}"));
+        let Entries { pool, backends, taken_out } = entries.map_err(note).ok()?;
+        let backend = |entry: Value| {
+            let place = format!("pool {name}, backend {}", entry["address"]);
+            let note = |error| left_out.push(format!("{place}: {error}"));
+            SavedBackend::read(entry).map_err(note).ok()
+        };
+        let backends = backends.into_iter().filter_map(backend).collect();
+        let address = |entry: Value| {
+            let note = |error| left_out.push(format!("pool {name}, taken_out: {error}"));
+            SocketAddr::deserialize(entry).map_err(note).ok()
+        };
+        let taken_out = taken_out.into_iter().filter_map(address).collect();
+        Some(Self { pool, backends, taken_out })
+    }
+}
+
+impl SavedBackend {
+    fn read(entry: Value) -> Result<Self, String> {
+        let backend = Self::deserialize(entry).map_err(|error| error.to_string())?;
+        let weights = [backend.weight, backend.added];
+        if weights.into_iter().flatten().any(|weight| weight > WEIGHT_MAX) {
+            return Err(format!("a weight goes from 0 to {WEIGHT_MAX}"));
         }
-        Ok(())
+        backend.operator.parse::<OperatorState>()?;
+        Ok(backend)
     }
 }
 

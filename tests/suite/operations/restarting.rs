@@ -40,8 +40,11 @@ fn health_and_orders_are_taken_over_by_the_next_process() {
     std::fs::write(&state, "{\"something\": \"else\"}").expect("written");
     let third = Operated::start(&text);
     assert_eq!(third.backend(addresses[0])["standing"], "serving", "a foreign file is left out");
+    let kept = std::path::PathBuf::from(format!("{}.bad", state.display()));
+    let foreign = std::fs::read_to_string(&kept).expect("it is not written over");
+    assert!(foreign.contains("something"), "{foreign}");
     drop(third);
-    let _ = std::fs::remove_file(&state);
+    let _ = [state, kept].map(std::fs::remove_file);
 }
 
 #[test]
