@@ -36,6 +36,9 @@ pub trait Doors {
 
     /// Closes what was opened and is not needed.
     fn close(&mut self, door: Door);
+
+    /// Lets go of whatever is kept open for later listeners: there will be none.
+    fn shut(&mut self);
 }
 
 /// Where a configuration comes from when it is read again.
@@ -269,6 +272,9 @@ impl Control {
         let phase = self.course.phase();
         self.fleet.events.push(Event::Phase { phase: phase.word() });
         self.mailboxes.iter().for_each(|mailbox| mailbox.order(phase.stage()));
+        if phase >= Phase::Finishing {
+            self.doors.shut();
+        }
         self.changed.notify_waiters();
     }
 
@@ -310,7 +316,18 @@ impl Control {
             if self.listeners.contains_key(&key) {
                 continue;
             }
-            match self.doors.open(listener) {
+            let door = self.doors.open(listener).and_then(|door| {
+                let Some(other) = self.listener_on(door.bound, config, &opened) else {
+                    return Ok(door);
+                };
+                self.doors.close(door);
+                Err(format!(
+                    "listener \"{}\" gets the socket that listener \"{other}\" has: give it an \
+                     address of its own",
+                    listener.name
+                ))
+            });
+            match door {
                 Ok(door) => opened.push((key, door)),
                 Err(error) => {
                     opened.into_iter().for_each(|(_, door)| self.doors.close(door));
@@ -319,6 +336,24 @@ impl Control {
             }
         }
         Ok(opened)
+    }
+
+    /// The listener of a configuration that has this socket already. Only one that was passed to
+    /// the process, and that one listener has by its name and another by its address, can be had
+    /// twice.
+    fn listener_on(
+        &self,
+        bound: SocketAddr,
+        config: &Config,
+        opened: &[(DoorKey, Door)],
+    ) -> Option<String> {
+        let is_wanted = |key: &DoorKey| {
+            config.listeners.iter().any(|one| (&one.name, one.address) == (&key.0, key.1))
+        };
+        let open = self.listeners.iter().filter(|(key, _)| is_wanted(key));
+        let open = open.map(|(key, listener)| (key, listener.address));
+        let opened = opened.iter().map(|(key, door)| (key, door.bound));
+        open.chain(opened).find(|(_, other)| *other == bound).map(|(key, _)| key.0.clone())
     }
 
     /// The listeners of the configuration, with the doors of those that are new. Shards close

@@ -194,6 +194,8 @@ impl Doors for OpenDoors {
     }
 
     fn close(&mut self, _door: Door) {}
+
+    fn shut(&mut self) {}
 }
 
 fn read_answer(stream: &mut std::net::TcpStream) -> bool {
