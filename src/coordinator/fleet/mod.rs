@@ -53,6 +53,8 @@ pub struct Fleet {
     is_dirty: bool,
     /// Changes with every change of who is to be probed.
     revision: u64,
+    /// How often a configuration was put in force.
+    configurations: u64,
     /// The first round of probes is over: backends that come back do so slowly from now on.
     is_started: bool,
     /// Backends that sources tell of and no slot is left for.
@@ -76,6 +78,7 @@ impl Fleet {
             by_id: HashMap::new(),
             is_dirty: true,
             revision: 0,
+            configurations: 0,
             is_started: false,
             left_out: 0,
             trials_renewed: Instant::default(),
@@ -111,6 +114,11 @@ impl Fleet {
     /// Changes with every change of who is to be probed, and how.
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// How often a configuration was put in force.
+    pub fn configurations(&self) -> u64 {
+        self.configurations
     }
 
     /// A backend.

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 impl Fleet {
     /// Takes the pools of a configuration. What is known of pools and backends that stay is kept.
     pub fn configure(&mut self, config: &Config, now: Instant) {
+        self.configurations += 1;
         for pool in &config.pools {
             if !self.pools.contains_key(&pool.name) {
                 let Some(id) = self.registry.pool(&pool.name) else {
