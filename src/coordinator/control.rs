@@ -13,7 +13,7 @@ use crate::engine::Socket;
 use crate::mailbox::Mailbox;
 use crate::snapshot::{self, Listener, Settings, Snapshot};
 use crate::stats::Counter;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
@@ -292,7 +292,14 @@ impl Control {
     pub fn apply(&mut self, config: Config, now: Instant) -> Result<(Plan, Generation), String> {
         let plan = self.plan(&config);
         let config = plan::without_restart(&self.config, config);
-        self.fleet.registry.check_room(&snapshot::wanted(&config))?;
+        let wanted = snapshot::wanted(&config);
+        if self.fleet.registry.check_room(&wanted).is_err() {
+            // Sessions that kept the number of a listener may have ended since it was looked at.
+            self.note_applied();
+            self.has_gone = true;
+            self.release_numbers();
+        }
+        self.fleet.registry.check_room(&wanted)?;
         let opened = self.open_doors(&config)?;
         self.config = config;
         self.fleet.configure(&self.config.clone(), now);
@@ -310,25 +317,20 @@ impl Control {
 
     /// Opens the listeners of a configuration that are not open yet: all of them, or none.
     fn open_doors(&mut self, config: &Config) -> Result<Vec<(DoorKey, Door)>, String> {
+        let keys = config.listeners.iter().map(|one| (one.name.clone(), one.address));
+        let kept = keys.filter_map(|key| Some((self.listeners.get(&key)?.address, key.0)));
+        let mut by_address: HashMap<SocketAddr, String> = kept.collect();
         let mut opened: Vec<(DoorKey, Door)> = Vec::new();
         for listener in &config.listeners {
             let key = (listener.name.clone(), listener.address);
             if self.listeners.contains_key(&key) {
                 continue;
             }
-            let door = self.doors.open(listener).and_then(|door| {
-                let Some(other) = self.listener_on(door.bound, config, &opened) else {
-                    return Ok(door);
-                };
-                self.doors.close(door);
-                Err(format!(
-                    "listener \"{}\" gets the socket that listener \"{other}\" has: give it an \
-                     address of its own",
-                    listener.name
-                ))
-            });
-            match door {
-                Ok(door) => opened.push((key, door)),
+            match self.open_door(listener, &by_address) {
+                Ok(door) => {
+                    by_address.insert(door.bound, listener.name.clone());
+                    opened.push((key, door));
+                }
                 Err(error) => {
                     opened.into_iter().for_each(|(_, door)| self.doors.close(door));
                     return Err(error);
@@ -338,22 +340,21 @@ impl Control {
         Ok(opened)
     }
 
-    /// The listener of a configuration that has this socket already. Only one that was passed to
-    /// the process, and that one listener has by its name and another by its address, can be had
-    /// twice.
-    fn listener_on(
-        &self,
-        bound: SocketAddr,
-        config: &Config,
-        opened: &[(DoorKey, Door)],
-    ) -> Option<String> {
-        let is_wanted = |key: &DoorKey| {
-            config.listeners.iter().any(|one| (&one.name, one.address) == (&key.0, key.1))
-        };
-        let open = self.listeners.iter().filter(|(key, _)| is_wanted(key));
-        let open = open.map(|(key, listener)| (key, listener.address));
-        let opened = opened.iter().map(|(key, door)| (key, door.bound));
-        open.chain(opened).find(|(_, other)| *other == bound).map(|(key, _)| key.0.clone())
+    /// Opens a listener beside those that are open by address. A socket that was passed to the
+    /// process may be one listener's by its name and another's by its address.
+    fn open_door(
+        &mut self,
+        listener: &config::Listener,
+        by_address: &HashMap<SocketAddr, String>,
+    ) -> Result<Door, String> {
+        let door = self.doors.open(listener)?;
+        let Some(other) = by_address.get(&door.bound) else { return Ok(door) };
+        let (name, bound) = (&listener.name, door.bound);
+        self.doors.close(door);
+        Err(format!(
+            "listeners \"{name}\" and \"{other}\" would both get the socket on {bound} that was \
+             passed, one by its name and one by its address: give the one with its name another"
+        ))
     }
 
     /// The listeners of the configuration, with the doors of those that are new. Shards close
@@ -393,7 +394,7 @@ impl Control {
         let is_used = |id| ledger.listeners(id).any(|cell| cell.sessions.read() > 0);
         let released = registry.release_listeners(&wanted, is_used);
         released.into_iter().for_each(|listener| ledger.clear_listener(listener));
-        // A listener whose sessions go on is looked at again after the next reload.
+        // A listener whose sessions go on is looked at again when there is no room otherwise.
         self.has_gone = false;
     }
 

@@ -1,14 +1,16 @@
-//! The control plane of a whole process without its threads: what it tells of itself.
+//! The control plane of a whole process without its threads: what it tells of itself, and what
+//! it has room for.
 
 use super::{address, config};
 use ringway::balance::Algorithm;
 use ringway::base::{Instant, ShardId};
-use ringway::config::{Config, Listener, TextFormat};
+use ringway::config::{Backend, Config, Listener, TextFormat};
 use ringway::coordinator::fleet::ProbeOf;
 use ringway::coordinator::{self, BellHearer, ConfigSource, Control, Door, Doors};
 use ringway::engine::Socket;
-use ringway::mailbox::{Mailbox, Shared};
+use ringway::mailbox::{Level, Mailbox, Shared};
 use ringway::sys::event_fd::EventFd;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +23,8 @@ impl Doors for Closed {
     }
 
     fn close(&mut self, _door: Door) {}
+
+    fn shut(&mut self) {}
 }
 
 /// No file.
@@ -105,4 +109,30 @@ fn readiness_follows_each_change_and_is_kept_between_them() {
     assert!(process.control.undrain());
     assert!(process.reasons().is_empty());
     assert!(process.control.readiness().pool("other").is_none());
+}
+
+/// So many listeners on addresses of their own, from this port on.
+fn listening(from: u16, count: u16) -> Config {
+    let address = |port| SocketAddr::from(([192, 0, 2, 1], port));
+    let listen: Vec<SocketAddr> = (from..from + count).map(address).collect();
+    let backend = Backend { address: address(1), weight: 1 };
+    Config::quick(&listen, &[backend], Algorithm::P2c).expect("it is well")
+}
+
+#[test]
+fn listeners_that_ended_their_sessions_make_room_for_new_ones() {
+    let mut process = Process::new(listening(1_000, 2_049));
+    let (control, now, shard) = (&mut process.control, process.now, ShardId(0));
+    let ledger = control.fleet.ledger.clone();
+    control.step(now);
+    let old: Vec<_> = control.listeners().map(|listener| listener.id).collect();
+    let sessions = || old.iter().map(|id| &ledger.listener(shard, *id).sessions);
+    sessions().for_each(Level::rise);
+    control.apply(listening(9_000, 1), now).expect("there is room");
+    control.step(now);
+    let refused = control.apply(listening(10_000, 2_049), now).expect_err("too many");
+    assert!(refused.contains("2049 new listeners"), "{refused}");
+    sessions().for_each(Level::fall);
+    control.apply(listening(10_000, 2_049), now).expect("what is gone has no session any more");
+    assert_eq!(control.listeners().count(), 2_049);
 }
