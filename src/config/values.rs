@@ -29,8 +29,9 @@ pub const RING_ENTRIES_RANGE: RangeInclusive<u32> = RING_ENTRIES_MIN..=RING_ENTR
 const TIMEOUT_RANGE: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(7 * 24 * 3600);
 
-/// Anything faster would be a load of its own on the backends.
-const INTERVAL_RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=*TIMEOUT_RANGE.end();
+/// How often something may happen. Anything faster would be a load of its own on the backends.
+pub(super) const INTERVAL_RANGE: RangeInclusive<Duration> =
+    Duration::from_millis(10)..=*TIMEOUT_RANGE.end();
 
 /// What `sun_path` holds (unix(7)), without the zero at its end.
 const SOCKET_PATH_BYTES_MAX: usize = 107;

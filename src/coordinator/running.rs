@@ -3,6 +3,7 @@
 
 use super::admin::{self, Admin};
 use super::control::Control;
+use super::events::Event;
 use super::phase::Phase;
 use super::probing::Probing;
 use super::source::Sources;
@@ -13,6 +14,7 @@ use super::waking::{BellHearer, heard};
 use crate::base::Instant;
 use crate::snapshot::Snapshot;
 use crate::sys::clock;
+use hyper::StatusCode;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -181,9 +183,18 @@ impl Coordinator {
                 return Ok(());
             }
             _ = ticks.tick() => {}
-            _ = signals.terminate.recv() => self.control.borrow_mut().drain(clock::monotonic()),
-            _ = signals.interrupt.recv() => self.control.borrow_mut().finish(clock::monotonic()),
-            _ = signals.hang_up.recv() => self.reload(),
+            _ = signals.terminate.recv() => {
+                self.control.borrow_mut().drain(clock::monotonic());
+                self.audit("signal TERM", "drain", StatusCode::OK);
+            }
+            _ = signals.interrupt.recv() => {
+                self.control.borrow_mut().finish(clock::monotonic());
+                self.audit("signal INT", "finish", StatusCode::OK);
+            }
+            _ = signals.hang_up.recv() => {
+                let status = self.reload();
+                self.audit("signal HUP", "reload", status);
+            }
         }
         self.step();
         Ok(())
@@ -314,18 +325,27 @@ impl Coordinator {
         Some(if phase == Phase::Ending { Ended::Cut } else { Ended::Drained })
     }
 
-    /// Reads the configuration again, as SIGHUP asks.
-    fn reload(&mut self) {
+    /// Leaves who gave an order, as for those over the admin interface.
+    fn audit(&mut self, who: &str, what: &str, status: StatusCode) {
+        let (who, what, status) = (who.to_owned(), what.to_owned(), status.as_u16());
+        self.control.borrow_mut().fleet.events.push(Event::Audit { who, what, status });
+    }
+
+    /// Reads the configuration again, as SIGHUP asks. The status is the one that the admin
+    /// interface would answer with.
+    fn reload(&mut self) -> StatusCode {
         let mut control = self.control.borrow_mut();
         let result = control.source.read();
         let result = result.and_then(|config| control.apply(config, clock::monotonic()));
         match result {
             Ok((plan, generation)) => {
                 tracing::info!(%generation, ?plan, "configuration reloaded");
+                StatusCode::OK
             }
             Err(reason) => {
                 tracing::error!("the configuration is refused, nothing has changed: {reason}");
-                control.fleet.events.push(super::events::Event::ReloadRefused { reason });
+                control.fleet.events.push(Event::ReloadRefused { reason });
+                StatusCode::UNPROCESSABLE_ENTITY
             }
         }
     }

@@ -47,6 +47,47 @@ fn in_lame_duck_everybody_is_served_and_told_to_go() {
 }
 
 #[test]
+fn orders_by_signal_leave_a_line_like_those_of_the_interface() {
+    let (_origin, mut operated) = operated("lame_duck = \"1h\"\ndrain = \"1h\"\n");
+    let audits = || {
+        let line = "GET /events";
+        let answer = operated.asked(line, "");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        let events = body["events"].as_array().expect("a list");
+        let audits = events.iter().filter(|event| event["event"] == "audit");
+        let line = |event: &serde_json::Value| {
+            format!("{}: {}: {}", event["who"], event["what"], event["status"])
+        };
+        audits.map(line).collect::<Vec<_>>()
+    };
+    // It is not done before the rest of its body has come.
+    let mut unfinished = operated.ringway.connect();
+    unfinished
+        .write_all(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\na")
+        .expect("sent");
+    await_that("it is under way", || operated.json(&["status"])["connections"].as_u64() == Some(1));
+    operated.ringway.signal("-HUP");
+    await_that("it reloads", || audits().len() == 1);
+    operated.rewrite("nonsense");
+    operated.ringway.signal("-HUP");
+    await_that("it refuses", || audits().len() == 2);
+    operated.ringway.signal("-TERM");
+    await_that("it drains", || audits().len() == 3);
+    operated.ringway.signal("-INT");
+    await_that("it finishes", || audits().len() == 4);
+    let expected = [
+        "\"signal HUP\": \"reload\": 200",
+        "\"signal HUP\": \"reload\": 422",
+        "\"signal TERM\": \"drain\": 200",
+        "\"signal INT\": \"finish\": 200",
+    ];
+    assert_eq!(audits(), expected);
+    unfinished.write_all(b"b").expect("sent");
+    assert_eq!(operated.ringway.wait(), Some(0));
+}
+
+#[test]
 fn a_drain_under_load_fails_nobody_who_moves_in_time() {
     let (_one, first) = operated("lame_duck = \"400ms\"\nlinger = \"200ms\"\n");
     let (_two, second) = operated("");
