@@ -59,10 +59,13 @@ impl StateFile {
     /// copied to one whose name ends in `.bad`.
     ///
     /// # Errors
-    /// If it cannot be read, or is not a state file of this version. It has got that name then,
-    /// so that it is not written over; the text says so.
+    /// If it cannot be read, or is not a state file of this version. A file has got that name
+    /// then, so that it is not written over; the text says so.
     pub fn read(&self) -> Result<Option<Left>, String> {
         let refused = |error: String| {
+            if !self.path.is_file() {
+                return error; // a folder, most likely: nothing will be written over it
+            }
             let bad = self.bad();
             let moved = fs::rename(&self.path, &bad);
             format!("{error}; {}", outcome(moved, "it is moved to", &bad))
@@ -210,6 +213,10 @@ mod tests {
             let kept = fs::read_to_string(folder.join("state.json.bad")).expect("it is kept");
             assert_eq!(kept, foreign);
         }
+        fs::remove_file(&path).expect("it was there");
+        fs::create_dir(&path).expect("a folder");
+        let why = file.read().expect_err("a folder");
+        assert!(path.is_dir() && !why.contains(".bad"), "{why}");
         fs::remove_dir_all(&folder).expect("removed");
     }
 

@@ -66,7 +66,8 @@ fn orders_by_signal_leave_a_line_like_those_of_the_interface() {
     unfinished
         .write_all(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\na")
         .expect("sent");
-    await_that("it is under way", || operated.json(&["status"])["connections"].as_u64() == Some(1));
+    let requests = || operated.json(&["status"])["listeners"][0]["requests"].clone();
+    await_that("it is under way", || requests() == 1);
     operated.ringway.signal("-HUP");
     await_that("it reloads", || audits().len() == 1);
     operated.rewrite("nonsense");
