@@ -28,6 +28,8 @@ const AGAIN_AFTER_MIN: Duration = Duration::from_secs(1);
 /// See [`AGAIN_AFTER_MIN`].
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(60);
 
+/// A prober in which its tasks look anew each time, so that it can be replaced.
+type Replaceable = Rc<RefCell<Prober>>;
 type TaskKey = (BackendKey, ProbeOf);
 /// A pool, by its name, and which of its probes.
 type Place = (Rc<str>, ProbeOf);
@@ -46,7 +48,9 @@ struct Shared {
 #[derive(Default)]
 struct Made {
     /// The newest that could be; it goes on until there is a newer one.
-    current: Option<(Rc<Probe>, Prober)>,
+    current: Option<(Rc<Probe>, Replaceable)>,
+    /// Its files may have changed since.
+    is_stale: bool,
     /// A newer one that could not be.
     failed: Option<Failed>,
 }
@@ -87,11 +91,12 @@ impl Probing {
             let fleet = &self.shared.control.borrow().fleet;
             (fleet.revision(), fleet.configurations())
         };
-        if std::mem::replace(&mut self.configuration, configuration) != configuration {
+        let is_reload = std::mem::replace(&mut self.configuration, configuration) != configuration;
+        if is_reload {
             // Whoever reloads may have mended what was wrong, and wants to know now if not.
-            self.made.values_mut().for_each(|made| made.failed = None);
+            self.made.values_mut().for_each(Made::doubt);
         }
-        let is_same = self.revision.replace(revision) == Some(revision);
+        let is_same = self.revision.replace(revision) == Some(revision) && !is_reload;
         if is_same && !self.made.values().any(|made| made.is_due(now)) {
             return;
         }
@@ -161,12 +166,18 @@ impl Made {
         self.failed.as_ref().is_some_and(|failed| now >= failed.again)
     }
 
+    /// All is read anew.
+    fn doubt(&mut self) {
+        (self.failed, self.is_stale) = (None, true);
+    }
+
     /// Makes the prober for `probe`, unless there is one or it is too early to try again.
     ///
     /// # Errors
     /// Why it cannot be, the first time.
     fn make(&mut self, probe: &Rc<Probe>, now: Instant) -> Result<(), String> {
-        if self.current.as_ref().is_some_and(|(current, _)| current == probe) {
+        let current = self.current.as_ref().filter(|(current, _)| current == probe);
+        if current.is_some() && !self.is_stale {
             self.failed = None;
             return Ok(());
         }
@@ -177,7 +188,13 @@ impl Made {
         }
         match Prober::new(probe) {
             Ok(prober) => {
-                *self = Self { current: Some((probe.clone(), prober)), failed: None };
+                match current {
+                    Some((_, replaceable)) => *replaceable.borrow_mut() = prober,
+                    None => {
+                        self.current = Some((probe.clone(), Rc::new(RefCell::new(prober))));
+                    }
+                }
+                (self.failed, self.is_stale) = (None, false);
                 Ok(())
             }
             Err(reason) => {
@@ -191,12 +208,13 @@ impl Made {
 }
 
 /// Probes one backend until it is not wanted any more.
-async fn run(shared: Rc<Shared>, key: TaskKey, prober: Prober, offset: Duration) {
+async fn run(shared: Rc<Shared>, key: TaskKey, prober: Replaceable, offset: Duration) {
     let (backend, which) = key;
     let mut is_first = true;
     loop {
         let result = {
             let _permit = shared.permits.acquire().await;
+            let prober = prober.borrow().clone();
             prober.probe(backend.1).await
         };
         let delay = match result {
