@@ -1,8 +1,8 @@
 //! Answers that are made here: errors, mostly.
 
 use super::Traffic;
+use super::draft::Draft;
 use super::exchange::Phase;
-use super::recording::Draft;
 use super::translating::Local;
 use crate::engine::{Engine, Slice};
 use crate::http1::{Answer, ConnectionField, write_answer};

@@ -1,7 +1,7 @@
 //! What is kept of a request and its response while they are in flight.
 
 use super::body::Body;
-use super::recording::Draft;
+use super::draft::Draft;
 use crate::base::{BackendSlot, Instant, PoolId, RouteId};
 use crate::engine::{BufferId, Slice};
 use crate::http1::Version;

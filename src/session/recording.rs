@@ -1,31 +1,12 @@
 //! What is left of an exchange: counts, and a record where there is an access log.
 
 use super::Traffic;
+use super::draft::Draft;
 use super::exchange::Exchange;
 use crate::access_log::Record;
 use crate::engine::{Engine, Failure};
-use crate::http1::{RequestHead, Version};
+use crate::http1::Version;
 use crate::stats::Counter;
-
-/// What the access log wants of a request's head.
-#[derive(Clone, Debug, Default)]
-pub struct Draft {
-    method: Box<[u8]>,
-    host: Box<[u8]>,
-    target: Box<[u8]>,
-    version: Option<Version>,
-}
-
-impl Draft {
-    pub(super) fn of(head: &RequestHead<'_, '_>) -> Self {
-        Self {
-            method: head.method.0.into(),
-            host: head.host.into(),
-            target: head.target.into(),
-            version: Some(head.version),
-        }
-    }
-}
 
 impl<E: Engine> Traffic<E> {
     pub(super) fn count_status(&self, status: u16) {

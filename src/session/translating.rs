@@ -2,7 +2,7 @@
 //! other side. Pure: bytes in, bytes and a verdict out.
 
 use super::body::Body;
-use super::recording::Draft;
+use super::draft::Draft;
 use crate::http1::{
     BodyLength, ConnectionField, FieldStorage, Refusal, RequestHead, RequestRewrite, ResponseBody,
     ResponseHead, ResponseRewrite, ResponseTo, Verdict, Version, write_request, write_response,
