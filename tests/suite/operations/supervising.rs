@@ -7,8 +7,10 @@ use crate::loopback::harness::{Origin, PATIENCE, await_that, ok};
 use crate::loopback::load::Operated;
 use serde_json::Value;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 
 /// The number of a thread of the process, by its name.
 fn thread(operated: &Operated, name: &str) -> u32 {
@@ -42,11 +44,21 @@ fn live_names_the_shard_that_hangs() {
     await_that("it is back", || live() == (200, vec![true; shards]));
 }
 
-/// The next message to systemd.
-fn next(told: &UnixDatagram) -> String {
-    let mut buffer = [0; 256];
-    let length = told.recv(&mut buffer).expect("it says something");
-    String::from_utf8_lossy(&buffer[..length]).into_owned()
+/// What the process tells systemd, as it comes. Read all the time: a full socket would hold the
+/// process.
+fn told(socket: &Path) -> Receiver<String> {
+    let hears = UnixDatagram::bind(socket).expect("a socket");
+    hears.set_read_timeout(Some(PATIENCE)).expect("allowed");
+    let (sender, told) = channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 256];
+        while let Ok(length) = hears.recv(&mut buffer) {
+            if sender.send(String::from_utf8_lossy(&buffer[..length]).into_owned()).is_err() {
+                return;
+            }
+        }
+    });
+    told
 }
 
 #[test]
@@ -57,22 +69,19 @@ fn the_watchdog_is_fed_while_every_shard_turns_and_not_while_one_hangs() {
         true => ok(b"x"),
         false => b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n".to_vec(),
     });
-    let mut told = None;
+    let mut hears = None;
     let text = config(&[origin.address], "", &format!("{QUICK}path = \"/\"\n"));
     // So often that there is a sign of life whenever the coordinator looks around.
     let operated = Operated::start_with(&text, |folder, command| {
         let socket = folder.join("notify");
-        let hears = UnixDatagram::bind(&socket).expect("a socket");
-        hears.set_read_timeout(Some(PATIENCE)).expect("allowed");
-        told = Some(hears);
+        hears = Some(told(&socket));
         command.env("NOTIFY_SOCKET", socket).env("WATCHDOG_USEC", "2");
     });
-    let told = told.expect("it was prepared");
-    // What is said from now on until this is: as seldom as a status changes, as often as it can.
+    let hears = hears.expect("it was prepared");
     let said_until = |what: &str| {
         let mut said = Vec::new();
         while !said.last().is_some_and(|last: &String| last.contains(what)) {
-            said.push(next(&told));
+            said.push(hears.recv_timeout(PATIENCE).expect("it says more"));
         }
         said
     };
