@@ -1,6 +1,6 @@
 //! The slow return of traffic, as an operator sees it: shares over time.
 
-use super::standing::{fail, standing};
+use super::standing::{fail, round, standing};
 use super::{Scene, config};
 use ringway::balance::Algorithm;
 use ringway::config::Backend;
@@ -87,7 +87,7 @@ fn so_does_one_that_was_ejected() {
         scene.advance(Duration::from_secs(31));
         scene.publish();
         assert_eq!(standing(&scene, 2), Standing::OnTrial);
-        let passed = Observation::Trial(scene.slot(2), TrialCourse::Passed);
+        let passed = Observation::Trial(scene.slot(2), round(&scene, 2), TrialCourse::Passed);
         scene.fleet.observe(passed, scene.now);
         assert_ramp(&mut scene, algorithm, "ejected");
     }
