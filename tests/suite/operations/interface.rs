@@ -236,7 +236,7 @@ fn nobody_is_sent_here_while_it_starts_or_drains() {
         }
         signed("one", b"x")
     });
-    let text = config(&[origin.address], "", "[pool.app.health]\npath = \"/\"\n");
+    let text = config(&[origin.address], "", "[pool.app.health]\npath = \"/\"\ntimeout = \"1m\"\n");
     let operated = Operated::begin(&text, |_, _| {});
     let assert_not_ready = |phase: &str| {
         for path in ["/ready", "/ready/app"] {

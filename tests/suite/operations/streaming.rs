@@ -4,35 +4,57 @@ use super::{QUICK, config};
 use crate::loopback::harness::{Origin, PATIENCE, command};
 use crate::loopback::load::{Operated, signed};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
-/// A command that runs until this is dropped, and what it prints.
+/// A command that runs until this is dropped, and what it prints, as it comes.
 struct Running {
     child: Child,
-    lines: Receiver<String>,
+    printed: Receiver<Vec<u8>>,
+    /// Printed, and not asked for yet.
+    rest: Vec<u8>,
 }
 
 impl Running {
     fn start(operated: &Operated, arguments: &[&str]) -> Self {
         let mut command = command();
         command.args(arguments).arg("--admin").arg(&operated.socket);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("it runs");
-        let printed = BufReader::new(child.stdout.take().expect("piped"));
-        let (sender, lines) = channel();
+        Self::spawn(command).expect("it runs")
+    }
+
+    fn spawn(mut command: Command) -> std::io::Result<Self> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut stdout = child.stdout.take().expect("piped");
+        let (sender, printed) = channel();
         std::thread::spawn(move || {
-            for line in printed.lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = stdout.read(&mut buffer) {
+                if sender.send(buffer[..length].to_vec()).is_err() {
                     return;
                 }
             }
         });
-        Self { child, lines }
+        Ok(Self { child, printed, rest: Vec::new() })
     }
 
-    fn next(&self) -> String {
-        self.lines.recv_timeout(PATIENCE).expect("it prints more")
+    /// What is printed until `end` is.
+    fn until(&mut self, end: &str) -> String {
+        loop {
+            let found = self.rest.windows(end.len()).position(|part| part == end.as_bytes());
+            if let Some(at) = found {
+                let text: Vec<u8> = self.rest.drain(..at + end.len()).collect();
+                return String::from_utf8_lossy(&text).into_owned();
+            }
+            let more = self.printed.recv_timeout(PATIENCE);
+            let so_far = String::from_utf8_lossy(&self.rest);
+            let more = more.unwrap_or_else(|_| panic!("{end} does not come after {so_far:?}"));
+            self.rest.extend(more);
+        }
+    }
+
+    fn line(&mut self) -> String {
+        self.until("\n")
     }
 }
 
@@ -56,13 +78,13 @@ fn events_are_followed_as_they_happen() {
     for is_json in [false, true] {
         let json = is_json.then_some("--json");
         let arguments: Vec<&str> = ["events", "--follow"].into_iter().chain(json).collect();
-        let running = Running::start(&operated, &arguments);
+        let mut running = Running::start(&operated, &arguments);
         let serving = if is_json { "\"phase\":\"serving\"" } else { "phase=serving" };
-        while !running.next().contains(serving) {}
+        while !running.line().contains(serving) {}
         for state in ["drain", "ready"] {
             operated.done(&["backend", state, "app", &address]);
             let line = loop {
-                let line = running.next();
+                let line = running.line();
                 if line.contains("ordered") && line.contains(state) {
                     break line;
                 }
@@ -79,10 +101,10 @@ fn events_are_followed_as_they_happen() {
 #[test]
 fn top_prints_a_status_on_a_line_again_and_again() {
     let (_origin, operated) = operated();
-    let running = Running::start(&operated, &["top", "--json", "--interval", "10ms"]);
+    let mut running = Running::start(&operated, &["top", "--json", "--interval", "10ms"]);
     let mut uptime = 0;
     for _ in 0..3 {
-        let status: Value = serde_json::from_str(&running.next()).expect("JSON on a line");
+        let status: Value = serde_json::from_str(&running.line()).expect("JSON on a line");
         assert_eq!(status["phase"], "serving");
         let now = status["uptime_ms"].as_u64().expect("a number");
         assert!(now > uptime, "each is a new look");
@@ -98,29 +120,23 @@ fn top_lives_on_a_terminal_until_it_is_told_to_end() {
         env!("CARGO_BIN_EXE_ringway"),
         operated.socket.display()
     );
-    let script = Command::new("script")
-        .args(["--quiet", "--return", "--command", &live, "/dev/null"])
-        .env("TERM", "xterm")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let Ok(mut script) = script else {
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command", &live, "/dev/null"]).env("TERM", "xterm");
+    let Ok(mut running) = Running::spawn(script) else {
         eprintln!("skipped: `script` (util-linux), which makes a terminal, is not installed");
         return;
     };
-    let mut shown = script.stdout.take().expect("piped");
-    let mut text = Vec::new();
-    let mut buffer = [0; 4096];
-    let has = |text: &[u8], part: &str| String::from_utf8_lossy(text).contains(part);
-    while !(has(&text, "BACKEND") && has(&text, "serving")) {
-        match shown.read(&mut buffer) {
-            Ok(length @ 1..) => text.extend_from_slice(&buffer[..length]),
-            _ => panic!("it ended after {:?}", String::from_utf8_lossy(&text)),
-        }
+    for part in ["SHARD", "BACKEND", "serving"] {
+        running.until(part);
     }
-    script.stdin.take().expect("piped").write_all(b"q").expect("it runs");
-    let _ = std::io::copy(&mut shown, &mut std::io::sink());
-    assert_eq!(script.wait().expect("our child").code(), Some(0));
+    running.child.stdin.as_mut().expect("piped").write_all(b"q").expect("it runs");
+    let end = loop {
+        if let Err(end) = running.printed.recv_timeout(PATIENCE) {
+            break end;
+        }
+    };
+    assert_eq!(end, RecvTimeoutError::Disconnected, "it ends, and is not only silent");
+    assert_eq!(running.child.wait().expect("our child").code(), Some(0));
 }
 
 #[test]
