@@ -141,7 +141,8 @@ pub(super) struct Source {
     #[arg(long, value_name = "IP:PORT", value_parser = admin_listen,
           env = "RINGWAY_ADMIN_LISTEN")]
     pub(super) admin_listen: Option<OrNone<SocketAddr>>,
-    /// Where health and the operator's orders are kept over a restart; empty: nowhere.
+    /// Where health and the operator's orders are kept over a restart; empty: state.json in
+    /// $STATE_DIRECTORY, which systemd may set, else nowhere.
     #[arg(long, value_name = "FILE", value_parser = state_file, env = "RINGWAY_STATE_FILE")]
     pub(super) state_file: Option<OrNone<PathBuf>>,
 }

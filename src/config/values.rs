@@ -63,7 +63,11 @@ pub fn parse_shards(text: &str) -> Result<ShardsChoice, String> {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let first: usize = first.trim().parse().map_err(|_| malformed())?;
         let last: usize = last.trim().parse().map_err(|_| malformed())?;
-        if first > last || last > CORE_MAX {
+        if first > last {
+            let turned = format!("{last}-{first}");
+            return Err(format!("the range `{part}` runs backwards: write \"{turned}\""));
+        }
+        if last > CORE_MAX {
             return Err(format!("`{part}` is not a range of cores: they go from 0 to {CORE_MAX}"));
         }
         cores.extend(first..=last);

@@ -84,8 +84,10 @@ impl ReadyAnswers {
                 of_required.extend(shortage.clone());
             }
             let readiness = judged(phase, has_shard, shortage.into_iter().collect());
-            let kept = before.remove(name).filter(|kept| kept.readiness == readiness);
-            self.pools.insert(name.clone(), kept.unwrap_or_else(|| readiness.into()));
+            let (key, kept) = before.remove_entry(name).unzip();
+            let kept: Option<ReadyAnswer> = kept.filter(|kept| kept.readiness == readiness);
+            let answer = kept.unwrap_or_else(|| readiness.into());
+            self.pools.insert(key.unwrap_or_else(|| name.clone()), answer);
         }
         let process = judged(phase, has_shard, of_required);
         if self.process.readiness != process {

@@ -246,7 +246,13 @@ impl<E: Engine> Traffic<E> {
         let now = self.now();
         self.replicas.refused(slot, now);
         self.backend_failed(slot, BackendFault::Connect, trial);
-        self.exchanges[id as usize].note_failed(slot)
+        let exchange = &mut self.exchanges[id as usize];
+        let (pool, may_go_on) = (exchange.pool, exchange.note_failed(slot));
+        // Where nobody is known to be well, another one would only let the client wait as long
+        // again. One that refuses costs no time.
+        let is_silent = failure == Failure::TimedOut;
+        let is_last_resort = self.replicas.pool(pool).is_some_and(|pool| pool.is_last_resort);
+        may_go_on && !(is_silent && is_last_resort)
     }
 
     /// Closes a connection that an exchange goes on without. If it was a trial that has shown

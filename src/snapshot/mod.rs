@@ -69,6 +69,8 @@ pub struct Pool {
     pub idle_connections_per_shard: u32,
     /// The backends that get traffic.
     pub backends: Vec<Backend>,
+    /// None of these is known to be well: they get traffic for want of a better one.
+    pub is_last_resort: bool,
     /// Backends that get one request, to see whether they have recovered.
     pub trials: Vec<Trial>,
     /// Backends that get no new traffic, as long as anything of them may be left.

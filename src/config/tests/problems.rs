@@ -28,7 +28,7 @@ fn wrong_values_are_reported_where_they_are() {
         ("[runtime]\nshards = 257", 10, "out of range"),
         ("[runtime]\nshards = -1", 10, "which shards"),
         ("[runtime]\nshards = true", 10, "boolean"),
-        ("[runtime]\nshards = \"3-1\"", 10, "not a range of cores"),
+        ("[runtime]\nshards = \"0,3-1\"", 10, "the range `3-1` runs backwards: write \"1-3\""),
         ("[runtime]\nshards = \"1,0-3\"", 10, "core 1 twice"),
         ("[runtime]\nshards = \"0-9999999999\"", 10, "not a range of cores"),
         ("[runtime]\nshards = \"0-300\"", 10, "at most 256"),

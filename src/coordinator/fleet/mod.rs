@@ -160,7 +160,8 @@ impl Fleet {
             if pool.has_no_healthy != had_no_healthy {
                 announce_health(&mut self.events, pool, self.is_started);
             }
-            let built = snapshot::build_pool(&pool.config, pool.id, &members, self.shards);
+            let mut built = snapshot::build_pool(&pool.config, pool.id, &members, self.shards);
+            built.is_last_resort = pool.has_no_healthy;
             let shared = pool.built.take().filter(|before| **before == built);
             has_changed |= shared.is_none();
             let built = shared.unwrap_or_else(|| Arc::new(built));

@@ -3,9 +3,10 @@
 use super::standing::{fail, order, round, scene, standing};
 use super::{AT_ONCE, Scene, address, config};
 use ringway::balance::Algorithm;
+use ringway::config::Backend;
 use ringway::coordinator::events::{Event, Noted};
 use ringway::coordinator::fleet::{Fleet, Found, Operation, ProbeOf, Source};
-use ringway::health::{OperatorState, Standing};
+use ringway::health::{OperatorState, SlowStart, Standing};
 use ringway::mailbox::{BackendFault, Observation, TrialCourse};
 use std::time::Duration;
 
@@ -334,4 +335,43 @@ fn backends_that_found_no_slot_get_one_when_others_have_gone() {
     scene.fleet.bury(scene.generation, scene.generation, scene.now);
     scene.publish();
     assert!(scene.fleet.record("default", address(28_999)).is_some());
+}
+
+#[test]
+fn a_reload_carries_over_ejections_ramps_and_what_is_in_flight() {
+    const SPAN: Duration = Duration::from_secs(10);
+    let slow = SlowStart { window: SPAN, aggression: 1.0 };
+    let mut config = config(&[1; 4], Algorithm::RoundRobin, slow);
+    let mut scene = Scene::new(1, &config, 3);
+    fail(&mut scene, 0, 5);
+    scene.set_live(1, false);
+    scene.publish();
+    scene.set_live(1, true);
+    scene.publish();
+    scene.advance(SPAN / 2);
+    scene.publish();
+    let busy = scene.slot(2);
+    scene.replicas[0].begin(busy);
+    let seen = |scene: &mut Scene| {
+        let pool = &scene.fleet.pools["default"];
+        let ejection_ends = pool.ejections.ends_in(scene.slot(0), scene.now);
+        let percents = scene.shares(5_000).iter().map(|share| (share * 100.0).round()).collect();
+        let percents: Vec<f64> = percents;
+        (standing(scene, 0), ejection_ends, percents)
+    };
+    let before = seen(&mut scene);
+    assert_eq!(before.0, Standing::Ejected);
+    assert_eq!(before.2, [0.0, 20.0, 40.0, 40.0], "half of its weight");
+
+    config.timeouts.idle = SPAN;
+    config.pools[0].min_ready = 2;
+    config.pools[0].backends.push(Backend { address: address(4), weight: 1 });
+    scene.fleet.configure(&config, scene.now);
+    assert!(scene.publish());
+    let mut after = seen(&mut scene);
+    assert_eq!(after.2.pop(), Some(0.0), "the new one is not probed yet");
+    assert_eq!(after, before);
+    assert_eq!((scene.slot(2), scene.ledger.in_flight(busy)), (busy, 1));
+    scene.replicas[0].end(busy);
+    assert_eq!(scene.ledger.in_flight(busy), 0);
 }

@@ -9,6 +9,8 @@ mod probing;
 mod reloading;
 mod restarting;
 mod sources;
+mod streaming;
+mod supervising;
 
 use std::net::SocketAddr;
 

@@ -2,7 +2,7 @@
 
 use super::{QUICK, config};
 use crate::loopback::harness::{
-    Origin, await_that, command, connect, read_until, status as status_of,
+    Origin, TempFolder, await_that, command, connect, read_until, status as status_of,
 };
 use crate::loopback::load::{Operated, signed};
 use std::io::Write;
@@ -49,6 +49,35 @@ fn health_and_orders_are_taken_over_by_the_next_process() {
     assert!(foreign.contains("something"), "{foreign}");
     drop(third);
     let _ = [state, kept].map(std::fs::remove_file);
+}
+
+#[test]
+fn a_state_directory_of_systemd_is_used_where_no_file_is_named() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let folder = TempFolder::new();
+    let start = |more: &str| {
+        let text = config(&[origin.address], "", &format!("{QUICK}{more}"));
+        Operated::start_with(&text, |_, command| {
+            command.env("STATE_DIRECTORY", format!("{}:/nowhere", folder.0.display()));
+        })
+    };
+    let mut first = start("");
+    first.done(&["backend", "drain", "app", &origin.address.to_string()]);
+    let again = first.json(&["reload"]);
+    assert_eq!(
+        again["needs_restart"],
+        serde_json::json!([]),
+        "it is the same at a reload: {again}"
+    );
+    first.ringway.signal("-INT");
+    assert_eq!(first.ringway.wait(), Some(0));
+    assert!(folder.0.join("state.json").is_file());
+    let second = start("");
+    assert_eq!(second.backend(origin.address)["standing"], "draining");
+    drop(second);
+    let named = start("[runtime]\nstate_file = \"FOLDER/own.json\"\n");
+    assert_eq!(named.backend(origin.address)["standing"], "serving", "another file was named");
+    await_that("it is written", || named.file.with_file_name("own.json").is_file());
 }
 
 #[test]
