@@ -22,6 +22,7 @@ struct Line<'a> {
     method: std::borrow::Cow<'a, str>,
     host: std::borrow::Cow<'a, str>,
     target: std::borrow::Cow<'a, str>,
+    version: Option<&'a str>,
     status: u16,
     request_bytes: u64,
     response_bytes: u64,
@@ -49,6 +50,7 @@ fn write_json(record: &Record, time_ms: u64, out: &mut impl Write) -> io::Result
         method: String::from_utf8_lossy(&record.method),
         host: String::from_utf8_lossy(&record.host),
         target: String::from_utf8_lossy(&record.target),
+        version: record.version,
         status: record.status,
         request_bytes: record.request_bytes,
         response_bytes: record.response_bytes,
@@ -64,13 +66,13 @@ fn write_json(record: &Record, time_ms: u64, out: &mut impl Write) -> io::Result
 
 fn write_common(record: &Record, time_ms: u64, out: &mut impl Write) -> io::Result<()> {
     write!(out, "{} - - [{}] \"", record.client.to_canonical(), clf_time(time_ms))?;
-    if record.method.is_empty() {
-        out.write_all(b"-")?;
-    } else {
+    if let Some(version) = record.version {
         write_escaped(&record.method, out)?;
         out.write_all(b" ")?;
         write_escaped(&record.target, out)?;
-        out.write_all(b" HTTP/1.1")?;
+        write!(out, " {version}")?;
+    } else {
+        out.write_all(b"-")?;
     }
     writeln!(out, "\" {} {}", record.status, record.response_bytes)
 }
@@ -129,6 +131,7 @@ mod tests {
             method: Box::from(&b"GET"[..]),
             host: Box::from(&b"a.example"[..]),
             target: Box::from(&b"/x\"y\nz"[..]),
+            version: Some("HTTP/1.0"),
             status: 200,
             request_bytes: 0,
             response_bytes: 12,
@@ -152,14 +155,14 @@ mod tests {
         assert_eq!(line.matches('\n').count(), 1);
         let value: serde_json::Value = serde_json::from_str(&line).expect("valid");
         assert_eq!(value["target"], "/x\"y\nz");
-        assert_eq!(value["pool"], "web");
+        assert_eq!((&value["pool"], &value["version"]), (&"web".into(), &"HTTP/1.0".into()));
         assert_eq!(value["duration_us"], 345);
     }
 
     #[test]
     fn common_log_format_cannot_be_broken_by_a_client() {
         let expected = "192.0.2.7 - - [10/Oct/2000:13:55:36 +0000] \
-                        \"GET /x\\\"y\\x0az HTTP/1.1\" 200 12\n";
+                        \"GET /x\\\"y\\x0az HTTP/1.0\" 200 12\n";
         assert_eq!(line(Format::Common), expected);
     }
 }

@@ -2,6 +2,7 @@
 //! own formats and writes them. A full queue drops records and counts them; a shard never waits.
 
 mod format;
+mod output;
 mod writer;
 
 pub use format::Format;
@@ -21,6 +22,8 @@ pub struct Record {
     pub host: Box<[u8]>,
     /// The target, as asked for.
     pub target: Box<[u8]>,
+    /// The version that the client used, as `HTTP/1.1`; none if no whole head came.
+    pub version: Option<&'static str>,
     /// The status that was answered; 0 if none was.
     pub status: u16,
     /// Bytes of the request's body.

@@ -1,10 +1,11 @@
-//! The thread that writes.
+//! The thread that writes: when it cannot, records wait as far as their queue goes, and it tries
+//! again.
 
 use super::format::wall_clock_ms;
+use super::output::Output;
 use super::{Format, Record};
 use crossbeam::queue::ArrayQueue;
-use std::fs::OpenOptions;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 const NAP: Duration = Duration::from_millis(50);
 /// How long the process waits at its end for what is left to be written.
 const ENDING_MAX: Duration = Duration::from_secs(2);
+/// Bytes of lines that are written at once.
+const BATCH_BYTES: usize = 64 * 1024;
 
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,7 @@ pub enum Destination {
 
 struct Shared {
     queue: ArrayQueue<(u64, Record)>,
+    wants_reopening: AtomicBool,
     is_ending: AtomicBool,
 }
 
@@ -44,6 +48,12 @@ impl Sender {
     /// Leaves a record; false if there was no room for it.
     pub fn push(&self, record: Record) -> bool {
         self.0.queue.push((wall_clock_ms(), record)).is_ok()
+    }
+
+    /// Lets the thread open its file anew, by the same path: the old one was renamed. Standard
+    /// output stays what it is.
+    pub fn reopen(&self) {
+        self.0.wants_reopening.store(true, Ordering::Release);
     }
 }
 
@@ -71,39 +81,42 @@ pub fn start(
     format: Format,
     queue: usize,
 ) -> io::Result<(Sender, Writer)> {
-    let out: Box<dyn Write + Send> = match destination {
-        Destination::Stdout => Box::new(io::stdout()),
-        Destination::File(path) => {
-            Box::new(OpenOptions::new().create(true).append(true).open(path)?)
-        }
-    };
-    let shared =
-        Arc::new(Shared { queue: ArrayQueue::new(queue), is_ending: AtomicBool::new(false) });
+    let output = Output::open(destination.clone())?;
+    let shared = Arc::new(Shared {
+        queue: ArrayQueue::new(queue),
+        wants_reopening: AtomicBool::new(false),
+        is_ending: AtomicBool::new(false),
+    });
     let of_thread = shared.clone();
-    let thread = std::thread::Builder::new().name("access-log".into()).spawn(move || {
-        if let Err(error) = write_all(&of_thread, format, out) {
-            tracing::error!(%error, "the access log cannot be written; records are dropped");
-            // Keeps the queue from filling for ever with records that nobody will write.
-            while !of_thread.is_ending.load(Ordering::Acquire) {
-                while of_thread.queue.pop().is_some() {}
-                std::thread::sleep(NAP);
-            }
-        }
-    })?;
+    let thread = std::thread::Builder::new().name("access-log".into());
+    let thread = thread.spawn(move || run(&of_thread, format, output))?;
     Ok((Sender(shared.clone()), Writer { shared, thread: Some(thread) }))
 }
 
-fn write_all(shared: &Shared, format: Format, out: Box<dyn Write + Send>) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(64 * 1024, out);
+fn run(shared: &Shared, format: Format, mut output: Output) {
     loop {
         let is_ending = shared.is_ending.load(Ordering::Acquire);
-        while let Some((time_ms, record)) = shared.queue.pop() {
-            format.write(&record, time_ms, &mut out)?;
+        if shared.wants_reopening.swap(false, Ordering::AcqRel) {
+            output.reopen();
         }
-        out.flush()?;
         if is_ending {
-            return Ok(());
+            output.hurry();
+        }
+        while output.is_ready() && fill(&mut output, shared, format) {
+            output.write();
+        }
+        if is_ending {
+            return output.end(shared.queue.len());
         }
         std::thread::sleep(NAP);
     }
+}
+
+/// Takes as many records as one write should carry; false if there are none.
+fn fill(output: &mut Output, shared: &Shared, format: Format) -> bool {
+    while output.waiting_bytes() < BATCH_BYTES {
+        let Some((time_ms, record)) = shared.queue.pop() else { break };
+        output.add(|lines| format.write(&record, time_ms, lines));
+    }
+    output.waiting_bytes() > 0
 }

@@ -3,11 +3,12 @@
 use super::verbs::Verb;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringway::balance::Algorithm;
-use ringway::config::units::unknown_word;
+use ringway::config::units::parse_count;
+use ringway::config::unknown_word;
 use ringway::config::values::{
     BUFFERS_PER_SHARD_RANGE, MAX_CONNECTIONS_RANGE, RING_ENTRIES_RANGE, check_power_of_two,
-    parse_backend_entry, parse_buffer_size, parse_count, parse_listen_address, parse_log_path,
-    parse_path, parse_shards, parse_socket_path,
+    parse_backend_entry, parse_buffer_size, parse_listen_address, parse_log_path, parse_path,
+    parse_shards, parse_socket_path,
 };
 use ringway::config::{BackendEntry, Choice, LogPath, ShardsChoice};
 use std::net::SocketAddr;
@@ -140,7 +141,8 @@ pub(super) struct Source {
     #[arg(long, value_name = "IP:PORT", value_parser = admin_listen,
           env = "RINGWAY_ADMIN_LISTEN")]
     pub(super) admin_listen: Option<OrNone<SocketAddr>>,
-    /// Where health and the operator's orders are kept over a restart; empty: nowhere.
+    /// Where health and the operator's orders are kept over a restart; empty: state.json in
+    /// $STATE_DIRECTORY, which systemd may set, else nowhere.
     #[arg(long, value_name = "FILE", value_parser = state_file, env = "RINGWAY_STATE_FILE")]
     pub(super) state_file: Option<OrNone<PathBuf>>,
 }

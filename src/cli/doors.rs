@@ -13,7 +13,9 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 pub(crate) struct SocketDoors {
     shards: usize,
     backlog: i32,
-    /// Sockets that were passed to the process, with the listeners that they are for.
+    /// Sockets that were passed to the process, by name. They stay open here: who passed them
+    /// keeps them open too, so that nobody else could listen there when a reload brings, or brings
+    /// back, a listener for one.
     passed: Vec<(String, OwnedFd)>,
     /// Addresses that this process listens, or listened, on.
     own: HashSet<SocketAddr>,
@@ -21,41 +23,45 @@ pub(crate) struct SocketDoors {
 
 impl SocketDoors {
     /// For so many shards. Of the sockets that were passed, with their names, the `listeners`
-    /// take theirs; the others are closed, so that nobody waits there in vain.
+    /// take theirs; the others wait for a reload.
     pub(crate) fn new(
         shards: usize,
         backlog: u32,
-        mut passed: Vec<(String, OwnedFd)>,
+        passed: Vec<(String, OwnedFd)>,
         listeners: &[Listener],
     ) -> Self {
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
-        let taken = listeners.iter().filter_map(|listener| {
-            let at = passed.iter().position(|passed| is_for(passed, listener))?;
-            Some((listener.name.clone(), passed.swap_remove(at).1))
-        });
-        let taken = taken.collect();
-        for (name, socket) in passed {
-            let address = socket::local_address(&socket).map(|address| format!(" on {address}"));
+        let doors = Self { shards, backlog, passed, own: HashSet::new() };
+        let taken: Vec<usize> = listeners.iter().filter_map(|one| doors.passed_for(one)).collect();
+        let passed = doors.passed.iter().enumerate();
+        for (_, (name, socket)) in passed.filter(|(index, _)| !taken.contains(index)) {
+            let address = socket::local_address(socket).map(|address| format!(" on {address}"));
             let address = address.unwrap_or_default();
             tracing::warn!(
-                "the socket \"{name}\"{address} that was passed is closed, because no listener \
-                 has its name or address: name a listener so, or do not pass it"
+                "no listener has the name or the address of the socket \"{name}\"{address} that \
+                 was passed: its clients wait in its backlog until a reload brings one; name a \
+                 listener so, or do not pass it"
             );
         }
-        Self { shards, backlog, passed: taken, own: HashSet::new() }
+        doors
     }
 
-    fn passed_for(&mut self, listener: &Listener) -> Option<OwnedFd> {
-        let at = self.passed.iter().position(|(name, _)| *name == listener.name)?;
-        Some(self.passed.swap_remove(at).1)
+    /// Which of the sockets that were passed is for this listener: the one on its address, else
+    /// the one of its name.
+    fn passed_for(&self, listener: &Listener) -> Option<usize> {
+        let has_address = |(_, socket): &(String, OwnedFd)| {
+            socket::local_address(socket).is_ok_and(|bound| bound == listener.address)
+        };
+        let has_name = |(name, _): &(String, OwnedFd)| *name == listener.name;
+        let by_address = self.passed.iter().position(has_address);
+        by_address.or_else(|| self.passed.iter().position(has_name))
     }
 
     fn open_all(&mut self, listener: &Listener) -> io::Result<Vec<OwnedFd>> {
-        if let Some(passed) = self.passed_for(listener) {
+        if let Some(index) = self.passed_for(listener) {
             // A socket of systemd's is alone on its address: all shards accept from it.
-            let copies: Vec<OwnedFd> =
-                (1..self.shards).map(|_| passed.try_clone()).collect::<io::Result<_>>()?;
-            return Ok(std::iter::once(passed).chain(copies).collect());
+            let passed = &self.passed[index].1;
+            return (0..self.shards).map(|_| passed.try_clone()).collect();
         }
         if !self.own.contains(&listener.address) {
             // Sockets that share an address share it with everybody: a second process started by
@@ -74,12 +80,6 @@ impl SocketDoors {
         }
         Ok(sockets)
     }
-}
-
-/// True if systemd opened the socket for this listener: it has its name, or its address.
-fn is_for((name, socket): &(String, OwnedFd), listener: &Listener) -> bool {
-    *name == listener.name
-        || socket::local_address(socket).is_ok_and(|bound| bound == listener.address)
 }
 
 impl Doors for SocketDoors {
@@ -107,5 +107,9 @@ impl Doors for SocketDoors {
 
     fn close(&mut self, door: Door) {
         door.sockets.into_iter().for_each(socket::close);
+    }
+
+    fn shut(&mut self) {
+        self.passed.clear();
     }
 }

@@ -190,6 +190,7 @@ pub(super) fn lay_over(effective: &mut Effective, source: Source, matches: &ArgM
     let Source { access_log, admin, admin_listen, state_file, .. } = source;
     let path = state_file.map(|path| path.0);
     over.set("state_file", "runtime.state_file", &mut config.runtime.state_file, path);
+    lay_over_state_directory(&mut over, &mut config.runtime);
     let socket = admin.map(|socket| socket.0);
     over.set("admin", "admin.socket", &mut config.admin.socket, socket);
     let listen = admin_listen.map(|address| address.0);
@@ -200,6 +201,18 @@ pub(super) fn lay_over(effective: &mut Effective, source: Source, matches: &ArgM
             none => *none = Some(AccessLog::at(path)),
         }
         over.note("access_log", "access_log.path");
+    }
+}
+
+/// The state file where systemd gives a directory for it (systemd.exec(5), StateDirectory=) and
+/// nothing else is said.
+fn lay_over_state_directory(over: &mut Overlay<'_>, runtime: &mut Runtime) {
+    let Some(folders) = std::env::var_os("STATE_DIRECTORY") else { return };
+    // There may be several, with colons in between.
+    let first = std::env::split_paths(&folders).next().filter(|first| first.is_absolute());
+    if let (Some(folder), None) = (first, &runtime.state_file) {
+        runtime.state_file = Some(folder.join("state.json"));
+        over.given_keys.insert("runtime.state_file".to_owned(), Origin::Environment);
     }
 }
 

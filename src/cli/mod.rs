@@ -61,6 +61,8 @@ enum Failed {
     Error(Box<dyn Error>),
     /// Nobody answers on the admin socket: status 3.
     NobodyAnswers(String),
+    /// Whoever reads the answer wants no more of it, as `head` does: status 0, and no word.
+    ReaderGone,
     /// An order was taken, but not applied by every shard in time: status 4.
     NotApplied,
 }
@@ -76,7 +78,10 @@ impl From<LoadError> for Failed {
 
 impl From<io::Error> for Failed {
     fn from(error: io::Error) -> Self {
-        Self::Error(error.into())
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::ReaderGone,
+            _ => Self::Error(error.into()),
+        }
     }
 }
 
@@ -107,7 +112,7 @@ fn run(
         }
     };
     let (status, message) = match result {
-        Ok(()) => return 0,
+        Ok(()) | Err(Failed::ReaderGone) => return 0,
         Err(Failed::Shown) => return 1,
         Err(Failed::Usage(message)) => (2, message),
         Err(Failed::Error(error)) => (1, error.to_string()),

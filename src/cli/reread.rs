@@ -4,7 +4,7 @@
 use super::arguments::Source;
 use super::load::{self, Effective, read_bounded};
 use clap::ArgMatches;
-use ringway::config::Config;
+use ringway::config::{Config, TextFormat};
 use ringway::coordinator::ConfigSource;
 use std::path::Path;
 
@@ -39,11 +39,11 @@ impl ConfigSource for Reread {
         loaded.map(|effective| effective.config).map_err(|error| error.to_string())
     }
 
-    fn parse(&self, text: &str) -> Result<Config, String> {
+    fn parse(&self, text: &str, format: TextFormat) -> Result<Config, String> {
         let folder = self.source.config.as_deref().and_then(Path::parent);
         let folder = folder.unwrap_or(Path::new(""));
         let load = |file: &Path| read_bounded(&folder.join(file));
-        let parsed = Config::parse(text, "configuration", &load);
+        let parsed = Config::parse_as(format, text, "configuration", &load);
         let mut config = parsed.map_err(|diagnostics| diagnostics.to_string())?;
         config.resolve_paths(&std::path::absolute(folder).unwrap_or(folder.to_owned()));
         let mut effective = Effective::of(config);

@@ -20,6 +20,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 /// Descriptors besides those of connections: listeners, rings, logs.
@@ -63,9 +64,10 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
     let doors = SocketDoors::new(shards, config.runtime.backlog, passed, &config.listeners);
     let control =
         Control::new(config, source, Box::new(doors), mailboxes.clone(), clock::monotonic())?;
-    let threads = Threads { cores, wakes, mailboxes, options, access_log };
+    let threads = Threads { cores, wakes, mailboxes, options, access_log: access_log.clone() };
     let seed = RandomState::new().hash_one("coordinator");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async { follow_rotation(access_log) })?;
     let admin = runtime.block_on(async { admin::bind(&control.config.admin) })?;
     announce(&control, admin.tcp_address())?;
     let coordinator = Coordinator::new(control, threads.into_spawn(), hearer, admin, seed);
@@ -76,6 +78,20 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
         Ended::Failed(why) => Err(why.into()),
         Ended::Drained | Ended::Cut => Ok(()),
     }
+}
+
+/// Has the access log opened anew at each SIGUSR1. Without a log the signal must not end the
+/// process either: who rotates logs need not know whether there is one.
+fn follow_rotation(access_log: Option<Sender>) -> io::Result<()> {
+    let mut signals = signal(SignalKind::user_defined1())?;
+    tokio::spawn(async move {
+        while signals.recv().await.is_some() {
+            if let Some(access_log) = &access_log {
+                access_log.reopen();
+            }
+        }
+    });
+    Ok(())
 }
 
 /// Listening sockets that systemd has opened, with their names.

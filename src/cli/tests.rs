@@ -162,6 +162,12 @@ fn check_answers_in_text_and_in_json() {
     let (status, out, _) = run_line(&["check", &good]);
     let expected = format!("{good}: ok, 1 listener, 1 route, 1 pool, 1 backend\n");
     assert_eq!((status, out), (0, expected));
+    let more =
+        "[pool.app]\nbackends_file = \"b.json\"\n[[pool.app.backend]]\naddress = \"b.test:80\"\n";
+    let found = folder.write("found.toml", &format!("{GOOD}{more}"));
+    let (_, out, _) = run_line(&["check", &found]);
+    let ending = "1 backend with an address, and those of 1 DNS name and 1 watched file\n";
+    assert!(out.ends_with(ending), "{out}");
     let (status, out, err) = run_line(&["check", &bad]);
     assert_eq!((status, out.as_str()), (1, ""));
     assert!(err.contains(&format!("{bad}:3:1: unknown key `ringentries`")), "{err}");
@@ -170,6 +176,7 @@ fn check_answers_in_text_and_in_json() {
     let (status, out, _) = run_line(&["check", &good, "--json"]);
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((status, &report["ok"], &report["backends"]), (0, &true.into(), &1.into()));
+    assert_eq!((&report["backend_names"], &report["backends_files"]), (&0.into(), &0.into()));
     let (status, out, err) = run_line(&["check", &bad, "--json"]);
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((status, err.as_str()), (1, ""));

@@ -1,59 +1,14 @@
 //! Addresses and names of backends and listeners, as the file and the flags of the command line
 //! write them. Errors are sentences for the user. Does not: look a name up.
 
-use super::model::Backend;
-use super::values::parse_count;
+use super::backend::{Backend, BackendEntry, BackendName, Lookup};
+use super::units::parse_count;
 use crate::limits::WEIGHT_MAX;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// Characters of a name (RFC 1035, 2.3.4, without the length bytes), and of one of its labels.
 const NAME_LENGTH_MAX: usize = 253;
 const LABEL_LENGTH_MAX: usize = 63;
-
-/// A DNS name in the place of a backend's address.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct BackendName {
-    /// What is looked up.
-    pub lookup: Lookup,
-    /// The weight of each address, `0..=WEIGHT_MAX`. For SRV it scales the weights of the records.
-    pub weight: u32,
-}
-
-/// What is looked up.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Lookup {
-    /// A and AAAA records: `address = "app.example.com:8080"`.
-    Address {
-        /// The name.
-        name: String,
-        /// The port of every address.
-        port: u16,
-    },
-    /// SRV records, with their ports, priorities and weights: `srv = "_http._tcp.example.com"`.
-    Service {
-        /// The name.
-        name: String,
-    },
-}
-
-impl fmt::Display for Lookup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address { name, port } => write!(f, "{name}:{port}"),
-            Self::Service { name } => f.write_str(name),
-        }
-    }
-}
-
-/// What can be written in the place of a backend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BackendEntry {
-    /// A server.
-    Address(Backend),
-    /// A name that stands for servers.
-    Name(BackendName),
-}
 
 impl BackendEntry {
     /// `IP:PORT` or `NAME:PORT`.

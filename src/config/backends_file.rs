@@ -2,9 +2,9 @@
 //! knows where its servers are. Does not: read or watch the file.
 
 use super::addresses::{parse_address, split_weight};
+use super::backend::Backend;
 use super::check::Seen;
 use super::diagnostics::{Diagnostics, Report};
-use super::model::Backend;
 use super::raw::{Document, Section};
 use crate::limits::{BACKENDS_MAX, WEIGHT_MAX};
 use serde::Deserialize;
@@ -109,21 +109,10 @@ fn read_json<'t>(
     match parse(text) {
         Ok(backends) => backends.into_iter().map(found).collect(),
         Err(error) => {
-            let (line, column) = (error.line(), error.column());
-            let message = error.to_string();
-            let place = format!(" at line {line} column {column}");
-            let message = message.strip_suffix(&place).unwrap_or(&message);
-            let start = offset(text, line, column);
-            report.add(start..start + 1, format!("not a list of backends: {message}"));
+            report.add_json_error("not a list of backends", &error);
             Vec::new()
         }
     }
-}
-
-/// The place of a line and a column, both from 1, the column in bytes.
-fn offset(text: &str, line: usize, column: usize) -> usize {
-    let before = text.split_inclusive('\n').take(line.saturating_sub(1));
-    before.map(str::len).sum::<usize>() + column.saturating_sub(1)
 }
 
 /// Where `part` stands, with its quotes. One with escapes was copied: the beginning has to do.

@@ -1,6 +1,7 @@
 //! Choices among words, each with the word that the configuration has for it. Does not: read or
 //! check a text.
 
+use super::units::{closest, listed};
 use crate::balance::Algorithm;
 use crate::http1::UnderscoreNames;
 use std::fmt;
@@ -20,6 +21,15 @@ pub trait Choice: Copy + Sized + PartialEq + 'static {
     /// The choice with this word.
     fn of_word(word: &str) -> Option<Self> {
         Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, choice)| *choice)
+    }
+}
+
+/// What to say about a word that is none of a choice's.
+pub fn unknown_word<C: Choice>(word: &str) -> String {
+    let known: Vec<&str> = C::WORDS.iter().map(|(word, _)| *word).collect();
+    match closest(word, known.iter().copied()) {
+        Some(close) => format!("`{word}` is not known here: did you mean `{close}`?"),
+        None => format!("`{word}` is not known here: it can be {}", listed(&known)),
     }
 }
 
@@ -51,7 +61,7 @@ macro_rules! choice {
             type Err = String;
 
             fn from_str(word: &str) -> Result<Self, String> {
-                Self::of_word(word).ok_or_else(|| super::units::unknown_word::<Self>(word))
+                Self::of_word(word).ok_or_else(|| unknown_word::<Self>(word))
             }
         }
     };

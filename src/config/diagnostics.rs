@@ -86,6 +86,18 @@ impl<'a> Report<'a> {
         self.push(span, message.into(), Some(help.into()));
     }
 
+    /// Adds what a reader of JSON says, behind what it was to be.
+    pub(super) fn add_json_error(&self, expected: &str, error: &serde_json::Error) {
+        let (line, column) = (error.line(), error.column());
+        let message = error.to_string();
+        let place = format!(" at line {line} column {column}");
+        let message = message.strip_suffix(&place).unwrap_or(&message);
+        let before = self.text.split_inclusive('\n').take(line.saturating_sub(1));
+        // Columns are from 1 and in bytes.
+        let start = before.map(str::len).sum::<usize>() + column.saturating_sub(1);
+        self.add(start..start + 1, format!("{expected}: {message}"));
+    }
+
     fn push(&self, span: Range<usize>, message: String, help: Option<String>) {
         let start = self.boundary(span.start);
         let (line, before) = self.line_and_text_before(start);

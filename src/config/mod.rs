@@ -1,8 +1,9 @@
-//! From text to a checked [`Config`]: TOML in, typed values out, or every error at once with its
-//! place, what is wrong and how to mend it. Does not: read files, look at the machine, start
-//! anything.
+//! From text to a checked [`Config`]: TOML or JSON in, typed values out, or every error at once
+//! with its place, what is wrong and how to mend it. Does not: read files, look at the machine,
+//! start anything.
 
 mod addresses;
+mod backend;
 mod backends_file;
 mod check;
 mod choices;
@@ -20,16 +21,16 @@ mod trust;
 pub mod units;
 pub mod values;
 
-pub use addresses::{BackendEntry, BackendName, Lookup};
+pub use backend::{Backend, BackendEntry, BackendName, Lookup};
 pub use backends_file::parse_backends_file;
-pub use check::Loader;
+pub use check::{Loader, TextFormat};
 pub use choices::{
     Choice, Connect, HalfClose, LogFormat, NoHealthy, ProbeProtocol, Protocol, ProxyProtocol,
-    Steering,
+    Steering, unknown_word,
 };
 pub use diagnostics::{Diagnostics, Problem};
 pub use model::{
-    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, Backend, Body, Config, ErrorAnswer, Http,
+    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, Body, Config, ErrorAnswer, Http,
     IDLE_CONNECTIONS_DEFAULT, Listener, ListenerIndex, LogPath, Pool, PoolIndex, Route, Runtime,
     ShardsChoice, Timeouts,
 };

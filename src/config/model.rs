@@ -1,7 +1,7 @@
 //! The checked configuration: typed values within their limits, names resolved to indexes. What
 //! is here needs no further check. Does not: parse, print, read files.
 
-use super::addresses::BackendName;
+use super::backend::{Backend, BackendName};
 use super::choices::{Connect, HalfClose, LogFormat, NoHealthy, Protocol, Steering};
 use super::network::IpNetwork;
 use super::probing::Probe;
@@ -122,7 +122,8 @@ pub enum ShardsChoice {
 pub struct Timeouts {
     /// Until a backend has accepted a connection.
     pub connect: Duration,
-    /// From the first byte of a request until its head is complete.
+    /// Until the head of a request is complete: from its first byte, or, for the first request of
+    /// a connection, from when the connection was accepted.
     pub request_head: Duration,
     /// Between two requests on a client connection, and for an idle upstream connection.
     pub idle: Duration,
@@ -365,12 +366,3 @@ impl Pool {
 
 /// Idle upstream connections kept for each backend where nothing else is said.
 pub const IDLE_CONNECTIONS_DEFAULT: usize = 512;
-
-/// `[[pool.NAME.backend]]`: a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backend {
-    /// Never port 0.
-    pub address: SocketAddr,
-    /// Its share relative to the others, `0..=WEIGHT_MAX`; 0: gets nothing.
-    pub weight: u32,
-}

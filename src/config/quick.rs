@@ -1,8 +1,8 @@
 //! The configuration that the main job needs no file for: some listeners, one pool.
 
-use super::addresses::{BackendEntry, BackendName};
+use super::backend::{Backend, BackendEntry, BackendName};
 use super::choices::{Protocol, Steering};
-use super::model::{Backend, Config, Listener, ListenerIndex, Pool, PoolIndex, Route};
+use super::model::{Config, Listener, ListenerIndex, Pool, PoolIndex, Route};
 use super::values::check_total_weight;
 use crate::balance::Algorithm;
 use crate::route::HostPattern;

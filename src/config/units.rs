@@ -1,7 +1,8 @@
-//! Values with units as they are written: durations, sizes, words. Each has one way to be
+//! Values with units as they are written: counts, durations, sizes, words. Each has one way to be
 //! printed, and what is printed parses to the same value.
 
-use super::choices::Choice;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 const DURATION_UNITS: [(&str, u64); 5] =
@@ -102,12 +103,17 @@ pub fn print_size(bytes: u64) -> String {
     format!("{}{name}", bytes / unit)
 }
 
-/// What to say about a word that is none of a choice's.
-pub fn unknown_word<C: Choice>(word: &str) -> String {
-    let known: Vec<&str> = C::WORDS.iter().map(|(word, _)| *word).collect();
-    match closest(word, known.iter().copied()) {
-        Some(close) => format!("`{word}` is not known here: did you mean `{close}`?"),
-        None => format!("`{word}` is not known here: it can be {}", listed(&known)),
+/// The number, if it is in the range.
+pub fn parse_count<T>(text: &str, range: RangeInclusive<T>) -> Result<T, String>
+where
+    T: std::str::FromStr + PartialOrd + Display,
+{
+    let bounds = format!("it goes from {} to {}", range.start(), range.end());
+    let count = text.parse().map_err(|_| format!("`{text}` is not a number: {bounds}"))?;
+    if range.contains(&count) {
+        Ok(count)
+    } else {
+        Err(format!("{count} is out of range: {bounds}"))
     }
 }
 

@@ -6,12 +6,11 @@ pub use super::addresses::{
     parse_weighted_backend,
 };
 use super::model::{LogPath, ShardsChoice};
-use super::units::{parse_duration, parse_size, print_duration, print_size};
+use super::units::{parse_count, parse_duration, parse_size, print_duration, print_size};
 use crate::limits::{
     BUFFER_BYTES_MAX, BUFFER_BYTES_MIN, BUFFERS_PER_SHARD_MAX, BUFFERS_PER_SHARD_MIN,
     RING_ENTRIES_MAX, RING_ENTRIES_MIN, SHARDS_MAX,
 };
-use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,25 +29,12 @@ pub const RING_ENTRIES_RANGE: RangeInclusive<u32> = RING_ENTRIES_MIN..=RING_ENTR
 const TIMEOUT_RANGE: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(7 * 24 * 3600);
 
-/// Anything faster would be a load of its own on the backends.
-const INTERVAL_RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=*TIMEOUT_RANGE.end();
+/// How often something may happen. Anything faster would be a load of its own on the backends.
+pub(super) const INTERVAL_RANGE: RangeInclusive<Duration> =
+    Duration::from_millis(10)..=*TIMEOUT_RANGE.end();
 
 /// What `sun_path` holds (unix(7)), without the zero at its end.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
-
-/// The number, if it is in the range.
-pub fn parse_count<T>(text: &str, range: RangeInclusive<T>) -> Result<T, String>
-where
-    T: std::str::FromStr + PartialOrd + Display,
-{
-    let bounds = format!("it goes from {} to {}", range.start(), range.end());
-    let count = text.parse().map_err(|_| format!("`{text}` is not a number: {bounds}"))?;
-    if range.contains(&count) {
-        Ok(count)
-    } else {
-        Err(format!("{count} is out of range: {bounds}"))
-    }
-}
 
 /// The number, if it is a power of two.
 pub fn check_power_of_two(count: u64) -> Result<(), String> {
@@ -77,7 +63,11 @@ pub fn parse_shards(text: &str) -> Result<ShardsChoice, String> {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let first: usize = first.trim().parse().map_err(|_| malformed())?;
         let last: usize = last.trim().parse().map_err(|_| malformed())?;
-        if first > last || last > CORE_MAX {
+        if first > last {
+            let turned = format!("{last}-{first}");
+            return Err(format!("the range `{part}` runs backwards: write \"{turned}\""));
+        }
+        if last > CORE_MAX {
             return Err(format!("`{part}` is not a range of cores: they go from 0 to {CORE_MAX}"));
         }
         cores.extend(first..=last);

@@ -5,14 +5,15 @@
 use super::events::Event;
 use super::fleet::{Fleet, Operation, OperationError, Source};
 use super::phase::{Course, Phase};
-use super::plan::{self, Plan};
+use super::plan::{self, Part, Plan, Touched};
+use super::readiness::ReadyAnswers;
 use crate::base::{Generation, Instant};
-use crate::config::{self, Config, ListenerIndex};
+use crate::config::{self, Config, ListenerIndex, TextFormat};
 use crate::engine::Socket;
 use crate::mailbox::Mailbox;
 use crate::snapshot::{self, Listener, Settings, Snapshot};
 use crate::stats::Counter;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
@@ -35,6 +36,9 @@ pub trait Doors {
 
     /// Closes what was opened and is not needed.
     fn close(&mut self, door: Door);
+
+    /// Lets go of whatever is kept open for later listeners: there will be none.
+    fn shut(&mut self);
 }
 
 /// Where a configuration comes from when it is read again.
@@ -45,11 +49,11 @@ pub trait ConfigSource {
     /// What is wrong, with its place and remedy; or that there is no file.
     fn read(&self) -> Result<Config, String>;
 
-    /// The same for a text in place of the file.
+    /// The same for a text of this format in place of the file.
     ///
     /// # Errors
     /// As for [`ConfigSource::read`].
-    fn parse(&self, text: &str) -> Result<Config, String>;
+    fn parse(&self, text: &str, format: TextFormat) -> Result<Config, String>;
 }
 
 /// The name and the configured address of a listener.
@@ -65,8 +69,7 @@ pub struct Control {
     pub config: Config,
     /// Where it comes from.
     pub source: Box<dyn ConfigSource>,
-    /// Which shards run.
-    pub running: Vec<bool>,
+    running: Vec<bool>,
     /// When the process began.
     pub began: Instant,
     /// Where questions are answered over TCP.
@@ -76,6 +79,7 @@ pub struct Control {
     /// The generation that every running shard works with.
     pub applied: watch::Sender<Generation>,
     course: Course,
+    readiness: ReadyAnswers,
     doors: Box<dyn Doors>,
     listeners: BTreeMap<DoorKey, Arc<Listener>>,
     settings: Arc<Settings>,
@@ -110,6 +114,7 @@ impl Control {
             changed: Arc::new(Notify::new()),
             applied: watch::Sender::new(Generation::default()),
             course: Course::default(),
+            readiness: ReadyAnswers::default(),
             doors,
             listeners: BTreeMap::new(),
             settings: Arc::new(snapshot::build_settings(&config)),
@@ -122,6 +127,7 @@ impl Control {
         control.fleet.configure(&control.config, now);
         let opened = control.open_doors(&control.config.clone())?;
         control.set_listeners(opened);
+        control.update_readiness();
         Ok(control)
     }
 
@@ -146,7 +152,11 @@ impl Control {
 
     /// Publishes what has changed.
     pub fn publish(&mut self, now: Instant) -> Generation {
+        let is_news = self.fleet.is_dirty();
         let pools = self.fleet.publish(now);
+        if is_news {
+            self.update_readiness();
+        }
         if pools.is_none() && !std::mem::take(&mut self.is_dirty) {
             return self.generation;
         }
@@ -246,11 +256,25 @@ impl Control {
         }
     }
 
+    /// Whether traffic should come here, as of the last change.
+    pub fn readiness(&self) -> &ReadyAnswers {
+        &self.readiness
+    }
+
+    fn update_readiness(&mut self) {
+        let has_shard = self.running.contains(&true);
+        self.readiness.update(self.course.phase(), has_shard, self.fleet.pools.values());
+    }
+
     /// Lets the shards follow the phase.
     fn order(&mut self) {
+        self.update_readiness();
         let phase = self.course.phase();
         self.fleet.events.push(Event::Phase { phase: phase.word() });
         self.mailboxes.iter().for_each(|mailbox| mailbox.order(phase.stage()));
+        if phase >= Phase::Finishing {
+            self.doors.shut();
+        }
         self.changed.notify_waiters();
     }
 
@@ -258,7 +282,7 @@ impl Control {
 
     /// What `config` would change.
     pub fn plan(&self, config: &Config) -> Plan {
-        plan::plan(&self.config, config, |part| self.connections_of(part))
+        plan::plan(&self.config, config, |part| self.touched(part))
     }
 
     /// Puts a configuration in force. Nothing has changed if that is not possible.
@@ -268,7 +292,14 @@ impl Control {
     pub fn apply(&mut self, config: Config, now: Instant) -> Result<(Plan, Generation), String> {
         let plan = self.plan(&config);
         let config = plan::without_restart(&self.config, config);
-        self.fleet.registry.check_room(&snapshot::wanted(&config))?;
+        let wanted = snapshot::wanted(&config);
+        if self.fleet.registry.check_room(&wanted).is_err() {
+            // Sessions that kept the number of a listener may have ended since it was looked at.
+            self.note_applied();
+            self.has_gone = true;
+            self.release_numbers();
+        }
+        self.fleet.registry.check_room(&wanted)?;
         let opened = self.open_doors(&config)?;
         self.config = config;
         self.fleet.configure(&self.config.clone(), now);
@@ -286,14 +317,20 @@ impl Control {
 
     /// Opens the listeners of a configuration that are not open yet: all of them, or none.
     fn open_doors(&mut self, config: &Config) -> Result<Vec<(DoorKey, Door)>, String> {
+        let keys = config.listeners.iter().map(|one| (one.name.clone(), one.address));
+        let kept = keys.filter_map(|key| Some((self.listeners.get(&key)?.address, key.0)));
+        let mut by_address: HashMap<SocketAddr, String> = kept.collect();
         let mut opened: Vec<(DoorKey, Door)> = Vec::new();
         for listener in &config.listeners {
             let key = (listener.name.clone(), listener.address);
             if self.listeners.contains_key(&key) {
                 continue;
             }
-            match self.doors.open(listener) {
-                Ok(door) => opened.push((key, door)),
+            match self.open_door(listener, &by_address) {
+                Ok(door) => {
+                    by_address.insert(door.bound, listener.name.clone());
+                    opened.push((key, door));
+                }
                 Err(error) => {
                     opened.into_iter().for_each(|(_, door)| self.doors.close(door));
                     return Err(error);
@@ -301,6 +338,23 @@ impl Control {
             }
         }
         Ok(opened)
+    }
+
+    /// Opens a listener beside those that are open by address. A socket that was passed to the
+    /// process may be one listener's by its name and another's by its address.
+    fn open_door(
+        &mut self,
+        listener: &config::Listener,
+        by_address: &HashMap<SocketAddr, String>,
+    ) -> Result<Door, String> {
+        let door = self.doors.open(listener)?;
+        let Some(other) = by_address.get(&door.bound) else { return Ok(door) };
+        let (name, bound) = (&listener.name, door.bound);
+        self.doors.close(door);
+        Err(format!(
+            "listeners \"{name}\" and \"{other}\" would both get the socket on {bound} that was \
+             passed, one by its name and one by its address: give the one with its name another"
+        ))
     }
 
     /// The listeners of the configuration, with the doors of those that are new. Shards close
@@ -340,7 +394,7 @@ impl Control {
         let is_used = |id| ledger.listeners(id).any(|cell| cell.sessions.read() > 0);
         let released = registry.release_listeners(&wanted, is_used);
         released.into_iter().for_each(|listener| ledger.clear_listener(listener));
-        // A listener whose sessions go on is looked at again after the next reload.
+        // A listener whose sessions go on is looked at again when there is no room otherwise.
         self.has_gone = false;
     }
 
@@ -349,28 +403,46 @@ impl Control {
         self.listeners.values()
     }
 
-    /// Connections that hang on a part of the configuration, named as in [`Plan`].
-    fn connections_of(&self, part: &str) -> u64 {
-        if let Some(listener) = part.strip_prefix("listener ") {
-            let is_it = |key: &DoorKey| format!("{} {}", key.0, key.1) == listener;
-            let meant = self.listeners.iter().filter(|(key, _)| is_it(key));
-            return meant.map(|(_, listener)| self.sessions_on(listener)).sum();
+    /// What hangs on a part of the configuration now.
+    fn touched(&self, part: &Part) -> Touched {
+        let none = Touched::default();
+        match part {
+            Part::Process(_) => Touched { client_connections: Some(self.connections()), ..none },
+            Part::Listener { name, address } => {
+                let is_it = |key: &DoorKey| key.0 == *name && key.1.to_string() == *address;
+                let meant = self.listeners.iter().filter(|(key, _)| is_it(key));
+                let sessions = meant.map(|(_, listener)| self.sessions_on(listener)).sum();
+                Touched { client_connections: Some(sessions), ..none }
+            }
+            Part::Route(_) => none,
+            Part::Pool { pool, .. } => self.touched_backends(pool, |_, _| true),
+            Part::Backend { pool, backend } => {
+                self.touched_backends(pool, |address, source| match source {
+                    Source::Name(lookup) => lookup == backend,
+                    _ => address.to_string() == *backend,
+                })
+            }
         }
-        let Some((pool, backend)) = part.strip_prefix("pool ").map(|part| {
-            part.split_once(": backend ").map_or((part, None), |(pool, b)| (pool, Some(b)))
-        }) else {
-            return 0;
-        };
+    }
+
+    /// What some backends of a pool carry together.
+    fn touched_backends(
+        &self,
+        pool: &str,
+        is_meant: impl Fn(&SocketAddr, &Source) -> bool,
+    ) -> Touched {
         let records = self.fleet.pools.get(pool).into_iter().flat_map(|pool| &pool.backends);
-        let is_meant = |address: &SocketAddr, source: &Source| {
-            let is_named = |name: &str| match source {
-                Source::Name(lookup) => lookup == name,
-                _ => address.to_string() == name,
-            };
-            backend.is_none_or(is_named)
-        };
         let meant = records.filter(|(address, record)| is_meant(address, &record.source));
-        meant.map(|(_, record)| u64::from(self.fleet.ledger.in_flight(record.slot))).sum()
+        let (mut connections, mut exchanges) = (0, 0);
+        for cell in meant.flat_map(|(_, record)| self.fleet.ledger.backends(record.slot)) {
+            connections += u64::from(cell.connections.read());
+            exchanges += u64::from(cell.in_flight.read());
+        }
+        Touched {
+            client_connections: None,
+            backend_connections: Some(connections),
+            exchanges: Some(exchanges),
+        }
     }
 
     fn sessions_on(&self, listener: &Listener) -> u64 {
@@ -379,6 +451,17 @@ impl Control {
     }
 
     // --- shards ---
+
+    /// Which shards run.
+    pub fn running(&self) -> &[bool] {
+        &self.running
+    }
+
+    /// A shard runs from now on, or does not any more.
+    pub fn set_running(&mut self, shard: usize, runs: bool) {
+        self.running[shard] = runs;
+        self.update_readiness();
+    }
 
     /// A shard has lost its sessions.
     pub fn note_panic(&mut self, shard: usize) {

@@ -60,13 +60,14 @@ pub enum Event {
         /// What.
         order: String,
     },
-    /// A change was asked for over the admin interface, by whom, and what came of it.
+    /// A change was asked for, over the admin interface or by a signal, by whom, and what came of
+    /// it.
     Audit {
         /// Who asked.
         who: String,
         /// What for.
         what: String,
-        /// The answer's status.
+        /// The answer's status, or what it would have been.
         status: u16,
     },
     /// A configuration is in force.

@@ -1,19 +1,92 @@
-//! What a new configuration would change, and what of it needs a restart. Pure.
+//! What a new configuration would change, what hangs on that, and what of it needs a restart. Pure.
 
 use crate::config::{Config, PrintedSection};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt;
 use toml::Value;
+
+/// A part of a configuration, under a name that does not depend on the order of parts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// What holds for the whole process, as `timeouts`.
+    Process(String),
+    /// A listener. One on another address is another one: it opens before the old one closes.
+    Listener {
+        /// Its name.
+        name: String,
+        /// Where it is configured to listen.
+        address: String,
+    },
+    /// A route.
+    Route(String),
+    /// A pool, or one of the tables below it.
+    Pool {
+        /// Its name.
+        pool: String,
+        /// `health`, `readiness` or `ejection`; none: the pool itself.
+        table: Option<String>,
+    },
+    /// A backend of a pool, or a name that stands for some.
+    Backend {
+        /// The pool.
+        pool: String,
+        /// As it is written.
+        backend: String,
+    },
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(section) => f.write_str(section),
+            Self::Listener { name, address } => write!(f, "listener {name} {address}"),
+            Self::Route(route) => write!(f, "route {route}"),
+            Self::Pool { pool, table: None } => write!(f, "pool {pool}"),
+            Self::Pool { pool, table: Some(table) } => write!(f, "pool {pool}.{table}"),
+            Self::Backend { pool, backend } => write!(f, "pool {pool}: backend {backend}"),
+        }
+    }
+}
+
+/// What hangs on a part at a moment; none where nothing of the kind does, or it is not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Touched {
+    /// Open connections of clients: of a listener, and of the process.
+    pub client_connections: Option<u64>,
+    /// Connections to backends, idle ones too: of a pool and of a backend.
+    pub backend_connections: Option<u64>,
+    /// Exchanges in flight: of a pool and of a backend. Those of a route are not counted.
+    pub exchanges: Option<u64>,
+}
+
+impl Touched {
+    /// By a part that is new, and so carries nothing yet.
+    fn by_new(part: &Part) -> Self {
+        let (none, zero) = (Self::default(), Some(0));
+        match part {
+            Part::Process(_) => none,
+            Part::Listener { .. } => Self { client_connections: zero, ..none },
+            Part::Route(_) => Self { exchanges: zero, ..none },
+            Part::Pool { .. } | Part::Backend { .. } => {
+                Self { backend_connections: zero, exchanges: zero, ..none }
+            }
+        }
+    }
+}
 
 /// One difference between two configurations.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// Which part, as `listener web`, `pool app: backend 10.0.0.1:80`, `timeouts`.
+    /// Which part, as `listener web 0.0.0.0:80`, `pool app: backend 10.0.0.1:80`, `timeouts`.
     pub what: String,
     /// What becomes of it: `added`, `removed`, or the keys with their old and new values.
     pub how: String,
-    /// Connections that end by it, sooner or later.
-    pub connections: u64,
+    /// What it touches ends by it, sooner or later. If not, it goes on and notices nothing.
+    pub ends: bool,
+    /// What hangs on the part now.
+    #[serde(flatten)]
+    pub touched: Touched,
 }
 
 /// The differences between the running configuration and another one.
@@ -25,36 +98,52 @@ pub struct Plan {
     pub needs_restart: Vec<String>,
 }
 
+impl Plan {
+    fn note(&mut self, name: &str, how: String, ends: bool, touched: Touched) {
+        self.changes.push(Change { what: name.to_owned(), how, ends, touched });
+    }
+}
+
 /// Sections that are read at the start only.
 const FIXED: [&str; 3] = ["runtime", "admin", "access_log"];
 
-/// Compares. `connections` says how many connections end if a part of this name is removed.
-pub fn plan(old: &Config, new: &Config, connections: impl Fn(&str) -> u64) -> Plan {
+/// Compares. `touched` says what hangs on a part of the old configuration.
+pub fn plan(old: &Config, new: &Config, touched: impl Fn(&Part) -> Touched) -> Plan {
     let (old, new) = (sections(old), sections(new));
     let mut plan = Plan::default();
-    for (name, before) in &old {
+    for (name, (part, before)) in &old {
         match new.get(name) {
             None if is_fixed(name) => plan.needs_restart.push(name.clone()),
+            None if is_below_another(part, &new) => {}
             None => {
-                let connections = connections(name);
-                plan.changes.push(Change {
-                    what: name.clone(),
-                    how: "removed".into(),
-                    connections,
-                });
+                let ends = !matches!(part, Part::Process(_) | Part::Route(_));
+                plan.note(name, "removed".to_owned(), ends, touched(part));
             }
-            Some(after) => compare(&mut plan, name, before, after),
+            Some((_, after)) => {
+                let how = compare(&mut plan, name, before, after);
+                if !how.is_empty() {
+                    plan.note(name, how, false, touched(part));
+                }
+            }
         }
     }
-    for name in new.keys().filter(|name| !old.contains_key(*name)) {
+    for (name, (part, _)) in new.iter().filter(|(name, _)| !old.contains_key(*name)) {
         if is_fixed(name) {
             plan.needs_restart.push(name.clone());
-        } else {
-            let how = "added".to_owned();
-            plan.changes.push(Change { what: name.clone(), how, connections: 0 });
+        } else if !is_below_another(part, &old) {
+            // What holds for the process touches those who are there, new or not.
+            let of_process = matches!(part, Part::Process(_)).then(|| touched(part));
+            let touched = of_process.unwrap_or_else(|| Touched::by_new(part));
+            plan.note(name, "added".to_owned(), false, touched);
         }
     }
     plan
+}
+
+/// True if a part is a table of a pool that comes or goes as a whole, `others` being without it.
+fn is_below_another(part: &Part, others: &Sections) -> bool {
+    let Part::Pool { pool, table: Some(_) } = part else { return false };
+    !others.contains_key(&Part::Pool { pool: pool.clone(), table: None }.to_string())
 }
 
 /// The new configuration with what needs a restart as it is now.
@@ -77,6 +166,7 @@ pub fn without_restart(old: &Config, new: Config) -> Config {
 }
 
 type Keys = BTreeMap<&'static str, Value>;
+type Sections = BTreeMap<String, (Part, Keys)>;
 
 fn is_fixed(name: &str) -> bool {
     FIXED.contains(&name)
@@ -87,7 +177,8 @@ fn needs_restart(name: &str, key: &str) -> bool {
     is_fixed(name) || (name.starts_with("listener ") && key == "steering")
 }
 
-fn compare(plan: &mut Plan, name: &str, before: &Keys, after: &Keys) {
+/// The keys that differ, with their old and new values; those that need a restart are only noted.
+fn compare(plan: &mut Plan, name: &str, before: &Keys, after: &Keys) -> String {
     let mut changed = Vec::new();
     let keys = before.keys().chain(after.keys().filter(|key| !before.contains_key(*key)));
     for key in keys {
@@ -102,47 +193,43 @@ fn compare(plan: &mut Plan, name: &str, before: &Keys, after: &Keys) {
         let shown = |value: Option<&Value>| value.map_or("default".into(), Value::to_string);
         changed.push(format!("{key} {} -> {}", shown(was), shown(is)));
     }
-    if !changed.is_empty() {
-        let how = changed.join(", ");
-        plan.changes.push(Change { what: name.to_owned(), how, connections: 0 });
-    }
+    changed.join(", ")
 }
 
-/// The parts of a configuration under names that do not depend on their order.
-fn sections(config: &Config) -> BTreeMap<String, Keys> {
-    config.to_sections().into_iter().map(|section| (name(&section), keys(&section))).collect()
+/// The parts of a configuration by their names.
+fn sections(config: &Config) -> Sections {
+    let named = |section: PrintedSection| {
+        let part = part(&section);
+        (part.to_string(), (part, section.values.into_iter().collect()))
+    };
+    config.to_sections().into_iter().map(named).collect()
 }
 
-fn keys(section: &PrintedSection) -> Keys {
-    section.values.iter().cloned().collect()
-}
-
-fn name(section: &PrintedSection) -> String {
+fn part(section: &PrintedSection) -> Part {
     let value = |key: &str| {
         let found = section.values.iter().find(|(name, _)| *name == key);
         found.map(|(_, value)| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     };
+    let whole = |key: &str| value(key).unwrap_or_default();
     let path = section.path.split('[').next().unwrap_or_default();
-    let whole = |part: Option<String>| part.unwrap_or_default();
-    match path {
-        // One on another address is another listener: it opens before the old one closes.
-        "listener" => format!("listener {} {}", whole(value("name")), whole(value("address"))),
-        "route" => {
-            let (listener, host) = (value("listener"), value("host"));
-            let listener = listener.map(|name| format!(" on {name}")).unwrap_or_default();
-            format!("route {}{}{listener}", host.unwrap_or("*".into()), whole(value("path")))
+    let steps: Vec<&str> = path.split('.').collect();
+    match steps.as_slice() {
+        ["listener"] => Part::Listener { name: whole("name"), address: whole("address") },
+        ["route"] => {
+            let listener = value("listener").map(|name| format!(" on {name}")).unwrap_or_default();
+            let host = value("host").unwrap_or("*".into());
+            Part::Route(format!("{host}{}{listener}", whole("path")))
         }
-        "error_answer" => format!("error_answer {}", whole(value("status"))),
-        other => match other.strip_prefix("pool.") {
-            None => other.to_owned(),
-            Some(pool) => match pool.strip_suffix(".backend") {
-                None => format!("pool {pool}"),
-                Some(pool) => {
-                    let backend = value("address").or_else(|| value("srv"));
-                    format!("pool {pool}: backend {}", whole(backend))
-                }
-            },
-        },
+        ["error_answer"] => Part::Process(format!("error_answer {}", whole("status"))),
+        ["pool", pool, "backend"] => {
+            let backend = value("address").or_else(|| value("srv")).unwrap_or_default();
+            Part::Backend { pool: (*pool).to_owned(), backend }
+        }
+        ["pool", pool, below @ ..] => {
+            let table = below.first().map(|table| (*table).to_owned());
+            Part::Pool { pool: (*pool).to_owned(), table }
+        }
+        _ => Part::Process(path.to_owned()),
     }
 }
 
@@ -159,8 +246,20 @@ mod tests {
         Config::parse(text, "test.toml", &load).expect("it is well")
     }
 
+    /// Nine clients are connected, and the second backend carries something.
+    fn touched(part: &Part) -> Touched {
+        let (none, client_connections) = (Touched::default(), Some(9));
+        match part {
+            Part::Process(_) => Touched { client_connections, ..none },
+            Part::Backend { backend, .. } if backend.starts_with("10.0.0.2") => {
+                Touched { backend_connections: Some(7), exchanges: Some(3), ..none }
+            }
+            _ => none,
+        }
+    }
+
     fn planned(new: &str) -> Plan {
-        plan(&config(OLD), &config(new), |name| if name.contains("10.0.0.2") { 7 } else { 0 })
+        plan(&config(OLD), &config(new), touched)
     }
 
     #[test]
@@ -176,17 +275,39 @@ mod tests {
         let new = OLD.replace("10.0.0.2", "10.0.0.3")
             + "weight = 5\n[timeouts]\nidle = \"5s\"\n[runtime]\nshards = 2\n";
         let plan = planned(&new);
-        let shown: Vec<(&str, &str, u64)> =
-            plan.changes.iter().map(|c| (&*c.what, &*c.how, c.connections)).collect();
+        let shown: Vec<_> =
+            plan.changes.iter().map(|c| (&*c.what, &*c.how, c.ends, counts(c))).collect();
         assert_eq!(
             shown,
             [
-                ("pool app: backend 10.0.0.2:80", "removed", 7),
-                ("timeouts", "idle \"1m\" -> \"5s\"", 0),
-                ("pool app: backend 10.0.0.3:80", "added", 0),
+                ("pool app: backend 10.0.0.2:80", "removed", true, [None, Some(7), Some(3)]),
+                ("timeouts", "idle \"1m\" -> \"5s\"", false, [Some(9), None, None]),
+                ("pool app: backend 10.0.0.3:80", "added", false, [None, Some(0), Some(0)]),
             ]
         );
         assert_eq!(plan.needs_restart, ["runtime.shards"]);
+    }
+
+    fn counts(change: &Change) -> [Option<u64>; 3] {
+        let Touched { client_connections, backend_connections, exchanges } = change.touched;
+        [client_connections, backend_connections, exchanges]
+    }
+
+    #[test]
+    fn a_pool_comes_and_goes_as_a_whole_and_a_route_says_that_it_does_not_count() {
+        let routed = OLD.to_owned() + "[[route]]\npool = \"app\"\n";
+        let more = "[[route]]\npath = \"/b\"\npool = \"b\"\n[[pool.b.backend]]\n\
+            address = \"10.0.1.1:80\"\n[pool.b.ejection]\nbase = \"1s\"\n";
+        let (old, new) = (config(&routed), config(&(routed + more)));
+        let what = ["pool b", "pool b: backend 10.0.1.1:80", "route */b"];
+        let zero = Some(0);
+        let came = plan(&old, &new, touched).changes;
+        assert_eq!(came.iter().map(|change| &*change.what).collect::<Vec<_>>(), what);
+        assert_eq!(counts(&came[2]), [None, None, zero], "nothing goes by it yet");
+        let went = plan(&new, &old, touched).changes;
+        assert_eq!(went.iter().map(|change| &*change.what).collect::<Vec<_>>(), what);
+        assert_eq!(went.iter().map(|change| change.ends).collect::<Vec<_>>(), [true, true, false]);
+        assert_eq!(counts(&went[2]), [None; 3], "not counted, which is not none");
     }
 
     #[test]

@@ -23,8 +23,13 @@ const AT_ONCE_MAX: usize = 512;
 const OWN_FAULT_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long after a prober could not be made that is tried again: its files may have been mended.
-const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// The pause is doubled each time, because they are read by the thread that has all else to do.
+const AGAIN_AFTER_MIN: Duration = Duration::from_secs(1);
+/// See [`AGAIN_AFTER_MIN`].
+const AGAIN_AFTER_MAX: Duration = Duration::from_secs(60);
 
+/// A prober in which its tasks look anew each time, so that it can be replaced.
+type Replaceable = Rc<RefCell<Prober>>;
 type TaskKey = (BackendKey, ProbeOf);
 /// A pool, by its name, and which of its probes.
 type Place = (Rc<str>, ProbeOf);
@@ -43,9 +48,20 @@ struct Shared {
 #[derive(Default)]
 struct Made {
     /// The newest that could be; it goes on until there is a newer one.
-    current: Option<(Rc<Probe>, Prober)>,
-    /// A newer one that could not be, and when that is tried again.
-    failed: Option<(Rc<Probe>, Instant)>,
+    current: Option<(Rc<Probe>, Replaceable)>,
+    /// Its files may have changed since.
+    is_stale: bool,
+    /// A newer one that could not be.
+    failed: Option<Failed>,
+}
+
+/// A probe that could not be made.
+struct Failed {
+    probe: Rc<Probe>,
+    /// When that is tried again.
+    again: Instant,
+    /// How long after the time before that is.
+    pause: Duration,
 }
 
 /// All tasks.
@@ -55,6 +71,8 @@ pub struct Probing {
     made: HashMap<Place, Made>,
     /// The fleet's revision that the tasks follow from.
     revision: Option<u64>,
+    /// The configuration, by its count, that they follow from.
+    configuration: u64,
 }
 
 impl Probing {
@@ -62,14 +80,23 @@ impl Probing {
     pub fn new(control: Rc<RefCell<Control>>, seed: u64, news: Rc<Notify>) -> Self {
         let (permits, prng) = (Semaphore::new(AT_ONCE_MAX), RefCell::new(Prng::new(seed)));
         let shared = Rc::new(Shared { control, permits, prng, news });
-        Self { shared, tasks: Tasks::new(), made: HashMap::new(), revision: None }
+        let (tasks, made) = (Tasks::new(), HashMap::new());
+        Self { shared, tasks, made, revision: None, configuration: 0 }
     }
 
     /// Starts the tasks that are missing, and ends those that are not wanted any more.
     pub fn sync(&mut self) {
         let now = clock::monotonic();
-        let revision = self.shared.control.borrow().fleet.revision();
-        let is_same = self.revision.replace(revision) == Some(revision);
+        let (revision, configuration) = {
+            let fleet = &self.shared.control.borrow().fleet;
+            (fleet.revision(), fleet.configurations())
+        };
+        let is_reload = std::mem::replace(&mut self.configuration, configuration) != configuration;
+        if is_reload {
+            // Whoever reloads may have mended what was wrong, and wants to know now if not.
+            self.made.values_mut().for_each(Made::doubt);
+        }
+        let is_same = self.revision.replace(revision) == Some(revision) && !is_reload;
         if is_same && !self.made.values().any(|made| made.is_due(now)) {
             return;
         }
@@ -136,7 +163,12 @@ impl Probing {
 
 impl Made {
     fn is_due(&self, now: Instant) -> bool {
-        self.failed.as_ref().is_some_and(|(_, again)| now >= *again)
+        self.failed.as_ref().is_some_and(|failed| now >= failed.again)
+    }
+
+    /// All is read anew.
+    fn doubt(&mut self) {
+        (self.failed, self.is_stale) = (None, true);
     }
 
     /// Makes the prober for `probe`, unless there is one or it is too early to try again.
@@ -144,34 +176,45 @@ impl Made {
     /// # Errors
     /// Why it cannot be, the first time.
     fn make(&mut self, probe: &Rc<Probe>, now: Instant) -> Result<(), String> {
-        if self.current.as_ref().is_some_and(|(current, _)| current == probe) {
+        let current = self.current.as_ref().filter(|(current, _)| current == probe);
+        if current.is_some() && !self.is_stale {
             self.failed = None;
             return Ok(());
         }
-        let has_failed = self.failed.as_ref().is_some_and(|(failed, _)| failed == probe);
-        if has_failed && !self.is_due(now) {
+        let failed = self.failed.as_ref().filter(|failed| failed.probe == *probe);
+        let last_pause = failed.map(|failed| failed.pause);
+        if last_pause.is_some() && !self.is_due(now) {
             return Ok(());
         }
         match Prober::new(probe) {
             Ok(prober) => {
-                *self = Self { current: Some((probe.clone(), prober)), failed: None };
+                match current {
+                    Some((_, replaceable)) => *replaceable.borrow_mut() = prober,
+                    None => {
+                        self.current = Some((probe.clone(), Rc::new(RefCell::new(prober))));
+                    }
+                }
+                (self.failed, self.is_stale) = (None, false);
                 Ok(())
             }
             Err(reason) => {
-                self.failed = Some((probe.clone(), now + AGAIN_AFTER));
-                if has_failed { Ok(()) } else { Err(reason) }
+                let pause = last_pause.unwrap_or_default() * 2;
+                let pause = pause.clamp(AGAIN_AFTER_MIN, AGAIN_AFTER_MAX);
+                self.failed = Some(Failed { probe: probe.clone(), again: now + pause, pause });
+                if last_pause.is_some() { Ok(()) } else { Err(reason) }
             }
         }
     }
 }
 
 /// Probes one backend until it is not wanted any more.
-async fn run(shared: Rc<Shared>, key: TaskKey, prober: Prober, offset: Duration) {
+async fn run(shared: Rc<Shared>, key: TaskKey, prober: Replaceable, offset: Duration) {
     let (backend, which) = key;
     let mut is_first = true;
     loop {
         let result = {
             let _permit = shared.permits.acquire().await;
+            let prober = prober.borrow().clone();
             prober.probe(backend.1).await
         };
         let delay = match result {
@@ -190,5 +233,40 @@ async fn run(shared: Rc<Shared>, key: TaskKey, prober: Prober, offset: Duration)
         // The first result is wanted at once, from all; the second ones come one after the other.
         let delay = if std::mem::take(&mut is_first) { delay / 2 + offset / 2 } else { delay };
         tokio::time::sleep(delay).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{HttpProbe, TlsProbe};
+
+    fn over_tls(file: std::path::PathBuf) -> Rc<Probe> {
+        let tls = Some(TlsProbe { ca_file: Some(file), ..TlsProbe::default() });
+        let kind = ProbeKind::Http(HttpProbe { tls, ..HttpProbe::default() });
+        Rc::new(Probe { kind, ..Probe::default() })
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_tried_ever_more_rarely() {
+        let name = format!("ringway-missing-{}.pem", std::process::id());
+        let probe = over_tls(std::env::temp_dir().join(name));
+        let mut made = Made::default();
+        let mut now = Instant::from_nanos(1);
+        let reason = made.make(&probe, now).expect_err("there is no such file");
+        assert!(reason.contains("ringway-missing"), "{reason}");
+        let mut pauses = |made: &mut Made, count: usize| -> Vec<u64> {
+            let mut pauses = Vec::new();
+            for _ in 0..count {
+                let begun = now;
+                while !made.is_due(now) {
+                    now = now + Duration::from_secs(1);
+                }
+                pauses.push(now.since(begun).as_secs());
+                assert_eq!(made.make(&probe, now), Ok(()), "it is told once");
+            }
+            pauses
+        };
+        assert_eq!(pauses(&mut made, 8), [1, 2, 4, 8, 16, 32, 60, 60]);
     }
 }

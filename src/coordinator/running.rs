@@ -3,16 +3,18 @@
 
 use super::admin::{self, Admin};
 use super::control::Control;
+use super::events::Event;
 use super::phase::Phase;
 use super::probing::Probing;
 use super::source::Sources;
-use super::state_file::StateFile;
+use super::state_file::{Left, StateFile};
 use super::supervision::{Panics, TooManyPanics};
 use super::systemd::Systemd;
 use super::waking::{BellHearer, heard};
 use crate::base::Instant;
 use crate::snapshot::Snapshot;
 use crate::sys::clock;
+use hyper::StatusCode;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -181,9 +183,18 @@ impl Coordinator {
                 return Ok(());
             }
             _ = ticks.tick() => {}
-            _ = signals.terminate.recv() => self.control.borrow_mut().drain(clock::monotonic()),
-            _ = signals.interrupt.recv() => self.control.borrow_mut().finish(clock::monotonic()),
-            _ = signals.hang_up.recv() => self.reload(),
+            _ = signals.terminate.recv() => {
+                self.control.borrow_mut().drain(clock::monotonic());
+                self.audit("signal TERM", "drain", StatusCode::OK);
+            }
+            _ = signals.interrupt.recv() => {
+                self.control.borrow_mut().finish(clock::monotonic());
+                self.audit("signal INT", "finish", StatusCode::OK);
+            }
+            _ = signals.hang_up.recv() => {
+                let status = self.reload();
+                self.audit("signal HUP", "reload", status);
+            }
         }
         self.step();
         Ok(())
@@ -216,11 +227,17 @@ impl Coordinator {
         let Some(file) = &self.state_file else { return };
         match file.read() {
             Ok(None) => {}
-            Ok(Some((saved, age))) => {
+            Ok(Some(Left { pools, age, left_out, kept })) => {
                 tracing::info!(?age, "the state of the process before is taken over");
-                self.control.borrow_mut().fleet.restore(&saved, age, clock::monotonic());
+                if !left_out.is_empty() {
+                    tracing::warn!(
+                        "of the state file is not used: {}; {kept}",
+                        left_out.join("; ")
+                    );
+                }
+                self.control.borrow_mut().fleet.restore(&pools, age, clock::monotonic());
             }
-            Err(error) => tracing::warn!(%error, "the state file is not used"),
+            Err(error) => tracing::warn!("the state file is not used: {error}"),
         }
     }
 
@@ -270,7 +287,7 @@ impl Coordinator {
     fn start(&mut self, shard: usize) {
         let snapshot = {
             let mut control = self.control.borrow_mut();
-            control.running[shard] = true;
+            control.set_running(shard, true);
             control.snapshot()
         };
         (self.spawn)(shard, snapshot, self.sender.clone());
@@ -278,7 +295,7 @@ impl Coordinator {
 
     /// Starts a panicked shard again.
     fn take_report(&mut self, report: ShardReport) -> Result<(), String> {
-        self.control.borrow_mut().running[report.shard] = false;
+        self.control.borrow_mut().set_running(report.shard, false);
         match report.end {
             ShardEnd::Finished => Ok(()),
             ShardEnd::NotStarted(why) => Err(why),
@@ -299,7 +316,7 @@ impl Coordinator {
     fn ended(&self) -> Option<Ended> {
         let control = self.control.borrow();
         let phase = control.phase();
-        let is_over = !control.running.contains(&true);
+        let is_over = !control.running().contains(&true);
         let is_overdue = phase == Phase::Ending
             && control.phase_ends_in(clock::monotonic()).is_some_and(|left| left.is_zero());
         if !(is_over || is_overdue) {
@@ -308,18 +325,27 @@ impl Coordinator {
         Some(if phase == Phase::Ending { Ended::Cut } else { Ended::Drained })
     }
 
-    /// Reads the configuration again, as SIGHUP asks.
-    fn reload(&mut self) {
+    /// Leaves who gave an order, as for those over the admin interface.
+    fn audit(&mut self, who: &str, what: &str, status: StatusCode) {
+        let (who, what, status) = (who.to_owned(), what.to_owned(), status.as_u16());
+        self.control.borrow_mut().fleet.events.push(Event::Audit { who, what, status });
+    }
+
+    /// Reads the configuration again, as SIGHUP asks. The status is the one that the admin
+    /// interface would answer with.
+    fn reload(&mut self) -> StatusCode {
         let mut control = self.control.borrow_mut();
         let result = control.source.read();
         let result = result.and_then(|config| control.apply(config, clock::monotonic()));
         match result {
             Ok((plan, generation)) => {
                 tracing::info!(%generation, ?plan, "configuration reloaded");
+                StatusCode::OK
             }
             Err(reason) => {
                 tracing::error!("the configuration is refused, nothing has changed: {reason}");
-                control.fleet.events.push(super::events::Event::ReloadRefused { reason });
+                control.fleet.events.push(Event::ReloadRefused { reason });
+                StatusCode::UNPROCESSABLE_ENTITY
             }
         }
     }

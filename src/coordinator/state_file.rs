@@ -1,8 +1,10 @@
 //! What outlives the process, in a file: written to a temporary one first and then moved into its
-//! place, so that nobody ever reads half of it. A file that is not ours is reported and left out.
+//! place, so that nobody ever reads half of it. What cannot be used of it is reported, left out,
+//! and kept beside it before it is written over.
 
 use super::fleet::Saved;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -14,12 +16,26 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Changes when the format does.
 const VERSION: u32 = 1;
 
+/// The file: `P` is a pool's part.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Content {
+struct Content<P> {
     ringway_state: u32,
     written_ms: u64,
-    pools: Vec<Saved>,
+    pools: Vec<P>,
+}
+
+/// What the process before has left.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Left {
+    /// What can be used of it.
+    pub pools: Vec<Saved>,
+    /// How long ago it was written.
+    pub age: Duration,
+    /// What cannot, with its place.
+    pub left_out: Vec<String>,
+    /// Where the file is kept as it was, if something was left out; or why it is not.
+    pub kept: String,
 }
 
 /// See the module.
@@ -39,24 +55,42 @@ impl StateFile {
         Self { path, written: None, writing: None, has_failed: Arc::default() }
     }
 
-    /// What was saved, and how long ago. None if there is no such file.
+    /// What was saved. None if there is no such file. A file of which something cannot be used is
+    /// copied to one whose name ends in `.bad`.
     ///
     /// # Errors
-    /// If it cannot be read, or is not a state file of this version.
-    pub fn read(&self) -> Result<Option<(Vec<Saved>, Duration)>, String> {
+    /// If it cannot be read, or is not a state file of this version. A file has got that name
+    /// then, so that it is not written over; the text says so.
+    pub fn read(&self) -> Result<Option<Left>, String> {
+        let refused = |error: String| {
+            if !self.path.is_file() {
+                return error; // a folder, most likely: nothing will be written over it
+            }
+            let bad = self.bad();
+            let moved = fs::rename(&self.path, &bad);
+            format!("{error}; {}", outcome(moved, "it is moved to", &bad))
+        };
         let text = match fs::read_to_string(&self.path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(refused(error.to_string())),
         };
-        let content: Content = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        if content.ringway_state != VERSION {
-            return Err(format!("it has version {}, not {VERSION}", content.ringway_state));
-        }
-        content.pools.iter().try_for_each(Saved::check)?;
+        let Content { written_ms, pools, .. } = parse(&text).map_err(refused)?;
+        let mut left_out = Vec::new();
+        let pools = pools.into_iter().filter_map(|part| Saved::read(part, &mut left_out)).collect();
         // A file from the future was written by another clock: it tells nothing of its age.
-        let age = now_ms().checked_sub(content.written_ms);
-        Ok(Some((content.pools, age.map_or(Duration::MAX, Duration::from_millis))))
+        let age = now_ms().checked_sub(written_ms).map_or(Duration::MAX, Duration::from_millis);
+        let mut kept = String::new();
+        if !left_out.is_empty() {
+            let bad = self.bad();
+            let copied = fs::copy(&self.path, &bad).map(drop);
+            kept = outcome(copied, "the file as it was is", &bad);
+        }
+        Ok(Some(Left { pools, age, left_out, kept }))
+    }
+
+    fn bad(&self) -> PathBuf {
+        beside(&self.path, ".bad")
     }
 
     /// Begins to write what is to be saved, in a thread of its own, if it has changed, or in any
@@ -83,6 +117,31 @@ impl StateFile {
     }
 }
 
+fn parse(text: &str) -> Result<Content<Value>, String> {
+    let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    match value["ringway_state"].as_u64() {
+        Some(version) if version == u64::from(VERSION) => {}
+        Some(version) => return Err(format!("it has version {version}, not {VERSION}")),
+        None => return Err("it is no state file: it has no number `ringway_state`".to_owned()),
+    }
+    Content::deserialize(value).map_err(|error| error.to_string())
+}
+
+fn outcome(done: io::Result<()>, what: &str, place: &Path) -> String {
+    let place = place.display();
+    match done {
+        Ok(()) => format!("{what} {place}"),
+        Err(error) => format!("it cannot be kept as {place}: {error}"),
+    }
+}
+
+/// The name of a file next to another.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
 fn write_now(path: &Path, pools: Vec<Saved>, has_failed: &AtomicBool) {
     let content = Content { ringway_state: VERSION, written_ms: now_ms(), pools };
     match write_whole(path, &content) {
@@ -96,10 +155,8 @@ fn write_now(path: &Path, pools: Vec<Saved>, has_failed: &AtomicBool) {
     }
 }
 
-fn write_whole(path: &Path, content: &Content) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let temporary = PathBuf::from(temporary);
+fn write_whole(path: &Path, content: &Content<Saved>) -> io::Result<()> {
+    let temporary = beside(path, ".new");
     let mut file = File::create(&temporary)?;
     file.write_all(&serde_json::to_vec_pretty(content)?)?;
     file.sync_data()?;
@@ -129,32 +186,72 @@ mod tests {
         vec![Saved { pool: "app".to_owned(), backends: vec![backend], taken_out }]
     }
 
-    #[test]
-    fn what_is_written_is_read_and_what_is_not_ours_is_refused() {
-        let folder = std::env::temp_dir().join(format!("ringway-state-{}", std::process::id()));
+    /// A folder of this test's, and a state file in it.
+    fn place(test: &str) -> (PathBuf, PathBuf) {
+        let name = format!("ringway-state-{test}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).expect("a folder");
-        let path = folder.join("state.json");
+        (folder.clone(), folder.join("state.json"))
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_what_is_not_ours_is_refused_and_kept() {
+        let (folder, path) = place("whole");
         let mut file = StateFile::new(path.clone());
         assert_eq!(file.read().expect("no file is well"), None);
         file.write_last(saved());
-        let (read, age) = file.read().expect("ours").expect("there");
-        assert_eq!(read, saved());
-        assert!(age < Duration::from_secs(60));
-        for foreign in ["", "{", "[]", "{\"ringway_state\": 1}", "\u{0}\u{1}"] {
+        let left = file.read().expect("ours").expect("there");
+        assert_eq!((left.pools, left.left_out), (saved(), vec![]));
+        assert!(left.age < Duration::from_secs(60));
+        let other = r#"{"ringway_state": 99, "written_ms": 0, "more": []}"#;
+        for foreign in ["", "{", "[]", "{\"ringway_state\": 1}", "\u{0}\u{1}", other] {
             fs::write(&path, foreign).expect("written");
-            assert!(file.read().is_err(), "{foreign:?}");
+            let why = file.read().expect_err(foreign);
+            assert!(why.contains("state.json.bad"), "{foreign:?}: {why}");
+            assert_eq!(why.contains("version 99"), foreign == other, "{why}");
+            file.write_last(saved());
+            let kept = fs::read_to_string(folder.join("state.json.bad")).expect("it is kept");
+            assert_eq!(kept, foreign);
         }
-        let text = serde_json::json!({ "ringway_state": 99, "written_ms": 0, "pools": [] });
-        fs::write(&path, text.to_string()).expect("written");
-        assert!(file.read().expect_err("another version").contains("99"));
-        let mut heavy = saved();
-        heavy[0].backends[0].weight = Some(u32::MAX);
-        file.write_last(heavy);
-        assert!(file.read().expect_err("a weight that would overflow").contains("10.0.0.1:80"));
-        let mut strange = saved();
-        strange[0].backends[0].operator = "asleep".to_owned();
-        file.write_last(strange);
-        assert!(file.read().expect_err("no such state").contains("`asleep`"));
+        fs::remove_file(&path).expect("it was there");
+        fs::create_dir(&path).expect("a folder");
+        let why = file.read().expect_err("a folder");
+        assert!(path.is_dir() && !why.contains(".bad"), "{why}");
+        fs::remove_dir_all(&folder).expect("removed");
+    }
+
+    #[test]
+    fn one_wrong_entry_takes_no_other_with_it() {
+        let (folder, path) = place("part");
+        let mut file = StateFile::new(path.clone());
+        let backend = |change: &dyn Fn(&mut SavedBackend)| {
+            let mut backend = saved()[0].backends[0].clone();
+            change(&mut backend);
+            backend
+        };
+        let mut wrong = saved();
+        wrong[0].backends.extend([
+            backend(&|backend| backend.weight = Some(u32::MAX)),
+            backend(&|backend| backend.operator = "asleep".to_owned()),
+        ]);
+        wrong.push(Saved { pool: "web".to_owned(), ..Saved::default() });
+        file.write_last(wrong);
+        let text = fs::read_to_string(&path).expect("it is there");
+        let text = text.replace("\"10.0.0.2:80\"", "\"10.0.0.2:80\", \"nowhere\"");
+        let text = text.replace("\"pool\": \"web\"", "\"pool\": \"web\", \"more\": 1");
+        fs::write(&path, &text).expect("written");
+
+        let left = file.read().expect("ours").expect("there");
+        assert_eq!(left.pools, saved());
+        let places = ["10.0.0.1:80\": a weight", "`asleep`", "taken_out", "pool \"web\""];
+        assert_eq!(left.left_out.len(), places.len(), "{:?}", left.left_out);
+        for (said, place) in left.left_out.iter().zip(places) {
+            assert!(said.contains(place), "{said}");
+        }
+        assert!(left.kept.contains("state.json.bad"), "{}", left.kept);
+        file.write_last(saved());
+        let kept = fs::read_to_string(folder.join("state.json.bad")).expect("it is kept");
+        assert_eq!(kept, text);
         fs::remove_dir_all(&folder).expect("removed");
     }
 }

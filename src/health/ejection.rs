@@ -7,8 +7,8 @@ use crate::base::{BackendSlot, Instant};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-/// How long the result of a trial is waited for. Longer than the timeouts by which an exchange
-/// ends are by default.
+/// How long the result of a trial is waited for before there is another one. Longer than the
+/// timeouts by which an exchange ends are by default.
 const TRIAL_MAX: Duration = Duration::from_secs(120);
 
 /// What exchanges say of a backend.
@@ -49,7 +49,8 @@ struct Track {
 }
 
 impl Track {
-    fn new() -> Self {
+    /// Nothing is known against it. Its rounds follow on `round`.
+    fn new(round: u32) -> Self {
         Self {
             state: Outlier::In,
             in_a_row: 0,
@@ -57,7 +58,7 @@ impl Track {
             times: 0,
             until: Instant::default(),
             returned: Instant::default(),
-            round: 0,
+            round,
             trial_begun: None,
         }
     }
@@ -112,13 +113,26 @@ impl Track {
 #[derive(Default)]
 pub struct Ejections {
     tracks: HashMap<BackendSlot, Track>,
+    /// The last round of the backends that are forgotten: what comes late of their trials is not
+    /// taken for news of those that follow.
+    last_round: u32,
 }
 
 impl Ejections {
+    fn track(&mut self, slot: BackendSlot) -> &mut Track {
+        self.tracks.entry(slot).or_insert_with(|| Track::new(self.last_round))
+    }
+
+    /// What is kept of a backend, if this round of its trial goes on.
+    fn on_trial(&mut self, slot: BackendSlot, round: u32) -> Option<&mut Track> {
+        let track = self.tracks.get_mut(&slot)?;
+        (track.state == Outlier::OnTrial && track.round == round).then_some(track)
+    }
+
     /// Takes failures of a backend. `successes_since`: exchanges that went well since the last
     /// failure that was noted; if there were any, the run of failures begins anew.
     pub fn note_failures(&mut self, slot: BackendSlot, failures: u32, successes_since: u64) {
-        let track = self.tracks.entry(slot).or_insert_with(Track::new);
+        let track = self.track(slot);
         let before = if successes_since > 0 { 0 } else { track.in_a_row };
         track.in_a_row = before.saturating_add(failures);
     }
@@ -132,7 +146,7 @@ impl Ejections {
         window: Duration,
         now: Instant,
     ) {
-        let track = self.tracks.entry(slot).or_insert_with(Track::new);
+        let track = self.track(slot);
         track.samples.push_back(Sample { at: now, successes, failures });
         while track.samples.len() > 1
             && track.samples.front().is_some_and(|first| now.since(first.at) > window)
@@ -162,7 +176,7 @@ impl Ejections {
         bad.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         bad.truncate(most.saturating_sub(out));
         for (_, slot) in &bad {
-            self.tracks.entry(*slot).or_insert_with(Track::new).eject(rules, now);
+            self.track(*slot).eject(rules, now);
         }
         bad.into_iter().map(|(_, slot)| slot).collect()
     }
@@ -186,16 +200,17 @@ impl Ejections {
     }
 
     /// Takes note that the request of a trial is under way.
-    pub fn note_trial_begun(&mut self, slot: BackendSlot, now: Instant) {
-        if let Some(track) = self.tracks.get_mut(&slot) {
+    pub fn note_trial_begun(&mut self, slot: BackendSlot, round: u32, now: Instant) {
+        if let Some(track) = self.on_trial(slot, round) {
             track.trial_begun = Some(now);
         }
     }
 
-    /// Takes note that a trial has shown nothing: there is to be another one.
-    pub fn note_trial_undecided(&mut self, slot: BackendSlot) {
-        if let Some(track) = self.tracks.get_mut(&slot) {
-            track.begin_round();
+    /// Takes note that a trial has shown nothing. The next round comes when rounds are renewed,
+    /// and not at once: clients that go away must not set the pace.
+    pub fn note_trial_undecided(&mut self, slot: BackendSlot, round: u32) {
+        if let Some(track) = self.on_trial(slot, round) {
+            track.trial_begun = None;
         }
     }
 
@@ -219,27 +234,31 @@ impl Ejections {
         }
     }
 
-    /// Takes the result of a trial: back to traffic, or out again and for longer.
+    /// Takes the result of a trial: back to traffic, or out again and for longer. False if it
+    /// says nothing any more: it is of another round, or the backend is back already, as by the
+    /// operator's word.
     pub fn note_trial(
         &mut self,
         slot: BackendSlot,
+        round: u32,
         passed: bool,
         rules: &EjectionRules,
         now: Instant,
-    ) {
-        let Some(track) = self.tracks.get_mut(&slot) else { return };
-        match (track.state, passed) {
-            (Outlier::OnTrial, true) => track.take_back(now),
-            (Outlier::OnTrial, false) => track.eject(rules, now),
-            // A trial of a backend that is back already, by the operator's word.
-            (Outlier::In | Outlier::Ejected, _) => {}
+    ) -> bool {
+        let Some(track) = self.on_trial(slot, round) else { return false };
+        match passed {
+            true => track.take_back(now),
+            false => track.eject(rules, now),
         }
+        true
     }
 
     /// Takes a backend back, by the operator's word, and forgets what was against it. True if it
     /// was out.
     pub fn release(&mut self, slot: BackendSlot) -> bool {
-        self.tracks.remove(&slot).is_some_and(|track| track.state != Outlier::In)
+        let Some(track) = self.tracks.remove(&slot) else { return false };
+        self.last_round = self.last_round.max(track.round);
+        track.state != Outlier::In
     }
 
     /// What exchanges say of a backend.

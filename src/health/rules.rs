@@ -30,7 +30,7 @@ impl Default for ProbeRules {
             fall: 3,
             jitter_percent: 10,
             fast_interval: Duration::from_secs(1),
-            down_interval: Duration::from_secs(2),
+            down_interval: Duration::from_secs(3),
         }
     }
 }

@@ -148,12 +148,14 @@ fn ejections_grow_are_capped_and_are_forgiven() {
         now = now + length;
         assert_eq!(ejections.end_times(now), [slot]);
         assert_eq!(ejections.state(slot), Outlier::OnTrial);
-        ejections.note_trial(slot, false, &rules, now);
+        let round = ejections.trial_round(slot);
+        assert!(ejections.note_trial(slot, round, false, &rules, now));
     }
     assert_eq!(lengths, [30, 60, 90, 120, 150, 180, 210, 240, 270, 300, 300, 300]);
     now = now + rules.longest;
     ejections.end_times(now);
-    ejections.note_trial(slot, true, &rules, now);
+    let round = ejections.trial_round(slot);
+    assert!(ejections.note_trial(slot, round, true, &rules, now));
     assert_eq!(ejections.state(slot), Outlier::In);
     now = now + rules.base * 100;
     ejections.note_failures(slot, 5, 0);

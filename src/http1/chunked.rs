@@ -4,7 +4,7 @@
 
 use super::Refusal;
 use super::fields::is_token_byte;
-use crate::limits::{CHUNK_LINE_BYTES_MAX, TRAILER_BYTES_MAX};
+use crate::limits::{CHUNK_LINE_BYTES_MAX, FIELDS_MAX, TRAILER_BYTES_MAX};
 
 /// Reads one chunked body.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,8 @@ pub struct ChunkedDecoder {
     /// The name of the present trailer field, lower case, as far as it fits.
     name: [u8; NAME_BYTES],
     name_bytes: u8,
+    /// Trailer fields so far.
+    trailers: u8,
 }
 
 const NAME_BYTES: usize = 24;
@@ -90,7 +92,8 @@ impl ChunkedDecoder {
     /// At the start of a body.
     pub fn new() -> Self {
         let state = State::SizeFirst;
-        Self { state, left: 0, line_bytes: 0, name: [0; NAME_BYTES], name_bytes: 0 }
+        let name = [0; NAME_BYTES];
+        Self { state, left: 0, line_bytes: 0, name, name_bytes: 0, trailers: 0 }
     }
 
     /// Walks over bytes that are relayed as they are.
@@ -213,6 +216,11 @@ impl ChunkedDecoder {
         let name = &self.name[..usize::from(self.name_bytes)];
         let is_forbidden = FORBIDDEN_TRAILERS.contains(&name) || name.starts_with(b"x-forwarded-");
         self.name_bytes = 0;
-        if is_forbidden { Err(Refusal::MalformedTrailer) } else { Ok(State::TrailerValue) }
+        self.trailers += 1;
+        match is_forbidden {
+            true => Err(Refusal::MalformedTrailer),
+            false if usize::from(self.trailers) > FIELDS_MAX => Err(Refusal::TooManyFields),
+            false => Ok(State::TrailerValue),
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! HTTP/1.1 framing (RFC 9112) as a security boundary: bytes in, verdicts out.
 //!
 //! httparse splits heads into lines; every rule about what they may be is here. What is ambiguous
-//! is refused, never repaired, and what goes on is written anew from what was understood.
+//! is refused, never repaired. Heads that go on are written anew from what was understood; chunked
+//! bodies are checked and go on as they came.
 //!
 //! Does not: own buffers, know sockets or time, allocate.
 
@@ -43,6 +44,16 @@ pub enum Version {
     Http10,
     /// HTTP/1.1
     Http11,
+}
+
+impl Version {
+    /// As a start line has it (RFC 9112 §2.3).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+        }
+    }
 }
 
 /// How long the body of a request is (RFC 9112 §6.3).

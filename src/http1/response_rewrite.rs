@@ -18,6 +18,15 @@ pub enum ConnectionField {
 }
 
 impl ConnectionField {
+    /// What a client of this version is told of a connection that is kept, or not (RFC 9112 §9.3).
+    pub fn of(is_kept: bool, version: Version) -> Self {
+        match (is_kept, version) {
+            (false, _) => Self::Close,
+            (true, Version::Http10) => Self::KeepAlive,
+            (true, Version::Http11) => Self::None,
+        }
+    }
+
     pub(super) fn write(self, upgrade: Option<&[u8]>, out: &mut Output<'_>) {
         match self {
             Self::None => {}

@@ -20,7 +20,8 @@ pub(super) fn read<'b>(
     is_options: bool,
 ) -> Result<Target<'b>, Refusal> {
     if is_connect {
-        if !is_host(target) || !target.contains(&b':') {
+        // Without a port it says nothing of where to connect to (RFC 9110 §9.3.6).
+        if !matches!(port_of(target), Some([_, ..])) {
             return Err(Refusal::MalformedTarget);
         }
         return Ok(Target { forwarded: target, path: b"", authority: Some(target) });
@@ -155,21 +156,33 @@ fn is_dot_segment(segment: &[u8]) -> bool {
 /// True for a host with an optional port: a name, an IPv4 address, or an IPv6 one in brackets. An
 /// empty host is not one.
 pub(super) fn is_host(host: &[u8]) -> bool {
-    let (name, port) = match host.first() {
-        Some(b'[') => match host.iter().position(|byte| *byte == b']') {
-            Some(end) => (&host[1..end], &host[end + 1..]),
-            None => return false,
-        },
+    port_of(host).is_some()
+}
+
+/// The digits of a host's port, none of them if it has no port. None if it is not a host.
+fn port_of(host: &[u8]) -> Option<&[u8]> {
+    let (name, rest) = match host.first() {
+        Some(b'[') => {
+            let end = host.iter().position(|byte| *byte == b']')?;
+            (&host[1..end], &host[end + 1..])
+        }
         _ => host.split_at(host.iter().position(|byte| *byte == b':').unwrap_or(host.len())),
     };
-    let is_port = match port {
-        [] => true,
-        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
-        _ => false,
+    let digits = match rest {
+        [] => rest,
+        [b':', digits @ ..] => digits,
+        _ => return None,
     };
     let is_name_byte: fn(&u8) -> bool = match host.first() {
         Some(b'[') => |byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'),
         _ => |byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(byte),
     };
-    is_port && !name.is_empty() && name.iter().all(is_name_byte)
+    let is_host = is_port(digits) && !name.is_empty() && name.iter().all(is_name_byte);
+    is_host.then_some(digits)
+}
+
+/// `*DIGIT` (RFC 3986 §3.2.3), and a number that a port can have.
+fn is_port(digits: &[u8]) -> bool {
+    let number = || digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit & 0xf));
+    digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit) && number() <= u32::from(u16::MAX)
 }

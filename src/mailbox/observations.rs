@@ -43,8 +43,8 @@ pub enum TrialCourse {
 pub enum Observation {
     /// It failed an exchange.
     Fault(BackendSlot, BackendFault),
-    /// It is on trial.
-    Trial(BackendSlot, TrialCourse),
+    /// How this round of its trial goes.
+    Trial(BackendSlot, u32, TrialCourse),
 }
 
 /// The way of observations, and of any other news, to the coordinator.

@@ -1,8 +1,8 @@
 //! Answers that are made here: errors, mostly.
 
 use super::Traffic;
+use super::draft::Draft;
 use super::exchange::Phase;
-use super::recording::Draft;
 use super::translating::Local;
 use crate::engine::{Engine, Slice};
 use crate::http1::{Answer, ConnectionField, write_answer};
@@ -14,7 +14,8 @@ impl<E: Engine> Traffic<E> {
     /// request is still to come.
     pub(super) fn answer_request(&mut self, index: u32, local: &Local) {
         let keep_alive = local.keep_alive && !self.is_ending(index);
-        let Some(bytes) = self.queue_answer(index, local.status, keep_alive, local.is_head) else {
+        let connection = ConnectionField::of(keep_alive, local.version);
+        let Some(bytes) = self.queue_answer(index, local.status, connection, local.is_head) else {
             return self.cut_session(index, CloseReason::OutOfBuffers);
         };
         self.record_local(index, local.status, bytes, local.draft.as_deref());
@@ -27,7 +28,8 @@ impl<E: Engine> Traffic<E> {
 
     /// Answers whatever the client is sending, then closes.
     pub(super) fn answer_and_close(&mut self, index: u32, status: u16, reason: CloseReason) {
-        let Some(bytes) = self.queue_answer(index, status, false, false) else {
+        let connection = ConnectionField::Close;
+        let Some(bytes) = self.queue_answer(index, status, connection, false) else {
             return self.cut_session(index, CloseReason::OutOfBuffers);
         };
         self.record_local(index, status, bytes, None::<&Draft>);
@@ -44,11 +46,12 @@ impl<E: Engine> Traffic<E> {
         if exchange.phase != Phase::AwaitingHead {
             return self.cut_session(index, reason);
         }
-        let is_head = exchange.is_head;
+        let (is_head, version) = (exchange.is_head, exchange.version);
         let request_ended = exchange.request_body.has_ended();
         let keep_alive =
             self.sessions.at(index).keep_alive && request_ended && !self.is_ending(index);
-        let Some(bytes) = self.queue_answer(index, status, keep_alive, is_head) else {
+        let connection = ConnectionField::of(keep_alive, version);
+        let Some(bytes) = self.queue_answer(index, status, connection, is_head) else {
             return self.cut_session(index, CloseReason::OutOfBuffers);
         };
         let exchange = &mut self.exchanges[id as usize];
@@ -68,7 +71,7 @@ impl<E: Engine> Traffic<E> {
         &mut self,
         index: u32,
         status: u16,
-        keep_alive: bool,
+        connection: ConnectionField,
         is_head: bool,
     ) -> Option<u64> {
         let buffer = self.wire.engine.acquire()?;
@@ -78,7 +81,6 @@ impl<E: Engine> Traffic<E> {
             Some(answer) => (answer.content_type.as_str(), answer.body.bytes()),
             None => ("text/plain", crate::http1::default_body(status)),
         };
-        let connection = if keep_alive { ConnectionField::None } else { ConnectionField::Close };
         let answer = Answer { status, content_type, body, connection, is_head };
         let output = self.wire.engine.bytes_mut(buffer);
         let length = body.len() as u64;

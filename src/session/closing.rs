@@ -25,13 +25,14 @@ impl<E: Engine> Traffic<E> {
         if let Some(buffer) = exchange.take_request_head() {
             self.wire.let_go(buffer);
         }
+        // Before it is counted out: a slot with nothing in flight may be given to another backend.
+        self.observe_end(&exchange);
+        self.record(index, &exchange);
         if let Some(upstream) = exchange.upstream.take() {
             let is_complete = exchange.phase == Phase::Done && exchange.request_body.has_ended();
             self.replicas.end(self.upstreams.at(upstream).slot);
             self.leave_upstream(upstream, is_complete && exchange.is_upstream_reusable);
         }
-        self.observe_end(&exchange);
-        self.record(index, &exchange);
     }
 
     /// Keeps a connection for the next exchange, or closes it.

@@ -1,11 +1,12 @@
 //! What is kept of a request and its response while they are in flight.
 
 use super::body::Body;
-use super::recording::Draft;
+use super::draft::Draft;
 use crate::base::{BackendSlot, Instant, PoolId, RouteId};
 use crate::engine::{BufferId, Slice};
 use crate::http1::Version;
 use crate::stats::CloseReason;
+use std::sync::Arc;
 
 /// Index of an exchange.
 pub type ExchangeId = u32;
@@ -40,8 +41,9 @@ pub struct Exchange {
     pub tried: [Option<BackendSlot>; ATTEMPTS_MAX],
     /// An idle connection died under it: the next attempt uses a fresh one.
     pub needs_fresh: bool,
-    /// It is to show whether its backend has recovered, and has not yet.
-    pub is_trial: bool,
+    /// The round of its backend's trial, if it is to show whether that has recovered, and has not
+    /// yet.
+    pub trial: Option<u32>,
 
     /// The head as sent to backends, kept until a response begins, so that it can be sent again.
     pub request_head: Option<Slice>,
@@ -55,8 +57,8 @@ pub struct Exchange {
     pub is_head: bool,
     /// CONNECT: a 2xx response opens a tunnel.
     pub is_connect: bool,
-    /// The client asked to change to a protocol that is allowed.
-    pub wants_upgrade: bool,
+    /// The protocol that the client asked to change to, if it is allowed.
+    pub upgrade: Option<Arc<[u8]>>,
     /// The client's version.
     pub version: Version,
     /// The client wants to keep its connection.

@@ -65,7 +65,7 @@ impl<E: Engine> Traffic<E> {
             version: exchange.version,
             is_head: exchange.is_head,
             is_connect: exchange.is_connect,
-            wants_upgrade: exchange.wants_upgrade,
+            upgrade: exchange.upgrade.as_deref(),
             keep_alive,
         };
         let (from, to) = self.wire.engine.bytes_pair(slice.buffer, output);
@@ -239,11 +239,11 @@ impl<E: Engine> Traffic<E> {
         let Some(id) = self.sessions.at(index).exchange else { return };
         let exchange = &self.exchanges[id as usize];
         let may_replay = !exchange.has_response_bytes && exchange.is_replayable();
-        if may_replay && exchange.is_trial {
+        if may_replay && exchange.trial.is_some() {
             // The request was lent to find out whether the backend has recovered: it has not.
             let slot = self.upstreams.at(upstream).slot;
-            self.exchanges[id as usize].is_trial = false;
-            self.backend_failed(slot, BackendFault::Reset, true);
+            let trial = self.exchanges[id as usize].trial.take();
+            self.backend_failed(slot, BackendFault::Reset, trial);
             return self.replay(index, upstream);
         }
         // Of what was not sent yet nothing can have been done, whatever the method.

@@ -46,14 +46,14 @@ impl<E: Engine> Traffic<E> {
             upstream: None,
             tried: Default::default(),
             needs_fresh: false,
-            is_trial: false,
+            trial: None,
             request_head: Some(head),
             request_body: body,
             is_streaming: !body.has_ended(),
             is_idempotent: request.is_idempotent,
             is_head: request.is_head,
             is_connect: request.is_connect,
-            wants_upgrade: request.wants_upgrade,
+            upgrade: request.upgrade,
             version: request.version,
             client_keeps: request.keep_alive,
             request_bytes: u64::from(head.end) - request.written as u64,
@@ -145,10 +145,10 @@ impl<E: Engine> Traffic<E> {
             return Err(Unattached { back: waiting, may_go_on: false });
         };
         let exchange = &mut self.exchanges[id as usize];
-        exchange.is_trial = pick.is_trial;
+        exchange.trial = pick.trial;
         let needs_fresh = exchange.needs_fresh;
-        if pick.is_trial {
-            self.tell_trial(slot, TrialCourse::Begun);
+        if let Some(round) = pick.trial {
+            self.tell_trial(slot, round, TrialCourse::Begun);
         }
         let idle = if needs_fresh { None } else { self.upstreams.reuse(slot, index) };
         let upstream = match idle {
@@ -218,14 +218,10 @@ impl<E: Engine> Traffic<E> {
     /// A connection to a backend did not come about: the exchange goes to another one at once.
     pub(super) fn connect_failed(&mut self, index: u32, upstream: u32, failure: Failure) {
         let slot = self.upstreams.at(upstream).slot;
-        let waiting = std::mem::take(&mut self.upstreams.at(upstream).link.outbox);
-        self.replicas.end(slot);
-        self.close_upstream(upstream, Close::Reset);
-        if let Some(id) = self.sessions.at(index).exchange {
-            self.exchanges[id as usize].upstream = None;
-        }
-        let mut waiting = waiting;
-        if self.note_connect_failure(index, slot, failure) {
+        let mut waiting = std::mem::take(&mut self.upstreams.at(upstream).link.outbox);
+        let may_go_on = self.note_connect_failure(index, slot, failure);
+        self.leave_attempt(index, upstream);
+        if may_go_on {
             self.count(Counter::Retries);
             self.choose(index, waiting);
         } else {
@@ -238,18 +234,40 @@ impl<E: Engine> Traffic<E> {
     fn note_connect_failure(&mut self, index: u32, slot: BackendSlot, failure: Failure) -> bool {
         self.count(Counter::UpstreamConnectFailures);
         let Some(id) = self.sessions.at(index).exchange else { return false };
-        let is_trial = std::mem::take(&mut self.exchanges[id as usize].is_trial);
-        // What is short here is no backend's fault, and no other backend helps.
+        let trial = self.exchanges[id as usize].trial.take();
+        // What is short here is no backend's fault, and no other backend helps. Only a request that
+        // was lent for a trial is none the worse: those that serve may have idle connections.
         if matches!(failure, Failure::OutOfDescriptors | Failure::OutOfResources) {
-            if is_trial {
-                self.tell_trial(slot, TrialCourse::Undecided);
+            if let Some(round) = trial {
+                self.tell_trial(slot, round, TrialCourse::Undecided);
             }
-            return false;
+            return trial.is_some();
         }
         let now = self.now();
         self.replicas.refused(slot, now);
-        self.backend_failed(slot, BackendFault::Connect, is_trial);
-        self.exchanges[id as usize].note_failed(slot)
+        self.backend_failed(slot, BackendFault::Connect, trial);
+        let exchange = &mut self.exchanges[id as usize];
+        let (pool, may_go_on) = (exchange.pool, exchange.note_failed(slot));
+        // Where nobody is known to be well, another one would only let the client wait as long
+        // again. One that refuses costs no time.
+        let is_silent = failure == Failure::TimedOut;
+        let is_last_resort = self.replicas.pool(pool).is_some_and(|pool| pool.is_last_resort);
+        may_go_on && !(is_silent && is_last_resort)
+    }
+
+    /// Closes a connection that an exchange goes on without. If it was a trial that has shown
+    /// nothing so far, that is told first: while it is counted, nobody else gets the slot.
+    pub(super) fn leave_attempt(&mut self, index: u32, upstream: u32) {
+        let slot = self.upstreams.at(upstream).slot;
+        if let Some(id) = self.sessions.at(index).exchange {
+            let exchange = &mut self.exchanges[id as usize];
+            exchange.upstream = None;
+            if let Some(round) = exchange.trial.take() {
+                self.tell_trial(slot, round, TrialCourse::Undecided);
+            }
+        }
+        self.replicas.end(slot);
+        self.close_upstream(upstream, Close::Reset);
     }
 
     /// Sends a request again, on a fresh connection, after an idle one had died under it. What
@@ -259,21 +277,14 @@ impl<E: Engine> Traffic<E> {
         self.count(Counter::Retries);
         let Some(id) = self.sessions.at(index).exchange else { return };
         let connection = self.upstreams.at(upstream);
-        let slot = connection.slot;
         let is_sending = connection.link.sending > 0;
         let head = self.exchanges[id as usize].request_head.expect("kept until a response begins");
         let waiting = match !is_sending && self.wire.is_waiting(head.buffer) {
             true => std::mem::take(&mut connection.link.outbox),
             false => Chain::default(),
         };
-        self.replicas.end(slot);
-        self.close_upstream(upstream, Close::Reset);
-        let exchange = &mut self.exchanges[id as usize];
-        exchange.upstream = None;
-        exchange.needs_fresh = true;
-        if std::mem::take(&mut exchange.is_trial) {
-            self.tell_trial(slot, TrialCourse::Undecided);
-        }
+        self.leave_attempt(index, upstream);
+        self.exchanges[id as usize].needs_fresh = true;
         if is_sending {
             // The kernel still reads the old buffer.
             let Some(copy) = self.wire.copy_of(head) else {

@@ -4,9 +4,8 @@
 use super::exchange::Phase;
 use super::{State, Traffic};
 use crate::base::BackendSlot;
-use crate::engine::{Close, Engine, Key};
+use crate::engine::{Engine, Key};
 use crate::link::Chain;
-use crate::mailbox::TrialCourse;
 use crate::snapshot::{Leaving, Snapshot};
 use crate::stats::CloseReason;
 use std::collections::HashMap;
@@ -81,18 +80,8 @@ impl<E: Engine> Traffic<E> {
 
     /// Gives an exchange of which nothing has been sent to another backend.
     fn move_on(&mut self, index: u32, upstream: u32) {
-        let connection = self.upstreams.at(upstream);
-        let slot = connection.slot;
-        let waiting: Chain = std::mem::take(&mut connection.link.outbox);
-        self.replicas.end(slot);
-        self.close_upstream(upstream, Close::Reset);
-        if let Some(id) = self.sessions.at(index).exchange {
-            let exchange = &mut self.exchanges[id as usize];
-            exchange.upstream = None;
-            if std::mem::take(&mut exchange.is_trial) {
-                self.tell_trial(slot, TrialCourse::Undecided);
-            }
-        }
+        let waiting: Chain = std::mem::take(&mut self.upstreams.at(upstream).link.outbox);
+        self.leave_attempt(index, upstream);
         self.choose(index, waiting);
     }
 

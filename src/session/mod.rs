@@ -13,6 +13,7 @@
 mod answering;
 mod body;
 mod closing;
+mod draft;
 mod exchange;
 mod l7_answering_head;
 mod l7_choosing;

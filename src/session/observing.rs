@@ -25,35 +25,35 @@ impl<E: Engine> Traffic<E> {
     /// any other; what a gateway says in place of an application is a failure.
     pub(super) fn backend_answered(&mut self, id: u32, status: u16) {
         let exchange = &mut self.exchanges[id as usize];
-        let is_trial = std::mem::take(&mut exchange.is_trial);
+        let trial = exchange.trial.take();
         let Some(slot) = exchange.backend else { return };
         self.backend_cell(slot).answers.add(status);
         if matches!(status, 502..=504) {
-            return self.backend_failed(slot, BackendFault::Status(status), is_trial);
+            return self.backend_failed(slot, BackendFault::Status(status), trial);
         }
         self.backend_cell(slot).successes.add(1);
-        if is_trial {
-            self.tell_trial(slot, TrialCourse::Passed);
+        if let Some(round) = trial {
+            self.tell_trial(slot, round, TrialCourse::Passed);
         }
     }
 
-    /// Tells how the trial of a backend goes.
-    pub(super) fn tell_trial(&self, slot: BackendSlot, course: TrialCourse) {
-        self.mailbox.shared.observations.push(Observation::Trial(slot, course));
+    /// Tells how a round of the trial of a backend goes.
+    pub(super) fn tell_trial(&self, slot: BackendSlot, round: u32, course: TrialCourse) {
+        self.mailbox.shared.observations.push(Observation::Trial(slot, round, course));
     }
 
-    /// A backend failed.
+    /// A backend failed, in this round of its trial if it was one.
     pub(super) fn backend_failed(
         &mut self,
         slot: BackendSlot,
         fault: BackendFault,
-        is_trial: bool,
+        trial: Option<u32>,
     ) {
         self.backend_cell(slot).failures.add(1);
         let now = self.now();
         self.replicas.failed(slot, now);
-        if is_trial {
-            return self.tell_trial(slot, TrialCourse::Failed(fault));
+        if let Some(round) = trial {
+            return self.tell_trial(slot, round, TrialCourse::Failed(fault));
         }
         self.mailbox.shared.observations.push(Observation::Fault(slot, fault));
     }
@@ -71,10 +71,10 @@ impl<E: Engine> Traffic<E> {
             pool.unserved.add(1);
         }
         let fault = exchange.failure.and_then(fault_of);
-        match (exchange.backend, fault) {
-            (Some(slot), Some(fault)) => self.backend_failed(slot, fault, exchange.is_trial),
-            (Some(slot), None) if exchange.is_trial => {
-                self.tell_trial(slot, TrialCourse::Undecided);
+        match (exchange.backend, fault, exchange.trial) {
+            (Some(slot), Some(fault), trial) => self.backend_failed(slot, fault, trial),
+            (Some(slot), None, Some(round)) => {
+                self.tell_trial(slot, round, TrialCourse::Undecided);
             }
             _ => {}
         }

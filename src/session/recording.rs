@@ -1,25 +1,12 @@
 //! What is left of an exchange: counts, and a record where there is an access log.
 
 use super::Traffic;
+use super::draft::Draft;
 use super::exchange::Exchange;
 use crate::access_log::Record;
 use crate::engine::{Engine, Failure};
-use crate::http1::RequestHead;
+use crate::http1::Version;
 use crate::stats::Counter;
-
-/// What the access log wants of a request's head.
-#[derive(Clone, Debug, Default)]
-pub struct Draft {
-    method: Box<[u8]>,
-    host: Box<[u8]>,
-    target: Box<[u8]>,
-}
-
-impl Draft {
-    pub(super) fn of(head: &RequestHead<'_, '_>) -> Self {
-        Self { method: head.method.0.into(), host: head.host.into(), target: head.target.into() }
-    }
-}
 
 impl<E: Engine> Traffic<E> {
     pub(super) fn count_status(&self, status: u16) {
@@ -52,6 +39,7 @@ impl<E: Engine> Traffic<E> {
             method: draft.method,
             host: draft.host,
             target: draft.target,
+            version: draft.version.map(Version::name),
             status: exchange.status,
             request_bytes: exchange.request_bytes,
             response_bytes: exchange.response_bytes,
@@ -81,6 +69,7 @@ impl<E: Engine> Traffic<E> {
             method: draft.method,
             host: draft.host,
             target: draft.target,
+            version: draft.version.map(Version::name),
             status,
             request_bytes: 0,
             response_bytes,

@@ -91,10 +91,13 @@ impl<E: Engine> Traffic<E> {
         }
         let session = self.sessions.at(index);
         let is_flushed = session.link.is_flushed();
+        let is_starved = session.link.receiving == Receiving::Starved;
         match session.state {
             State::AwaitingHead | State::Lingering | State::Finishing if !is_flushed => {
                 self.client_slow(index);
             }
+            // The rest of the head may have come long ago; what can be seen is whether it reads.
+            State::ReadingHead if is_starved => self.client_slow(index),
             State::AwaitingHead if session.requests == 0 => {
                 self.close_session(index, CloseReason::HeadTimeout);
             }
@@ -111,6 +114,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// True if a session waits for bytes that cannot be received, as there is no buffer for them.
+    /// Who does not take what waits for him is late all the same: he may hold those buffers.
     fn is_starved(&mut self, index: u32) -> bool {
         let session = self.sessions.at(index);
         let waits_for_head = matches!(session.state, State::AwaitingHead | State::ReadingHead);
@@ -119,13 +123,24 @@ impl<E: Engine> Traffic<E> {
             return is_client_starved;
         }
         match self.who_is_late(index) {
-            Some(Late::ClientSending) => is_client_starved,
-            Some(Late::Backend) => {
-                let upstream = self.upstream_of(index).expect("it is late");
-                self.upstreams.at(upstream).link.receiving == Receiving::Starved
+            Some(Late::ClientSending | Late::Backend) => {
+                let upstream = self.upstream_of(index).expect("somebody is late");
+                let upstream = &self.upstreams.at(upstream).link;
+                let is_upstream_starved = upstream.receiving == Receiving::Starved;
+                // A backend that has taken everything may be waiting for the client.
+                let waits_for_client = upstream.is_flushed() && self.awaits_client(index);
+                is_upstream_starved || (is_client_starved && waits_for_client)
             }
             Some(Late::Connect | Late::ClientReading) | None => false,
         }
+    }
+
+    /// True if what the client sends next is for the backend of now.
+    fn awaits_client(&mut self, index: u32) -> bool {
+        let session = self.sessions.at(index);
+        let is_tunnel = session.state == State::Tunnelling;
+        let exchange = session.exchange.map(|id| &self.exchanges[id as usize]);
+        is_tunnel || exchange.is_some_and(|exchange| !exchange.request_body.has_ended())
     }
 
     // --- idle ---

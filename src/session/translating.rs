@@ -2,13 +2,14 @@
 //! other side. Pure: bytes in, bytes and a verdict out.
 
 use super::body::Body;
-use super::recording::Draft;
+use super::draft::Draft;
 use crate::http1::{
     BodyLength, ConnectionField, FieldStorage, Refusal, RequestHead, RequestRewrite, ResponseBody,
     ResponseHead, ResponseRewrite, ResponseTo, Verdict, Version, write_request, write_response,
 };
 use crate::snapshot::{Listener, Snapshot, Target};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What a request's head needs to be judged.
 pub(super) struct RequestSide<'a> {
@@ -32,7 +33,7 @@ pub(super) struct Request {
     pub(super) is_idempotent: bool,
     pub(super) is_head: bool,
     pub(super) is_connect: bool,
-    pub(super) wants_upgrade: bool,
+    pub(super) upgrade: Option<Arc<[u8]>>,
     pub(super) draft: Option<Box<Draft>>,
 }
 
@@ -40,6 +41,7 @@ pub(super) struct Request {
 pub(super) struct Local {
     pub(super) head_length: usize,
     pub(super) status: u16,
+    pub(super) version: Version,
     pub(super) is_head: bool,
     /// The request has no body and the connection can go on.
     pub(super) keep_alive: bool,
@@ -67,6 +69,7 @@ pub(super) fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -
         RequestOutcome::Local(Local {
             head_length: head.length,
             status,
+            version: head.version,
             is_head: head.method.is_head(),
             keep_alive: head.keep_alive && head.body == BodyLength::None,
             draft,
@@ -79,13 +82,13 @@ pub(super) fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -
     {
         return local(413, draft);
     }
-    let wants_upgrade = head.upgrade.is_some_and(|name| is_allowed_upgrade(side.world, name));
+    let upgrade = head.upgrade.and_then(|asked| allowed_upgrade(side.world, asked));
     let rewrite = RequestRewrite {
         client: side.client,
         client_is_trusted_proxy: side.is_trusted_proxy,
         proto: "http",
         via: settings.via.as_deref(),
-        forward_upgrade: wants_upgrade,
+        forward_upgrade: upgrade.is_some(),
     };
     let Some(written) = write_request(&head, &rewrite, output) else {
         return local(431, draft);
@@ -100,15 +103,21 @@ pub(super) fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -
         is_idempotent: head.method.is_idempotent(),
         is_head: head.method.is_head(),
         is_connect: head.method.is_connect(),
-        wants_upgrade,
+        upgrade,
         draft,
     })
 }
 
-/// True for a protocol that sessions may change to. A version behind a slash is not compared.
-fn is_allowed_upgrade(world: &Snapshot, asked: &[u8]) -> bool {
-    let name = asked.split(|byte| *byte == b'/').next().unwrap_or(asked);
-    world.settings.upgrade_protocols.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
+/// The protocol that is asked for, if sessions may change to it.
+fn allowed_upgrade(world: &Snapshot, asked: &[u8]) -> Option<Arc<[u8]>> {
+    let mut allowed = world.settings.upgrade_protocols.iter();
+    allowed.find(|allowed| is_protocol(asked, allowed)).cloned()
+}
+
+/// True if a protocol has this name. A version behind a slash is not compared.
+fn is_protocol(protocol: &[u8], name: &[u8]) -> bool {
+    let before_version = protocol.split(|byte| *byte == b'/').next().unwrap_or(protocol);
+    before_version.eq_ignore_ascii_case(name)
 }
 
 /// What a response's head needs to be judged.
@@ -117,7 +126,8 @@ pub(super) struct ResponseSide<'a> {
     pub(super) version: Version,
     pub(super) is_head: bool,
     pub(super) is_connect: bool,
-    pub(super) wants_upgrade: bool,
+    /// The protocol that the client asked to change to, if it is allowed.
+    pub(super) upgrade: Option<&'a [u8]>,
     /// The client's connection may be kept, as far as the request and the process go.
     pub(super) keep_alive: bool,
 }
@@ -173,8 +183,10 @@ pub(super) fn response(
         let rewrite = ResponseRewrite { connection, via: settings.via.as_deref(), body_unframed };
         write_response(&head, &rewrite, output)
     };
+    // A backend must not change to what was not asked for (RFC 9110 §7.8).
+    let is_asked = |protocol| side.upgrade.is_some_and(|asked| is_protocol(protocol, asked));
     match head.status {
-        101 if side.wants_upgrade && head.upgrade.is_some() => {
+        101 if head.upgrade.is_some_and(is_asked) => {
             match write(ConnectionField::Upgrade, false, output) {
                 Some(written) => ResponseOutcome::Switch { head_length, written, status: 101 },
                 None => ResponseOutcome::Unexpected,
@@ -199,11 +211,7 @@ pub(super) fn response(
             let is_unframed = side.version == Version::Http10 && head.is_chunked;
             let has_end = !(is_unframed && head.body == ResponseBody::Chunked);
             let keep_alive = side.keep_alive && has_end && head.body != ResponseBody::UntilClose;
-            let connection = match (keep_alive, side.version) {
-                (false, _) => ConnectionField::Close,
-                (true, Version::Http10) => ConnectionField::KeepAlive,
-                (true, Version::Http11) => ConnectionField::None,
-            };
+            let connection = ConnectionField::of(keep_alive, side.version);
             match write(connection, is_unframed, output) {
                 None => ResponseOutcome::Unexpected,
                 Some(written) => ResponseOutcome::Final(Response {

@@ -113,11 +113,10 @@ impl<E: Engine> Traffic<E> {
             let exchange = &mut self.exchanges[id];
             exchange.phase = super::exchange::Phase::Done;
             exchange.upstream = None;
-            let slot = self.upstreams.at(upstream).slot;
-            self.replicas.end(slot);
+            self.end_exchange(index);
+            self.replicas.end(self.upstreams.at(upstream).slot);
             // Not cut: what the kernel has still to deliver to the backend is delivered.
             self.close_upstream(upstream, Close::Graceful);
-            self.end_exchange(index);
             self.linger(index, CloseReason::TunnelEnded);
         }
     }

@@ -97,7 +97,7 @@ fn by_id<T>(items: Vec<Arc<T>>, id: impl Fn(&T) -> usize) -> Vec<Option<Arc<T>>>
     placed
 }
 
-/// A pool and what its members may get.
+/// A pool, not of last resort, and what its members may get.
 pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: usize) -> Pool {
     let mut built = Pool {
         id,
@@ -105,6 +105,7 @@ pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: u
         algorithm: pool.algorithm,
         idle_connections_per_shard: pool.idle_connections.div_ceil(shards) as u32,
         backends: Vec::new(),
+        is_last_resort: false,
         trials: Vec::new(),
         leaving: Vec::new(),
     };

@@ -69,6 +69,8 @@ pub struct Pool {
     pub idle_connections_per_shard: u32,
     /// The backends that get traffic.
     pub backends: Vec<Backend>,
+    /// None of these is known to be well: they get traffic for want of a better one.
+    pub is_last_resort: bool,
     /// Backends that get one request, to see whether they have recovered.
     pub trials: Vec<Trial>,
     /// Backends that get no new traffic, as long as anything of them may be left.
@@ -118,7 +120,7 @@ pub struct Settings {
     /// Proxies in front of us whose X-Forwarded-* fields are believed.
     pub trusted_proxies: Vec<IpNetwork>,
     /// Protocols that Upgrade may change to, lower case.
-    pub upgrade_protocols: Vec<Box<[u8]>>,
+    pub upgrade_protocols: Vec<Arc<[u8]>>,
     /// A client that ends its direction after a request gets the whole answer.
     pub allows_half_close: bool,
     /// Largest request body, bytes; none for no limit.

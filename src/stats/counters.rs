@@ -51,7 +51,7 @@ counters! {
     Retries "ringway_retries_total" "Exchanges sent to a backend once more.";
     LateCompletions "ringway_late_completions_total" "Completions of operations whose owner was gone.";
     ReceiveRingEmpty "ringway_receive_ring_empty_total" "Receives that found no buffer for the moment.";
-    AccessLogDropped "ringway_access_log_dropped_total" "Exchanges that were not recorded because the queue was full.";
+    AccessLogDropped "ringway_access_log_dropped_total" "Exchanges that were not recorded because the queue of the access log was full.";
     ShardPanics "ringway_shard_panics_total" "Panics of a shard.";
 }
 

@@ -27,8 +27,8 @@ pub struct Pick {
     pub slot: BackendSlot,
     /// Where it listens.
     pub address: SocketAddr,
-    /// The exchange is to show whether the backend has recovered.
-    pub is_trial: bool,
+    /// The round of its trial, if the exchange is to show whether the backend has recovered.
+    pub trial: Option<u32>,
 }
 
 /// See the module.
@@ -115,15 +115,15 @@ impl Replicas {
         prng: &mut Prng,
     ) -> Option<Pick> {
         let replica = self.pools.get_mut(pool.index())?.as_mut()?;
-        if may_try && let Some(Trial { backend, .. }) = replica.trials.pop() {
-            return Some(Pick { slot: backend.slot, address: backend.address, is_trial: true });
+        if may_try && let Some(Trial { backend, round, .. }) = replica.trials.pop() {
+            return Some(Pick { slot: backend.slot, address: backend.address, trial: Some(round) });
         }
         let refused_until = &self.refused_until;
         let usable =
             |slot: BackendSlot| !tried.contains(&slot) && refused_until[slot.index()] <= now;
         self.view.set_now(now);
         let slot = replica.picker.pick(&mut self.view, usable, prng)?;
-        Some(Pick { slot, address: self.view.address(slot)?, is_trial: false })
+        Some(Pick { slot, address: self.view.address(slot)?, trial: None })
     }
 
     /// The pool of this number, if it is there.

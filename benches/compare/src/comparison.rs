@@ -3,7 +3,7 @@
 //! Rounds are interleaved: each measures every proxy once, so that whatever changes slowly on the
 //! machine meets all of them alike. The order rotates, so that none always follows the same one.
 
-use crate::contender::{Contender, Proxy, Surroundings};
+use crate::contender::{Contender, Pages, Proxy, Surroundings};
 use crate::measurement::{Errors, Measurement};
 use crate::measuring::measure;
 use crate::scenario::Scenario;
@@ -36,7 +36,7 @@ impl Comparison<'_> {
 
     /// Each proxy is started once; all but the one under load are idle.
     fn run_kept(&self, scenario: &Scenario) -> Result<Vec<Measurement>> {
-        let starts = self.contenders.iter().map(|contender| self.start(contender));
+        let starts = self.contenders.iter().map(|contender| self.start(contender, Pages::AsAsked));
         let mut proxies = starts.collect::<Result<Vec<_>>>()?;
         let mut measurements = Vec::new();
         for round in 1..=self.rounds {
@@ -49,22 +49,22 @@ impl Comparison<'_> {
         Ok(measurements)
     }
 
-    /// Each measurement has a proxy that has just been started.
+    /// Each measurement has a proxy that has just been started, with small pages: memory is looked at.
     fn run_fresh(&self, scenario: &Scenario) -> Result<Vec<Measurement>> {
         let mut measurements = Vec::new();
         for round in 1..=self.rounds {
             self.report_round(scenario, round);
             for index in order(self.contenders.len(), round) {
                 let contender = &self.contenders[index];
-                let mut proxy = self.start(contender)?;
+                let mut proxy = self.start(contender, Pages::Small)?;
                 measurements.push(self.measure(scenario, &contender.label, round, &mut proxy)?);
             }
         }
         Ok(measurements)
     }
 
-    fn start(&self, contender: &Contender) -> Result<Started> {
-        let started = contender.start(self.surroundings);
+    fn start(&self, contender: &Contender, pages: Pages) -> Result<Started> {
+        let started = contender.start(self.surroundings, pages);
         signal::check_interrupt()?;
         Ok(started.map_err(|error| format!("{error:#}")))
     }

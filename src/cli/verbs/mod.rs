@@ -50,7 +50,7 @@ pub(in crate::cli) enum Verb {
         #[command(flatten)]
         access: Access,
     },
-    /// Live view of shards, pools and backends.
+    /// Live view of shards, pools and backends; with --json a status on a line at each look.
     Top {
         #[command(flatten)]
         access: Access,

@@ -142,11 +142,8 @@ pub(super) fn plan(plan: &Value, out: &mut dyn Write) -> io::Result<()> {
     let mut is_empty = true;
     for change in list(&plan["changes"]) {
         is_empty = false;
-        let connections = match change["connections"].as_u64() {
-            Some(count @ 1..) => format!(" ({count} connections end)"),
-            _ => String::new(),
-        };
-        writeln!(out, "  {}: {}{connections}", text(&change["what"]), text(&change["how"]))?;
+        let (what, how) = (text(&change["what"]), text(&change["how"]));
+        writeln!(out, "  {what}: {how}{}", touched(change))?;
     }
     for key in list(&plan["needs_restart"]) {
         is_empty = false;
@@ -156,6 +153,27 @@ pub(super) fn plan(plan: &Value, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  no difference; 0 connections affected")?;
     }
     Ok(())
+}
+
+/// What hangs on a part that changes, and what becomes of it.
+fn touched(change: &Value) -> String {
+    let kinds = [
+        ("client_connections", "client connections"),
+        ("backend_connections", "connections to backends"),
+        ("exchanges", "exchanges"),
+    ];
+    let counted = kinds.iter().filter_map(|(key, words)| Some((change[*key].as_u64()?, words)));
+    let counted: Vec<(u64, _)> = counted.collect();
+    if change["how"] == "added" && counted.iter().all(|(count, _)| *count == 0) {
+        return String::new();
+    }
+    if counted.is_empty() {
+        return " (its exchanges, which are not counted, go on)".to_owned();
+    }
+    let becomes = if change["ends"] == true { "end" } else { "go on" };
+    let shown: Vec<String> =
+        counted.iter().map(|(count, words)| format!("{count} {words}")).collect();
+    format!(" ({} {becomes})", shown.join(" and "))
 }
 
 pub(super) fn event(event: &Value, out: &mut dyn Write) -> io::Result<()> {

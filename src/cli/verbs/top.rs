@@ -29,7 +29,7 @@ impl Look {
     }
 }
 
-/// Shows until `q`; once, as text, if so asked.
+/// Shows until `q`; as JSON until the reader goes; once, as text, if so asked.
 pub(super) fn top(
     socket: &Path,
     once: bool,
@@ -37,9 +37,6 @@ pub(super) fn top(
     interval: Duration,
     out: &mut dyn Write,
 ) -> Result<(), Failed> {
-    if as_json && !once {
-        return Err(Failed::Usage("--json goes with --once: the live view is for people".into()));
-    }
     let client = Client::new(socket)?;
     if once {
         let status = client.get("/status")?.checked()?;
@@ -48,12 +45,25 @@ pub(super) fn top(
         }
         return Ok(show::status(&status.value, out)?);
     }
+    if as_json {
+        return stream(&client, interval, out);
+    }
     // Asked for before the screen changes, so that an error is seen.
     client.get("/status")?.checked()?;
     let mut terminal = ratatui::try_init()?;
     let result = watch(&client, interval, &mut terminal);
     ratatui::restore();
     result
+}
+
+/// A status on a line of its own, again and again.
+fn stream(client: &Client, interval: Duration, out: &mut dyn Write) -> Result<(), Failed> {
+    loop {
+        let status = client.get("/status")?.checked()?;
+        writeln!(out, "{}", status.value)?;
+        out.flush()?;
+        std::thread::sleep(interval);
+    }
 }
 
 fn watch(
@@ -195,4 +205,54 @@ fn backend_table(look: &Look) -> Table<'static> {
     let names =
         ["POOL", "BACKEND", "STANDING", "WEIGHT", "IN FLIGHT", "ANSWERS", "5XX", "FAILURES", "WHY"];
     headed(&names, rows, &[20, 22, 10, 10, 10, 12, 8, 9, 40])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+    use serde_json::json;
+
+    fn status(requests: u64) -> Value {
+        let backend = |address: &str, standing: &str| {
+            json!({
+                "address": address, "standing": standing, "reason": "refused", "weight": 3,
+                "ramp_percent": 40, "in_flight": 2, "answers": [0, 7, 0, 0, 1], "failures": 5,
+            })
+        };
+        json!({
+            "version": "9.9", "phase": "serving", "ready": false, "connections": 12,
+            "shards": [{ "shard": 0, "connections": 12, "requests": requests,
+                         "last_turn_ms_ago": 4, "generation": 31 }],
+            "pools": [{ "name": "app", "healthy": 1, "requests": requests, "in_flight": 2,
+                        "latency_us": { "p50": 200, "p99": 1500 },
+                        "backends": [backend("10.0.0.1:80", "serving"),
+                                     backend("10.0.0.2:80", "down")] }],
+        })
+    }
+
+    #[test]
+    fn the_screen_shows_rates_latencies_and_who_is_down() {
+        let look = Look { status: status(900), before: Some(status(400)), seconds: 2.0 };
+        let mut terminal = Terminal::new(TestBackend::new(150, 16)).expect("a screen");
+        terminal.draw(|frame| draw(frame, &look)).expect("drawn");
+        let buffer = terminal.backend().buffer();
+        let cells: Vec<&str> = buffer.content().iter().map(|cell| cell.symbol()).collect();
+        let lines: Vec<String> = cells.chunks(150).map(|line| line.concat()).collect();
+        let line = |part: &str| {
+            let found = lines.iter().find(|line| line.contains(part));
+            found.unwrap_or_else(|| panic!("{part} is not in {lines:#?}"))
+        };
+        assert!(line("ringway 9.9").contains("NOT READY  12 connections  250 requests/s"));
+        let words = |part: &str| line(part).split_whitespace().collect::<Vec<_>>();
+        assert_eq!(words("4 ms"), ["0", "12", "250", "4", "ms", "31"]);
+        assert_eq!(words("1.5 ms"), ["app", "1/2", "250", "2", "0.2", "ms", "1.5", "ms"]);
+        let down = ["app", "10.0.0.2:80", "down", "3", "x", "40%", "2", "8", "1", "5", "refused"];
+        assert_eq!(words("10.0.0.2:80"), down);
+        let at = cells.chunks(150).position(|line| line.concat().contains("10.0.0.2:80"));
+        let column = line("10.0.0.2:80").find("down").expect("shown");
+        let cell = &buffer.content()[at.expect("shown") * 150 + column];
+        assert_eq!(cell.fg, Color::Red);
+    }
 }

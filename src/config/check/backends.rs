@@ -1,7 +1,8 @@
 //! `[[pool.NAME.backend]]`: addresses and names.
 
 use super::names::Seen;
-use crate::config::addresses::{BackendEntry, BackendName, Lookup, parse_service_name};
+use crate::config::addresses::parse_service_name;
+use crate::config::backend::{BackendEntry, BackendName, Lookup};
 use crate::config::model::Pool;
 use crate::config::raw::{At, Section};
 use crate::limits::{BACKENDS_MAX, WEIGHT_MAX};

@@ -14,11 +14,20 @@ pub(super) use names::Seen;
 
 use super::diagnostics::{Diagnostics, Report};
 use super::model::Config;
-use super::raw::{Document, Section, WrittenKeys};
+use super::raw::{Document, Section, WrittenKeys, read_json};
 use std::io;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::DeTable;
+
+/// How a configuration is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextFormat {
+    /// As in a file.
+    Toml,
+    /// The same tables and keys: `[[listener]]` is a list under `listener`.
+    Json,
+}
 
 /// Reads the content of a file that the configuration names, by the path as written.
 pub type Loader<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
@@ -28,6 +37,26 @@ impl Config {
     /// text names is read by `load`.
     pub fn parse(text: &str, file_name: &str, load: Loader<'_>) -> Result<Self, Diagnostics> {
         Self::parse_with_keys(text, file_name, load).map(|(config, _)| config)
+    }
+
+    /// The configuration in a text of either format.
+    ///
+    /// # Errors
+    /// Every problem, with its place in the text.
+    pub fn parse_as(
+        format: TextFormat,
+        text: &str,
+        file_name: &str,
+        load: Loader<'_>,
+    ) -> Result<Self, Diagnostics> {
+        if format == TextFormat::Toml {
+            return Self::parse(text, file_name, load);
+        }
+        let report = Report::new(text);
+        let table = read_json(&report, text);
+        let read = table.as_ref().map(|table| read(&report, table, load).0);
+        report.finish(file_name)?;
+        Ok(read.expect("a text that is no configuration was reported above"))
     }
 
     /// Like [`Config::parse`], with the keys that the text has: all else is at its default.

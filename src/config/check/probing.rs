@@ -4,16 +4,17 @@
 use super::Loader;
 use crate::config::PROBE_ANSWER_BYTES_MAX;
 use crate::config::addresses::parse_host_name;
-use crate::config::choices::{Choice, ProbeProtocol};
+use crate::config::choices::{Choice, ProbeProtocol, unknown_word};
 use crate::config::probing::{HttpProbe, Probe, ProbeKind, TlsProbe};
 use crate::config::raw::{At, Section};
 use crate::config::trust::parse_certificates;
-use crate::config::units::{listed, unknown_word};
-use crate::config::values::{is_token, parse_count, parse_interval, parse_timeout};
+use crate::config::units::{listed, parse_count};
+use crate::config::values::{INTERVAL_RANGE, is_token, parse_interval, parse_timeout};
 use crate::health::ProbeRules;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::time::Duration;
 
 use ProbeProtocol::{Grpc, Grpcs, Http, Https, Tcp};
 
@@ -207,7 +208,7 @@ fn rules(section: &mut Section<'_>) -> ProbeRules {
     section.duration_into("interval", &mut rules.interval, parse_interval);
     // The other two follow a shorter or longer interval unless they are written themselves.
     rules.fast_interval = rules.fast_interval.min(rules.interval);
-    rules.down_interval = rules.interval;
+    rules.down_interval = slower(rules.interval);
     section.duration_into("timeout", &mut rules.timeout, parse_timeout);
     section.count_into("rise", &mut rules.rise, IN_A_ROW_RANGE);
     section.count_into("fall", &mut rules.fall, IN_A_ROW_RANGE);
@@ -215,6 +216,14 @@ fn rules(section: &mut Section<'_>) -> ProbeRules {
     section.duration_into("fast_interval", &mut rules.fast_interval, parse_interval);
     section.duration_into("down_interval", &mut rules.down_interval, parse_interval);
     rules
+}
+
+/// Half as long again: a backend that is down is asked less often, but with the other defaults is
+/// back `rise` intervals after it has recovered. In whole milliseconds, and no longer than any.
+fn slower(interval: Duration) -> Duration {
+    let ms = interval.as_millis() * 3 / 2;
+    let slower = Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX));
+    slower.min(*INTERVAL_RANGE.end())
 }
 
 /// A path with or without a query (RFC 3986, 3.3 and 3.4).

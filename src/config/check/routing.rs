@@ -4,11 +4,11 @@ use super::Loader;
 use super::names::{Name, Names, Seen};
 use super::pools::pools;
 use crate::config::addresses::parse_listen_address;
+use crate::config::choices::unknown_word;
 use crate::config::choices::{Choice, Protocol, Steering};
 use crate::config::diagnostics::Report;
 use crate::config::model::{Config, Listener, ListenerIndex, PoolIndex, Route};
 use crate::config::raw::{At, Section};
-use crate::config::units::unknown_word;
 use crate::config::values::check_name;
 use crate::limits::{LISTENERS_MAX, POOLS_MAX, ROUTES_MAX};
 use crate::route::{HostPattern, check_path_prefix};
@@ -163,6 +163,7 @@ impl Routes {
         listeners: &Names<'_>,
         pools: &mut Names<'_>,
     ) {
+        let written = self.read.len();
         let bare = listeners.entries.iter().enumerate();
         for (index, listener) in bare.filter(|(_, listener)| !listener.referred_to) {
             let name = listener.name;
@@ -182,6 +183,12 @@ impl Routes {
                 report.add_with_help(listener.span.clone(), message, help);
                 self.incomplete = true;
             }
+        }
+        if let Some((_, beyond)) = self.read.get(ROUTES_MAX).filter(|_| written <= ROUTES_MAX) {
+            let message = format!(
+                "too many routes: at most {ROUTES_MAX}, with one for each listener that has none"
+            );
+            report.add(beyond.clone(), message);
         }
     }
 }

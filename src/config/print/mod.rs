@@ -7,6 +7,7 @@ mod process;
 use super::model::{Config, Route};
 use super::units::print_duration;
 use crate::route::HostPattern;
+use serde_json::{Map, Value as Json, json};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -95,6 +96,23 @@ impl Config {
         printed
     }
 
+    /// The configuration in JSON, under the same names as in TOML.
+    pub fn to_json(&self) -> Json {
+        self.to_json_with(|_, value| json!(value))
+    }
+
+    /// The configuration in JSON, with what `show` makes of each value and the path of its key.
+    pub fn to_json_with(&self, show: impl Fn(&str, &Value) -> Json) -> Json {
+        let mut root = Json::Object(Map::new());
+        for section in self.to_sections() {
+            let place = section.path.split('.').fold(&mut root, child);
+            for (key, value) in &section.values {
+                place[*key] = show(&format!("{}.{key}", section.path), value);
+            }
+        }
+        root
+    }
+
     fn listener_sections(&self) -> impl Iterator<Item = PrintedSection> {
         self.listeners.iter().enumerate().map(|(index, listener)| {
             let values = vec![
@@ -119,4 +137,19 @@ impl Config {
         values.push(("pool", text(&self.pool(route.pool).name)));
         PrintedSection::element("route", index, values)
     }
+}
+
+/// What is called `step` in an object; `step[n]` is the element `n` of an array, the next one if
+/// it is not there yet.
+fn child<'v>(parent: &'v mut Json, step: &str) -> &'v mut Json {
+    let Some((name, _)) = step.split_once('[') else { return &mut parent[step] };
+    let index = step[name.len() + 1..].trim_end_matches(']').parse().unwrap_or(0);
+    if !parent[name].is_array() {
+        parent[name] = Json::Array(Vec::new());
+    }
+    let elements = parent[name].as_array_mut().expect("it was made one above");
+    while elements.len() <= index {
+        elements.push(Json::Object(Map::new()));
+    }
+    &mut elements[index]
 }

@@ -2,7 +2,7 @@
 //! protocol, no others.
 
 use super::{PrintedSection, count, duration, number, optional_path, text};
-use crate::config::addresses::Lookup;
+use crate::config::backend::Lookup;
 use crate::config::model::Pool;
 use crate::config::probing::{HttpProbe, Probe, ProbeKind, TlsProbe};
 use crate::health::EjectionRules;

@@ -1,7 +1,10 @@
-//! What was written: the tables of the TOML document with their places. Each key that is asked
-//! for is noted, so that the others can be named as unknown. Does not: know any key.
+//! What was written: the tables of the document, TOML or JSON, with their places. Each key that is
+//! asked for is noted, so that the others can be named as unknown. Does not: know any key.
 
+mod json;
 mod values;
+
+pub(super) use json::read_json;
 
 use super::diagnostics::Report;
 use super::units::{closest, listed};
@@ -126,7 +129,11 @@ impl<'d> Section<'d> {
         let path = self.path_of(key);
         let DeValue::Array(array) = value.get_ref() else {
             let message = format!("`{path}` can be there several times");
-            self.report().add_with_help(value.span(), message, format!("write [[{path}]]"));
+            self.report().add_with_help(
+                value.span(),
+                message,
+                format!("write [[{path}]]; in JSON a list"),
+            );
             return Vec::new();
         };
         let tables = array.iter().enumerate();

@@ -2,7 +2,7 @@
 //! write it. Does not: know any key.
 
 use super::{At, Section};
-use crate::config::choices::Choice;
+use crate::config::choices::{Choice, unknown_word};
 use crate::config::units;
 use crate::config::values::parse_path;
 use std::fmt::Display;
@@ -102,7 +102,7 @@ impl<'d> Section<'d> {
     /// Sets `target` to the choice whose word is under `key`.
     pub(in crate::config) fn choice_into<C: Choice>(&mut self, key: &'static str, target: &mut C) {
         self.parse_into(key, target, |word| {
-            C::of_word(word).ok_or_else(|| units::unknown_word::<C>(word))
+            C::of_word(word).ok_or_else(|| unknown_word::<C>(word))
         });
     }
 

@@ -201,9 +201,11 @@ fn every_value_of_a_probe_over_https_is_read() {
 #[test]
 fn the_other_intervals_follow_the_one_that_is_written() {
     for (text, fast, down) in [
-        ("interval = \"500ms\"", 500, 500),
-        ("interval = \"5s\"", 1000, 5000),
-        ("interval = \"5s\"\nfast_interval = \"3s\"", 3000, 5000),
+        ("interval = \"500ms\"", 500, 750),
+        ("interval = \"11ms\"", 11, 16),
+        ("interval = \"5s\"", 1000, 7500),
+        ("interval = \"7d\"", 1000, 7 * 24 * 3_600_000),
+        ("interval = \"5s\"\nfast_interval = \"3s\"", 3000, 7500),
         ("interval = \"500ms\"\ndown_interval = \"3s\"", 500, 3000),
         ("down_interval = \"3s\"", 1000, 3000),
     ] {

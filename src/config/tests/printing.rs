@@ -261,5 +261,8 @@ fn what_is_printed_parses_to_the_same_configuration() {
         let text = config.to_toml();
         let parsed = parse(&text).map_err(|error| error.to_string()).unwrap();
         assert_eq!(parsed, config, "{text}");
+        let text = format!("{:#}", config.to_json());
+        let parsed = Config::parse_as(TextFormat::Json, &text, "test.json", &super::load);
+        assert_eq!(parsed.map_err(|error| error.to_string()).unwrap(), config, "{text}");
     }
 }

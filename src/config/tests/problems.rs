@@ -1,7 +1,8 @@
 //! Problems: each where it is, with how to mend it.
 
-use super::{GOOD, assert_problems, parse};
+use super::{GOOD, GOOD_LINES, assert_problems, parse};
 use crate::base::Prng;
+use crate::limits::ROUTES_MAX;
 
 #[test]
 fn a_problem_is_shown_with_its_place_and_its_remedy() {
@@ -27,7 +28,7 @@ fn wrong_values_are_reported_where_they_are() {
         ("[runtime]\nshards = 257", 10, "out of range"),
         ("[runtime]\nshards = -1", 10, "which shards"),
         ("[runtime]\nshards = true", 10, "boolean"),
-        ("[runtime]\nshards = \"3-1\"", 10, "not a range of cores"),
+        ("[runtime]\nshards = \"0,3-1\"", 10, "the range `3-1` runs backwards: write \"1-3\""),
         ("[runtime]\nshards = \"1,0-3\"", 10, "core 1 twice"),
         ("[runtime]\nshards = \"0-9999999999\"", 10, "not a range of cores"),
         ("[runtime]\nshards = \"0-300\"", 10, "at most 256"),
@@ -255,4 +256,18 @@ fn no_cut_or_changed_text_makes_it_panic() {
         let text = String::from_utf8_lossy(&bytes);
         let _ = parse(&text).map_err(|error| error.to_string());
     }
+}
+
+#[test]
+fn routes_that_go_without_saying_count_like_written_ones() {
+    let other = "[[listener]]\nname = \"other\"\naddress = \"0.0.0.0:81\"\n";
+    let mut text = GOOD.to_owned() + other;
+    let route = |n| format!("[[route]]\nlistener = \"web\"\npath = \"/{n}\"\npool = \"app\"\n");
+    text.extend((1..ROUTES_MAX).map(route));
+    let routes = parse(&text).expect("as many as there can be, with that of the other").routes;
+    assert_eq!(routes.len(), ROUTES_MAX);
+    let problems = parse(&(text + &route(ROUTES_MAX))).expect_err("one more").problems;
+    let [problem] = &problems[..] else { panic!("{problems:?}") };
+    assert_eq!(problem.line, GOOD_LINES + 1, "where the other listener is");
+    assert!(problem.message.contains("too many routes: at most 65536"), "{}", problem.message);
 }

@@ -80,8 +80,7 @@ fn process(text: &mut Text, control: &Control, now: Instant) {
     text.sample("ringway_uptime_seconds", &[], now.since(control.began).as_secs());
     text.family("ringway_phase", "gauge", "1 for the phase that the process is in.");
     text.sample("ringway_phase", &[("phase", control.phase().word())], 1);
-    let readiness = super::readiness(control, None);
-    let is_ready = readiness.is_some_and(|readiness| readiness.ready);
+    let is_ready = control.readiness().process().readiness.ready;
     text.family("ringway_ready", "gauge", "1 if traffic should come here.");
     text.sample("ringway_ready", &[], u8::from(is_ready));
     text.family("ringway_generation", "gauge", "The newest snapshot.");

@@ -1,10 +1,13 @@
 //! How operators and monitors speak to the process: HTTP and JSON over a Unix socket, which takes
 //! orders, and over a TCP address, which only answers questions.
 //!
-//! `server` accepts and checks who asks, `routing` finds what is asked for, `status`, `metrics`,
-//! `readiness` and `explain` answer questions, `orders` follows orders. Does not: lock anything of
-//! the data path; wait, but for shards to apply an order.
+//! `server` accepts and checks who asks, `bounded` gives up who does not read, `routing` finds what
+//! is asked for, `status`, `metrics`, `readiness` and `explain` answer questions, `orders` follows
+//! orders, `config_text` knows the formats of a configuration. Does not: lock anything of the data
+//! path; wait, but for shards to apply an order.
 
+mod bounded;
+mod config_text;
 mod explain;
 mod metrics;
 mod orders;
@@ -15,5 +18,4 @@ mod server;
 mod status;
 
 pub(crate) use readiness::is_alive;
-pub use readiness::{Readiness, readiness};
 pub use server::{Admin, AdminError, bind};

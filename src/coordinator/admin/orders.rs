@@ -1,6 +1,7 @@
 //! Orders: each is followed, or refused with what could be done instead, and answered when every
 //! shard works with what follows from it.
 
+use super::config_text::Given;
 use super::reply::{Reply, json_reply, refusal};
 use crate::base::Generation;
 use crate::config::Config;
@@ -135,11 +136,11 @@ async fn await_applied(control: &Shared, generation: Generation) -> bool {
     tokio::time::timeout(APPLY_MAX, all).await.is_ok_and(|result| result.is_ok())
 }
 
-/// Puts a configuration in force: that of the file, or a text in its place.
-pub(super) async fn reload(control: &Shared, text: Option<&str>) -> Reply {
+/// Puts a configuration in force: that of the file, or one that is given in its place.
+pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> Reply {
     let result = {
         let mut control = control.borrow_mut();
-        match read(&control, text) {
+        match read(&control, given) {
             Ok(config) => control.apply(config, clock::monotonic()),
             Err(reason) => Err(reason),
         }
@@ -166,16 +167,16 @@ pub(super) async fn reload(control: &Shared, text: Option<&str>) -> Reply {
 }
 
 /// What a configuration would change.
-pub(super) fn plan(control: &Control, text: Option<&str>) -> Reply {
-    match read(control, text) {
+pub(super) fn plan(control: &Control, given: Option<&Given>) -> Reply {
+    match read(control, given) {
         Ok(config) => json_reply(StatusCode::OK, &control.plan(&config)),
         Err(reason) => refusal(StatusCode::UNPROCESSABLE_ENTITY, reason),
     }
 }
 
-fn read(control: &Control, text: Option<&str>) -> Result<Config, String> {
-    match text {
-        Some(text) => control.source.parse(text),
+fn read(control: &Control, given: Option<&Given>) -> Result<Config, String> {
+    match given {
+        Some(Given { text, format }) => control.source.parse(text, *format),
         None => control.source.read(),
     }
 }

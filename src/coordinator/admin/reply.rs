@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 /// An answer.
 pub(super) type Reply = Response<Full<Bytes>>;
 
+/// Why a request is not followed, already in the form of an answer.
+pub(super) type Refused = Box<Reply>;
+
 const STATE: HeaderName = HeaderName::from_static("x-ringway-state");
 
 /// JSON, on one line end.

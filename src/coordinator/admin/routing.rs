@@ -1,7 +1,8 @@
 //! From a request to who answers it.
 
-use super::reply::{Reply, json_reply, refusal, text_reply};
-use super::{explain, metrics, orders, readiness, status};
+use super::config_text::Given;
+use super::reply::{Refused, Reply, json_reply, refusal, text_reply};
+use super::{config_text, explain, metrics, orders, readiness, status};
 use crate::coordinator::control::Control;
 use crate::coordinator::events::Event;
 use crate::sys::clock;
@@ -26,9 +27,6 @@ const KNOWN: &str = "GET /live, /ready, /ready/POOL, /status, /metrics, /pools, 
                      /config; POST /plan, /reload, /drain, /undrain, /pools/POOL/backends; \
                      PUT /config, /pools/POOL/backends/ADDRESS; \
                      DELETE /pools/POOL/backends/ADDRESS";
-
-/// Why a request is not followed, already in the form of an answer.
-type Refused = Box<Reply>;
 
 /// What all connections share.
 pub(super) struct Shared {
@@ -67,8 +65,8 @@ async fn question(shared: &Shared, asker: &Asker, request: &Request<Incoming>) -
     let query = Query::of(request);
     match path(request).as_slice() {
         ["live"] => readiness::live_reply(&control.borrow(), now),
-        ["ready"] => ready(&control.borrow(), None),
-        ["ready", pool] => ready(&control.borrow(), Some(pool)),
+        ["ready"] => readiness::ready_reply(control.borrow().readiness().process()),
+        ["ready", pool] => ready(&control.borrow(), pool),
         ["status"] => json_reply(StatusCode::OK, &status::status(&control.borrow(), now)),
         ["pools"] => json_reply(StatusCode::OK, &status::pools(&control.borrow(), now)),
         ["metrics"] => {
@@ -80,10 +78,7 @@ async fn question(shared: &Shared, asker: &Asker, request: &Request<Incoming>) -
             let error = "the configuration is shown on the Unix socket only";
             refusal(StatusCode::FORBIDDEN, error)
         }
-        ["config"] => {
-            let text = control.borrow().config.to_toml();
-            text_reply(StatusCode::OK, "application/toml", text.into_bytes())
-        }
+        ["config"] => config_text::reply(&control.borrow().config, request.headers()),
         ["events"] => events(control, asker, &query).await,
         ["explain"] => {
             let method = query.value("method").unwrap_or_else(|| "GET".to_owned());
@@ -105,15 +100,16 @@ async fn order(control: &Rc<RefCell<Control>>, request: Request<Incoming>) -> Re
         (&Method::POST, ["drain"]) => orders::drain(&mut control.borrow_mut()),
         (&Method::POST, ["undrain"]) => orders::undrain(&mut control.borrow_mut()),
         (&Method::POST, ["reload"]) => orders::reload(control, None).await,
-        (&Method::PUT, ["config"]) => match body_text(request).await {
-            Ok(text) => orders::reload(control, Some(&text)).await,
+        (&Method::PUT, ["config"]) => match body_config(request).await {
+            Ok(Some(given)) => orders::reload(control, Some(&given)).await,
+            Ok(None) => {
+                let error = "the body is empty; POST /reload reads the file again";
+                refusal(StatusCode::BAD_REQUEST, error)
+            }
             Err(refused) => *refused,
         },
-        (&Method::POST, ["plan"]) => match body_text(request).await {
-            Ok(text) => {
-                let text = (!text.is_empty()).then_some(&*text);
-                orders::plan(&control.borrow(), text)
-            }
+        (&Method::POST, ["plan"]) => match body_config(request).await {
+            Ok(given) => orders::plan(&control.borrow(), given.as_ref()),
             Err(refused) => *refused,
         },
         (&Method::POST, ["pools", pool, "backends"]) => match body_json(request).await {
@@ -135,11 +131,12 @@ async fn order(control: &Rc<RefCell<Control>>, request: Request<Incoming>) -> Re
     }
 }
 
-fn ready(control: &Control, pool: Option<&str>) -> Reply {
-    match readiness::readiness(control, pool) {
-        Some(readiness) => readiness::ready_reply(&readiness),
+fn ready(control: &Control, pool: &str) -> Reply {
+    let answers = control.readiness();
+    match answers.pool(pool) {
+        Some(answer) => readiness::ready_reply(answer),
         None => {
-            let known: Vec<&str> = control.fleet.pools.keys().map(String::as_str).collect();
+            let known: Vec<&str> = answers.pool_names().collect();
             let error = format!("there is no such pool; it can be {}", known.join(", "));
             refusal(StatusCode::NOT_FOUND, error)
         }
@@ -213,6 +210,16 @@ where
     let bytes = collected.map_err(too_long)?.to_bytes();
     String::from_utf8(bytes.to_vec())
         .map_err(|_| Box::new(refusal(StatusCode::BAD_REQUEST, "the body is not UTF-8")))
+}
+
+/// The configuration in a body; none if it is empty, whatever format it is said to have.
+async fn body_config(request: Request<Incoming>) -> Result<Option<Given>, Refused> {
+    let format = config_text::format_of(request.headers());
+    let text = body_text(request).await?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Given { text, format: format? }))
 }
 
 async fn body_json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refused> {

@@ -1,5 +1,6 @@
 //! The sockets of the admin interface: who may connect, and a task for each connection.
 
+use super::bounded::Bounded;
 use super::metrics;
 use super::routing::{self, Asker, Shared};
 use crate::config;
@@ -22,6 +23,8 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 /// How long a client may take for the head of a request.
 const HEAD_MAX: Duration = Duration::from_secs(10);
+/// How long a client may leave an answer lying before it is read on.
+const STALL_MAX: Duration = Duration::from_secs(10);
 /// Connections to each of the two sockets at the same moment.
 const CONNECTIONS_MAX: usize = 256;
 
@@ -228,7 +231,7 @@ where
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_MAX)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Bounded::new(stream, STALL_MAX)), service);
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection to the admin interface failed");
         }

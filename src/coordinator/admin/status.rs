@@ -110,7 +110,7 @@ struct ProbeStatus {
 
 /// Everything, as of `now`.
 pub(super) fn status(control: &Control, now: Instant) -> Status {
-    let readiness = super::readiness(control, None).expect("the process is always there");
+    let readiness = control.readiness().process().readiness.clone();
     Status {
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
@@ -132,7 +132,7 @@ pub(super) fn status(control: &Control, now: Instant) -> Status {
 fn shards(control: &Control, now: Instant) -> Vec<ShardStatus> {
     let shard = |(shard, mailbox): (usize, &std::sync::Arc<crate::mailbox::Mailbox>)| ShardStatus {
         shard,
-        running: control.running[shard],
+        running: control.running()[shard],
         last_turn_ms_ago: now.since(mailbox.last_turn()).as_millis() as u64,
         generation: mailbox.applied().0,
         connections: mailbox.connections(),

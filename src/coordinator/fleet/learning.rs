@@ -52,7 +52,7 @@ impl Fleet {
         let was_probed = probed.state.was_probed();
         let change: Option<Change> = probed.state.note(failure.is_none(), &rules);
         probed.last_failure = failure;
-        if which == ProbeOf::Health && change == Some(Change::Up) {
+        if which == ProbeOf::Health && was_probed && change == Some(Change::Up) {
             // It was seen dead and is alive again: what exchanges met in between says nothing now.
             pool.ejections.release(record.slot);
         }
@@ -80,7 +80,7 @@ impl Fleet {
     pub fn observe(&mut self, observation: Observation, now: Instant) {
         match observation {
             Observation::Fault(slot, _) => self.take_fault(slot, now),
-            Observation::Trial(slot, course) => self.take_trial(slot, course, now),
+            Observation::Trial(slot, round, course) => self.take_trial(slot, round, course, now),
         }
     }
 
@@ -95,19 +95,18 @@ impl Fleet {
         self.is_dirty |= pool.eject(now);
     }
 
-    fn take_trial(&mut self, slot: BackendSlot, course: TrialCourse, now: Instant) {
+    fn take_trial(&mut self, slot: BackendSlot, round: u32, course: TrialCourse, now: Instant) {
         let Some((pool, backend)) = self.place(slot) else { return };
         let Some(pool) = self.pools.get_mut(&pool) else { return };
         let passed = match course {
-            TrialCourse::Begun => return pool.ejections.note_trial_begun(slot, now),
-            TrialCourse::Undecided => {
-                self.is_dirty = true;
-                return pool.ejections.note_trial_undecided(slot);
-            }
+            TrialCourse::Begun => return pool.ejections.note_trial_begun(slot, round, now),
+            TrialCourse::Undecided => return pool.ejections.note_trial_undecided(slot, round),
             TrialCourse::Passed => true,
             TrialCourse::Failed(_) => false,
         };
-        pool.ejections.note_trial(slot, passed, &pool.config.ejection, now);
+        if !pool.ejections.note_trial(slot, round, passed, &pool.config.ejection, now) {
+            return;
+        }
         self.events.push(Event::Trial { pool: pool.config.name.clone(), backend, passed });
         self.is_dirty = true;
     }

@@ -53,6 +53,8 @@ pub struct Fleet {
     is_dirty: bool,
     /// Changes with every change of who is to be probed.
     revision: u64,
+    /// How often a configuration was put in force.
+    configurations: u64,
     /// The first round of probes is over: backends that come back do so slowly from now on.
     is_started: bool,
     /// Backends that sources tell of and no slot is left for.
@@ -76,6 +78,7 @@ impl Fleet {
             by_id: HashMap::new(),
             is_dirty: true,
             revision: 0,
+            configurations: 0,
             is_started: false,
             left_out: 0,
             trials_renewed: Instant::default(),
@@ -88,11 +91,11 @@ impl Fleet {
         self.is_started = true;
     }
 
-    /// True if every source has told what it knows, or failed to, and every backend has been
-    /// probed.
+    /// True if every source has told what it knows, or failed to, and every backend that is to be
+    /// probed has been.
     pub fn was_all_probed(&self) -> bool {
         let is_probed = |pool: &PoolRecord| {
-            pool.awaited.is_empty() && pool.backends.values().all(Record::was_probed)
+            pool.awaited.is_empty() && pool.backends.values().all(Record::is_known)
         };
         self.pools.values().all(is_probed)
     }
@@ -103,9 +106,19 @@ impl Fleet {
         (fit, self.pools.values().map(|pool| pool.backends.len()).sum())
     }
 
+    /// True if something may have changed since [`Fleet::publish`] was last called.
+    pub fn is_dirty(&self) -> bool {
+        self.is_dirty
+    }
+
     /// Changes with every change of who is to be probed, and how.
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// How often a configuration was put in force.
+    pub fn configurations(&self) -> u64 {
+        self.configurations
     }
 
     /// A backend.
@@ -147,7 +160,8 @@ impl Fleet {
             if pool.has_no_healthy != had_no_healthy {
                 announce_health(&mut self.events, pool, self.is_started);
             }
-            let built = snapshot::build_pool(&pool.config, pool.id, &members, self.shards);
+            let mut built = snapshot::build_pool(&pool.config, pool.id, &members, self.shards);
+            built.is_last_resort = pool.has_no_healthy;
             let shared = pool.built.take().filter(|before| **before == built);
             has_changed |= shared.is_none();
             let built = shared.unwrap_or_else(|| Arc::new(built));

@@ -6,7 +6,7 @@ use crate::base::{BackendSlot, Instant, PoolId};
 use crate::config;
 use crate::health::{Ejections, OperatorState, Outlier, Standing, WEIGHT_SCALE, scaled_weight};
 use crate::snapshot::{self, Member, Share};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -25,6 +25,8 @@ pub struct PoolRecord {
     pub told: Told,
     /// Sources that have neither told nor failed yet.
     pub awaited: Vec<Source>,
+    /// Sources that have told all that they know at least once.
+    pub(super) heard: BTreeSet<Source>,
     /// Backends of the configuration that an operator has taken out.
     pub taken_out: Vec<SocketAddr>,
     /// What the process before knew of backends that no source has told of yet.
@@ -48,6 +50,7 @@ impl PoolRecord {
             backends: BTreeMap::new(),
             told: Told::new(),
             awaited: Vec::new(),
+            heard: BTreeSet::new(),
             taken_out: Vec::new(),
             remembered: Remembered::default(),
             ejections: Ejections::default(),

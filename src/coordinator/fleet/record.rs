@@ -107,6 +107,17 @@ impl Record {
         }
     }
 
+    /// Forgets what the operator wants of it: it is gone by somebody's word.
+    pub(super) fn forget_orders(&mut self) {
+        (self.operator, self.weight_override) = (OperatorState::default(), None);
+    }
+
+    /// True if nothing is to be waited for before it can be judged: it has been probed, or is not
+    /// to be.
+    pub fn is_known(&self) -> bool {
+        self.operator == OperatorState::Maint || self.was_probed()
+    }
+
     /// True if every kind of probe has had a result.
     pub fn was_probed(&self) -> bool {
         let has_result = |probed: &Probed| probed.state.was_probed();

@@ -5,6 +5,7 @@ use crate::base::Instant;
 use crate::health::OperatorState;
 use crate::limits::WEIGHT_MAX;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -58,7 +59,7 @@ impl Fleet {
                         weight: record.weight_override,
                         added: (record.source == Source::Operator).then_some(record.found.weight),
                     })
-                    .chain(pool.remembered.orders().cloned())
+                    .chain(pool.remembered.orders())
                     .collect(),
                 taken_out: pool.taken_out.clone(),
             })
@@ -67,7 +68,8 @@ impl Fleet {
 
     /// Takes what was saved `age` ago. What the operator wants holds whatever its age; health
     /// counts only if it is younger than two intervals of its probe. What sources have not told
-    /// of yet is taken when they do.
+    /// of yet is taken when they do; what they do not tell of at all is forgotten, as it would
+    /// have been in the process before.
     pub fn restore(&mut self, saved: &[Saved], age: Duration, now: Instant) {
         for saved in saved {
             let Some(pool) = self.pools.get_mut(&saved.pool) else { continue };
@@ -97,16 +99,29 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
-    /// The operator's orders that are still to be followed.
-    fn orders(&self) -> impl Iterator<Item = &SavedBackend> {
+    /// The operator's orders that are still to be followed. Without health: that gets old.
+    fn orders(&self) -> impl Iterator<Item = SavedBackend> {
         let is_order = |backend: &&SavedBackend| {
             backend.weight.is_some() || backend.operator != OperatorState::Ready.word()
         };
-        self.backends.values().filter(is_order)
+        let order = |backend: &SavedBackend| SavedBackend {
+            is_live: None,
+            is_ready: None,
+            ..backend.clone()
+        };
+        self.backends.values().filter(is_order).map(order)
     }
 }
 
 impl PoolRecord {
+    /// Forgets what is remembered of backends that no source tells of, once each has told all
+    /// that it knows: an order must not wait for an address that comes back in weeks.
+    pub(super) fn forget_what_nobody_told(&mut self) {
+        if self.changing_sources().all(|source| self.heard.contains(&source)) {
+            self.remembered.backends.clear();
+        }
+    }
+
     /// Gives a backend back what the process before knew of it, the first time that it is seen.
     pub(super) fn recall(&mut self, address: SocketAddr, now: Instant) {
         let Some(saved) = self.remembered.backends.remove(&address) else { return };
@@ -125,23 +140,47 @@ impl PoolRecord {
     }
 }
 
+/// A pool's part of the state file before its entries are looked at.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entries {
+    pool: String,
+    backends: Vec<Value>,
+    taken_out: Vec<Value>,
+}
+
 impl Saved {
-    /// What makes it impossible to use; a file that somebody wrote by hand may say anything.
-    ///
-    /// # Errors
-    /// What is wrong, and where.
-    pub fn check(&self) -> Result<(), String> {
-        for backend in &self.backends {
-            let place = format!("backend {} of pool {}", backend.address, self.pool);
-            let weights = [backend.weight, backend.added];
-            if weights.into_iter().flatten().any(|weight| weight > WEIGHT_MAX) {
-                return Err(format!("{place}: a weight goes from 0 to {WEIGHT_MAX}"));
-            }
-            if backend.operator.parse::<OperatorState>().is_err() {
-                return Err(format!("{place}: there is no state `{}`", backend.operator));
-            }
+    /// What can be used of a pool's part of the state file. A file that somebody wrote by hand may
+    /// say anything: what is wrong goes to `left_out`, with its place, and the rest is taken.
+    pub fn read(part: Value, left_out: &mut Vec<String>) -> Option<Self> {
+        let name = part["pool"].to_string();
+        let entries = Entries::deserialize(part);
+        let note = |error| left_out.push(format!("pool {name}: {error}"));
+        let Entries { pool, backends, taken_out } = entries.map_err(note).ok()?;
+        let backend = |entry: Value| {
+            let place = format!("pool {name}, backend {}", entry["address"]);
+            let note = |error| left_out.push(format!("{place}: {error}"));
+            SavedBackend::read(entry).map_err(note).ok()
+        };
+        let backends = backends.into_iter().filter_map(backend).collect();
+        let address = |entry: Value| {
+            let note = |error| left_out.push(format!("pool {name}, taken_out: {error}"));
+            SocketAddr::deserialize(entry).map_err(note).ok()
+        };
+        let taken_out = taken_out.into_iter().filter_map(address).collect();
+        Some(Self { pool, backends, taken_out })
+    }
+}
+
+impl SavedBackend {
+    fn read(entry: Value) -> Result<Self, String> {
+        let backend = Self::deserialize(entry).map_err(|error| error.to_string())?;
+        let weights = [backend.weight, backend.added];
+        if weights.into_iter().flatten().any(|weight| weight > WEIGHT_MAX) {
+            return Err(format!("a weight goes from 0 to {WEIGHT_MAX}"));
         }
-        Ok(())
+        backend.operator.parse::<OperatorState>()?;
+        Ok(backend)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What sources tell becomes backends: those that are new wait for their first probe, those that
-//! stay keep everything that is known of them, those that are gone finish what they have.
+//! stay keep everything that is known of them, those that are gone finish what they have. Names
+//! and files come and go by themselves: what returns by them before it has finished is still what
+//! the operator's orders and its ejection are for. What somebody took out is forgotten.
 
 use super::{Fleet, Found, PoolRecord, Record, Source};
 use crate::base::Instant;
@@ -10,6 +12,7 @@ use std::net::SocketAddr;
 impl Fleet {
     /// Takes the pools of a configuration. What is known of pools and backends that stay is kept.
     pub fn configure(&mut self, config: &Config, now: Instant) {
+        self.configurations += 1;
         for pool in &config.pools {
             if !self.pools.contains_key(&pool.name) {
                 let Some(id) = self.registry.pool(&pool.name) else {
@@ -30,9 +33,20 @@ impl Fleet {
         self.is_dirty = true;
     }
 
-    /// Takes what a source tells of a pool in place of what it told before. A source that is not
-    /// configured any more, whose last answer was under way, is not listened to.
+    /// Takes all that a source tells of a pool in place of what it told before. A source that is
+    /// not configured any more, whose last answer was under way, is not listened to.
     pub fn tell(&mut self, pool: &str, source: Source, found: Vec<Found>, now: Instant) {
+        if let Some(record) = self.pools.get_mut(pool).filter(|pool| pool.has_source(&source)) {
+            record.heard.insert(source.clone());
+        }
+        self.tell_part(pool, source, found, now);
+        if let Some(record) = self.pools.get_mut(pool) {
+            record.forget_what_nobody_told();
+        }
+    }
+
+    /// As [`Fleet::tell`], of a source that could not find out everything.
+    pub fn tell_part(&mut self, pool: &str, source: Source, found: Vec<Found>, now: Instant) {
         let Some(record) = self.pools.get_mut(pool) else { return };
         if !record.has_source(&source) {
             return;
@@ -75,12 +89,15 @@ impl Fleet {
             self.source_backend(name, *address, source, *found, now);
         }
         let pool = self.pools.get_mut(name).expect("its name was listed");
-        for (address, record) in &mut pool.backends {
-            if !wanted.contains_key(address) && !record.is_removed {
-                record.is_removed = true;
-                self.is_dirty = true;
-            }
+        let is_gone = |(address, record): &(&SocketAddr, &Record)| {
+            !wanted.contains_key(*address) && !record.is_removed
+        };
+        let gone = pool.backends.iter().filter(is_gone).map(|(address, _)| *address);
+        for address in gone.collect::<Vec<_>>() {
+            pool.remove_backend(address);
+            self.is_dirty = true;
         }
+        pool.forget_what_nobody_told();
     }
 
     fn source_backend(
@@ -112,17 +129,44 @@ impl Fleet {
 }
 
 impl PoolRecord {
-    /// A backend that was on its way out is wanted again: as if it were new, since nobody knows
-    /// what it has become, but in the row where what is left of it is counted.
+    /// No source tells of a backend any more.
+    fn remove_backend(&mut self, address: SocketAddr) {
+        let is_by_itself = !self.is_removed
+            && !self.taken_out.contains(&address)
+            && self.backends.get(&address).is_some_and(|record| {
+                let source = &record.source;
+                matches!(source, Source::Name(_) | Source::File) && self.has_source(source)
+            });
+        let Some(record) = self.backends.get_mut(&address) else { return };
+        record.is_removed = true;
+        if !is_by_itself {
+            record.forget_orders();
+            self.ejections.release(record.slot);
+        }
+    }
+
+    /// A backend that was on its way out is wanted again. It is probed as if it were new, since
+    /// nobody knows what it has become, but keeps its row, where what is left of it is counted,
+    /// and the orders that were not forgotten when it went.
     fn return_backend(&mut self, address: SocketAddr, source: &Source, found: Found) {
         let Some(slot) = self.backends.get(&address).map(|record| record.slot) else { return };
         let new = self.new_record(slot, source.clone(), found);
-        self.ejections.release(slot);
         if let Some(record) = self.backends.get_mut(&address) {
-            // As last judged and counted, so that its return is seen as the change that it is.
-            let (standing, successes) = (record.standing, record.successes_at_failure);
-            *record = Record { standing, successes_at_failure: successes, ..new };
+            *record = Record {
+                operator: record.operator,
+                weight_override: record.weight_override,
+                // As last judged and counted, so that its return is seen as the change that it is.
+                standing: record.standing,
+                successes_at_failure: record.successes_at_failure,
+                ..new
+            };
         }
+    }
+
+    /// The sources of this pool whose answers change by themselves.
+    pub(super) fn changing_sources(&self) -> impl Iterator<Item = Source> {
+        let names = self.config.names.iter().map(|name| Source::Name(name.lookup.to_string()));
+        names.chain(self.config.backends_file.iter().map(|_| Source::File))
     }
 
     /// True if the configuration lets this source tell of backends.
@@ -163,10 +207,9 @@ impl PoolRecord {
         let mut told = std::mem::take(&mut self.told);
         told.retain(|source, _| self.has_source(source));
         self.told = told;
-        let names = pool.names.iter().map(|name| Source::Name(name.lookup.to_string()));
-        let file = pool.backends_file.iter().map(|_| Source::File);
-        let awaited = names.chain(file).filter(|source| !self.told.contains_key(source));
-        self.awaited = awaited.collect();
+        let is_awaited = |source: &Source| !self.told.contains_key(source);
+        self.awaited = self.changing_sources().filter(is_awaited).collect();
+        self.heard.retain(|source| self.told.contains_key(source));
         self.forget_taken_out(&was_configured.unwrap_or_default());
         // A probe of another kind says nothing about the results of the one before; still, what
         // was up stays up until the new one has failed, so that a reload takes nobody out.

@@ -89,10 +89,14 @@ impl Shared {
         Ok(known.insert(Rc::new(name::resolver(&servers)?)).clone())
     }
 
-    /// Takes an answer.
-    fn told(&self, pool: &str, source: &Source, found: Vec<Found>) {
+    /// Takes an answer, or what could be found out of one.
+    fn told(&self, pool: &str, source: &Source, found: Vec<Found>, is_whole: bool) {
         let now = clock::monotonic();
-        self.control.borrow_mut().fleet.tell(pool, source.clone(), unique(found), now);
+        let fleet = &mut self.control.borrow_mut().fleet;
+        match is_whole {
+            true => fleet.tell(pool, source.clone(), unique(found), now),
+            false => fleet.tell_part(pool, source.clone(), unique(found), now),
+        }
         self.news.notify_one();
     }
 

@@ -78,7 +78,7 @@ pub(super) async fn follow(shared: Shared, pool: String, name: BackendName) {
         };
         let (holds, failure) = match answer {
             Ok(Answer { found, holds, stale }) => {
-                shared.told(&pool, &source, found);
+                shared.told(&pool, &source, found, stale.is_none());
                 (holds.clamp(TTL_MIN, TTL_MAX), stale)
             }
             Err(reason) => (TTL_MAX, Some(reason)),

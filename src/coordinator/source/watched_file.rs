@@ -19,19 +19,17 @@ type Look = (Option<Stamp>, Result<Vec<Found>, String>);
 
 /// Reads a file for as long as it is wanted.
 pub(super) async fn watch(shared: Shared, pool: String, path: PathBuf) {
-    let mut ticks = tokio::time::interval(LOOK_EVERY);
     let mut seen: Option<Stamp> = None;
     let mut failure: Option<String> = None;
     loop {
-        ticks.tick().await;
-        let path = path.clone();
-        let looked = tokio::task::spawn_blocking(move || look(&path, seen)).await;
+        let place = path.clone();
+        let looked = tokio::task::spawn_blocking(move || look(&place, seen)).await;
         match looked.expect("it does not panic, and is not aborted") {
             None => {}
             Some((stamp, Ok(found))) => {
                 seen = stamp;
                 failure = None;
-                shared.told(&pool, &Source::File, found);
+                shared.told(&pool, &Source::File, found, true);
             }
             // It is read again even if it does not change: what was wrong may be our limits. Of
             // those that fail alike, one after the other, only the first is told.
@@ -43,6 +41,8 @@ pub(super) async fn watch(shared: Shared, pool: String, path: PathBuf) {
                 }
             }
         }
+        // A pause after each look, whatever it took: what was missed is not made up for.
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

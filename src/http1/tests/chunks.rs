@@ -2,7 +2,7 @@
 
 use super::super::{ChunkedDecoder, Refusal};
 use crate::base::Prng;
-use crate::limits::{CHUNK_LINE_BYTES_MAX, TRAILER_BYTES_MAX};
+use crate::limits::{CHUNK_LINE_BYTES_MAX, FIELDS_MAX, TRAILER_BYTES_MAX};
 
 /// What a decoder made of a body that came in pieces.
 #[derive(Debug, PartialEq, Eq)]
@@ -155,13 +155,20 @@ fn a_size_line_is_short_and_so_are_all_trailers_together() {
     assert_eq!(read(many.as_bytes(), &[]).expect("it is well").data, vec![b'x'; 100]);
 
     let section = |bytes: usize| {
-        let fields = "x: 123\r\n".repeat(100);
+        let fields = "x: 1234567\r\n".repeat(70);
         let last = bytes - fields.len() - "y: \r\n\r\n".len();
         format!("0\r\n{fields}y: {}\r\n\r\n", "z".repeat(last))
     };
     assert!(read(section(TRAILER_BYTES_MAX).as_bytes(), &[700]).expect("it is well").has_ended);
     let too_large = section(TRAILER_BYTES_MAX + 1);
     assert_eq!(read(too_large.as_bytes(), &[700]), Err(Refusal::TrailersTooLarge));
+}
+
+#[test]
+fn trailer_fields_are_as_few_as_those_of_a_head() {
+    let body = |fields: usize| format!("0\r\n{}\r\n", "x:\r\n".repeat(fields));
+    assert!(read(body(FIELDS_MAX).as_bytes(), &[200]).expect("it is well").has_ended);
+    assert_eq!(read(body(FIELDS_MAX + 1).as_bytes(), &[200]), Err(Refusal::TooManyFields));
 }
 
 #[test]

@@ -177,6 +177,34 @@ fn the_target_is_forwarded_in_origin_form_and_the_host_with_it() {
 }
 
 #[test]
+fn connect_says_where_to_connect_to() {
+    let rules = Rules { allow_connect: true, ..Rules::default() };
+    for (target, is_taken) in [
+        ("h:443", true),
+        ("[::1]:443", true),
+        ("h:65535", true),
+        ("h:65536", false),
+        ("h:", false),
+        ("h", false),
+        ("[::1]", false),
+        ("/", false),
+        ("http://h:443/", false),
+    ] {
+        let text = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");
+        let mut storage = FieldStorage::new();
+        match RequestHead::parse(text.as_bytes(), &mut storage, &rules) {
+            Verdict::Complete(head) => {
+                assert_eq!((head.target, is_taken), (target.as_bytes(), true))
+            }
+            verdict => {
+                let is_refused = matches!(verdict, Verdict::Refused(Refusal::MalformedTarget));
+                assert!(is_refused && !is_taken, "{target}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_upgrade_is_passed_on_where_it_is_allowed_and_can_be() {
     let allowed = RequestRewrite { forward_upgrade: true, ..plain() };
     for (rule, text, is_passed) in [

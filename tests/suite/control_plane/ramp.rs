@@ -1,10 +1,12 @@
 //! The slow return of traffic, as an operator sees it: shares over time.
 
+use super::standing::{fail, round, standing};
 use super::{Scene, config};
 use ringway::balance::Algorithm;
 use ringway::config::Backend;
 use ringway::coordinator::fleet::{Found, Operation, Source};
-use ringway::health::{OperatorState, SlowStart};
+use ringway::health::{OperatorState, SlowStart, Standing};
+use ringway::mailbox::{Observation, TrialCourse};
 use std::time::Duration;
 
 const TEN_SECONDS: SlowStart = SlowStart { window: Duration::from_secs(10), aggression: 1.0 };
@@ -74,4 +76,19 @@ fn a_ramp_follows_the_weights() {
     scene.publish();
     let share = scene.shares(20_000)[2];
     assert!((share - 0.8 / 2.8).abs() < 0.02, "a tenth of eight: {share:.3}");
+}
+
+#[test]
+fn so_does_one_that_was_ejected() {
+    for algorithm in Algorithm::ALL {
+        let mut scene = Scene::new(4, &config(&[1; 3], algorithm, TEN_SECONDS), 5);
+        fail(&mut scene, 2, 5);
+        assert_eq!(scene.shares(2_000)[2], 0.0);
+        scene.advance(Duration::from_secs(31));
+        scene.publish();
+        assert_eq!(standing(&scene, 2), Standing::OnTrial);
+        let passed = Observation::Trial(scene.slot(2), round(&scene, 2), TrialCourse::Passed);
+        scene.fleet.observe(passed, scene.now);
+        assert_ramp(&mut scene, algorithm, "ejected");
+    }
 }

@@ -88,3 +88,48 @@ fn after_a_thousand_health_flips_no_backend_gets_more_than_its_part_of_the_first
         }
     }
 }
+
+#[test]
+fn failing_fast_does_not_attract_traffic() {
+    let weights = [1, 2, 1, 4];
+    let sum: f64 = weights.iter().copied().map(f64::from).sum();
+    for algorithm in [Algorithm::P2c, Algorithm::LeastConnections] {
+        for shards in [1, 4] {
+            for bad in 0..weights.len() {
+                let share = share_of_failing(shards, &weights, algorithm, bad);
+                let fair = f64::from(weights[bad]) / sum;
+                assert!(
+                    share <= fair * 1.02,
+                    "{algorithm}, {shards} shards: the failing one gets {share:.3} of the \
+                     requests, where its weight is {fair:.3}"
+                );
+            }
+        }
+    }
+}
+
+/// The part of the picks of a backend that fails at once, while exchanges on the others take time.
+fn share_of_failing(shards: usize, weights: &[u32], algorithm: Algorithm, bad: usize) -> f64 {
+    let mut scene = Scene::new(shards, &config(weights, algorithm, AT_ONCE), 7);
+    let slots: Vec<_> = (0..weights.len()).map(|backend| scene.slot(backend)).collect();
+    let picks = 12_000;
+    let mut flying = std::collections::VecDeque::new();
+    let mut failed = 0;
+    for _ in 0..picks {
+        scene.now = scene.now + Duration::from_millis(1);
+        let shard = scene.prng.below(shards as u32) as usize;
+        let backend = scene.pick(shard).expect("all are fit");
+        if backend == bad {
+            failed += 1;
+            scene.replicas[shard].failed(slots[bad], scene.now);
+            continue;
+        }
+        scene.replicas[shard].begin(slots[backend]);
+        flying.push_back((shard, slots[backend]));
+        if flying.len() > 40 {
+            let (shard, slot) = flying.pop_front().expect("many");
+            scene.replicas[shard].end(slot);
+        }
+    }
+    f64::from(failed) / f64::from(picks)
+}

@@ -17,6 +17,10 @@ pub(super) fn standing(scene: &Scene, backend: usize) -> Standing {
     scene.fleet.record("default", address(backend)).expect("it is there").standing
 }
 
+pub(super) fn round(scene: &Scene, backend: usize) -> u32 {
+    scene.fleet.pools["default"].ejections.trial_round(scene.slot(backend))
+}
+
 pub(super) fn fail(scene: &mut Scene, backend: usize, times: usize) {
     let observation = Observation::Fault(scene.slot(backend), BackendFault::Connect);
     (0..times).for_each(|_| scene.fleet.observe(observation, scene.now));
@@ -44,7 +48,7 @@ fn failures_in_a_row_eject_and_one_request_of_one_shard_brings_back() {
     };
     assert_eq!(trial(&mut scene), 1, "one request, of all shards");
     assert_eq!(trial(&mut scene), 0, "and no second one before the first one's result");
-    let passed = Observation::Trial(scene.slot(1), TrialCourse::Passed);
+    let passed = Observation::Trial(scene.slot(1), round(&scene, 1), TrialCourse::Passed);
     scene.fleet.observe(passed, scene.now);
     scene.publish();
     assert_eq!(standing(&scene, 1), Standing::Serving);
@@ -58,7 +62,7 @@ fn a_failed_trial_ejects_for_longer_and_the_operator_can_end_it() {
     scene.advance(Duration::from_secs(31));
     scene.publish();
     let failed = TrialCourse::Failed(BackendFault::Reset);
-    let failed = Observation::Trial(scene.slot(0), failed);
+    let failed = Observation::Trial(scene.slot(0), round(&scene, 0), failed);
     scene.fleet.observe(failed, scene.now);
     scene.advance(Duration::from_secs(59));
     scene.publish();

@@ -2,7 +2,7 @@
 
 use super::{OPTIONS, stage};
 use crate::loopback::harness::{Origin, await_that, connect, read_to_end, read_until};
-use ringway::config::{Config, Listener};
+use ringway::config::{Config, Listener, TextFormat};
 use ringway::coordinator::admin::Admin;
 use ringway::coordinator::{
     ConfigSource, Control, Coordinator, Door, Doors, ShardEnd, ShardReport, Spawn,
@@ -177,7 +177,7 @@ impl ConfigSource for NoSource {
         Err("there is no file".to_owned())
     }
 
-    fn parse(&self, _text: &str) -> Result<Config, String> {
+    fn parse(&self, _text: &str, _format: TextFormat) -> Result<Config, String> {
         self.read()
     }
 }
@@ -194,6 +194,8 @@ impl Doors for OpenDoors {
     }
 
     fn close(&mut self, _door: Door) {}
+
+    fn shut(&mut self) {}
 }
 
 fn read_answer(stream: &mut std::net::TcpStream) -> bool {

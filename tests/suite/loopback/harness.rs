@@ -1,5 +1,6 @@
 //! The real binary, real sockets, and origins in this process. Whatever is started is ended.
 
+use ringway::sys::rlimit::{Resource, raise_to_hard};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ impl Ringway {
 
     /// Runs a prepared command that prints where it listens.
     pub fn spawn(mut command: Command, files: Option<TempFolder>) -> Self {
+        // Clients and origins live in this process, which a shell often lets have 1,024 of them.
+        raise_to_hard(Resource::OpenFiles).expect("a soft limit may rise to the hard one");
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -244,6 +247,15 @@ impl Drop for Origin {
         // The listener's thread looks at the flag when something comes.
         let _ = TcpStream::connect(self.address);
     }
+}
+
+/// An address that refuses, and that nobody else gets: bound, and not listened on.
+pub fn refusing() -> (socket2::Socket, SocketAddr) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+    let socket = socket.expect("a socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port");
+    let address = socket.local_addr().ok().and_then(|address| address.as_socket());
+    (socket, address.expect("bound"))
 }
 
 /// A 200 answer.

@@ -264,7 +264,7 @@ impl WebSocket {
 pub struct Operated {
     pub ringway: super::harness::Ringway,
     pub file: std::path::PathBuf,
-    socket: std::path::PathBuf,
+    pub socket: std::path::PathBuf,
 }
 
 impl Operated {
@@ -275,6 +275,13 @@ impl Operated {
 
     /// The same after `prepare` has had the folder and the command.
     pub fn start_with(text: &str, prepare: impl FnOnce(&std::path::Path, &mut Command)) -> Self {
+        let operated = Self::begin(text, prepare);
+        await_that("it serves", || operated.json(&["status"])["phase"] == "serving");
+        operated
+    }
+
+    /// The same, without waiting until it serves.
+    pub fn begin(text: &str, prepare: impl FnOnce(&std::path::Path, &mut Command)) -> Self {
         let folder = TempFolder::new();
         let socket = folder.0.join("admin.sock");
         let file = folder.write("ringway.toml", &Self::placed(text, &folder.0));
@@ -282,9 +289,7 @@ impl Operated {
         command.arg("run").arg("--config").arg(&file).arg("--admin").arg(&socket);
         prepare(&folder.0, &mut command);
         let ringway = super::harness::Ringway::spawn(command, Some(folder));
-        let operated = Self { ringway, file, socket };
-        await_that("it serves", || operated.json(&["status"])["phase"] == "serving");
-        operated
+        Self { ringway, file, socket }
     }
 
     fn placed(text: &str, folder: &std::path::Path) -> String {
@@ -311,10 +316,16 @@ impl Operated {
 
     /// The answer to a request over the admin socket, as it came.
     pub fn asked(&self, line: &str, body: &str) -> String {
+        self.asked_with(line, &[], body)
+    }
+
+    /// The same with more fields in the request's head.
+    pub fn asked_with(&self, line: &str, fields: &[&str], body: &str) -> String {
+        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
         let mut stream = std::os::unix::net::UnixStream::connect(&self.socket).expect("it listens");
         let length = body.len();
         let head = format!("{line} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n");
-        let whole = format!("{head}Connection: close\r\n\r\n{body}");
+        let whole = format!("{head}{fields}Connection: close\r\n\r\n{body}");
         stream.write_all(whole.as_bytes()).expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("text");

@@ -1,5 +1,7 @@
 //! The real binary over loopback, with real clients and origins in this process.
 
+mod access_log;
+mod answers;
 mod backends;
 mod drills;
 mod hardship;
@@ -9,3 +11,5 @@ mod process;
 mod proxying;
 mod refusing;
 mod regressions;
+mod tunnels;
+mod waiting;

@@ -111,6 +111,47 @@ fn with_every_backend_dead_clients_hear_so_at_once_and_are_served_again_soon() {
     await_that("it says so", || operated.done(&["events"]).contains("pool_healthy"));
 }
 
+/// A listener whose queue is full: a further connect hears nothing, neither yes nor no.
+fn silent() -> (SocketAddr, Vec<socket2::Socket>) {
+    let new = || {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        socket.expect("a socket")
+    };
+    let listener = new();
+    let any: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    listener.bind(&any.into()).expect("a port");
+    listener.listen(0).expect("it listens");
+    let address = listener.local_addr().ok().and_then(|address| address.as_socket());
+    let address = address.expect("bound");
+    let mut sockets = vec![listener];
+    // The kernel takes one more than it was told; those that find no room wait.
+    for _ in 0..4 {
+        let waiting = new();
+        waiting.set_nonblocking(true).expect("allowed");
+        let _ = waiting.connect(&address.into());
+        sockets.push(waiting);
+    }
+    (address, sockets)
+}
+
+#[test]
+fn with_every_backend_silent_one_attempt_is_enough() {
+    let silent: Vec<_> = (0..4).map(|_| silent()).collect();
+    let addresses: Vec<SocketAddr> = silent.iter().map(|(address, _)| *address).collect();
+    let more = format!("{QUICK}timeout = \"100ms\"\n[timeouts]\nconnect = \"300ms\"\n");
+    let operated = Operated::start(&config(&addresses, "", &more));
+    addresses.iter().for_each(|address| operated.await_standing(*address, "down"));
+    let failures = || -> u64 {
+        let failures =
+            addresses.iter().map(|address| operated.backend(*address)["failures"].as_u64());
+        failures.map(|count| count.expect("a number")).sum()
+    };
+    for asked in 0..3 {
+        assert_eq!(failures(), asked, "each one has cost one attempt");
+        assert_eq!(operated.ringway.status_of("/"), 503);
+    }
+}
+
 #[test]
 fn failures_eject_and_a_single_request_brings_back() {
     let is_bad = Arc::new(AtomicUsize::new(0));

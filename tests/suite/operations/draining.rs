@@ -5,7 +5,6 @@ use crate::loopback::harness::{Origin, await_that, read_until, status};
 use crate::loopback::load::{Load, Operated, field, signed};
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 fn operated(times: &str) -> (Origin, Operated) {
     let origin = Origin::http(|_, _| signed("one", b"x"));
@@ -44,6 +43,48 @@ fn in_lame_duck_everybody_is_served_and_told_to_go() {
     operated.done(&["drain"]);
     operated.done(&["drain"]);
     assert_eq!(operated.ringway.wait(), Some(0), "nothing is left, so it ends");
+}
+
+#[test]
+fn orders_by_signal_leave_a_line_like_those_of_the_interface() {
+    let (_origin, mut operated) = operated("lame_duck = \"1h\"\ndrain = \"1h\"\n");
+    let audits = || {
+        let line = "GET /events";
+        let answer = operated.asked(line, "");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        let events = body["events"].as_array().expect("a list");
+        let audits = events.iter().filter(|event| event["event"] == "audit");
+        let line = |event: &serde_json::Value| {
+            format!("{}: {}: {}", event["who"], event["what"], event["status"])
+        };
+        audits.map(line).collect::<Vec<_>>()
+    };
+    // It is not done before the rest of its body has come.
+    let mut unfinished = operated.ringway.connect();
+    unfinished
+        .write_all(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\na")
+        .expect("sent");
+    let requests = || operated.json(&["status"])["listeners"][0]["requests"].clone();
+    await_that("it is under way", || requests() == 1);
+    operated.ringway.signal("-HUP");
+    await_that("it reloads", || audits().len() == 1);
+    operated.rewrite("nonsense");
+    operated.ringway.signal("-HUP");
+    await_that("it refuses", || audits().len() == 2);
+    operated.ringway.signal("-TERM");
+    await_that("it drains", || audits().len() == 3);
+    operated.ringway.signal("-INT");
+    await_that("it finishes", || audits().len() == 4);
+    let expected = [
+        "\"signal HUP\": \"reload\": 200",
+        "\"signal HUP\": \"reload\": 422",
+        "\"signal TERM\": \"drain\": 200",
+        "\"signal INT\": \"finish\": 200",
+    ];
+    assert_eq!(audits(), expected);
+    unfinished.write_all(b"b").expect("sent");
+    assert_eq!(operated.ringway.wait(), Some(0));
 }
 
 #[test]
@@ -87,11 +128,8 @@ fn relay(client: TcpStream, to: SocketAddr) {
 #[test]
 fn signals_hasten_the_end() {
     // The origin never answers, so that only being cut ends the exchange.
-    let origin = Origin::start(|stream| {
-        let mut peeked = [0; 1];
-        while stream.peek(&mut peeked).is_ok_and(|length| length > 0) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+    let origin = Origin::start(|mut stream| {
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
     });
     let more = format!("{QUICK}[timeouts]\nlame_duck = \"1h\"\n");
     let mut operated = Operated::start(&config(&[origin.address], "", &more));

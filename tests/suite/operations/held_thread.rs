@@ -3,13 +3,14 @@
 
 use std::ptr::null_mut;
 
-/// The first thread of a process, held until this is dropped. Must be dropped by the thread that
-/// made it.
+/// A thread of a child of this process, held until this is dropped. Must be dropped by the thread
+/// that made it.
 pub struct HeldThread(libc::pid_t);
 
 impl HeldThread {
-    pub fn of(pid: u32) -> Self {
-        let thread = pid as libc::pid_t;
+    /// The thread of this number; a process has the same as its first thread.
+    pub fn of(thread: u32) -> Self {
+        let thread = thread as libc::pid_t;
         // JUSTIFICATION: signals stop whole processes; only ptrace(2) stops a thread.
         // SAFETY: no pointers are passed; the process is our child, so we may.
         unsafe {

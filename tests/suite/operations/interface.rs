@@ -5,11 +5,15 @@ use super::{QUICK, config};
 use crate::loopback::harness::{
     Origin, PATIENCE, Ringway, TempFolder, await_that, body, command, connect, read_to_end, status,
 };
-use crate::loopback::load::{Load, Operated, signed};
+use crate::loopback::load::{Load, Operated, field, signed};
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-fn with_questions(pool: &str) -> (Origin, Operated, SocketAddr) {
+pub(super) fn with_questions(pool: &str) -> (Origin, Operated, SocketAddr) {
     let origin = Origin::http(|_, _| signed("one", b"x"));
     let more = format!("{QUICK}[admin]\nlisten = \"127.0.0.1:0\"\n");
     let operated = Operated::start(&config(&[origin.address], pool, &more));
@@ -18,7 +22,7 @@ fn with_questions(pool: &str) -> (Origin, Operated, SocketAddr) {
     (origin, operated, address)
 }
 
-fn ask(address: SocketAddr, request: &str) -> (u16, String) {
+pub(super) fn ask(address: SocketAddr, request: &str) -> (u16, String) {
     let mut stream = connect(address);
     let request = format!("{request} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("sent");
@@ -219,4 +223,70 @@ fn a_stopped_coordinator_does_not_stop_the_shards() {
     let seen = load.stop();
     assert_eq!(seen.failed, 0, "{:?}", seen.failures);
     assert_eq!(operated.json(&["status"])["phase"], "serving");
+}
+
+#[test]
+fn nobody_is_sent_here_while_it_starts_or_drains() {
+    let may_answer = Arc::new(AtomicBool::new(false));
+    let answers = may_answer.clone();
+    // Its first probe hangs until the test lets it pass.
+    let origin = Origin::http(move |_, _| {
+        while !answers.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        signed("one", b"x")
+    });
+    let text = config(&[origin.address], "", "[pool.app.health]\npath = \"/\"\ntimeout = \"1m\"\n");
+    let operated = Operated::begin(&text, |_, _| {});
+    let assert_not_ready = |phase: &str| {
+        for path in ["/ready", "/ready/app"] {
+            let answer = operated.asked(&format!("GET {path}"), "");
+            assert_eq!(status(answer.as_bytes()), 503, "{answer}");
+            assert_eq!(field(&answer, "x-ringway-state"), Some(phase));
+            assert!(answer.contains(&format!("the process is {phase}")), "{answer}");
+        }
+    };
+    assert_not_ready("starting");
+    may_answer.store(true, Ordering::SeqCst);
+    await_that("it is ready", || operated.asked("GET /ready", "").starts_with("HTTP/1.1 200"));
+    operated.done(&["drain"]);
+    assert_not_ready("lame-duck");
+}
+
+/// The body of an answer to another user of this machine; none if it is not answered.
+fn asked_as(user: u32, operated: &Operated) -> Option<String> {
+    let output = std::process::Command::new("curl")
+        .args(["-sS", "http://ringway/status", "--unix-socket"])
+        .arg(&operated.socket)
+        .uid(user)
+        .gid(user)
+        .output()
+        .expect("curl is installed");
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn the_admin_socket_is_of_its_group_and_other_users_are_turned_away() {
+    const STRANGER: u32 = 65_534;
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    for allowed in [&[][..], &[STRANGER]] {
+        let more = format!("{QUICK}[admin]\nallow_uids = {allowed:?}\n");
+        let operated = Operated::start(&config(&[origin.address], "", &more));
+        let mode = |mode| std::fs::Permissions::from_mode(mode);
+        let socket = std::fs::metadata(&operated.socket).expect("it is there");
+        assert_eq!(socket.permissions().mode() & 0o777, 0o660);
+        if socket.uid() != 0 {
+            eprintln!("skipped in part: only root can ask as somebody else");
+            return;
+        }
+        let folder = operated.socket.parent().expect("a folder");
+        std::fs::set_permissions(folder, mode(0o755)).expect("ours");
+        assert_eq!(asked_as(STRANGER, &operated), None, "the file itself is closed");
+        std::fs::set_permissions(&operated.socket, mode(0o666)).expect("ours");
+        let answer = asked_as(STRANGER, &operated);
+        match allowed {
+            [] => assert_eq!(answer, None, "the file is open, but the user is not on the list"),
+            _ => assert!(answer.is_some_and(|text| text.contains("serving")), "it is on the list"),
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What operators do, and what backends do to them, while clients are served: nobody may notice.
 
 mod backends;
+mod configuring;
 mod draining;
 mod held_thread;
 mod interface;
@@ -8,6 +9,8 @@ mod probing;
 mod reloading;
 mod restarting;
 mod sources;
+mod streaming;
+mod supervising;
 
 use std::net::SocketAddr;
 

@@ -1,8 +1,55 @@
-//! Probes whose files are not what they should be.
+//! Probes and their files: not what they should be, or changed.
 
 use super::{QUICK, config};
 use crate::loopback::harness::{Origin, await_that};
 use crate::loopback::load::{Operated, OriginProcess, signed};
+use std::io::{Read, Write};
+use std::sync::Arc;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::{ServerConfig, ServerConnection, Stream};
+
+/// An origin that answers over TLS, and the certificate that it shows (PEM).
+fn tls_origin() -> (Origin, String) {
+    let identity = rcgen::generate_simple_self_signed(["shop.test".to_owned()]).expect("made");
+    let key = PrivatePkcs8KeyDer::from(identity.signing_key.serialize_der());
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![identity.cert.der().clone()], PrivateKeyDer::Pkcs8(key));
+    let config = Arc::new(config.expect("a key"));
+    let origin = Origin::start(move |mut socket| {
+        let mut connection = ServerConnection::new(config.clone()).expect("a configuration");
+        let mut stream = Stream::new(&mut connection, &mut socket);
+        let mut request = Vec::new();
+        let mut bytes = [0; 1024];
+        while !request.ends_with(b"\r\n\r\n") {
+            // Whoever does not trust the certificate ends the handshake.
+            let Ok(length @ 1..) = stream.read(&mut bytes) else { return };
+            request.extend_from_slice(&bytes[..length]);
+        }
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    });
+    (origin, identity.cert.pem())
+}
+
+#[test]
+fn a_reload_reads_the_trusted_certificates_anew() {
+    let (origin, pem) = tls_origin();
+    let (_, foreign) = tls_origin();
+    let probe = format!("{QUICK}protocol = \"https\"\nsni = \"shop.test\"\nca_file = \"ca.pem\"\n");
+    let operated = Operated::start_with(&config(&[origin.address], "", &probe), |folder, _| {
+        std::fs::write(folder.join("ca.pem"), &pem).expect("written");
+    });
+    operated.await_standing(origin.address, "serving");
+    for (trusted, standing) in [(foreign, "down"), (pem, "serving")] {
+        let file = operated.file.with_file_name("ca.pem");
+        std::fs::write(file, trusted).expect("written");
+        operated.done(&["reload"]);
+        operated.await_standing(origin.address, standing);
+    }
+}
 
 #[test]
 fn a_file_without_certificates_is_refused() {
@@ -30,7 +77,10 @@ fn a_probe_that_cannot_be_made_leaves_the_one_before_until_it_can() {
     let over_tls = config(&[origin.address], "", &format!("{QUICK}protocol = \"https\"\n"));
     operated.rewrite(&over_tls);
     operated.done(&["reload"]);
-    await_that("it is told", || operated.done(&["events"]).contains("no trusted certificates"));
+    let told = || operated.done(&["events"]).matches("no trusted certificates").count();
+    await_that("it is told", || told() == 1);
+    operated.done(&["reload"]);
+    await_that("who reloads is told anew", || told() == 2);
     origin.kill();
     operated.await_standing(origin.address, "down");
     origin.restart();
@@ -40,6 +90,5 @@ fn a_probe_that_cannot_be_made_leaves_the_one_before_until_it_can() {
     std::fs::write(roots.expect("it was prepared"), pem).expect("written");
     // The origin speaks no TLS.
     operated.await_standing(origin.address, "down");
-    let events = operated.done(&["events"]);
-    assert_eq!(events.matches("no trusted certificates").count(), 1, "{events}");
+    assert_eq!(told(), 2, "once for each time that somebody might have mended it");
 }

@@ -92,6 +92,64 @@ fn a_reload_tells_what_changed_and_what_needs_a_restart() {
 }
 
 #[test]
+fn a_plan_tells_what_hangs_on_each_part_that_changes() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let tunnels = Origin::start(echoing);
+    let routes = format!(
+        "[[route]]\npool = \"app\"\n[[route]]\npath = \"/ws\"\npool = \"ws\"\n\
+         [[route]]\npath = \"/more\"\npool = \"ws\"\n[[pool.ws.backend]]\naddress = \"{}\"\n",
+        tunnels.address
+    );
+    let old = config(&[origin.address], "", &routes);
+    let second = "[[listener]]\nname = \"second\"\naddress = \"127.0.0.1:0\"\n";
+    let operated = Operated::start(&(old.clone() + second));
+    let _sockets: Vec<WebSocket> =
+        (0..3).map(|_| WebSocket::open(operated.ringway.address)).collect();
+    let mut kept = operated.ringway.connect();
+    kept.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
+    read_until(&mut kept, b"\r\n\r\nx");
+    // The last exchange is over for the shard a little after it is for the client.
+    await_that("one is idle", || operated.backend(origin.address)["in_flight"] == 0);
+
+    let file = operated.file.with_file_name("new.toml");
+    let planned = |text: &str| {
+        std::fs::write(&file, text).expect("written");
+        let plan = operated.done(&["plan", file.to_str().expect("text"), "--json"]);
+        let plan: serde_json::Value = serde_json::from_str(&plan).expect("JSON");
+        let changes = plan["changes"].as_array().cloned().unwrap_or_default();
+        let change = |change: serde_json::Value| {
+            let count = |key: &str| change[key].as_u64();
+            let counts = ["client_connections", "backend_connections", "exchanges"].map(count);
+            (change["what"].as_str().unwrap_or_default().to_owned(), counts, change["ends"] == true)
+        };
+        changes.into_iter().map(change).collect::<Vec<_>>()
+    };
+    let old = old.replace("LISTEN", "127.0.0.1:0");
+    let modified = old.replace("[pool.app]", "[pool.app]\nalgorithm = \"random\"");
+    let modified = modified.replace("/more\"\npool = \"ws\"", "/more\"\npool = \"app\"");
+    let modified = modified + "[pool.ws]\nalgorithm = \"random\"\n[timeouts]\nidle = \"5s\"\n";
+    let (zero, one, three, four) = (Some(0), Some(1), Some(3), Some(4));
+    assert_eq!(
+        planned(&modified),
+        [
+            ("listener second 127.0.0.1:0".to_owned(), [zero, None, None], true),
+            ("pool app".to_owned(), [None, one, zero], false),
+            ("pool ws".to_owned(), [None, three, three], false),
+            ("route */more".to_owned(), [None, None, None], false),
+            ("timeouts".to_owned(), [four, None, None], false),
+        ]
+    );
+    let text = operated.done(&["plan", file.to_str().expect("text")]);
+    for part in ["(3 connections to backends and 3 exchanges go on)", "not counted, go on"] {
+        assert!(text.contains(part), "{part} is not in: {text}");
+    }
+    let without = old.replace("name = \"web\"", "name = \"other\"");
+    let gone = planned(&without);
+    assert!(gone.contains(&("listener web 127.0.0.1:0".to_owned(), [four, None, None], true)));
+    assert!(gone.contains(&("listener other 127.0.0.1:0".to_owned(), [zero, None, None], false)));
+}
+
+#[test]
 fn listeners_come_and_go_and_what_goes_on_elsewhere_does_not_notice() {
     let origin = Origin::http(|_, _| signed("one", b"x"));
     let old = config(&[origin.address], "", QUICK);

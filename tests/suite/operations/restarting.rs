@@ -1,9 +1,13 @@
 //! What outlives the process.
 
 use super::{QUICK, config};
-use crate::loopback::harness::{Origin, await_that, command};
+use crate::loopback::harness::{
+    Origin, TempFolder, await_that, command, connect, read_until, status as status_of,
+};
 use crate::loopback::load::{Operated, signed};
+use std::io::Write;
 use std::net::SocketAddr;
+use std::sync::mpsc::channel;
 
 #[test]
 fn health_and_orders_are_taken_over_by_the_next_process() {
@@ -40,8 +44,40 @@ fn health_and_orders_are_taken_over_by_the_next_process() {
     std::fs::write(&state, "{\"something\": \"else\"}").expect("written");
     let third = Operated::start(&text);
     assert_eq!(third.backend(addresses[0])["standing"], "serving", "a foreign file is left out");
+    let kept = std::path::PathBuf::from(format!("{}.bad", state.display()));
+    let foreign = std::fs::read_to_string(&kept).expect("it is not written over");
+    assert!(foreign.contains("something"), "{foreign}");
     drop(third);
-    let _ = std::fs::remove_file(&state);
+    let _ = [state, kept].map(std::fs::remove_file);
+}
+
+#[test]
+fn a_state_directory_of_systemd_is_used_where_no_file_is_named() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let folder = TempFolder::new();
+    let start = |more: &str| {
+        let text = config(&[origin.address], "", &format!("{QUICK}{more}"));
+        Operated::start_with(&text, |_, command| {
+            command.env("STATE_DIRECTORY", format!("{}:/nowhere", folder.0.display()));
+        })
+    };
+    let mut first = start("");
+    first.done(&["backend", "drain", "app", &origin.address.to_string()]);
+    let again = first.json(&["reload"]);
+    assert_eq!(
+        again["needs_restart"],
+        serde_json::json!([]),
+        "it is the same at a reload: {again}"
+    );
+    first.ringway.signal("-INT");
+    assert_eq!(first.ringway.wait(), Some(0));
+    assert!(folder.0.join("state.json").is_file());
+    let second = start("");
+    assert_eq!(second.backend(origin.address)["standing"], "draining");
+    drop(second);
+    let named = start("[runtime]\nstate_file = \"FOLDER/own.json\"\n");
+    assert_eq!(named.backend(origin.address)["standing"], "serving", "another file was named");
+    await_that("it is written", || named.file.with_file_name("own.json").is_file());
 }
 
 #[test]
@@ -89,37 +125,70 @@ fn it_takes_over_the_sockets_that_systemd_opened_and_says_when_it_is_ready() {
 }
 
 #[test]
-fn a_passed_socket_that_no_listener_has_is_closed() {
+fn a_passed_socket_waits_for_the_listener_that_a_reload_brings() {
     use std::os::fd::AsRawFd;
     let open = || std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let (web, other) = (open(), open());
-    let address = web.local_addr().expect("bound");
-    // Only the numbers that systemd would use may be open.
-    let script = format!(
-        "exec 103<&{0} 104<&{1} {0}<&- {1}<&-; exec 3<&103 4<&104 103<&- 104<&-; \
-         exec env LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:other {2} \
-         run --listen {address} --backend 127.0.0.1:9 --admin ''",
-        web.as_raw_fd(),
-        other.as_raw_fd(),
-        env!("CARGO_BIN_EXE_ringway"),
-    );
-    for listener in [&web, &other] {
-        socket2::SockRef::from(listener).set_cloexec(false).expect("allowed");
+    let addresses = [&web, &other].map(|socket| socket.local_addr().expect("bound"));
+    for socket in [&web, &other] {
+        socket2::SockRef::from(socket).set_cloexec(false).expect("allowed");
     }
-    let mut shell = std::process::Command::new("bash");
-    shell.args(["-c", &script]);
-    let ringway = crate::loopback::harness::Ringway::spawn(shell, None);
-    assert_eq!(ringway.address, address);
-    let open_files = |process: &str| {
-        let files = std::fs::read_dir(format!("/proc/{process}/fd")).expect("it runs");
+    let ((ask, asked), (answer, answered)) = (channel(), channel());
+    let slowly = std::sync::Mutex::new((ask, answered));
+    let origin = Origin::http(move |head, _| {
+        if head.contains("/slow") {
+            let (ask, answered) = &*slowly.lock().expect("no panic");
+            ask.send(()).expect("heard");
+            answered.recv().expect("it is told");
+        }
+        signed("one", b"x")
+    });
+    let one = config(&[origin.address], "", QUICK).replace("LISTEN", &addresses[0].to_string());
+    let operated = Operated::start_with(&one, |_, command| {
+        // Only the numbers that systemd would use may be open.
+        let script = format!(
+            "exec 103<&{0} 104<&{1} {0}<&- {1}<&-; exec 3<&103 4<&104 103<&- 104<&-; \
+             exec env LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:other \"$0\" \"$@\"",
+            web.as_raw_fd(),
+            other.as_raw_fd(),
+        );
+        let mut shell = std::process::Command::new("bash");
+        shell.args(["-c", &script]).arg(command.get_program()).args(command.get_args());
+        *command = shell;
+    });
+    let mut waiting = connect(addresses[1]);
+    let get = b"GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+    waiting.write_all(get).expect("it goes to the backlog");
+    let listener = |name: &str, address: &str| {
+        format!("[[listener]]\nname = \"{name}\"\naddress = \"{address}\"\n")
+    };
+    let both = one.clone() + &listener("another", &addresses[1].to_string());
+    let twice = both.clone() + &listener("other", "127.0.0.2:0");
+    for turn in 0..2 {
+        operated.rewrite(&twice);
+        let (status, text) = operated.verb(&["reload"]);
+        assert_eq!(status, 1, "{text}");
+        assert!(text.contains("\"other\" and \"another\""), "{text}");
+        operated.rewrite(&both);
+        operated.done(&["reload"]);
+        assert_eq!(status_of(&read_until(&mut waiting, b"\r\n\r\nx")), 200, "turn {turn}");
+        operated.rewrite(&one);
+        operated.done(&["reload"]);
+        waiting = connect(addresses[1]);
+        waiting.write_all(get).expect("it goes to the backlog");
+    }
+    assert_eq!(operated.ringway.status_of("/"), 200);
+    let mut slow = operated.ringway.connect();
+    slow.write_all(b"GET /slow HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
+    asked.recv().expect("its backend has it");
+    operated.ringway.signal("-INT");
+    let open_files = || {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", operated.ringway.pid()));
         let read = |file: std::io::Result<std::fs::DirEntry>| file.ok()?.path().read_link().ok();
-        files.filter_map(read).collect::<Vec<_>>()
+        files.expect("it runs").filter_map(read).collect::<Vec<_>>()
     };
-    let file = |listener: &std::net::TcpListener| {
-        let file = format!("/proc/self/fd/{}", listener.as_raw_fd());
-        std::fs::read_link(file).expect("it is open")
-    };
-    let left = open_files(&ringway.pid().to_string());
-    assert!(left.contains(&file(&web)), "{left:?}");
-    assert!(!left.contains(&file(&other)), "nobody waits there in vain: {left:?}");
+    let file = std::fs::read_link(format!("/proc/self/fd/{}", other.as_raw_fd())).expect("open");
+    await_that("nobody waits in vain", || !open_files().contains(&file));
+    answer.send(()).expect("it waits for it");
+    assert_eq!(status_of(&read_until(&mut slow, b"\r\n\r\nx")), 200);
 }

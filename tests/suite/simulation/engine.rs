@@ -204,7 +204,8 @@ impl Engine for SimEngine {
     }
 
     fn receive_buffers_scarce(&self) -> bool {
-        self.buffers.receive_held() * 4 > self.buffers.receive_count * 3
+        let is_ring_empty = !self.network.borrow().starved.is_empty();
+        is_ring_empty || self.buffers.receive_held() * 4 > self.buffers.receive_count * 3
     }
 
     fn is_receive_buffer(&self, buffer: BufferId) -> bool {

@@ -158,7 +158,8 @@ impl Network {
         socket: i32,
         acquire: &mut impl FnMut(&[u8]) -> Option<BufferId>,
     ) {
-        let loses_ring = self.prng.one_in(self.meanness.no_buffers_one_in);
+        let is_starved = self.starved.contains(&socket);
+        let loses_ring = is_starved || self.prng.one_in(self.meanness.no_buffers_one_in);
         let most = 1 + self.prng.below(self.meanness.receive_bytes_max) as usize;
         let ends = self.prng.one_in(30);
         let stream = self.stream(socket);

@@ -12,6 +12,9 @@ mod kernel;
 mod message;
 mod network;
 mod plan;
+mod scene;
+mod starving;
+mod trials;
 mod world;
 
 use ringway::stats::{CloseReason, Counter};

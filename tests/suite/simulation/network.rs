@@ -6,7 +6,7 @@
 use super::bytes::Pipe;
 use ringway::base::{Generation, Instant, Prng};
 use ringway::engine::{Close, Event, Failure, Key, Op, Socket};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -142,7 +142,15 @@ pub struct Network {
     /// Connections that backends have accepted and nobody serves yet.
     pub arrivals: Vec<i32>,
     /// Connects that shards have begun since the driver last looked.
-    pub connects: Vec<(Mark, SocketAddr)>,
+    pub connects: Vec<(i32, SocketAddr, Mark)>,
+    /// Streams whose receives find no buffer.
+    pub starved: BTreeSet<i32>,
+    /// How the next connect will go, if it is not drawn.
+    pub next_fate: Option<Fate>,
+    /// Backends accept connections.
+    pub accepts: bool,
+    /// Events that shards have taken.
+    pub taken: u64,
     /// Clients that were gone when they were accepted.
     pub gone_at_accept: u64,
     /// Polls armed so far.
@@ -163,6 +171,10 @@ impl Network {
             activity: 0,
             arrivals: Vec::new(),
             connects: Vec::new(),
+            starved: BTreeSet::new(),
+            next_fate: None,
+            accepts: true,
+            taken: 0,
             gone_at_accept: 0,
             polls: 0,
             next_socket: 10,
@@ -281,14 +293,14 @@ impl Network {
         address: SocketAddr,
         key: Key,
     ) -> Result<Socket, Failure> {
-        let mark = self.mark(shard, 0);
-        self.connects.push((mark, address));
         let fate = self.draw_fate();
         if let Fate::Fails(0, failure) = fate {
             return Err(failure);
         }
         let armed = self.arm(key);
         let socket = self.add_stream(address);
+        let mark = self.mark(shard, 0);
+        self.connects.push((socket, address, mark));
         let stream = self.used_stream(shard, Socket(socket));
         stream.connect = Some((armed, fate));
         Ok(Socket(socket))
@@ -305,6 +317,12 @@ impl Network {
     }
 
     fn draw_fate(&mut self) -> Fate {
+        if let Some(fate) = self.next_fate.take() {
+            return fate;
+        }
+        if !self.accepts {
+            return Fate::Hangs;
+        }
         let steps = 1 + self.prng.below(4);
         if !self.prng.one_in(self.meanness.connect_fails_one_in) {
             return Fate::Connects(steps);
@@ -379,6 +397,7 @@ impl Network {
     pub fn next_event(&mut self, shard: usize) -> Option<Event> {
         let event = self.lanes[shard].ready.pop_front();
         self.activity += u64::from(event.is_some());
+        self.taken += u64::from(event.is_some());
         event
     }
 

@@ -179,7 +179,7 @@ impl World {
     }
 
     fn check_connects(&self, network: &mut Network) {
-        for (mark, address) in std::mem::take(&mut network.connects) {
+        for (_, address, mark) in std::mem::take(&mut network.connects) {
             self.control.check(mark, address, network.after(mark), true);
         }
     }
@@ -284,7 +284,7 @@ impl World {
     fn look_at_trials(&mut self) {
         while let Some(observation) = self.mailboxes[0].shared.observations.pop() {
             match observation {
-                Observation::Trial(_, TrialCourse::Begun) => {
+                Observation::Trial(.., TrialCourse::Begun) => {
                     self.open_trials += 1;
                     self.trials += 1;
                 }

@@ -13,7 +13,7 @@ pub use search::find_all;
 
 use crate::child::{Output, Running, TemporaryFolder};
 use crate::procfs::ProcessTree;
-use crate::sys::signal;
+use crate::sys::{process, signal};
 use anyhow::{Context, Result, bail};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
@@ -68,6 +68,15 @@ pub struct Surroundings {
     pub backends: Vec<SocketAddrV4>,
 }
 
+/// The pages of memory that a proxy may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pages {
+    /// What it asks for and the machine gives.
+    AsAsked,
+    /// Only those of 4 KiB.
+    Small,
+}
+
 /// A proxy that runs and answers.
 #[derive(Debug)]
 pub struct Proxy {
@@ -95,11 +104,14 @@ impl Proxy {
 
 impl Contender {
     /// Starts it and waits until it answers.
-    pub fn start(&self, surroundings: &Surroundings) -> Result<Proxy> {
+    pub fn start(&self, surroundings: &Surroundings, pages: Pages) -> Result<Proxy> {
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, find_free_port()?);
         let folder =
             surroundings.folder.create_inside(&format!("{}-{}", self.label, address.port()))?;
-        let command = self.command(&folder, address, surroundings)?;
+        let mut command = self.command(&folder, address, surroundings)?;
+        if pages == Pages::Small {
+            process::refuse_huge_pages(&mut command);
+        }
         let log = folder.join("log");
         let running = Running::start(command, surroundings.proxy_core, &log, Output::Logged)?;
         let mut proxy = Proxy { running, address };

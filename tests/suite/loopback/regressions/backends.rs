@@ -76,15 +76,6 @@ fn what_a_backend_sends_behind_its_answer_is_no_answer_to_the_next_request() {
     }
 }
 
-/// An address that refuses, and that nobody else gets: bound, and not listened on.
-fn refusing() -> (socket2::Socket, SocketAddr) {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
-    let socket = socket.expect("a socket");
-    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port");
-    let address = socket.local_addr().ok().and_then(|address| address.as_socket());
-    (socket, address.expect("bound"))
-}
-
 #[test]
 fn without_descriptors_for_many_backends_it_answers_and_recovers() {
     for refusers in [0, 6] {

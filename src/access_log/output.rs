@@ -1,0 +1,156 @@
+//! A file that lines are appended to, and what becomes of them while it does not take them: they
+//! wait, and it is tried again, since a full disk does not stay full.
+
+use super::Destination;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+/// How long the file is left alone after it did not take a line.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub(super) struct Output {
+    destination: Destination,
+    file: File,
+    /// Whole lines that are to be written next.
+    lines: Vec<u8>,
+    /// Bytes of `lines` that the file has.
+    written: usize,
+    /// Since the last write failed: when the next one is tried.
+    retry_at: Option<Instant>,
+}
+
+fn open(destination: &Destination) -> io::Result<File> {
+    match destination {
+        // Not through std's buffer: it would keep bytes of which it said that they did not go out.
+        Destination::Stdout => io::stdout().as_fd().try_clone_to_owned().map(File::from),
+        Destination::File(path) => OpenOptions::new().create(true).append(true).open(path),
+    }
+}
+
+impl Output {
+    pub(super) fn open(destination: Destination) -> io::Result<Self> {
+        let file = open(&destination)?;
+        Ok(Self { destination, file, lines: Vec::new(), written: 0, retry_at: None })
+    }
+
+    /// Opens the file anew by its path; if that fails, the old one is gone on with.
+    pub(super) fn reopen(&mut self) {
+        match open(&self.destination) {
+            Ok(file) => self.replace(file),
+            Err(error) => tracing::warn!(
+                %error,
+                "the access log cannot be opened anew; it goes on in the file that is open"
+            ),
+        }
+        self.hurry();
+    }
+
+    /// Goes on in a file. One that is another has nothing yet of a line that was cut short.
+    fn replace(&mut self, file: File) {
+        let old = std::mem::replace(&mut self.file, file);
+        let identity = |file: &File| file.metadata().map(|data| (data.dev(), data.ino())).ok();
+        if identity(&old) != identity(&self.file) {
+            let ends = self.lines[..self.written].iter().rposition(|byte| *byte == b'\n');
+            self.written = ends.map_or(0, |end| end + 1);
+        }
+    }
+
+    /// Does not wait until it is tried again.
+    pub(super) fn hurry(&mut self) {
+        self.retry_at = self.retry_at.map(|_| Instant::now());
+    }
+
+    /// Bytes that are still to be written.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.lines.len() - self.written
+    }
+
+    /// Adds what `write` writes, which is a line.
+    pub(super) fn add(&mut self, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) {
+        write(&mut self.lines).expect("memory takes all");
+    }
+
+    /// True if it is time to write.
+    pub(super) fn is_ready(&self) -> bool {
+        self.retry_at.is_none_or(|retry_at| retry_at <= Instant::now())
+    }
+
+    /// Writes what waits. Says once that it cannot be written, and once that it can again.
+    pub(super) fn write(&mut self) {
+        if self.retry_at.is_some()
+            && let Ok(file) = open(&self.destination)
+        {
+            self.replace(file);
+        }
+        match self.write_lines() {
+            Ok(()) => {
+                if self.retry_at.take().is_some() {
+                    tracing::warn!("the access log is written again");
+                }
+            }
+            Err(error) => {
+                if self.retry_at.is_none() {
+                    tracing::error!(
+                        %error,
+                        "the access log cannot be written: make room for it, or mend its path; \
+                         records wait as far as `queue` goes, further ones are dropped and counted"
+                    );
+                }
+                self.retry_at = Some(Instant::now() + RETRY_AFTER);
+            }
+        }
+    }
+
+    fn write_lines(&mut self) -> io::Result<()> {
+        while self.written < self.lines.len() {
+            match self.file.write(&self.lines[self.written..]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(bytes) => self.written += bytes,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.lines.clear();
+        self.written = 0;
+        Ok(())
+    }
+
+    /// The process ends: says what is lost, with so many records that were never added.
+    pub(super) fn end(self, others: usize) {
+        let lines = self.lines[self.written..].iter().filter(|byte| **byte == b'\n').count();
+        let lost = lines + others;
+        if lost > 0 {
+            tracing::error!(lost, "the last records of the access log could not be written");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_short_is_whole_in_the_file_that_has_its_end() {
+        let folder = std::env::temp_dir().join(format!("ringway-output-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let (path, renamed) = (folder.join("log"), folder.join("log.1"));
+        let mut output = Output::open(Destination::File(path.clone())).expect("it opens");
+        for is_renamed in [false, true] {
+            output.add(|lines| lines.write_all(b"one\ntwo\n"));
+            output.written = output.file.write(b"one\nt").expect("a part of it");
+            if is_renamed {
+                std::fs::rename(&path, &renamed).expect("renamed");
+            }
+            output.reopen();
+            output.write();
+            assert_eq!(output.waiting_bytes(), 0);
+            let text = std::fs::read_to_string(&path).expect("text");
+            assert_eq!(text, if is_renamed { "two\n" } else { "one\ntwo\n" });
+        }
+        std::fs::remove_dir_all(&folder).expect("it is ours");
+    }
+}

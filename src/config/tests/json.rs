@@ -1,0 +1,53 @@
+//! The configuration in JSON: what is wrong is told with its place there.
+
+use super::{load, parse};
+use crate::config::{Config, TextFormat};
+
+fn problems(text: &str) -> Vec<String> {
+    let read = Config::parse_as(TextFormat::Json, text, "test.json", &load);
+    let problems = read.expect_err(text).problems;
+    let shown = problems.iter().map(|p| format!("{}:{}: {}", p.line, p.column, p.message));
+    shown.collect()
+}
+
+#[test]
+fn json_has_the_tables_and_keys_of_toml() {
+    let json = r#"{
+        "listener": [{ "name": "web", "address": "0.0.0.0:80" }],
+        "pool": { "\u0061pp": { "backend": [
+            { "address": "10.0.0.1:80", "weight": 7 }
+        ], "required": true, "slow_start_aggression": 1.5e0 } },
+        "timeouts": { "idle": "5s" }
+    }"#;
+    let toml = "[[listener]]\nname = \"web\"\naddress = \"0.0.0.0:80\"\n\
+        [pool.app]\nrequired = true\nslow_start_aggression = 1.5\n\
+        [[pool.app.backend]]\naddress = \"10.0.0.1:80\"\nweight = 7\n[timeouts]\nidle = \"5s\"\n";
+    let read = Config::parse_as(TextFormat::Json, json, "test.json", &load);
+    assert_eq!(read.expect("it is well"), parse(toml).expect("so is this"));
+}
+
+#[test]
+fn each_problem_has_its_place_in_the_json() {
+    let listener = "\"listener\": [{\"name\": \"web\", \"address\": \"0.0.0.0:80\"}]";
+    let good = |more: &str| {
+        let pool = "\"pool\": {\"app\": {\"backend\": [{\"address\": \"10.0.0.1:80\"}]}}";
+        format!("{{\n{listener},\n{pool},\n{more}\n}}")
+    };
+    for (text, expected) in [
+        (good("\"timeouts\": {\"idel\": \"5s\"}"), "4:14: unknown key `idel` in [timeouts]"),
+        (good("\"timeouts\": {\"idle\": null}"), "4:22: null is no value"),
+        (good("\"runtime\": {\"shards\": true}"), "4:23: `shards` cannot be of type boolean"),
+        (good("\"runtime\": {\"backlog\": 1.5}"), "4:24: `backlog` is a number"),
+        (good("\"runtime\": {}, \"runtime\": {}"), "4:16: `runtime` is there twice"),
+        (good("\"timeouts\": {\"idle\": \"5s\"},"), "5:1: not JSON: trailing comma"),
+        ("{".repeat(9), "1:2: not JSON: "),
+        (format!("{{{}}}", listener.replace("[{", "{").replace("}]", "}")), "1:14: `listener` can"),
+        ("[]".to_owned(), "1:1: a configuration is an object"),
+        ("\u{0}".to_owned(), "1:1: not JSON"),
+        (String::new(), "1:1: not JSON"),
+        ("[".repeat(200), "1:128: not JSON: recursion limit exceeded"),
+    ] {
+        let found = problems(&text);
+        assert!(found.iter().any(|found| found.starts_with(expected)), "{text}: {found:#?}");
+    }
+}

@@ -1,0 +1,176 @@
+//! The access log: what is in it, and what becomes of it when its file does not take it or is
+//! another one.
+
+use super::harness::*;
+use super::load::Operated;
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+/// A log with room for few records.
+const FEW: &str = "[access_log]\npath = \"FOLDER/access.log\"\nqueue = 16\n\
+    [runtime]\nshards = 1\n";
+
+/// Requests whose records are more than everything on the way to a reader can hold.
+const MANY: usize = 1_500;
+
+fn start(prepare: impl FnOnce(&Path)) -> (Origin, Operated) {
+    let origin = Origin::saying("hello");
+    let text = config(&[origin.address], FEW);
+    let operated = Operated::start_with(&text, |folder, command| {
+        prepare(&folder.join("access.log"));
+        *command = with_stderr(command, &folder.join("stderr"));
+    });
+    (origin, operated)
+}
+
+/// The same command with its standard error in a file.
+fn with_stderr(command: &Command, file: &Path) -> Command {
+    let mut shell = Command::new("sh");
+    shell.env_clear().args(["-c", "exec \"$0\" \"$@\" 2>\"$STDERR\""]).env("STDERR", file);
+    shell.arg(command.get_program()).args(command.get_args());
+    shell
+}
+
+/// Asks for `/FROM`, and so on, each on the same connection.
+fn ask(operated: &Operated, numbers: std::ops::Range<usize>) {
+    let mut stream = operated.ringway.connect();
+    for number in numbers {
+        let request = format!("GET /{number} HTTP/1.1\r\nHost: t\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("sent");
+        read_until(&mut stream, b"hello");
+    }
+}
+
+fn dropped(operated: &Operated) -> usize {
+    let text = operated.asked("GET /metrics", "");
+    let mut lines = text.lines();
+    let line = lines.find(|line| line.starts_with("ringway_access_log_dropped_total{"));
+    let value = line.and_then(|line| line.rsplit_once(' ')?.1.parse().ok());
+    value.unwrap_or_else(|| panic!("no counter: {text}"))
+}
+
+/// The targets of some lines, each of which must be whole and there once.
+fn targets(lines: &[String]) -> HashSet<String> {
+    let mut targets = HashSet::new();
+    for line in lines {
+        let record: serde_json::Value = serde_json::from_str(line).expect("a whole line");
+        let target = record["target"].as_str().expect("a target").to_owned();
+        assert!(targets.insert(target), "twice: {line}");
+    }
+    targets
+}
+
+/// The whole lines of a file; what has no end yet is still being written.
+fn lines(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let end = text.rfind('\n').unwrap_or(0);
+    text[..end].lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn records_that_nobody_takes_are_dropped_and_counted_and_the_others_arrive() {
+    let mut reader = None;
+    let (_origin, operated) = start(|path| {
+        let made = Command::new("mkfifo").arg(path).status();
+        assert!(made.expect("mkfifo is installed").success());
+        // Somebody has it open, and reads nothing for now.
+        let mut options = File::options();
+        let open = options.read(true).custom_flags(libc::O_NONBLOCK).open(path);
+        reader = Some(open.expect("it opens"));
+    });
+    ask(&operated, 0..MANY);
+    await_that("a queue of 16 and a pipe cannot hold them", || dropped(&operated) > 0);
+    assert_eq!(operated.ringway.status_of("/last"), 200, "clients do not notice");
+    let (mut reader, mut arrived) = (reader.expect("opened"), Vec::new());
+    await_that("each record has arrived or is counted", || {
+        // It ends with an error while nothing is there.
+        let _ = reader.read_to_end(&mut arrived);
+        let count = arrived.iter().filter(|byte| **byte == b'\n').count();
+        count + dropped(&operated) == MANY + 1
+    });
+    let text = String::from_utf8(arrived).expect("text");
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    assert!(targets(&lines).contains("/0"), "the first ones are kept");
+}
+
+#[test]
+fn a_full_disk_costs_records_that_are_counted_and_is_tried_again() {
+    let (_origin, operated) =
+        start(|path| symlink("/dev/full", path).expect("a link to a full disk"));
+    let folder = operated.file.parent().expect("a folder").to_owned();
+    let (path, room) = (folder.join("access.log"), folder.join("with-room.log"));
+    let mut asked = 0;
+    await_that("records are lost and counted", || {
+        ask(&operated, asked..asked + 50);
+        asked += 50;
+        dropped(&operated) > 0
+    });
+    // The disk gets room: the same path now leads to a file that takes lines.
+    std::fs::remove_file(&path).expect("it was there");
+    symlink(&room, &path).expect("a link to a file");
+    await_that("what was kept is written", || lines(&room).len() + dropped(&operated) == asked);
+    let before = lines(&room).len();
+    ask(&operated, asked..asked + 5);
+    await_that("and what comes after", || lines(&room).len() == before + 5);
+    assert_eq!(targets(&lines(&room)).len(), before + 5);
+    let said = std::fs::read_to_string(folder.join("stderr")).expect("text");
+    assert_eq!(said.matches("the access log cannot be written").count(), 1, "{said}");
+    assert_eq!(said.matches("the access log is written again").count(), 1, "{said}");
+}
+
+#[test]
+fn after_a_rotation_and_sigusr1_lines_go_to_a_new_file_and_none_is_lost() {
+    let (_origin, operated) = start(|_| {});
+    let folder = operated.file.parent().expect("a folder").to_owned();
+    let (path, rotated) = (folder.join("access.log"), folder.join("access.log.1"));
+    ask(&operated, 0..10);
+    await_that("they are written", || lines(&path).len() == 10);
+    std::fs::rename(&path, &rotated).expect("rotated");
+    ask(&operated, 10..15);
+    await_that("the old file is still written to", || lines(&rotated).len() == 15);
+    operated.ringway.signal("-USR1");
+    await_that("there is a new file", || path.exists());
+    ask(&operated, 15..25);
+    await_that("it is written to", || lines(&path).len() == 10);
+    assert_eq!(targets(&[lines(&rotated), lines(&path)].concat()).len(), 25);
+    assert_eq!(dropped(&operated), 0);
+}
+
+#[test]
+fn sigusr1_without_an_access_log_harms_nobody() {
+    let origin = Origin::saying("hello");
+    let mut ringway = Ringway::start(&[origin.address], &["--shards", "1"]);
+    assert_eq!(ringway.status_of("/"), 200);
+    ringway.signal("-USR1");
+    // Signals are taken one after the other: once this one is followed, so was that one.
+    ringway.signal("-INT");
+    assert_eq!(ringway.wait(), Some(0));
+}
+
+#[test]
+fn the_version_of_a_request_is_recorded_as_its_client_said_it() {
+    let origin = Origin::saying("hello");
+    for (format, expected) in [
+        ("json", [r#""version":"HTTP/1.0""#, r#""version":"HTTP/1.1""#, r#""version":null"#]),
+        ("common", ["\"GET /a HTTP/1.0\" 200 5", "\"GET /b HTTP/1.1\" 200 5", "\"-\" 400 "]),
+    ] {
+        let more = format!("[access_log]\npath = \"FOLDER/access.log\"\nformat = \"{format}\"\n");
+        let mut operated = Operated::start(&config(&[origin.address], &more));
+        let path = operated.file.with_file_name("access.log");
+        let new = "GET /b HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
+        for request in ["GET /a HTTP/1.0\r\n\r\n", new, "GET / HTTP/1.1\r\n\r\n"] {
+            operated.ringway.exchange(request.as_bytes());
+        }
+        operated.ringway.signal("-INT");
+        assert_eq!(operated.ringway.wait(), Some(0));
+        let text = std::fs::read_to_string(path).expect("written");
+        for (line, expected) in text.lines().zip(expected) {
+            assert!(line.contains(expected), "{expected} is not in {line}");
+        }
+        assert_eq!(text.lines().count(), 3, "{text}");
+    }
+}

@@ -1,0 +1,54 @@
+//! The configuration over the admin interface, in both of its formats.
+
+use super::{QUICK, config};
+use crate::loopback::harness::{Origin, body, status};
+use crate::loopback::load::{Operated, field, signed};
+use serde_json::Value;
+
+const AS_JSON: &str = "Content-Type: Application/JSON; charset=utf-8";
+
+fn json(answer: &str) -> Value {
+    serde_json::from_slice(body(answer.as_bytes())).unwrap_or_else(|_| panic!("{answer}"))
+}
+
+#[test]
+fn a_configuration_is_read_planned_and_put_in_json() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let operated = Operated::start(&config(&[origin.address], "", QUICK));
+    let shown = operated.asked_with("GET /config", &["Accept: text/html, application/json"], "");
+    assert_eq!(field(&shown, "content-type"), Some("application/json"));
+    let mut given = json(&shown);
+    assert_eq!(given["pool"]["app"]["backend"][0]["address"], origin.address.to_string());
+    let plan = json(&operated.asked_with("POST /plan", &[AS_JSON], &given.to_string()));
+    assert!(plan["changes"].as_array().is_some_and(Vec::is_empty), "it is what runs: {plan}");
+
+    given["timeouts"]["idle"] = "7s".into();
+    let answer = operated.asked_with("PUT /config", &[AS_JSON], &given.to_string());
+    assert_eq!(json(&answer)["changes"][0]["how"], "idle \"1m\" -> \"7s\"", "{answer}");
+    let toml = operated.asked_with("GET /config", &["Accept: */*"], "");
+    assert_eq!(field(&toml, "content-type"), Some("application/toml"));
+    assert!(toml.contains("idle = \"7s\""), "{toml}");
+    assert_eq!(operated.ringway.status_of("/"), 200);
+}
+
+#[test]
+fn what_cannot_be_a_configuration_is_refused_with_its_place_or_format() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let operated = Operated::start(&config(&[origin.address], "", QUICK));
+    let toml = operated.asked("GET /config", "");
+    let toml = std::str::from_utf8(body(toml.as_bytes())).expect("text");
+    for (line, fields, body, expected, part) in [
+        ("PUT /config", &[AS_JSON][..], "{\n \"pol\": 1\n}", 422, "configuration:2:2: unknown key"),
+        ("POST /plan", &[AS_JSON], toml, 422, "configuration:1:2: not JSON"),
+        ("PUT /config", &["Content-Type: text/csv"], toml, 415, "not text/csv"),
+        ("POST /plan", &["Content-Type: text/csv"], toml, 415, "application/json"),
+        ("PUT /config", &[AS_JSON], "", 400, "POST /reload"),
+        ("POST /plan", &["Content-Type: application/toml"], toml, 200, "changes"),
+        ("POST /plan", &[], toml, 200, "changes"),
+        ("POST /plan", &["Content-Type: text/csv"], "", 200, "changes"),
+    ] {
+        let answer = operated.asked_with(line, fields, body);
+        assert_eq!(status(answer.as_bytes()), expected, "{line} {fields:?}: {answer}");
+        assert!(answer.contains(part), "{line} {fields:?}: {answer}");
+    }
+}

@@ -1,0 +1,231 @@
+//! One shard over a calm network, in which a test says and hears every byte itself.
+
+use super::engine::SimEngine;
+use super::network::{Meanness, Network};
+use ringway::base::{BackendSlot, Generation, PoolId, ShardId};
+use ringway::config::{self, Config};
+use ringway::engine::Wake;
+use ringway::mailbox::{Mailbox, Observation, Shared};
+use ringway::shard::{Shard, ShardParts};
+use ringway::snapshot::{self, Listener, Member, Registry, Settings, Share, Snapshot};
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+const POOL: PoolId = PoolId(0);
+
+/// A network without any meanness.
+const CALM: Meanness = Meanness {
+    no_buffers_one_in: 0,
+    receive_bytes_max: 16_000,
+    hold_back_one_in: 0,
+    peer_bytes_max: 1 << 20,
+    misses_turn_one_in: 0,
+    connect_fails_one_in: 0,
+    accept_fails_one_in: 0,
+};
+
+/// Stands for the coordinator: notes each observation when it is woken for it, with the number of
+/// exchanges that are counted on the backend at that moment.
+#[derive(Default)]
+struct Witness {
+    shared: OnceLock<Shared>,
+    told: Mutex<Vec<(Observation, u32)>>,
+}
+
+impl Wake for Witness {
+    fn wake(&self) {
+        let Some(shared) = self.shared.get() else { return };
+        while let Some(observation) = shared.observations.pop() {
+            let slot = match observation {
+                Observation::Fault(slot, ..) | Observation::Trial(slot, ..) => slot,
+            };
+            let in_flight = shared.ledger.in_flight(slot);
+            self.told.lock().expect("no panic").push((observation, in_flight));
+        }
+    }
+}
+
+pub struct Scene {
+    pub network: Rc<RefCell<Network>>,
+    /// Connects that have been begun are accepted.
+    pub accepts: bool,
+    shard: Shard<SimEngine>,
+    mailbox: Arc<Mailbox>,
+    witness: Arc<Witness>,
+    config: Config,
+    listener: Arc<Listener>,
+    settings: Arc<Settings>,
+    generation: u64,
+    connects: Vec<(i32, SocketAddr)>,
+}
+
+fn listen_address() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 99], 80))
+}
+
+/// The address of the backend with a slot.
+pub fn address(slot: usize) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 100 + slot as u8], 80))
+}
+
+impl Scene {
+    /// A backend for each of `shares`, and these timeouts.
+    pub fn new(shares: &[Share], timeouts: config::Timeouts) -> Self {
+        let mut network = Network::new(1, CALM, 1);
+        let door = network.open_door(listen_address(), 0);
+        let network = Rc::new(RefCell::new(network));
+        let engine = SimEngine::new(0, network.clone(), 64, 64);
+        let witness = Arc::new(Witness::default());
+        let shared = Shared::new(1, 0, witness.clone());
+        assert!(witness.shared.set(shared.clone()).is_ok(), "once");
+        let mailbox = Arc::new(Mailbox::new(ShardId(0), witness.clone(), shared));
+        let listen = [listen_address()];
+        let backend = |slot| config::Backend { address: address(slot), weight: 1 };
+        let backends: Vec<_> = (0..shares.len()).map(backend).collect();
+        let algorithm = ringway::balance::Algorithm::RoundRobin;
+        let mut config = Config::quick(&listen, &backends, algorithm).expect("it is well");
+        config.timeouts = timeouts;
+        let registry = &mut Registry::default();
+        let sockets = [vec![door]];
+        let first = snapshot::build(&config, Generation(1), registry, &sockets, 1);
+        let listener = first.listeners[0].clone().expect("it is there");
+        let settings = first.settings.clone();
+        let shard = Shard::new(ShardParts {
+            engine,
+            mailboxes: Arc::new([mailbox.clone()]),
+            index: 0,
+            snapshot: Arc::new(first),
+            access_log: None,
+            seed: 1,
+        });
+        let (accepts, generation, connects) = (true, 1, Vec::new());
+        let mut scene = Self {
+            network,
+            accepts,
+            shard,
+            mailbox,
+            witness,
+            config,
+            listener,
+            settings,
+            generation,
+            connects,
+        };
+        scene.publish(shares);
+        scene
+    }
+
+    /// A new snapshot in which the backends have these shares.
+    pub fn publish(&mut self, shares: &[Share]) {
+        let member = |(slot, share): (usize, &Share)| Member {
+            slot: BackendSlot(slot as u32),
+            address: address(slot),
+            share: *share,
+        };
+        let members: Vec<Member> = shares.iter().enumerate().map(member).collect();
+        let pool = snapshot::build_pool(&self.config.pools[0], POOL, &members, 1);
+        self.generation += 1;
+        let generation = Generation(self.generation);
+        let (listeners, pools) = (vec![self.listener.clone()], vec![Arc::new(pool)]);
+        let next: Snapshot =
+            snapshot::assemble(generation, listeners, pools, self.settings.clone());
+        self.mailbox.publish(Arc::new(next));
+        self.turns(2);
+    }
+
+    /// A client that is connected.
+    pub fn client(&mut self) -> i32 {
+        let client = SocketAddr::from(([192, 0, 2, 1], 40_000));
+        let mut network = self.network.borrow_mut();
+        network.client_connects(client, listen_address(), None).expect("it listens")
+    }
+
+    /// The connection to a backend that was begun last.
+    pub fn connected(&self) -> (i32, SocketAddr) {
+        *self.connects.last().expect("one was begun")
+    }
+
+    /// How many connections to backends were begun.
+    pub fn connects(&self) -> usize {
+        self.connects.len()
+    }
+
+    /// One end says something, and the shard has time for it.
+    pub fn say(&mut self, socket: i32, text: &str) {
+        let mut network = self.network.borrow_mut();
+        network.streams.get_mut(&socket).expect("open").to_proxy.push(text.as_bytes());
+        drop(network);
+        self.turns(8);
+    }
+
+    /// What one end has heard since it last listened.
+    pub fn heard(&mut self, socket: i32) -> String {
+        let mut network = self.network.borrow_mut();
+        let stream = network.streams.get_mut(&socket).expect("open");
+        let text = String::from_utf8(stream.to_actor.front().to_vec()).expect("text");
+        stream.to_actor.clear();
+        text
+    }
+
+    pub fn is_closed(&self, socket: i32) -> bool {
+        self.network.borrow().streams[&socket].proxy_closed.is_some()
+    }
+
+    /// From now on a receive on this connection finds no buffer.
+    pub fn starve(&mut self, socket: i32) {
+        self.network.borrow_mut().starved.insert(socket);
+    }
+
+    /// Buffers are back for everybody.
+    pub fn feed(&mut self) {
+        self.network.borrow_mut().starved.clear();
+        self.turns(8);
+    }
+
+    /// Cuts a connection from its other end.
+    pub fn reset(&mut self, socket: i32) {
+        self.network.borrow_mut().streams.get_mut(&socket).expect("open").actor_reset = true;
+        self.turns(8);
+    }
+
+    /// Lets time pass.
+    pub fn pass(&mut self, time: Duration) {
+        let until = self.network.borrow().now + time;
+        while self.network.borrow().now < until {
+            self.turns(1);
+        }
+    }
+
+    pub fn turns(&mut self, count: usize) {
+        for _ in 0..count {
+            let mut network = self.network.borrow_mut();
+            network.accepts = self.accepts;
+            let taken = network.taken;
+            drop(network);
+            self.shard.turn();
+            let mut network = self.network.borrow_mut();
+            let begun = network.connects.drain(..).map(|(socket, address, _)| (socket, address));
+            self.connects.extend(begun);
+            if network.taken == taken {
+                // Nothing to do: time passes, but not past what the shard waits for.
+                let later = network.now + Duration::from_millis(5);
+                network.now = later.min(network.lanes[0].deadline).max(network.now);
+            }
+        }
+    }
+
+    /// What the coordinator was told since it was last asked, and the exchanges that were counted
+    /// on the backend when it was.
+    pub fn told(&self) -> Vec<(Observation, u32)> {
+        std::mem::take(&mut *self.witness.told.lock().expect("no panic"))
+    }
+
+    /// Failures that are counted on a backend.
+    pub fn failures(&self, slot: usize) -> u64 {
+        let ledger = &self.mailbox.shared.ledger;
+        ledger.backends(BackendSlot(slot as u32)).map(|cell| cell.failures.read()).sum()
+    }
+}
