@@ -7,6 +7,7 @@ mod backend;
 mod bytes;
 mod client;
 mod control;
+mod ending;
 mod engine;
 mod kernel;
 mod message;

@@ -5,7 +5,7 @@ use super::network::{Meanness, Network};
 use ringway::base::{BackendSlot, Generation, PoolId, ShardId};
 use ringway::config::{self, Config};
 use ringway::engine::Wake;
-use ringway::mailbox::{Mailbox, Observation, Shared};
+use ringway::mailbox::{Mailbox, Observation, Shared, Stage};
 use ringway::shard::{Shard, ShardParts};
 use ringway::snapshot::{self, Listener, Member, Registry, Settings, Share, Snapshot};
 use std::cell::RefCell;
@@ -141,6 +141,15 @@ impl Scene {
         let client = SocketAddr::from(([192, 0, 2, 1], 40_000));
         let mut network = self.network.borrow_mut();
         network.client_connects(client, listen_address(), None).expect("it listens")
+    }
+
+    /// Orders a stage of the way out.
+    pub fn order(&self, stage: Stage) {
+        self.mailbox.order(stage);
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.shard.is_over()
     }
 
     /// The connection to a backend that was begun last.
