@@ -6,7 +6,7 @@ use crate::engine::Wake;
 use crate::snapshot::Snapshot;
 use crate::stats::Counters;
 use crossbeam::queue::ArrayQueue;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Connections on their way from one shard to another; more stay where they are.
@@ -146,10 +146,15 @@ impl Mailbox {
         self.connections.store(count, Ordering::Relaxed);
     }
 
+    /// Client connections that the shard has, as it last showed.
+    pub fn served(&self) -> u32 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
     /// Client connections that the shard has, as it last showed, and those on their way to it.
     pub fn connections(&self) -> u32 {
         let arriving = u32::try_from(self.handoffs.len()).unwrap_or(u32::MAX);
-        self.connections.load(Ordering::Relaxed).saturating_add(arriving)
+        self.served().saturating_add(arriving)
     }
 
     /// Shows that the shard has begun a turn.
@@ -162,20 +167,105 @@ impl Mailbox {
         Instant::from_nanos(self.last_turn.load(Ordering::Relaxed))
     }
 
-    /// Leaves an accepted connection for this shard; gives it back if the box is full.
+    /// Leaves an accepted connection for this shard; gives it back if the box is full. Whoever
+    /// left one asks [`Mailbox::take_back`] next.
     pub fn hand_over(&self, handoff: Handoff) -> Result<(), Handoff> {
         self.handoffs.push(handoff)?;
         self.wake.wake();
         Ok(())
     }
 
-    /// True if another shard has left a connection here.
+    /// What the shard may never take, because it is on its way out and may have looked into its
+    /// box for the last time. For the shard that left something, which then owns it.
+    ///
+    /// A connection that was left cannot be missed by both. The sender leaves it (P), passes its
+    /// fence and reads the stage (S); the shard reads the order to end (D), passes its fence in
+    /// [`Mailbox::has_handoffs`] and looks into the box (L). The fences have one order:
+    /// - the sender's first: L sees P, and the shard takes it;
+    /// - the shard's first: S sees the order that D saw, and the sender takes it back.
+    ///
+    /// Without the sender's fence S may be done before P can be seen, without the shard's fence
+    /// L before D: in both cases S may miss the order and L the connection.
+    pub fn take_back(&self) -> Option<Handoff> {
+        fence(Ordering::SeqCst);
+        if self.stage() < Stage::Draining { None } else { self.handoffs.pop() }
+    }
+
+    /// True if another shard has left a connection here. Final once the shard has read the order
+    /// to end: see [`Mailbox::take_back`].
     pub fn has_handoffs(&self) -> bool {
+        fence(Ordering::SeqCst);
         !self.handoffs.is_empty()
     }
 
     /// The next connection that another shard left here.
     pub fn next_handoff(&self) -> Option<Handoff> {
         self.handoffs.pop()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ListenerId;
+    use crate::engine::Socket;
+    use std::sync::Barrier;
+    use std::sync::atomic::AtomicBool;
+
+    struct NoWake;
+
+    impl Wake for NoWake {
+        fn wake(&self) {}
+    }
+
+    /// Takes what is left until the shard is told to end and nothing is there.
+    fn serve_until_the_end(mailbox: &Mailbox) -> usize {
+        let mut served = 0;
+        loop {
+            let stage = mailbox.stage();
+            while mailbox.next_handoff().is_some() {
+                served += 1;
+            }
+            if stage >= Stage::Draining && !mailbox.has_handoffs() {
+                return served;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_connection_left_for_a_shard_that_ends_is_served_by_exactly_one() {
+        const ROUNDS: usize = 300;
+        let shared = Shared::new(1, 0, Arc::new(NoWake));
+        let (mut by_shard, mut taken_back) = (0, 0);
+        for round in 0..ROUNDS {
+            let mailbox = Mailbox::new(ShardId(0), Arc::new(NoWake), shared.clone());
+            let (start, is_ordered) = (Barrier::new(3), AtomicBool::new(false));
+            std::thread::scope(|scope| {
+                let shard = scope.spawn(|| {
+                    start.wait();
+                    serve_until_the_end(&mailbox)
+                });
+                scope.spawn(|| {
+                    start.wait();
+                    mailbox.order(Stage::Draining);
+                    is_ordered.store(true, Ordering::Relaxed);
+                });
+                start.wait();
+                // Half of the time as near to the order as can be.
+                while round % 2 == 0 && !is_ordered.load(Ordering::Relaxed) {
+                    std::thread::yield_now();
+                }
+                let client = ([192, 0, 2, 1], 80).into();
+                let handoff = Handoff { socket: Socket(7), client, listener: ListenerId(0) };
+                mailbox.hand_over(handoff).expect("there is room");
+                let back = std::iter::from_fn(|| mailbox.take_back()).count();
+                let served = shard.join().expect("it ends");
+                assert_eq!(served + back, 1, "round {round}: {served} by the shard, {back} back");
+                by_shard += served;
+                taken_back += back;
+            });
+        }
+        assert_eq!(by_shard + taken_back, ROUNDS);
     }
 }

@@ -3,6 +3,7 @@
 //! `RINGWAY_SEEDS=5000` runs more seeds; `RINGWAY_SEED=17` replays one.
 
 mod actors;
+mod connections;
 mod engine;
 mod network;
 mod scene;

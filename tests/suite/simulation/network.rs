@@ -64,6 +64,10 @@ pub struct Network {
     pub next_socket_fails: Option<Failure>,
     /// The next connect fails so, once it has begun.
     pub next_connect_fails: Option<Failure>,
+    /// The proxy has no descriptor left for what it accepts.
+    pub is_out_of_descriptors: bool,
+    /// The proxy has panicked: it may close what it has operations on.
+    pub is_abandoned: bool,
 }
 
 pub const LISTENER: Socket = Socket(1);
@@ -84,6 +88,8 @@ impl Network {
             starved: BTreeSet::new(),
             next_socket_fails: None,
             next_connect_fails: None,
+            is_out_of_descriptors: false,
+            is_abandoned: false,
         }
     }
 
@@ -166,12 +172,13 @@ impl Network {
             assert!(self.accept.is_none(), "the listener is closed while it accepts");
             return;
         }
+        let is_abandoned = self.is_abandoned;
         let stream = self.open_stream(socket);
         let is_quiet = stream.receive.is_none()
             && stream.poll.is_none()
             && stream.send.is_none()
             && stream.connect.is_none();
-        assert!(is_quiet, "socket {} closed with an operation in flight", socket.0);
+        assert!(is_quiet || is_abandoned, "socket {} closed with an operation in flight", socket.0);
         stream.proxy_closed = Some(how);
     }
 
@@ -209,6 +216,12 @@ impl Network {
         }
     }
 
+    /// Whether the proxy has a receive, and whether it has a poll, in flight on a socket.
+    pub fn armed(&self, socket: i32) -> (bool, bool) {
+        let stream = &self.streams[&socket];
+        (stream.receive.is_some(), stream.poll.is_some())
+    }
+
     // --- time and events ---
 
     /// Events reach the proxy in the order of their causes, but not always at once.
@@ -244,6 +257,10 @@ impl Network {
 
     fn step_accept(&mut self) {
         let Some((_, key)) = self.accept else { return };
+        if self.is_out_of_descriptors && !self.backlog.is_empty() {
+            self.accept = None;
+            return self.push(Event::AcceptEnded { key, failure: Failure::OutOfDescriptors });
+        }
         while let Some(socket) = self.backlog.pop_front() {
             self.push(Event::Accepted { key, socket: Socket(socket), more: true });
         }
