@@ -47,8 +47,9 @@ mod tests {
 
     #[test]
     fn shards_that_admit_at_the_same_moment_are_never_over_the_limit_together() {
-        const SHARDS: usize = 4;
-        const MOST: u32 = 3;
+        const SHARDS: usize = 3;
+        const MOST: u32 = 1;
+        const ROUNDS: usize = 100_000;
         let shared = Shared::new(SHARDS, 0, Arc::new(NoWake));
         let mailbox =
             |n| Arc::new(Mailbox::new(ShardId(n as u16), Arc::new(NoWake), shared.clone()));
@@ -58,7 +59,7 @@ mod tests {
             for shard in 0..SHARDS {
                 let (mailboxes, open, admitted) = (&mailboxes, &open, &admitted);
                 scope.spawn(move || {
-                    for _ in 0..20_000 {
+                    for _ in 0..ROUNDS {
                         if admit(mailboxes, shard, 0, MOST) {
                             let now_open = open.fetch_add(1, Ordering::SeqCst) + 1;
                             assert!(now_open <= MOST, "{now_open} of {MOST}");
@@ -73,9 +74,7 @@ mod tests {
         });
         assert!(admitted.into_inner() > 0);
         assert!(
-            (0..SHARDS)
-                .map(|shard| admit(&mailboxes, shard, 0, MOST))
-                .eq([true, true, true, false])
+            (0..SHARDS).map(|shard| admit(&mailboxes, shard, 0, MOST)).eq([true, false, false])
         );
         assert!(is_full(&mailboxes, MOST) && !is_full(&mailboxes, MOST + 1));
     }

@@ -98,7 +98,7 @@ impl Replicas {
         let lightest = pool.backends.iter().map(|backend| backend.weight).min().unwrap_or(1);
         let trial_backends = pool.trials.iter().map(|trial| &trial.backend);
         for backend in pool.backends.iter().chain(trial_backends) {
-            self.view.learn(backend, pool.idle_connections_per_shard, lightest);
+            self.view.learn(backend, pool.idle_connections, lightest);
         }
         Replica { pool: pool.clone(), picker, trials }
     }
