@@ -19,7 +19,8 @@ pub enum Algorithm {
     /// Two candidates drawn by weight, the less loaded wins.
     #[default]
     P2c,
-    /// The candidate with the least load for its weight.
+    /// Drawn among all that have less in flight than their part by weight, the likelier the more
+    /// they lack.
     LeastConnections,
     /// In turn, smoothly, by weight.
     RoundRobin,

@@ -1,8 +1,10 @@
 //! Opening listening sockets: one per shard for each listener, or those that systemd has opened.
 
+use super::serve::MORE_DESCRIPTORS;
 use ringway::config::{Listener, Steering};
 use ringway::coordinator::{Door, Doors};
 use ringway::engine::Socket;
+use ringway::sys::rlimit::is_for_want_of_descriptors;
 use ringway::sys::socket;
 use std::collections::HashSet;
 use std::io;
@@ -92,6 +94,7 @@ impl Doors for SocketDoors {
                 io::ErrorKind::AddrInUse => {
                     format!("; who has it? ss -ltnp 'sport = :{port}'")
                 }
+                _ if is_for_want_of_descriptors(&error) => format!("; {MORE_DESCRIPTORS}"),
                 io::ErrorKind::AddrNotAvailable => "; it is no address of this machine".into(),
                 io::ErrorKind::PermissionDenied => {
                     format!("; ports below 1024 need root or CAP_NET_BIND_SERVICE, {port} is one")

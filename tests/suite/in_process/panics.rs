@@ -170,7 +170,7 @@ fn a_shard_that_panics_loses_its_own_sessions_and_comes_back() {
     }
 }
 
-struct NoSource;
+pub(super) struct NoSource;
 
 impl ConfigSource for NoSource {
     fn read(&self) -> Result<Config, String> {
@@ -183,9 +183,9 @@ impl ConfigSource for NoSource {
 }
 
 /// The one listener of the stage.
-struct OpenDoors {
-    bound: SocketAddr,
-    sockets: Vec<Socket>,
+pub(super) struct OpenDoors {
+    pub(super) bound: SocketAddr,
+    pub(super) sockets: Vec<Socket>,
 }
 
 impl Doors for OpenDoors {
