@@ -46,7 +46,7 @@ impl Replicas {
     }
 
     /// Takes the pools of a snapshot. What is known of backends that stay is kept, and so is the
-    /// phase of pickers whose pools did not change. Returns the backends that have left since the
+    /// phase of pickers. Returns the backends that have left since the
     /// snapshot before, or are to be cut now and were not.
     pub fn take(&mut self, snapshot: &Snapshot, prng: &mut Prng) -> Vec<Leaving> {
         let mut old = std::mem::take(&mut self.pools);

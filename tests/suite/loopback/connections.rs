@@ -17,32 +17,39 @@ fn of_shards(operated: &Operated, name: &str) -> Vec<u64> {
     values.map(|value| value.expect("a number")).collect()
 }
 
-#[test]
-fn connections_that_all_come_to_one_shard_are_shared_with_the_other() {
-    let origin = Origin::saying("hello");
-    let text = config(&[origin.address], "[runtime]\nshards = 2\n");
-    let text = text.replace("[[route]]", "steering = \"cpu\"\n[[route]]");
-    let operated = Operated::start(&text);
-    let address = operated.ringway.address;
-    // Every packet of this thread is taken by one core, and so by one shard.
-    let one_core = std::thread::spawn(move || {
-        let cores = core_affinity::get_core_ids().expect("Linux has them");
-        assert!(core_affinity::set_for_current(CoreId { id: cores[0].id }));
+/// Clients that are served one after the other, and whose packets one core takes.
+fn clients_on(core: CoreId, address: SocketAddr, clients: usize) -> Vec<TcpStream> {
+    // On a thread of their own, which stays on that core until its end.
+    let served = std::thread::spawn(move || {
+        assert!(core_affinity::set_for_current(core));
         let serve = |_| {
             let mut stream = connect(address);
             stream.write_all(GET).expect("sent");
             read_until(&mut stream, b"hello");
             stream
         };
-        (0..60).map(serve).collect::<Vec<TcpStream>>()
+        (0..clients).map(serve).collect()
     });
-    let streams = one_core.join().expect("all are served");
-    let held = of_shards(&operated, "ringway_shard_connections");
-    assert_eq!(held.iter().sum::<u64>(), 60);
-    assert!(held.iter().all(|count| *count >= 20), "{held:?}");
-    let handed_over = of_shards(&operated, "ringway_connections_handed_over_total");
-    assert!((20..=40).contains(&handed_over.iter().sum::<u64>()), "{handed_over:?} of 60");
-    drop(streams);
+    served.join().expect("all are served")
+}
+
+#[test]
+fn connections_come_to_the_shard_on_their_core_and_are_shared_with_the_other() {
+    let origin = Origin::saying("hello");
+    let text = config(&[origin.address], "[runtime]\nshards = 2\n");
+    let text = text.replace("[[route]]", "steering = \"cpu\"\n[[route]]");
+    let cores = core_affinity::get_core_ids().expect("Linux has them");
+    for (shard, core) in cores.into_iter().take(2).enumerate() {
+        let operated = Operated::start(&text);
+        let streams = clients_on(core, operated.ringway.address, 60);
+        let held = of_shards(&operated, "ringway_shard_connections");
+        assert_eq!(held.iter().sum::<u64>(), 60);
+        assert!(held.iter().all(|count| *count >= 20), "{held:?}");
+        let handed_over = of_shards(&operated, "ringway_connections_handed_over_total");
+        assert_eq!(handed_over[1 - shard], 0, "not from the shard on the other core");
+        assert_eq!(handed_over[shard], held[1 - shard], "{handed_over:?}, {held:?}");
+        drop(streams);
+    }
 }
 
 /// A client that has asked once and keeps its connection.

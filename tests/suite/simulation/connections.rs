@@ -3,7 +3,8 @@
 
 use super::actors::Backend;
 use super::engine::SimEngine;
-use super::network::{LISTENER, Meanness, Network};
+use super::network::{LISTENER, Network};
+use super::scene::CALM;
 use super::{NoWake, config};
 use ringway::balance::Algorithm;
 use ringway::base::{Generation, ShardId};
@@ -18,13 +19,6 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-const CALM: Meanness = Meanness {
-    no_buffers_one_in: 0,
-    refuse_one_in: 0,
-    receive_bytes_max: 16_000,
-    hold_back_one_in: 0,
-    peer_bytes_max: 100_000,
-};
 /// More turns than any exchange needs.
 const TURNS_MAX: usize = 200;
 
