@@ -178,14 +178,16 @@ impl Mailbox {
     /// What the shard may never take, because it is on its way out and may have looked into its
     /// box for the last time. For the shard that left something, which then owns it.
     ///
-    /// A connection that was left cannot be missed by both. The sender leaves it (P), passes its
-    /// fence and reads the stage (S); the shard reads the order to end (D), passes its fence in
-    /// [`Mailbox::has_handoffs`] and looks into the box (L). The fences have one order:
-    /// - the sender's first: L sees P, and the shard takes it;
-    /// - the shard's first: S sees the order that D saw, and the sender takes it back.
+    /// The sender leaves the connection (P), passes the fence here and reads the stage (S). The
+    /// shard reads the order to end (D), passes the fence in [`Mailbox::has_handoffs`] and looks
+    /// into the box (L). Four things may come of it:
+    /// - L sees P, S misses the order: the shard takes it;
+    /// - L misses P, S sees the order: the sender takes it back;
+    /// - L sees P, S sees the order: both reach for it, and the queue gives it to one of them;
+    /// - L misses P, S misses the order: it would be lost, and cannot be. The fences have one order.
+    ///   If the sender's is the first, L sees P; if the shard's is, S sees the order that D saw.
     ///
-    /// Without the sender's fence S may be done before P can be seen, without the shard's fence
-    /// L before D: in both cases S may miss the order and L the connection.
+    /// Without the sender's fence S could be done before P is seen, without the shard's L before D.
     pub fn take_back(&self) -> Option<Handoff> {
         fence(Ordering::SeqCst);
         if self.stage() < Stage::Draining { None } else { self.handoffs.pop() }
