@@ -187,7 +187,8 @@ impl Mailbox {
     /// - L misses P, S misses the order: it would be lost, and cannot be. The fences have one order.
     ///   If the sender's is the first, L sees P; if the shard's is, S sees the order that D saw.
     ///
-    /// Without the sender's fence S could be done before P is seen, without the shard's L before D.
+    /// Without the sender's fence S could be done before P is seen; without the shard's, L before
+    /// D.
     pub fn take_back(&self) -> Option<Handoff> {
         fence(Ordering::SeqCst);
         if self.stage() < Stage::Draining { None } else { self.handoffs.pop() }
