@@ -184,8 +184,8 @@ impl Mailbox {
     /// - L sees P, S misses the order: the shard takes it;
     /// - L misses P, S sees the order: the sender takes it back;
     /// - L sees P, S sees the order: both reach for it, and the queue gives it to one of them;
-    /// - L misses P, S misses the order: it would be lost, and cannot be. The fences have one order.
-    ///   If the sender's is the first, L sees P; if the shard's is, S sees the order that D saw.
+    /// - L misses P, S misses the order: it would be lost, and cannot be. The fences have one
+    ///   order. If the sender's is first, L sees P; if the shard's is, S sees the order that D saw.
     ///
     /// Without the sender's fence S could be done before P is seen; without the shard's, L before
     /// D.
