@@ -10,12 +10,6 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many of something, by the environment or as usual.
-fn size(name: &str, usual: usize) -> usize {
-    let wanted = std::env::var(name).ok();
-    wanted.map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
-
 /// A body that says in every byte whose it is.
 fn tokens(client: u32, length: usize) -> Vec<u8> {
     // Made by copying: a thousand origins that count would leave the front door no time to run.

@@ -12,6 +12,12 @@ use std::time::{Duration, Instant};
 /// Longer than anything here takes, so that a test fails instead of hanging.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How many of something, by the environment or as usual.
+pub fn size(name: &str, usual: usize) -> usize {
+    let wanted = std::env::var(name).ok();
+    wanted.map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
 /// A running `ringway`.
 pub struct Ringway {
     child: Child,
