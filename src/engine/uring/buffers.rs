@@ -7,7 +7,7 @@
 
 use super::BUFFER_GROUP;
 use super::setup::{SetupError, UringOptions};
-use crate::engine::BufferId;
+use crate::engine::{BufferId, BuffersHeld};
 use crate::sys::memory::map_forever;
 use io_uring::IoUring;
 use io_uring::types::BufRingEntry;
@@ -88,6 +88,15 @@ impl Buffers {
 
     pub(super) fn is_receive_buffer(&self, buffer: BufferId) -> bool {
         (buffer.0 as usize) < self.receive_count
+    }
+
+    /// Buffers that are ours and in use.
+    pub(super) fn held_count(&self) -> BuffersHeld {
+        let mapped = self.blocks.len() * BLOCK_BUFFERS;
+        BuffersHeld {
+            receive: self.receive_held as u32,
+            private: (mapped - self.private_free.len()) as u32,
+        }
     }
 
     /// Less than a quarter of the receive ring is left to the kernel.
