@@ -155,6 +155,10 @@ pub trait Engine {
     /// True while so few receive buffers are free that nobody should hold one for long.
     fn receive_buffers_scarce(&self) -> bool;
 
+    /// True while so many buffers are in use that nobody should take in much more than it can pass
+    /// on. Comes before [`Engine::receive_buffers_scarce`].
+    fn buffers_low(&self) -> bool;
+
     /// Buffers that were not given back. Without traffic there is none.
     fn buffers_held(&self) -> BuffersHeld;
 

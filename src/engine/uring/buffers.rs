@@ -90,13 +90,19 @@ impl Buffers {
         (buffer.0 as usize) < self.receive_count
     }
 
+    /// Half of the receive ring, or half of the private buffers that there may be, are in use.
+    pub(super) fn is_low(&self) -> bool {
+        self.receive_held * 2 > self.receive_count
+            || self.private_held() * 2 > self.private_count_max
+    }
+
     /// Buffers that are ours and in use.
     pub(super) fn held_count(&self) -> BuffersHeld {
-        let mapped = self.blocks.len() * BLOCK_BUFFERS;
-        BuffersHeld {
-            receive: self.receive_held as u32,
-            private: (mapped - self.private_free.len()) as u32,
-        }
+        BuffersHeld { receive: self.receive_held as u32, private: self.private_held() as u32 }
+    }
+
+    fn private_held(&self) -> usize {
+        self.blocks.len() * BLOCK_BUFFERS - self.private_free.len()
     }
 
     /// Less than a quarter of the receive ring is left to the kernel.

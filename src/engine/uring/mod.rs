@@ -161,6 +161,10 @@ impl Engine for Uring {
         self.buffers.is_scarce()
     }
 
+    fn buffers_low(&self) -> bool {
+        self.buffers.is_low()
+    }
+
     fn buffers_held(&self) -> BuffersHeld {
         self.buffers.held_count()
     }

@@ -12,12 +12,6 @@ use std::time::{Duration, Instant};
 /// Longer than anything here takes, so that a test fails instead of hanging.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How many of something, by the environment or as usual.
-pub fn size(name: &str, usual: usize) -> usize {
-    let wanted = std::env::var(name).ok();
-    wanted.map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
-
 /// A running `ringway`.
 pub struct Ringway {
     child: Child,
@@ -108,11 +102,6 @@ impl Ringway {
     pub fn descriptors(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.pid());
         std::fs::read_dir(folder).expect("it runs").count()
-    }
-
-    /// Waits until the process has at most so many descriptors open.
-    pub fn await_descriptors(&self, most: usize) {
-        await_that("descriptors return", || self.descriptors() <= most);
     }
 
     /// Resident memory, bytes.

@@ -345,6 +345,34 @@ impl Operated {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
+    /// The sum of a metric over all its labels, or over those that `name` does not give, as of at
+    /// most a second ago.
+    pub fn metric(&self, name: &str) -> u64 {
+        let text = self.asked("GET /metrics", "");
+        let samples = text.lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));
+        let values =
+            samples.filter(|(labels, _)| labels.is_empty() || labels.starts_with(['{', ',']));
+        values.map(|(_, value)| value.parse::<u64>().expect("a number")).sum()
+    }
+
+    /// Waits until nothing is left of any client and any exchange.
+    pub fn await_nothing_left(&self) {
+        for gauge in [
+            "ringway_backend_in_flight",
+            "ringway_shard_connections",
+            "ringway_listener_connections",
+            "ringway_shard_buffers_held",
+        ] {
+            await_that(gauge, || self.metric(gauge) == 0);
+        }
+    }
+
+    /// Descriptors of the process besides those of connections to backends.
+    pub fn own_descriptors(&self) -> usize {
+        let to_backends = self.metric("ringway_backend_connections") as usize;
+        self.ringway.descriptors().saturating_sub(to_backends)
+    }
+
     /// A backend of the first pool, by its address.
     pub fn backend(&self, address: SocketAddr) -> serde_json::Value {
         let pools = self.json(&["backend", "list"]);

@@ -2,6 +2,7 @@
 
 use super::harness::*;
 use crate::conformance::requests::{self, Malformed, Place};
+use crate::drilling::size;
 use ringway::base::Prng;
 use std::io::{BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -63,7 +64,7 @@ fn refused(ringway: &Ringway, request: &Malformed, at: usize) -> u16 {
 
 #[test]
 fn a_thousand_malformed_requests_are_refused_and_none_reaches_a_backend() {
-    let splits = size("RINGWAY_SPLITS", 4);
+    let splits = size("RINGWAY_SPLITS", 4, 50);
     let all = requests::all();
     for place in [Place::Head, Place::Body] {
         let watched = Watched::start();
