@@ -260,6 +260,13 @@ impl WebSocket {
     }
 }
 
+/// The sum of a metric in a text of `/metrics`.
+fn sum_of(text: &str, name: &str) -> u64 {
+    let samples = text.lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));
+    let samples = samples.filter(|(rest, _)| rest.is_empty() || rest.starts_with(['{', ',']));
+    samples.map(|(_, value)| value.parse::<u64>().expect("a number")).sum()
+}
+
 /// A `ringway` with an admin socket of its own, and what can be asked over it.
 pub struct Operated {
     pub ringway: super::harness::Ringway,
@@ -348,11 +355,22 @@ impl Operated {
     /// The sum of a metric over all its labels, or over those that `name` does not give, as of at
     /// most a second ago.
     pub fn metric(&self, name: &str) -> u64 {
-        let text = self.asked("GET /metrics", "");
-        let samples = text.lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));
-        let values =
-            samples.filter(|(labels, _)| labels.is_empty() || labels.starts_with(['{', ',']));
-        values.map(|(_, value)| value.parse::<u64>().expect("a number")).sum()
+        sum_of(&self.asked("GET /metrics", ""), name)
+    }
+
+    /// Waits until a counter stays the same from one second to the next.
+    pub fn await_standstill(&self, counter: &str) {
+        let mut before = (0, 0);
+        await_that("it comes to a halt", || {
+            let text = self.asked("GET /metrics", "");
+            let now = (sum_of(&text, "ringway_uptime_seconds"), sum_of(&text, counter));
+            let is_later = now.0 > before.0;
+            let was = before;
+            if is_later {
+                before = now;
+            }
+            is_later && now.1 == was.1
+        });
     }
 
     /// Waits until nothing is left of any client and any exchange.
