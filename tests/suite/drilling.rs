@@ -19,6 +19,7 @@ pub fn size(name: &str, usual: usize, full: usize) -> usize {
 }
 
 /// Prints a row of the table of drills.
+#[allow(clippy::print_stdout)] // It is what a drill is run for.
 pub fn record(drill: &str, figure: &str, value: impl std::fmt::Display) {
     if duration().is_some() {
         // The harness may have left a line open.

@@ -551,6 +551,8 @@ fn limits(maker: &mut Maker) {
         let head = format!("GET / HTTP/1.1\r\n{host}{fields}\r\n");
         maker.add_for(431, "fields have a limit", head);
     }
+    let fields = "x:y\r\n".repeat(FIELDS_MAX + 1);
+    maker.add_body(431, "trailers have a limit", &format!("0\r\n{fields}\r\n"));
     let value = "x".repeat(TRAILER_BYTES_MAX);
     maker.add_body(431, "a trailer section has a limit", &format!("0\r\nX: {value}\r\n\r\n"));
 }

@@ -2,11 +2,11 @@
 //! has another size by the environment: RINGWAY_ANSWERS, RINGWAY_DROPPED, RINGWAY_SLOW.
 
 use super::harness::*;
-use super::load::{Load, Operated, OriginProcess};
+use super::load::Operated;
 use crate::drilling::{self, record, size};
 use ringway::base::Prng;
 use std::io::{BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -210,7 +210,11 @@ fn slow_clients_are_no_trouble_to_others() {
     assert!(grown <= most, "{grown} bytes more, of {most} that are configured");
     record("slow connections", "number", count);
     record("slow connections", "bytes more for each", grown / count);
-    record("slow connections", "buffers held for each", held as f64 / count as f64);
+    record(
+        "slow connections",
+        "buffers held for each",
+        format!("{:.2}", held as f64 / count as f64),
+    );
     record("slow connections", "bytes configured for each", most / connections);
     // Whoever begins to read again gets all of it.
     let mut last = slow.pop().expect("there are some");
@@ -252,18 +256,4 @@ fn out_of_descriptors_it_waits_and_then_serves_again() {
     drop(starving);
     let mut stream = ringway.connect();
     ask(&mut stream, 3, 1_000).expect("it serves again");
-}
-
-#[test]
-fn a_killed_backend_costs_no_more_than_what_was_in_flight_on_it() {
-    const CLIENTS: usize = 64;
-    let origins: Vec<OriginProcess> = (0..3).map(|_| OriginProcess::start()).collect();
-    let addresses: Vec<SocketAddr> = origins.iter().map(|origin| origin.address).collect();
-    let ringway = Ringway::start(&addresses, &["--shards", "1"]);
-    let load = Load::start(ringway.address, CLIENTS, "/1/500");
-    load.await_answers(2_000);
-    origins[1].kill();
-    load.await_answers(3_000);
-    let failed = load.stop().failed;
-    assert!(failed <= CLIENTS, "{failed} failed of {CLIENTS} that can have been in flight");
 }

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 /// What clients saw.
 #[derive(Debug, Default)]
@@ -20,6 +21,27 @@ pub struct Seen {
     pub failures: Vec<String>,
     /// Answers of 200 by the value of their X-Origin field.
     pub by_origin: HashMap<String, usize>,
+    /// How long each answer of 200 took from its request on, microseconds.
+    pub latencies_us: Vec<u32>,
+}
+
+impl Seen {
+    /// Adds what others saw.
+    pub fn join(&mut self, other: Self) {
+        self.answered += other.answered;
+        self.failed += other.failed;
+        self.failures.extend(other.failures);
+        self.latencies_us.extend(other.latencies_us);
+        for (origin, count) in other.by_origin {
+            *self.by_origin.entry(origin).or_default() += count;
+        }
+    }
+
+    /// The latency that 99 of 100 answers did not exceed, microseconds; 0 without an answer.
+    pub fn p99_us(&mut self) -> u32 {
+        self.latencies_us.sort_unstable();
+        self.latencies_us.get(self.latencies_us.len() * 99 / 100).copied().unwrap_or(0)
+    }
 }
 
 /// Clients that ask again and again over connections that they keep, and open others where the
@@ -57,13 +79,7 @@ impl Load {
         self.is_over.store(true, Ordering::Relaxed);
         let mut all = Seen::default();
         for client in self.clients {
-            let seen = client.join().expect("clients do not panic");
-            all.answered += seen.answered;
-            all.failed += seen.failed;
-            all.failures.extend(seen.failures);
-            for (origin, count) in seen.by_origin {
-                *all.by_origin.entry(origin).or_default() += count;
-            }
+            all.join(client.join().expect("clients do not panic"));
         }
         all
     }
@@ -81,6 +97,7 @@ fn run_client(
     while !is_over.load(Ordering::Relaxed) {
         let mut reader = connection.take().unwrap_or_else(|| BufReader::new(connect(address)));
         let is_fresh = seen.answered + seen.failed == 0;
+        let began = Instant::now();
         if let Err(error) = reader.get_mut().write_all(request.as_bytes()) {
             fail(&mut seen, format!("write: {error}, fresh: {is_fresh}"));
             continue;
@@ -88,6 +105,7 @@ fn run_client(
         match read_answer(&mut reader) {
             Ok((head, 200)) => {
                 seen.answered += 1;
+                seen.latencies_us.push(began.elapsed().as_micros() as u32);
                 answered.fetch_add(1, Ordering::Relaxed);
                 if let Some(origin) = field(&head, "X-Origin") {
                     *seen.by_origin.entry(origin.to_owned()).or_default() += 1;

@@ -3,6 +3,7 @@
 
 use super::engine::SimEngine;
 use super::network::{Meanness, Network};
+use super::scene::CALM;
 use super::{config, shard_on};
 use crate::conformance::requests::{self, Malformed, Place};
 use crate::loopback::harness::status;
@@ -11,14 +12,8 @@ use ringway::shard::Shard;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// A network where everything arrives at once, as it was sent.
-const CALM: Meanness = Meanness {
-    no_buffers_one_in: 0,
-    refuse_one_in: 0,
-    receive_bytes_max: u32::MAX,
-    hold_back_one_in: 0,
-    peer_bytes_max: usize::MAX,
-};
+/// A network where each piece arrives at once, as it was sent.
+const WHOLE: Meanness = Meanness { receive_bytes_max: u32::MAX, ..CALM };
 
 /// More turns than one exchange takes.
 const TURNS_MAX: usize = 100;
@@ -32,7 +27,7 @@ impl Scene {
     fn new() -> Self {
         let mut config = config();
         config.http.head_bytes_max = requests::HEAD_BYTES_MAX;
-        let network = Rc::new(RefCell::new(Network::new(1, CALM)));
+        let network = Rc::new(RefCell::new(Network::new(1, WHOLE)));
         let engine = SimEngine::new(network.clone(), 16, 64);
         let (shard, _) = shard_on(engine, &config, 1);
         Self { network, shard }

@@ -17,7 +17,7 @@ use std::time::Duration;
 const POOL: PoolId = PoolId(0);
 
 /// A network without any meanness.
-const CALM: Meanness = Meanness {
+pub(super) const CALM: Meanness = Meanness {
     no_buffers_one_in: 0,
     refuse_one_in: 0,
     receive_bytes_max: 16_000,
