@@ -163,9 +163,9 @@ const BUFFER_BYTES: usize = 16 * 1024;
 const RING_BUFFERS: usize = 64;
 
 /// Buffers that so many connections may hold on one shard, as `max_connections` in
-/// config/ringway.toml tells: the receive ring and as many again, and two for each connection.
+/// config/ringway.toml tells: the receive ring and as many again, and four for each connection.
 fn buffers_max(connections: usize) -> usize {
-    2 * RING_BUFFERS + 2 * connections
+    2 * RING_BUFFERS + 4 * connections
 }
 
 /// Memory that so many connections may take, bytes: the buffers, and heads that come in pieces.
@@ -173,10 +173,35 @@ fn bytes_max(connections: usize) -> usize {
     buffers_max(connections) * BUFFER_BYTES + connections * ringway::limits::HEAD_BYTES_MAX
 }
 
-#[test]
-fn slow_clients_are_no_trouble_to_others() {
+/// What a slow client does.
+#[derive(Clone, Copy)]
+enum Slow {
+    /// Sends a head that does not end.
+    Head,
+    /// Sends half of a body.
+    Body,
+    /// Does not read its answer.
+    Reading,
+}
+
+impl Slow {
+    fn start(self, ringway: &Ringway, client: u32, length: usize) -> TcpStream {
+        let mut stream = ringway.connect();
+        let text = match self {
+            Self::Head => "GET /1/1 HTTP/1.1\r\nHost: t\r\nX-".to_owned(),
+            Self::Body => {
+                "POST /1/1 HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\nhalf".to_owned()
+            }
+            Self::Reading => format!("GET /{client}/{length} HTTP/1.1\r\nHost: t\r\n\r\n"),
+        };
+        stream.write_all(text.as_bytes()).expect("sent");
+        stream
+    }
+}
+
+/// So many slow clients, the last of which does not read its answer, beside a good one.
+fn bear_slow_clients(drill: &str, count: usize, kinds: &[Slow]) {
     let origin = token_origin();
-    let count = size("RINGWAY_SLOW", 90, 3_000);
     // More than the kernel keeps for one of them, as long as they are few.
     let length = ((4 << 30) / count).clamp(3_000_000, 20_000_000);
     let connections = count + 16;
@@ -187,18 +212,9 @@ fn slow_clients_are_no_trouble_to_others() {
     let mut good = operated.ringway.connect();
     ask(&mut good, 7, 20_000).expect("a good client");
     let before = operated.ringway.resident();
-    let mut slow = Vec::new();
-    for client in 0..count as u32 {
-        let mut stream = operated.ringway.connect();
-        let text = match client % 3 {
-            // A head that does not end, a body that does not come, an answer that is not read.
-            0 => "GET /1/1 HTTP/1.1\r\nHost: t\r\nX-".to_owned(),
-            1 => "POST /1/1 HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\nhalf".to_owned(),
-            _ => format!("GET /{client}/{length} HTTP/1.1\r\nHost: t\r\n\r\n"),
-        };
-        stream.write_all(text.as_bytes()).expect("sent");
-        slow.push(stream);
-    }
+    let mut slow: Vec<TcpStream> = (0..count)
+        .map(|n| kinds[n % kinds.len()].start(&operated.ringway, n as u32, length))
+        .collect();
     for _ in 0..200 {
         ask(&mut good, 7, 20_000).expect("a good client");
     }
@@ -208,14 +224,10 @@ fn slow_clients_are_no_trouble_to_others() {
     let most = bytes_max(connections);
     assert!(held <= buffers_max(connections), "{held} buffers held");
     assert!(grown <= most, "{grown} bytes more, of {most} that are configured");
-    record("slow connections", "number", count);
-    record("slow connections", "bytes more for each", grown / count);
-    record(
-        "slow connections",
-        "buffers held for each",
-        format!("{:.2}", held as f64 / count as f64),
-    );
-    record("slow connections", "bytes configured for each", most / connections);
+    record(drill, "number", count);
+    record(drill, "bytes more for each", grown / count);
+    record(drill, "bytes configured for each", most / connections);
+    record(drill, "buffers held for each", format!("{:.2}", held as f64 / count as f64));
     // Whoever begins to read again gets all of it.
     let mut last = slow.pop().expect("there are some");
     let head = read_until(&mut last, b"\r\n\r\n");
@@ -227,6 +239,18 @@ fn slow_clients_are_no_trouble_to_others() {
     assert!(body == tokens(slow.len() as u32, body.len()));
     drop((good, last, slow));
     operated.await_nothing_left();
+}
+
+#[test]
+fn slow_clients_are_no_trouble_to_others() {
+    let count = size("RINGWAY_SLOW", 90, 3_000);
+    bear_slow_clients("slow connections", count, &[Slow::Head, Slow::Body, Slow::Reading]);
+}
+
+#[test]
+fn clients_that_do_not_read_are_no_trouble_to_others_if_nobody_else_is_there() {
+    let count = size("RINGWAY_SLOW", 90, 3_000) / 3;
+    bear_slow_clients("slow connections, all reading", count, &[Slow::Reading]);
 }
 
 /// A `ringway` with 120 descriptors, all of them in use, and the clients that use them.
