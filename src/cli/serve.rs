@@ -8,6 +8,7 @@ use ringway::base::ShardId;
 use ringway::config::{Config, LogFormat, LogPath, ShardsChoice};
 use ringway::coordinator::{self, Bell, ConfigSource, Control, Coordinator, Ended, admin};
 use ringway::engine::uring::UringOptions;
+use ringway::link::OUTBOX_HIGH_WHEN_LOW;
 use ringway::mailbox::{Mailbox, Shared};
 use ringway::sys::clock;
 use ringway::sys::event_fd::EventFd;
@@ -174,11 +175,13 @@ fn check_descriptors(config: &Config) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Two buffers for every connection that there may be, and as many as are received into. The
+/// Enough for every connection that there may be, all of them slow: what may wait on one while
+/// buffers are low, a receive that was under way, and its head. The
 /// reference of the configuration has the sum.
 fn private_buffers_max(config: &Config, shards: usize) -> usize {
     let runtime = &config.runtime;
-    runtime.max_connections.div_ceil(shards) * 2 + runtime.buffers_per_shard
+    let for_each = OUTBOX_HIGH_WHEN_LOW as usize + 2;
+    runtime.max_connections.div_ceil(shards) * for_each + runtime.buffers_per_shard
 }
 
 /// The core of each shard; none where it is not pinned because there are fewer cores.

@@ -10,7 +10,7 @@ use super::readiness::ReadyAnswers;
 use super::retired::Retired;
 use crate::base::{Generation, Instant};
 use crate::config::{self, Config, ListenerIndex, TextFormat};
-use crate::engine::Socket;
+use crate::engine::{BuffersHeld, Socket};
 use crate::mailbox::Mailbox;
 use crate::snapshot::{self, Listener, Settings, Snapshot};
 use crate::stats::Counter;
@@ -475,6 +475,7 @@ impl Control {
         mailbox.shared.ledger.reset(mailbox.shard());
         mailbox.shared.clients.reset(mailbox.shard());
         mailbox.show_connections(0);
+        mailbox.show_buffers(BuffersHeld::default());
         self.fleet.events.push(Event::ShardPanicked { shard });
     }
 

@@ -2,7 +2,7 @@
 
 use super::{ClientCounts, Handoff, Ledger, Observations};
 use crate::base::{Generation, Instant, ShardId};
-use crate::engine::Wake;
+use crate::engine::{BuffersHeld, Wake};
 use crate::snapshot::Snapshot;
 use crate::stats::Counters;
 use crossbeam::queue::ArrayQueue;
@@ -67,6 +67,8 @@ pub struct Mailbox {
     stage: AtomicU8,
     connections: AtomicU32,
     last_turn: AtomicU64,
+    receive_buffers: AtomicU32,
+    private_buffers: AtomicU32,
     handoffs: ArrayQueue<Handoff>,
     /// Counters that only this shard writes.
     pub counters: Arc<Counters>,
@@ -86,6 +88,8 @@ impl Mailbox {
             stage: AtomicU8::new(Stage::Serving as u8),
             connections: AtomicU32::new(0),
             last_turn: AtomicU64::new(0),
+            receive_buffers: AtomicU32::new(0),
+            private_buffers: AtomicU32::new(0),
             handoffs: ArrayQueue::new(HANDOFFS_MAX),
             counters: Arc::default(),
             shared,
@@ -155,6 +159,20 @@ impl Mailbox {
     pub fn connections(&self) -> u32 {
         let arriving = u32::try_from(self.handoffs.len()).unwrap_or(u32::MAX);
         self.served().saturating_add(arriving)
+    }
+
+    /// Shows which buffers the shard holds at the end of a turn.
+    pub fn show_buffers(&self, held: BuffersHeld) {
+        self.receive_buffers.store(held.receive, Ordering::Relaxed);
+        self.private_buffers.store(held.private, Ordering::Relaxed);
+    }
+
+    /// Buffers that the shard held at the end of its last turn.
+    pub fn buffers_held(&self) -> BuffersHeld {
+        BuffersHeld {
+            receive: self.receive_buffers.load(Ordering::Relaxed),
+            private: self.private_buffers.load(Ordering::Relaxed),
+        }
     }
 
     /// Shows that the shard has begun a turn.

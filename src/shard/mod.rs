@@ -99,6 +99,7 @@ impl<E: Engine> Shard<E> {
         self.resume_accepting();
         self.take_mail();
         self.traffic.finish_turn();
+        self.mailbox().show_buffers(self.traffic.wire.engine.buffers_held());
     }
 
     /// After a panic: closes every socket, so that no client waits for a shard that is gone.

@@ -8,7 +8,9 @@ use ringway::coordinator::{
     ConfigSource, Control, Coordinator, Door, Doors, ShardEnd, ShardReport, Spawn,
 };
 use ringway::engine::uring::Uring;
-use ringway::engine::{BufferId, Close, Engine, Event, Failure, Key, Op, Slice, Socket};
+use ringway::engine::{
+    BufferId, BuffersHeld, Close, Engine, Event, Failure, Key, Op, Slice, Socket,
+};
 use ringway::shard::{Shard, ShardParts};
 use ringway::stats::Counter;
 use ringway::sys::clock;
@@ -92,6 +94,12 @@ impl Engine for Fragile {
     }
     fn receive_buffers_scarce(&self) -> bool {
         self.inner.receive_buffers_scarce()
+    }
+    fn buffers_low(&self) -> bool {
+        self.inner.buffers_low()
+    }
+    fn buffers_held(&self) -> BuffersHeld {
+        self.inner.buffers_held()
     }
     fn is_receive_buffer(&self, buffer: BufferId) -> bool {
         self.inner.is_receive_buffer(buffer)

@@ -6,6 +6,7 @@ mod actors;
 mod connections;
 mod engine;
 mod network;
+mod refusing;
 mod scene;
 mod starving;
 mod trials;
@@ -67,6 +68,24 @@ fn config() -> Config {
     Config::quick(&listen, &backends, algorithm).expect("it is well")
 }
 
+/// The real shard on a simulated engine.
+fn shard_on(engine: SimEngine, config: &Config, seed: u64) -> (Shard<SimEngine>, Arc<Mailbox>) {
+    let shared = Shared::new(1, 0, Arc::new(NoWake));
+    let mailbox = Arc::new(Mailbox::new(ShardId(0), Arc::new(NoWake), shared));
+    let sockets = [vec![LISTENER]];
+    let registry = &mut Registry::default();
+    let snapshot = snapshot::build(config, Generation(1), registry, &sockets, 1);
+    let shard = Shard::new(ShardParts {
+        engine,
+        mailboxes: Arc::new([mailbox.clone()]),
+        index: 0,
+        snapshot: Arc::new(snapshot),
+        access_log: None,
+        seed,
+    });
+    (shard, mailbox)
+}
+
 impl World {
     fn new(seed: u64) -> Self {
         let mut prng = Prng::new(seed);
@@ -75,19 +94,7 @@ impl World {
         let network = Rc::new(RefCell::new(Network::new(prng.next_u64(), meanness)));
         let receive_buffers = [4, 16, 128][prng.below(3) as usize];
         let engine = SimEngine::new(network.clone(), receive_buffers, 4_096);
-        let shared = Shared::new(1, 0, Arc::new(NoWake));
-        let mailbox = Arc::new(Mailbox::new(ShardId(0), Arc::new(NoWake), shared));
-        let sockets = [vec![LISTENER]];
-        let registry = &mut Registry::default();
-        let snapshot = snapshot::build(&config(), Generation(1), registry, &sockets, 1);
-        let shard = Shard::new(ShardParts {
-            engine,
-            mailboxes: Arc::new([mailbox.clone()]),
-            index: 0,
-            snapshot: Arc::new(snapshot),
-            access_log: None,
-            seed,
-        });
+        let (shard, mailbox) = shard_on(engine, &config(), seed);
         let (clients, backends, connects) = (Vec::new(), Vec::new(), Vec::new());
         let mut world =
             Self { seed, has_faults, network, shard, mailbox, clients, backends, connects };
