@@ -19,7 +19,8 @@ pub enum Algorithm {
     /// Two candidates drawn by weight, the less loaded wins.
     #[default]
     P2c,
-    /// The candidate with the least load for its weight.
+    /// Drawn among all that have less in flight than their part by weight, the likelier the more
+    /// they lack.
     LeastConnections,
     /// In turn, smoothly, by weight.
     RoundRobin,
@@ -91,18 +92,17 @@ impl Picker {
         Self { candidates: candidates.into(), weights: Weights::new(candidates), policy }
     }
 
-    /// The picker of the next generation: the phase is kept if the candidates are the same.
+    /// The picker of the next generation. What it has done so far goes on to count: a change must
+    /// not make shards begin anew, all with the same backend, or any backend twice.
     pub fn succeed(&self, candidates: &[Candidate], prng: &mut Prng) -> Self {
         if *self.candidates == *candidates {
             return self.clone();
         }
-        let algorithm = match self.policy {
-            Policy::P2c => Algorithm::P2c,
-            Policy::LeastConnections => Algorithm::LeastConnections,
-            Policy::RoundRobin(_) => Algorithm::RoundRobin,
-            Policy::Random => Algorithm::Random,
+        let policy = match &self.policy {
+            Policy::RoundRobin(sequence) => Policy::RoundRobin(sequence.succeed(candidates, prng)),
+            other => other.clone(),
         };
-        Self::new(algorithm, candidates, prng)
+        Self { candidates: candidates.into(), weights: Weights::new(candidates), policy }
     }
 
     /// A backend for the next exchange; none if no candidate is usable.

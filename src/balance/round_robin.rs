@@ -1,9 +1,13 @@
-//! Weighted round robin, smooth and in constant time: the order of one round is computed once,
-//! and each shard begins at a random place in it. Without that, every new generation would make
-//! all shards begin with the same backend (envoyproxy/envoy#10064).
+//! Weighted round robin, smooth and in constant time: the order of one round is computed once per
+//! generation. A backend of weight `w` has a turn every `1/w` of a round, and a phase: how long
+//! until its first one. Phases are random, each shard has its own, and they go on over a change of
+//! the candidates or their weights. With fresh ones every new generation would make all shards
+//! begin with the same backend (envoyproxy/envoy#10064), and fresh random ones, ten times a second
+//! while a backend gets its share back, would make of taking turns a lottery.
 
 use super::Candidate;
-use crate::base::Prng;
+use crate::base::{BackendSlot, Prng};
+use std::collections::HashMap;
 
 /// Longest round. Larger weight sums are scaled down; each backend keeps at least one turn.
 const TURNS_MAX: u32 = 4096;
@@ -13,17 +17,83 @@ const TURNS_MAX: u32 = 4096;
 pub(super) struct Sequence {
     turns: Box<[u16]>,
     next: usize,
+    /// Nobody has had a turn in it.
+    is_fresh: bool,
+    members: Box<[Member]>,
+}
+
+/// A candidate's part of the round.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    slot: BackendSlot,
+    /// Its turns in a round.
+    turns: u32,
+    /// How much of the time between two of its turns passes before its first one, 0 to 1.
+    phase: f64,
+}
+
+impl Member {
+    /// When it has its turn `k`, in rounds.
+    fn due(&self, k: u32) -> f64 {
+        (f64::from(k) + self.phase) / f64::from(self.turns)
+    }
 }
 
 impl Sequence {
+    /// Begins at a random place of a round with random phases.
     pub(super) fn new(candidates: &[Candidate], prng: &mut Prng) -> Self {
-        let turns = smooth_order(&scaled(candidates));
-        let next = prng.below(turns.len() as u32) as usize;
-        Self { turns, next }
+        let mut sequence = Self::with_phases(candidates, |_| random_phase(prng));
+        sequence.next = prng.below(sequence.turns.len() as u32) as usize;
+        sequence.is_fresh = false;
+        sequence
+    }
+
+    /// Goes on with other candidates or weights: whoever stays has its next turn when it has
+    /// waited as long as one of its weight waits, and what it has waited so far counts.
+    pub(super) fn succeed(&self, candidates: &[Candidate], prng: &mut Prng) -> Self {
+        let phases = self.phases_from_here();
+        Self::with_phases(candidates, |slot| {
+            phases.get(&slot).copied().unwrap_or_else(|| random_phase(prng))
+        })
+    }
+
+    fn with_phases(candidates: &[Candidate], mut phase: impl FnMut(BackendSlot) -> f64) -> Self {
+        let turns = scaled(candidates);
+        let members = candidates.iter().zip(turns);
+        let members = members.map(|(&Candidate { slot, .. }, turns)| Member {
+            slot,
+            turns,
+            phase: phase(slot),
+        });
+        let members: Box<[Member]> = members.collect();
+        Self { turns: order(&members), next: 0, is_fresh: true, members }
+    }
+
+    /// The phases of all members, as if a round began now.
+    fn phases_from_here(&self) -> HashMap<BackendSlot, f64> {
+        let mut had = vec![0; self.members.len()];
+        self.turns[..self.next].iter().for_each(|index| had[usize::from(*index)] += 1);
+        let now = self.now();
+        let members = self.members.iter().zip(had);
+        let phase = |(member, had): (&Member, u32)| {
+            (member.slot, (member.due(had) - now) * f64::from(member.turns))
+        };
+        members.map(phase).collect()
+    }
+
+    /// When the last turn was, in rounds since the beginning of this one.
+    fn now(&self) -> f64 {
+        let is_between = self.next == 0;
+        let past = if is_between { &*self.turns } else { &self.turns[..self.next] };
+        let Some(last) = past.last().filter(|_| !self.is_fresh) else { return 0.0 };
+        let had = past.iter().filter(|index| *index == last).count() as u32;
+        let due = self.members[usize::from(*last)].due(had - 1);
+        if is_between { due - 1.0 } else { due }
     }
 
     /// Whose turn it is; unusable ones lose theirs.
     pub(super) fn pick(&mut self, usable: &impl Fn(usize) -> bool) -> Option<usize> {
+        self.is_fresh = false;
         for _ in 0..self.turns.len() {
             let index = usize::from(self.turns[self.next]);
             self.next = if self.next + 1 == self.turns.len() { 0 } else { self.next + 1 };
@@ -33,6 +103,11 @@ impl Sequence {
         }
         None
     }
+}
+
+fn random_phase(prng: &mut Prng) -> f64 {
+    const STEPS: u32 = 1 << 30;
+    f64::from(prng.below(STEPS)) / f64::from(STEPS)
 }
 
 /// The weights, reduced by their greatest common divisor and to the longest round.
@@ -51,12 +126,12 @@ fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// Each backend's turns are spread evenly over the round: turn `k` of `w` is due at `(k + ½) / w`.
-fn smooth_order(weights: &[u32]) -> Box<[u16]> {
+/// The turns of all members in the order in which they are due; of two at the same time the first
+/// member's goes first.
+fn order(members: &[Member]) -> Box<[u16]> {
     let mut due: Vec<(f64, u16)> = Vec::new();
-    for (index, weight) in weights.iter().enumerate() {
-        let turn = |k: u32| ((f64::from(k) + 0.5) / f64::from(*weight), index as u16);
-        due.extend((0..*weight).map(turn));
+    for (index, member) in members.iter().enumerate() {
+        due.extend((0..member.turns).map(|k| (member.due(k), index as u16)));
     }
     due.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     due.into_iter().map(|(_, index)| index).collect()

@@ -153,3 +153,78 @@ fn first_picks_of_many_shards_after_a_change_are_spread() {
         assert!(first.iter().all(|n| (40..130).contains(n)), "{algorithm}: {first:?}");
     }
 }
+
+/// Picks of a shard whose pool changes all the time: after each pick a backend gets another
+/// weight, leaves or comes back. The first two never change.
+fn picks_while_others_change(seed: u64, keeps: [u32; 2]) -> Vec<[u32; 2]> {
+    let mut prng = Prng::new(seed);
+    let others = 1 + prng.below(4);
+    let mut weights: Vec<u32> = (0..others).map(|_| 1 + prng.below(200)).collect();
+    let pool = |weights: &[u32]| {
+        let all = candidates(&[&keeps, weights].concat());
+        all.into_iter().filter(|candidate| candidate.weight > 0).collect::<Vec<_>>()
+    };
+    let mut counts = Counts { own: vec![0; 8], others: vec![0; 8] };
+    let mut picker = Picker::new(Algorithm::RoundRobin, &pool(&weights), &mut prng);
+    let mut picked = [0; 2];
+    let mut course = Vec::new();
+    for _ in 0..400 {
+        let slot = picker.pick(&mut counts, |_| true, &mut prng).expect("all are usable");
+        if let Some(count) = picked.get_mut(slot.index()) {
+            *count += 1;
+        }
+        course.push(picked);
+        for _ in 0..prng.below(3) {
+            let at = prng.below(others) as usize;
+            weights[at] = if prng.one_in(3) { 0 } else { 1 + prng.below(200) };
+            picker = picker.succeed(&pool(&weights), &mut prng);
+        }
+    }
+    course
+}
+
+#[test]
+fn round_robin_keeps_taking_turns_while_weights_change_and_backends_leave_and_return() {
+    for seed in 0..20 {
+        let keeps = [[1, 1], [3, 1], [40, 60], [200, 7]][seed as usize % 4];
+        let course = picks_while_others_change(seed, keeps);
+        let [one, two] = keeps.map(f64::from);
+        for picked in &course {
+            // Between two turns of one of them the other has its part of turns, and no more.
+            let [by_one, by_two] = picked.map(f64::from);
+            let apart = (by_one / one - by_two / two).abs();
+            assert!(apart <= 1.0 / one + 1.0 / two + 1e-6, "seed {seed}, {keeps:?}: {picked:?}");
+        }
+        assert!(course.last().is_some_and(|picked| picked.iter().all(|n| *n > 0)), "{keeps:?}");
+    }
+}
+
+#[test]
+fn shards_in_round_robin_stay_spread_over_any_number_of_changes() {
+    let mut prng = Prng::new(5);
+    let mut counts = Counts { own: vec![0; 4], others: vec![0; 4] };
+    let mut pickers: Vec<Picker> = (0..640)
+        .map(|_| Picker::new(Algorithm::RoundRobin, &candidates(&[10; 4]), &mut prng))
+        .collect();
+    for step in 0..100 {
+        // One of them goes, and comes back slowly, again and again.
+        let weights = [10, 10, 10, step % 11];
+        let now = candidates(&weights[..if step % 11 == 0 { 3 } else { 4 }]);
+        let mut first = [0; 4];
+        for picker in &mut pickers {
+            *picker = picker.succeed(&now, &mut prng);
+            for pick in 0..prng.below(8) {
+                let slot = picker.pick(&mut counts, |_| true, &mut prng).expect("usable");
+                first[slot.index()] += u32::from(pick == 0);
+            }
+        }
+        let sum: u32 = now.iter().map(|candidate| candidate.weight).sum();
+        let picks = f64::from(first.iter().sum::<u32>());
+        for (got, candidate) in first.iter().zip(&now) {
+            let share = f64::from(candidate.weight) / f64::from(sum);
+            // Six standard deviations of what chance alone gives.
+            let most = picks * share + 6.0 * (picks * share * (1.0 - share)).sqrt();
+            assert!(f64::from(*got) <= most, "step {step}: {first:?}, at most {most:.0}");
+        }
+    }
+}

@@ -1,8 +1,10 @@
 //! Opening listening sockets: one per shard for each listener, or those that systemd has opened.
 
+use super::serve::MORE_DESCRIPTORS;
 use ringway::config::{Listener, Steering};
 use ringway::coordinator::{Door, Doors};
 use ringway::engine::Socket;
+use ringway::sys::rlimit::is_for_want_of_descriptors;
 use ringway::sys::socket;
 use std::collections::HashSet;
 use std::io;
@@ -11,7 +13,8 @@ use std::os::fd::{IntoRawFd, OwnedFd};
 
 /// See the module.
 pub(crate) struct SocketDoors {
-    shards: usize,
+    /// The core of each shard.
+    cores: Vec<Option<usize>>,
     backlog: i32,
     /// Sockets that were passed to the process, by name. They stay open here: who passed them
     /// keeps them open too, so that nobody else could listen there when a reload brings, or brings
@@ -22,16 +25,16 @@ pub(crate) struct SocketDoors {
 }
 
 impl SocketDoors {
-    /// For so many shards. Of the sockets that were passed, with their names, the `listeners`
-    /// take theirs; the others wait for a reload.
+    /// For shards on these cores. Of the sockets that were passed, with their names, the
+    /// `listeners` take theirs; the others wait for a reload.
     pub(crate) fn new(
-        shards: usize,
+        cores: Vec<Option<usize>>,
         backlog: u32,
         passed: Vec<(String, OwnedFd)>,
         listeners: &[Listener],
     ) -> Self {
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
-        let doors = Self { shards, backlog, passed, own: HashSet::new() };
+        let doors = Self { cores, backlog, passed, own: HashSet::new() };
         let taken: Vec<usize> = listeners.iter().filter_map(|one| doors.passed_for(one)).collect();
         let passed = doors.passed.iter().enumerate();
         for (_, (name, socket)) in passed.filter(|(index, _)| !taken.contains(index)) {
@@ -61,7 +64,7 @@ impl SocketDoors {
         if let Some(index) = self.passed_for(listener) {
             // A socket of systemd's is alone on its address: all shards accept from it.
             let passed = &self.passed[index].1;
-            return (0..self.shards).map(|_| passed.try_clone()).collect();
+            return (0..self.cores.len()).map(|_| passed.try_clone()).collect();
         }
         if !self.own.contains(&listener.address) {
             // Sockets that share an address share it with everybody: a second process started by
@@ -71,12 +74,12 @@ impl SocketDoors {
         let first = socket::listen(listener.address, self.backlog)?;
         // Port 0 gets its number from the kernel; the siblings share it.
         let address = socket::local_address(&first)?;
-        let siblings = (1..self.shards).map(|_| socket::listen(address, self.backlog));
+        let siblings = (1..self.cores.len()).map(|_| socket::listen(address, self.backlog));
         let sockets: Vec<OwnedFd> =
             std::iter::once(Ok(first)).chain(siblings).collect::<io::Result<_>>()?;
         self.own.insert(listener.address);
         if listener.steering == Steering::Cpu {
-            socket::steer_by_cpu(&sockets[0], self.shards as u32)?;
+            socket::steer_by_cpu(&sockets[0], &self.cores)?;
         }
         Ok(sockets)
     }
@@ -91,6 +94,7 @@ impl Doors for SocketDoors {
                 io::ErrorKind::AddrInUse => {
                     format!("; who has it? ss -ltnp 'sport = :{port}'")
                 }
+                _ if is_for_want_of_descriptors(&error) => format!("; {MORE_DESCRIPTORS}"),
                 io::ErrorKind::AddrNotAvailable => "; it is no address of this machine".into(),
                 io::ErrorKind::PermissionDenied => {
                     format!("; ports below 1024 need root or CAP_NET_BIND_SERVICE, {port} is one")

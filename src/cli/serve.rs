@@ -8,6 +8,7 @@ use ringway::base::ShardId;
 use ringway::config::{Config, LogFormat, LogPath, ShardsChoice};
 use ringway::coordinator::{self, Bell, ConfigSource, Control, Coordinator, Ended, admin};
 use ringway::engine::uring::UringOptions;
+use ringway::link::OUTBOX_HIGH_WHEN_LOW;
 use ringway::mailbox::{Mailbox, Shared};
 use ringway::sys::clock;
 use ringway::sys::event_fd::EventFd;
@@ -15,6 +16,7 @@ use ringway::sys::rlimit::{Resource, raise_to_hard};
 use ringway::sys::socket;
 use std::collections::hash_map::RandomState;
 use std::error::Error;
+use std::fs::File;
 use std::hash::BuildHasher;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -26,6 +28,14 @@ use tracing::level_filters::LevelFilter;
 /// Descriptors besides those of connections: listeners, rings, logs.
 const SPARE_DESCRIPTORS: u64 = 64;
 
+/// Descriptors that it takes to begin, besides those that each shard needs: the coordinator's, the
+/// logs, the first probes.
+const OTHER_DESCRIPTORS: usize = 32;
+
+/// What to do where there are too few descriptors.
+pub(super) const MORE_DESCRIPTORS: &str =
+    "raise RLIMIT_NOFILE (systemd: LimitNOFILE=1048576; shell: ulimit -n 1048576)";
+
 /// Serves until the process is told to end.
 ///
 /// # Errors
@@ -36,10 +46,11 @@ pub(crate) fn serve(start: Start) -> Result<(), Box<dyn Error>> {
     let (writer, _guard) = tracing_appender::non_blocking(io::stderr());
     let log = tracing_subscriber::fmt().with_max_level(level(log_level)).with_ansi(false);
     log.with_writer(writer).init();
+    raise_open_files(&config)?;
+    check_descriptors(&config)?;
     // On a thread of its own, because a ring belongs to the thread that built it.
     let probed = std::thread::spawn(ringway::engine::uring::probe).join();
     probed.map_err(|_| "the probe of io_uring panicked")??;
-    raise_open_files(&config)?;
     if let Some(file) = config_file {
         tracing::info!(file = %file.display(), "configuration read");
     }
@@ -61,7 +72,7 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
         private_buffers_max: private_buffers_max(&config, shards),
     };
     let passed = passed_sockets()?;
-    let doors = SocketDoors::new(shards, config.runtime.backlog, passed, &config.listeners);
+    let doors = SocketDoors::new(cores.clone(), config.runtime.backlog, passed, &config.listeners);
     let control =
         Control::new(config, source, Box::new(doors), mailboxes.clone(), clock::monotonic())?;
     let threads = Threads { cores, wakes, mailboxes, options, access_log: access_log.clone() };
@@ -147,10 +158,30 @@ fn raise_open_files(config: &Config) -> io::Result<()> {
     Ok(())
 }
 
-/// Two buffers for every connection that there may be.
+/// Finds out by use whether there are the descriptors that it takes to begin: everywhere below a
+/// lack of them would be a riddle, and in the libraries a panic.
+fn check_descriptors(config: &Config) -> Result<(), Box<dyn Error>> {
+    let shards = cores(&config.runtime.shards)?.len();
+    // An eventfd and a ring for each shard, and a socket of each listener.
+    let needed = OTHER_DESCRIPTORS + shards * (2 + config.listeners.len());
+    let held: io::Result<Vec<File>> = (0..needed).map(|_| File::open("/dev/null")).collect();
+    match held {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!(
+            "there is no room for the {needed} descriptors that it takes before the first \
+             connection ({error}): {MORE_DESCRIPTORS}"
+        )
+        .into()),
+    }
+}
+
+/// Enough for every connection that there may be, all of them slow: what may wait on one while
+/// buffers are low, a receive that was under way, and its head. The
+/// reference of the configuration has the sum.
 fn private_buffers_max(config: &Config, shards: usize) -> usize {
     let runtime = &config.runtime;
-    runtime.max_connections.div_ceil(shards) * 2 + runtime.buffers_per_shard
+    let for_each = OUTBOX_HIGH_WHEN_LOW as usize + 2;
+    runtime.max_connections.div_ceil(shards) * for_each + runtime.buffers_per_shard
 }
 
 /// The core of each shard; none where it is not pinned because there are fewer cores.

@@ -7,9 +7,10 @@ use super::fleet::{Fleet, Operation, OperationError, Source};
 use super::phase::{Course, Phase};
 use super::plan::{self, Part, Plan, Touched};
 use super::readiness::ReadyAnswers;
+use super::retired::Retired;
 use crate::base::{Generation, Instant};
 use crate::config::{self, Config, ListenerIndex, TextFormat};
-use crate::engine::Socket;
+use crate::engine::{BuffersHeld, Socket};
 use crate::mailbox::Mailbox;
 use crate::snapshot::{self, Listener, Settings, Snapshot};
 use crate::stats::Counter;
@@ -84,6 +85,7 @@ pub struct Control {
     listeners: BTreeMap<DoorKey, Arc<Listener>>,
     settings: Arc<Settings>,
     snapshot: Option<Arc<Snapshot>>,
+    retired: Retired,
     generation: Generation,
     is_dirty: bool,
     /// Routes or listeners have gone, and still have their numbers.
@@ -119,6 +121,7 @@ impl Control {
             listeners: BTreeMap::new(),
             settings: Arc::new(snapshot::build_settings(&config)),
             snapshot: None,
+            retired: Retired::default(),
             generation: Generation::default(),
             is_dirty: true,
             has_gone: false,
@@ -142,6 +145,7 @@ impl Control {
         self.fleet.tick(now);
         self.note_applied();
         let applied = *self.applied.borrow();
+        self.retired.free();
         self.fleet.bury(applied, self.generation, now);
         self.release_numbers();
         if self.course.tick(&self.config.timeouts, now) {
@@ -166,7 +170,7 @@ impl Control {
         let listeners = self.listeners.values().cloned().collect();
         let snapshot = snapshot::assemble(self.generation, listeners, pools, self.settings.clone());
         let snapshot = Arc::new(snapshot);
-        self.snapshot = Some(snapshot.clone());
+        self.retired.extend(self.snapshot.replace(snapshot.clone()));
         self.mailboxes.iter().for_each(|mailbox| mailbox.publish(snapshot.clone()));
         self.changed.notify_waiters();
         self.generation
@@ -471,6 +475,7 @@ impl Control {
         mailbox.shared.ledger.reset(mailbox.shard());
         mailbox.shared.clients.reset(mailbox.shard());
         mailbox.show_connections(0);
+        mailbox.show_buffers(BuffersHeld::default());
         self.fleet.events.push(Event::ShardPanicked { shard });
     }
 

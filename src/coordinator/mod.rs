@@ -3,8 +3,8 @@
 //!
 //! `control` is its state, `fleet` what is known of pools and backends, `probe` and `probing` how
 //! that is learned, `source` where backends come from, `plan` what a reload changes, `phase` the
-//! way out, `readiness` whether traffic should come here, `state_file` what outlives the process,
-//! `admin` how operators speak to it.
+//! way out, `readiness` whether traffic should come here, `retired` what is freed once shards are
+//! done with it, `state_file` what outlives the process, `admin` how operators speak to it.
 //!
 //! Does not: touch a client's bytes; know how a shard is made (it is given a way to spawn one).
 
@@ -17,6 +17,7 @@ pub mod plan;
 pub mod probe;
 mod probing;
 pub mod readiness;
+mod retired;
 mod running;
 mod source;
 mod state_file;

@@ -56,6 +56,15 @@ impl Slice {
     }
 }
 
+/// Buffers that are in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BuffersHeld {
+    /// Those of the receive ring that arrived with data and were not given back.
+    pub receive: u32,
+    /// Those that were acquired and not given back.
+    pub private: u32,
+}
+
 /// How a socket is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Close {
@@ -145,6 +154,13 @@ pub trait Engine {
 
     /// True while so few receive buffers are free that nobody should hold one for long.
     fn receive_buffers_scarce(&self) -> bool;
+
+    /// True while so many buffers are in use that nobody should take in much more than it can pass
+    /// on. Comes before [`Engine::receive_buffers_scarce`].
+    fn buffers_low(&self) -> bool;
+
+    /// Buffers that were not given back. Without traffic there is none.
+    fn buffers_held(&self) -> BuffersHeld;
 
     /// True for a buffer of the receive ring, which others wait for when it is scarce.
     fn is_receive_buffer(&self, buffer: BufferId) -> bool;

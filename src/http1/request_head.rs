@@ -94,6 +94,7 @@ impl<'b, 's> RequestHead<'b, 's> {
                 return Err(Refusal::HeadTooLarge);
             }
             Ok(Status::Partial) => return Ok(None),
+            Err(httparse::Error::Version) => return refuse_version(head),
             Err(error) => return Err(fields::refusal_of(error)),
         };
         if length > rules.head_bytes_max {
@@ -209,6 +210,21 @@ fn check_start(head: &[u8], rules: &Rules) -> Result<(), Refusal> {
         return Err(Refusal::TargetTooLong);
     }
     Ok(())
+}
+
+/// For a version that httparse did not take: none while it may still be that of another protocol,
+/// which is told apart from what is no version at all (RFC 9112 §2.3, RFC 9110 §15.6.6).
+fn refuse_version<T>(head: &[u8]) -> Result<Option<T>, Refusal> {
+    const FORM: &[u8] = b"HTTP/#.#\r";
+    let version = head.splitn(3, |byte| *byte == b' ').nth(2).unwrap_or_default();
+    let fits = |(byte, form): (&u8, &u8)| match form {
+        b'#' => byte.is_ascii_digit(),
+        _ => byte == form,
+    };
+    if !version.iter().zip(FORM).all(fits) {
+        return Err(Refusal::MalformedStartLine);
+    }
+    if version.len() < FORM.len() { Ok(None) } else { Err(Refusal::UnsupportedVersion) }
 }
 
 fn drop_underscores(

@@ -17,8 +17,8 @@ use crate::engine::{Key, Socket};
 pub const OUTBOX_HIGH: u32 = 16;
 /// See [`OUTBOX_HIGH`].
 pub const OUTBOX_LOW: u32 = 4;
-/// The same as [`OUTBOX_HIGH`] while receive buffers are scarce.
-pub const OUTBOX_HIGH_WHEN_SCARCE: u32 = 2;
+/// The same as [`OUTBOX_HIGH`] while buffers are low.
+pub const OUTBOX_HIGH_WHEN_LOW: u32 = 2;
 
 /// What a link does about incoming bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The verbs on links: everything between a session's wish and the engine.
 
-use super::{Chain, Chains, Link, OUTBOX_HIGH, OUTBOX_HIGH_WHEN_SCARCE, OUTBOX_LOW, Receiving};
+use super::{Chain, Chains, Link, OUTBOX_HIGH, OUTBOX_HIGH_WHEN_LOW, OUTBOX_LOW, Receiving};
 use crate::engine::{BufferId, Close, Engine, Failure, Key, Op, SEND_SLICES_MAX, Slice};
 use std::collections::VecDeque;
 
@@ -175,8 +175,8 @@ impl<E: Engine> Wire<E> {
 
     /// True if the source of what this link sends should be paused.
     pub fn is_congested(&self, link: &Link) -> bool {
-        let high = match self.engine.receive_buffers_scarce() {
-            true => OUTBOX_HIGH_WHEN_SCARCE,
+        let high = match self.engine.buffers_low() {
+            true => OUTBOX_HIGH_WHEN_LOW,
             false => OUTBOX_HIGH,
         };
         link.outbox.len() >= high
@@ -184,7 +184,7 @@ impl<E: Engine> Wire<E> {
 
     /// True if the source of what this link sends may go on.
     pub fn has_room(&self, link: &Link) -> bool {
-        match self.engine.receive_buffers_scarce() {
+        match self.engine.buffers_low() {
             true => link.outbox.is_empty(),
             false => link.outbox.len() <= OUTBOX_LOW,
         }

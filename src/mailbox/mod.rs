@@ -3,6 +3,7 @@
 //!
 //! Does not: decide anything. No queue here can grow without a bound.
 
+mod admission;
 mod client_limit;
 mod handoff;
 mod ledger;
@@ -10,6 +11,7 @@ mod observations;
 mod post;
 mod tables;
 
+pub use admission::{admit, is_full};
 pub use client_limit::ClientCounts;
 pub use handoff::Handoff;
 pub use ledger::Ledger;

@@ -2,11 +2,11 @@
 
 use super::{ClientCounts, Handoff, Ledger, Observations};
 use crate::base::{Generation, Instant, ShardId};
-use crate::engine::Wake;
+use crate::engine::{BuffersHeld, Wake};
 use crate::snapshot::Snapshot;
 use crate::stats::Counters;
 use crossbeam::queue::ArrayQueue;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Connections on their way from one shard to another; more stay where they are.
@@ -67,6 +67,8 @@ pub struct Mailbox {
     stage: AtomicU8,
     connections: AtomicU32,
     last_turn: AtomicU64,
+    receive_buffers: AtomicU32,
+    private_buffers: AtomicU32,
     handoffs: ArrayQueue<Handoff>,
     /// Counters that only this shard writes.
     pub counters: Arc<Counters>,
@@ -86,6 +88,8 @@ impl Mailbox {
             stage: AtomicU8::new(Stage::Serving as u8),
             connections: AtomicU32::new(0),
             last_turn: AtomicU64::new(0),
+            receive_buffers: AtomicU32::new(0),
+            private_buffers: AtomicU32::new(0),
             handoffs: ArrayQueue::new(HANDOFFS_MAX),
             counters: Arc::default(),
             shared,
@@ -146,10 +150,29 @@ impl Mailbox {
         self.connections.store(count, Ordering::Relaxed);
     }
 
+    /// Client connections that the shard has, as it last showed.
+    pub fn served(&self) -> u32 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
     /// Client connections that the shard has, as it last showed, and those on their way to it.
     pub fn connections(&self) -> u32 {
         let arriving = u32::try_from(self.handoffs.len()).unwrap_or(u32::MAX);
-        self.connections.load(Ordering::Relaxed).saturating_add(arriving)
+        self.served().saturating_add(arriving)
+    }
+
+    /// Shows which buffers the shard holds at the end of a turn.
+    pub fn show_buffers(&self, held: BuffersHeld) {
+        self.receive_buffers.store(held.receive, Ordering::Relaxed);
+        self.private_buffers.store(held.private, Ordering::Relaxed);
+    }
+
+    /// Buffers that the shard held at the end of its last turn.
+    pub fn buffers_held(&self) -> BuffersHeld {
+        BuffersHeld {
+            receive: self.receive_buffers.load(Ordering::Relaxed),
+            private: self.private_buffers.load(Ordering::Relaxed),
+        }
     }
 
     /// Shows that the shard has begun a turn.
@@ -162,20 +185,108 @@ impl Mailbox {
         Instant::from_nanos(self.last_turn.load(Ordering::Relaxed))
     }
 
-    /// Leaves an accepted connection for this shard; gives it back if the box is full.
+    /// Leaves an accepted connection for this shard; gives it back if the box is full. Whoever
+    /// left one asks [`Mailbox::take_back`] next.
     pub fn hand_over(&self, handoff: Handoff) -> Result<(), Handoff> {
         self.handoffs.push(handoff)?;
         self.wake.wake();
         Ok(())
     }
 
-    /// True if another shard has left a connection here.
+    /// What the shard may never take, because it is on its way out and may have looked into its
+    /// box for the last time. For the shard that left something, which then owns it.
+    ///
+    /// The sender leaves the connection (P), passes the fence here and reads the stage (S). The
+    /// shard reads the order to end (D), passes the fence in [`Mailbox::has_handoffs`] and looks
+    /// into the box (L). Four things may come of it:
+    /// - L sees P, S misses the order: the shard takes it;
+    /// - L misses P, S sees the order: the sender takes it back;
+    /// - L sees P, S sees the order: both reach for it, and the queue gives it to one of them;
+    /// - L misses P, S misses the order: it would be lost, and cannot be. The fences have one
+    ///   order. If the sender's is first, L sees P; if the shard's is, S sees the order that D saw.
+    ///
+    /// Without the sender's fence S could be done before P is seen; without the shard's, L before
+    /// D.
+    pub fn take_back(&self) -> Option<Handoff> {
+        fence(Ordering::SeqCst);
+        if self.stage() < Stage::Draining { None } else { self.handoffs.pop() }
+    }
+
+    /// True if another shard has left a connection here. Final once the shard has read the order
+    /// to end: see [`Mailbox::take_back`].
     pub fn has_handoffs(&self) -> bool {
+        fence(Ordering::SeqCst);
         !self.handoffs.is_empty()
     }
 
     /// The next connection that another shard left here.
     pub fn next_handoff(&self) -> Option<Handoff> {
         self.handoffs.pop()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ListenerId;
+    use crate::engine::Socket;
+    use std::sync::Barrier;
+    use std::sync::atomic::AtomicBool;
+
+    struct NoWake;
+
+    impl Wake for NoWake {
+        fn wake(&self) {}
+    }
+
+    /// Takes what is left until the shard is told to end and nothing is there.
+    fn serve_until_the_end(mailbox: &Mailbox) -> usize {
+        let mut served = 0;
+        loop {
+            let stage = mailbox.stage();
+            while mailbox.next_handoff().is_some() {
+                served += 1;
+            }
+            if stage >= Stage::Draining && !mailbox.has_handoffs() {
+                return served;
+            }
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_connection_left_for_a_shard_that_ends_is_served_by_exactly_one() {
+        const ROUNDS: usize = 300;
+        let shared = Shared::new(1, 0, Arc::new(NoWake));
+        let (mut by_shard, mut taken_back) = (0, 0);
+        for round in 0..ROUNDS {
+            let mailbox = Mailbox::new(ShardId(0), Arc::new(NoWake), shared.clone());
+            let (start, is_ordered) = (Barrier::new(3), AtomicBool::new(false));
+            std::thread::scope(|scope| {
+                let shard = scope.spawn(|| {
+                    start.wait();
+                    serve_until_the_end(&mailbox)
+                });
+                scope.spawn(|| {
+                    start.wait();
+                    mailbox.order(Stage::Draining);
+                    is_ordered.store(true, Ordering::Relaxed);
+                });
+                start.wait();
+                // Half of the time as near to the order as can be.
+                while round % 2 == 0 && !is_ordered.load(Ordering::Relaxed) {
+                    std::thread::yield_now();
+                }
+                let client = ([192, 0, 2, 1], 80).into();
+                let handoff = Handoff { socket: Socket(7), client, listener: ListenerId(0) };
+                mailbox.hand_over(handoff).expect("there is room");
+                let back = std::iter::from_fn(|| mailbox.take_back()).count();
+                let served = shard.join().expect("it ends");
+                assert_eq!(served + back, 1, "round {round}: {served} by the shard, {back} back");
+                by_shard += served;
+                taken_back += back;
+            });
+        }
+        assert_eq!(by_shard + taken_back, ROUNDS);
     }
 }

@@ -2,6 +2,7 @@
 //! at the same time, each at the pace of who takes it.
 
 use super::exchange::Phase;
+use super::l7_reading_head::reason_of;
 use super::{State, Traffic};
 use crate::engine::{Engine, Failure, More, Slice};
 use crate::stats::{CloseReason, Counter};
@@ -27,7 +28,7 @@ impl<E: Engine> Traffic<E> {
             Err(refusal) => {
                 tracing::debug!(refusal = refusal.text(), "request body refused");
                 self.wire.engine.release(slice.buffer);
-                return self.fail_request(index, 400, CloseReason::MalformedRequest);
+                return self.fail_request(index, refusal.status(), reason_of(refusal));
             }
         };
         exchange.request_bytes += passed.consumed as u64;

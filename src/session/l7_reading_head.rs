@@ -131,11 +131,15 @@ impl<E: Engine> Traffic<E> {
     fn refuse(&mut self, index: u32, refusal: Refusal) {
         let client = self.sessions.at(index).client;
         tracing::debug!(%client, refusal = refusal.text(), "request refused");
-        let reason = match refusal.status() {
-            400 => CloseReason::MalformedRequest,
-            _ => CloseReason::RequestRefused,
-        };
-        self.answer_and_close(index, refusal.status(), reason);
+        self.answer_and_close(index, refusal.status(), reason_of(refusal));
+    }
+}
+
+/// Why a session ends whose request is refused.
+pub(super) fn reason_of(refusal: Refusal) -> CloseReason {
+    match refusal.status() {
+        400 => CloseReason::MalformedRequest,
+        _ => CloseReason::RequestRefused,
     }
 }
 

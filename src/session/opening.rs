@@ -15,7 +15,7 @@ impl<E: Engine> Traffic<E> {
         if !self.mailbox.shared.clients.admit(shard, client.ip()) {
             self.count(Counter::ClientLimitRejections);
             self.wire.engine.close(socket, Close::Reset);
-            return;
+            return self.mailbox.show_connections(self.sessions.len() as u32);
         }
         self.count(Counter::ConnectionsAccepted);
         let cell = self.mailbox.shared.ledger.listener(shard, listener);

@@ -4,19 +4,26 @@
 
 use super::Shard;
 use crate::base::{Instant, ListenerId};
-use crate::engine::{Close, Engine, Failure, Key, Op, Owner, Socket};
-use crate::mailbox::{Handoff, Stage};
+use crate::engine::{Close, Engine, Event, Failure, Key, Op, Owner, Socket};
+use crate::mailbox::{Handoff, Stage, admit, is_full};
 use crate::snapshot::Listener;
 use crate::stats::Counter;
 use std::time::Duration;
 
-/// How long a listener rests when a connection could not be accepted.
-const REST: Duration = Duration::from_millis(100);
+/// How long a listener rests when a connection could not be accepted. HAProxy rests as long. What
+/// waits meanwhile is served as soon as there is a place; a descriptor kept in reserve, to close it
+/// at once, would make an error of what may be over in a moment.
+pub(super) const REST: Duration = Duration::from_millis(100);
+/// No more than one warning of it in this time.
+const WARNINGS_APART: Duration = Duration::from_secs(10);
 /// How many more connections than another shard this one must have before it hands one over:
 /// a margin plus this share, so that the counts' staleness does not make connections wander.
 const HANDOVER_MARGIN: u32 = 8;
 /// See [`HANDOVER_MARGIN`].
 const HANDOVER_SHARE: u32 = 8;
+/// Turns that a shard that has panicked takes to end its accepts. One is enough, unless the kernel
+/// has more completions for it than fit its queue.
+const LAST_TURNS_MAX: usize = 64;
 
 /// A listening socket of this shard.
 pub(super) struct Acceptor {
@@ -117,12 +124,7 @@ impl<E: Engine> Shard<E> {
         if !more {
             self.rest(key.index(), Duration::ZERO);
         }
-        if self.is_full() {
-            // A batch that the kernel had accepted before it could be stopped.
-            self.held.push_back((socket, listener));
-        } else {
-            self.take_in(socket, listener);
-        }
+        self.take_in(socket, listener);
         let is_full = self.is_full();
         if self.acceptor(key).is_some_and(|acceptor| acceptor.is_armed) && is_full {
             self.traffic.wire.engine.cancel(Op::Accept, key);
@@ -130,30 +132,43 @@ impl<E: Engine> Shard<E> {
         self.bury_acceptor(key.index());
     }
 
-    /// Serves an accepted connection here or hands it to another shard.
     fn take_in(&mut self, socket: Socket, listener: ListenerId) {
-        let Some(client) = self.traffic.wire.engine.peer_address(socket) else {
-            return self.traffic.wire.engine.close(socket, Close::Graceful);
-        };
-        if let Some(other) = self.less_loaded() {
-            let handoff = Handoff { socket, client, listener };
-            if self.mailboxes[other].hand_over(handoff).is_ok() {
-                self.mailbox().counters.add(Counter::ConnectionsHandedOver, 1);
-                return self.take_back_from(other);
-            }
+        match self.traffic.wire.engine.peer_address(socket) {
+            Some(client) => self.place(Handoff { socket, client, listener }),
+            None => self.traffic.wire.engine.close(socket, Close::Graceful),
         }
-        self.traffic.open(socket, client, listener);
     }
 
-    /// A shard on its way out may have looked into its box for the last time before the
-    /// connection was in it.
-    fn take_back_from(&mut self, other: usize) {
-        if self.mailboxes[other].stage() < Stage::Draining {
+    /// Hands an accepted connection to another shard or serves it here; holds it back while the
+    /// process has as many as it may.
+    fn place(&mut self, accepted: Handoff) {
+        if self.traffic.stage() < Stage::Draining && self.is_full() {
+            // One of a batch that the kernel had accepted before it could be stopped.
+            return self.held.push_back(accepted);
+        }
+        if let Some(other) = self.less_loaded()
+            && self.mailboxes[other].hand_over(accepted).is_ok()
+        {
+            self.mailbox().counters.add(Counter::ConnectionsHandedOver, 1);
+            while let Some(back) = self.mailboxes[other].take_back() {
+                self.serve(back);
+            }
             return;
         }
-        while let Some(handoff) = self.mailboxes[other].next_handoff() {
-            self.traffic.open(handoff.socket, handoff.client, handoff.listener);
+        self.serve(accepted);
+    }
+
+    /// Serves a connection here, or holds it back while the process has as many as it may. On the
+    /// way out whoever has come is served: there is no later.
+    pub(super) fn serve(&mut self, accepted: Handoff) {
+        let own = self.traffic.sessions.len() as u32;
+        let most = self.traffic.snapshot().settings.connections_max;
+        if self.traffic.stage() < Stage::Draining && !admit(&self.mailboxes, self.index, own, most)
+        {
+            return self.held.push_back(accepted);
         }
+        let Handoff { socket, client, listener } = accepted;
+        self.traffic.open(socket, client, listener);
     }
 
     /// Another shard, drawn at random, if it has clearly fewer connections than this one, and
@@ -174,8 +189,7 @@ impl<E: Engine> Shard<E> {
 
     /// The process has as many connections as it may.
     fn is_full(&self) -> bool {
-        let total: u32 = self.mailboxes.iter().map(|mailbox| mailbox.connections()).sum();
-        total >= self.traffic.snapshot().settings.connections_max
+        is_full(&self.mailboxes, self.traffic.snapshot().settings.connections_max)
     }
 
     pub(super) fn accept_ended(&mut self, key: Key, failure: Failure) {
@@ -183,10 +197,27 @@ impl<E: Engine> Shard<E> {
         acceptor.is_armed = false;
         if failure != Failure::Cancelled {
             self.mailbox().counters.add(Counter::AcceptFailures, 1);
-            tracing::warn!(?failure, "cannot accept connections for the moment");
+            self.warn_of(failure);
         }
         self.rest(key.index(), REST);
         self.bury_acceptor(key.index());
+    }
+
+    /// Says why connections wait, and not ten times a second.
+    fn warn_of(&mut self, failure: Failure) {
+        let now = self.traffic.wire.engine.now();
+        if now < self.next_warning {
+            return;
+        }
+        self.next_warning = now + WARNINGS_APART;
+        if failure == Failure::OutOfDescriptors {
+            tracing::warn!(
+                "no file descriptor is left, connections wait: raise RLIMIT_NOFILE (systemd: \
+                 LimitNOFILE; shell: ulimit -n) or lower --max-connections"
+            );
+        } else {
+            tracing::warn!(?failure, "cannot accept connections for the moment, they wait");
+        }
     }
 
     fn rest(&mut self, index: usize, span: Duration) {
@@ -201,9 +232,12 @@ impl<E: Engine> Shard<E> {
 
     /// Serves connections that were held back, as far as there is place.
     fn release_held(&mut self) {
-        while !self.held.is_empty() && !self.is_full() {
-            let Some((socket, listener)) = self.held.pop_front() else { return };
-            self.take_in(socket, listener);
+        for _ in 0..self.held.len() {
+            if self.is_full() {
+                return;
+            }
+            let Some(accepted) = self.held.pop_front() else { return };
+            self.place(accepted);
         }
     }
 
@@ -231,9 +265,45 @@ impl<E: Engine> Shard<E> {
     /// Takes in what waits on every listener, and closes them: who comes then is refused by the
     /// kernel, or served by another process, but not left to wait.
     pub(super) fn retire_all(&mut self) {
-        while let Some((socket, listener)) = self.held.pop_front() {
-            self.take_in(socket, listener);
+        while let Some(accepted) = self.held.pop_front() {
+            self.serve(accepted);
         }
         (0..self.acceptors.len()).for_each(|index| self.retire(index));
+    }
+
+    /// Ends the accepts of a shard that will not run again, and closes what was accepted and has
+    /// no session: nobody else knows of it.
+    pub(super) fn abandon_accepted(&mut self) {
+        let engine = &mut self.traffic.wire.engine;
+        while let Some(held) = self.held.pop_front() {
+            engine.close(held.socket, Close::Reset);
+        }
+        for acceptor in self.acceptors.iter().flatten().filter(|acceptor| acceptor.is_armed) {
+            engine.cancel(Op::Accept, acceptor.key);
+        }
+        for _ in 0..LAST_TURNS_MAX {
+            while let Some(event) = self.traffic.wire.engine.next_event() {
+                self.abandon_event(event);
+            }
+            if !self.is_accepting() {
+                return;
+            }
+            let now = self.traffic.wire.engine.now();
+            self.traffic.wire.engine.turn(now + REST);
+        }
+    }
+
+    fn abandon_event(&mut self, event: Event) {
+        let (key, is_armed) = match event {
+            Event::Accepted { key, socket, more } => {
+                self.traffic.wire.engine.close(socket, Close::Reset);
+                (key, more)
+            }
+            Event::AcceptEnded { key, .. } => (key, false),
+            _ => return,
+        };
+        if let Some(acceptor) = self.acceptor(key) {
+            acceptor.is_armed = is_armed;
+        }
     }
 }

@@ -8,13 +8,13 @@ mod dispatching;
 mod draining;
 
 use crate::access_log::Sender;
-use crate::base::{Generation, Instant, ListenerId, Prng};
-use crate::engine::{Engine, Socket};
+use crate::base::{Generation, Instant, Prng};
+use crate::engine::Engine;
 use crate::limits::{COMPLETIONS_PER_TURN_MAX, TIMERS_PER_TURN_MAX};
-use crate::mailbox::{Mailbox, Stage};
+use crate::mailbox::{Handoff, Mailbox, Stage};
 use crate::session::Traffic;
 use crate::snapshot::Snapshot;
-use accepting::Acceptor;
+use accepting::{Acceptor, REST};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +44,9 @@ pub struct Shard<E: Engine> {
     /// By the index of their listener.
     acceptors: Vec<Option<Acceptor>>,
     /// Accepted connections for which there is no place yet.
-    held: VecDeque<(Socket, ListenerId)>,
+    held: VecDeque<Handoff>,
+    /// Nothing is said before about connections that cannot be accepted.
+    next_warning: Instant,
     /// A generation that is in force and not reported yet.
     unreported: Option<Generation>,
     mailboxes: Arc<[Arc<Mailbox>]>,
@@ -64,6 +66,7 @@ impl<E: Engine> Shard<E> {
             traffic,
             acceptors: Vec::new(),
             held: VecDeque::new(),
+            next_warning: Instant::default(),
             unreported: Some(generation),
             mailboxes,
             index,
@@ -96,11 +99,13 @@ impl<E: Engine> Shard<E> {
         self.resume_accepting();
         self.take_mail();
         self.traffic.finish_turn();
+        self.mailbox().show_buffers(self.traffic.wire.engine.buffers_held());
     }
 
     /// After a panic: closes every socket, so that no client waits for a shard that is gone.
     pub fn abandon(&mut self) {
         self.traffic.abandon();
+        self.abandon_accepted();
     }
 
     /// What it is busy with, for tests of the whole shard.
@@ -110,12 +115,14 @@ impl<E: Engine> Shard<E> {
 
     /// True once it has been ordered to end, or to drain, and is done with it.
     pub fn is_over(&self) -> bool {
-        let is_empty = self.traffic.sessions.is_empty()
-            && self.traffic.upstreams.is_empty()
-            && !self.mailbox().has_handoffs();
         match self.traffic.stage() {
             Stage::Serving | Stage::LameDuck => false,
-            Stage::Draining | Stage::Ending => is_empty && !self.is_accepting(),
+            Stage::Draining | Stage::Ending => {
+                self.traffic.sessions.is_empty()
+                    && self.traffic.upstreams.is_empty()
+                    && !self.is_accepting()
+                    && !self.mailbox().has_handoffs()
+            }
         }
     }
 
@@ -123,7 +130,9 @@ impl<E: Engine> Shard<E> {
         let timers = self.traffic.next_deadline(latest);
         let acceptors = self.acceptors.iter().flatten();
         let acceptors = acceptors.filter_map(|acceptor| acceptor.resume_at);
-        acceptors.fold(timers.min(latest), Instant::min)
+        let next = acceptors.fold(timers.min(latest), Instant::min);
+        // Nobody tells that another shard's connection has closed.
+        if self.held.is_empty() { next } else { next.min(self.traffic.wire.engine.now() + REST) }
     }
 
     /// A generation counts as applied when everything that was decided before it has been handed
@@ -152,7 +161,7 @@ impl<E: Engine> Shard<E> {
             self.enter_stage(stage);
         }
         while let Some(handoff) = self.mailbox().next_handoff() {
-            self.traffic.open(handoff.socket, handoff.client, handoff.listener);
+            self.serve(handoff);
         }
     }
 }

@@ -103,7 +103,7 @@ pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: u
         id,
         name: pool.name.as_str().into(),
         algorithm: pool.algorithm,
-        idle_connections_per_shard: pool.idle_connections.div_ceil(shards) as u32,
+        idle_connections: pool.idle_connections as u32,
         backends: Vec::new(),
         is_last_resort: false,
         trials: Vec::new(),

@@ -65,8 +65,8 @@ pub struct Pool {
     pub name: Arc<str>,
     /// How a backend is picked.
     pub algorithm: Algorithm,
-    /// Idle connections that one shard keeps to each backend.
-    pub idle_connections_per_shard: u32,
+    /// Idle connections that are kept to each backend, in total over the shards.
+    pub idle_connections: u32,
     /// The backends that get traffic.
     pub backends: Vec<Backend>,
     /// None of these is known to be well: they get traffic for want of a better one.

@@ -39,3 +39,8 @@ pub fn raise_to_hard(resource: Resource) -> io::Result<u64> {
     check(unsafe { libc::setrlimit(resource.number(), &wanted) })?;
     Ok(hard)
 }
+
+/// True if an error says that the process, or the system, can open no more descriptors.
+pub fn is_for_want_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}

@@ -3,6 +3,7 @@
 
 use super::check;
 use crate::engine::Socket;
+use crate::limits::SHARDS_MAX;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -13,8 +14,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 pub enum Steering {
     /// By the kernel's hash of both addresses and ports.
     Hash,
-    /// To the socket whose number is the CPU that took the packet, modulo their count. Right
-    /// where the network card's queues are bound to the shards' cores.
+    /// To the socket of the shard on the CPU that took the packet. Right where the network card's
+    /// queues are bound to the shards' cores.
     Cpu,
 }
 
@@ -72,18 +73,15 @@ pub fn local_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
         .ok_or_else(|| io::Error::other("not an internet socket"))
 }
 
-/// Steers by CPU over a group of `sockets` listening sockets, of which `socket` is one.
-pub fn steer_by_cpu(socket: &OwnedFd, sockets: u32) -> io::Result<()> {
-    // A = CPU; A %= sockets; return A (classic BPF, socket(7) SO_ATTACH_REUSEPORT_CBPF).
-    let load_cpu = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    let modulo = (libc::BPF_ALU | libc::BPF_MOD) as u16;
-    let ret_a = (libc::BPF_RET | libc::BPF_A) as u16;
-    let cpu = (libc::SKF_AD_OFF + libc::SKF_AD_CPU) as u32;
-    let mut code = [
-        libc::sock_filter { code: load_cpu, jt: 0, jf: 0, k: cpu },
-        libc::sock_filter { code: modulo, jt: 0, jf: 0, k: sockets.max(1) },
-        libc::sock_filter { code: ret_a, jt: 0, jf: 0, k: 0 },
-    ];
+/// Steers by CPU over the group of listening sockets of one address, of which `socket` is one.
+/// `cores` has the core of each, in the order in which they began to listen, which is how the
+/// kernel numbers them; none for one whose shard is not pinned. A packet on a core of none of them
+/// goes to the socket whose number is that core, modulo their count.
+///
+/// # Errors
+/// What the kernel says of the program.
+pub fn steer_by_cpu(socket: &OwnedFd, cores: &[Option<usize>]) -> io::Result<()> {
+    let mut code = steering_program(cores);
     let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
     // JUSTIFICATION: neither std nor socket2 attach a program to a reuseport group.
     // SAFETY: `program` points at `code`, both live over the call, which copies them.
@@ -97,6 +95,26 @@ pub fn steer_by_cpu(socket: &OwnedFd, sockets: u32) -> io::Result<()> {
         )
     })?;
     Ok(())
+}
+
+/// Two instructions a core, far from the 4,096 that a program may have (`BPF_MAXINSNS`).
+const _: () = assert!(2 * SHARDS_MAX + 3 <= 4096);
+
+/// Classic BPF (socket(7), SO_ATTACH_REUSEPORT_CBPF): `A = CPU`; for each core `if A == core
+/// return its socket`; then `return A % sockets`.
+fn steering_program(cores: &[Option<usize>]) -> Vec<libc::sock_filter> {
+    let step = |code: u32, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf, k };
+    let cpu = (libc::SKF_AD_OFF + libc::SKF_AD_CPU) as u32;
+    let mut program = vec![step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, cpu)];
+    let pinned = cores.iter().enumerate().filter_map(|(at, core)| Some((at, (*core)?)));
+    for (at, core) in pinned {
+        // If not equal, the return is skipped.
+        program.push(step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, core as u32));
+        program.push(step(libc::BPF_RET | libc::BPF_K, 0, at as u32));
+    }
+    program.push(step(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, 0, cores.len().max(1) as u32));
+    program.push(step(libc::BPF_RET | libc::BPF_A, 0, 0));
+    program
 }
 
 /// A socket to connect to `address` with, TCP_NODELAY set.
@@ -175,4 +193,54 @@ pub fn acknowledged(socket: Socket) -> u64 {
         return 0;
     }
     info[OFFSET..].try_into().map_or(0, u64::from_ne_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core_affinity::CoreId;
+    use std::net::TcpStream;
+
+    /// The number of the socket that gets a connection whose packets are on `core`.
+    fn socket_for(core: CoreId, cores: &[Option<usize>]) -> usize {
+        let first = listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
+        let address = local_address(&first).unwrap();
+        let siblings = (1..cores.len()).map(|_| listen(address, 16).unwrap());
+        let sockets: Vec<OwnedFd> = std::iter::once(first).chain(siblings).collect();
+        steer_by_cpu(&sockets[0], cores).unwrap();
+        // A packet to loopback is taken by the core that sends it.
+        assert!(core_affinity::set_for_current(core));
+        let _client = TcpStream::connect(address).unwrap();
+        let has_it = |socket: &OwnedFd| match accept_now(Socket(socket.as_raw_fd())) {
+            Some(accepted) => {
+                close(accepted);
+                true
+            }
+            None => false,
+        };
+        sockets.iter().position(has_it).expect("one of them has the connection")
+    }
+
+    #[test]
+    fn a_connection_goes_to_the_shard_on_its_core_in_whatever_order_the_cores_are() {
+        for core in core_affinity::get_core_ids().expect("Linux has them") {
+            let (own, other) = (Some(core.id), Some(core.id + 1));
+            assert_eq!(socket_for(core, &[own, other]), 0);
+            assert_eq!(socket_for(core, &[other, own]), 1);
+            assert_eq!(socket_for(core, &[other, None, own]), 2);
+            // As many as there may be, its own the last.
+            let many: Vec<_> = (0..64).map(|n| Some(core.id + 63 - n)).collect();
+            assert_eq!(socket_for(core, &many), 63);
+            // No shard has its core.
+            assert_eq!(socket_for(core, &[other, other, other]), core.id % 3);
+            assert_eq!(socket_for(core, &[None, None]), core.id % 2);
+        }
+    }
+
+    #[test]
+    fn the_kernel_takes_the_program_of_as_many_shards_as_there_may_be() {
+        let socket = listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
+        let cores: Vec<_> = (0..SHARDS_MAX).map(|core| Some(core * 16)).collect();
+        steer_by_cpu(&socket, &cores).unwrap();
+    }
 }

@@ -46,7 +46,7 @@ impl Replicas {
     }
 
     /// Takes the pools of a snapshot. What is known of backends that stay is kept, and so is the
-    /// phase of pickers whose pools did not change. Returns the backends that have left since the
+    /// phase of pickers. Returns the backends that have left since the
     /// snapshot before, or are to be cut now and were not.
     pub fn take(&mut self, snapshot: &Snapshot, prng: &mut Prng) -> Vec<Leaving> {
         let mut old = std::mem::take(&mut self.pools);
@@ -98,7 +98,7 @@ impl Replicas {
         let lightest = pool.backends.iter().map(|backend| backend.weight).min().unwrap_or(1);
         let trial_backends = pool.trials.iter().map(|trial| &trial.backend);
         for backend in pool.backends.iter().chain(trial_backends) {
-            self.view.learn(backend, pool.idle_connections_per_shard, lightest);
+            self.view.learn(backend, pool.idle_connections, lightest);
         }
         Replica { pool: pool.clone(), picker, trials }
     }

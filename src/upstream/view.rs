@@ -68,8 +68,10 @@ impl View {
     }
 
     /// Takes note of a backend; what is known of it is kept if it is the same as before.
-    pub(super) fn learn(&mut self, backend: &Backend, idle_max: u32, lightest: u32) {
+    /// `idle_in_total` is over all shards.
+    pub(super) fn learn(&mut self, backend: &Backend, idle_in_total: u32, lightest: u32) {
         let index = backend.slot.index();
+        let idle_max = idle_share(idle_in_total, self.ledger.shards(), self.shard, backend.slot);
         if self.rows.len() <= index {
             self.rows.resize(index + 1, None);
         }
@@ -110,6 +112,16 @@ impl View {
     }
 }
 
+/// Idle connections to a backend that one of `shards` shards may keep: never more than `in_total`
+/// over all of them. Where they do not divide, each backend begins with another shard, so that with
+/// fewer connections than shards none is left with nothing at all.
+fn idle_share(in_total: u32, shards: usize, shard: ShardId, slot: BackendSlot) -> u32 {
+    let shards = shards as u32;
+    let first = slot.0 % shards;
+    let turn = (u32::from(shard.0) + shards - first) % shards;
+    in_total / shards + u32::from(turn < in_total % shards)
+}
+
 impl Load for View {
     fn in_flight(&mut self, slot: BackendSlot) -> u32 {
         let own = self.ledger.backend(self.shard, slot).in_flight.read();
@@ -120,5 +132,28 @@ impl Load for View {
         }
         let penalty = if row.penalty_until_ms > self.now_ms { row.penalty } else { 0 };
         own + row.others + penalty * row.penalty_unit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_together_keep_as_many_idle_connections_as_are_asked_for_and_no_more() {
+        for shards in [1, 2, 3, 16, 256] {
+            for in_total in [0, 1, 5, 16, 17, 512, 65_535] {
+                for slot in [0, 1, 15, 16, 4_000].map(BackendSlot) {
+                    let of = |shard| idle_share(in_total, shards, ShardId(shard), slot);
+                    let shares: Vec<u32> = (0..shards as u16).map(of).collect();
+                    assert_eq!(shares.iter().sum::<u32>(), in_total, "{shards} shards");
+                    let (least, most) = (shares.iter().min(), shares.iter().max());
+                    assert!(most.unwrap() - least.unwrap() <= 1, "{shares:?}");
+                }
+            }
+        }
+        let keeps =
+            |slot| (0..16).find(|shard| idle_share(1, 16, ShardId(*shard), BackendSlot(slot)) == 1);
+        assert_ne!(keeps(0), keeps(1), "one shard keeps the connections to all backends");
     }
 }

@@ -3,6 +3,7 @@
 
 mod conformance;
 mod control_plane;
+mod drilling;
 mod golden;
 mod in_process;
 mod loopback;

@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -57,12 +57,47 @@ pub struct Arguments {
     pub machine: Option<String>,
 }
 
-/// What this program starts itself as.
-#[derive(Clone, Copy, Debug, Subcommand)]
+/// What else this program does.
+#[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// The origin behind the proxies; prints its ports.
+    /// Measures what probes of many backends cost Ringway's coordinator.
+    Probes(Probes),
+    /// The origin behind the proxies; prints where it listens. Started by this program itself.
     #[command(hide = true)]
-    Origin,
+    Origin {
+        /// So many addresses, in place of a few ports of one.
+        #[arg(long)]
+        addresses: Option<usize>,
+    },
+}
+
+/// How probes are measured.
+#[derive(Args, Clone, Debug)]
+pub struct Probes {
+    /// A built Ringway. Without it the product is built first.
+    #[arg(long, value_name = "PATH")]
+    pub ringway: Option<PathBuf>,
+    /// Backends, each an address of its own.
+    #[arg(long, default_value_t = 5_000, value_parser = parse_backends)]
+    pub backends: usize,
+    /// Seconds from one probe of a backend to the next.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=60))]
+    pub interval: u64,
+    /// Seconds that are measured.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub seconds: u64,
+    /// The core of Ringway.
+    #[arg(long, default_value_t = 0)]
+    pub proxy_core: usize,
+    /// The core of the origin.
+    #[arg(long, default_value_t = 1)]
+    pub load_core: usize,
+}
+
+/// As many as Ringway takes.
+fn parse_backends(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=16_384).contains(number));
+    number.ok_or_else(|| "a number from 1 to 16384".to_owned())
 }
 
 /// A program with, perhaps, a name for the results.

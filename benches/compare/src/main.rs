@@ -11,6 +11,7 @@ mod load;
 mod measurement;
 mod measuring;
 mod origin;
+mod probes;
 mod procfs;
 mod provenance;
 mod record;
@@ -25,7 +26,7 @@ use crate::child::TemporaryFolder;
 use crate::comparison::Comparison;
 use crate::contender::{Contender, Surroundings};
 use crate::measurement::Measurement;
-use crate::origin::Origin;
+use crate::origin::{Origin, Places};
 use crate::provenance::Provenance;
 use crate::scenario::Scenario;
 use crate::sys::{process, signal};
@@ -41,8 +42,9 @@ const DESCRIPTORS: u64 = 2 * contender::MAX_CLIENTS as u64 + 1_000;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let result = match arguments.command {
-        Some(Command::Origin) => origin::serve().map(|()| true),
+    let result = match &arguments.command {
+        Some(Command::Origin { addresses }) => origin::serve(*addresses).map(|()| true),
+        Some(Command::Probes(probes)) => probes::run(probes),
         None => run(&arguments),
     };
     match result {
@@ -96,7 +98,7 @@ fn compare(
     summary: &mut Summary,
 ) -> Result<Vec<Measurement>> {
     let folder = TemporaryFolder::create()?;
-    let origin = Origin::start(arguments.load_core, &folder)?;
+    let origin = Origin::start(arguments.load_core, &folder, Places::Ports)?;
     let surroundings = Surroundings {
         folder,
         proxy_core: arguments.proxy_core,

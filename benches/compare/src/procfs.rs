@@ -56,6 +56,29 @@ impl ProcessTree {
     }
 }
 
+/// A thread of a process.
+#[derive(Clone, Debug)]
+pub struct Thread {
+    /// Its number; that of the first thread is that of the process.
+    pub id: u32,
+    /// Nanoseconds that it has spent on a core so far.
+    pub cpu_ns: u64,
+}
+
+/// The threads of a process.
+pub fn threads(pid: u32) -> Result<Vec<Thread>> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))
+        .with_context(|| format!("process {pid} has ended during the measurement"))?;
+    let mut threads = Vec::new();
+    for task in tasks {
+        let path = task?.path();
+        let id = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+        let id = id.with_context(|| format!("{} is no thread", path.display()))?;
+        threads.push(Thread { id, cpu_ns: read_schedstat(&path) });
+    }
+    Ok(threads)
+}
+
 /// All processes with their parents. One that ends during the look is left out.
 fn read_parents() -> io::Result<Vec<(u32, u32)>> {
     let mut parents = Vec::new();
@@ -106,5 +129,8 @@ mod tests {
         let tree = ProcessTree::of(std::process::id()).unwrap();
         assert!(tree.rss_bytes().unwrap() > 0);
         assert!(tree.cpu_ns().unwrap() > 0);
+        let threads = threads(std::process::id()).unwrap();
+        assert!(threads.iter().any(|thread| thread.id == std::process::id()));
+        assert!(threads.iter().any(|thread| thread.cpu_ns > 0));
     }
 }

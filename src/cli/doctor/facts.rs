@@ -1,4 +1,5 @@
-//! What the kernel tells about itself and this process, in files below `/proc`.
+//! What the kernel tells about itself, this process and the network cards, in files below `/proc`
+//! and `/sys`.
 
 use ringway::config::{ShardsChoice, values::parse_shards};
 use std::error::Error;
@@ -26,6 +27,8 @@ pub(super) struct Facts {
     pub(super) migrate_requests: Option<u64>,
     /// Cores that this process may use, ascending.
     pub(super) cores: Vec<usize>,
+    /// Network cards by name, with their receive queues.
+    pub(super) cards: Vec<(String, usize)>,
 }
 
 impl Facts {
@@ -46,8 +49,25 @@ impl Facts {
                 .and_then(|range| pair(&range)),
             migrate_requests: number("proc/sys/net/ipv4/tcp_migrate_req"),
             cores: allowed_cores(&status),
+            cards: cards(&root.join("sys/class/net")),
         }
     }
+}
+
+/// The interfaces that have a device behind them and receive queues: not loopback, bridges, tunnels
+/// and the like, whose packets come by way of others.
+fn cards(interfaces: &Path) -> Vec<(String, usize)> {
+    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+    let queues = |interface: &Path| {
+        let names = entries(&interface.join("queues")).map(|entry| entry.file_name());
+        names.filter(|name| name.to_string_lossy().starts_with("rx-")).count()
+    };
+    let cards = entries(interfaces).filter(|entry| entry.path().join("device").exists());
+    let cards = cards
+        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), queues(&entry.path())));
+    let mut cards: Vec<_> = cards.filter(|(_, queues)| *queues > 0).collect();
+    cards.sort();
+    cards
 }
 
 fn pair(text: &str) -> Option<(u64, u64)> {

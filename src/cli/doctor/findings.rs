@@ -1,7 +1,7 @@
 //! Facts against a configuration: what is good, what may hurt, what cannot work, and the remedy.
 
 use super::facts::Facts;
-use ringway::config::{Config, ShardsChoice};
+use ringway::config::{Config, ShardsChoice, Steering};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,7 @@ pub(super) fn all(facts: &Facts, config: &Config) -> Vec<Finding> {
         ("locked memory", locked_memory(facts)),
         ("open files", open_files(facts, config)),
         ("cores", cores(facts, &config.runtime.shards)),
+        ("receive queues", receive_queues(facts, config)),
         ("somaxconn", somaxconn(facts, config)),
         ("ip_local_port_range", local_ports(facts, config)),
         ("tcp_migrate_req", migrate_requests(facts)),
@@ -150,6 +151,41 @@ fn cores(facts: &Facts, shards: &ShardsChoice) -> Judgement {
             }
         }
         _ => ok(found),
+    }
+}
+
+/// Each queue of a network card interrupts one core, which takes its packets.
+fn receive_queues(facts: &Facts, config: &Config) -> Judgement {
+    let shards = match &config.runtime.shards {
+        ShardsChoice::Auto => facts.cores.len(),
+        // Those beyond the cores share them.
+        ShardsChoice::Count(count) => (*count).min(facts.cores.len()),
+        ShardsChoice::Cores(cores) => cores.len(),
+    };
+    let shown: Vec<String> =
+        facts.cards.iter().map(|(name, queues)| format!("{name} has {queues}")).collect();
+    if shown.is_empty() {
+        return ok("no network card is seen here");
+    }
+    let found = format!("{}, shards: {shards}", shown.join(", "));
+    let is_steered = config.listeners.iter().any(|listener| listener.steering == Steering::Cpu);
+    if let Some((name, _)) = facts.cards.iter().find(|(_, queues)| *queues < shards) {
+        let remedy = format!(
+            "fewer queues than shards: some cores take the packets of all; `ethtool -L {name} \
+             combined {shards}` if the card can, else spread them with rps_cpus in \
+             /sys/class/net/{name}/queues/rx-*"
+        );
+        return warn(found, remedy);
+    }
+    match facts.cards.iter().find(|(_, queues)| is_steered && *queues > shards) {
+        Some((name, _)) => {
+            let remedy = format!(
+                "more queues than shards, and steering = \"cpu\": `ethtool -L {name} combined \
+                 {shards}` and one queue to the core of each shard, or steering = \"hash\""
+            );
+            warn(found, remedy)
+        }
+        None => ok(found),
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use ringway::balance::Algorithm;
-use ringway::config::{Backend, ShardsChoice};
+use ringway::config::{Backend, ShardsChoice, Steering};
 use std::fs;
 
 fn good() -> Facts {
@@ -14,6 +14,7 @@ fn good() -> Facts {
         local_ports: Some((1024, 65_535)),
         migrate_requests: Some(1),
         cores: vec![0, 1],
+        cards: vec![("eth0".to_owned(), 2), ("eth1".to_owned(), 4)],
     }
 }
 
@@ -48,6 +49,10 @@ fn each_fault_is_found_with_its_remedy() {
         ("cores", Level::Warn, "shards = 2", |_, c| c.runtime.shards = ShardsChoice::Count(3)),
         ("cores", Level::Fail, "take that core out", |_, c| {
             c.runtime.shards = ShardsChoice::Cores(vec![1, 2]);
+        }),
+        ("receive queues", Level::Warn, "ethtool -L eth0 combined 2", |f, _| f.cards[0].1 = 1),
+        ("receive queues", Level::Warn, "eth1 combined 2", |_, c| {
+            c.listeners[0].steering = Steering::Cpu;
         }),
         ("somaxconn", Level::Warn, "somaxconn=4096", |f, _| f.somaxconn = Some(128)),
         ("ip_local_port_range", Level::Warn, "1024 65535", |f, _| {
@@ -85,6 +90,15 @@ fn facts_are_read_from_the_files_of_the_kernel() {
             524288               files     \nMax locked memory         unlimited 8388608 bytes\n",
         ),
         ("proc/self/status", "Name:\tx\nCpus_allowed_list:\t0-1,4\n"),
+        ("sys/class/net/lo/queues/rx-0/rps_cpus", "0\n"),
+        ("sys/class/net/bridge/mtu", "1500\n"),
+        ("sys/class/net/eth1/device/vendor", "0x8086\n"),
+        ("sys/class/net/eth1/queues/rx-0/rps_cpus", "0\n"),
+        ("sys/class/net/eth1/queues/rx-1/rps_cpus", "0\n"),
+        ("sys/class/net/eth1/queues/tx-0/xps_cpus", "0\n"),
+        ("sys/class/net/eth0/device/vendor", "0x8086\n"),
+        ("sys/class/net/eth0/queues/rx-0/rps_cpus", "0\n"),
+        ("sys/class/net/wifi/device/vendor", "0x8086\n"),
     ] {
         let path = root.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -100,4 +114,5 @@ fn facts_are_read_from_the_files_of_the_kernel() {
     assert_eq!(facts.locked_memory, Some((u64::MAX, 8_388_608)));
     assert_eq!(facts.cores, [0, 1, 4]);
     assert_eq!(facts.migrate_requests, None);
+    assert_eq!(facts.cards, [("eth0".to_owned(), 1), ("eth1".to_owned(), 2)]);
 }

@@ -96,10 +96,24 @@ fn process(text: &mut Text, control: &Control, now: Instant) {
         let age = now.since(mailbox.last_turn()).as_secs_f64();
         text.sample("ringway_shard_turn_age_seconds", &labels, age);
     }
+    buffers(text, control);
     let dropped = control.mailboxes[0].shared.observations.dropped();
     let name = "ringway_observations_dropped_total";
     text.family(name, "counter", "Failures of backends that found no room on their way here.");
     text.sample(name, &[], dropped);
+}
+
+fn buffers(text: &mut Text, control: &Control) {
+    let name = "ringway_shard_buffers_held";
+    let help = "Buffers of a shard that hold bytes: of the receive ring, or its own.";
+    text.family(name, "gauge", help);
+    for (shard, mailbox) in control.mailboxes.iter().enumerate() {
+        let shard = shard.to_string();
+        let held = mailbox.buffers_held();
+        for (kind, count) in [("receive", held.receive), ("private", held.private)] {
+            text.sample(name, &[("shard", &shard), ("kind", kind)], count);
+        }
+    }
 }
 
 fn counters(text: &mut Text, control: &Control) {

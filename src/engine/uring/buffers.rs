@@ -7,7 +7,7 @@
 
 use super::BUFFER_GROUP;
 use super::setup::{SetupError, UringOptions};
-use crate::engine::BufferId;
+use crate::engine::{BufferId, BuffersHeld};
 use crate::sys::memory::map_forever;
 use io_uring::IoUring;
 use io_uring::types::BufRingEntry;
@@ -88,6 +88,21 @@ impl Buffers {
 
     pub(super) fn is_receive_buffer(&self, buffer: BufferId) -> bool {
         (buffer.0 as usize) < self.receive_count
+    }
+
+    /// Half of the receive ring, or half of the private buffers that there may be, are in use.
+    pub(super) fn is_low(&self) -> bool {
+        self.receive_held * 2 > self.receive_count
+            || self.private_held() * 2 > self.private_count_max
+    }
+
+    /// Buffers that are ours and in use.
+    pub(super) fn held_count(&self) -> BuffersHeld {
+        BuffersHeld { receive: self.receive_held as u32, private: self.private_held() as u32 }
+    }
+
+    fn private_held(&self) -> usize {
+        self.blocks.len() * BLOCK_BUFFERS - self.private_free.len()
     }
 
     /// Less than a quarter of the receive ring is left to the kernel.

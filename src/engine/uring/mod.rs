@@ -17,7 +17,7 @@ pub use setup::{SetupError, UringOptions};
 
 use self::buffers::Buffers;
 use self::submission::Scratch;
-use super::{BufferId, Close, Engine, Event, Failure, Key, Op, Slice, Socket};
+use super::{BufferId, BuffersHeld, Close, Engine, Event, Failure, Key, Op, Slice, Socket};
 use crate::base::Instant;
 use crate::sys::event_fd::EventFd;
 use crate::sys::{clock, socket};
@@ -159,6 +159,14 @@ impl Engine for Uring {
 
     fn receive_buffers_scarce(&self) -> bool {
         self.buffers.is_scarce()
+    }
+
+    fn buffers_low(&self) -> bool {
+        self.buffers.is_low()
+    }
+
+    fn buffers_held(&self) -> BuffersHeld {
+        self.buffers.held_count()
     }
 
     fn is_receive_buffer(&self, buffer: BufferId) -> bool {

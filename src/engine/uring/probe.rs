@@ -21,9 +21,9 @@ const PROBE: UringOptions = UringOptions {
 /// Fails with the sentence to show where the engine would not work. Takes a few milliseconds and
 /// must run on a thread that builds no other ring of this kind at that moment.
 pub fn probe() -> Result<(), SetupError> {
-    let wake = Arc::new(EventFd::new().map_err(SetupError::Other)?);
+    let wake = Arc::new(EventFd::new().map_err(SetupError::from_descriptor)?);
     let mut engine = Uring::new(&PROBE, wake)?;
-    let (ours, mut theirs) = UnixStream::pair().map_err(SetupError::Other)?;
+    let (ours, mut theirs) = UnixStream::pair().map_err(SetupError::from_descriptor)?;
     let key = Key::new(Owner::Client, 0, 0);
     engine.receive(Socket(ours.as_raw_fd()), key);
     for word in ["one", "two"] {

@@ -46,8 +46,7 @@ impl SetupError {
                 Self::KernelTooOld("single-issuer rings with deferred task work".to_owned())
             }
             Some(libc::ENOMEM) => Self::OutOfMemory(format!("a ring of {entries} entries")),
-            Some(libc::EMFILE | libc::ENFILE) => Self::OutOfDescriptors,
-            _ => Self::Other(error),
+            _ => Self::from_descriptor(error),
         }
     }
 
@@ -55,6 +54,14 @@ impl SetupError {
         match error.raw_os_error() {
             Some(libc::EINVAL) => Self::KernelTooOld("provided-buffer rings".to_owned()),
             Some(libc::ENOMEM) => Self::OutOfMemory("the receive buffers".to_owned()),
+            _ => Self::Other(error),
+        }
+    }
+
+    /// Of what only needs a descriptor.
+    pub(super) fn from_descriptor(error: io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EMFILE | libc::ENFILE) => Self::OutOfDescriptors,
             _ => Self::Other(error),
         }
     }
@@ -89,7 +96,7 @@ impl fmt::Display for SetupError {
             ),
             Self::OutOfDescriptors => write!(
                 f,
-                "no file descriptor left for a ring: raise RLIMIT_NOFILE (systemd: \
+                "no file descriptor is left for io_uring: raise RLIMIT_NOFILE (systemd: \
                  LimitNOFILE=1048576; shell: ulimit -n 1048576)"
             ),
             Self::Other(error) => write!(f, "io_uring cannot be set up: {error}"),
@@ -101,15 +108,23 @@ impl std::error::Error for SetupError {}
 
 /// A ring of `entries`, or of half as many again and again while memory does not suffice.
 pub(super) fn build_ring(entries: u32) -> Result<IoUring, SetupError> {
+    shrinking(entries, build_ring_of)
+}
+
+/// What `build` makes of `entries`, rounded up to a power of two, or of fewer if there is no
+/// memory for so many.
+fn shrinking<T>(
+    entries: u32,
+    mut build: impl FnMut(u32) -> Result<T, SetupError>,
+) -> Result<T, SetupError> {
     let mut wanted = entries.next_power_of_two();
     loop {
-        match build_ring_of(wanted) {
-            Ok(ring) => return Ok(ring),
+        match build(wanted) {
             Err(SetupError::OutOfMemory(_)) if wanted / 2 >= RING_ENTRIES_MIN => {
                 wanted /= 2;
                 tracing::warn!(entries = wanted, "no memory for the ring, trying a smaller one");
             }
-            Err(error) => return Err(error),
+            built => return built,
         }
     }
 }
@@ -131,4 +146,57 @@ fn build_ring_of(entries: u32) -> Result<IoUring, SetupError> {
         return Err(SetupError::KernelTooOld("the io_uring features of 6.1".to_owned()));
     }
     Ok(ring)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(number: i32, entries: u32) -> SetupError {
+        SetupError::from_ring(io::Error::from_raw_os_error(number), entries)
+    }
+
+    #[test]
+    fn a_ring_shrinks_while_memory_does_not_suffice_and_no_further() {
+        for (entries, fitting, tried) in [
+            (4096, 4096, &[4096][..]),
+            (4096, 300, &[4096, 2048, 1024, 512, 256]),
+            (100, 64, &[128, 64]),
+            (64, 64, &[64]),
+        ] {
+            let mut asked = Vec::new();
+            let built = shrinking(entries, |wanted| {
+                asked.push(wanted);
+                if wanted <= fitting { Ok(wanted) } else { Err(error(libc::ENOMEM, wanted)) }
+            });
+            assert_eq!((built.ok(), &*asked), (tried.last().copied(), tried));
+        }
+        let mut last = 0;
+        let refused = shrinking::<()>(1000, |wanted| {
+            last = wanted;
+            Err(error(libc::ENOMEM, wanted))
+        });
+        let text = refused.expect_err("there is no memory at all").to_string();
+        assert_eq!(last, RING_ENTRIES_MIN);
+        assert!(text.contains("a ring of 64 entries") && text.contains("RLIMIT_MEMLOCK"), "{text}");
+    }
+
+    #[test]
+    fn what_a_smaller_ring_does_not_help_is_told_at_once_with_its_remedy() {
+        for (number, remedy) in [
+            (libc::EPERM, "kernel.io_uring_disabled=0"),
+            (libc::ENOSYS, "seccomp"),
+            (libc::EINVAL, "Linux 6.1 or newer"),
+            (libc::EMFILE, "RLIMIT_NOFILE"),
+            (libc::ENFILE, "RLIMIT_NOFILE"),
+        ] {
+            let mut tries = 0;
+            let refused = shrinking::<()>(4096, |wanted| {
+                tries += 1;
+                Err(error(number, wanted))
+            });
+            let text = refused.expect_err("refused").to_string();
+            assert!(tries == 1 && text.contains(remedy), "{tries} tries: {text}");
+        }
+    }
 }

@@ -58,7 +58,13 @@ impl Uring {
     }
 
     pub(super) fn submit_receive(&mut self, socket: Socket, key: Key) {
-        let entry = opcode::RecvMulti::new(Fd(socket.0), BUFFER_GROUP).build();
+        let entry = if self.buffers.is_low() {
+            // A multishot receive takes dozens of buffers before it can be stopped; this takes one.
+            let entry = opcode::Recv::new(Fd(socket.0), std::ptr::null_mut(), 0);
+            entry.buf_group(BUFFER_GROUP).build().flags(Flags::BUFFER_SELECT)
+        } else {
+            opcode::RecvMulti::new(Fd(socket.0), BUFFER_GROUP).build()
+        };
         self.push(entry.user_data(key.with_op(Op::Receive)));
     }
 

@@ -1,9 +1,35 @@
 //! Malformed requests, made by rule: every place of a request that has a rule of RFC 9112 is
 //! broken in every way that is known to have fooled somebody.
 
-/// A request and the rule that it breaks.
+use ringway::http1::Rules;
+use ringway::limits::{FIELDS_MAX, TRAILER_BYTES_MAX};
+
+/// Longest head, bytes: as little as may be configured, so that what is too long is quickly split
+/// at every byte.
+pub const HEAD_BYTES_MAX: usize = 1024;
+
+/// Longest target, bytes: half a head, as the snapshot has it.
+const TARGET_BYTES_MAX: usize = HEAD_BYTES_MAX / 2;
+
+/// The rules that these requests break.
+pub fn rules() -> Rules {
+    Rules { head_bytes_max: HEAD_BYTES_MAX, target_bytes_max: TARGET_BYTES_MAX, ..Rules::default() }
+}
+
+/// Where a request breaks its rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In its head: nothing of it goes to a backend.
+    Head,
+    /// In its body: a backend may get what came before, and never a whole request.
+    Body,
+}
+
+/// A request, the rule that it breaks, and the status that it is answered with.
 pub struct Malformed {
     pub rule: &'static str,
+    pub status: u16,
+    pub place: Place,
     pub bytes: Vec<u8>,
 }
 
@@ -11,7 +37,19 @@ struct Maker(Vec<Malformed>);
 
 impl Maker {
     fn add(&mut self, rule: &'static str, bytes: impl Into<Vec<u8>>) {
-        self.0.push(Malformed { rule, bytes: bytes.into() });
+        self.add_for(400, rule, bytes);
+    }
+
+    /// One that has another answer than 400.
+    fn add_for(&mut self, status: u16, rule: &'static str, bytes: impl Into<Vec<u8>>) {
+        self.0.push(Malformed { rule, status, place: Place::Head, bytes: bytes.into() });
+    }
+
+    /// One with this body, which breaks the rule.
+    fn add_body(&mut self, status: u16, rule: &'static str, body: &str) {
+        let head = "POST /x HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let bytes = [head, body].concat().into_bytes();
+        self.0.push(Malformed { rule, status, place: Place::Body, bytes });
     }
 
     /// A request with these field lines besides Host, and a body.
@@ -43,6 +81,8 @@ pub fn all() -> Vec<Malformed> {
     hosts(&mut maker);
     chunks(&mut maker);
     trailers(&mut maker);
+    limits(&mut maker);
+    not_served(&mut maker);
     maker.0
 }
 
@@ -399,10 +439,6 @@ fn hosts(maker: &mut Maker) {
     }
 }
 
-fn chunked(body: &str) -> String {
-    format!("POST /x HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n{body}")
-}
-
 fn chunks(maker: &mut Maker) {
     let rule = "a chunk is 1*HEXDIG [;ext] CRLF data CRLF";
     for body in [
@@ -437,19 +473,20 @@ fn chunks(maker: &mut Maker) {
         "x",
         "\n5\r\nhello",
     ] {
-        maker.add(rule, chunked(body));
-        maker.add(rule, chunked(&format!("3\r\nabc\r\n{body}")));
+        maker.add_body(400, rule, body);
+        maker.add_body(400, rule, &format!("3\r\nabc\r\n{body}"));
     }
     for byte in control_bytes() {
         let bad = char::from(byte);
-        maker.add(
+        maker.add_body(
+            400,
             "no control byte in an extension",
-            chunked(&format!("5;a={bad}\r\nhello\r\n0\r\n\r\n")),
+            &format!("5;a={bad}\r\nhello\r\n0\r\n\r\n"),
         );
-        maker.add("no control byte in a size", chunked(&format!("5{bad}\r\nhello\r\n0\r\n\r\n")));
+        maker.add_body(400, "no control byte in a size", &format!("5{bad}\r\nhello\r\n0\r\n\r\n"));
     }
-    maker.add("a size line has a limit", chunked(&format!("5;{}\r\nhello", "x".repeat(300))));
-    maker.add("a size line has a limit", chunked(&format!("{}5\r\nhello", "0".repeat(300))));
+    maker.add_body(400, "a size line has a limit", &format!("5;{}\r\nhello", "x".repeat(300)));
+    maker.add_body(400, "a size line has a limit", &format!("{}5\r\nhello", "0".repeat(300)));
 }
 
 fn trailers(maker: &mut Maker) {
@@ -476,8 +513,8 @@ fn trailers(maker: &mut Maker) {
         "Cache-Control",
         "Keep-Alive",
     ] {
-        maker.add(rule, chunked(&format!("1\r\nx\r\n0\r\n{name}: 1\r\n\r\n")));
-        maker.add(rule, chunked(&format!("0\r\nX-Ok: 1\r\n{}: 1\r\n\r\n", name.to_lowercase())));
+        maker.add_body(400, rule, &format!("1\r\nx\r\n0\r\n{name}: 1\r\n\r\n"));
+        maker.add_body(400, rule, &format!("0\r\nX-Ok: 1\r\n{}: 1\r\n\r\n", name.to_lowercase()));
     }
     for section in [
         "X-A\r\n\r\n",
@@ -493,6 +530,50 @@ fn trailers(maker: &mut Maker) {
         "X-A: \u{0}\r\n\r\n",
         "X-A: a\rb\r\n\r\n",
     ] {
-        maker.add("a trailer line is a field line", chunked(&format!("0\r\n{section}")));
+        maker.add_body(400, "a trailer line is a field line", &format!("0\r\n{section}"));
+    }
+}
+
+/// A head of exactly so many bytes.
+fn head_of(length: usize) -> String {
+    let start = "GET / HTTP/1.1\r\nHost: test\r\nX-Long: ";
+    format!("{start}{}\r\n\r\n", "x".repeat(length - start.len() - 4))
+}
+
+fn limits(maker: &mut Maker) {
+    let host = "Host: test\r\n";
+    for more in [1, 2, 200] {
+        let target = "a".repeat(TARGET_BYTES_MAX - 1 + more);
+        let head = format!("GET /{target} HTTP/1.1\r\n{host}\r\n");
+        maker.add_for(414, "a target has a limit", head);
+        maker.add_for(431, "a head has a limit", head_of(HEAD_BYTES_MAX + more));
+        let fields = "x:y\r\n".repeat(FIELDS_MAX - 1 + more.min(50));
+        let head = format!("GET / HTTP/1.1\r\n{host}{fields}\r\n");
+        maker.add_for(431, "fields have a limit", head);
+    }
+    let fields = "x:y\r\n".repeat(FIELDS_MAX + 1);
+    maker.add_body(431, "trailers have a limit", &format!("0\r\n{fields}\r\n"));
+    let value = "x".repeat(TRAILER_BYTES_MAX);
+    maker.add_body(431, "a trailer section has a limit", &format!("0\r\nX: {value}\r\n\r\n"));
+}
+
+/// Well-formed, and yet not for us.
+fn not_served(maker: &mut Maker) {
+    let host = "Host: test\r\n";
+    for version in ["0.9", "1.2", "1.9", "2.0", "3.0", "9.9"] {
+        let head = format!("GET / HTTP/{version}\r\n{host}\r\n");
+        maker.add_for(505, "the version is 1.0 or 1.1", head);
+    }
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    maker.add_for(505, "the version is 1.0 or 1.1", preface);
+    for scheme in ["https", "ftp", "HTTPS", "h2"] {
+        let head = format!("GET {scheme}://test/ HTTP/1.1\r\n{host}\r\n");
+        maker.add_for(421, "the scheme is that of the listener", head);
+    }
+    let head = format!("CONNECT test:443 HTTP/1.1\r\n{host}\r\n");
+    maker.add_for(501, "CONNECT is not allowed", head);
+    for expected in ["magic", "", "100-continue, magic", "200-ok"] {
+        let head = format!("PUT / HTTP/1.1\r\n{host}Expect: {expected}\r\n\r\n");
+        maker.add_for(417, "Expect is 100-continue", head);
     }
 }

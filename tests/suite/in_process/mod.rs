@@ -1,8 +1,9 @@
 //! Shards on the real engine in this process, where a test can look inside: what they allocate,
-//! and what happens when one panics.
+//! what they never free, and what happens when one panics.
 
 mod allocations;
 mod panics;
+mod snapshots;
 
 use ringway::balance::Algorithm;
 use ringway::base::{Generation, ShardId};

@@ -8,7 +8,9 @@ use ringway::coordinator::{
     ConfigSource, Control, Coordinator, Door, Doors, ShardEnd, ShardReport, Spawn,
 };
 use ringway::engine::uring::Uring;
-use ringway::engine::{BufferId, Close, Engine, Event, Failure, Key, Op, Slice, Socket};
+use ringway::engine::{
+    BufferId, BuffersHeld, Close, Engine, Event, Failure, Key, Op, Slice, Socket,
+};
 use ringway::shard::{Shard, ShardParts};
 use ringway::stats::Counter;
 use ringway::sys::clock;
@@ -93,6 +95,12 @@ impl Engine for Fragile {
     fn receive_buffers_scarce(&self) -> bool {
         self.inner.receive_buffers_scarce()
     }
+    fn buffers_low(&self) -> bool {
+        self.inner.buffers_low()
+    }
+    fn buffers_held(&self) -> BuffersHeld {
+        self.inner.buffers_held()
+    }
     fn is_receive_buffer(&self, buffer: BufferId) -> bool {
         self.inner.is_receive_buffer(buffer)
     }
@@ -170,7 +178,7 @@ fn a_shard_that_panics_loses_its_own_sessions_and_comes_back() {
     }
 }
 
-struct NoSource;
+pub(super) struct NoSource;
 
 impl ConfigSource for NoSource {
     fn read(&self) -> Result<Config, String> {
@@ -183,9 +191,9 @@ impl ConfigSource for NoSource {
 }
 
 /// The one listener of the stage.
-struct OpenDoors {
-    bound: SocketAddr,
-    sockets: Vec<Socket>,
+pub(super) struct OpenDoors {
+    pub(super) bound: SocketAddr,
+    pub(super) sockets: Vec<Socket>,
 }
 
 impl Doors for OpenDoors {

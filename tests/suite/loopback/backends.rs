@@ -2,6 +2,7 @@
 //! connection, and the next client is not harmed.
 
 use super::harness::*;
+use super::load::Operated;
 use std::io::{BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -179,9 +180,11 @@ fn seen(answer: &[u8]) -> Seen {
 fn fifty_kinds_of_misbehaviour_harm_nobody_else() {
     let origin = Origin::start(misbehave);
     let more = "[timeouts]\nbetween_bytes = \"250ms\"\n[runtime]\nshards = 1\n";
-    let ringway = Ringway::with_config(&config(&[origin.address], more));
+    let operated = Operated::start(&config(&[origin.address], more));
+    let ringway = &operated.ringway;
     assert_eq!(ringway.status_of("/good"), 200);
-    let before = ringway.descriptors();
+    operated.await_nothing_left();
+    let before = operated.own_descriptors();
     for (number, (name, _, _, expected)) in kinds().iter().enumerate() {
         let mut next = ringway.connect();
         let request =
@@ -197,7 +200,10 @@ fn fifty_kinds_of_misbehaviour_harm_nobody_else() {
             assert_eq!(good, ok(b"good"), "after {name}");
         }
     }
-    ringway.await_descriptors(before + 1);
+    // Buffers, slots and descriptors return.
+    operated.await_nothing_left();
+    await_that("descriptors return", || operated.own_descriptors() <= before);
+    assert!(operated.metric("ringway_backend_connections") <= 2, "one for each good client");
 }
 
 #[test]

@@ -1,18 +1,12 @@
-//! Hardship at a size that takes minutes, for those who ask for it: with `RINGWAY_DRILLS` in the
-//! environment, the number of seconds for each. What is measured is printed, not judged.
+//! Hardship that takes long whatever its size, only for those who ask for it (see `drilling`).
 
 use super::hardship::starved_of_descriptors;
 use super::harness::*;
+use crate::drilling::{duration, record};
 use std::io::{BufReader, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-/// How long a drill lasts; none if nobody asked for drills.
-fn duration() -> Option<Duration> {
-    let seconds = std::env::var("RINGWAY_DRILLS").ok()?;
-    Some(Duration::from_secs(seconds.parse().expect("RINGWAY_DRILLS is a number of seconds")))
-}
 
 /// CPU time that the process has used so far, seconds.
 fn cpu(ringway: &Ringway) -> f64 {
@@ -38,7 +32,9 @@ fn starved_of_descriptors_it_uses_little_cpu_and_recovers_soon() {
     let began = Instant::now();
     await_that("it serves again", || ringway.status_of("/") == 200);
     let recovered = began.elapsed();
-    println!("starved of descriptors: {:.1} % CPU; serving {recovered:?} after", share * 100.0);
+    let drill = "starved of descriptors";
+    record(drill, "CPU while starved, %", format!("{:.1}", share * 100.0));
+    record(drill, "serving again after, ms", recovered.as_millis());
 }
 
 #[test]
@@ -90,9 +86,10 @@ fn a_slow_reader_of_a_gigabyte_costs_little_memory_and_no_other_client() {
     }
     is_over.store(true, Ordering::Relaxed);
     let (count, slowest) = others.join().expect("others do not notice");
-    println!(
-        "1 GiB at 1 KiB/s for {duration:?}: {read} bytes read, at most {most} bytes of memory \
-         more, {count} others served, the slowest in {slowest:?}"
-    );
+    let drill = "1 GiB at 1 KiB/s";
+    record(drill, "bytes read", read);
+    record(drill, "bytes of memory more, at most", most);
+    record(drill, "others served", count);
+    record(drill, "slowest of the others, ms", slowest.as_millis());
     assert!(most < 64 << 20, "{most} bytes of memory for one slow reader");
 }

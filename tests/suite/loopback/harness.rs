@@ -104,11 +104,6 @@ impl Ringway {
         std::fs::read_dir(folder).expect("it runs").count()
     }
 
-    /// Waits until the process has at most so many descriptors open.
-    pub fn await_descriptors(&self, most: usize) {
-        await_that("descriptors return", || self.descriptors() <= most);
-    }
-
     /// Resident memory, bytes.
     pub fn resident(&self) -> usize {
         let text = std::fs::read_to_string(format!("/proc/{}/statm", self.pid())).expect("it runs");

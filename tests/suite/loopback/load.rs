@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 /// What clients saw.
 #[derive(Debug, Default)]
@@ -20,6 +21,27 @@ pub struct Seen {
     pub failures: Vec<String>,
     /// Answers of 200 by the value of their X-Origin field.
     pub by_origin: HashMap<String, usize>,
+    /// How long each answer of 200 took from its request on, microseconds.
+    pub latencies_us: Vec<u32>,
+}
+
+impl Seen {
+    /// Adds what others saw.
+    pub fn join(&mut self, other: Self) {
+        self.answered += other.answered;
+        self.failed += other.failed;
+        self.failures.extend(other.failures);
+        self.latencies_us.extend(other.latencies_us);
+        for (origin, count) in other.by_origin {
+            *self.by_origin.entry(origin).or_default() += count;
+        }
+    }
+
+    /// The latency that 99 of 100 answers did not exceed, microseconds; 0 without an answer.
+    pub fn p99_us(&mut self) -> u32 {
+        self.latencies_us.sort_unstable();
+        self.latencies_us.get(self.latencies_us.len() * 99 / 100).copied().unwrap_or(0)
+    }
 }
 
 /// Clients that ask again and again over connections that they keep, and open others where the
@@ -57,13 +79,7 @@ impl Load {
         self.is_over.store(true, Ordering::Relaxed);
         let mut all = Seen::default();
         for client in self.clients {
-            let seen = client.join().expect("clients do not panic");
-            all.answered += seen.answered;
-            all.failed += seen.failed;
-            all.failures.extend(seen.failures);
-            for (origin, count) in seen.by_origin {
-                *all.by_origin.entry(origin).or_default() += count;
-            }
+            all.join(client.join().expect("clients do not panic"));
         }
         all
     }
@@ -81,6 +97,7 @@ fn run_client(
     while !is_over.load(Ordering::Relaxed) {
         let mut reader = connection.take().unwrap_or_else(|| BufReader::new(connect(address)));
         let is_fresh = seen.answered + seen.failed == 0;
+        let began = Instant::now();
         if let Err(error) = reader.get_mut().write_all(request.as_bytes()) {
             fail(&mut seen, format!("write: {error}, fresh: {is_fresh}"));
             continue;
@@ -88,6 +105,7 @@ fn run_client(
         match read_answer(&mut reader) {
             Ok((head, 200)) => {
                 seen.answered += 1;
+                seen.latencies_us.push(began.elapsed().as_micros() as u32);
                 answered.fetch_add(1, Ordering::Relaxed);
                 if let Some(origin) = field(&head, "X-Origin") {
                     *seen.by_origin.entry(origin.to_owned()).or_default() += 1;
@@ -260,6 +278,13 @@ impl WebSocket {
     }
 }
 
+/// The sum of a metric in a text of `/metrics`.
+fn sum_of(text: &str, name: &str) -> u64 {
+    let samples = text.lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));
+    let samples = samples.filter(|(rest, _)| rest.is_empty() || rest.starts_with(['{', ',']));
+    samples.map(|(_, value)| value.parse::<u64>().expect("a number")).sum()
+}
+
 /// A `ringway` with an admin socket of its own, and what can be asked over it.
 pub struct Operated {
     pub ringway: super::harness::Ringway,
@@ -343,6 +368,45 @@ impl Operated {
     pub fn json(&self, arguments: &[&str]) -> serde_json::Value {
         let (_, text) = self.verb(&[arguments, &["--json"]].concat());
         serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// The sum of a metric over all its labels, or over those that `name` does not give, as of at
+    /// most a second ago.
+    pub fn metric(&self, name: &str) -> u64 {
+        sum_of(&self.asked("GET /metrics", ""), name)
+    }
+
+    /// Waits until a counter stays the same from one second to the next.
+    pub fn await_standstill(&self, counter: &str) {
+        let mut before = (0, 0);
+        await_that("it comes to a halt", || {
+            let text = self.asked("GET /metrics", "");
+            let now = (sum_of(&text, "ringway_uptime_seconds"), sum_of(&text, counter));
+            let is_later = now.0 > before.0;
+            let was = before;
+            if is_later {
+                before = now;
+            }
+            is_later && now.1 == was.1
+        });
+    }
+
+    /// Waits until nothing is left of any client and any exchange.
+    pub fn await_nothing_left(&self) {
+        for gauge in [
+            "ringway_backend_in_flight",
+            "ringway_shard_connections",
+            "ringway_listener_connections",
+            "ringway_shard_buffers_held",
+        ] {
+            await_that(gauge, || self.metric(gauge) == 0);
+        }
+    }
+
+    /// Descriptors of the process besides those of connections to backends.
+    pub fn own_descriptors(&self) -> usize {
+        let to_backends = self.metric("ringway_backend_connections") as usize;
+        self.ringway.descriptors().saturating_sub(to_backends)
     }
 
     /// A backend of the first pool, by its address.

@@ -3,6 +3,7 @@
 mod access_log;
 mod answers;
 mod backends;
+mod connections;
 mod drills;
 mod hardship;
 pub mod harness;

@@ -147,6 +147,45 @@ fn what_cannot_start_says_why_and_how_to_mend_it() {
 }
 
 #[test]
+fn with_few_descriptors_it_serves_or_says_what_is_missing_and_nothing_in_between() {
+    let origin = Origin::saying("hello");
+    let (mut refused, mut served) = (0, 0);
+    for limit in (5..50).step_by(3) {
+        let mut command = Command::new("sh");
+        let run = format!(
+            "ulimit -n {limit}; exec {} run --listen 127.0.0.1:0 --backend {} --shards 2",
+            env!("CARGO_BIN_EXE_ringway"),
+            origin.address
+        );
+        command.args(["-c", &run]);
+        let mut child = command
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("there is a shell");
+        let mut out = std::io::BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut out, &mut line).expect("text");
+        if let Some(address) = line.split(' ').nth(3) {
+            let mut stream = connect(address.parse().expect("an address"));
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
+            read_until(&mut stream, b"hello");
+            served += 1;
+            let _ = child.kill();
+            let _ = child.wait();
+            continue;
+        }
+        let ended = child.wait_with_output().expect("it ended");
+        let text = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(1), "with {limit}: {text}");
+        let error = text.lines().last().unwrap_or_default();
+        assert!(error.starts_with("error: ") && error.contains("RLIMIT_NOFILE"), "{limit}: {text}");
+        refused += 1;
+    }
+    assert!(refused > 0 && served > 0, "{refused} refused, {served} served");
+}
+
+#[test]
 fn the_demo_runs_by_itself() {
     let mut demo = command();
     demo.args(["demo", "--listen", "127.0.0.1:0"]);

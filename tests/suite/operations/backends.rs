@@ -1,6 +1,7 @@
 //! Backends that are deployed, die, and come back.
 
 use super::{QUICK, config};
+use crate::drilling::record;
 use crate::loopback::harness::{Origin, await_that, connect, read_to_end};
 use crate::loopback::load::{Load, Operated, OriginProcess, WebSocket, echoing, signed};
 use std::io::Write;
@@ -93,6 +94,73 @@ fn a_killed_backend_leaves_and_comes_back_slowly() {
     await_that("the ramp ends", || ramp() == 100);
     let seen = load.stop();
     assert!(seen.failed <= CLIENTS, "{} failed: {:?}", seen.failed, seen.failures);
+}
+
+/// Waits until a backend is out, and every shard works with what says so.
+fn await_out(operated: &Operated, address: SocketAddr) {
+    await_that("it is out", || {
+        let standing = operated.backend(address)["standing"].clone();
+        standing == "ejected" || standing == "down"
+    });
+    await_that("every shard knows", || {
+        let status = operated.json(&["status"]);
+        let newest = status["generation"].as_u64().expect("a number");
+        let shards = status["shards"].as_array().expect("a list");
+        shards.iter().all(|shard| shard["generation"].as_u64() >= Some(newest))
+    });
+}
+
+#[test]
+fn a_backend_that_is_killed_costs_what_was_in_flight_on_it_and_is_then_left_alone() {
+    const CLIENTS: usize = 64;
+    let origins: Vec<OriginProcess> = (0..3).map(|_| OriginProcess::start()).collect();
+    // Checks and ejection as they come.
+    let operated = Operated::start(&config(&addresses(&origins), "", ""));
+    let load = Load::start(operated.ringway.address, CLIENTS, "/1/500");
+    load.await_answers(2_000);
+    let dead = origins[1].address;
+    origins[1].kill();
+    await_out(&operated, dead);
+    await_that("nothing is left there", || operated.backend(dead)["in_flight"] == 0);
+    let then = operated.backend(dead);
+    load.await_answers(4_000);
+    let now = operated.backend(dead);
+    for count in ["failures", "answers", "connections"] {
+        assert_eq!(now[count], then[count], "{count} of a backend that nobody asks");
+    }
+    let seen = load.stop();
+    assert!(seen.failed <= CLIENTS, "{} failed: {:?}", seen.failed, seen.failures);
+    record("kill -9 under load", "clients", CLIENTS);
+    record("kill -9 under load", "failed", seen.failed);
+}
+
+#[test]
+fn an_ejected_backend_gets_nothing_after_the_shards_have_heard() {
+    let is_broken = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (seen_broken, counted) = (is_broken.clone(), asked.clone());
+    // It goes on to accept connections, so that only the answers show it, and hears all requests.
+    let broken = Origin::http(move |_, _| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        match seen_broken.load(Ordering::SeqCst) {
+            0 => signed("broken", b"x"),
+            _ => b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".to_vec(),
+        }
+    });
+    let good: Vec<Origin> =
+        ["one", "two"].map(|name| Origin::http(move |_, _| signed(name, b"x"))).into();
+    let all = [broken.address, good[0].address, good[1].address];
+    let operated = Operated::start(&config(&all, "", ""));
+    let load = Load::start(operated.ringway.address, 64, "/");
+    await_that("it is asked", || asked.load(Ordering::SeqCst) > 100);
+    is_broken.store(1, Ordering::SeqCst);
+    await_out(&operated, broken.address);
+    await_that("what was under way is over", || operated.backend(broken.address)["in_flight"] == 0);
+    let then = asked.load(Ordering::SeqCst);
+    load.await_answers(4_000);
+    assert_eq!(operated.backend(broken.address)["standing"], "ejected", "it is not on trial yet");
+    assert_eq!(asked.load(Ordering::SeqCst), then, "requests after the ejection");
+    load.stop();
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! What operators and monitors are told, and who may give orders.
 
-use super::held_thread::HeldThread;
 use super::{QUICK, config};
 use crate::loopback::harness::{
     Origin, PATIENCE, Ringway, TempFolder, await_that, body, command, connect, read_to_end, status,
 };
-use crate::loopback::load::{Load, Operated, field, signed};
+use crate::loopback::load::{Operated, field, signed};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -208,21 +207,6 @@ fn only_a_socket_that_nobody_answers_on_is_removed() {
     let ringway = Ringway::spawn(run(&left), None);
     await_that("it answers", || std::os::unix::net::UnixStream::connect(&left).is_ok());
     drop(ringway);
-}
-
-#[test]
-fn a_stopped_coordinator_does_not_stop_the_shards() {
-    let origin = Origin::http(|_, _| signed("one", b"x"));
-    let operated = Operated::start(&config(&[origin.address], "", QUICK));
-    let load = Load::start(operated.ringway.address, 16, "/");
-    load.await_answers(200);
-    // The first thread is the coordinator's. It stops where the debugger holds it.
-    let held = HeldThread::of(operated.ringway.pid());
-    load.await_answers(3_000);
-    drop(held);
-    let seen = load.stop();
-    assert_eq!(seen.failed, 0, "{:?}", seen.failures);
-    assert_eq!(operated.json(&["status"])["phase"], "serving");
 }
 
 #[test]

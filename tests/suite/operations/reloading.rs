@@ -1,10 +1,12 @@
 //! Reloads while clients are served.
 
 use super::{QUICK, config};
+use crate::drilling::{self, record};
 use crate::loopback::harness::{Origin, await_that, connect, read_to_end, read_until, status};
-use crate::loopback::load::{Load, Operated, WebSocket, echoing, signed};
+use crate::loopback::load::{Load, Operated, Seen, WebSocket, echoing, signed};
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
 /// Reloads within a minute under load; one in hundreds of deployments does as many.
 const RELOADS: usize = 136;
@@ -47,6 +49,67 @@ fn many_reloads_lose_neither_a_request_nor_a_tunnel() {
     assert_eq!(lost.count(), 0, "tunnels are lost");
     let grown = operated.ringway.resident().saturating_sub(before);
     assert!(grown < 24 << 20, "memory grew by {grown} bytes in {RELOADS} reloads");
+}
+
+/// Parts of a drill, each without reloads and then with them.
+const PARTS: u32 = 6;
+
+/// What 64 clients see for so long, while `reload` is called as often as a minute has
+/// [`RELOADS`].
+fn part(operated: &Operated, lasts: Duration, mut reload: impl FnMut()) -> Seen {
+    let pace = Duration::from_secs(60) / RELOADS as u32;
+    let load = Load::start(operated.ringway.address, 64, "/");
+    let began = Instant::now();
+    while began.elapsed() < lasts {
+        let next = Instant::now() + pace;
+        reload();
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    load.stop()
+}
+
+#[test]
+fn reloads_cost_clients_little_time() {
+    let Some(duration) = drilling::duration() else { return };
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let tunnels = Origin::start(echoing);
+    let more = format!(
+        "[[route]]\npool = \"app\"\n[[route]]\npath = \"/ws\"\npool = \"ws\"\n\
+         [[pool.ws.backend]]\naddress = \"{}\"\n",
+        tunnels.address
+    );
+    let text = |turn: usize| {
+        config(&[origin.address], "", &more)
+            + &format!("[timeouts]\nidle = \"{}s\"\n", 60 + turn % 3)
+    };
+    let operated = Operated::start(&text(0));
+    let mut sockets: Vec<WebSocket> =
+        (0..100).map(|_| WebSocket::open(operated.ringway.address)).collect();
+    let (mut quiet, mut reloading) = (Seen::default(), Seen::default());
+    let (mut reloads, before) = (0, operated.ringway.resident());
+    for _ in 0..PARTS {
+        quiet.join(part(&operated, duration / PARTS, || {}));
+        reloading.join(part(&operated, duration / PARTS, || {
+            reloads += 1;
+            operated.rewrite(&text(reloads));
+            let answer = operated.asked("POST /reload", "");
+            assert!(answer.contains("\"applied\": true"), "{answer}");
+        }));
+    }
+    assert_eq!(quiet.failed + reloading.failed, 0, "{:?}", reloading.failures);
+    assert!(sockets.iter_mut().all(|socket| socket.echoes("alive")), "tunnels are lost");
+    let (without, with) = (quiet.p99_us(), reloading.p99_us());
+    record("reloads", "number", reloads);
+    record(
+        "reloads",
+        "answers without and with",
+        format!("{} {}", quiet.answered, reloading.answered),
+    );
+    record("reloads", "failed, of both", quiet.failed + reloading.failed);
+    record("reloads", "bytes more", operated.ringway.resident().saturating_sub(before));
+    record("reloads", "p99 without, us", without);
+    record("reloads", "p99 with, us", with);
+    record("reloads", "ratio of p99", format!("{:.2}", f64::from(with) / f64::from(without)));
 }
 
 #[test]

@@ -4,7 +4,9 @@
 
 use super::network::Network;
 use ringway::base::Instant;
-use ringway::engine::{BufferId, Close, Engine, Event, Failure, Key, Op, Slice, Socket};
+use ringway::engine::{
+    BufferId, BuffersHeld, Close, Engine, Event, Failure, Key, Op, Slice, Socket,
+};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -206,6 +208,15 @@ impl Engine for SimEngine {
     fn receive_buffers_scarce(&self) -> bool {
         let is_ring_empty = !self.network.borrow().starved.is_empty();
         is_ring_empty || self.buffers.receive_held() * 4 > self.buffers.receive_count * 3
+    }
+
+    fn buffers_low(&self) -> bool {
+        self.buffers.receive_held() * 2 > self.buffers.receive_count
+    }
+
+    fn buffers_held(&self) -> BuffersHeld {
+        let receive = self.buffers.receive_held();
+        BuffersHeld { receive: receive as u32, private: (self.held_count() - receive) as u32 }
     }
 
     fn is_receive_buffer(&self, buffer: BufferId) -> bool {

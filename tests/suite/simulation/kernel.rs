@@ -37,7 +37,9 @@ impl Network {
             self.step_cancels(shard);
         }
         self.step_accepts(shard);
-        let is_own = |stream: &Stream| stream.user == Some(shard) && stream.is_in_use();
+        let is_own = |stream: &Stream| {
+            stream.user == Some(shard) && stream.is_in_use() && stream.proxy_closed.is_none()
+        };
         let own = self.streams.iter().filter(|(_, stream)| is_own(stream));
         let sockets: Vec<i32> = own.map(|(socket, _)| *socket).collect();
         for socket in sockets {
@@ -77,9 +79,10 @@ impl Network {
 
     /// Accepts a connection, or fails to; true if there may be another one.
     fn accept_one(&mut self, shard: usize, number: i32) -> bool {
-        let fails = self.prng.one_in(self.meanness.accept_fails_one_in);
-        let ends = fails || self.prng.one_in(20);
-        let kind = self.prng.one_in(2);
+        let out = self.is_out_of_descriptors;
+        let fails = out || self.prng.one_in(self.meanness.accept_fails_one_in);
+        let ends = fails || self.prng.one_in(self.meanness.ends_early_one_in);
+        let kind = !out && self.prng.one_in(2);
         let door = self.doors.get_mut(&number).expect("listed");
         let (Some(armed), false) = (door.accept, door.backlog.is_empty()) else { return false };
         let key = armed.key;
@@ -161,7 +164,7 @@ impl Network {
         let is_starved = self.starved.contains(&socket);
         let loses_ring = is_starved || self.prng.one_in(self.meanness.no_buffers_one_in);
         let most = 1 + self.prng.below(self.meanness.receive_bytes_max) as usize;
-        let ends = self.prng.one_in(30);
+        let ends = self.prng.one_in(self.meanness.ends_early_one_in);
         let stream = self.stream(socket);
         if let Some(Armed { key, .. }) = stream.poll {
             stream.poll = None;

@@ -6,13 +6,16 @@
 mod backend;
 mod bytes;
 mod client;
+mod connections;
 mod control;
 mod ending;
 mod engine;
 mod kernel;
+mod lone;
 mod message;
 mod network;
 mod plan;
+mod refusing;
 mod scene;
 mod starving;
 mod trials;

@@ -28,6 +28,8 @@ pub struct Meanness {
     pub connect_fails_one_in: u32,
     /// An accept fails for want of descriptors.
     pub accept_fails_one_in: u32,
+    /// An accept or a receive that would go on ends with what it brings.
+    pub ends_early_one_in: u32,
 }
 
 /// How a connect of a shard will go.
@@ -149,6 +151,12 @@ pub struct Network {
     pub next_fate: Option<Fate>,
     /// Backends accept connections.
     pub accepts: bool,
+    /// A backend that refuses connections.
+    pub refusing: Option<SocketAddr>,
+    /// Shards have no descriptor left for what they accept.
+    pub is_out_of_descriptors: bool,
+    /// The shard has panicked: it may close what it has operations on.
+    pub is_abandoned: bool,
     /// Events that shards have taken.
     pub taken: u64,
     /// Clients that were gone when they were accepted.
@@ -174,6 +182,9 @@ impl Network {
             starved: BTreeSet::new(),
             next_fate: None,
             accepts: true,
+            refusing: None,
+            is_out_of_descriptors: false,
+            is_abandoned: false,
             taken: 0,
             gone_at_accept: 0,
             polls: 0,
@@ -293,7 +304,7 @@ impl Network {
         address: SocketAddr,
         key: Key,
     ) -> Result<Socket, Failure> {
-        let fate = self.draw_fate();
+        let fate = self.draw_fate(address);
         if let Fate::Fails(0, failure) = fate {
             return Err(failure);
         }
@@ -316,12 +327,15 @@ impl Network {
         self.lanes[mark.shard].taken.get(&mark.turn).copied().unwrap_or(mark.before)
     }
 
-    fn draw_fate(&mut self) -> Fate {
+    fn draw_fate(&mut self, address: SocketAddr) -> Fate {
         if let Some(fate) = self.next_fate.take() {
             return fate;
         }
         if !self.accepts {
             return Fate::Hangs;
+        }
+        if self.refusing == Some(address) {
+            return Fate::Fails(1, Failure::Refused);
         }
         let steps = 1 + self.prng.below(4);
         if !self.prng.one_in(self.meanness.connect_fails_one_in) {
@@ -384,7 +398,8 @@ impl Network {
         }
         let stream = self.streams.get_mut(&socket.0).expect("a socket of this network");
         assert!(stream.proxy_closed.is_none(), "socket {} is closed twice", socket.0);
-        assert!(!stream.is_in_use(), "socket {} closed with an operation in flight", socket.0);
+        let is_quiet = !stream.is_in_use() || self.is_abandoned;
+        assert!(is_quiet, "socket {} closed with an operation in flight", socket.0);
         stream.proxy_closed = Some(how);
     }
 
@@ -399,6 +414,12 @@ impl Network {
         self.activity += u64::from(event.is_some());
         self.taken += u64::from(event.is_some());
         event
+    }
+
+    /// Whether a shard has a receive, and whether it has a poll, in flight on a socket.
+    pub fn armed(&self, socket: i32) -> (bool, bool) {
+        let stream = &self.streams[&socket];
+        (stream.receive.is_some(), stream.poll.is_some())
     }
 
     /// Nothing is on its way to any shard.

@@ -79,6 +79,7 @@ impl Plan {
             misses_turn_one_in: pick([0, 0, 2, 10]),
             connect_fails_one_in: fault(pick([0, 3, 10, 30])),
             accept_fails_one_in: pick([0, 0, 3, 10]),
+            ends_early_one_in: pick([0, 5, 20, 50]),
         }
     }
 

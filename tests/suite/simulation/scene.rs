@@ -1,7 +1,8 @@
 //! One shard over a calm network, in which a test says and hears every byte itself.
 
 use super::engine::SimEngine;
-use super::network::{Meanness, Network};
+use super::lone::{self, CALM, listen_address};
+use super::network::Network;
 use ringway::base::{BackendSlot, Generation, PoolId, ShardId};
 use ringway::config::{self, Config};
 use ringway::engine::Wake;
@@ -15,17 +16,6 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 const POOL: PoolId = PoolId(0);
-
-/// A network without any meanness.
-const CALM: Meanness = Meanness {
-    no_buffers_one_in: 0,
-    receive_bytes_max: 16_000,
-    hold_back_one_in: 0,
-    peer_bytes_max: 1 << 20,
-    misses_turn_one_in: 0,
-    connect_fails_one_in: 0,
-    accept_fails_one_in: 0,
-};
 
 /// Stands for the coordinator: notes each observation when it is woken for it, with the number of
 /// exchanges that are counted on the backend at that moment.
@@ -60,10 +50,6 @@ pub struct Scene {
     settings: Arc<Settings>,
     generation: u64,
     connects: Vec<(i32, SocketAddr)>,
-}
-
-fn listen_address() -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, 99], 80))
 }
 
 /// The address of the backend with a slot.
@@ -138,9 +124,7 @@ impl Scene {
 
     /// A client that is connected.
     pub fn client(&mut self) -> i32 {
-        let client = SocketAddr::from(([192, 0, 2, 1], 40_000));
-        let mut network = self.network.borrow_mut();
-        network.client_connects(client, listen_address(), None).expect("it listens")
+        lone::connect(&mut self.network.borrow_mut())
     }
 
     /// Orders a stage of the way out.
@@ -212,17 +196,11 @@ impl Scene {
         for _ in 0..count {
             let mut network = self.network.borrow_mut();
             network.accepts = self.accepts;
-            let taken = network.taken;
             drop(network);
-            self.shard.turn();
+            lone::turn(&self.network, &mut self.shard);
             let mut network = self.network.borrow_mut();
             let begun = network.connects.drain(..).map(|(socket, address, _)| (socket, address));
             self.connects.extend(begun);
-            if network.taken == taken {
-                // Nothing to do: time passes, but not past what the shard waits for.
-                let later = network.now + Duration::from_millis(5);
-                network.now = later.min(network.lanes[0].deadline).max(network.now);
-            }
         }
     }
 

@@ -5,12 +5,12 @@ use super::backend::{Backend, area_of};
 use super::client::{Client, Outcome};
 use super::control::{Control, FRONT, SIDE};
 use super::engine::SimEngine;
+use super::lone::NoWake;
 use super::message::Area;
 use super::network::Network;
 use super::plan::{Plan, Visit, client_address};
 use ringway::base::{Instant, Prng, ShardId};
 use ringway::coordinator::phase::{Course, Phase};
-use ringway::engine::Wake;
 use ringway::mailbox::{Mailbox, Observation, Shared, Stage, TrialCourse};
 use ringway::shard::{Shard, ShardParts};
 use ringway::stats::{CloseReason, Counter};
@@ -23,12 +23,6 @@ use std::time::Duration;
 const ROUNDS_MAX: u32 = 200_000;
 /// What ending may take beyond its deadline: turns have to be taken.
 const ENDING_SLACK: Duration = Duration::from_secs(1);
-
-struct NoWake;
-
-impl Wake for NoWake {
-    fn wake(&self) {}
-}
 
 pub struct World {
     plan: Plan,

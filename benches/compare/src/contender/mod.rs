@@ -9,7 +9,7 @@ mod relay;
 mod ringway;
 mod search;
 
-pub use search::find_all;
+pub use search::{find_all, find_ringway_program};
 
 use crate::child::{Output, Running, TemporaryFolder};
 use crate::procfs::ProcessTree;
@@ -192,7 +192,8 @@ fn try_request(address: SocketAddrV4) -> Result<()> {
     Ok(())
 }
 
-fn find_free_port() -> Result<u16> {
+/// A port of 127.0.0.1 that nobody listens on.
+pub fn find_free_port() -> Result<u16> {
     (FIRST_PORT..=LAST_PORT)
         .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
         .with_context(|| format!("no port from {FIRST_PORT} to {LAST_PORT} is free on 127.0.0.1"))

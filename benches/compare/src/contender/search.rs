@@ -36,6 +36,13 @@ fn find_ringway(arguments: &Arguments) -> Result<Vec<Contender>> {
     given.map(|named| from_named(named, "ringway", &Kind::Ringway, "--version")).collect()
 }
 
+/// The product as given, or built.
+pub fn find_ringway_program(given: Option<&Path>) -> Result<PathBuf> {
+    let Some(program) = given else { return build_ringway() };
+    // Absolute, because the children run elsewhere.
+    program.canonicalize().with_context(|| format!("there is no program {}", program.display()))
+}
+
 /// The peer as given; or the one in PATH, if there is one.
 fn find_peers(name: &str, kind: &Kind, flag: &str, given: &[Named]) -> Result<Vec<Contender>> {
     if !given.is_empty() {

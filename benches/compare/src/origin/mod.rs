@@ -9,8 +9,17 @@ pub use server::serve;
 use crate::child::{Output, Running, TemporaryFolder};
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::process::Command;
+
+/// Where an origin listens.
+#[derive(Clone, Copy, Debug)]
+pub enum Places {
+    /// On a few ports of 127.0.0.1.
+    Ports,
+    /// On so many addresses in 127.0.0.0/8.
+    Addresses(usize),
+}
 
 /// A running origin. Dropping it ends it.
 #[derive(Debug)]
@@ -23,16 +32,19 @@ pub struct Origin {
 
 impl Origin {
     /// Starts it on `core` and waits until it listens.
-    pub fn start(core: usize, folder: &TemporaryFolder) -> Result<Origin> {
+    pub fn start(core: usize, folder: &TemporaryFolder, places: Places) -> Result<Origin> {
         let program = std::env::current_exe().context("cannot find our own program")?;
         let mut command = Command::new(program);
         command.arg("origin");
+        if let Places::Addresses(count) = places {
+            command.args(["--addresses", &count.to_string()]);
+        }
         let log = folder.create_inside("origin")?.join("log");
         let mut running = Running::start(command, core, &log, Output::Piped)?;
         let stdout = running.take_stdout().context("the origin has no standard output")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).context("cannot read from the origin")?;
-        let addresses = parse_ports(&line);
+        let addresses = parse_addresses(&line);
         if addresses.is_empty() {
             bail!("the origin did not start: {}", running.last_words());
         }
@@ -40,9 +52,8 @@ impl Origin {
     }
 }
 
-fn parse_ports(line: &str) -> Vec<SocketAddrV4> {
-    let ports = line.split_whitespace().filter_map(|port| port.parse().ok());
-    ports.map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).collect()
+fn parse_addresses(line: &str) -> Vec<SocketAddrV4> {
+    line.split_whitespace().filter_map(|address| address.parse().ok()).collect()
 }
 
 #[cfg(test)]
@@ -50,10 +61,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_port_is_a_backend() {
-        let addresses = parse_ports("4000 4001\n");
+    fn each_address_is_a_backend() {
+        let addresses = parse_addresses("127.0.0.1:4000 127.1.0.2:4001\n");
         assert_eq!(addresses.len(), 2);
-        assert_eq!(addresses[1], SocketAddrV4::new(Ipv4Addr::LOCALHOST, 4001));
-        assert!(parse_ports("").is_empty());
+        assert_eq!(addresses[1], SocketAddrV4::new([127, 1, 0, 2].into(), 4001));
+        assert!(parse_addresses("").is_empty());
     }
 }

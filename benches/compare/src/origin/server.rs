@@ -1,7 +1,7 @@
 //! The origin behind the proxies: one thread, one epoll set, and as little work as can be done.
 //!
-//! `GET /bytes/N` is answered with N bytes; every other path with an empty 200, so that a proxy's
-//! health probe passes whatever it asks for. Requests must not have a body. This is no web server:
+//! `GET /bytes/N` is answered with N bytes, `GET /served` with the number of other requests so far;
+//! every other path with an empty 200, so that a proxy's health probe passes whatever it asks for. Requests must not have a body. This is no web server:
 //! it reads the first line and looks for `Connection: close`, and that is all.
 
 use crate::sys::epoll::{Epoll, Interest, Ready};
@@ -24,19 +24,30 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Keeps a mistaken path from asking for all the memory of the machine.
 const MAX_BODY: usize = 64 * 1024 * 1024;
 
-/// Prints the ports on one line, then serves until the process is ended.
-pub fn serve() -> Result<()> {
-    let listeners = (0..PORTS).map(|_| listen()).collect::<Result<Vec<_>>>()?;
-    let ports = listeners
+/// Prints where it listens on one line, then serves until the process is ended. `addresses`: so
+/// many, each with one port, in place of the ports of one.
+pub fn serve(addresses: Option<usize>) -> Result<()> {
+    let ips = match addresses {
+        Some(count) => (0..count).map(own_address).collect(),
+        None => vec![Ipv4Addr::LOCALHOST; PORTS],
+    };
+    let listeners = ips.into_iter().map(listen).collect::<Result<Vec<_>>>()?;
+    let places = listeners
         .iter()
-        .map(|listener| Ok(listener.local_addr()?.port().to_string()))
+        .map(|listener| Ok(listener.local_addr()?.to_string()))
         .collect::<io::Result<Vec<_>>>()?;
-    println!("{}", ports.join(" "));
+    println!("{}", places.join(" "));
     Origin::new(listeners)?.serve()
 }
 
-fn listen() -> Result<TcpListener> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen")?;
+/// The address of a number, in 127.1.0.0/16.
+fn own_address(number: usize) -> Ipv4Addr {
+    let [.., high, low] = number.to_be_bytes();
+    Ipv4Addr::new(127, 1, high, low)
+}
+
+fn listen(ip: Ipv4Addr) -> Result<TcpListener> {
+    let listener = TcpListener::bind((ip, 0)).with_context(|| format!("cannot listen on {ip}"))?;
     listener.set_nonblocking(true)?;
     socket::set_backlog(&listener, BACKLOG)?;
     socket::set_no_delay(&listener)?;
@@ -47,9 +58,23 @@ fn listen() -> Result<TcpListener> {
 #[derive(Default)]
 struct Answers {
     by_length: HashMap<usize, Rc<[u8]>>,
+    /// Requests so far.
+    served: u64,
 }
 
 impl Answers {
+    fn to(&mut self, request: &[u8]) -> Rc<[u8]> {
+        if request.starts_with(b"GET /served ") {
+            let text = self.served.to_string();
+            let length = text.len();
+            return format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{text}")
+                .into_bytes()
+                .into();
+        }
+        self.served += 1;
+        self.with_length(asked_length(request))
+    }
+
     fn with_length(&mut self, len: usize) -> Rc<[u8]> {
         let build = || {
             let head = format!(
@@ -183,7 +208,7 @@ impl Connection {
             }
             return Ok(Fate::Stays);
         }
-        let answer = answers.with_length(asked_length(request));
+        let answer = answers.to(request);
         self.close_after_answer = asks_for_close(request);
         self.partial_request.clear();
         self.send(epoll, number, answer)
@@ -257,6 +282,16 @@ mod tests {
     fn a_close_is_seen_in_any_case_of_letters() {
         assert!(asks_for_close(b"GET / HTTP/1.1\r\nHost: a\r\nconnection: Close\r\n\r\n"));
         assert!(!asks_for_close(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"));
+    }
+
+    #[test]
+    fn every_backend_has_an_address_of_its_own_and_requests_are_counted() {
+        assert_eq!(own_address(0), Ipv4Addr::new(127, 1, 0, 0));
+        assert_eq!(own_address(4_999), Ipv4Addr::new(127, 1, 19, 135));
+        let mut answers = Answers::default();
+        answers.to(b"GET /healthz HTTP/1.1\r\n\r\n");
+        answers.to(b"GET /served HTTP/1.1\r\n\r\n");
+        assert!(answers.to(b"GET /served HTTP/1.1\r\n\r\n").ends_with(b"\r\n\r\n1"));
     }
 
     #[test]

@@ -1,0 +1,22 @@
+//! Snapshots that are not the newest any more. To free one, with thousands of backends and routes,
+//! takes longer than a shard may be away from its clients: so they are kept here until no shard has
+//! them, and freed by this thread.
+
+use crate::snapshot::Snapshot;
+use std::sync::Arc;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Retired(Vec<Arc<Snapshot>>);
+
+impl Retired {
+    /// Keeps a snapshot that a newer one has replaced, if there is one.
+    pub(super) fn extend(&mut self, replaced: Option<Arc<Snapshot>>) {
+        self.0.extend(replaced);
+    }
+
+    /// Frees those that nobody else has: shards have gone on to a newer one, or never took it.
+    pub(super) fn free(&mut self) {
+        self.0.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+    }
+}

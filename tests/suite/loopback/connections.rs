@@ -1,0 +1,121 @@
+//! How connections are spread over the shards, and how many there may be over all of them.
+
+use super::harness::*;
+use super::load::Operated;
+use core_affinity::CoreId;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Barrier;
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+
+/// The values of a metric, one for each shard.
+fn of_shards(operated: &Operated, name: &str) -> Vec<u64> {
+    let text = operated.asked("GET /metrics", "");
+    let series = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{'));
+    let values = series.map(|line| line.rsplit_once(' ').expect("a value").1.parse());
+    values.map(|value| value.expect("a number")).collect()
+}
+
+/// Clients that are served one after the other, and whose packets one core takes.
+fn clients_on(core: CoreId, address: SocketAddr, clients: usize) -> Vec<TcpStream> {
+    // On a thread of their own, which stays on that core until its end.
+    let served = std::thread::spawn(move || {
+        assert!(core_affinity::set_for_current(core));
+        let serve = |_| {
+            let mut stream = connect(address);
+            stream.write_all(GET).expect("sent");
+            read_until(&mut stream, b"hello");
+            stream
+        };
+        (0..clients).map(serve).collect()
+    });
+    served.join().expect("all are served")
+}
+
+#[test]
+fn connections_come_to_the_shard_on_their_core_and_are_shared_with_the_other() {
+    let origin = Origin::saying("hello");
+    let text = config(&[origin.address], "[runtime]\nshards = 2\n");
+    let text = text.replace("[[route]]", "steering = \"cpu\"\n[[route]]");
+    let cores = core_affinity::get_core_ids().expect("Linux has them");
+    for (shard, core) in cores.into_iter().take(2).enumerate() {
+        let operated = Operated::start(&text);
+        let streams = clients_on(core, operated.ringway.address, 60);
+        let held = of_shards(&operated, "ringway_shard_connections");
+        assert_eq!(held.iter().sum::<u64>(), 60);
+        assert!(held.iter().all(|count| *count >= 20), "{held:?}");
+        let handed_over = of_shards(&operated, "ringway_connections_handed_over_total");
+        assert_eq!(handed_over[1 - shard], 0, "not from the shard on the other core");
+        assert_eq!(handed_over[shard], held[1 - shard], "{handed_over:?}, {held:?}");
+        drop(streams);
+    }
+}
+
+/// A client that has asked once and keeps its connection.
+struct Client {
+    stream: TcpStream,
+    is_served: bool,
+}
+
+/// So many clients that connect and ask at the same moment.
+fn all_at_once(address: SocketAddr, clients: usize) -> Vec<Client> {
+    const THREADS: usize = 8;
+    let start = Barrier::new(THREADS);
+    std::thread::scope(|scope| {
+        let connecting = || {
+            start.wait();
+            let connect = |_| {
+                let mut stream = connect(address);
+                stream.write_all(GET).expect("the backlog takes it");
+                stream.set_nonblocking(true).expect("set");
+                Client { stream, is_served: false }
+            };
+            (0..clients / THREADS).map(connect).collect::<Vec<Client>>()
+        };
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(connecting)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("it connects")).collect()
+    })
+}
+
+/// Clients that have their answer by now.
+fn served(clients: &mut [Client]) -> usize {
+    for client in clients.iter_mut().filter(|client| !client.is_served) {
+        match client.stream.read(&mut [0; 1024]) {
+            Ok(0) => panic!("a client that should wait was sent away"),
+            Ok(_) => client.is_served = true,
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "{error}"),
+        }
+    }
+    clients.iter().filter(|client| client.is_served).count()
+}
+
+#[test]
+fn shards_together_serve_no_more_connections_than_there_may_be() {
+    const MOST: usize = 50;
+    let origin = Origin::saying("hello");
+    let arguments = ["--shards", "2", "--max-connections", "50"];
+    let ringway = Ringway::start(&[origin.address], &arguments);
+    let mut clients = all_at_once(ringway.address, 120);
+    let mut gone = 0;
+    loop {
+        let expected = MOST.min(120 - gone);
+        await_that("all places are taken", || {
+            let served = served(&mut clients);
+            assert!(served <= MOST, "{served} are served, {MOST} may be");
+            served == expected
+        });
+        if clients.is_empty() {
+            return;
+        }
+        // Some go, and as many of those who wait have their turn.
+        let before = clients.len();
+        let mut leaving = 10;
+        clients.retain(|client| {
+            let stays = !client.is_served || leaving == 0;
+            leaving -= usize::from(!stays);
+            stays
+        });
+        gone += before - clients.len();
+    }
+}
