@@ -183,6 +183,7 @@ impl World {
         let clients = self.clients.iter().filter(|client| client.outcome == Outcome::Running);
         let mut used: Vec<i32> = clients.map(|client| client.socket).collect();
         used.extend(self.backends.iter().map(|backend| backend.socket));
+        used.extend(&network.arrivals);
         network.bury(|socket| !used.contains(&socket));
     }
 
