@@ -165,11 +165,13 @@ impl<E: Engine> Traffic<E> {
         self.set_deadline(index, idle - DEMOTE_AFTER);
     }
 
-    /// Polls a session that waits for a request and is not received on any more.
+    /// Polls a session that waits for a request and is not received on any more. One whose next
+    /// request is here, and only waits until its answers are read, is not idle.
     pub(super) fn demote_if_idle(&mut self, index: u32) {
         let session = self.sessions.at(index);
+        let waits = session.state == State::AwaitingHead && session.inbox.is_empty();
         let is_off = session.link.receiving == Receiving::Off && !session.link.is_polling;
-        if session.state == State::AwaitingHead && is_off && !session.link.peer_ended {
+        if waits && session.link.is_flushed() && is_off && !session.link.peer_ended {
             session.link.is_polling = true;
             self.wire.engine.poll(session.link.socket, session.link.key);
         }

@@ -14,6 +14,7 @@ mod kernel;
 mod lone;
 mod message;
 mod network;
+mod pipelining;
 mod plan;
 mod refusing;
 mod scene;
