@@ -33,6 +33,8 @@ pub(super) struct Acceptor {
     is_armed: bool,
     /// It takes no more connections; its socket is closed when the accept has ended.
     is_retired: bool,
+    /// The listener is back, on this socket, before its old one could be closed: it waits for that.
+    successor: Option<Socket>,
     /// It rests until then; none if it does not.
     pub(super) resume_at: Option<Instant>,
 }
@@ -50,14 +52,22 @@ impl<E: Engine> Shard<E> {
             let socket = listener.map(|listener| listener.sockets[self.index]);
             let has = self.acceptors[index].as_ref().map(|acceptor| acceptor.socket);
             match (has, listener) {
-                (Some(_), None) => self.retire(index),
                 (None, Some(listener)) => self.begin_accepting(listener),
-                // One that was gone and is back before its old socket could be closed waits for
-                // that: see `bury_acceptor`.
-                (Some(has), Some(_)) if Some(has) != socket => self.retire(index),
+                (Some(has), _) if Some(has) != socket => self.replace(index, socket),
                 _ => {}
             }
         }
+    }
+
+    /// Ends accepting on a socket in favour of another one, or of none.
+    fn replace(&mut self, index: usize, successor: Option<Socket>) {
+        let Some(acceptor) = &mut self.acceptors[index] else { return };
+        let listener = acceptor.listener;
+        let before = std::mem::replace(&mut acceptor.successor, successor);
+        if let Some(before) = before.filter(|before| Some(*before) != successor) {
+            self.end_listening(before, listener);
+        }
+        self.retire(index);
     }
 
     fn begin_accepting(&mut self, listener: &Listener) {
@@ -71,6 +81,7 @@ impl<E: Engine> Shard<E> {
             listener: listener.id,
             is_armed: true,
             is_retired: false,
+            successor: None,
             resume_at: None,
         });
     }
@@ -94,16 +105,22 @@ impl<E: Engine> Shard<E> {
         if !self.acceptors[index].as_ref().is_some_and(is_done) {
             return;
         }
-        if let Some(acceptor) = self.acceptors[index].take() {
-            // Who is in the backlog when the socket is closed is cut by the kernel.
-            while let Some(accepted) = self.traffic.wire.engine.accept_now(acceptor.socket) {
-                self.take_in(accepted, acceptor.listener);
-            }
-            self.traffic.wire.engine.close(acceptor.socket, Close::Graceful);
-        }
+        let Some(acceptor) = self.acceptors[index].take() else { return };
+        self.end_listening(acceptor.socket, acceptor.listener);
         if self.traffic.stage() < Stage::Draining {
             self.follow_listeners();
+        } else if let Some(successor) = acceptor.successor {
+            self.end_listening(successor, acceptor.listener);
         }
+    }
+
+    /// Takes in what waits on a socket and closes it: who is in the backlog then is cut by the
+    /// kernel.
+    fn end_listening(&mut self, socket: Socket, listener: ListenerId) {
+        while let Some(accepted) = self.traffic.wire.engine.accept_now(socket) {
+            self.take_in(accepted, listener);
+        }
+        self.traffic.wire.engine.close(socket, Close::Graceful);
     }
 
     pub(super) fn is_accepting(&self) -> bool {

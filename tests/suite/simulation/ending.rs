@@ -27,3 +27,27 @@ fn who_comes_while_the_listener_closes_is_served() {
     scene.say(backend, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood");
     assert!(scene.heard(late).ends_with("Connection: close\r\n\r\ngood"));
 }
+
+#[test]
+fn a_listener_that_is_back_and_could_not_begin_yet_is_closed_with_the_others() {
+    let mut scene = Scene::new(&[Share::Weight(1)], Timeouts::default());
+    scene.listen(false);
+    scene.turns(1);
+    // The old socket is still being accepted on when the listener is back, and when the way out
+    // begins.
+    scene.network.borrow_mut().meanness.hold_back_one_in = 1;
+    for _ in 0..2 {
+        scene.listen(true);
+        scene.turns(2);
+    }
+    let late = scene.client();
+    scene.order(Stage::Draining);
+    scene.turns(1);
+    scene.network.borrow_mut().meanness.hold_back_one_in = 0;
+    scene.turns(2);
+    assert_eq!(scene.doors(), 0);
+    scene.say(late, "GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    let (backend, _) = scene.connected();
+    scene.say(backend, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood");
+    assert!(scene.heard(late).ends_with("Connection: close\r\n\r\ngood"));
+}

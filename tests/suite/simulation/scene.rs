@@ -4,11 +4,11 @@ use super::engine::SimEngine;
 use super::lone::{self, CALM, listen_address};
 use super::network::Network;
 use ringway::base::{BackendSlot, Generation, PoolId, ShardId};
-use ringway::config::{self, Config};
+use ringway::config::{self, Config, ListenerIndex};
 use ringway::engine::Wake;
 use ringway::mailbox::{Mailbox, Observation, Shared, Stage};
 use ringway::shard::{Shard, ShardParts};
-use ringway::snapshot::{self, Listener, Member, Registry, Settings, Share, Snapshot};
+use ringway::snapshot::{self, Listener, Member, Pool, Registry, Settings, Share, Snapshot};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -46,7 +46,9 @@ pub struct Scene {
     mailbox: Arc<Mailbox>,
     witness: Arc<Witness>,
     config: Config,
-    listener: Arc<Listener>,
+    registry: Registry,
+    listener: Option<Arc<Listener>>,
+    pool: Arc<Pool>,
     settings: Arc<Settings>,
     generation: u64,
     connects: Vec<(i32, SocketAddr)>,
@@ -74,10 +76,11 @@ impl Scene {
         let algorithm = ringway::balance::Algorithm::RoundRobin;
         let mut config = Config::quick(&listen, &backends, algorithm).expect("it is well");
         config.timeouts = timeouts;
-        let registry = &mut Registry::default();
+        let mut registry = Registry::default();
         let sockets = [vec![door]];
-        let first = snapshot::build(&config, Generation(1), registry, &sockets, 1);
-        let listener = first.listeners[0].clone().expect("it is there");
+        let first = snapshot::build(&config, Generation(1), &mut registry, &sockets, 1);
+        let listener = first.listeners[0].clone();
+        let pool = first.pools[0].clone().expect("it is there");
         let settings = first.settings.clone();
         let shard = Shard::new(ShardParts {
             engine,
@@ -95,7 +98,9 @@ impl Scene {
             mailbox,
             witness,
             config,
+            registry,
             listener,
+            pool,
             settings,
             generation,
             connects,
@@ -113,13 +118,35 @@ impl Scene {
         };
         let members: Vec<Member> = shares.iter().enumerate().map(member).collect();
         let pool = snapshot::build_pool(&self.config.pools[0], POOL, &members, 1);
+        self.pool = Arc::new(pool);
+        self.publish_world();
+        self.turns(2);
+    }
+
+    fn publish_world(&mut self) {
         self.generation += 1;
         let generation = Generation(self.generation);
-        let (listeners, pools) = (vec![self.listener.clone()], vec![Arc::new(pool)]);
-        let next: Snapshot =
-            snapshot::assemble(generation, listeners, pools, self.settings.clone());
+        let listeners = self.listener.iter().cloned().collect();
+        let (pools, settings) = (vec![self.pool.clone()], self.settings.clone());
+        let next: Snapshot = snapshot::assemble(generation, listeners, pools, settings);
         self.mailbox.publish(Arc::new(next));
-        self.turns(2);
+    }
+
+    /// A new snapshot without the listener, or with it on a new socket. Nothing happens yet.
+    pub fn listen(&mut self, listens: bool) {
+        let (config, registry, bound) = (&self.config, &mut self.registry, listen_address());
+        self.listener = listens.then(|| {
+            let sockets = vec![self.network.borrow_mut().open_door(bound, 0)];
+            let built =
+                snapshot::build_listener(config, ListenerIndex(0), registry, bound, sockets);
+            Arc::new(built.expect("there is room"))
+        });
+        self.publish_world();
+    }
+
+    /// Listening sockets that are open.
+    pub fn doors(&self) -> usize {
+        self.network.borrow().doors.values().filter(|door| !door.is_closed).count()
     }
 
     /// A client that is connected.
