@@ -93,7 +93,7 @@ impl Default for Runtime {
     fn default() -> Self {
         Self {
             shards: ShardsChoice::Auto,
-            buffer_size: 16 * 1024,
+            buffer_size: 32 * 1024,
             buffers_per_shard: 1024,
             ring_entries: 4096,
             max_connections: 100_000,

@@ -157,7 +157,7 @@ fn thousands_of_connections_dropped_at_random_moments_leave_nothing_behind() {
 }
 
 /// Bytes of a buffer, the default of `buffer_size`.
-const BUFFER_BYTES: usize = 16 * 1024;
+const BUFFER_BYTES: usize = 32 * 1024;
 
 /// Buffers of the receive ring where many clients are slow.
 const RING_BUFFERS: usize = 64;

@@ -50,10 +50,16 @@ fn serve_evil(stream: TcpStream, ringway: &OnceLock<SocketAddr>) {
 
 #[test]
 fn what_a_backend_sends_behind_its_answer_is_no_answer_to_the_next_request() {
+    // A head that fills its buffer, and one that only has all that a head may have.
+    ["16KiB", "32KiB"].into_iter().for_each(serve_poison);
+}
+
+fn serve_poison(buffer_size: &str) {
     let place = Arc::new(OnceLock::new());
     let known = place.clone();
     let origin = Origin::start(move |stream| serve_evil(stream, &known));
-    let ringway = Ringway::start(&[origin.address], &["--shards", "1"]);
+    let arguments = ["--shards", "1", "--buffer-size", buffer_size];
+    let ringway = Ringway::start(&[origin.address], &arguments);
     place.set(ringway.address).expect("once");
     for (path, expected) in
         [("/endless", 502), ("/complete", 200), ("/short", 200), ("/surplus", 200)]
