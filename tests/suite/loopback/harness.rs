@@ -259,6 +259,16 @@ pub fn ok(body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
+/// Reads trailer fields and the empty line after them; none if the connection ends before that.
+fn read_trailers(reader: &mut impl BufRead) -> Option<()> {
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
+    }
+    Some(())
+}
+
 /// One request; none at the end of the stream, or if it is cut short.
 pub fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
     let mut head = String::new();
@@ -284,11 +294,12 @@ pub fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
             let mut line = String::new();
             reader.read_line(&mut line).ok()?;
             let size = usize::from_str_radix(line.trim_end(), 16).ok()?;
-            let mut chunk = vec![0; size + 2];
-            reader.read_exact(&mut chunk).ok()?;
             if size == 0 {
+                read_trailers(reader)?;
                 break;
             }
+            let mut chunk = vec![0; size + 2];
+            reader.read_exact(&mut chunk).ok().filter(|()| chunk.ends_with(b"\r\n"))?;
             body.extend_from_slice(&chunk[..size]);
         }
     }
