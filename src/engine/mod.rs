@@ -118,8 +118,10 @@ pub trait Engine {
     fn poll(&mut self, socket: Socket, key: Key);
 
     /// Sends the ranges in order, all of them unless the connection fails: one `Sent`.
-    /// At most [`SEND_SLICES_MAX`] ranges, at least one.
-    fn send(&mut self, socket: Socket, key: Key, slices: &[Slice]);
+    /// At most [`SEND_SLICES_MAX`] ranges, at least one. `is_last`: the caller ends the stream as
+    /// soon as they are sent (with [`Engine::shutdown_write`] or [`Engine::close`]), so the last
+    /// of them may wait for that and travel in one segment with the end.
+    fn send(&mut self, socket: Socket, key: Key, slices: &[Slice], is_last: bool);
 
     /// Bytes that the peer has acknowledged since the connection began; 0 if unknown. Tells a slow
     /// reader from a dead one.

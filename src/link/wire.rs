@@ -132,7 +132,8 @@ impl<E: Engine> Wire<E> {
         let count = self.chains.peek(&link.outbox, &mut slices);
         if count > 0 {
             link.sending = slices[..count].iter().map(|slice| slice.end - slice.start).sum();
-            self.engine.send(link.socket, link.key, &slices[..count]);
+            let is_last = link.write_ended && count == link.outbox.len() as usize;
+            self.engine.send(link.socket, link.key, &slices[..count], is_last);
         } else if link.write_ended {
             self.engine.shutdown_write(link.socket);
         }

@@ -87,7 +87,8 @@ impl<E: Engine> Traffic<E> {
     // --- sessions ---
 
     /// Closes after the last answer to a client that has sent all of its request and expects the
-    /// connection to end: there is nothing to drop, so nothing is waited for.
+    /// connection to end: there is nothing to drop, so nothing is waited for, and the end travels
+    /// with the last bytes. If something comes all the same before that, it is lingered for.
     pub(super) fn finish(&mut self, index: u32, reason: CloseReason) {
         let session = self.sessions.at(index);
         if !session.inbox.is_empty() {
@@ -95,6 +96,8 @@ impl<E: Engine> Traffic<E> {
         }
         session.state = State::Finishing;
         session.close_reason = reason;
+        self.wire.end_write(&mut session.link);
+        self.wire.pause(&mut session.link);
         let span = self.world.settings.timeouts.between_bytes;
         self.set_deadline(index, span);
         self.after_client_flush(index);

@@ -53,7 +53,12 @@ impl<E: Engine> Traffic<E> {
             }
             State::Exchanging => self.request_bytes(index, slice),
             State::Tunnelling => self.tunnel_from_client(index, slice),
-            State::Lingering | State::Finishing => self.discard(index, slice),
+            State::Lingering => self.discard(index, slice),
+            State::Finishing => {
+                let reason = session.close_reason;
+                self.wire.engine.release(slice.buffer);
+                self.linger(index, reason);
+            }
             State::Closing => {
                 self.wire.engine.release(slice.buffer);
                 self.settle_closing(index);

@@ -110,8 +110,8 @@ impl Engine for Uring {
         self.submit_poll(socket, key);
     }
 
-    fn send(&mut self, socket: Socket, key: Key, slices: &[Slice]) {
-        self.submit_send(socket, key, slices);
+    fn send(&mut self, socket: Socket, key: Key, slices: &[Slice], is_last: bool) {
+        self.submit_send(socket, key, slices, is_last);
     }
 
     fn acknowledged(&self, socket: Socket) -> u64 {

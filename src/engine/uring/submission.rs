@@ -15,6 +15,8 @@ use std::os::fd::AsRawFd;
 
 /// Gathered sends and connects of one turn; when it is full, what was asked so far is submitted.
 const SCRATCH_SLOTS: usize = 256;
+/// No signal where the peer is gone; one completion for the whole.
+const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
 
 /// Message headers and addresses that submissions point to. The kernel copies them when it takes
 /// the submission (`IORING_FEAT_SUBMIT_STABLE`), so they live until then and no longer.
@@ -82,20 +84,27 @@ impl Uring {
         self.push(entry.build().user_data(key.with_op(Op::Connect)));
     }
 
-    pub(super) fn submit_send(&mut self, socket: Socket, key: Key, slices: &[Slice]) {
+    pub(super) fn submit_send(
+        &mut self,
+        socket: Socket,
+        key: Key,
+        slices: &[Slice],
+        is_last: bool,
+    ) {
+        let flags = if is_last { SEND_FLAGS | libc::MSG_MORE } else { SEND_FLAGS };
         let entry = match slices {
             [one] => {
                 let address = self.range(*one);
                 opcode::Send::new(Fd(socket.0), address.cast_const(), one.len() as u32)
-                    .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+                    .flags(flags)
                     .build()
             }
-            several => self.gathered_send(socket, several),
+            several => self.gathered_send(socket, several, flags),
         };
         self.push(entry.user_data(key.with_op(Op::Send)));
     }
 
-    fn gathered_send(&mut self, socket: Socket, slices: &[Slice]) -> Entry {
+    fn gathered_send(&mut self, socket: Socket, slices: &[Slice], flags: i32) -> Entry {
         assert!((1..=SEND_SLICES_MAX).contains(&slices.len()), "a send takes 1 to 16 ranges");
         self.make_room();
         let at = self.scratch.messages_used;
@@ -107,9 +116,7 @@ impl Uring {
         let message = &mut self.scratch.messages[at];
         message.header.msg_iov = message.vectors.as_mut_ptr();
         message.header.msg_iovlen = slices.len();
-        opcode::SendMsg::new(Fd(socket.0), &raw const message.header)
-            .flags((libc::MSG_NOSIGNAL | libc::MSG_WAITALL) as u32)
-            .build()
+        opcode::SendMsg::new(Fd(socket.0), &raw const message.header).flags(flags as u32).build()
     }
 
     /// The address of a range, which must lie in a buffer that we hold.

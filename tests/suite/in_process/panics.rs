@@ -59,8 +59,8 @@ impl Engine for Fragile {
     fn poll(&mut self, socket: Socket, key: Key) {
         self.inner.poll(socket, key);
     }
-    fn send(&mut self, socket: Socket, key: Key, slices: &[Slice]) {
-        self.inner.send(socket, key, slices);
+    fn send(&mut self, socket: Socket, key: Key, slices: &[Slice], is_last: bool) {
+        self.inner.send(socket, key, slices, is_last);
     }
     fn acknowledged(&self, socket: Socket) -> u64 {
         self.inner.acknowledged(socket)

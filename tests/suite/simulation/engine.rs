@@ -129,7 +129,7 @@ impl Engine for SimEngine {
         self.network.borrow_mut().begin_poll(self.shard, socket, key);
     }
 
-    fn send(&mut self, socket: Socket, key: Key, slices: &[Slice]) {
+    fn send(&mut self, socket: Socket, key: Key, slices: &[Slice], is_last: bool) {
         let mut bytes = Vec::new();
         let indexes = slices.iter().map(|slice| self.buffers.index(slice.buffer)).collect();
         assert!(self.sends.insert(key, indexes).is_none(), "two sends at once");
@@ -140,7 +140,7 @@ impl Engine for SimEngine {
                 &self.buffers.memory[index][slice.start as usize..slice.end as usize],
             );
         }
-        self.network.borrow_mut().begin_send(self.shard, socket, key, bytes);
+        self.network.borrow_mut().begin_send(self.shard, socket, key, bytes, is_last);
     }
 
     fn acknowledged(&self, socket: Socket) -> u64 {

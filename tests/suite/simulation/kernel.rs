@@ -16,6 +16,18 @@ impl Stream {
             || self.connect.is_some()
     }
 
+    /// Bytes that the actor takes, now.
+    fn bring(&mut self, bytes: &[u8]) {
+        self.arrived += bytes.len() as u64;
+        self.to_actor.push(bytes);
+    }
+
+    /// The end of the stream takes along what waited for it.
+    pub(super) fn uncork(&mut self) {
+        let corked = std::mem::take(&mut self.corked);
+        self.bring(&corked);
+    }
+
     /// There is something to receive, and it is waited for.
     fn has_news(&self) -> bool {
         (self.receive.is_some() || self.poll.is_some())
@@ -130,28 +142,30 @@ impl Network {
     fn step_send(&mut self, shard: usize, socket: i32) {
         let most = self.meanness.peer_bytes_max;
         let stream = self.streams.get_mut(&socket).expect("listed");
-        let Some(Sending { armed, bytes, done }) = &mut stream.send else { return };
-        let key = armed.key;
+        let Some(mut send) = stream.send.take() else { return };
+        let key = send.armed.key;
         if stream.actor_reset {
             // What was taken before the failure is told first; the next send meets it again.
-            let taken = *done as u32;
+            let taken = send.done as u32;
             let is_told = taken > 0 && self.prng.one_in(2);
             let result = if is_told { Ok(taken) } else { Err(Failure::Reset) };
-            stream.send = None;
             return self.push(shard, Event::Sent { key, result });
         }
         let room = WINDOW.saturating_sub(stream.to_actor.len());
-        let end = bytes.len().min(*done + most.min(room));
-        let count = end - *done;
-        stream.arrived += count as u64;
-        stream.sent += count as u64;
-        stream.to_actor.push(&bytes[*done..end]);
-        *done = end;
-        if end == bytes.len() {
-            stream.send = None;
-            self.push(shard, Event::Sent { key, result: Ok(end as u32) });
+        let end = send.bytes.len().min(send.done + most.min(room));
+        let piece = &send.bytes[send.done..end];
+        self.activity += piece.len() as u64;
+        stream.sent += piece.len() as u64;
+        let is_done = end == send.bytes.len();
+        match is_done && send.is_last {
+            true => stream.corked.extend_from_slice(piece),
+            false => stream.bring(piece),
         }
-        self.activity += count as u64;
+        if is_done {
+            return self.push(shard, Event::Sent { key, result: Ok(end as u32) });
+        }
+        send.done = end;
+        stream.send = Some(send);
     }
 
     /// Brings something of what has come.

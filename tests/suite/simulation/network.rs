@@ -54,6 +54,8 @@ pub(super) struct Sending {
     pub(super) armed: Armed,
     pub(super) bytes: Vec<u8>,
     pub(super) done: usize,
+    /// Its last bytes wait for the end of the stream.
+    pub(super) is_last: bool,
 }
 
 /// What a shard worked with when it began to send something.
@@ -80,6 +82,8 @@ pub struct Stream {
     pub actor_reset: bool,
     /// From the shard, arrived.
     pub to_actor: Pipe,
+    /// From the shard, waiting for the end of its direction to travel with it.
+    pub(super) corked: Vec<u8>,
     /// Bytes that have arrived at the actor so far.
     pub arrived: u64,
     /// The shard has ended its direction.
@@ -237,6 +241,7 @@ impl Network {
             actor_ended: false,
             actor_reset: false,
             to_actor: Pipe::default(),
+            corked: Vec::new(),
             arrived: 0,
             proxy_ended: false,
             proxy_closed: None,
@@ -368,15 +373,23 @@ impl Network {
         assert!(was.is_none(), "poll armed twice on {}", socket.0);
     }
 
-    pub fn begin_send(&mut self, shard: usize, socket: Socket, key: Key, bytes: Vec<u8>) {
+    pub fn begin_send(
+        &mut self,
+        shard: usize,
+        socket: Socket,
+        key: Key,
+        bytes: Vec<u8>,
+        is_last: bool,
+    ) {
         assert!(!bytes.is_empty(), "an empty send");
         let armed = self.arm(key);
         let mark = self.mark(shard, 0);
         let stream = self.used_stream(shard, socket);
         assert!(!stream.proxy_ended, "a send after the end of the direction");
         assert!(stream.is_connected, "a send before the connection");
+        assert!(stream.corked.is_empty(), "a send after the one that was to be the last");
         stream.marks.push(Mark { offset: stream.sent, ..mark });
-        let send = Sending { armed, bytes, done: 0 };
+        let send = Sending { armed, bytes, done: 0, is_last };
         assert!(stream.send.replace(send).is_none(), "two sends at once");
     }
 
@@ -384,6 +397,7 @@ impl Network {
         let stream = self.used_stream(shard, socket);
         assert!(stream.send.is_none(), "ended while a send is in flight");
         stream.proxy_ended = true;
+        stream.uncork();
         self.activity += 1;
     }
 
@@ -400,6 +414,10 @@ impl Network {
         assert!(stream.proxy_closed.is_none(), "socket {} is closed twice", socket.0);
         let is_quiet = !stream.is_in_use() || self.is_abandoned;
         assert!(is_quiet, "socket {} closed with an operation in flight", socket.0);
+        // A socket that is closed before all was read from it is reset.
+        if how == Close::Graceful && stream.to_proxy.is_empty() {
+            stream.uncork();
+        }
         stream.proxy_closed = Some(how);
     }
 
