@@ -39,6 +39,8 @@ pub struct Exchange {
     pub upstream: Option<u32>,
     /// Backends that it has failed on.
     pub tried: [Option<BackendSlot>; ATTEMPTS_MAX],
+    /// Attempts that it was taken back from, to make another one.
+    pub retries: u32,
     /// An idle connection died under it: the next attempt uses a fresh one.
     pub needs_fresh: bool,
     /// The round of its backend's trial, if it is to show whether that has recovered, and has not
@@ -98,11 +100,6 @@ impl Exchange {
     pub fn note_failed(&mut self, slot: BackendSlot) -> bool {
         let free = self.tried.iter_mut().find(|tried| tried.is_none());
         free.map(|place| *place = Some(slot)).is_some() && self.tried[ATTEMPTS_MAX - 1].is_none()
-    }
-
-    /// Attempts that have failed.
-    pub fn failed_attempts(&self) -> usize {
-        self.tried.iter().flatten().count()
     }
 
     /// True if the request may be sent to a backend again although it may have been seen by one.

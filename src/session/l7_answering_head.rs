@@ -234,8 +234,7 @@ impl<E: Engine> Traffic<E> {
 
     /// A connection ended before a whole head came over it.
     fn died_unanswered(&mut self, index: u32, upstream: u32) {
-        let connection = self.upstreams.at(upstream);
-        let (is_reused, is_sending) = (connection.is_reused, connection.link.sending > 0);
+        let is_reused = self.upstreams.at(upstream).is_reused;
         let Some(id) = self.sessions.at(index).exchange else { return };
         let exchange = &self.exchanges[id as usize];
         let may_replay = !exchange.has_response_bytes && exchange.is_replayable();
@@ -247,8 +246,7 @@ impl<E: Engine> Traffic<E> {
             return self.replay(index, upstream);
         }
         // Of what was not sent yet nothing can have been done, whatever the method.
-        let is_untouched = !is_sending && self.is_unsent(index);
-        if is_reused && (may_replay || is_untouched) {
+        if is_reused && (may_replay || self.is_untouched(index, upstream)) {
             return self.replay(index, upstream);
         }
         self.fail_exchange(index, 502, CloseReason::BackendReset);

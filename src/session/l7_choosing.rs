@@ -45,6 +45,7 @@ impl<E: Engine> Traffic<E> {
             backend: None,
             upstream: None,
             tried: Default::default(),
+            retries: 0,
             needs_fresh: false,
             trial: None,
             request_head: Some(head),
@@ -120,7 +121,10 @@ impl<E: Engine> Traffic<E> {
             };
             match self.attach(index, pick, waiting) {
                 Ok(()) => return,
-                Err(Unattached { back, may_go_on: true }) => waiting = back,
+                Err(Unattached { back, may_go_on: true }) => {
+                    waiting = back;
+                    self.count_retry(index);
+                }
                 Err(Unattached { mut back, may_go_on: false }) => {
                     self.wire.drop_chain(&mut back);
                     return self.fail_exchange(index, 503, CloseReason::NoBackend);
@@ -129,12 +133,19 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
+    fn count_retry(&mut self, index: u32) {
+        self.count(Counter::Retries);
+        if let Some(id) = self.sessions.at(index).exchange {
+            self.exchanges[id as usize].retries += 1;
+        }
+    }
+
     fn pick(&mut self, index: u32) -> Option<Pick> {
         let now = self.now();
         let id = self.sessions.at(index).exchange?;
         let exchange = &self.exchanges[id as usize];
         let tried = exchange.tried.map(|slot| slot.unwrap_or(BackendSlot(u32::MAX)));
-        let may_try = exchange.is_replayable() && exchange.tried[0].is_none();
+        let may_try = exchange.is_replayable() && exchange.retries == 0;
         self.replicas.pick(exchange.pool, &tried, may_try, now, &mut self.prng)
     }
 
@@ -222,7 +233,7 @@ impl<E: Engine> Traffic<E> {
         let may_go_on = self.note_connect_failure(index, slot, failure);
         self.leave_attempt(index, upstream);
         if may_go_on {
-            self.count(Counter::Retries);
+            self.count_retry(index);
             self.choose(index, waiting);
         } else {
             self.wire.drop_chain(&mut waiting);
@@ -274,7 +285,7 @@ impl<E: Engine> Traffic<E> {
     /// was never sent moves as it is; what was sent is sent again, which the caller has checked to
     /// be safe.
     pub(super) fn replay(&mut self, index: u32, upstream: u32) {
-        self.count(Counter::Retries);
+        self.count_retry(index);
         let Some(id) = self.sessions.at(index).exchange else { return };
         let connection = self.upstreams.at(upstream);
         let is_sending = connection.link.sending > 0;

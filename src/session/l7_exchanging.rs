@@ -118,8 +118,8 @@ impl<E: Engine> Traffic<E> {
             };
         };
         self.counters().add(Counter::UpstreamBytesReceived, slice.len() as u64);
-        let link = &self.upstreams.at(upstream).link;
-        if link.is_dirty && link.sending == 0 && self.is_unsent(index) {
+        let is_dirty = self.upstreams.at(upstream).link.is_dirty;
+        if is_dirty && self.is_untouched(index, upstream) {
             // It came before the request was sent, so it is no answer to it.
             self.wire.engine.release(buffer);
             return self.replay(index, upstream);
@@ -128,7 +128,10 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// True if no byte of the request can have reached a backend.
-    pub(super) fn is_unsent(&mut self, index: u32) -> bool {
+    pub(super) fn is_untouched(&mut self, index: u32, upstream: u32) -> bool {
+        if self.upstreams.at(upstream).link.sending > 0 {
+            return false;
+        }
         let Some(id) = self.sessions.at(index).exchange else { return false };
         let exchange = &self.exchanges[id as usize];
         exchange.phase == Phase::AwaitingHead

@@ -89,12 +89,13 @@ impl<E: Engine> Traffic<E> {
     fn cut_upstream(&mut self, index: u32, upstream: u32) {
         let session = self.sessions.at(index);
         let Some(id) = session.exchange else { return };
-        let exchange = &self.exchanges[id as usize];
-        match exchange.phase {
-            _ if session.state == State::Tunnelling => {
-                self.cut_session(index, CloseReason::BackendGone);
-            }
-            Phase::AwaitingHead if exchange.is_replayable() && !exchange.has_response_bytes => {
+        let phase = self.exchanges[id as usize].phase;
+        let is_tunnel = session.state == State::Tunnelling;
+        match phase {
+            _ if is_tunnel => self.cut_session(index, CloseReason::BackendGone),
+            // Nothing that a backend has seen goes to a second one: it may be what is wrong with
+            // the first, and then it would go through the pool.
+            Phase::AwaitingHead if self.is_untouched(index, upstream) => {
                 self.replay(index, upstream);
             }
             Phase::AwaitingHead => self.fail_exchange(index, 502, CloseReason::BackendGone),

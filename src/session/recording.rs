@@ -46,7 +46,7 @@ impl<E: Engine> Traffic<E> {
             duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
             pool: self.replicas.pool(exchange.pool).map(|pool| pool.name.clone()),
             backend,
-            retries: exchange.failed_attempts() as u32,
+            retries: exchange.retries,
             failure: exchange.failure.map(|reason| reason.label()),
         });
     }

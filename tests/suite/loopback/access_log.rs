@@ -5,10 +5,11 @@ use super::harness::*;
 use super::load::Operated;
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A log with room for few records.
 const FEW: &str = "[access_log]\npath = \"FOLDER/access.log\"\nqueue = 16\n\
@@ -173,4 +174,26 @@ fn the_version_of_a_request_is_recorded_as_its_client_said_it() {
         }
         assert_eq!(text.lines().count(), 3, "{text}");
     }
+}
+
+#[test]
+fn a_request_that_was_sent_once_more_says_so() {
+    let count = AtomicUsize::new(0);
+    let origin = Origin::start(move |mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
+        while read_request(&mut reader).is_some() {
+            if count.fetch_add(1, Ordering::SeqCst) == 1 {
+                return; // with the second request of its first connection unanswered
+            }
+            stream.write_all(&ok(b"hello")).expect("sent");
+        }
+    });
+    let operated = Operated::start(&config(&[origin.address], FEW));
+    ask(&operated, 0..3);
+    let path = operated.file.with_file_name("access.log");
+    await_that("they are written", || lines(&path).len() == 3);
+    let retries = lines(&path).into_iter().map(|line| {
+        serde_json::from_str::<serde_json::Value>(&line).expect("a whole line")["retries"].as_u64()
+    });
+    assert_eq!(retries.collect::<Vec<_>>(), [Some(0), Some(1), Some(0)]);
 }

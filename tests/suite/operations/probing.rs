@@ -1,10 +1,11 @@
 //! Probes and their files: not what they should be, or changed.
 
 use super::{QUICK, config};
-use crate::loopback::harness::{Origin, await_that};
+use crate::loopback::harness::{Origin, await_that, connect, read_until, status};
 use crate::loopback::load::{Operated, OriginProcess, signed};
 use std::io::{Read, Write};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, Stream};
@@ -91,4 +92,44 @@ fn a_probe_that_cannot_be_made_leaves_the_one_before_until_it_can() {
     // The origin speaks no TLS.
     operated.await_standing(origin.address, "down");
     assert_eq!(told(), 2, "once for each time that somebody might have mended it");
+}
+
+/// An origin that hangs, and says so to its probes, once it is asked for `/poison`, until `over`.
+fn poisonable(poisoned: &Arc<AtomicUsize>, over: &Arc<(Mutex<bool>, Condvar)>) -> Origin {
+    let (poisoned, over) = (poisoned.clone(), over.clone());
+    let hangs = AtomicBool::new(false);
+    Origin::http(move |head, _| {
+        if head.contains(" /poison ") {
+            hangs.store(true, Ordering::SeqCst);
+            poisoned.fetch_add(1, Ordering::SeqCst);
+            let (is_over, told) = &*over;
+            let is_over = is_over.lock().expect("no panic");
+            drop(told.wait_while(is_over, |is_over| !*is_over).expect("no panic"));
+        }
+        if hangs.load(Ordering::SeqCst) {
+            return b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n".to_vec();
+        }
+        signed("one", b"x")
+    })
+}
+
+#[test]
+fn a_request_that_takes_its_backend_down_is_not_given_to_the_next_one() {
+    let (poisoned, over) = (Arc::default(), Arc::default());
+    let origins: Vec<Origin> = (0..3).map(|_| poisonable(&poisoned, &over)).collect();
+    let addresses: Vec<_> = origins.iter().map(|origin| origin.address).collect();
+    let probe = format!("{QUICK}protocol = \"http\"\n");
+    let operated = Operated::start(&config(&addresses, "slow_start = \"0s\"", &probe));
+    for method in ["GET", "DELETE"] {
+        let before = poisoned.load(Ordering::SeqCst);
+        let mut client = connect(operated.ringway.address);
+        let request = format!("{method} /poison HTTP/1.1\r\nHost: t\r\n\r\n");
+        client.write_all(request.as_bytes()).expect("sent");
+        let answer = read_until(&mut client, b"\r\n\r\n");
+        assert_eq!(status(&answer), 502, "{}", String::from_utf8_lossy(&answer));
+        assert_eq!(poisoned.load(Ordering::SeqCst), before + 1);
+    }
+    assert_eq!(operated.ringway.status_of("/"), 200, "one of three is left");
+    *over.0.lock().expect("no panic") = true;
+    over.1.notify_all();
 }

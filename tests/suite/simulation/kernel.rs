@@ -1,7 +1,7 @@
 //! What happens to sockets by itself: operations go on, end, fail, and lose the race against a
 //! cancel or win it.
 
-use super::network::{Armed, Door, Fate, Network, Sending, Stream};
+use super::network::{Armed, Door, Fate, Network, Stream};
 use ringway::engine::{BufferId, Event, Failure, Key, More, Op, Socket};
 
 /// Bytes that an actor who does not read can be sent.
