@@ -66,7 +66,6 @@ impl<E: Engine> Traffic<E> {
             world: &self.world,
             listener: self.listeners.get(session.listener.index()).and_then(Option::as_deref),
             client: session.client.ip(),
-            is_trusted_proxy: session.is_trusted_proxy,
         };
         let (from, to) = self.wire.engine.bytes_pair(slice.buffer, output);
         let input = &from[slice.start as usize..slice.end as usize];

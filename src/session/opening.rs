@@ -22,10 +22,7 @@ impl<E: Engine> Traffic<E> {
         cell.accepted.add(1);
         cell.sessions.rise();
         let index = self.sessions.insert(socket, client, listener);
-        let trusted = &self.world.settings.trusted_proxies;
-        let session = self.sessions.at(index);
-        session.is_trusted_proxy = trusted.iter().any(|network| network.contains(client.ip()));
-        self.wire.receive(&mut session.link);
+        self.wire.receive(&mut self.sessions.at(index).link);
         let span = self.world.settings.timeouts.request_head;
         self.set_deadline(index, span);
         self.mailbox.show_connections(self.sessions.len() as u32);

@@ -43,8 +43,6 @@ pub struct Session {
     pub is_leaving: bool,
     /// The connection may be kept after the present exchange.
     pub keep_alive: bool,
-    /// The client is a proxy whose X-Forwarded-* fields are believed.
-    pub is_trusted_proxy: bool,
     /// How the socket is closed in the end.
     pub close: Close,
     /// Why it ends.
@@ -94,7 +92,6 @@ impl Sessions {
             listener,
             is_leaving: false,
             keep_alive: true,
-            is_trusted_proxy: false,
             close: Close::Graceful,
             close_reason: CloseReason::ClientClosed,
             inbox: Chain::default(),

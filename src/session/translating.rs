@@ -17,7 +17,6 @@ pub(super) struct RequestSide<'a> {
     /// None if it never was in a snapshot of this shard.
     pub(super) listener: Option<&'a Listener>,
     pub(super) client: IpAddr,
-    pub(super) is_trusted_proxy: bool,
 }
 
 /// A request whose head was written anew.
@@ -83,9 +82,10 @@ pub(super) fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -
         return local(413, draft);
     }
     let upgrade = head.upgrade.and_then(|asked| allowed_upgrade(side.world, asked));
+    let mut trusted = settings.trusted_proxies.iter();
     let rewrite = RequestRewrite {
         client: side.client,
-        client_is_trusted_proxy: side.is_trusted_proxy,
+        client_is_trusted_proxy: trusted.any(|network| network.contains(side.client)),
         proto: "http",
         via: settings.via.as_deref(),
         forward_upgrade: upgrade.is_some(),

@@ -2,7 +2,7 @@
 
 use super::{QUICK, config};
 use crate::drilling::{self, record};
-use crate::loopback::harness::{Origin, await_that, connect, read_to_end, read_until, status};
+use crate::loopback::harness::{Origin, await_that, connect, ok, read_to_end, read_until, status};
 use crate::loopback::load::{Load, Operated, Seen, WebSocket, echoing, signed};
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -256,4 +256,28 @@ fn what_is_known_of_backends_outlives_a_reload() {
     assert_eq!(operated.backend(addresses[1])["weight"], 7);
     operated.done(&["backend", "weight", "app", &address, "default"]);
     assert_eq!(operated.backend(addresses[1])["weight"], 1);
+}
+
+#[test]
+fn open_connections_are_trusted_as_the_new_configuration_says() {
+    let origin = Origin::http(|head, _| ok(head.as_bytes()));
+    let text = |trusted: &str| {
+        config(&[origin.address], "", &format!("[http]\ntrusted_proxies = [{trusted}]\n"))
+    };
+    let operated = Operated::start(&text("\"127.0.0.0/8\""));
+    let mut client = operated.ringway.connect();
+    let mut seen = || {
+        let request = "GET / HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: 6.6.6.6\r\n\
+                       X-Forwarded-Proto: https\r\n\r\n";
+        client.write_all(request.as_bytes()).expect("sent");
+        read_until(&mut client, b"\r\n\r\n"); // the head; the body is that of the request
+        String::from_utf8(read_until(&mut client, b"\r\n\r\n")).expect("text")
+    };
+    let told = |head: &str, value: &str| head.contains(&format!("\r\nX-Forwarded-{value}\r\n"));
+    let head = seen();
+    assert!(told(&head, "For: 6.6.6.6, 127.0.0.1") && told(&head, "Proto: https"), "{head}");
+    operated.rewrite(&text(""));
+    operated.done(&["reload"]);
+    let head = seen();
+    assert!(told(&head, "For: 127.0.0.1") && told(&head, "Proto: http"), "{head}");
 }
