@@ -9,6 +9,6 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let parts = Parts { serve: cli::serve, probe_uring: || Ok(ringway::engine::uring::probe()?) };
+    let parts = Parts { serve: cli::serve, probe_uring: cli::probe_uring };
     cli::main(std::env::args_os(), &parts)
 }

@@ -16,7 +16,7 @@ mod threads;
 mod verbs;
 
 pub use arguments::LogLevel;
-pub(crate) use serve::serve;
+pub(crate) use serve::{probe_uring, serve};
 
 use arguments::{Arguments, Command, ConfigCommand};
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
@@ -46,9 +46,13 @@ pub struct Start {
 pub struct Parts {
     /// Runs the balancer until it is told to end.
     pub serve: fn(Start) -> Result<(), Box<dyn Error>>,
-    /// Fails with the sentence to show where io_uring does not work.
-    pub probe_uring: fn() -> Result<(), Box<dyn Error>>,
+    /// Whether the machine can run the engines.
+    pub probe_uring: ProbeUring,
 }
+
+/// Fails with the sentence to show where io_uring does not work, or there is no memory for the rings
+/// of this configuration.
+pub type ProbeUring = fn(&Config) -> Result<(), Box<dyn Error>>;
 
 /// What went wrong, and with it the exit status.
 #[derive(Debug)]

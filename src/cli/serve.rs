@@ -1,7 +1,7 @@
 //! Putting the parts together: limits, sockets, shards, coordinator.
 
 use super::doors::SocketDoors;
-use super::threads::Threads;
+use super::threads::{self, Threads};
 use super::{LogLevel, Start};
 use ringway::access_log::{self, Destination, Format, Sender, Writer};
 use ringway::base::ShardId;
@@ -48,13 +48,37 @@ pub(crate) fn serve(start: Start) -> Result<(), Box<dyn Error>> {
     log.with_writer(writer).init();
     raise_open_files(&config)?;
     check_descriptors(&config)?;
-    // On a thread of its own, because a ring belongs to the thread that built it.
-    let probed = std::thread::spawn(ringway::engine::uring::probe).join();
-    probed.map_err(|_| "the probe of io_uring panicked")??;
+    probe_ring()?;
     if let Some(file) = config_file {
         tracing::info!(file = %file.display(), "configuration read");
     }
     run(config, source)
+}
+
+/// Whether io_uring works here, and there is memory for the rings of all shards.
+///
+/// # Errors
+/// A sentence that says what stands in the way and what to do.
+pub(crate) fn probe_uring(config: &Config) -> Result<(), Box<dyn Error>> {
+    probe_ring()?;
+    // Cores that are not there are found elsewhere.
+    let shards = cores(&config.runtime.shards).map_or(1, |cores| cores.len());
+    Ok(threads::try_engines(&uring_options(config, shards), shards)?)
+}
+
+/// On a thread of its own, because a ring belongs to the thread that built it.
+fn probe_ring() -> Result<(), Box<dyn Error>> {
+    let probed = std::thread::spawn(ringway::engine::uring::probe).join();
+    Ok(probed.map_err(|_| "the probe of io_uring panicked")??)
+}
+
+fn uring_options(config: &Config, shards: usize) -> UringOptions {
+    UringOptions {
+        ring_entries: config.runtime.ring_entries,
+        receive_buffers: config.runtime.buffers_per_shard,
+        buffer_size: config.runtime.buffer_size,
+        private_buffers_max: private_buffers_max(config, shards),
+    }
 }
 
 fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Error>> {
@@ -65,12 +89,7 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
     let (bell, hearer) = coordinator::bell()?;
     let mailboxes = mailboxes(&config, &wakes, bell);
     let (access_log, _writer) = start_access_log(&config)?.unzip();
-    let options = UringOptions {
-        ring_entries: config.runtime.ring_entries,
-        receive_buffers: config.runtime.buffers_per_shard,
-        buffer_size: config.runtime.buffer_size,
-        private_buffers_max: private_buffers_max(&config, shards),
-    };
+    let options = uring_options(&config, shards);
     let passed = passed_sockets()?;
     let doors = SocketDoors::new(cores.clone(), config.runtime.backlog, passed, &config.listeners);
     let control =

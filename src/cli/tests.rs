@@ -12,7 +12,7 @@ const PARTS: Parts = Parts {
         STARTED.with(|started| *started.borrow_mut() = Some(start));
         Ok(())
     },
-    probe_uring: || Ok(()),
+    probe_uring: |_| Ok(()),
 };
 
 /// Runs a command line: its status, what it wrote on standard output, and on standard error.

@@ -3,7 +3,7 @@
 use core_affinity::CoreId;
 use ringway::access_log::Sender;
 use ringway::coordinator::{ShardEnd, ShardReport, Spawn};
-use ringway::engine::uring::{Uring, UringOptions};
+use ringway::engine::uring::{SetupError, Uring, UringOptions};
 use ringway::mailbox::Mailbox;
 use ringway::shard::{Shard, ShardParts};
 use ringway::snapshot::Snapshot;
@@ -11,7 +11,8 @@ use ringway::sys::event_fd::EventFd;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
+use std::thread::ScopedJoinHandle;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// What the threads are made of.
@@ -76,6 +77,25 @@ impl Threads {
             }
         }
     }
+}
+
+/// Builds the engines of so many shards, all at the same time as they will be, and drops them.
+///
+/// # Errors
+/// The first that cannot be built.
+pub(crate) fn try_engines(options: &UringOptions, shards: usize) -> Result<(), SetupError> {
+    let all_built = Barrier::new(shards);
+    let build = || {
+        let engine = EventFd::new().map(Arc::new).map_err(SetupError::Other);
+        let engine = engine.and_then(|wake| Uring::new(options, wake));
+        all_built.wait();
+        engine.map(drop)
+    };
+    std::thread::scope(|scope| {
+        let builders: Vec<_> = (0..shards).map(|_| scope.spawn(build)).collect();
+        let built = |builder: ScopedJoinHandle<'_, _>| builder.join().expect("it does not panic");
+        builders.into_iter().map(built).collect()
+    })
 }
 
 fn report_no_thread(reports: &UnboundedSender<ShardReport>, shard: usize, error: &std::io::Error) {

@@ -197,6 +197,12 @@ impl Control {
         self.applied.send_if_modified(|applied| std::mem::replace(applied, least) != least);
     }
 
+    /// True if every shard that runs works with the newest generation.
+    pub fn is_applied(&mut self) -> bool {
+        self.note_applied();
+        *self.applied.borrow() >= self.generation
+    }
+
     // --- orders ---
 
     /// Follows an operator's orders for a backend: all of them, or none.
@@ -229,7 +235,7 @@ impl Control {
         self.course.until().map(|until| until.since(now))
     }
 
-    /// The first round of probes is over.
+    /// The first round of probes is over, and every shard serves.
     pub fn start(&mut self) {
         self.fleet.start();
         self.change_course(|course, _| course.start());

@@ -91,6 +91,16 @@ struct Signals {
     hang_up: Signal,
 }
 
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 impl Coordinator {
     /// A coordinator of shards that `spawn` starts; they wake it by the bell that it hears. `seed`
     /// is for its random choices.
@@ -137,31 +147,61 @@ impl Coordinator {
     }
 
     async fn serve(mut self) -> std::io::Result<Ended> {
-        let mut signals = Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        };
+        let mut signals = Signals::listen()?;
         let bell = self.bell.take().expect("it is run once").listen()?;
         let admin = self.admin.take().unwrap_or_default();
         let admin = tokio::task::spawn_local(admin.serve(self.control.clone()));
         self.restore();
-        self.await_first_round().await;
+        let ended = match self.begin(&mut signals, &bell).await {
+            Some(ended) => ended,
+            None => self.go_on(&mut signals, &bell).await,
+        };
+        admin.abort();
+        let _ = admin.await; // its socket's file is gone then
+        Ok(ended)
+    }
+
+    /// From the first probe until every shard serves, and nobody is told of it before. Some if the
+    /// process ends without: nobody has been served then, so nobody is waited for.
+    async fn begin(&mut self, signals: &mut Signals, bell: &UnixDatagram) -> Option<Ended> {
+        let signal = tokio::select! {
+            () = self.await_first_round() => None,
+            _ = signals.terminate.recv() => Some("signal TERM"),
+            _ = signals.interrupt.recv() => Some("signal INT"),
+        };
+        if let Some(signal) = signal {
+            self.audit(signal, "end", StatusCode::OK);
+            return Some(Ended::Drained);
+        }
         self.start_all();
+        while !self.control.borrow_mut().is_applied() {
+            tokio::select! {
+                Some(report) = self.reports.recv() => {
+                    if let Err(why) = self.take_report(report) {
+                        return Some(Ended::Failed(why));
+                    }
+                }
+                () = heard(bell) => {}
+            }
+        }
+        self.control.borrow_mut().start();
         self.systemd.ready();
+        None
+    }
+
+    /// Serves until the process ends.
+    async fn go_on(&mut self, signals: &mut Signals, bell: &UnixDatagram) -> Ended {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let turned = self.turn(&mut signals, &bell, &mut ticks).await;
+            let turned = self.turn(signals, bell, &mut ticks).await;
             let ended = match turned {
                 Err(why) => Some(Ended::Failed(why)),
                 Ok(()) => self.ended(),
             };
             if let Some(ended) = ended {
                 self.save(true);
-                admin.abort();
-                let _ = admin.await; // its socket's file is gone then
-                return Ok(ended);
+                return ended;
             }
         }
     }
@@ -275,11 +315,7 @@ impl Coordinator {
     }
 
     fn start_all(&mut self) {
-        {
-            let mut control = self.control.borrow_mut();
-            control.publish(clock::monotonic());
-            control.start();
-        }
+        self.control.borrow_mut().publish(clock::monotonic());
         let shards = self.control.borrow().mailboxes.len();
         (0..shards).for_each(|shard| self.start(shard));
     }

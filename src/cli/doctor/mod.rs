@@ -5,12 +5,11 @@ mod findings;
 #[cfg(test)]
 mod tests;
 
-use super::Failed;
+use super::{Failed, ProbeUring};
 use facts::Facts;
 use findings::{Finding, Level};
 use ringway::config::Config;
 use serde_json::{Value, json};
-use std::error::Error;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -18,10 +17,10 @@ use std::path::Path;
 pub(super) fn doctor(
     config: &Config,
     as_json: bool,
-    probe_uring: fn() -> Result<(), Box<dyn Error>>,
+    probe_uring: ProbeUring,
     out: &mut dyn Write,
 ) -> Result<(), Failed> {
-    let facts = Facts::gather(Path::new("/"), probe_uring());
+    let facts = Facts::gather(Path::new("/"), probe_uring(config));
     let findings = findings::all(&facts, config);
     let failed = findings.iter().any(|finding| finding.level == Level::Fail);
     if as_json {

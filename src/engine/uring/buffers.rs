@@ -47,7 +47,6 @@ impl Buffers {
         let entries = map_forever(count * size_of::<BufRingEntry>())
             .map_err(SetupError::from_memory)?
             .cast::<BufRingEntry>();
-        let receive_memory = map_forever(count * size).map_err(SetupError::from_memory)?;
         // SAFETY: the entries are page-aligned, zeroed, large enough for `count` of them and are
         // never unmapped, so they outlive the ring. JUSTIFICATION: the crate has no wrapper.
         unsafe {
@@ -60,6 +59,7 @@ impl Buffers {
                 )
                 .map_err(SetupError::from_buffer_ring)?;
         }
+        let receive_memory = map_forever(count * size).map_err(SetupError::from_memory)?;
         let mut buffers = Self {
             size,
             entries,

@@ -47,8 +47,7 @@ impl Uring {
     /// # Errors
     /// A sentence that names the remedy; see [`SetupError`].
     pub fn new(options: &UringOptions, wake: Arc<EventFd>) -> Result<Self, SetupError> {
-        let ring = setup::build_ring(options.ring_entries)?;
-        let buffers = Buffers::new(&ring, options)?;
+        let (ring, buffers) = setup::build(options)?;
         let mut engine = Self {
             ring,
             buffers,

@@ -1,11 +1,11 @@
 //! Building the ring, and saying in one sentence why it cannot be built and what to do.
 
+use super::buffers::Buffers;
+use crate::limits::{BUFFERS_PER_SHARD_MIN, RING_ENTRIES_MIN};
 use io_uring::IoUring;
 use std::fmt;
 use std::io;
 
-/// Fewest submission entries that the engine shrinks to before it gives up on memory.
-const RING_ENTRIES_MIN: u32 = 64;
 /// Multishot operations complete many times per submission.
 const COMPLETIONS_PER_ENTRY: u32 = 4;
 
@@ -20,6 +20,15 @@ pub struct UringOptions {
     pub buffer_size: usize,
     /// Most private buffers, for what the proxy writes itself.
     pub private_buffers_max: usize,
+}
+
+impl UringOptions {
+    /// The same in the proportion of so many ring entries.
+    fn shrunk_to(&self, entries: u32) -> Self {
+        let halvings = self.ring_entries.next_power_of_two().ilog2() - entries.ilog2();
+        let receive_buffers = (self.receive_buffers >> halvings).max(BUFFERS_PER_SHARD_MIN);
+        Self { ring_entries: entries, receive_buffers, ..*self }
+    }
 }
 
 /// Why io_uring cannot be used here. Its text is one sentence with the remedy.
@@ -106,9 +115,15 @@ impl fmt::Display for SetupError {
 
 impl std::error::Error for SetupError {}
 
-/// A ring of `entries`, or of half as many again and again while memory does not suffice.
-pub(super) fn build_ring(entries: u32) -> Result<IoUring, SetupError> {
-    shrinking(entries, build_ring_of)
+/// A ring and its buffers: as many entries and receive buffers as are wanted, or half as many
+/// again and again while memory does not suffice, down to the least that the configuration allows.
+/// The kernel counts the ring, and the list of the buffers, as locked memory.
+pub(super) fn build(options: &UringOptions) -> Result<(IoUring, Buffers), SetupError> {
+    shrinking(options.ring_entries, |entries| {
+        let ring = build_ring_of(entries)?;
+        let buffers = Buffers::new(&ring, &options.shrunk_to(entries))?;
+        Ok((ring, buffers))
+    })
 }
 
 /// What `build` makes of `entries`, rounded up to a power of two, or of fewer if there is no
@@ -122,7 +137,10 @@ fn shrinking<T>(
         match build(wanted) {
             Err(SetupError::OutOfMemory(_)) if wanted / 2 >= RING_ENTRIES_MIN => {
                 wanted /= 2;
-                tracing::warn!(entries = wanted, "no memory for the ring, trying a smaller one");
+                tracing::warn!(
+                    entries = wanted,
+                    "no memory for the ring and its buffers, trying half of both"
+                );
             }
             built => return built,
         }

@@ -8,6 +8,7 @@ use crate::loopback::load::Operated;
 use serde_json::Value;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -102,4 +103,59 @@ fn the_watchdog_is_fed_while_every_shard_turns_and_not_while_one_hangs() {
     is_well.store(false, Ordering::SeqCst);
     let said = said_until(&healthy(0));
     assert!(feeds(&said) > 0, "it is fed again: {said:?}");
+}
+
+/// Prepares the process to tell what `told` hears, through a shell that sets a limit first.
+fn limited(folder: &Path, command: &mut Command, limit: &str) -> Receiver<String> {
+    let socket = folder.join("notify");
+    let hears = told(&socket);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{limit}; exec \"$0\" \"$@\"")]).arg(command.get_program());
+    shell.args(command.get_args()).env("NOTIFY_SOCKET", socket);
+    *command = shell;
+    hears
+}
+
+#[test]
+fn nobody_is_told_that_it_is_ready_before_every_shard_is() {
+    let origin = Origin::saying("hello");
+    let sizes = |entries: u32| {
+        format!(
+            "[runtime]\nring_entries = {entries}\nbuffers_per_shard = 32768\nbuffer_size = \"64KiB\"\n\
+             shards = 1\n"
+        )
+    };
+    let start = |entries: u32| {
+        let mut hears = None;
+        let operated =
+            Operated::begin(&config(&[origin.address], "", &sizes(entries)), |folder, command| {
+                // Less than the buffers of one shard: 2 GiB.
+                hears = Some(limited(folder, command, "ulimit -v 1500000"));
+            });
+        (operated, hears.expect("it was prepared"))
+    };
+    // The smallest ring is not made smaller, so there is nothing to try.
+    let (mut operated, hears) = start(64);
+    assert_eq!(operated.ringway.wait(), Some(1));
+    let said: Vec<String> = hears.try_iter().collect();
+    assert!(!said.iter().any(|said| said.contains("READY=1")), "{said:?}");
+    // A larger one is, and then there is room.
+    let (operated, hears) = start(4096);
+    while !hears.recv_timeout(PATIENCE).expect("it is ready").contains("READY=1") {}
+    assert_eq!(operated.ringway.status_of("/"), 200);
+}
+
+#[test]
+fn a_start_that_waits_for_a_probe_ends_at_the_first_signal() {
+    let origin = Origin::start(|mut stream| {
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    let probe = "[pool.app.health]\nprotocol = \"http\"\ninterval = \"1m\"\ntimeout = \"1m\"\n";
+    for signal in ["-TERM", "-INT"] {
+        let text = config(&[origin.address], "", probe);
+        let mut operated = Operated::begin(&text, |_, _| {});
+        await_that("it answers", || operated.json(&["status"])["phase"] == "starting");
+        operated.ringway.signal(signal);
+        assert_eq!(operated.ringway.wait(), Some(0));
+    }
 }
