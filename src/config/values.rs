@@ -33,6 +33,9 @@ const TIMEOUT_RANGE: RangeInclusive<Duration> =
 pub(super) const INTERVAL_RANGE: RangeInclusive<Duration> =
     Duration::from_millis(10)..=*TIMEOUT_RANGE.end();
 
+/// Characters of a name that the user chooses.
+pub(super) const NAME_LENGTH_MAX: usize = 64;
+
 /// What `sun_path` holds (unix(7)), without the zero at its end.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
@@ -181,11 +184,12 @@ pub fn parse_log_path(text: &str) -> Result<LogPath, String> {
 /// A name that the user chose: it appears in metrics and commands.
 pub fn check_name(name: &str) -> Result<(), String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
+    if (1..=NAME_LENGTH_MAX).contains(&name.len()) && name.bytes().all(allowed) {
         return Ok(());
     }
     let shown = name.escape_debug();
-    Err(format!("`{shown}` is not a name: use 1 to 64 letters, digits, `-` or `_`"))
+    let most = NAME_LENGTH_MAX;
+    Err(format!("`{shown}` is not a name: use 1 to {most} letters, digits, `-` or `_`"))
 }
 
 /// A token (RFC 9110, 5.6.2).

@@ -3,7 +3,7 @@
 
 use super::admin::{self, Admin};
 use super::control::Control;
-use super::events::Event;
+use super::events::{Event, beginning};
 use super::phase::Phase;
 use super::probing::Probing;
 use super::source::Sources;
@@ -343,6 +343,7 @@ impl Coordinator {
                 StatusCode::OK
             }
             Err(reason) => {
+                let reason = beginning(&reason);
                 tracing::error!("the configuration is refused, nothing has changed: {reason}");
                 control.fleet.events.push(Event::ReloadRefused { reason });
                 StatusCode::UNPROCESSABLE_ENTITY

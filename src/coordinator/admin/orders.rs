@@ -6,6 +6,7 @@ use super::reply::{Reply, json_reply, refusal};
 use crate::base::Generation;
 use crate::config::Config;
 use crate::coordinator::control::Control;
+use crate::coordinator::events::{Event, beginning};
 use crate::coordinator::fleet::{Operation, OperationError};
 use crate::coordinator::plan::Plan;
 use crate::health::OperatorState;
@@ -147,7 +148,7 @@ pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> Reply {
     };
     match result {
         Err(reason) => {
-            let event = crate::coordinator::events::Event::ReloadRefused { reason: reason.clone() };
+            let event = Event::ReloadRefused { reason: beginning(&reason) };
             control.borrow_mut().fleet.events.push(event);
             let error = format!("{reason}\n\nnothing has changed");
             refusal(StatusCode::UNPROCESSABLE_ENTITY, error)
