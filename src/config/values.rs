@@ -2,8 +2,8 @@
 //! Errors are sentences for the user.
 
 pub use super::addresses::{
-    check_total_weight, parse_address, parse_backend_entry, parse_listen_address,
-    parse_weighted_backend,
+    check_backend_address, check_total_weight, parse_address, parse_backend_entry,
+    parse_listen_address, parse_weighted_backend,
 };
 use super::model::{LogPath, ShardsChoice};
 use super::units::{parse_count, parse_duration, parse_size, print_duration, print_size};

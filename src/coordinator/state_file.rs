@@ -266,20 +266,31 @@ mod tests {
         wrong[0].backends.extend([
             backend(&|backend| backend.weight = Some(u32::MAX)),
             backend(&|backend| backend.operator = "asleep".to_owned()),
+            backend(&|backend| backend.address.set_port(0)),
         ]);
         wrong.push(Saved { pool: "web".to_owned(), ..Saved::default() });
         file.write_last(wrong);
         let text = fs::read_to_string(&path).expect("it is there");
         let text = text.replace("\"10.0.0.2:80\"", "\"10.0.0.2:80\", \"nowhere\"");
         let text = text.replace("\"pool\": \"web\"", "\"pool\": \"web\", \"more\": 1");
+        let text = text.replace("\"pools\": [", "\"pools\": [7,");
+        let text = text.replacen("\"backends\": [", "\"backends\": [\"10.0.0.3:80\",", 1);
         fs::write(&path, &text).expect("written");
 
         let left = file.read().expect("ours").expect("there");
         assert_eq!(left.pools, saved());
-        let places = ["10.0.0.1:80\": a weight", "`asleep`", "taken_out", "pool \"web\""];
+        let places = [
+            "an object with a `pool`",
+            "an object with the `address`",
+            "10.0.0.1:80\": a weight",
+            "`asleep`",
+            "`10.0.0.1:0` has port 0",
+            "taken_out",
+            "pool \"web\"",
+        ];
         assert_eq!(left.left_out.len(), places.len(), "{:?}", left.left_out);
         for (said, place) in left.left_out.iter().zip(places) {
-            assert!(said.contains(place), "{said}");
+            assert!(said.contains(place) && !said.contains("struct"), "{said}");
         }
         assert!(left.kept.contains("state.json.bad"), "{}", left.kept);
         file.write_last(saved());
