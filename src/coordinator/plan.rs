@@ -364,7 +364,7 @@ mod tests {
         );
         let no_file = without("backends_file = \"/a.json\"\n");
         let removed = change("pool app: backends_file /a.json", "removed", true);
-        assert_eq!(shown(plan(&old, &no_file, touched, ending)), [removed.clone()]);
+        assert_eq!(shown(plan(&old, &no_file, touched, ending)), std::slice::from_ref(&removed));
         let other = config(&(OLD.to_owned() + &tables.replace("/a.json", "/b.json")));
         let added = change("pool app: backends_file /b.json", "added", false);
         assert_eq!(shown(plan(&old, &other, touched, ending)), [removed, added]);

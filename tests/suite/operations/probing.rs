@@ -241,7 +241,7 @@ type HealthReply = Response<http_body_util::combinators::BoxBody<Bytes, Infallib
 async fn health(request: Request<Incoming>, is_well: bool) -> Result<HealthReply, Infallible> {
     let is_check = request.uri().path() == "/grpc.health.v1.Health/Check";
     let asked = request.into_body().collect().await;
-    let is_known = asked.is_ok_and(|asked| asked.to_bytes() == &b"\0\0\0\0\x06\x0A\x04shop"[..]);
+    let is_known = asked.is_ok_and(|asked| asked.to_bytes() == b"\0\0\0\0\x06\x0A\x04shop"[..]);
     // SERVING, NOT_SERVING and SERVICE_UNKNOWN.
     let message = match (is_known, is_well) {
         (true, true) => &b"\0\0\0\0\x02\x08\x01"[..],
