@@ -4,7 +4,9 @@
 use super::arguments::Source;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use ringway::config::{AccessLog, Config, Diagnostics, FILE_BYTES_MAX, Runtime, WrittenKeys};
+use ringway::config::{
+    AccessLog, Config, Diagnostics, FILE_BYTES_MAX, Runtime, StateFile, WrittenKeys,
+};
 use ringway::sys::file;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -188,8 +190,7 @@ pub(super) fn lay_over(effective: &mut Effective, source: Source, matches: &ArgM
     let mut over = Overlay { matches, given_keys };
     lay_over_runtime(&mut over, &mut config.runtime, &source);
     let Source { access_log, admin, admin_listen, state_file, .. } = source;
-    let path = state_file.map(|path| path.0);
-    over.set("state_file", "runtime.state_file", &mut config.runtime.state_file, path);
+    over.set("state_file", "runtime.state_file", &mut config.runtime.state_file, state_file);
     lay_over_state_directory(&mut over, &mut config.runtime);
     let socket = admin.map(|socket| socket.0);
     over.set("admin", "admin.socket", &mut config.admin.socket, socket);
@@ -210,8 +211,8 @@ fn lay_over_state_directory(over: &mut Overlay<'_>, runtime: &mut Runtime) {
     let Some(folders) = std::env::var_os("STATE_DIRECTORY") else { return };
     // There may be several, with colons in between.
     let first = std::env::split_paths(&folders).next().filter(|first| first.is_absolute());
-    if let (Some(folder), None) = (first, &runtime.state_file) {
-        runtime.state_file = Some(folder.join("state.json"));
+    if let (Some(folder), StateFile::Given) = (first, &runtime.state_file) {
+        runtime.state_file = StateFile::At(folder.join("state.json"));
         over.given_keys.insert("runtime.state_file".to_owned(), Origin::Environment);
     }
 }

@@ -180,7 +180,7 @@ fn check_answers_in_text_and_in_json() {
     let (status, out, err) = run_line(&["check", &bad, "--json"]);
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((status, err.as_str()), (1, ""));
-    assert_eq!(report["problems"][0]["line"], 3);
+    assert_eq!((&report["problems"][0]["line"], &report["more_problems"]), (&3.into(), &0.into()));
     let (status, out, _) = run_line(&["check", "/nowhere.toml", "--json"]);
     assert!(status == 1 && out.contains("cannot read"), "{out}");
 }
@@ -294,7 +294,7 @@ fn the_admin_socket_and_the_state_file_can_be_flags() {
     assert_eq!(run_line(&[&["run", "--config", &file][..], &none].concat()).0, 0);
     let config = started().config;
     assert_eq!((config.admin.socket, config.admin.listen), (None, None));
-    assert_eq!(config.runtime.state_file, None);
+    assert_eq!(config.runtime.state_file.path(), None);
 }
 
 #[test]

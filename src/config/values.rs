@@ -5,7 +5,7 @@ pub use super::addresses::{
     check_backend_address, check_total_weight, parse_address, parse_backend_entry,
     parse_listen_address, parse_weighted_backend,
 };
-use super::model::{LogPath, ShardsChoice};
+use super::model::{LogPath, ShardsChoice, StateFile};
 use super::units::{parse_count, parse_duration, parse_size, print_duration, print_size};
 use crate::limits::{
     BUFFER_BYTES_MAX, BUFFER_BYTES_MIN, BUFFERS_PER_SHARD_MAX, BUFFERS_PER_SHARD_MIN,
@@ -178,6 +178,14 @@ pub fn parse_log_path(text: &str) -> Result<LogPath, String> {
         "" => Err("the path is empty: write \"stdout\" or a file".to_owned()),
         "stdout" => Ok(LogPath::Stdout),
         path => Ok(LogPath::File(PathBuf::from(path))),
+    }
+}
+
+/// `none`, a file, or empty: as it is given. A file of that name is `./none`.
+pub fn parse_state_file(text: &str) -> Result<StateFile, String> {
+    match text {
+        "none" => Ok(StateFile::None),
+        text => Ok(parse_path(text)?.map_or(StateFile::Given, StateFile::At)),
     }
 }
 

@@ -106,7 +106,7 @@ impl Coordinator {
         let news = Rc::new(Notify::new());
         let probing = Probing::new(control.clone(), seed, news.clone());
         let sources = Sources::new(control.clone(), news.clone());
-        let state_file = control.borrow().config.runtime.state_file.clone().map(StateFile::new);
+        let state_file = control.borrow().config.runtime.state_file.path().map(StateFile::new);
         let (sender, reports) = mpsc::unbounded_channel();
         let panics = Panics::default();
         let (bell, admin) = (Some(bell), Some(admin));

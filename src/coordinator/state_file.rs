@@ -56,8 +56,8 @@ pub struct StateFile {
 
 impl StateFile {
     /// The file at `path`, which need not be there.
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, written: None, writing: None, has_failed: Arc::default() }
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), written: None, writing: None, has_failed: Arc::default() }
     }
 
     /// What was saved. None if there is no such file. A file of which something cannot be used is
