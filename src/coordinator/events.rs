@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 /// Events that are kept.
 const KEPT_MAX: usize = 1024;
 
-/// Bytes that are kept of the reason why a configuration is refused: whoever gave it is told all.
+/// Bytes that are kept of what is wrong with a text: the first of its problems.
 const REASON_BYTES_MAX: usize = 2048;
 
 /// Something that happened.
@@ -111,13 +111,12 @@ pub enum Event {
     },
 }
 
-/// What an event and the log have of the reason why a configuration is refused: whole lines from
-/// its beginning.
-pub(super) fn beginning(text: &str) -> String {
+/// What an event and the log have of what is wrong with a text: whole lines from its beginning.
+pub fn beginning(text: &str) -> String {
     let ends = text.match_indices('\n').map(|(end, _)| end).chain([text.len()]);
     match ends.take_while(|end| *end <= REASON_BYTES_MAX).last().unwrap_or(0) {
         end if end == text.len() => text.to_owned(),
-        end => format!("{}\n… (`ringway plan` tells the rest)", &text[..end]),
+        end => format!("{}\n… (the rest is left out)", &text[..end]),
     }
 }
 
@@ -192,7 +191,7 @@ mod tests {
         let reason = |lines: usize| vec!["file:1:1: wrong"; lines].join("\n");
         assert_eq!(beginning(&reason(128)), reason(128));
         let cut = beginning(&reason(100_000));
-        assert_eq!(cut, reason(128) + "\n… (`ringway plan` tells the rest)");
+        assert_eq!(cut, reason(128) + "\n… (the rest is left out)");
         assert!(beginning(&"ä".repeat(5000)).starts_with("\n…"), "no line has room");
     }
 

@@ -256,6 +256,11 @@ fn a_watched_file_is_followed_and_a_broken_one_is_not() {
         events.matches("source_failed").count() == 2
     });
     assert_eq!(operated.backend(second)["standing"], "serving", "what it said before holds");
+    std::fs::write(&file, "[[backend]]\nadress = \"10.0.0.1:80\"\n".repeat(500)).expect("written");
+    await_that("the first faults are told", || {
+        operated.done(&["events"]).contains("unknown key `adress`")
+    });
+    assert!(operated.asked("GET /events", "").len() < 16_384, "and not all that are the same");
     std::fs::write(&file, "[]").expect("written");
     await_that("it is gone", || operated.backend(second).is_null());
     assert_eq!(operated.backend(first)["standing"], "serving");
