@@ -7,10 +7,10 @@ use ringway::config::units::parse_count;
 use ringway::config::unknown_word;
 use ringway::config::values::{
     BUFFERS_PER_SHARD_RANGE, MAX_CONNECTIONS_RANGE, RING_ENTRIES_RANGE, check_power_of_two,
-    parse_backend_entry, parse_buffer_size, parse_listen_address, parse_log_path, parse_path,
-    parse_shards, parse_socket_path,
+    parse_backend_entry, parse_buffer_size, parse_listen_address, parse_log_path, parse_shards,
+    parse_socket_path, parse_state_file,
 };
-use ringway::config::{BackendEntry, Choice, LogPath, ShardsChoice};
+use ringway::config::{BackendEntry, Choice, LogPath, ShardsChoice, StateFile};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -141,10 +141,10 @@ pub(super) struct Source {
     #[arg(long, value_name = "IP:PORT", value_parser = admin_listen,
           env = "RINGWAY_ADMIN_LISTEN")]
     pub(super) admin_listen: Option<OrNone<SocketAddr>>,
-    /// Where health and the operator's orders are kept over a restart; empty: state.json in
-    /// $STATE_DIRECTORY, which systemd may set, else nowhere.
-    #[arg(long, value_name = "FILE", value_parser = state_file, env = "RINGWAY_STATE_FILE")]
-    pub(super) state_file: Option<OrNone<PathBuf>>,
+    /// Where health and the operator's orders are kept over a restart, or "none"; empty:
+    /// state.json in $STATE_DIRECTORY, which systemd may set, else nowhere.
+    #[arg(long, value_name = "FILE", value_parser = parse_state_file, env = "RINGWAY_STATE_FILE")]
+    pub(super) state_file: Option<StateFile>,
 }
 
 /// A value that can be given as none, by an empty text.
@@ -193,8 +193,4 @@ fn admin_listen(text: &str) -> Result<OrNone<SocketAddr>, String> {
         "" => Ok(OrNone(None)),
         text => parse_listen_address(text).map(|address| OrNone(Some(address))),
     }
-}
-
-fn state_file(text: &str) -> Result<OrNone<PathBuf>, String> {
-    parse_path(text).map(OrNone)
 }

@@ -3,13 +3,14 @@
 use super::Failed;
 use super::load::{LoadError, read_config};
 use ringway::config::{Config, Problem};
+use ringway::sys;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
 
 /// Says on `out` that the file is right; fails with all that is wrong.
 pub(super) fn check(file: &Path, as_json: bool, out: &mut dyn Write) -> Result<(), Failed> {
-    let result = read_config(file).map(|(config, _)| config);
+    let result = read_config(file, sys::file::read).map(|(config, _)| config);
     if as_json {
         writeln!(out, "{:#}", report(file, &result))?;
         return result.map(drop).map_err(|_| Failed::Shown);
@@ -62,6 +63,7 @@ fn report(file: &Path, result: &Result<Config, LoadError>) -> Value {
         }
         Err(LoadError::Invalid(diagnostics)) => {
             report["problems"] = diagnostics.problems.iter().map(problem).collect();
+            report["more_problems"] = diagnostics.more.into();
         }
         Err(other) => report["problems"] = json!([{ "message": other.to_string() }]),
     }

@@ -4,11 +4,13 @@
 use super::arguments::Source;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use ringway::config::{AccessLog, Config, Diagnostics, FILE_BYTES_MAX, Runtime, WrittenKeys};
+use ringway::config::{
+    AccessLog, Config, Diagnostics, FILE_BYTES_MAX, Runtime, StateFile, WrittenKeys,
+};
 use ringway::sys::file;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind::InvalidData};
 use std::path::{Path, PathBuf};
 
 /// A configuration and the origin of its values.
@@ -75,7 +77,7 @@ impl fmt::Display for LoadError {
                 write!(f, "cannot read `{}`: {error}", path.display())
             }
             Self::Invalid(diagnostics) => {
-                let count = diagnostics.problems.len();
+                let count = diagnostics.problems.len() + diagnostics.more;
                 let noun = if count == 1 { "error" } else { "errors" };
                 write!(f, "{count} {noun} in the configuration\n\n{diagnostics}")
             }
@@ -103,7 +105,7 @@ pub(super) fn load_or_default(
 ) -> Result<Effective, LoadError> {
     let mut effective = if chosen_file(&source, matches)? {
         let path = source.config.clone().expect("it was chosen above");
-        let (config, written) = read_config(&path)?;
+        let (config, written) = read_config(&path, file::read)?;
         Effective { config, written, config_file: Some(path), given: BTreeMap::new() }
     } else if source.listen.is_empty() && source.backend.is_empty() {
         Effective::default()
@@ -188,8 +190,7 @@ pub(super) fn lay_over(effective: &mut Effective, source: Source, matches: &ArgM
     let mut over = Overlay { matches, given_keys };
     lay_over_runtime(&mut over, &mut config.runtime, &source);
     let Source { access_log, admin, admin_listen, state_file, .. } = source;
-    let path = state_file.map(|path| path.0);
-    over.set("state_file", "runtime.state_file", &mut config.runtime.state_file, path);
+    over.set("state_file", "runtime.state_file", &mut config.runtime.state_file, state_file);
     lay_over_state_directory(&mut over, &mut config.runtime);
     let socket = admin.map(|socket| socket.0);
     over.set("admin", "admin.socket", &mut config.admin.socket, socket);
@@ -210,8 +211,8 @@ fn lay_over_state_directory(over: &mut Overlay<'_>, runtime: &mut Runtime) {
     let Some(folders) = std::env::var_os("STATE_DIRECTORY") else { return };
     // There may be several, with colons in between.
     let first = std::env::split_paths(&folders).next().filter(|first| first.is_absolute());
-    if let (Some(folder), None) = (first, &runtime.state_file) {
-        runtime.state_file = Some(folder.join("state.json"));
+    if let (Some(folder), StateFile::Given) = (first, &runtime.state_file) {
+        runtime.state_file = StateFile::At(folder.join("state.json"));
         over.given_keys.insert("runtime.state_file".to_owned(), Origin::Environment);
     }
 }
@@ -228,22 +229,37 @@ fn lay_over_runtime(over: &mut Overlay<'_>, runtime: &mut Runtime, source: &Sour
     over.set("max_connections", "runtime.max_connections", most, source.max_connections);
 }
 
+/// How the configuration file is read: [`file::read`] before anybody is served, because there it
+/// may be a pipe, as of `<(…)`; [`file::read_regular`] from then on.
+pub(super) type ReadFile = fn(&Path, usize) -> io::Result<Vec<u8>>;
+
 /// The configuration in a file, and the keys that it has.
-pub(super) fn read_config(path: &Path) -> Result<(Config, WrittenKeys), LoadError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| LoadError::Unreadable(path.to_owned(), error))?;
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let folder = parent.unwrap_or(Path::new("."));
+pub(super) fn read_config(path: &Path, read: ReadFile) -> Result<(Config, WrittenKeys), LoadError> {
+    let unreadable = |error| LoadError::Unreadable(path.to_owned(), error);
+    let bytes = read(path, FILE_BYTES_MAX).map_err(unreadable)?;
+    let text = String::from_utf8(bytes);
+    let text = text.map_err(|error| unreadable(io::Error::new(InvalidData, error)))?;
+    let folder = folder_of(Some(path));
     let name = path.display().to_string();
     let (mut config, written) =
-        Config::parse_with_keys(&text, &name, &|file| read_bounded(&folder.join(file)))
+        Config::parse_with_keys(&text, &name, &|file| read_named(folder, file))
             .map_err(LoadError::Invalid)?;
-    // Absolute, so that what `config dump` prints is right wherever it is put.
-    config.resolve_paths(&std::path::absolute(folder).unwrap_or(folder.to_owned()));
+    resolve_paths(&mut config, folder);
     Ok((config, written))
 }
 
+/// Where the files are that a configuration names: beside its own, if it has one.
+pub(super) fn folder_of(config: Option<&Path>) -> &Path {
+    let parent = config.and_then(Path::parent).filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
 /// Reads what a configuration names.
-pub(super) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    file::read_regular(path, FILE_BYTES_MAX)
+pub(super) fn read_named(folder: &Path, file: &Path) -> io::Result<Vec<u8>> {
+    file::read_regular(&folder.join(file), FILE_BYTES_MAX)
+}
+
+/// Makes the paths absolute, so that what `config dump` prints is right wherever it is put.
+pub(super) fn resolve_paths(config: &mut Config, folder: &Path) {
+    config.resolve_paths(&std::path::absolute(folder).unwrap_or(folder.to_owned()));
 }

@@ -2,10 +2,11 @@
 //! it was started with.
 
 use super::arguments::Source;
-use super::load::{self, Effective, read_bounded};
+use super::load::{self, Effective, LoadError};
 use clap::ArgMatches;
 use ringway::config::{Config, TextFormat};
 use ringway::coordinator::ConfigSource;
+use ringway::sys::file;
 use std::path::Path;
 
 /// See the module. The default has neither file nor flags.
@@ -20,34 +21,40 @@ impl Reread {
         Self { source, matches }
     }
 
-    fn has_file(&self) -> bool {
-        load::chosen_file(&self.source, &self.matches).unwrap_or(false)
+    /// The file, if it was started with one.
+    fn file(&self) -> Option<&Path> {
+        let is_chosen = load::chosen_file(&self.source, &self.matches).unwrap_or(false);
+        self.source.config.as_deref().filter(|_| is_chosen)
+    }
+
+    fn laid_over(&self, config: Config) -> Config {
+        let mut effective = Effective::of(config);
+        load::lay_over(&mut effective, self.source.clone(), &self.matches);
+        effective.config
     }
 }
 
 impl ConfigSource for Reread {
     fn read(&self) -> Result<Config, String> {
-        if !self.has_file() {
+        let Some(file) = self.file() else {
             return Err(
                 "it was started without a configuration file, so there is nothing to read \
                         again: start it with --config FILE, or give a whole configuration with \
                         `ringway reload --file FILE`"
                     .to_owned(),
             );
-        }
-        let loaded = load::load(self.source.clone(), &self.matches);
-        loaded.map(|effective| effective.config).map_err(|error| error.to_string())
+        };
+        // Who waits for a pipe or reads without an end serves nobody.
+        let read = load::read_config(file, file::read_regular);
+        read.map(|(config, _)| self.laid_over(config)).map_err(|error| error.to_string())
     }
 
     fn parse(&self, text: &str, format: TextFormat) -> Result<Config, String> {
-        let folder = self.source.config.as_deref().and_then(Path::parent);
-        let folder = folder.unwrap_or(Path::new(""));
-        let load = |file: &Path| read_bounded(&folder.join(file));
+        let folder = load::folder_of(self.source.config.as_deref());
+        let load = |file: &Path| load::read_named(folder, file);
         let parsed = Config::parse_as(format, text, "configuration", &load);
-        let mut config = parsed.map_err(|diagnostics| diagnostics.to_string())?;
-        config.resolve_paths(&std::path::absolute(folder).unwrap_or(folder.to_owned()));
-        let mut effective = Effective::of(config);
-        load::lay_over(&mut effective, self.source.clone(), &self.matches);
-        Ok(effective.config)
+        let mut config = parsed.map_err(|all| LoadError::Invalid(all).to_string())?;
+        load::resolve_paths(&mut config, folder);
+        Ok(self.laid_over(config))
     }
 }

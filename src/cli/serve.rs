@@ -12,11 +12,10 @@ use ringway::link::OUTBOX_HIGH_WHEN_LOW;
 use ringway::mailbox::{Mailbox, Shared};
 use ringway::sys::clock;
 use ringway::sys::event_fd::EventFd;
-use ringway::sys::rlimit::{Resource, raise_to_hard};
+use ringway::sys::rlimit::{Resource, is_for_want_of_descriptors, raise_to_hard};
 use ringway::sys::socket;
 use std::collections::hash_map::RandomState;
 use std::error::Error;
-use std::fs::File;
 use std::hash::BuildHasher;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -183,15 +182,17 @@ fn check_descriptors(config: &Config) -> Result<(), Box<dyn Error>> {
     let shards = cores(&config.runtime.shards)?.len();
     // An eventfd and a ring for each shard, and a socket of each listener.
     let needed = OTHER_DESCRIPTORS + shards * (2 + config.listeners.len());
-    let held: io::Result<Vec<File>> = (0..needed).map(|_| File::open("/dev/null")).collect();
-    match held {
-        Ok(_) => Ok(()),
-        Err(error) => Err(format!(
-            "there is no room for the {needed} descriptors that it takes before the first \
-             connection ({error}): {MORE_DESCRIPTORS}"
-        )
-        .into()),
-    }
+    let held: io::Result<Vec<EventFd>> = (0..needed).map(|_| EventFd::new()).collect();
+    let Err(error) = held else { return Ok(()) };
+    let mending = match is_for_want_of_descriptors(&error) {
+        true => format!(": {MORE_DESCRIPTORS}"),
+        false => String::new(),
+    };
+    Err(format!(
+        "the {needed} descriptors that it takes before the first connection cannot be opened \
+         ({error}){mending}"
+    )
+    .into())
 }
 
 /// Enough for every connection that there may be, all of them slow: what may wait on one while

@@ -180,9 +180,48 @@ fn check_answers_in_text_and_in_json() {
     let (status, out, err) = run_line(&["check", &bad, "--json"]);
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((status, err.as_str()), (1, ""));
-    assert_eq!(report["problems"][0]["line"], 3);
+    assert_eq!((&report["problems"][0]["line"], &report["more_problems"]), (&3.into(), &0.into()));
     let (status, out, _) = run_line(&["check", "/nowhere.toml", "--json"]);
     assert!(status == 1 && out.contains("cannot read"), "{out}");
+}
+
+fn make_pipe(path: &str) {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.expect("mkfifo is installed").success());
+}
+
+#[test]
+fn the_file_may_be_a_pipe_at_the_start_and_not_later() {
+    let folder = Folder::new("pipe");
+    let file = folder.0.join("a.toml").to_str().unwrap().to_owned();
+    make_pipe(&file);
+    let writer = std::thread::spawn({
+        let file = file.clone();
+        move || fs::write(file, GOOD).expect("it is read")
+    });
+    assert_eq!(run_line(&["run", "--config", &file]).0, 0);
+    writer.join().expect("it has written");
+    let source = started().source;
+    let why = source.read().expect_err("nobody would write");
+    assert_eq!(why, format!("cannot read `{file}`: it is not a regular file"));
+    fs::remove_file(&file).unwrap();
+    folder.write("a.toml", GOOD);
+    assert_eq!(source.read().expect("a file").listeners.len(), 1);
+}
+
+#[test]
+fn a_file_without_an_end_is_not_read_whole() {
+    let folder = Folder::new("endless");
+    let file = folder.write("a.toml", GOOD);
+    assert_eq!(run_line(&["run", "--config", &file]).0, 0);
+    let source = started().source;
+    fs::File::create(&file).and_then(|file| file.set_len(1 << 30)).unwrap();
+    let why = source.read().expect_err("it is full of zeros");
+    assert_eq!(why, format!("cannot read `{file}`: it has more than 8388608 bytes"));
+    for line in [["run", "--config", "/dev/zero"], ["check", "/dev/zero", "--json"]] {
+        let (status, out, err) = run_line(&line);
+        assert!(status == 1 && (out + &err).contains("more than 8388608 bytes"), "{line:?}");
+    }
 }
 
 #[test]
@@ -255,7 +294,7 @@ fn the_admin_socket_and_the_state_file_can_be_flags() {
     assert_eq!(run_line(&[&["run", "--config", &file][..], &none].concat()).0, 0);
     let config = started().config;
     assert_eq!((config.admin.socket, config.admin.listen), (None, None));
-    assert_eq!(config.runtime.state_file, None);
+    assert_eq!(config.runtime.state_file.path(), None);
 }
 
 #[test]

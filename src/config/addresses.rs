@@ -37,10 +37,7 @@ pub fn parse_listen_address(text: &str) -> Result<SocketAddr, String> {
 /// `IP:PORT`, the port not 0.
 pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse::<SocketAddr>() {
-        return match address.port() {
-            0 => Err(format!("`{text}` has port 0: give the port, from 1 to 65535")),
-            _ => Ok(address),
-        };
+        return check_backend_address(&address).map(|()| address);
     }
     if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
         return Err(format!("`{text}` has no port: write \"{}\"", SocketAddr::new(ip, 8080)));
@@ -58,6 +55,14 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
         return Err(format!("`{text}`: host names are not supported here, write IP:PORT"));
     }
     Err(format!("`{text}` is not an address: write IP:PORT, as in \"10.0.0.11:8080\""))
+}
+
+/// Whether one can connect to an address: not if its port is 0.
+pub fn check_backend_address(address: &SocketAddr) -> Result<(), String> {
+    match address.port() {
+        0 => Err(format!("`{address}` has port 0: give the port, from 1 to 65535")),
+        _ => Ok(()),
+    }
 }
 
 /// The host and the port; a number alone is a port.

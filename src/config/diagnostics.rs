@@ -1,17 +1,34 @@
-//! What is wrong with a configuration, all of it at once: where, what, and how to mend it. Does
-//! not: decide what is wrong.
+//! What is wrong with a configuration, all of it at once: where, what, and how to mend it. What is
+//! kept of it is bounded, whatever the text. Does not: decide what is wrong.
 
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-/// Every problem of one text, in the order of their places. There is at least one.
+/// Problems of one text that are told: whoever has mended these asks again.
+const PROBLEMS_MAX: usize = 100;
+
+/// Characters of a line that are shown, and how many of them are before the place that is meant,
+/// if there are more on either side.
+const SOURCE_CHARACTERS_MAX: usize = 160;
+const SOURCE_CHARACTERS_BEFORE: usize = 60;
+
+/// Characters of a message, which may quote what was written.
+const MESSAGE_CHARACTERS_MAX: usize = 500;
+
+/// What stands for what is not shown.
+const CUT: char = '…';
+
+/// The problems of one text, in the order of their places. There is at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostics {
     /// The name that the text was given.
     pub file_name: String,
-    /// The problems.
+    /// The first 100 of them.
     pub problems: Vec<Problem>,
+    /// How many there are beyond these.
+    pub more: usize,
 }
 
 /// Something that keeps a text from being a configuration.
@@ -25,9 +42,11 @@ pub struct Problem {
     pub message: String,
     /// How to mend it, if the message does not say it.
     pub help: Option<String>,
-    /// The line, as far as it can be shown.
+    /// The line, or the part of it that is meant, as far as it can be shown.
     source: String,
-    /// Characters of the line that are meant, at least one.
+    /// Characters of `source` before what is meant.
+    indent: usize,
+    /// Characters of `source` that are meant, at least one.
     width: usize,
 }
 
@@ -39,7 +58,11 @@ impl fmt::Display for Diagnostics {
             }
             problem.show(&self.file_name, f)?;
         }
-        Ok(())
+        match self.more {
+            0 => Ok(()),
+            1 => writeln!(f, "\n{CUT} and 1 more problem"),
+            more => writeln!(f, "\n{CUT} and {more} more problems"),
+        }
     }
 }
 
@@ -47,12 +70,12 @@ impl std::error::Error for Diagnostics {}
 
 impl Problem {
     fn show(&self, file_name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { line, column, message, source, width, .. } = self;
+        let Self { line, column, message, source, indent, width, .. } = self;
         let number = line.to_string();
         let margin = " ".repeat(number.len());
         writeln!(f, "{file_name}:{line}:{column}: {message}")?;
         writeln!(f, "  {number} | {source}")?;
-        writeln!(f, "  {margin} | {}{}", " ".repeat(column - 1), "^".repeat(*width))?;
+        writeln!(f, "  {margin} | {}{}", " ".repeat(*indent), "^".repeat(*width))?;
         match &self.help {
             Some(help) => writeln!(f, "  {margin} = {help}"),
             None => Ok(()),
@@ -60,20 +83,32 @@ impl Problem {
     }
 }
 
+/// A problem before its place is worked out.
+struct Found {
+    end: usize,
+    message: String,
+    help: Option<String>,
+}
+
 /// Where problems are gathered while a text is read.
 pub(super) struct Report<'a> {
     text: &'a str,
-    problems: RefCell<Vec<(usize, Problem)>>,
+    /// By where they begin, and by how many there were before; those that come first in the text.
+    found: RefCell<BTreeMap<(usize, usize), Found>>,
+    /// How many there were, with those that are not kept.
+    count: Cell<usize>,
+    /// Where each line begins, once somebody asks.
+    lines: OnceCell<Vec<usize>>,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, problems: RefCell::default() }
+        Self { text, found: RefCell::default(), count: Cell::default(), lines: OnceCell::new() }
     }
 
     /// Adds a problem whose message says how to mend it.
     pub(super) fn add(&self, span: Range<usize>, message: impl Into<String>) {
-        self.push(span, message.into(), None);
+        self.add_lazily(span, || (message.into(), None));
     }
 
     /// Adds a problem and how to mend it.
@@ -83,7 +118,7 @@ impl<'a> Report<'a> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.push(span, message.into(), Some(help.into()));
+        self.add_lazily(span, || (message.into(), Some(help.into())));
     }
 
     /// Adds what a reader of JSON says, behind what it was to be.
@@ -92,28 +127,46 @@ impl<'a> Report<'a> {
         let message = error.to_string();
         let place = format!(" at line {line} column {column}");
         let message = message.strip_suffix(&place).unwrap_or(&message);
-        let before = self.text.split_inclusive('\n').take(line.saturating_sub(1));
+        let line_start = self.lines().get(line.saturating_sub(1)).copied().unwrap_or(0);
         // Columns are from 1 and in bytes.
-        let start = before.map(str::len).sum::<usize>() + column.saturating_sub(1);
+        let start = line_start + column.saturating_sub(1);
         self.add(start..start + 1, format!("{expected}: {message}"));
     }
 
-    fn push(&self, span: Range<usize>, message: String, help: Option<String>) {
-        let start = self.boundary(span.start);
-        let (line, before) = self.line_and_text_before(start);
-        let line_start = start - before.len();
-        let whole = self.text[line_start..].split('\n').next().unwrap_or_default();
-        let end = self.boundary(span.end).clamp(start, line_start + whole.len());
-        let width = self.text[start..end].chars().count().max(1);
-        let source = whole.trim_end().chars().map(shown).collect();
-        let column = before.chars().count() + 1;
-        let problem = Problem { line, column, message, help, source, width };
-        self.problems.borrow_mut().push((start, problem));
+    /// Adds a problem whose message and help take time to work out: that is done only if it is
+    /// one of those that are told.
+    pub(super) fn add_lazily(
+        &self,
+        span: Range<usize>,
+        texts: impl FnOnce() -> (String, Option<String>),
+    ) {
+        let count = self.count.get();
+        self.count.set(count + 1);
+        let key = (self.boundary(span.start), count);
+        let is_told = count < PROBLEMS_MAX
+            || self.found.borrow().last_key_value().is_some_and(|(last, _)| key < *last);
+        if !is_told {
+            return;
+        }
+        let (message, help) = texts();
+        let (message, help) = (clipped(message), help.map(clipped));
+        let mut found = self.found.borrow_mut();
+        found.insert(key, Found { end: span.end, message, help });
+        if found.len() > PROBLEMS_MAX {
+            found.pop_last();
+        }
     }
 
     /// The line, from 1, that a place is on.
     pub(super) fn line_of(&self, span: &Range<usize>) -> usize {
-        self.line_and_text_before(self.boundary(span.start)).0
+        self.lines().partition_point(|start| *start <= span.start)
+    }
+
+    fn lines(&self) -> &[usize] {
+        self.lines.get_or_init(|| {
+            let newlines = memchr::memchr_iter(b'\n', self.text.as_bytes());
+            std::iter::once(0).chain(newlines.map(|newline| newline + 1)).collect()
+        })
     }
 
     /// The nearest place not after `at` where a character begins.
@@ -121,22 +174,51 @@ impl<'a> Report<'a> {
         (0..=at.min(self.text.len())).rev().find(|at| self.text.is_char_boundary(*at)).unwrap_or(0)
     }
 
-    fn line_and_text_before(&self, start: usize) -> (usize, &'a str) {
-        let before = &self.text[..start];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (before.matches('\n').count() + 1, &before[line_start..])
-    }
-
     /// The problems, if there are any.
     pub(super) fn finish(self, file_name: &str) -> Result<(), Diagnostics> {
-        let mut problems = self.problems.into_inner();
-        if problems.is_empty() {
+        let found = self.found.take();
+        if found.is_empty() {
             return Ok(());
         }
-        problems.sort_by_key(|(start, _)| *start);
-        let problems = problems.into_iter().map(|(_, problem)| problem).collect();
-        Err(Diagnostics { file_name: file_name.to_owned(), problems })
+        let more = self.count.get() - found.len();
+        let problems = found.into_iter().map(|((start, _), found)| self.placed(start, found));
+        let problems = problems.collect();
+        Err(Diagnostics { file_name: file_name.to_owned(), problems, more })
     }
+
+    fn placed(&self, start: usize, found: Found) -> Problem {
+        let Found { end, message, help } = found;
+        let line = self.line_of(&(start..end));
+        let line_start = self.lines()[line - 1];
+        let line_end = self.lines().get(line).map_or(self.text.len(), |next| next - 1);
+        let (before, rest) = self.text[line_start..line_end].split_at(start - line_start);
+        let rest = rest.trim_end();
+        let meant = self.boundary(end).clamp(start, start + rest.len()) - start;
+
+        let column = before.chars().count() + 1;
+        let length = column - 1 + rest.chars().take(SOURCE_CHARACTERS_MAX).count();
+        let first = before.char_indices().rev().nth(SOURCE_CHARACTERS_BEFORE - 1);
+        let first = first.map_or(0, |(at, _)| at);
+        let first = if length > SOURCE_CHARACTERS_MAX { first } else { 0 };
+        let mut source = String::new();
+        source.extend((first > 0).then_some(CUT));
+        source.extend(before[first..].chars().map(shown));
+        let indent = source.chars().count();
+        let room = SOURCE_CHARACTERS_MAX - indent;
+        source.extend(rest.chars().take(room).map(shown));
+        source.extend(rest.chars().nth(room).map(|_| CUT));
+        let width = rest[..meant].chars().take(room).count().max(1);
+        Problem { line, column, message, help, source, indent, width }
+    }
+}
+
+/// The beginning of a text of whatever length.
+fn clipped(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MESSAGE_CHARACTERS_MAX) {
+        text.truncate(end);
+        text.push(CUT);
+    }
+    text
 }
 
 /// Takes what could move the caret or steer a terminal out of a line.

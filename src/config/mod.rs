@@ -32,7 +32,7 @@ pub use diagnostics::{Diagnostics, Problem};
 pub use model::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, Body, Config, ErrorAnswer, Http,
     IDLE_CONNECTIONS_DEFAULT, Listener, ListenerIndex, LogPath, Pool, PoolIndex, Route, Runtime,
-    ShardsChoice, Timeouts,
+    ShardsChoice, StateFile, Timeouts,
 };
 pub use network::IpNetwork;
 pub use print::PrintedSection;

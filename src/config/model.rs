@@ -11,7 +11,7 @@ use crate::http1::UnderscoreNames;
 use crate::route::HostPattern;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The whole configuration. [`Config::default`] has every value at its default, and no listener,
@@ -83,8 +83,8 @@ pub struct Runtime {
     pub max_connections_per_client: usize,
     /// Connections that the kernel keeps waiting for each listening socket.
     pub backlog: u32,
-    /// Where health and the operator's orders are kept over a restart; none: nowhere.
-    pub state_file: Option<PathBuf>,
+    /// Where health and the operator's orders are kept over a restart.
+    pub state_file: StateFile,
     /// DNS servers that names of backends are asked of; empty: those of the system.
     pub dns_servers: Vec<SocketAddr>,
 }
@@ -99,8 +99,40 @@ impl Default for Runtime {
             max_connections: 100_000,
             max_connections_per_client: 0,
             backlog: 4096,
-            state_file: None,
+            state_file: StateFile::default(),
             dns_servers: Vec::new(),
+        }
+    }
+}
+
+/// Where health and the operator's orders are kept over a restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StateFile {
+    /// In the directory that the service manager gives for it; nowhere if it gives none.
+    #[default]
+    Given,
+    /// Nowhere.
+    None,
+    /// In this file.
+    At(PathBuf),
+}
+
+impl StateFile {
+    /// The file, if there is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Given | Self::None => None,
+            Self::At(path) => Some(path),
+        }
+    }
+}
+
+impl fmt::Display for StateFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given => Ok(()),
+            Self::None => f.write_str("none"),
+            Self::At(path) => path.display().fmt(f),
         }
     }
 }

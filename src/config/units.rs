@@ -117,8 +117,14 @@ where
     }
 }
 
+/// Bytes beyond which a word is no slip of the pen: comparing takes length times length.
+const SLIP_BYTES_MAX: usize = 256;
+
 /// The known word that `word` was probably meant to be.
 pub fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > SLIP_BYTES_MAX {
+        return None;
+    }
     let word = word.to_lowercase();
     known
         .map(|candidate| (strsim::jaro_winkler(&word, &candidate.to_lowercase()), candidate))

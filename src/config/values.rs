@@ -2,10 +2,10 @@
 //! Errors are sentences for the user.
 
 pub use super::addresses::{
-    check_total_weight, parse_address, parse_backend_entry, parse_listen_address,
-    parse_weighted_backend,
+    check_backend_address, check_total_weight, parse_address, parse_backend_entry,
+    parse_listen_address, parse_weighted_backend,
 };
-use super::model::{LogPath, ShardsChoice};
+use super::model::{LogPath, ShardsChoice, StateFile};
 use super::units::{parse_count, parse_duration, parse_size, print_duration, print_size};
 use crate::limits::{
     BUFFER_BYTES_MAX, BUFFER_BYTES_MIN, BUFFERS_PER_SHARD_MAX, BUFFERS_PER_SHARD_MIN,
@@ -32,6 +32,9 @@ const TIMEOUT_RANGE: RangeInclusive<Duration> =
 /// How often something may happen. Anything faster would be a load of its own on the backends.
 pub(super) const INTERVAL_RANGE: RangeInclusive<Duration> =
     Duration::from_millis(10)..=*TIMEOUT_RANGE.end();
+
+/// Characters of a name that the user chooses.
+pub(super) const NAME_LENGTH_MAX: usize = 64;
 
 /// What `sun_path` holds (unix(7)), without the zero at its end.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -178,14 +181,23 @@ pub fn parse_log_path(text: &str) -> Result<LogPath, String> {
     }
 }
 
+/// `none`, a file, or empty: as it is given. A file of that name is `./none`.
+pub fn parse_state_file(text: &str) -> Result<StateFile, String> {
+    match text {
+        "none" => Ok(StateFile::None),
+        text => Ok(parse_path(text)?.map_or(StateFile::Given, StateFile::At)),
+    }
+}
+
 /// A name that the user chose: it appears in metrics and commands.
 pub fn check_name(name: &str) -> Result<(), String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
+    if (1..=NAME_LENGTH_MAX).contains(&name.len()) && name.bytes().all(allowed) {
         return Ok(());
     }
     let shown = name.escape_debug();
-    Err(format!("`{shown}` is not a name: use 1 to 64 letters, digits, `-` or `_`"))
+    let most = NAME_LENGTH_MAX;
+    Err(format!("`{shown}` is not a name: use 1 to {most} letters, digits, `-` or `_`"))
 }
 
 /// A token (RFC 9110, 5.6.2).

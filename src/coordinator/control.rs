@@ -3,7 +3,7 @@
 //! nothing here waits.
 
 use super::events::Event;
-use super::fleet::{Fleet, Operation, OperationError, Source};
+use super::fleet::{Fleet, Operation, OperationError, Record};
 use super::phase::{Course, Phase};
 use super::plan::{self, Part, Plan, Touched};
 use super::readiness::ReadyAnswers;
@@ -14,7 +14,7 @@ use crate::engine::{BuffersHeld, Socket};
 use crate::mailbox::Mailbox;
 use crate::snapshot::{self, Listener, Settings, Snapshot};
 use crate::stats::Counter;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
@@ -59,6 +59,9 @@ pub trait ConfigSource {
 
 /// The name and the configured address of a listener.
 type DoorKey = (String, SocketAddr);
+
+/// The backends of each pool that another configuration keeps.
+type Kept<'c> = BTreeMap<&'c str, BTreeSet<SocketAddr>>;
 
 /// See the module.
 pub struct Control {
@@ -292,7 +295,10 @@ impl Control {
 
     /// What `config` would change.
     pub fn plan(&self, config: &Config) -> Plan {
-        plan::plan(&self.config, config, |part| self.touched(part))
+        let kept = config.pools.iter().map(|pool| (&*pool.name, self.fleet.told_under(pool)));
+        let kept: Kept<'_> = kept.collect();
+        let ending = |part: &Part| self.ending(part, &kept);
+        plan::plan(&self.config, config, |part| self.touched(part, |_| true), ending)
     }
 
     /// Puts a configuration in force. Nothing has changed if that is not possible.
@@ -413,8 +419,8 @@ impl Control {
         self.listeners.values()
     }
 
-    /// What hangs on a part of the configuration now.
-    fn touched(&self, part: &Part) -> Touched {
+    /// What hangs on a part of the configuration now; of backends on those that `counts`.
+    fn touched(&self, part: &Part, counts: impl Fn(&SocketAddr) -> bool) -> Touched {
         let none = Touched::default();
         match part {
             Part::Process(_) => Touched { client_connections: Some(self.connections()), ..none },
@@ -425,26 +431,30 @@ impl Control {
                 Touched { client_connections: Some(sessions), ..none }
             }
             Part::Route(_) => none,
-            Part::Pool { pool, .. } => self.touched_backends(pool, |_, _| true),
-            Part::Backend { pool, backend } => {
-                self.touched_backends(pool, |address, source| match source {
-                    Source::Name(lookup) => lookup == backend,
-                    _ => address.to_string() == *backend,
-                })
+            Part::Pool { .. } | Part::Backend { .. } | Part::BackendsFile { .. } => {
+                let meant = self.fleet.meant_by(part).filter(|(address, _)| counts(address));
+                self.touched_backends(meant.map(|(_, record)| record))
             }
         }
     }
 
-    /// What some backends of a pool carry together.
-    fn touched_backends(
-        &self,
-        pool: &str,
-        is_meant: impl Fn(&SocketAddr, &Source) -> bool,
-    ) -> Touched {
-        let records = self.fleet.pools.get(pool).into_iter().flat_map(|pool| &pool.backends);
-        let meant = records.filter(|(address, record)| is_meant(address, &record.source));
+    /// What of that ends when the part is gone; none if nothing does, because all its backends are
+    /// kept.
+    fn ending(&self, part: &Part, kept: &Kept<'_>) -> Option<Touched> {
+        let kept = match part {
+            Part::Backend { pool, .. } | Part::BackendsFile { pool, .. } => kept.get(&**pool),
+            _ => None,
+        };
+        let is_kept = |address: &SocketAddr| kept.is_some_and(|kept| kept.contains(address));
+        let mut meant = self.fleet.meant_by(part).peekable();
+        let goes_on = meant.peek().is_some() && meant.all(|(address, _)| is_kept(address));
+        (!goes_on).then(|| self.touched(part, |address| !is_kept(address)))
+    }
+
+    /// What some backends carry together.
+    fn touched_backends<'r>(&self, backends: impl Iterator<Item = &'r Record>) -> Touched {
         let (mut connections, mut exchanges) = (0, 0);
-        for cell in meant.flat_map(|(_, record)| self.fleet.ledger.backends(record.slot)) {
+        for cell in backends.flat_map(|record| self.fleet.ledger.backends(record.slot)) {
             connections += u64::from(cell.connections.read());
             exchanges += u64::from(cell.in_flight.read());
         }

@@ -11,6 +11,9 @@ use tokio::sync::Notify;
 /// Events that are kept.
 const KEPT_MAX: usize = 1024;
 
+/// Bytes that are kept of what is wrong with a text: the first of its problems.
+const REASON_BYTES_MAX: usize = 2048;
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -108,6 +111,15 @@ pub enum Event {
     },
 }
 
+/// What an event and the log have of what is wrong with a text: whole lines from its beginning.
+pub fn beginning(text: &str) -> String {
+    let ends = text.match_indices('\n').map(|(end, _)| end).chain([text.len()]);
+    match ends.take_while(|end| *end <= REASON_BYTES_MAX).last().unwrap_or(0) {
+        end if end == text.len() => text.to_owned(),
+        end => format!("{}\n… (the rest is left out)", &text[..end]),
+    }
+}
+
 /// An event with its number and time.
 #[derive(Clone, Debug, Serialize)]
 pub struct Noted {
@@ -173,6 +185,15 @@ fn log(event: &Event) {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn of_a_long_reason_the_first_lines_are_kept() {
+        let reason = |lines: usize| vec!["file:1:1: wrong"; lines].join("\n");
+        assert_eq!(beginning(&reason(128)), reason(128));
+        let cut = beginning(&reason(100_000));
+        assert_eq!(cut, reason(128) + "\n… (the rest is left out)");
+        assert!(beginning(&"ä".repeat(5000)).starts_with("\n…"), "no line has room");
+    }
 
     #[tokio::test]
     async fn who_waits_for_an_event_is_woken_by_it() {

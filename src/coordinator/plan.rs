@@ -34,6 +34,13 @@ pub enum Part {
         /// As it is written.
         backend: String,
     },
+    /// The file that tells of backends of a pool. One at another path is another one.
+    BackendsFile {
+        /// The pool.
+        pool: String,
+        /// Its path.
+        file: String,
+    },
 }
 
 impl fmt::Display for Part {
@@ -45,6 +52,7 @@ impl fmt::Display for Part {
             Self::Pool { pool, table: None } => write!(f, "pool {pool}"),
             Self::Pool { pool, table: Some(table) } => write!(f, "pool {pool}.{table}"),
             Self::Backend { pool, backend } => write!(f, "pool {pool}: backend {backend}"),
+            Self::BackendsFile { pool, file } => write!(f, "pool {pool}: backends_file {file}"),
         }
     }
 }
@@ -68,7 +76,7 @@ impl Touched {
             Part::Process(_) => none,
             Part::Listener { .. } => Self { client_connections: zero, ..none },
             Part::Route(_) => Self { exchanges: zero, ..none },
-            Part::Pool { .. } | Part::Backend { .. } => {
+            Part::Pool { .. } | Part::Backend { .. } | Part::BackendsFile { .. } => {
                 Self { backend_connections: zero, exchanges: zero, ..none }
             }
         }
@@ -107,8 +115,14 @@ impl Plan {
 /// Sections that are read at the start only.
 const FIXED: [&str; 3] = ["runtime", "admin", "access_log"];
 
-/// Compares. `touched` says what hangs on a part of the old configuration.
-pub fn plan(old: &Config, new: &Config, touched: impl Fn(&Part) -> Touched) -> Plan {
+/// Compares. `touched` says what hangs on a part of the old configuration; `ending`, what of that
+/// ends if the part is removed, which is none where another part keeps all of it.
+pub fn plan(
+    old: &Config,
+    new: &Config,
+    touched: impl Fn(&Part) -> Touched,
+    ending: impl Fn(&Part) -> Option<Touched>,
+) -> Plan {
     let (old, new) = (sections(old), sections(new));
     let mut plan = Plan::default();
     for (name, (part, before)) in &old {
@@ -116,8 +130,9 @@ pub fn plan(old: &Config, new: &Config, touched: impl Fn(&Part) -> Touched) -> P
             None if is_fixed(name) => plan.needs_restart.push(name.clone()),
             None if is_below_another(part, &new) => {}
             None => {
-                let ends = !matches!(part, Part::Process(_) | Part::Route(_));
-                plan.note(name, "removed".to_owned(), ends, touched(part));
+                let ending = can_end(part).then(|| ending(part)).flatten();
+                let touched = ending.unwrap_or_else(|| touched(part));
+                plan.note(name, "removed".to_owned(), ending.is_some(), touched);
             }
             Some((_, after)) => {
                 let how = compare(&mut plan, name, before, after);
@@ -138,6 +153,12 @@ pub fn plan(old: &Config, new: &Config, touched: impl Fn(&Part) -> Touched) -> P
         }
     }
     plan
+}
+
+/// True if what hangs on a part ends when it is removed. Without a table that it had, a pool goes
+/// on by the defaults.
+fn can_end(part: &Part) -> bool {
+    !matches!(part, Part::Process(_) | Part::Route(_) | Part::Pool { table: Some(_), .. })
 }
 
 /// True if a part is a table of a pool that comes or goes as a whole, `others` being without it.
@@ -198,11 +219,21 @@ fn compare(plan: &mut Plan, name: &str, before: &Keys, after: &Keys) -> String {
 
 /// The parts of a configuration by their names.
 fn sections(config: &Config) -> Sections {
-    let named = |section: PrintedSection| {
+    let mut sections = Sections::new();
+    for section in config.to_sections() {
         let part = part(&section);
-        (part.to_string(), (part, section.values.into_iter().collect()))
-    };
-    config.to_sections().into_iter().map(named).collect()
+        let mut keys: Keys = section.values.into_iter().collect();
+        if let Part::Pool { pool, table: None } = &part {
+            let file =
+                keys.remove("backends_file").and_then(|file| Some(file.as_str()?.to_owned()));
+            if let Some(file) = file.filter(|file| !file.is_empty()) {
+                let part = Part::BackendsFile { pool: pool.clone(), file };
+                sections.insert(part.to_string(), (part, Keys::new()));
+            }
+        }
+        sections.insert(part.to_string(), (part, keys));
+    }
+    sections
 }
 
 fn part(section: &PrintedSection) -> Part {
@@ -259,7 +290,12 @@ mod tests {
     }
 
     fn planned(new: &str) -> Plan {
-        plan(&config(OLD), &config(new), touched)
+        plan(&config(OLD), &config(new), touched, ending)
+    }
+
+    /// Nothing is kept by another part.
+    fn ending(part: &Part) -> Option<Touched> {
+        Some(touched(part))
     }
 
     #[test]
@@ -301,13 +337,48 @@ mod tests {
         let (old, new) = (config(&routed), config(&(routed + more)));
         let what = ["pool b", "pool b: backend 10.0.1.1:80", "route */b"];
         let zero = Some(0);
-        let came = plan(&old, &new, touched).changes;
+        let came = plan(&old, &new, touched, ending).changes;
         assert_eq!(came.iter().map(|change| &*change.what).collect::<Vec<_>>(), what);
         assert_eq!(counts(&came[2]), [None, None, zero], "nothing goes by it yet");
-        let went = plan(&new, &old, touched).changes;
+        let went = plan(&new, &old, touched, ending).changes;
         assert_eq!(went.iter().map(|change| &*change.what).collect::<Vec<_>>(), what);
         assert_eq!(went.iter().map(|change| change.ends).collect::<Vec<_>>(), [true, true, false]);
         assert_eq!(counts(&went[2]), [None; 3], "not counted, which is not none");
+    }
+
+    #[test]
+    fn without_a_table_a_pool_goes_on_and_without_a_file_its_backends_end() {
+        let tables = "[pool.app]\nbackends_file = \"/a.json\"\n[pool.app.readiness]\n\
+            protocol = \"tcp\"\n[pool.app.ejection]\nbase = \"1s\"\n";
+        let old = config(&(OLD.to_owned() + tables));
+        let shown = |plan: Plan| {
+            let changes = plan.changes.into_iter();
+            changes.map(|change| (change.what, change.how, change.ends)).collect::<Vec<_>>()
+        };
+        let change = |what: &str, how: &str, ends| (what.to_owned(), how.to_owned(), ends);
+        let without = |part: &str| config(&(OLD.to_owned() + &tables.replace(part, "")));
+        let no_readiness = without("[pool.app.readiness]\nprotocol = \"tcp\"\n");
+        assert_eq!(
+            shown(plan(&old, &no_readiness, touched, ending)),
+            [change("pool app.readiness", "removed", false)]
+        );
+        let no_file = without("backends_file = \"/a.json\"\n");
+        let removed = change("pool app: backends_file /a.json", "removed", true);
+        assert_eq!(shown(plan(&old, &no_file, touched, ending)), std::slice::from_ref(&removed));
+        let other = config(&(OLD.to_owned() + &tables.replace("/a.json", "/b.json")));
+        let added = change("pool app: backends_file /b.json", "added", false);
+        assert_eq!(shown(plan(&old, &other, touched, ending)), [removed, added]);
+    }
+
+    #[test]
+    fn what_another_part_keeps_goes_on() {
+        let new = OLD.replace("10.0.0.2", "10.0.0.3");
+        let plan = plan(&config(OLD), &config(&new), touched, |_| None);
+        let [removed, _] = &plan.changes[..] else { panic!("{plan:?}") };
+        assert_eq!(
+            (&*removed.how, removed.ends, counts(removed)),
+            ("removed", false, [None, Some(7), Some(3)])
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::admin::{self, Admin};
 use super::control::Control;
-use super::events::Event;
+use super::events::{Event, beginning};
 use super::phase::Phase;
 use super::probing::Probing;
 use super::source::Sources;
@@ -116,7 +116,7 @@ impl Coordinator {
         let news = Rc::new(Notify::new());
         let probing = Probing::new(control.clone(), seed, news.clone());
         let sources = Sources::new(control.clone(), news.clone());
-        let state_file = control.borrow().config.runtime.state_file.clone().map(StateFile::new);
+        let state_file = control.borrow().config.runtime.state_file.path().map(StateFile::new);
         let (sender, reports) = mpsc::unbounded_channel();
         let panics = Panics::default();
         let (bell, admin) = (Some(bell), Some(admin));
@@ -379,6 +379,7 @@ impl Coordinator {
                 StatusCode::OK
             }
             Err(reason) => {
+                let reason = beginning(&reason);
                 tracing::error!("the configuration is refused, nothing has changed: {reason}");
                 control.fleet.events.push(Event::ReloadRefused { reason });
                 StatusCode::UNPROCESSABLE_ENTITY

@@ -3,6 +3,8 @@
 //! and kept beside it before it is written over.
 
 use super::fleet::Saved;
+use crate::limits::BACKENDS_MAX;
+use crate::sys::file::read_regular;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fs::{self, File};
@@ -15,6 +17,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Changes when the format does.
 const VERSION: u32 = 1;
+
+/// Bytes of the file: several times what it has with as many backends as there can be.
+const FILE_BYTES_MAX: usize = BACKENDS_MAX * 1024;
 
 /// The file: `P` is a pool's part.
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,8 +56,8 @@ pub struct StateFile {
 
 impl StateFile {
     /// The file at `path`, which need not be there.
-    pub fn new(path: PathBuf) -> Self {
-        Self { path, written: None, writing: None, has_failed: Arc::default() }
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), written: None, writing: None, has_failed: Arc::default() }
     }
 
     /// What was saved. None if there is no such file. A file of which something cannot be used is
@@ -64,18 +69,18 @@ impl StateFile {
     pub fn read(&self) -> Result<Option<Left>, String> {
         let refused = |error: String| {
             if !self.path.is_file() {
-                return error; // a folder, most likely: nothing will be written over it
+                return error; // a folder or a pipe: nothing will be written over it
             }
             let bad = self.bad();
             let moved = fs::rename(&self.path, &bad);
             format!("{error}; {}", outcome(moved, "it is moved to", &bad))
         };
-        let text = match fs::read_to_string(&self.path) {
-            Ok(text) => text,
+        let bytes = match read_regular(&self.path, FILE_BYTES_MAX) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(refused(error.to_string())),
         };
-        let Content { written_ms, pools, .. } = parse(&text).map_err(refused)?;
+        let Content { written_ms, pools, .. } = parse(&bytes).map_err(refused)?;
         let mut left_out = Vec::new();
         let pools = pools.into_iter().filter_map(|part| Saved::read(part, &mut left_out)).collect();
         // A file from the future was written by another clock: it tells nothing of its age.
@@ -117,8 +122,8 @@ impl StateFile {
     }
 }
 
-fn parse(text: &str) -> Result<Content<Value>, String> {
-    let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+fn parse(bytes: &[u8]) -> Result<Content<Value>, String> {
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     match value["ringway_state"].as_u64() {
         Some(version) if version == u64::from(VERSION) => {}
         Some(version) => return Err(format!("it has version {version}, not {VERSION}")),
@@ -156,6 +161,10 @@ fn write_now(path: &Path, pools: Vec<Saved>, has_failed: &AtomicBool) {
 }
 
 fn write_whole(path: &Path, content: &Content<Saved>) -> io::Result<()> {
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        // What is moved over a device or a pipe takes it away from everybody.
+        return Err(io::Error::other("it is there, and not a regular file"));
+    }
     let temporary = beside(path, ".new");
     let mut file = File::create(&temporary)?;
     file.write_all(&serde_json::to_vec_pretty(content)?)?;
@@ -221,6 +230,30 @@ mod tests {
     }
 
     #[test]
+    fn a_pipe_is_neither_waited_for_nor_replaced() {
+        use std::os::unix::fs::FileTypeExt;
+        let (folder, path) = place("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("mkfifo is installed").success());
+        let mut file = StateFile::new(path.clone());
+        let why = file.read().expect_err("a pipe");
+        assert_eq!(why, "it is not a regular file");
+        file.write_last(saved());
+        assert!(fs::metadata(&path).expect("it is there").file_type().is_fifo());
+        fs::remove_dir_all(&folder).expect("removed");
+    }
+
+    #[test]
+    fn a_file_longer_than_any_that_is_ours_is_not_read_whole() {
+        let (folder, path) = place("long");
+        let long = File::create(&path).and_then(|file| file.set_len(1 << 30));
+        long.expect("it has a hole for its content");
+        let why = StateFile::new(path).read().expect_err("too long");
+        assert!(why.contains("more than") && why.contains("state.json.bad"), "{why}");
+        fs::remove_dir_all(&folder).expect("removed");
+    }
+
+    #[test]
     fn one_wrong_entry_takes_no_other_with_it() {
         let (folder, path) = place("part");
         let mut file = StateFile::new(path.clone());
@@ -233,20 +266,31 @@ mod tests {
         wrong[0].backends.extend([
             backend(&|backend| backend.weight = Some(u32::MAX)),
             backend(&|backend| backend.operator = "asleep".to_owned()),
+            backend(&|backend| backend.address.set_port(0)),
         ]);
         wrong.push(Saved { pool: "web".to_owned(), ..Saved::default() });
         file.write_last(wrong);
         let text = fs::read_to_string(&path).expect("it is there");
         let text = text.replace("\"10.0.0.2:80\"", "\"10.0.0.2:80\", \"nowhere\"");
         let text = text.replace("\"pool\": \"web\"", "\"pool\": \"web\", \"more\": 1");
+        let text = text.replace("\"pools\": [", "\"pools\": [7,");
+        let text = text.replacen("\"backends\": [", "\"backends\": [\"10.0.0.3:80\",", 1);
         fs::write(&path, &text).expect("written");
 
         let left = file.read().expect("ours").expect("there");
         assert_eq!(left.pools, saved());
-        let places = ["10.0.0.1:80\": a weight", "`asleep`", "taken_out", "pool \"web\""];
+        let places = [
+            "an object with a `pool`",
+            "an object with the `address`",
+            "10.0.0.1:80\": a weight",
+            "`asleep`",
+            "`10.0.0.1:0` has port 0",
+            "taken_out",
+            "pool \"web\"",
+        ];
         assert_eq!(left.left_out.len(), places.len(), "{:?}", left.left_out);
         for (said, place) in left.left_out.iter().zip(places) {
-            assert!(said.contains(place), "{said}");
+            assert!(said.contains(place) && !said.contains("struct"), "{said}");
         }
         assert!(left.kept.contains("state.json.bad"), "{}", left.kept);
         file.write_last(saved());

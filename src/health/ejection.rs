@@ -148,7 +148,9 @@ impl Ejections {
     ) {
         let track = self.track(slot);
         track.samples.push_back(Sample { at: now, successes, failures });
-        while track.samples.len() > 1
+        // Two are kept however old they are: a window shorter than the time from one to the next
+        // would never show anything.
+        while track.samples.len() > 2
             && track.samples.front().is_some_and(|first| now.since(first.at) > window)
         {
             track.samples.pop_front();

@@ -182,6 +182,18 @@ fn a_low_share_of_good_exchanges_within_the_window_ejects() {
 }
 
 #[test]
+fn a_window_shorter_than_the_time_between_two_samples_ejects_too() {
+    let window = Duration::from_millis(500);
+    let rules = EjectionRules { success_rate_min_percent: 80, window, ..EjectionRules::default() };
+    let fit = slots(2);
+    let mut ejections = Ejections::default();
+    for (second, good, bad, expected) in [(0, 0, 0, &[][..]), (1, 100, 100, &fit[..1])] {
+        ejections.note_window(fit[0], good, bad, rules.window, at(second));
+        assert_eq!(ejections.judge(&rules, &fit, at(second)), expected);
+    }
+}
+
+#[test]
 fn slow_start_rises_from_a_tenth_to_all() {
     let line = SlowStart { window: Duration::from_secs(10), aggression: 1.0 };
     let part = |slow: &SlowStart, ms| slow.factor(Duration::from_millis(ms));

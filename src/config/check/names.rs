@@ -29,8 +29,11 @@ impl<K: Hash + Eq> Seen<K> {
     ) {
         match self.0.get(&key) {
             Some(first) => {
-                let line = report.line_of(first);
-                report.add(span, format!("{what} is there already, on line {line}"));
+                let message = || {
+                    let line = report.line_of(first);
+                    (format!("{what} is there already, on line {line}"), None)
+                };
+                report.add_lazily(span, message);
             }
             None => drop(self.0.insert(key, span)),
         }
@@ -66,14 +69,20 @@ impl<'d> Names<'d> {
             self.entries[index].referred_to = true;
             return Some(index);
         }
+        report.add_lazily(name.span.clone(), || {
+            let message = format!("there is no {} `{}`", self.kind, name.value.escape_debug());
+            (message, Some(self.instead_of(name.value)))
+        });
+        None
+    }
+
+    /// What can be written in place of a name that there is not.
+    fn instead_of(&self, name: &str) -> String {
         let known: Vec<&str> = self.entries.iter().map(|entry| entry.name).collect();
-        let help = match closest(name.value, known.iter().copied()) {
+        match closest(name, known.iter().copied()) {
             Some(close) => format!("did you mean `{close}`?"),
             None if known.is_empty() => format!("there is no {} at all", self.kind),
             None => format!("it can be {}", listed(&known[..known.len().min(NAMES_SHOWN_MAX)])),
-        };
-        let message = format!("there is no {} `{}`", self.kind, name.value.escape_debug());
-        report.add_with_help(name.span.clone(), message, help);
-        None
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::config::model::{Runtime, Timeouts};
 use crate::config::raw::{At, Section};
 use crate::config::values::{
     BUFFERS_PER_SHARD_RANGE, MAX_CONNECTIONS_RANGE, RING_ENTRIES_RANGE, check_power_of_two,
-    parse_buffer_size, parse_shards, parse_span, parse_timeout,
+    parse_buffer_size, parse_shards, parse_span, parse_state_file, parse_timeout,
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -33,7 +33,7 @@ pub(super) fn runtime(mut section: Section<'_>) -> Runtime {
         0..=*MAX_CONNECTIONS_RANGE.end(),
     );
     section.count_into("backlog", &mut runtime.backlog, 1..=BACKLOG_MAX);
-    section.path_into("state_file", &mut runtime.state_file);
+    section.parse_into("state_file", &mut runtime.state_file, parse_state_file);
     if let Some(servers) = section.texts("dns_servers") {
         let parsed = |text: At<&str>| section.report_error(text.span, parse_dns_server(text.value));
         runtime.dns_servers = servers.into_iter().filter_map(parsed).collect();

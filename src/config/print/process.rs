@@ -31,7 +31,7 @@ fn runtime_section(runtime: &Runtime) -> PrintedSection {
             ("max_connections", count(runtime.max_connections)),
             ("max_connections_per_client", count(runtime.max_connections_per_client)),
             ("backlog", number(runtime.backlog)),
-            ("state_file", optional_path(runtime.state_file.as_ref())),
+            ("state_file", text(&runtime.state_file)),
             ("dns_servers", texts(&runtime.dns_servers)),
         ],
     )

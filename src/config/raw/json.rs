@@ -16,7 +16,11 @@ pub(in crate::config) fn read_json<'t>(
         report.add_json_error("not JSON", &error);
         return None;
     }
-    let value = Reader { text, at: 0, report }.value()?;
+    let mut reader = Reader { text, at: 0, report, has_gap: false };
+    let value = reader.value()?;
+    if reader.has_gap {
+        return None; // whatever is said of later elements would have the wrong place
+    }
     let span = value.span();
     match value.into_inner() {
         DeValue::Table(table) => Some(Spanned::new(span, table)),
@@ -33,10 +37,12 @@ struct Reader<'r, 't> {
     text: &'t str,
     at: usize,
     report: &'r Report<'r>,
+    /// A list lacks an element that is no value.
+    has_gap: bool,
 }
 
 impl<'t> Reader<'_, 't> {
-    /// The next value; none if it is null, which is reported.
+    /// The next value; none if it is null or out of range, which is reported.
     fn value(&mut self) -> Option<Spanned<DeValue<'t>>> {
         self.skip_space();
         let start = self.at;
@@ -73,8 +79,9 @@ impl<'t> Reader<'_, 't> {
         let mut array = DeArray::new();
         self.at += 1;
         while self.goes_on(b']') {
-            if let Some(value) = self.value() {
-                array.push(value);
+            match self.value() {
+                Some(value) => array.push(value),
+                None => self.has_gap = true,
             }
         }
         array
@@ -116,7 +123,8 @@ impl<'t> Reader<'_, 't> {
         let word = &self.text[start..self.at];
         match word {
             "null" => {
-                let message = "null is no value: leave the key out for its default";
+                let message =
+                    "null is no value: leave it out; a key that is left out has its default";
                 self.report.add(start..self.at, message);
                 None
             }

@@ -8,6 +8,7 @@ pub(super) use json::read_json;
 
 use super::diagnostics::Report;
 use super::units::{closest, listed};
+use super::values::NAME_LENGTH_MAX;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -70,6 +71,9 @@ impl<'d> Section<'d> {
     }
 
     fn path_of(&self, key: &str) -> String {
+        // Each key below has it in its path: more than the longest right name is cut off.
+        let end = key.char_indices().nth(NAME_LENGTH_MAX).map_or(key.len(), |(end, _)| end);
+        let key = &key[..end];
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
@@ -179,17 +183,20 @@ impl<'d> Section<'d> {
             if self.known.contains(&name) {
                 continue;
             }
-            let place = if self.path.is_empty() {
-                "at the top".to_owned()
-            } else {
-                format!("in [{}]", self.path)
-            };
-            let help = match closest(name, self.known.iter().copied()) {
-                Some(close) => format!("did you mean `{close}`?"),
-                None => format!("known here: {}", listed(&self.known)),
-            };
-            let message = format!("unknown key `{}` {place}", name.escape_debug());
-            self.report().add_with_help(key.span(), message, help);
+            self.report().add_lazily(key.span(), || self.unknown(name));
         }
+    }
+
+    /// What is said of a key that nobody asked for.
+    fn unknown(&self, name: &str) -> (String, Option<String>) {
+        let place = match &*self.path {
+            "" => "at the top".to_owned(),
+            path => format!("in [{path}]"),
+        };
+        let help = match closest(name, self.known.iter().copied()) {
+            Some(close) => format!("did you mean `{close}`?"),
+            None => format!("known here: {}", listed(&self.known)),
+        };
+        (format!("unknown key `{}` {place}", name.escape_debug()), Some(help))
     }
 }

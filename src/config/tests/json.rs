@@ -51,3 +51,11 @@ fn each_problem_has_its_place_in_the_json() {
         assert!(found.iter().any(|found| found.starts_with(expected)), "{text}: {found:#?}");
     }
 }
+
+#[test]
+fn behind_a_null_in_a_list_nothing_is_told_with_the_place_of_another() {
+    let text =
+        r#"{"listener": [null, {"adress": "0.0.0.0:80"}, null], "timeouts": {"idle": null}}"#;
+    let null = "null is no value: leave it out; a key that is left out has its default";
+    assert_eq!(problems(text), ["1:15", "1:47", "1:75"].map(|place| format!("{place}: {null}")));
+}

@@ -2,6 +2,7 @@
 //! what they share.
 
 mod backends_file;
+mod bounds;
 mod json;
 mod parsing;
 mod pools;

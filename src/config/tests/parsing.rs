@@ -88,7 +88,7 @@ fn every_value_is_read() {
     assert_eq!(config.runtime.buffer_size, 65_536);
     assert_eq!(config.runtime.ring_entries, Runtime::default().ring_entries);
     assert_eq!(config.timeouts.connect, Duration::from_millis(250));
-    assert_eq!(config.runtime.state_file, Some("a/state".into()));
+    assert_eq!(config.runtime.state_file, StateFile::At("a/state".into()));
     assert_eq!(config.timeouts.lame_duck, Duration::ZERO);
     assert_eq!(config.timeouts.linger, Duration::from_secs(60));
     let listen = Some("[::1]:9900".parse().unwrap());

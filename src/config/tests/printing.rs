@@ -46,7 +46,11 @@ fn random_runtime(prng: &mut Prng) -> Runtime {
         max_connections: 1 + prng.below(10_000_000) as usize,
         max_connections_per_client: prng.below(10_000_000) as usize,
         backlog: 1 + prng.below(65_535),
-        state_file: prng.one_in(2).then(|| random_path(prng)),
+        state_file: match prng.below(3) {
+            0 => StateFile::Given,
+            1 => StateFile::None,
+            _ => StateFile::At(random_path(prng)),
+        },
         dns_servers: (0..prng.below(3)).map(|n| random_address(prng, n as u16)).collect(),
     }
 }

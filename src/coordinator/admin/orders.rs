@@ -5,7 +5,9 @@ use super::config_text::Given;
 use super::reply::{Reply, json_reply, refusal};
 use crate::base::Generation;
 use crate::config::Config;
+use crate::config::values::check_backend_address;
 use crate::coordinator::control::Control;
+use crate::coordinator::events::{Event, beginning};
 use crate::coordinator::fleet::{Operation, OperationError};
 use crate::coordinator::plan::Plan;
 use crate::health::OperatorState;
@@ -79,6 +81,9 @@ pub(super) async fn change_backend(
 
 /// Adds a backend.
 pub(super) async fn add_backend(control: &Shared, pool: &str, new: NewBackend) -> Reply {
+    if let Err(error) = check_backend_address(&new.address) {
+        return refusal(StatusCode::BAD_REQUEST, error);
+    }
     let operation = Operation::Add { weight: new.weight };
     operate(control, pool, new.address, &[operation]).await
 }
@@ -147,7 +152,7 @@ pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> Reply {
     };
     match result {
         Err(reason) => {
-            let event = crate::coordinator::events::Event::ReloadRefused { reason: reason.clone() };
+            let event = Event::ReloadRefused { reason: beginning(&reason) };
             control.borrow_mut().fleet.events.push(event);
             let error = format!("{reason}\n\nnothing has changed");
             refusal(StatusCode::UNPROCESSABLE_ENTITY, error)

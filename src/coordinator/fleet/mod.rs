@@ -3,11 +3,12 @@
 //! events go out, so that a simulation runs the real thing.
 //!
 //! `record` is one backend, `pool` one pool, `learning` takes in results and observations,
-//! `operating` the operator's orders, `sourcing` what sources tell, `saving` what outlives the
-//! process.
+//! `operating` the operator's orders, `sourcing` what sources tell, `planning` what a part of the
+//! configuration stands for, `saving` what outlives the process.
 
 mod learning;
 mod operating;
+mod planning;
 mod pool;
 mod record;
 mod saving;

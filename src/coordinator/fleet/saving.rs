@@ -2,6 +2,7 @@
 
 use super::{Fleet, Found, PoolRecord, Source};
 use crate::base::Instant;
+use crate::config::values::check_backend_address;
 use crate::health::OperatorState;
 use crate::limits::WEIGHT_MAX;
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,7 @@ pub struct Saved {
 
 /// A backend's part of the state file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with the `address` of a backend")]
 pub struct SavedBackend {
     /// Its address.
     pub address: SocketAddr,
@@ -142,7 +143,10 @@ impl PoolRecord {
 
 /// A pool's part of the state file before its entries are looked at.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with a `pool`, its `backends` and what was `taken_out`"
+)]
 struct Entries {
     pool: String,
     backends: Vec<Value>,
@@ -179,6 +183,7 @@ impl SavedBackend {
         if weights.into_iter().flatten().any(|weight| weight > WEIGHT_MAX) {
             return Err(format!("a weight goes from 0 to {WEIGHT_MAX}"));
         }
+        check_backend_address(&backend.address)?;
         backend.operator.parse::<OperatorState>()?;
         Ok(backend)
     }

@@ -4,6 +4,7 @@
 
 use super::Shared;
 use crate::config::{FILE_BYTES_MAX, parse_backends_file};
+use crate::coordinator::events::beginning;
 use crate::coordinator::fleet::{Found, Source};
 use crate::sys::file;
 use std::path::{Path, PathBuf};
@@ -63,7 +64,8 @@ fn read(path: &Path) -> Result<Vec<Found>, String> {
     let wrong = |error: &dyn std::fmt::Display| format!("cannot read `{name}`: {error}");
     let bytes = file::read_regular(path, FILE_BYTES_MAX).map_err(|error| wrong(&error))?;
     let text = String::from_utf8(bytes).map_err(|error| wrong(&error))?;
-    let backends = parse_backends_file(&text, &name).map_err(|wrong| wrong.to_string())?;
+    let backends =
+        parse_backends_file(&text, &name).map_err(|wrong| beginning(&wrong.to_string()))?;
     let found = |backend: crate::config::Backend| Found {
         address: backend.address,
         weight: backend.weight,

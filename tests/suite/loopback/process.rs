@@ -186,6 +186,18 @@ fn with_few_descriptors_it_serves_or_says_what_is_missing_and_nothing_in_between
 }
 
 #[test]
+fn it_runs_where_there_are_no_devices() {
+    let origin = Origin::saying("hello");
+    // As in a chroot that has only the binary.
+    let script = "mount -t tmpfs none /dev && exec \"$0\" \"$@\"";
+    let mut within = Command::new("unshare");
+    within.args(["-rm", "sh", "-c", script, env!("CARGO_BIN_EXE_ringway")]);
+    within.args(["run", "--listen", "127.0.0.1:0", "--admin", "", "--backend"]);
+    within.arg(origin.address.to_string());
+    assert_eq!(Ringway::spawn(within, None).status_of("/"), 200);
+}
+
+#[test]
 fn the_demo_runs_by_itself() {
     let mut demo = command();
     demo.args(["demo", "--listen", "127.0.0.1:0"]);

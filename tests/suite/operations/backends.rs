@@ -248,6 +248,26 @@ fn failures_eject_and_a_single_request_brings_back() {
 }
 
 #[test]
+fn too_low_a_share_of_good_answers_ejects() {
+    let asked = AtomicUsize::new(0);
+    let flaky = Origin::http(move |_, _| match asked.fetch_add(1, Ordering::SeqCst) % 2 {
+        0 => signed("flaky", b"x"),
+        _ => b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".to_vec(),
+    });
+    let good = Origin::http(|_, _| signed("good", b"x"));
+    // Failures in a row, which it may have on one shard or another, do not count.
+    let more = "[pool.app.ejection]\nconsecutive_failures = 0\nsuccess_rate_min_percent = 70\n\
+        window = \"1s\"\nexchanges_min = 20\nbase = \"1h\"\nlongest = \"1h\"\n";
+    let operated = Operated::start(&config(&[flaky.address, good.address], "", more));
+    let load = Load::start(operated.ringway.address, 4, "/");
+    operated.await_standing(flaky.address, "ejected");
+    load.await_answers(200);
+    let seen = load.stop();
+    assert_eq!(operated.backend(good.address)["standing"], "serving");
+    assert!(seen.failed >= 5, "a share of 20 at least is bad: {seen:?}");
+}
+
+#[test]
 fn a_trial_whose_client_goes_away_is_not_the_last() {
     let (state, held) = (Arc::new(AtomicUsize::new(FAILS)), Arc::new(AtomicUsize::new(0)));
     let (seen_state, seen_held) = (state.clone(), held.clone());

@@ -1,7 +1,7 @@
 //! The configuration over the admin interface, in both of its formats.
 
 use super::{QUICK, config};
-use crate::loopback::harness::{Origin, body, status};
+use crate::loopback::harness::{Origin, await_that, body, status};
 use crate::loopback::load::{Operated, field, signed};
 use serde_json::Value;
 
@@ -50,5 +50,37 @@ fn what_cannot_be_a_configuration_is_refused_with_its_place_or_format() {
         let answer = operated.asked_with(line, fields, body);
         assert_eq!(status(answer.as_bytes()), expected, "{line} {fields:?}: {answer}");
         assert!(answer.contains(part), "{line} {fields:?}: {answer}");
+    }
+}
+
+#[test]
+fn what_is_said_and_kept_of_a_wrong_text_does_not_grow_with_it() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let operated = Operated::start(&config(&[origin.address], "", QUICK));
+    let wrong = vec![r#"{"name":"a","adress":"1.2.3.4:5"}"#; 2000].join(",");
+    let answer =
+        operated.asked_with("PUT /config", &[AS_JSON], &format!("{{\"listener\":[{wrong}]}}"));
+    assert_eq!(status(answer.as_bytes()), 422);
+    assert!(answer.len() < 100_000, "{} bytes", answer.len());
+    let error = json(&answer)["error"].as_str().expect("text").to_owned();
+    assert!(
+        error.starts_with("6000 errors in the configuration\n\nconfiguration:1:1: "),
+        "{error}"
+    );
+    assert!(error.contains("… and 5900 more problems"), "{error}");
+
+    let long = "x = 1\n[pool.app]\n".to_owned() + &"[nowhere]\n".repeat(500);
+    operated.rewrite(&long);
+    operated.ringway.signal("-HUP");
+    let reasons = || {
+        let events = json(&operated.asked("GET /events", ""));
+        let events = events["events"].as_array().cloned().unwrap_or_default();
+        let refused = events.into_iter().filter(|event| event["event"] == "reload_refused");
+        refused.filter_map(|event| Some(event["reason"].as_str()?.to_owned())).collect::<Vec<_>>()
+    };
+    await_that("both are told", || reasons().len() == 2);
+    for (reason, count) in reasons().iter().zip(["6000 errors", "499 errors"]) {
+        assert!(reason.starts_with(count) && reason.contains("^^^"), "{reason}");
+        assert!(reason.len() < 2200 && reason.ends_with("\n… (the rest is left out)"), "{reason}");
     }
 }

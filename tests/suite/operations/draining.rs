@@ -46,6 +46,30 @@ fn in_lame_duck_everybody_is_served_and_told_to_go() {
 }
 
 #[test]
+fn while_it_lingers_who_comes_is_served_and_it_can_be_called_back() {
+    let (_origin, mut operated) = operated("lame_duck = \"0s\"\nlinger = \"1h\"\ndrain = \"1h\"\n");
+    let asked = || {
+        let mut stream = operated.ringway.connect();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
+        String::from_utf8(read_until(&mut stream, b"\r\n\r\nx")).expect("text")
+    };
+    operated.done(&["drain"]);
+    await_that("it lingers", || phase(&operated) == "lingering");
+    let answer = asked();
+    assert_eq!(status(answer.as_bytes()), 200, "a new connection is accepted: {answer}");
+    assert_eq!(field(&answer, "Connection"), Some("close"), "and told to go");
+    assert_eq!(operated.json(&["status"])["ready"], false);
+    operated.done(&["undrain"]);
+    assert_eq!(phase(&operated), "serving");
+    assert_eq!(operated.json(&["status"])["ready"], true);
+    let answer = asked();
+    assert_eq!(status(answer.as_bytes()), 200);
+    assert_eq!(field(&answer, "Connection"), None, "connections are kept again");
+    operated.ringway.signal("-INT");
+    assert_eq!(operated.ringway.wait(), Some(0));
+}
+
+#[test]
 fn orders_by_signal_leave_a_line_like_those_of_the_interface() {
     let (_origin, mut operated) = operated("lame_duck = \"1h\"\ndrain = \"1h\"\n");
     let audits = || {

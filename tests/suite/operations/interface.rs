@@ -164,6 +164,18 @@ fn orders_are_followed_together_or_not_at_all() {
 }
 
 #[test]
+fn a_backend_that_nobody_could_connect_to_is_not_added() {
+    let (_origin, operated, _) = with_questions("");
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let order = format!("{{\"address\": \"{address}\"}}");
+        let answer = operated.asked("POST /pools/app/backends", &order);
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        assert!(answer.contains(&format!("`{address}` has port 0: give the port")), "{answer}");
+        assert!(operated.backend(address.parse().expect("an address")).is_null());
+    }
+}
+
+#[test]
 fn two_processes_do_not_share_an_admin_socket() {
     let (_origin, operated, _) = with_questions("");
     let folder = TempFolder::new();

@@ -2,7 +2,9 @@
 
 use super::{QUICK, config};
 use crate::drilling::{self, record};
-use crate::loopback::harness::{Origin, await_that, connect, ok, read_to_end, read_until, status};
+use crate::loopback::harness::{
+    Origin, Ringway, TempFolder, await_that, connect, ok, read_to_end, read_until, status,
+};
 use crate::loopback::load::{Load, Operated, Seen, WebSocket, echoing, signed};
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -152,6 +154,28 @@ fn a_reload_tells_what_changed_and_what_needs_a_restart() {
     assert!(done.contains(&added) && done.contains("in force"), "{done}");
     assert!(operated.done(&["plan", file]).contains("needs a restart"), "the rest is done");
     operated.await_standing(addresses[1], "serving");
+}
+
+#[test]
+fn files_beside_a_configuration_of_a_bare_name_are_the_same_ones_in_a_text_that_is_given() {
+    let folder = TempFolder::new();
+    let probe = format!("{QUICK}protocol = \"https\"\nca_file = \"ca.pem\"\n");
+    let text = config(&[], "backends_file = \"pb.json\"", &probe);
+    let text = text.replace("LISTEN", "127.0.0.1:0");
+    folder.write("ringway.toml", &text);
+    folder.write("pb.json", "[]");
+    let identity = rcgen::generate_simple_self_signed(["shop.test".to_owned()]);
+    folder.write("ca.pem", &identity.expect("a certificate").cert.pem());
+    let [socket, file] = ["admin.sock", "ringway.toml"].map(|name| folder.0.join(name));
+    let mut command = crate::loopback::harness::command();
+    command.current_dir(&folder.0).args(["run", "--config", "ringway.toml"]);
+    command.arg("--admin").arg(&socket);
+    let ringway = Ringway::spawn(command, Some(folder));
+    let operated = Operated { ringway, file, socket };
+    let plan = operated.asked("POST /plan", &text);
+    assert!(plan.contains("\"changes\": []"), "{plan}");
+    let done = operated.asked("PUT /config", &text);
+    assert!(done.contains("\"changes\": []"), "{done}");
 }
 
 #[test]

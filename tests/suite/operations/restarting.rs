@@ -78,6 +78,13 @@ fn a_state_directory_of_systemd_is_used_where_no_file_is_named() {
     let named = start("[runtime]\nstate_file = \"FOLDER/own.json\"\n");
     assert_eq!(named.backend(origin.address)["standing"], "serving", "another file was named");
     await_that("it is written", || named.file.with_file_name("own.json").is_file());
+    drop(named);
+    std::fs::remove_file(folder.0.join("state.json")).expect("the first two wrote it");
+    let mut without = start("[runtime]\nstate_file = \"none\"\n");
+    without.ringway.signal("-INT");
+    assert_eq!(without.ringway.wait(), Some(0));
+    assert!(!folder.0.join("state.json").exists(), "nothing is kept");
+    assert!(!std::path::Path::new("none").exists(), "nor in a file of that name");
 }
 
 #[test]

@@ -256,9 +256,55 @@ fn a_watched_file_is_followed_and_a_broken_one_is_not() {
         events.matches("source_failed").count() == 2
     });
     assert_eq!(operated.backend(second)["standing"], "serving", "what it said before holds");
+    std::fs::write(&file, "[[backend]]\nadress = \"10.0.0.1:80\"\n".repeat(500)).expect("written");
+    await_that("the first faults are told", || {
+        operated.done(&["events"]).contains("unknown key `adress`")
+    });
+    assert!(operated.asked("GET /events", "").len() < 16_384, "and not all that are the same");
     std::fs::write(&file, "[]").expect("written");
     await_that("it is gone", || operated.backend(second).is_null());
     assert_eq!(operated.backend(first)["standing"], "serving");
+}
+
+#[test]
+fn a_plan_ends_what_no_other_source_tells_of() {
+    let origins: Vec<Origin> = (0..2).map(|_| Origin::http(|_, _| signed("one", b"x"))).collect();
+    let [first, second] = [origins[0].address, origins[1].address];
+    let file = "backends_file = \"FOLDER/backends.json\"";
+    let pool = format!("{file}\nalgorithm = \"round-robin\"");
+    let operated = Operated::start_with(&config(&[first], &pool, QUICK), |folder, _| {
+        let list = format!("[\"{first}\", \"{second}\"]");
+        std::fs::write(folder.join("backends.json"), list).expect("written");
+    });
+    operated.await_standing(second, "serving");
+    let connections = |address| operated.backend(address)["connections"].as_u64();
+    await_that("each has a connection", || {
+        operated.ringway.status_of("/");
+        [first, second].map(connections).iter().all(|count| *count > Some(0))
+    });
+    let [of_first, of_second] = [first, second].map(connections);
+    let planned = |text: &str| {
+        operated.rewrite(text);
+        let answer = operated.asked("POST /plan", "");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        let plan: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        let [change] = &plan["changes"].as_array().expect("a list")[..] else { panic!("{plan}") };
+        let what = change["what"].as_str().expect("text").to_owned();
+        (what, change["ends"] == true, change["backend_connections"].as_u64())
+    };
+    let path = operated.file.with_file_name("backends.json");
+    let without_file = config(&[first], "algorithm = \"round-robin\"", QUICK);
+    let file = format!("pool app: backends_file {}", path.display());
+    assert_eq!(planned(&without_file), (file, true, of_second), "without the first");
+    let backend = format!("pool app: backend {first}");
+    assert_eq!(planned(&config(&[], &pool, QUICK)), (backend, false, of_first), "it stays");
+
+    operated.done(&["reload"]);
+    assert_eq!(operated.backend(first)["source"], "file");
+    operated.rewrite(&without_file);
+    operated.done(&["reload"]);
+    await_that("it is gone", || operated.backend(second).is_null());
+    assert_eq!(operated.backend(first)["source"], "config");
 }
 
 #[test]
