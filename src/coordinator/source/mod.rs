@@ -2,6 +2,7 @@
 //! file. A task for each; whatever goes wrong, what a source last told still holds.
 
 mod name;
+mod resolver;
 mod watched_file;
 
 use super::control::Control;
@@ -9,7 +10,7 @@ use super::fleet::{Found, Source};
 use super::tasks::Tasks;
 use crate::config::BackendName;
 use crate::sys::clock;
-use hickory_resolver::TokioResolver;
+use resolver::Resolver;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -30,7 +31,7 @@ struct Shared {
     control: Rc<RefCell<Control>>,
     /// Notified after each answer, the first failure of a series included.
     news: Rc<Notify>,
-    resolver: Rc<RefCell<Option<Rc<TokioResolver>>>>,
+    resolver: Rc<RefCell<Option<Rc<Resolver>>>>,
 }
 
 /// All tasks.
@@ -80,13 +81,13 @@ impl Sources {
 impl Shared {
     /// The resolver, made when it is first needed: without names nobody reads resolv.conf, which
     /// may come later than this process.
-    fn resolver(&self) -> Result<Rc<TokioResolver>, String> {
+    fn resolver(&self) -> Result<Rc<Resolver>, String> {
         let mut known = self.resolver.borrow_mut();
         if let Some(resolver) = &*known {
             return Ok(resolver.clone());
         }
         let servers = self.control.borrow().config.runtime.dns_servers.clone();
-        Ok(known.insert(Rc::new(name::resolver(&servers)?)).clone())
+        Ok(known.insert(Rc::new(Resolver::new(&servers)?)).clone())
     }
 
     /// Takes an answer, or what could be found out of one.

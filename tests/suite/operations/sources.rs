@@ -1,9 +1,9 @@
 //! Backends by DNS name, and from a watched file.
 
 use super::{QUICK, config};
-use crate::loopback::harness::{Origin, await_that};
+use crate::loopback::harness::{Origin, TempFolder, await_that};
 use crate::loopback::load::{Operated, signed};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
@@ -21,6 +21,10 @@ const SRV: u16 = 33;
 
 fn a(name: &'static str, ip: Ipv4Addr) -> Answer {
     Answer { name, kind: A, data: ip.octets().to_vec() }
+}
+
+fn aaaa(name: &'static str, ip: Ipv6Addr) -> Answer {
+    Answer { name, kind: AAAA, data: ip.octets().to_vec() }
 }
 
 fn srv(name: &'static str, priority: u16, weight: u16, port: u16, target: &str) -> Answer {
@@ -140,6 +144,68 @@ fn names_are_looked_up_again_and_an_answer_outlives_its_server() {
     assert_eq!(operated.ringway.status_of("/"), 200, "the last good answer holds");
     server.say(Some(vec![a("app.test", one)]));
     await_that("it is asked again", || operated.backend(second).is_null());
+}
+
+#[test]
+fn addresses_of_one_family_outlive_a_failure_of_their_question() {
+    let (port, _origins) = origins();
+    let name = "app.test";
+    let one = a(name, Ipv4Addr::LOCALHOST);
+    let both = vec![one.clone(), aaaa(name, Ipv6Addr::LOCALHOST)];
+    let server = NameServer::start(both.clone());
+    let more = format!("[runtime]\ndns_servers = [\"{}\"]\n", server.address);
+    let backend = format!("[[pool.app.backend]]\naddress = \"{name}:{port}\"\n");
+    let operated = Operated::start(&(config(&[], "", &format!("{QUICK}{more}")) + &backend));
+    let sixth = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
+    operated.await_standing(SocketAddr::from(([127, 0, 0, 1], port)), "serving");
+    operated.done(&["backend", "drain", "app", &sixth.to_string()]);
+    // What comes with the next answer shows that the failure was taken in.
+    let asked_with = |ip: [u8; 4], aaaa: Vec<Answer>| {
+        server.say(Some([vec![one.clone(), a(name, ip.into())], aaaa].concat()));
+        let other = SocketAddr::from((ip, port));
+        await_that("it is asked again", || !operated.backend(other).is_null());
+    };
+    asked_with([127, 0, 0, 2], vec![failing(name, AAAA)]);
+    assert_eq!(operated.backend(sixth)["standing"], "draining");
+    await_that("it is told", || operated.done(&["events"]).contains("AAAA of app.test"));
+    asked_with([127, 0, 0, 3], vec![failing(name, AAAA)]);
+    assert_eq!(operated.backend(sixth)["standing"], "draining");
+    let told = || operated.done(&["events"]).matches("source_failed").count();
+    assert_eq!(told(), 1, "told once");
+    asked_with([127, 0, 0, 4], vec![]);
+    await_that("it has no such address any more", || operated.backend(sixth).is_null());
+    assert_eq!(told(), 1, "that is no failure");
+}
+
+#[test]
+fn orders_are_kept_for_addresses_that_could_not_be_asked_for_since_the_start() {
+    let (port, _origins) = origins();
+    let name = "app.test";
+    let one = a(name, Ipv4Addr::LOCALHOST);
+    let both = vec![one.clone(), aaaa(name, Ipv6Addr::LOCALHOST)];
+    let server = NameServer::start(both.clone());
+    let folder = TempFolder::new();
+    let more = format!(
+        "[runtime]\ndns_servers = [\"{}\"]\nstate_file = \"{}\"\n",
+        server.address,
+        folder.0.join("state.json").display()
+    );
+    let backend = format!("[[pool.app.backend]]\naddress = \"{name}:{port}\"\n");
+    let text = config(&[], "", &format!("{QUICK}{more}")) + &backend;
+    let fourth = SocketAddr::from(([127, 0, 0, 1], port));
+    let sixth = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
+    let mut first = Operated::start(&text);
+    first.await_standing(fourth, "serving");
+    first.done(&["backend", "drain", "app", &sixth.to_string()]);
+    first.ringway.signal("-INT");
+    assert_eq!(first.ringway.wait(), Some(0));
+    server.say(Some(vec![one, failing(name, AAAA)]));
+    let second = Operated::start(&text);
+    second.await_standing(fourth, "serving");
+    assert!(second.backend(sixth).is_null());
+    server.say(Some(both));
+    await_that("it is asked again", || !second.backend(sixth).is_null());
+    assert_eq!(second.backend(sixth)["standing"], "draining");
 }
 
 #[test]
