@@ -72,7 +72,7 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
         private_buffers_max: private_buffers_max(&config, shards),
     };
     let passed = passed_sockets()?;
-    let doors = SocketDoors::new(cores.clone(), config.runtime.backlog, passed, &config.listeners);
+    let doors = SocketDoors::new(cores.clone(), config.runtime.backlog, passed);
     let control =
         Control::new(config, source, Box::new(doors), mailboxes.clone(), clock::monotonic())?;
     let threads = Threads { cores, wakes, mailboxes, options, access_log: access_log.clone() };

@@ -5,12 +5,15 @@ mod name;
 mod resolver;
 mod watched_file;
 
+pub(super) use name::ask_name;
+pub(super) use resolver::Resolver;
+pub(super) use watched_file::ask_file;
+
 use super::control::Control;
 use super::fleet::{Found, Source};
 use super::tasks::Tasks;
 use crate::config::BackendName;
 use crate::sys::clock;
-use resolver::Resolver;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
 //! A DNS name that stands for backends, looked up again when its answer is too old.
 
-use super::Shared;
 use super::resolver::{Addresses, Resolver, TTL_MAX, TTL_MIN};
+use super::{Shared, unique};
 use crate::config::{BackendName, Lookup};
 use crate::coordinator::fleet::{Found, Source};
 use crate::limits::WEIGHT_MAX;
@@ -30,7 +30,7 @@ type Hosts = HashMap<String, Vec<IpAddr>>;
 
 /// Looks a name up for as long as it is wanted.
 pub(super) async fn follow(shared: Shared, pool: String, name: BackendName) {
-    let source = Source::Name(name.lookup.to_string());
+    let source = Source::of_name(&name);
     let mut hosts = Hosts::new();
     let mut retry = RETRY_MIN;
     loop {
@@ -61,6 +61,15 @@ pub(super) async fn follow(shared: Shared, pool: String, name: BackendName) {
         };
         tokio::time::sleep(pause).await;
     }
+}
+
+/// What a name stands for the first time that it is looked up, and whether that is all.
+pub(in crate::coordinator) async fn ask_name(
+    resolver: &Resolver,
+    name: &BackendName,
+) -> Option<(Vec<Found>, bool)> {
+    let answer = look_up(resolver, name, &mut Hosts::new()).await.ok()?;
+    Some((unique(answer.found), answer.stale.is_none()))
 }
 
 /// The backends that a name stands for. No backend at all is a failure: an empty answer must not

@@ -20,7 +20,7 @@ pub(super) const TTL_MAX: Duration = Duration::from_secs(300);
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// See the module.
-pub(super) struct Resolver {
+pub(in crate::coordinator) struct Resolver {
     servers: TokioResolver,
     /// Domains in which a name of few dots is looked for, in this order.
     domains: Vec<Name>,
@@ -46,7 +46,7 @@ impl Resolver {
     ///
     /// # Errors
     /// If the system's are not known.
-    pub(super) fn new(servers: &[SocketAddr]) -> Result<Self, String> {
+    pub(in crate::coordinator) fn new(servers: &[SocketAddr]) -> Result<Self, String> {
         let failed = |error: NetError| {
             format!(
                 "no DNS resolver: {error}; look at /etc/resolv.conf, or set runtime.dns_servers"

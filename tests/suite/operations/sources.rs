@@ -278,6 +278,28 @@ fn a_name_that_nobody_knows_does_not_stop_the_start() {
 }
 
 #[test]
+fn a_pool_of_a_name_or_a_file_serves_as_soon_as_a_reload_has_brought_it() {
+    let (port, origins) = origins();
+    let server = NameServer::start(vec![a("app.test", Ipv4Addr::LOCALHOST)]);
+    let more = format!("[runtime]\ndns_servers = [\"{}\"]\n", server.address);
+    let of_name = format!("[[pool.app.backend]]\naddress = \"app.test:{port}\"\n");
+    let of_file = "backends_file = \"FOLDER/backends.json\"";
+    let old = config(&[origins[0].address], "", &more).replace("pool.app", "pool.old");
+    let refuse = "no_healthy = \"refuse\"";
+    for new in [
+        config(&[], refuse, &format!("{QUICK}{more}")) + &of_name,
+        config(&[], &format!("{refuse}\n{of_file}"), &format!("{QUICK}{more}")),
+    ] {
+        let operated = Operated::start(&old);
+        let file = operated.file.with_file_name("backends.json");
+        std::fs::write(file, format!("[\"{}\"]", origins[0].address)).expect("written");
+        operated.rewrite(&new);
+        operated.done(&["reload"]);
+        assert_eq!(operated.ringway.status_of("/"), 200);
+    }
+}
+
+#[test]
 fn a_name_is_looked_up_when_the_name_servers_are_known_at_last() {
     // In a namespace of its own, so that the machine's file can be another; some machines forbid.
     let mut probe = Command::new("unshare");
