@@ -65,7 +65,9 @@ fn start(tasks: &mut JoinSet<()>, shared: &Rc<Shared>, control: &Control, config
         let is_told = |source: Source| known.is_some_and(|known| known.told.contains_key(&source));
         let names = pool.names.iter().filter(|name| !is_told(Source::of_name(name)));
         let names: Vec<&BackendName> = names.collect();
-        let file = pool.backends_file.as_ref().filter(|_| !is_told(Source::File));
+        let is_same_file = known.is_some_and(|it| it.config.backends_file == pool.backends_file);
+        let is_read = is_same_file && is_told(Source::File);
+        let file = pool.backends_file.as_ref().filter(|_| !is_read);
         if addresses.is_empty() && names.is_empty() && file.is_none() {
             continue;
         }

@@ -16,7 +16,7 @@ use crate::config::BackendName;
 use crate::sys::clock;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::rc::Rc;
 use tokio::sync::Notify;
@@ -91,6 +91,13 @@ impl Shared {
         }
         let servers = self.control.borrow().config.runtime.dns_servers.clone();
         Ok(known.insert(Rc::new(Resolver::new(&servers)?)).clone())
+    }
+
+    /// The addresses that a source told of before this task began, as with another weight.
+    fn told_before(&self, pool: &str, source: &Source) -> Vec<IpAddr> {
+        let control = self.control.borrow();
+        let found = control.fleet.pools.get(pool).and_then(|pool| pool.told.get(source));
+        found.into_iter().flatten().map(|found| found.address.ip()).collect()
     }
 
     /// Takes an answer, or what could be found out of one.

@@ -32,6 +32,9 @@ type Hosts = HashMap<String, Vec<IpAddr>>;
 pub(super) async fn follow(shared: Shared, pool: String, name: BackendName) {
     let source = Source::of_name(&name);
     let mut hosts = Hosts::new();
+    if let Lookup::Address { name, .. } = &name.lookup {
+        hosts.insert(name.clone(), shared.told_before(&pool, &source));
+    }
     let mut retry = RETRY_MIN;
     loop {
         let answer = match shared.resolver() {

@@ -155,7 +155,8 @@ fn addresses_of_one_family_outlive_a_failure_of_their_question() {
     let server = NameServer::start(both.clone());
     let more = format!("[runtime]\ndns_servers = [\"{}\"]\n", server.address);
     let backend = format!("[[pool.app.backend]]\naddress = \"{name}:{port}\"\n");
-    let operated = Operated::start(&(config(&[], "", &format!("{QUICK}{more}")) + &backend));
+    let text = config(&[], "", &format!("{QUICK}{more}")) + &backend;
+    let operated = Operated::start(&text);
     let sixth = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
     operated.await_standing(SocketAddr::from(([127, 0, 0, 1], port)), "serving");
     operated.done(&["backend", "drain", "app", &sixth.to_string()]);
@@ -172,9 +173,15 @@ fn addresses_of_one_family_outlive_a_failure_of_their_question() {
     assert_eq!(operated.backend(sixth)["standing"], "draining");
     let told = || operated.done(&["events"]).matches("source_failed").count();
     assert_eq!(told(), 1, "told once");
-    asked_with([127, 0, 0, 4], vec![]);
+    operated.rewrite(&(text + "weight = 7\n"));
+    operated.done(&["reload"]);
+    await_that("it is told of anew", || told() == 2);
+    asked_with([127, 0, 0, 4], vec![failing(name, AAAA)]);
+    assert_eq!(operated.backend(sixth)["standing"], "draining");
+    assert_eq!(operated.backend(sixth)["weight"], 7);
+    asked_with([127, 0, 0, 5], vec![]);
     await_that("it has no such address any more", || operated.backend(sixth).is_null());
-    assert_eq!(told(), 1, "that is no failure");
+    assert_eq!(told(), 2, "that is no failure");
 }
 
 #[test]
