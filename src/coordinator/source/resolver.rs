@@ -1,6 +1,7 @@
 //! Asks name servers. A and AAAA of a host are asked apart, so that an answer that was lost does
 //! not pass for one that there is no address of this kind.
 
+use crate::coordinator::fleet::FIRST_ROUND_MAX;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup::Lookup;
@@ -18,6 +19,13 @@ pub(super) const TTL_MIN: Duration = Duration::from_secs(1);
 pub(super) const TTL_MAX: Duration = Duration::from_secs(300);
 /// How long one server may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// Attempts after the first one. All of them must be over within the first round: a server that
+/// never answers for AAAA would let it end without what it does answer for.
+const ATTEMPTS_MORE: usize = 1;
+const _: () = assert!(
+    TIMEOUT.as_millis() * (1 + ATTEMPTS_MORE as u128) < FIRST_ROUND_MAX.as_millis(),
+    "attempts end within the first round"
+);
 
 /// See the module.
 pub(in crate::coordinator) struct Resolver {
@@ -58,7 +66,7 @@ impl Resolver {
             let servers = servers.iter().map(server).collect();
             (ResolverConfig::from_parts(None, Vec::new(), servers), ResolverOpts::default())
         };
-        options.timeout = TIMEOUT;
+        (options.timeout, options.attempts) = (TIMEOUT, ATTEMPTS_MORE);
         options.positive_max_ttl = Some(TTL_MAX);
         options.negative_max_ttl = Some(TTL_MIN);
         let (domain, search) = (config.domain.clone(), config.search.clone());

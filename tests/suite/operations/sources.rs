@@ -7,12 +7,22 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-/// An answer's record: what is asked for, and its data in wire form.
+/// What is asked for, and what is answered.
 #[derive(Clone)]
 struct Answer {
     name: &'static str,
     kind: u16,
-    data: Vec<u8>,
+    said: Said,
+}
+
+#[derive(Clone, PartialEq)]
+enum Said {
+    /// A record's data in wire form.
+    Data(Vec<u8>),
+    /// The server has failed (SERVFAIL).
+    Failure,
+    /// Nothing: the answer is lost.
+    Nothing,
 }
 
 const A: u16 = 1;
@@ -20,11 +30,11 @@ const AAAA: u16 = 28;
 const SRV: u16 = 33;
 
 fn a(name: &'static str, ip: Ipv4Addr) -> Answer {
-    Answer { name, kind: A, data: ip.octets().to_vec() }
+    Answer { name, kind: A, said: Said::Data(ip.octets().to_vec()) }
 }
 
 fn aaaa(name: &'static str, ip: Ipv6Addr) -> Answer {
-    Answer { name, kind: AAAA, data: ip.octets().to_vec() }
+    Answer { name, kind: AAAA, said: Said::Data(ip.octets().to_vec()) }
 }
 
 fn srv(name: &'static str, priority: u16, weight: u16, port: u16, target: &str) -> Answer {
@@ -35,12 +45,15 @@ fn srv(name: &'static str, priority: u16, weight: u16, port: u16, target: &str) 
         data.extend(label.as_bytes());
     }
     data.push(0);
-    Answer { name, kind: SRV, data }
+    Answer { name, kind: SRV, said: Said::Data(data) }
 }
 
-/// Asked for this, the server says that it has failed (SERVFAIL).
 fn failing(name: &'static str, kind: u16) -> Answer {
-    Answer { name, kind, data: Vec::new() }
+    Answer { name, kind, said: Said::Failure }
+}
+
+fn lost(name: &'static str, kind: u16) -> Answer {
+    Answer { name, kind, said: Said::Nothing }
 }
 
 /// A name server that says what it is told to; silent while that is none.
@@ -84,10 +97,17 @@ fn reply(query: &[u8], answers: &[Answer]) -> Option<Vec<u8>> {
     let name = labels.join(".");
     let kind = u16::from_be_bytes([*query.get(at + 1)?, *query.get(at + 2)?]);
     let question = query.get(12..at + 5)?;
-    let matching: Vec<&Answer> =
-        answers.iter().filter(|answer| answer.name == name && answer.kind == kind).collect();
-    let has_failed = matching.iter().any(|answer| answer.data.is_empty());
-    let matching = if has_failed { Vec::new() } else { matching };
+    let said = answers.iter().filter(|answer| answer.name == name && answer.kind == kind);
+    let said: Vec<&Said> = said.map(|answer| &answer.said).collect();
+    if said.contains(&&Said::Nothing) {
+        return None;
+    }
+    let has_failed = said.contains(&&Said::Failure);
+    let records = said.into_iter().filter_map(|said| match said {
+        Said::Data(data) => Some(data),
+        Said::Failure | Said::Nothing => None,
+    });
+    let records: Vec<&Vec<u8>> = records.collect();
     let mut reply = query[..2].to_vec();
     reply.extend([
         0x81,
@@ -95,19 +115,19 @@ fn reply(query: &[u8], answers: &[Answer]) -> Option<Vec<u8>> {
         0,
         1,
         0,
-        matching.len() as u8,
+        records.len() as u8,
         0,
         0,
         0,
         0,
     ]);
     reply.extend(question);
-    for answer in matching {
+    for data in records {
         reply.extend([0xc0, 12]);
-        reply.extend(answer.kind.to_be_bytes());
+        reply.extend(kind.to_be_bytes());
         reply.extend([0, 1, 0, 0, 0, 1]);
-        reply.extend((answer.data.len() as u16).to_be_bytes());
-        reply.extend(&answer.data);
+        reply.extend((data.len() as u16).to_be_bytes());
+        reply.extend(data);
     }
     Some(reply)
 }
@@ -182,6 +202,17 @@ fn addresses_of_one_family_outlive_a_failure_of_their_question() {
     asked_with([127, 0, 0, 5], vec![]);
     await_that("it has no such address any more", || operated.backend(sixth).is_null());
     assert_eq!(told(), 2, "that is no failure");
+}
+
+#[test]
+fn the_start_does_not_wait_in_vain_for_addresses_of_one_family() {
+    let (port, _origins) = origins();
+    let name = "app.test";
+    let server = NameServer::start(vec![a(name, Ipv4Addr::LOCALHOST), lost(name, AAAA)]);
+    let more = format!("[runtime]\ndns_servers = [\"{}\"]\n", server.address);
+    let backend = format!("[[pool.app.backend]]\naddress = \"{name}:{port}\"\n");
+    let operated = Operated::start(&(config(&[], "", &format!("{QUICK}{more}")) + &backend));
+    assert_eq!(operated.ringway.status_of("/"), 200);
 }
 
 #[test]
