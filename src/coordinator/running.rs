@@ -325,8 +325,8 @@ impl Coordinator {
         audit(&mut self.control.borrow_mut(), who, what, status);
     }
 
-    /// Reads the configuration again, as SIGHUP asks. The status is the one that the admin
-    /// interface would answer with.
+    /// Reads the configuration again, as SIGHUP asks; all else goes on meanwhile. The audit has the
+    /// status that the admin interface would answer with.
     fn reload(&self) {
         let control = self.control.clone();
         tokio::task::spawn_local(async move {
