@@ -20,33 +20,21 @@ pub(crate) struct SocketDoors {
     /// keeps them open too, so that nobody else could listen there when a reload brings, or brings
     /// back, a listener for one.
     passed: Vec<(String, OwnedFd)>,
+    /// Those that no listener has, by their place in `passed`.
+    unused: HashSet<usize>,
     /// Addresses that this process listens, or listened, on.
     own: HashSet<SocketAddr>,
 }
 
 impl SocketDoors {
-    /// For shards on these cores. Of the sockets that were passed, with their names, the
-    /// `listeners` take theirs; the others wait for a reload.
+    /// For shards on these cores, with the sockets that were passed and their names.
     pub(crate) fn new(
         cores: Vec<Option<usize>>,
         backlog: u32,
         passed: Vec<(String, OwnedFd)>,
-        listeners: &[Listener],
     ) -> Self {
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
-        let doors = Self { cores, backlog, passed, own: HashSet::new() };
-        let taken: Vec<usize> = listeners.iter().filter_map(|one| doors.passed_for(one)).collect();
-        let passed = doors.passed.iter().enumerate();
-        for (_, (name, socket)) in passed.filter(|(index, _)| !taken.contains(index)) {
-            let address = socket::local_address(socket).map(|address| format!(" on {address}"));
-            let address = address.unwrap_or_default();
-            tracing::warn!(
-                "no listener has the name or the address of the socket \"{name}\"{address} that \
-                 was passed: its clients wait in its backlog until a reload brings one; name a \
-                 listener so, or do not pass it"
-            );
-        }
-        doors
+        Self { cores, backlog, passed, unused: HashSet::new(), own: HashSet::new() }
     }
 
     /// Which of the sockets that were passed is for this listener: the one on its address, else
@@ -107,6 +95,24 @@ impl Doors for SocketDoors {
         let bound = socket::local_address(&sockets[0]).map_err(refused)?;
         let sockets = sockets.into_iter().map(|socket| Socket(socket.into_raw_fd())).collect();
         Ok(Door { bound, sockets })
+    }
+
+    fn settle(&mut self, listeners: &[Listener]) {
+        let used: HashSet<usize> =
+            listeners.iter().filter_map(|listener| self.passed_for(listener)).collect();
+        let unused: HashSet<usize> =
+            (0..self.passed.len()).filter(|index| !used.contains(index)).collect();
+        for index in &unused - &self.unused {
+            let (name, socket) = &self.passed[index];
+            let address = socket::local_address(socket).map(|address| format!(" on {address}"));
+            let address = address.unwrap_or_default();
+            tracing::warn!(
+                "no listener has the name or the address of the socket \"{name}\"{address} that \
+                 was passed: its clients wait in its backlog until a reload brings one; name a \
+                 listener so, or do not pass it"
+            );
+        }
+        self.unused = unused;
     }
 
     fn close(&mut self, door: Door) {

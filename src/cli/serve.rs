@@ -90,7 +90,7 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
     let (access_log, _writer) = start_access_log(&config)?.unzip();
     let options = uring_options(&config, shards);
     let passed = passed_sockets()?;
-    let doors = SocketDoors::new(cores.clone(), config.runtime.backlog, passed, &config.listeners);
+    let doors = SocketDoors::new(cores.clone(), config.runtime.backlog, passed);
     let control =
         Control::new(config, source, Box::new(doors), mailboxes.clone(), clock::monotonic())?;
     let threads = Threads { cores, wakes, mailboxes, options, access_log: access_log.clone() };

@@ -3,7 +3,7 @@
 //! nothing here waits.
 
 use super::events::Event;
-use super::fleet::{Fleet, Operation, OperationError, Record};
+use super::fleet::{Fleet, Learned, Operation, OperationError, Record};
 use super::phase::{Course, Phase};
 use super::plan::{self, Part, Plan, Touched};
 use super::readiness::ReadyAnswers;
@@ -16,8 +16,9 @@ use crate::snapshot::{self, Listener, Settings, Snapshot};
 use crate::stats::Counter;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 /// A listening socket per shard.
 pub struct Door {
@@ -34,6 +35,9 @@ pub trait Doors {
     /// # Errors
     /// A sentence that says why it cannot be.
     fn open(&mut self, listener: &config::Listener) -> Result<Door, String>;
+
+    /// These listeners are open now: whatever is kept for another one is told of.
+    fn settle(&mut self, listeners: &[config::Listener]);
 
     /// Closes what was opened and is not needed.
     fn close(&mut self, door: Door);
@@ -82,6 +86,8 @@ pub struct Control {
     pub changed: Arc<Notify>,
     /// The generation that every running shard works with.
     pub applied: watch::Sender<Generation>,
+    /// Held while a configuration is read and put in force: one after the other.
+    pub reloading: Rc<Mutex<()>>,
     course: Course,
     readiness: ReadyAnswers,
     doors: Box<dyn Doors>,
@@ -118,6 +124,7 @@ impl Control {
             admin_address: None,
             changed: Arc::new(Notify::new()),
             applied: watch::Sender::new(Generation::default()),
+            reloading: Rc::default(),
             course: Course::default(),
             readiness: ReadyAnswers::default(),
             doors,
@@ -233,7 +240,23 @@ impl Control {
         self.course.phase()
     }
 
-    /// Milliseconds until the next phase comes by itself.
+    /// True once listeners are closed: nobody new is served any more.
+    pub fn is_closed(&self) -> bool {
+        self.course.phase() >= Phase::Finishing
+    }
+
+    /// Refuses what is for those who still come.
+    ///
+    /// # Errors
+    /// If listeners are closed.
+    pub fn check_open(&self) -> Result<(), String> {
+        if self.is_closed() {
+            return Err("it is too late: listeners are closed already".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Time until the next phase comes by itself.
     pub fn phase_ends_in(&self, now: Instant) -> Option<std::time::Duration> {
         self.course.until().map(|until| until.since(now))
     }
@@ -285,7 +308,7 @@ impl Control {
         let phase = self.course.phase();
         self.fleet.events.push(Event::Phase { phase: phase.word() });
         self.mailboxes.iter().for_each(|mailbox| mailbox.order(phase.stage()));
-        if phase >= Phase::Finishing {
+        if self.is_closed() {
             self.doors.shut();
         }
         self.changed.notify_waiters();
@@ -301,11 +324,19 @@ impl Control {
         plan::plan(&self.config, config, |part| self.touched(part, |_| true), ending)
     }
 
-    /// Puts a configuration in force. Nothing has changed if that is not possible.
+    /// Puts a configuration in force, with what was found out of it before. Nothing has changed if
+    /// that is not possible.
     ///
     /// # Errors
-    /// If a listener cannot be opened, or there are more new names than there is room for.
-    pub fn apply(&mut self, config: Config, now: Instant) -> Result<(Plan, Generation), String> {
+    /// If a listener cannot be opened, there are more new names than there is room for, or the
+    /// process takes its leave already.
+    pub fn apply(
+        &mut self,
+        config: Config,
+        learned: Learned,
+        now: Instant,
+    ) -> Result<(Plan, Generation), String> {
+        self.check_open()?;
         let plan = self.plan(&config);
         let config = plan::without_restart(&self.config, config);
         let wanted = snapshot::wanted(&config);
@@ -319,6 +350,7 @@ impl Control {
         let opened = self.open_doors(&config)?;
         self.config = config;
         self.fleet.configure(&self.config.clone(), now);
+        self.fleet.learn(learned, now);
         self.set_listeners(opened);
         let settings = snapshot::build_settings(&self.config);
         if *self.settings != settings {
@@ -397,6 +429,7 @@ impl Control {
             }
         }
         self.listeners = listeners;
+        self.doors.settle(&self.config.listeners);
     }
 
     /// Takes back the numbers of routes and listeners that have gone, once no shard knows them.

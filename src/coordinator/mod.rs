@@ -2,9 +2,10 @@
 //! gets traffic, and tells the shards by snapshots.
 //!
 //! `control` is its state, `fleet` what is known of pools and backends, `probe` and `probing` how
-//! that is learned, `source` where backends come from, `plan` what a reload changes, `phase` the
-//! way out, `readiness` whether traffic should come here, `retired` what is freed once shards are
-//! done with it, `state_file` what outlives the process, `admin` how operators speak to it.
+//! that is learned, `source` where backends come from, `reloading` how a configuration is put in
+//! force, `preflight` what is found out of it before, `plan` what it changes, `phase` the way out,
+//! `readiness` whether traffic should come here, `retired` what is freed once shards are done with
+//! it, `state_file` what outlives the process, `admin` how operators speak to it.
 //!
 //! Does not: touch a client's bytes; know how a shard is made (it is given a way to spawn one).
 
@@ -14,9 +15,11 @@ pub mod events;
 pub mod fleet;
 pub mod phase;
 pub mod plan;
+mod preflight;
 pub mod probe;
 mod probing;
 pub mod readiness;
+mod reloading;
 mod retired;
 mod running;
 mod source;

@@ -4,7 +4,7 @@
 use super::control::Control;
 use super::events::Event;
 use super::fleet::{BackendKey, ProbeOf};
-use super::probe::Prober;
+use super::probe::{Prober, Trusted};
 use super::tasks::Tasks;
 use crate::base::{Instant, Prng};
 use crate::config::{Probe, ProbeKind};
@@ -18,7 +18,7 @@ use tokio::sync::{Notify, Semaphore};
 
 /// Probes that are under way at the same moment: more would only wait for each other, and for
 /// descriptors.
-const AT_ONCE_MAX: usize = 512;
+pub(super) const AT_ONCE_MAX: usize = 512;
 /// How long a probe waits that failed for want of descriptors or memory here.
 const OWN_FAULT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -151,8 +151,10 @@ impl Probing {
         let places: HashMap<&Place, &Rc<Probe>> =
             wanted.values().map(|(place, probe)| (place, probe)).collect();
         self.made.retain(|place, _| places.contains_key(place));
+        let mut trusted = Trusted::default();
         for (place, probe) in places {
-            if let Err(reason) = self.made.entry(place.clone()).or_default().make(probe, now) {
+            let made = self.made.entry(place.clone()).or_default();
+            if let Err(reason) = made.make(probe, &mut trusted, now) {
                 let (pool, source) = (place.0.to_string(), "probe".to_owned());
                 let event = Event::SourceFailed { pool, source, reason };
                 self.shared.control.borrow_mut().fleet.events.push(event);
@@ -175,7 +177,12 @@ impl Made {
     ///
     /// # Errors
     /// Why it cannot be, the first time.
-    fn make(&mut self, probe: &Rc<Probe>, now: Instant) -> Result<(), String> {
+    fn make(
+        &mut self,
+        probe: &Rc<Probe>,
+        trusted: &mut Trusted,
+        now: Instant,
+    ) -> Result<(), String> {
         let current = self.current.as_ref().filter(|(current, _)| current == probe);
         if current.is_some() && !self.is_stale {
             self.failed = None;
@@ -186,7 +193,7 @@ impl Made {
         if last_pause.is_some() && !self.is_due(now) {
             return Ok(());
         }
-        match Prober::new(probe) {
+        match Prober::new(probe, trusted) {
             Ok(prober) => {
                 match current {
                     Some((_, replaceable)) => *replaceable.borrow_mut() = prober,
@@ -253,7 +260,8 @@ mod tests {
         let probe = over_tls(std::env::temp_dir().join(name));
         let mut made = Made::default();
         let mut now = Instant::from_nanos(1);
-        let reason = made.make(&probe, now).expect_err("there is no such file");
+        let make = |made: &mut Made, now| made.make(&probe, &mut Trusted::default(), now);
+        let reason = make(&mut made, now).expect_err("there is no such file");
         assert!(reason.contains("ringway-missing"), "{reason}");
         let mut pauses = |made: &mut Made, count: usize| -> Vec<u64> {
             let mut pauses = Vec::new();
@@ -263,7 +271,7 @@ mod tests {
                     now = now + Duration::from_secs(1);
                 }
                 pauses.push(now.since(begun).as_secs());
-                assert_eq!(made.make(&probe, now), Ok(()), "it is told once");
+                assert_eq!(make(made, now), Ok(()), "it is told once");
             }
             pauses
         };

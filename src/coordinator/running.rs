@@ -4,8 +4,10 @@
 use super::admin::{self, Admin};
 use super::control::Control;
 use super::events::{Event, beginning};
+use super::fleet::FIRST_ROUND_MAX;
 use super::phase::Phase;
 use super::probing::Probing;
+use super::reloading;
 use super::source::Sources;
 use super::state_file::{Left, StateFile};
 use super::supervision::{Panics, TooManyPanics};
@@ -27,10 +29,6 @@ use tokio::time::MissedTickBehavior;
 
 /// How often time passes for weights, ejections and drains.
 const TICK: Duration = Duration::from_millis(100);
-/// How long the first round of probes may keep the process from serving. A backend that does not
-/// answer within its timeout does not count on.
-const FIRST_ROUND_MAX: Duration = Duration::from_secs(5);
-
 /// How old what is saved may get: less than two intervals of the default probe.
 const STATE_EVERY: Duration = Duration::from_secs(1);
 
@@ -231,10 +229,7 @@ impl Coordinator {
                 self.control.borrow_mut().finish(clock::monotonic());
                 self.audit("signal INT", "finish", StatusCode::OK);
             }
-            _ = signals.hang_up.recv() => {
-                let status = self.reload();
-                self.audit("signal HUP", "reload", status);
-            }
+            _ = signals.hang_up.recv() => self.reload(),
         }
         self.step();
         Ok(())
@@ -363,27 +358,34 @@ impl Coordinator {
 
     /// Leaves who gave an order, as for those over the admin interface.
     fn audit(&mut self, who: &str, what: &str, status: StatusCode) {
-        let (who, what, status) = (who.to_owned(), what.to_owned(), status.as_u16());
-        self.control.borrow_mut().fleet.events.push(Event::Audit { who, what, status });
+        audit(&mut self.control.borrow_mut(), who, what, status);
     }
 
-    /// Reads the configuration again, as SIGHUP asks. The status is the one that the admin
-    /// interface would answer with.
-    fn reload(&mut self) -> StatusCode {
-        let mut control = self.control.borrow_mut();
-        let result = control.source.read();
-        let result = result.and_then(|config| control.apply(config, clock::monotonic()));
-        match result {
-            Ok((plan, generation)) => {
-                tracing::info!(%generation, ?plan, "configuration reloaded");
-                StatusCode::OK
-            }
-            Err(reason) => {
-                let reason = beginning(&reason);
-                tracing::error!("the configuration is refused, nothing has changed: {reason}");
-                control.fleet.events.push(Event::ReloadRefused { reason });
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
-        }
+    /// Reads the configuration again, as SIGHUP asks; all else goes on meanwhile. The audit has the
+    /// status that the admin interface would answer with.
+    fn reload(&self) {
+        let control = self.control.clone();
+        tokio::task::spawn_local(async move {
+            let result = reloading::reload(&control, |control| control.source.read()).await;
+            let mut control = control.borrow_mut();
+            let status = match result {
+                Ok((plan, generation)) => {
+                    tracing::info!(%generation, ?plan, "configuration reloaded");
+                    StatusCode::OK
+                }
+                Err(reason) => {
+                    let reason = beginning(&reason);
+                    tracing::error!("the configuration is refused, nothing has changed: {reason}");
+                    control.fleet.events.push(Event::ReloadRefused { reason });
+                    admin::refused_status(&control)
+                }
+            };
+            audit(&mut control, "signal HUP", "reload", status);
+        });
     }
+}
+
+fn audit(control: &mut Control, who: &str, what: &str, status: StatusCode) {
+    let (who, what, status) = (who.to_owned(), what.to_owned(), status.as_u16());
+    control.fleet.events.push(Event::Audit { who, what, status });
 }

@@ -17,5 +17,6 @@ mod routing;
 mod server;
 mod status;
 
+pub(crate) use orders::refused_status;
 pub(crate) use readiness::is_alive;
 pub use server::{Admin, AdminError, bind};

@@ -10,6 +10,7 @@ use crate::coordinator::control::Control;
 use crate::coordinator::events::{Event, beginning};
 use crate::coordinator::fleet::{Operation, OperationError};
 use crate::coordinator::plan::Plan;
+use crate::coordinator::reloading;
 use crate::health::OperatorState;
 use crate::sys::clock;
 use hyper::StatusCode;
@@ -143,19 +144,12 @@ async fn await_applied(control: &Shared, generation: Generation) -> bool {
 
 /// Puts a configuration in force: that of the file, or one that is given in its place.
 pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> Reply {
-    let result = {
-        let mut control = control.borrow_mut();
-        match read(&control, given) {
-            Ok(config) => control.apply(config, clock::monotonic()),
-            Err(reason) => Err(reason),
-        }
-    };
-    match result {
+    match reloading::reload(control, |control| read(control, given)).await {
         Err(reason) => {
             let event = Event::ReloadRefused { reason: beginning(&reason) };
             control.borrow_mut().fleet.events.push(event);
             let error = format!("{reason}\n\nnothing has changed");
-            refusal(StatusCode::UNPROCESSABLE_ENTITY, error)
+            refusal(refused_status(&control.borrow()), error)
         }
         Ok((plan, generation)) => {
             let applied = await_applied(control, generation).await;
@@ -169,6 +163,11 @@ pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> Reply {
             json_reply(applied_status(applied), &body)
         }
     }
+}
+
+/// The status of a reload that is refused: it is wrong, or comes too late.
+pub(crate) fn refused_status(control: &Control) -> StatusCode {
+    if control.is_closed() { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY }
 }
 
 /// What a configuration would change.
@@ -197,10 +196,8 @@ pub(super) fn undrain(control: &mut Control) -> Reply {
     if control.undrain() {
         return phase_reply(control);
     }
-    let error = match control.phase().is_draining() {
-        true => "it is too late: listeners are closed already",
-        false => "the process is not draining",
-    };
+    let not_draining = || "the process is not draining".to_owned();
+    let error = control.check_open().err().unwrap_or_else(not_draining);
     refusal(StatusCode::CONFLICT, error)
 }
 

@@ -51,12 +51,16 @@ pub(super) async fn answer(shared: Rc<Shared>, asker: Asker, request: Request<In
         let error = "orders are taken on the Unix socket only; this address answers questions";
         return refusal(StatusCode::FORBIDDEN, error);
     }
-    let what = format!("{} {}", request.method(), request.uri().path());
-    let control = &shared.control;
-    let reply = order(control, request).await;
-    let (who, status) = (asker.name, reply.status().as_u16());
-    control.borrow_mut().fleet.events.push(Event::Audit { who, what, status });
-    reply
+    // In a task: it is followed, and leaves its line, also if nobody waits for the answer.
+    let followed = tokio::task::spawn_local(async move {
+        let what = format!("{} {}", request.method(), request.uri().path());
+        let control = &shared.control;
+        let reply = order(control, request).await;
+        let (who, status) = (asker.name, reply.status().as_u16());
+        control.borrow_mut().fleet.events.push(Event::Audit { who, what, status });
+        reply
+    });
+    followed.await.expect("it does not panic, and is not aborted")
 }
 
 async fn question(shared: &Shared, asker: &Asker, request: &Request<Incoming>) -> Reply {

@@ -1,6 +1,6 @@
 //! What probes and exchanges show, taken in.
 
-use super::{BackendKey, Fleet, PoolRecord, Probed};
+use super::{BackendKey, Fleet, Found, PoolRecord, Probed, Source};
 use crate::base::{BackendSlot, Instant};
 use crate::config::Probe;
 use crate::coordinator::events::Event;
@@ -21,6 +21,15 @@ pub enum ProbeOf {
     Readiness,
 }
 
+/// What was found out of a configuration before it is in force.
+#[derive(Debug, Default)]
+pub struct Learned {
+    /// What sources that are new tell of pools, and whether that is all they know.
+    pub told: Vec<(String, Source, Vec<Found>, bool)>,
+    /// Results of probes of pools' backends: why one failed, none if it passed.
+    pub probed: Vec<(String, SocketAddr, ProbeOf, Option<String>)>,
+}
+
 impl PoolRecord {
     /// The configuration of a probe.
     pub fn probe(&self, which: ProbeOf) -> Option<&Probe> {
@@ -32,6 +41,23 @@ impl PoolRecord {
 }
 
 impl Fleet {
+    /// Takes what was found out of the configuration that has just been put in force.
+    pub fn learn(&mut self, learned: Learned, now: Instant) {
+        for (pool, source, found, is_whole) in learned.told {
+            match is_whole {
+                true => self.tell(&pool, source, found, now),
+                false => self.tell_part(&pool, source, found, now),
+            }
+        }
+        for (pool, address, which, failure) in learned.probed {
+            // It may have left, and what is known of it from elsewhere is newer.
+            let record = self.record(&pool, address);
+            if record.is_some_and(|record| !record.was_probed()) {
+                self.note_probe((self.pools[&pool].id, address), which, failure);
+            }
+        }
+    }
+
     /// Takes the result of a probe: none if it passed, else why it failed. True if something is to
     /// be published, by this result or since an earlier one.
     pub fn note_probe(&mut self, key: BackendKey, which: ProbeOf, failure: Option<String>) -> bool {

@@ -14,7 +14,7 @@ mod record;
 mod saving;
 mod sourcing;
 
-pub use learning::ProbeOf;
+pub use learning::{Learned, ProbeOf};
 pub use operating::{Operation, OperationError};
 pub use pool::PoolRecord;
 pub use record::{Found, Probed, Record, Source};
@@ -31,6 +31,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long the first probes of new backends are waited for. A backend that does not answer within
+/// its timeout does not count on.
+pub const FIRST_ROUND_MAX: Duration = Duration::from_secs(5);
 /// How long a shard has to find a request for a trial.
 const TRIAL_ROUND: Duration = Duration::from_secs(1);
 
@@ -90,6 +93,8 @@ impl Fleet {
     /// From now on what comes back comes back slowly.
     pub fn start(&mut self) {
         self.is_started = true;
+        // Pools without a healthy backend have not been told of yet.
+        self.is_dirty = true;
     }
 
     /// True if every source has told what it knows, or failed to, and every backend that is to be
@@ -138,7 +143,8 @@ impl Fleet {
         self.renew_trials(now);
         for pool in self.pools.values_mut() {
             let has_changed = pool.eject(now) | pool.end_drains(now);
-            self.is_dirty |= has_changed || pool.is_ramping(now);
+            let is_due = pool.is_ramping(now) || pool.is_unknown_for_long(now);
+            self.is_dirty |= has_changed || is_due;
         }
     }
 
@@ -156,10 +162,10 @@ impl Fleet {
             for (address, was) in changed {
                 announce(&mut self.events, pool, address, was);
             }
-            let had_no_healthy = pool.has_no_healthy;
             let members = pool.members(now);
-            if pool.has_no_healthy != had_no_healthy {
-                announce_health(&mut self.events, pool, self.is_started);
+            let news = if self.is_started { pool.news_of_health(now) } else { None };
+            if let Some(is_unfit) = news {
+                announce_health(&mut self.events, pool, is_unfit);
             }
             let mut built = snapshot::build_pool(&pool.config, pool.id, &members, self.shards);
             built.is_last_resort = pool.has_no_healthy;
@@ -262,16 +268,14 @@ fn announce(events: &mut Events, pool: &PoolRecord, address: SocketAddr, was: St
     });
 }
 
-fn announce_health(events: &mut Events, pool: &PoolRecord, is_started: bool) {
+fn announce_health(events: &mut Events, pool: &PoolRecord, is_unfit: bool) {
     let name = pool.config.name.clone();
-    if !pool.has_no_healthy {
+    if !is_unfit {
         return events.push(Event::PoolHealthy { pool: name });
     }
-    if is_started {
-        let backends = pool.backends.len();
-        let policy = config_word(pool);
-        events.push(Event::PoolWithoutHealthy { pool: name, backends, policy });
-    }
+    let backends = pool.backends.values().filter(|record| !record.is_removed).count();
+    let policy = config_word(pool);
+    events.push(Event::PoolWithoutHealthy { pool: name, backends, policy });
 }
 
 fn config_word(pool: &PoolRecord) -> &'static str {

@@ -1,5 +1,6 @@
 //! One pool: its backends, from whichever source, and what each of them may get.
 
+use super::FIRST_ROUND_MAX;
 use super::record::{Found, Probed, Record, Source};
 use super::saving::Remembered;
 use crate::base::{BackendSlot, Instant, PoolId};
@@ -39,6 +40,10 @@ pub struct PoolRecord {
     pub is_removed: bool,
     /// No backend is fit; all are tried, or none, as configured.
     pub has_no_healthy: bool,
+    /// Since when that is so.
+    unfit_since: Option<Instant>,
+    /// It was told that no backend is fit, and not yet that one is again.
+    is_alarmed: bool,
 }
 
 impl PoolRecord {
@@ -57,6 +62,8 @@ impl PoolRecord {
             built: None,
             is_removed: false,
             has_no_healthy: false,
+            unfit_since: None,
+            is_alarmed: false,
         }
     }
 
@@ -152,6 +159,34 @@ impl PoolRecord {
         self.backends.iter().map(member).collect()
     }
 
+    /// Whether it is to be told now that no backend is fit (true), or that one is again (false).
+    /// Backends that are new are down until their first probe: that is not told before one of them
+    /// is known, unless it takes too long.
+    pub(super) fn news_of_health(&mut self, now: Instant) -> Option<bool> {
+        if !self.has_no_healthy {
+            self.unfit_since = None;
+            let is_fit = self.best_priority().is_some();
+            return (is_fit && std::mem::take(&mut self.is_alarmed)).then_some(false);
+        }
+        self.unfit_since.get_or_insert(now);
+        if self.is_alarmed || !(self.is_something_known() || self.is_unknown_for_long(now)) {
+            return None;
+        }
+        self.is_alarmed = true;
+        Some(true)
+    }
+
+    fn is_something_known(&self) -> bool {
+        let mut staying = self.backends.values().filter(|record| !record.is_removed).peekable();
+        staying.peek().is_none() || staying.any(Record::is_known)
+    }
+
+    /// True if no backend is fit, nobody was told, and that has been waited for long enough.
+    pub(super) fn is_unknown_for_long(&self, now: Instant) -> bool {
+        let is_long = |since: Instant| now.since(since) >= FIRST_ROUND_MAX;
+        !self.is_alarmed && self.unfit_since.is_some_and(is_long)
+    }
+
     /// The lowest priority of which a backend is fit for traffic.
     fn best_priority(&self) -> Option<u16> {
         let fit = self.backends.values().filter(|record| is_fit(record));
@@ -212,7 +247,7 @@ impl PoolRecord {
     }
 }
 
-fn is_fit(record: &Record) -> bool {
+pub(super) fn is_fit(record: &Record) -> bool {
     record.standing == Standing::Serving && record.weight() > 0
 }
 

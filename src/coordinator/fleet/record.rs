@@ -1,6 +1,7 @@
 //! What is known of one backend, whoever it was learned from.
 
 use crate::base::{BackendSlot, Instant};
+use crate::config::BackendName;
 use crate::health::{Findings, OperatorState, Outlier, ProbeState, SlowStart, Standing};
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,6 +17,13 @@ pub enum Source {
     Name(String),
     /// The watched file.
     File,
+}
+
+impl Source {
+    /// That of a name.
+    pub fn of_name(name: &BackendName) -> Self {
+        Self::Name(name.lookup.to_string())
+    }
 }
 
 impl fmt::Display for Source {

@@ -3,6 +3,7 @@
 //! and files come and go by themselves: what returns by them before it has finished is still what
 //! the operator's orders and its ejection are for. What somebody took out is forgotten.
 
+use super::pool::is_fit;
 use super::{Fleet, Found, PoolRecord, Record, Source};
 use crate::base::Instant;
 use crate::config::{self, Config};
@@ -31,6 +32,14 @@ impl Fleet {
         }
         self.source(now);
         self.is_dirty = true;
+    }
+
+    /// True if fewer backends of a pool serve and stay by this configuration than it needs to
+    /// serve, or to be ready.
+    pub fn is_short_for(&self, config: &config::Pool) -> bool {
+        let needs = if config.required { config.min_ready.max(1) } else { 1 };
+        let known = self.pools.get(&config.name).filter(|pool| !pool.is_removed);
+        known.map_or(0, |pool| pool.count_fit_that_stay(config)) < needs
     }
 
     /// Takes all that a source tells of a pool in place of what it told before. A source that is
@@ -129,6 +138,18 @@ impl Fleet {
 }
 
 impl PoolRecord {
+    fn count_fit_that_stay(&self, config: &config::Pool) -> usize {
+        let is_same_file = self.config.backends_file == config.backends_file;
+        let stays = |address: &SocketAddr, source: &Source| match source {
+            Source::Config => config.backends.iter().any(|backend| backend.address == *address),
+            Source::Operator => true,
+            Source::Name(_) => config.names.iter().any(|name| Source::of_name(name) == *source),
+            Source::File => is_same_file,
+        };
+        let fit = self.backends.iter().filter(|(_, record)| is_fit(record));
+        fit.filter(|(address, record)| stays(address, &record.source)).count()
+    }
+
     /// No source tells of a backend any more.
     fn remove_backend(&mut self, address: SocketAddr) {
         let is_by_itself = !self.is_removed
@@ -165,7 +186,7 @@ impl PoolRecord {
 
     /// The sources of this pool whose answers change by themselves.
     pub(super) fn changing_sources(&self) -> impl Iterator<Item = Source> {
-        let names = self.config.names.iter().map(|name| Source::Name(name.lookup.to_string()));
+        let names = self.config.names.iter().map(Source::of_name);
         names.chain(self.config.backends_file.iter().map(|_| Source::File))
     }
 
@@ -173,8 +194,8 @@ impl PoolRecord {
     fn has_source(&self, source: &Source) -> bool {
         match source {
             Source::Config | Source::Operator => true,
-            Source::Name(name) => {
-                self.config.names.iter().any(|known| known.lookup.to_string() == *name)
+            Source::Name(_) => {
+                self.config.names.iter().any(|name| Source::of_name(name) == *source)
             }
             Source::File => self.config.backends_file.is_some(),
         }

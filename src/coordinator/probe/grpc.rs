@@ -6,7 +6,7 @@ use super::driving::{Companions, drive};
 use super::failure::{ProbeFailure, ProbeStage, shown};
 use super::grpc_message::{ServingStatus, decode_response, encode_request};
 use super::http::AGENT;
-use super::tls::Tls;
+use super::tls::{Tls, Trusted};
 use crate::config::{PROBE_ANSWER_BYTES_MAX, TlsProbe};
 use crate::limits::HEAD_BYTES_MAX;
 use bytes::Bytes;
@@ -57,9 +57,13 @@ pub(super) struct GrpcQuestion {
 
 impl GrpcQuestion {
     /// Says what to mend if it cannot be asked.
-    pub(super) fn new(service: &str, tls: Option<&TlsProbe>) -> Result<Self, String> {
+    pub(super) fn new(
+        service: &str,
+        tls: Option<&TlsProbe>,
+        trusted: &mut Trusted,
+    ) -> Result<Self, String> {
         let authority = tls.and_then(|tls| tls.sni.clone());
-        let tls = tls.map(|tls| Tls::new(tls, None, b"h2")).transpose()?;
+        let tls = tls.map(|tls| Tls::new(tls, None, b"h2", trusted)).transpose()?;
         Ok(Self { message: encode_request(service).into(), authority, tls })
     }
 

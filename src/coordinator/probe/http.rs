@@ -4,7 +4,7 @@
 use super::deadline::Deadline;
 use super::failure::{ProbeFailure, ProbeStage};
 use super::http_response::{find_in_content, read_head};
-use super::tls::Tls;
+use super::tls::{Tls, Trusted};
 use crate::config::HttpProbe;
 use crate::http1::ResponseTo;
 use hyper::Method;
@@ -42,10 +42,11 @@ pub(super) struct HttpQuestion {
 
 impl HttpQuestion {
     /// Says what to mend if it cannot be asked.
-    pub(super) fn new(probe: &HttpProbe) -> Result<Self, String> {
+    pub(super) fn new(probe: &HttpProbe, trusted: &mut Trusted) -> Result<Self, String> {
         check_fields(probe)?;
         let host = find_host(probe)?;
-        let tls = probe.tls.as_ref().map(|tls| Tls::new(tls, host.as_deref(), b"http/1.1"));
+        let tls = probe.tls.as_ref();
+        let tls = tls.map(|tls| Tls::new(tls, host.as_deref(), b"http/1.1", trusted));
         let wanted = probe.body.as_ref().filter(|body| !body.is_empty());
         Ok(Self {
             before_host: write_start(probe)?,

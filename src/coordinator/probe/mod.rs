@@ -21,6 +21,7 @@ mod tls;
 
 pub use failure::{ProbeFailure, ProbeStage};
 pub use proxy_header::proxy_header;
+pub use tls::Trusted;
 
 use crate::config::{Probe, ProbeKind};
 use deadline::Deadline;
@@ -54,20 +55,20 @@ enum Question {
 }
 
 impl Prober {
-    /// Reads the certificates and builds the request.
+    /// Reads the certificates, unless they are among those that were read, and builds the request.
     ///
     /// # Errors
     /// A sentence that says what to mend: a certificate file, a header, a path.
-    pub fn new(probe: &Probe) -> Result<Self, String> {
+    pub fn new(probe: &Probe, trusted: &mut Trusted) -> Result<Self, String> {
         let question = match &probe.kind {
             ProbeKind::None => Question::Nothing,
             ProbeKind::Connect => Question::Connect,
             ProbeKind::Exchange { send, expect } => {
                 Question::Exchange(Box::new(Exchange::new(send, expect)?))
             }
-            ProbeKind::Http(http) => Question::Http(Box::new(HttpQuestion::new(http)?)),
+            ProbeKind::Http(http) => Question::Http(Box::new(HttpQuestion::new(http, trusted)?)),
             ProbeKind::Grpc { service, tls } => {
-                Question::Grpc(Box::new(GrpcQuestion::new(service, tls.as_ref())?))
+                Question::Grpc(Box::new(GrpcQuestion::new(service, tls.as_ref(), trusted)?))
             }
         };
         Ok(Self(Arc::new(Prepared {

@@ -7,7 +7,7 @@ mod grpc;
 mod http;
 mod tls;
 
-use super::{ProbeFailure, Prober};
+use super::{ProbeFailure, Prober, Trusted};
 use crate::config::{HttpProbe, Probe, ProbeKind, ProxyProtocol};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -68,11 +68,11 @@ fn hasty(kind: ProbeKind) -> Probe {
 }
 
 async fn ask(probe: &Probe, backend: SocketAddr) -> Result<(), ProbeFailure> {
-    Prober::new(probe).expect("a good probe").probe(backend).await
+    Prober::new(probe, &mut Trusted::default()).expect("a good probe").probe(backend).await
 }
 
 fn mend(kind: ProbeKind) -> String {
-    Prober::new(&probe_of(kind)).map(drop).expect_err("something to mend")
+    Prober::new(&probe_of(kind), &mut Trusted::default()).map(drop).expect_err("something to mend")
 }
 
 /// A port at which nothing listens.

@@ -4,8 +4,9 @@
 use super::failure::ProbeFailure;
 use crate::config::{FILE_BYTES_MAX, TlsProbe, parse_certificates};
 use crate::sys::file;
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -33,13 +34,14 @@ impl Tls {
         probe: &TlsProbe,
         host: Option<&str>,
         protocol: &[u8],
+        trusted: &mut Trusted,
     ) -> Result<Self, String> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| format!("TLS cannot be set up: {error}"))?;
         let mut config = if probe.verify {
-            let roots = trusted(probe.ca_file.as_deref())?;
+            let roots = trusted.of(probe.ca_file.as_deref())?;
             builder.with_root_certificates(roots).with_no_client_auth()
         } else {
             let verifier = Arc::new(Credulous(provider));
@@ -79,14 +81,29 @@ fn server_name(
     Ok(name.filter(|name| matches!(name, ServerName::DnsName(_))))
 }
 
-fn trusted(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
-    if let Some(path) = ca_file {
-        let wrong = |wrong: String| format!("`ca_file` {} {wrong}", path.display());
-        let read = file::read_regular(path, FILE_BYTES_MAX);
-        let pem =
-            read.map_err(|error| wrong(format!("cannot be read: {error}; give a PEM file")))?;
-        return parse_certificates(&pem).map_err(wrong);
+/// Certificates that are trusted, each read once: they are for all probes that are made at the
+/// same moment, and then gone, since their files may change.
+#[derive(Default)]
+pub struct Trusted {
+    /// By `ca_file`; none: the system's.
+    read: HashMap<Option<PathBuf>, Result<Arc<RootCertStore>, String>>,
+}
+
+impl Trusted {
+    fn of(&mut self, ca_file: Option<&Path>) -> Result<Arc<RootCertStore>, String> {
+        let read = || ca_file.map_or_else(of_system, of_file).map(Arc::new);
+        self.read.entry(ca_file.map(Path::to_owned)).or_insert_with(read).clone()
     }
+}
+
+fn of_file(path: &Path) -> Result<RootCertStore, String> {
+    let wrong = |wrong: String| format!("`ca_file` {} {wrong}", path.display());
+    let read = file::read_regular(path, FILE_BYTES_MAX);
+    let pem = read.map_err(|error| wrong(format!("cannot be read: {error}; give a PEM file")))?;
+    parse_certificates(&pem).map_err(wrong)
+}
+
+fn of_system() -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     // Machines have odd certificates among good ones; only none at all is an error.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -2,17 +2,21 @@
 //! file. A task for each; whatever goes wrong, what a source last told still holds.
 
 mod name;
+mod resolver;
 mod watched_file;
+
+pub(super) use name::ask_name;
+pub(super) use resolver::Resolver;
+pub(super) use watched_file::ask_file;
 
 use super::control::Control;
 use super::fleet::{Found, Source};
 use super::tasks::Tasks;
 use crate::config::BackendName;
 use crate::sys::clock;
-use hickory_resolver::TokioResolver;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::rc::Rc;
 use tokio::sync::Notify;
@@ -30,7 +34,7 @@ struct Shared {
     control: Rc<RefCell<Control>>,
     /// Notified after each answer, the first failure of a series included.
     news: Rc<Notify>,
-    resolver: Rc<RefCell<Option<Rc<TokioResolver>>>>,
+    resolver: Rc<RefCell<Option<Rc<Resolver>>>>,
 }
 
 /// All tasks.
@@ -80,13 +84,20 @@ impl Sources {
 impl Shared {
     /// The resolver, made when it is first needed: without names nobody reads resolv.conf, which
     /// may come later than this process.
-    fn resolver(&self) -> Result<Rc<TokioResolver>, String> {
+    fn resolver(&self) -> Result<Rc<Resolver>, String> {
         let mut known = self.resolver.borrow_mut();
         if let Some(resolver) = &*known {
             return Ok(resolver.clone());
         }
         let servers = self.control.borrow().config.runtime.dns_servers.clone();
-        Ok(known.insert(Rc::new(name::resolver(&servers)?)).clone())
+        Ok(known.insert(Rc::new(Resolver::new(&servers)?)).clone())
+    }
+
+    /// The addresses that a source told of before this task began, as with another weight.
+    fn told_before(&self, pool: &str, source: &Source) -> Vec<IpAddr> {
+        let control = self.control.borrow();
+        let found = control.fleet.pools.get(pool).and_then(|pool| pool.told.get(source));
+        found.into_iter().flatten().map(|found| found.address.ip()).collect()
     }
 
     /// Takes an answer, or what could be found out of one.

@@ -2,7 +2,7 @@
 //! which works on every file system and for every way of replacing a file; by another thread,
 //! because a file system may take its time.
 
-use super::Shared;
+use super::{Shared, unique};
 use crate::config::{FILE_BYTES_MAX, parse_backends_file};
 use crate::coordinator::events::beginning;
 use crate::coordinator::fleet::{Found, Source};
@@ -45,6 +45,12 @@ pub(super) async fn watch(shared: Shared, pool: String, path: PathBuf) {
         // A pause after each look, whatever it took: what was missed is not made up for.
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// What a file says the first time that it is read.
+pub(in crate::coordinator) async fn ask_file(path: PathBuf) -> Option<Vec<Found>> {
+    let reading = tokio::task::spawn_blocking(move || read(&path));
+    reading.await.expect("it does not panic, and is not aborted").ok().map(unique)
 }
 
 /// Reads a file unless it is as it was `seen`.

@@ -5,7 +5,7 @@ use super::{address, config};
 use ringway::balance::Algorithm;
 use ringway::base::{Instant, ShardId};
 use ringway::config::{Backend, Config, Listener, TextFormat};
-use ringway::coordinator::fleet::ProbeOf;
+use ringway::coordinator::fleet::{Learned, ProbeOf};
 use ringway::coordinator::{self, BellHearer, ConfigSource, Control, Door, Doors};
 use ringway::engine::Socket;
 use ringway::mailbox::{Level, Mailbox, Shared};
@@ -21,6 +21,8 @@ impl Doors for Closed {
     fn open(&mut self, listener: &Listener) -> Result<Door, String> {
         Ok(Door { bound: listener.address, sockets: vec![Socket(-1)] })
     }
+
+    fn settle(&mut self, _listeners: &[Listener]) {}
 
     fn close(&mut self, _door: Door) {}
 
@@ -128,11 +130,14 @@ fn listeners_that_ended_their_sessions_make_room_for_new_ones() {
     let old: Vec<_> = control.listeners().map(|listener| listener.id).collect();
     let sessions = || old.iter().map(|id| &ledger.listener(shard, *id).sessions);
     sessions().for_each(Level::rise);
-    control.apply(listening(9_000, 1), now).expect("there is room");
+    control.apply(listening(9_000, 1), Learned::default(), now).expect("there is room");
     control.step(now);
-    let refused = control.apply(listening(10_000, 2_049), now).expect_err("too many");
+    let refused =
+        control.apply(listening(10_000, 2_049), Learned::default(), now).expect_err("too many");
     assert!(refused.contains("2049 new listeners"), "{refused}");
     sessions().for_each(Level::fall);
-    control.apply(listening(10_000, 2_049), now).expect("what is gone has no session any more");
+    control
+        .apply(listening(10_000, 2_049), Learned::default(), now)
+        .expect("what is gone has no session any more");
     assert_eq!(control.listeners().count(), 2_049);
 }

@@ -2,7 +2,8 @@
 
 use super::{AT_ONCE, Scene, address, config};
 use ringway::balance::Algorithm;
-use ringway::config::{BackendName, Lookup, NoHealthy};
+use ringway::config::{Backend, BackendName, Lookup, NoHealthy};
+use ringway::coordinator::events::{Event, Noted};
 use ringway::coordinator::fleet::{Found, Operation, OperationError, Source};
 use ringway::health::{OperatorState, Standing};
 use ringway::mailbox::{BackendFault, Observation, TrialCourse};
@@ -117,6 +118,58 @@ fn with_nobody_healthy_all_are_tried_or_none_as_configured() {
         scene.publish();
         assert_eq!(scene.shares(100), [0.0, 1.0, 0.0]);
     }
+}
+
+/// What was told of the pool: true if nobody is healthy.
+fn told(scene: &Scene) -> Vec<bool> {
+    let of_pool = |noted: &Noted| match &noted.event {
+        Event::PoolWithoutHealthy { .. } => Some(true),
+        Event::PoolHealthy { .. } => Some(false),
+        _ => None,
+    };
+    scene.fleet.events.since(0).filter_map(of_pool).collect()
+}
+
+#[test]
+fn a_pool_without_anybody_healthy_is_told_of_once_something_is_known_of_it() {
+    let mut scene = scene(2, 1);
+    let mut all = config(&[1; 2], Algorithm::RoundRobin, AT_ONCE);
+    all.pools[0].backends = (5..7).map(|at| Backend { address: address(at), weight: 1 }).collect();
+    scene.fleet.configure(&all, scene.now);
+    scene.publish();
+    assert!(told(&scene).is_empty(), "nobody was probed yet");
+    scene.probe(5, false);
+    scene.publish();
+    assert_eq!(told(&scene), [true]);
+    scene.probe(6, true);
+    scene.publish();
+    assert_eq!(told(&scene), [true, false]);
+    for backend in [5, 6] {
+        order(&mut scene, backend, Operation::Remove);
+    }
+    assert_eq!(told(&scene), [true, false, true]);
+    scene.fleet.bury(scene.generation, scene.generation, scene.now);
+    scene.publish();
+    assert_eq!(told(&scene), [true, false, true], "an empty pool is not healthy");
+    order(&mut scene, 9, Operation::Add { weight: 1 });
+    scene.probe(9, true);
+    scene.publish();
+    assert_eq!(told(&scene), [true, false, true, false]);
+}
+
+#[test]
+fn probes_that_never_end_do_not_hide_that_nobody_is_healthy() {
+    let mut scene = scene(2, 1);
+    let mut all = config(&[1; 2], Algorithm::RoundRobin, AT_ONCE);
+    all.pools[0].backends = vec![Backend { address: address(5), weight: 1 }];
+    scene.fleet.configure(&all, scene.now);
+    scene.publish();
+    scene.advance(Duration::from_secs(4));
+    scene.publish();
+    assert!(told(&scene).is_empty());
+    scene.advance(Duration::from_secs(1));
+    scene.publish();
+    assert_eq!(told(&scene), [true]);
 }
 
 #[test]

@@ -201,6 +201,8 @@ impl Doors for OpenDoors {
         Ok(Door { bound: self.bound, sockets: self.sockets.clone() })
     }
 
+    fn settle(&mut self, _listeners: &[Listener]) {}
+
     fn close(&mut self, _door: Door) {}
 
     fn shut(&mut self) {}

@@ -112,6 +112,31 @@ fn orders_by_signal_leave_a_line_like_those_of_the_interface() {
 }
 
 #[test]
+fn a_reload_is_refused_once_listeners_are_closed() {
+    let (origin, mut operated) = operated("drain = \"1h\"\n");
+    let mut unfinished = operated.ringway.connect();
+    unfinished
+        .write_all(b"POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\na")
+        .expect("sent");
+    await_that("it is in flight", || operated.backend(origin.address)["in_flight"] == 1);
+    operated.ringway.signal("-INT");
+    await_that("it finishes", || phase(&operated) == "finishing");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    let free = free.expect("an address where nobody listens");
+    let more = format!("{QUICK}[[listener]]\nname = \"more\"\naddress = \"{free}\"\n");
+    operated.rewrite(&config(&[origin.address], "", &more));
+    let answer = operated.asked("POST /reload", "");
+    assert!(answer.starts_with("HTTP/1.1 409") && answer.contains("too late"), "{answer}");
+    operated.ringway.signal("-HUP");
+    await_that("the signal is refused", || {
+        operated.done(&["events"]).matches("reload_refused").count() == 2
+    });
+    TcpStream::connect(free).expect_err("nobody listens there");
+    unfinished.write_all(b"b").expect("sent");
+    assert_eq!(operated.ringway.wait(), Some(0));
+}
+
+#[test]
 fn a_drain_under_load_fails_nobody_who_moves_in_time() {
     let (_one, first) = operated("lame_duck = \"400ms\"\nlinger = \"200ms\"\n");
     let (_two, second) = operated("");

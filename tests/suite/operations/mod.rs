@@ -6,6 +6,7 @@ mod draining;
 mod held_coordinator;
 mod held_thread;
 mod interface;
+mod new_pools;
 mod probing;
 mod reloading;
 mod restarting;

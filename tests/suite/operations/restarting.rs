@@ -6,13 +6,16 @@ use crate::loopback::harness::{
 };
 use crate::loopback::load::{Operated, signed};
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::process::Command;
 use std::sync::mpsc::channel;
 
 #[test]
 fn health_and_orders_are_taken_over_by_the_next_process() {
     let origins: Vec<Origin> = (0..2).map(|_| Origin::http(|_, _| signed("one", b"x"))).collect();
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
+    let dead = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
     let dead = dead.expect("an address where nobody listens");
     let addresses = [origins[0].address, origins[1].address, dead];
     let state = std::env::temp_dir().join(format!("ringway-test-state-{}", std::process::id()));
@@ -89,9 +92,8 @@ fn a_state_directory_of_systemd_is_used_where_no_file_is_named() {
 
 #[test]
 fn it_takes_over_the_sockets_that_systemd_opened_and_says_when_it_is_ready() {
-    use std::os::fd::AsRawFd;
     let origin = Origin::http(|_, _| signed("one", b"x"));
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");
     let folder = crate::loopback::harness::TempFolder::new();
     let text = config(&[origin.address], "", QUICK).replace("LISTEN", &address.to_string());
@@ -110,7 +112,7 @@ fn it_takes_over_the_sockets_that_systemd_opened_and_says_when_it_is_ready() {
     );
     socket2::SockRef::from(&listener).set_cloexec(false).expect("allowed");
     drop(command());
-    let mut shell = std::process::Command::new("bash");
+    let mut shell = Command::new("bash");
     shell.args(["-c", &script]);
     let ringway = crate::loopback::harness::Ringway::spawn(shell, Some(folder));
     let mut buffer = [0; 256];
@@ -131,15 +133,30 @@ fn it_takes_over_the_sockets_that_systemd_opened_and_says_when_it_is_ready() {
     }
 }
 
-#[test]
-fn a_passed_socket_waits_for_the_listener_that_a_reload_brings() {
-    use std::os::fd::AsRawFd;
-    let open = || std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let (web, other) = (open(), open());
-    let addresses = [&web, &other].map(|socket| socket.local_addr().expect("bound"));
-    for socket in [&web, &other] {
+/// Lets a command be run as systemd does, with these sockets, the second one named `other`, and
+/// what it says in a file.
+fn pass(command: &mut Command, sockets: [&TcpListener; 2], log: &Path) {
+    // Only the numbers that systemd would use may be open.
+    let script = format!(
+        "exec 103<&{0} 104<&{1} {0}<&- {1}<&-; exec 3<&103 4<&104 103<&- 104<&-; \
+         exec env LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:other \"$0\" \"$@\" 2>{2}",
+        sockets[0].as_raw_fd(),
+        sockets[1].as_raw_fd(),
+        log.display(),
+    );
+    for socket in sockets {
         socket2::SockRef::from(socket).set_cloexec(false).expect("allowed");
     }
+    let mut shell = Command::new("bash");
+    shell.args(["-c", &script]).arg(command.get_program()).args(command.get_args());
+    *command = shell;
+}
+
+#[test]
+fn a_passed_socket_waits_for_the_listener_that_a_reload_brings() {
+    let open = || TcpListener::bind("127.0.0.1:0").expect("a port");
+    let (web, other) = (open(), open());
+    let addresses = [&web, &other].map(|socket| socket.local_addr().expect("bound"));
     let ((ask, asked), (answer, answered)) = (channel(), channel());
     let slowly = std::sync::Mutex::new((ask, answered));
     let origin = Origin::http(move |head, _| {
@@ -151,18 +168,15 @@ fn a_passed_socket_waits_for_the_listener_that_a_reload_brings() {
         signed("one", b"x")
     });
     let one = config(&[origin.address], "", QUICK).replace("LISTEN", &addresses[0].to_string());
-    let operated = Operated::start_with(&one, |_, command| {
-        // Only the numbers that systemd would use may be open.
-        let script = format!(
-            "exec 103<&{0} 104<&{1} {0}<&- {1}<&-; exec 3<&103 4<&104 103<&- 104<&-; \
-             exec env LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:other \"$0\" \"$@\"",
-            web.as_raw_fd(),
-            other.as_raw_fd(),
-        );
-        let mut shell = std::process::Command::new("bash");
-        shell.args(["-c", &script]).arg(command.get_program()).args(command.get_args());
-        *command = shell;
+    let mut log = None;
+    let operated = Operated::start_with(&one, |folder, command| {
+        pass(command, [&web, &other], log.insert(folder.join("log")));
     });
+    let warnings = || {
+        let log = std::fs::read_to_string(log.as_ref().expect("it was prepared")).expect("text");
+        log.matches("the socket \"other\"").count()
+    };
+    await_that("it is warned of", || warnings() == 1);
     let mut waiting = connect(addresses[1]);
     let get = b"GET / HTTP/1.1\r\nHost: t\r\n\r\n";
     waiting.write_all(get).expect("it goes to the backlog");
@@ -181,6 +195,7 @@ fn a_passed_socket_waits_for_the_listener_that_a_reload_brings() {
         assert_eq!(status_of(&read_until(&mut waiting, b"\r\n\r\nx")), 200, "turn {turn}");
         operated.rewrite(&one);
         operated.done(&["reload"]);
+        await_that("it is warned of again", || warnings() == 2 + turn);
         waiting = connect(addresses[1]);
         waiting.write_all(get).expect("it goes to the backlog");
     }

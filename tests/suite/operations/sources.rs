@@ -1,18 +1,28 @@
 //! Backends by DNS name, and from a watched file.
 
 use super::{QUICK, config};
-use crate::loopback::harness::{Origin, await_that};
+use crate::loopback::harness::{Origin, TempFolder, await_that};
 use crate::loopback::load::{Operated, signed};
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-/// An answer's record: what is asked for, and its data in wire form.
+/// What is asked for, and what is answered.
 #[derive(Clone)]
 struct Answer {
     name: &'static str,
     kind: u16,
-    data: Vec<u8>,
+    said: Said,
+}
+
+#[derive(Clone, PartialEq)]
+enum Said {
+    /// A record's data in wire form.
+    Data(Vec<u8>),
+    /// The server has failed (SERVFAIL).
+    Failure,
+    /// Nothing: the answer is lost.
+    Nothing,
 }
 
 const A: u16 = 1;
@@ -20,7 +30,11 @@ const AAAA: u16 = 28;
 const SRV: u16 = 33;
 
 fn a(name: &'static str, ip: Ipv4Addr) -> Answer {
-    Answer { name, kind: A, data: ip.octets().to_vec() }
+    Answer { name, kind: A, said: Said::Data(ip.octets().to_vec()) }
+}
+
+fn aaaa(name: &'static str, ip: Ipv6Addr) -> Answer {
+    Answer { name, kind: AAAA, said: Said::Data(ip.octets().to_vec()) }
 }
 
 fn srv(name: &'static str, priority: u16, weight: u16, port: u16, target: &str) -> Answer {
@@ -31,12 +45,15 @@ fn srv(name: &'static str, priority: u16, weight: u16, port: u16, target: &str) 
         data.extend(label.as_bytes());
     }
     data.push(0);
-    Answer { name, kind: SRV, data }
+    Answer { name, kind: SRV, said: Said::Data(data) }
 }
 
-/// Asked for this, the server says that it has failed (SERVFAIL).
 fn failing(name: &'static str, kind: u16) -> Answer {
-    Answer { name, kind, data: Vec::new() }
+    Answer { name, kind, said: Said::Failure }
+}
+
+fn lost(name: &'static str, kind: u16) -> Answer {
+    Answer { name, kind, said: Said::Nothing }
 }
 
 /// A name server that says what it is told to; silent while that is none.
@@ -80,10 +97,17 @@ fn reply(query: &[u8], answers: &[Answer]) -> Option<Vec<u8>> {
     let name = labels.join(".");
     let kind = u16::from_be_bytes([*query.get(at + 1)?, *query.get(at + 2)?]);
     let question = query.get(12..at + 5)?;
-    let matching: Vec<&Answer> =
-        answers.iter().filter(|answer| answer.name == name && answer.kind == kind).collect();
-    let has_failed = matching.iter().any(|answer| answer.data.is_empty());
-    let matching = if has_failed { Vec::new() } else { matching };
+    let said = answers.iter().filter(|answer| answer.name == name && answer.kind == kind);
+    let said: Vec<&Said> = said.map(|answer| &answer.said).collect();
+    if said.contains(&&Said::Nothing) {
+        return None;
+    }
+    let has_failed = said.contains(&&Said::Failure);
+    let records = said.into_iter().filter_map(|said| match said {
+        Said::Data(data) => Some(data),
+        Said::Failure | Said::Nothing => None,
+    });
+    let records: Vec<&Vec<u8>> = records.collect();
     let mut reply = query[..2].to_vec();
     reply.extend([
         0x81,
@@ -91,19 +115,19 @@ fn reply(query: &[u8], answers: &[Answer]) -> Option<Vec<u8>> {
         0,
         1,
         0,
-        matching.len() as u8,
+        records.len() as u8,
         0,
         0,
         0,
         0,
     ]);
     reply.extend(question);
-    for answer in matching {
+    for data in records {
         reply.extend([0xc0, 12]);
-        reply.extend(answer.kind.to_be_bytes());
+        reply.extend(kind.to_be_bytes());
         reply.extend([0, 1, 0, 0, 0, 1]);
-        reply.extend((answer.data.len() as u16).to_be_bytes());
-        reply.extend(&answer.data);
+        reply.extend((data.len() as u16).to_be_bytes());
+        reply.extend(data);
     }
     Some(reply)
 }
@@ -140,6 +164,86 @@ fn names_are_looked_up_again_and_an_answer_outlives_its_server() {
     assert_eq!(operated.ringway.status_of("/"), 200, "the last good answer holds");
     server.say(Some(vec![a("app.test", one)]));
     await_that("it is asked again", || operated.backend(second).is_null());
+}
+
+#[test]
+fn addresses_of_one_family_outlive_a_failure_of_their_question() {
+    let (port, _origins) = origins();
+    let name = "app.test";
+    let one = a(name, Ipv4Addr::LOCALHOST);
+    let both = vec![one.clone(), aaaa(name, Ipv6Addr::LOCALHOST)];
+    let server = NameServer::start(both.clone());
+    let more = format!("[runtime]\ndns_servers = [\"{}\"]\n", server.address);
+    let backend = format!("[[pool.app.backend]]\naddress = \"{name}:{port}\"\n");
+    let text = config(&[], "", &format!("{QUICK}{more}")) + &backend;
+    let operated = Operated::start(&text);
+    let sixth = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
+    operated.await_standing(SocketAddr::from(([127, 0, 0, 1], port)), "serving");
+    operated.done(&["backend", "drain", "app", &sixth.to_string()]);
+    // What comes with the next answer shows that the failure was taken in.
+    let asked_with = |ip: [u8; 4], aaaa: Vec<Answer>| {
+        server.say(Some([vec![one.clone(), a(name, ip.into())], aaaa].concat()));
+        let other = SocketAddr::from((ip, port));
+        await_that("it is asked again", || !operated.backend(other).is_null());
+    };
+    asked_with([127, 0, 0, 2], vec![failing(name, AAAA)]);
+    assert_eq!(operated.backend(sixth)["standing"], "draining");
+    await_that("it is told", || operated.done(&["events"]).contains("AAAA of app.test"));
+    asked_with([127, 0, 0, 3], vec![failing(name, AAAA)]);
+    assert_eq!(operated.backend(sixth)["standing"], "draining");
+    let told = || operated.done(&["events"]).matches("source_failed").count();
+    assert_eq!(told(), 1, "told once");
+    operated.rewrite(&(text + "weight = 7\n"));
+    operated.done(&["reload"]);
+    await_that("it is told of anew", || told() == 2);
+    asked_with([127, 0, 0, 4], vec![failing(name, AAAA)]);
+    assert_eq!(operated.backend(sixth)["standing"], "draining");
+    assert_eq!(operated.backend(sixth)["weight"], 7);
+    asked_with([127, 0, 0, 5], vec![]);
+    await_that("it has no such address any more", || operated.backend(sixth).is_null());
+    assert_eq!(told(), 2, "that is no failure");
+}
+
+#[test]
+fn the_start_does_not_wait_in_vain_for_addresses_of_one_family() {
+    let (port, _origins) = origins();
+    let name = "app.test";
+    let server = NameServer::start(vec![a(name, Ipv4Addr::LOCALHOST), lost(name, AAAA)]);
+    let more = format!("[runtime]\ndns_servers = [\"{}\"]\n", server.address);
+    let backend = format!("[[pool.app.backend]]\naddress = \"{name}:{port}\"\n");
+    let operated = Operated::start(&(config(&[], "", &format!("{QUICK}{more}")) + &backend));
+    assert_eq!(operated.ringway.status_of("/"), 200);
+}
+
+#[test]
+fn orders_are_kept_for_addresses_that_could_not_be_asked_for_since_the_start() {
+    let (port, _origins) = origins();
+    let name = "app.test";
+    let one = a(name, Ipv4Addr::LOCALHOST);
+    let both = vec![one.clone(), aaaa(name, Ipv6Addr::LOCALHOST)];
+    let server = NameServer::start(both.clone());
+    let folder = TempFolder::new();
+    let more = format!(
+        "[runtime]\ndns_servers = [\"{}\"]\nstate_file = \"{}\"\n",
+        server.address,
+        folder.0.join("state.json").display()
+    );
+    let backend = format!("[[pool.app.backend]]\naddress = \"{name}:{port}\"\n");
+    let text = config(&[], "", &format!("{QUICK}{more}")) + &backend;
+    let fourth = SocketAddr::from(([127, 0, 0, 1], port));
+    let sixth = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
+    let mut first = Operated::start(&text);
+    first.await_standing(fourth, "serving");
+    first.done(&["backend", "drain", "app", &sixth.to_string()]);
+    first.ringway.signal("-INT");
+    assert_eq!(first.ringway.wait(), Some(0));
+    server.say(Some(vec![one, failing(name, AAAA)]));
+    let second = Operated::start(&text);
+    second.await_standing(fourth, "serving");
+    assert!(second.backend(sixth).is_null());
+    server.say(Some(both));
+    await_that("it is asked again", || !second.backend(sixth).is_null());
+    assert_eq!(second.backend(sixth)["standing"], "draining");
 }
 
 #[test]
@@ -209,6 +313,28 @@ fn a_name_that_nobody_knows_does_not_stop_the_start() {
     let operated = Operated::start(&text);
     assert_eq!(operated.ringway.status_of("/"), 200);
     assert!(operated.done(&["events"]).contains("source_failed"));
+}
+
+#[test]
+fn a_pool_of_a_name_or_a_file_serves_as_soon_as_a_reload_has_brought_it() {
+    let (port, origins) = origins();
+    let server = NameServer::start(vec![a("app.test", Ipv4Addr::LOCALHOST)]);
+    let more = format!("[runtime]\ndns_servers = [\"{}\"]\n", server.address);
+    let of_name = format!("[[pool.app.backend]]\naddress = \"app.test:{port}\"\n");
+    let of_file = "backends_file = \"FOLDER/backends.json\"";
+    let old = config(&[origins[0].address], "", &more).replace("pool.app", "pool.old");
+    let refuse = "no_healthy = \"refuse\"";
+    for new in [
+        config(&[], refuse, &format!("{QUICK}{more}")) + &of_name,
+        config(&[], &format!("{refuse}\n{of_file}"), &format!("{QUICK}{more}")),
+    ] {
+        let operated = Operated::start(&old);
+        let file = operated.file.with_file_name("backends.json");
+        std::fs::write(file, format!("[\"{}\"]", origins[0].address)).expect("written");
+        operated.rewrite(&new);
+        operated.done(&["reload"]);
+        assert_eq!(operated.ringway.status_of("/"), 200);
+    }
 }
 
 #[test]

@@ -147,6 +147,18 @@ async fn silence_times_out_in_the_handshake() {
 }
 
 #[test]
+fn a_file_is_read_once_for_all_probes_that_are_made_together() {
+    let identity = Identity::of(&["shop.test"]);
+    let probe = https(None, trusting(&identity));
+    let mut trusted = Trusted::default();
+    Prober::new(&probe, &mut trusted).expect("it is read");
+    std::fs::write(&identity.file, "no certificate").expect("written");
+    Prober::new(&probe, &mut trusted).expect("it is not read again");
+    let made = Prober::new(&probe, &mut Trusted::default()).map(drop);
+    made.expect_err("the next ones have it as it is");
+}
+
+#[test]
 fn certificates_and_names_are_to_be_mended() {
     let over = |tls| ProbeKind::Http(HttpProbe { tls: Some(tls), ..HttpProbe::default() });
     let missing = TlsProbe { ca_file: Some("/nonexistent.pem".into()), ..TlsProbe::default() };

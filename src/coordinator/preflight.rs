@@ -1,0 +1,139 @@
+//! What a reload brings is looked up and probed before it is in force, as all is at the start: so
+//! the first request finds a pool of which something is known. Only of pools that would have too
+//! few backends else: a backend that is added beside others can wait for its probe, and a reload
+//! need not.
+//!
+//! Does not: follow sources or probe on; the tasks of `source` and `probing` begin anew.
+
+use super::control::Control;
+use super::fleet::{FIRST_ROUND_MAX, Found, Learned, ProbeOf, Source};
+use super::probe::{Prober, Trusted};
+use super::probing::AT_ONCE_MAX;
+use super::source::{Resolver, ask_file, ask_name};
+use crate::config::{BackendName, Config, Pool, ProbeKind};
+use std::cell::{OnceCell, RefCell};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// What all tasks share.
+struct Shared {
+    permits: Semaphore,
+    learned: RefCell<Learned>,
+    dns_servers: Vec<SocketAddr>,
+    /// Made when it is first needed; none if it cannot be.
+    resolver: OnceCell<Option<Resolver>>,
+}
+
+/// One pool.
+struct Look {
+    shared: Rc<Shared>,
+    pool: String,
+    probers: Vec<(ProbeOf, Prober)>,
+}
+
+/// What can be found out of a configuration within [`FIRST_ROUND_MAX`].
+pub(super) async fn look_ahead(control: &Rc<RefCell<Control>>, config: &Config) -> Learned {
+    let shared = Rc::new(Shared {
+        permits: Semaphore::new(AT_ONCE_MAX),
+        learned: RefCell::default(),
+        dns_servers: control.borrow().config.runtime.dns_servers.clone(),
+        resolver: OnceCell::new(),
+    });
+    let mut tasks = JoinSet::new();
+    start(&mut tasks, &shared, &control.borrow(), config);
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(FIRST_ROUND_MAX, all).await.is_err() {
+        tracing::warn!("not every new backend could be probed in time: reloading without");
+    }
+    shared.learned.take()
+}
+
+fn start(tasks: &mut JoinSet<()>, shared: &Rc<Shared>, control: &Control, config: &Config) {
+    let fleet = &control.fleet;
+    let mut trusted = Trusted::default();
+    for pool in config.pools.iter().filter(|pool| fleet.is_short_for(pool)) {
+        let is_new = |address: &SocketAddr| {
+            let record = fleet.record(&pool.name, *address);
+            record.is_none_or(|record| record.is_removed)
+        };
+        let addresses = pool.backends.iter().map(|backend| backend.address).filter(is_new);
+        let addresses: Vec<SocketAddr> = addresses.collect();
+        let known = fleet.pools.get(&pool.name).filter(|known| !known.is_removed);
+        let is_told = |source: Source| known.is_some_and(|known| known.told.contains_key(&source));
+        let names = pool.names.iter().filter(|name| !is_told(Source::of_name(name)));
+        let names: Vec<&BackendName> = names.collect();
+        let is_same_file = known.is_some_and(|it| it.config.backends_file == pool.backends_file);
+        let is_read = is_same_file && is_told(Source::File);
+        let file = pool.backends_file.as_ref().filter(|_| !is_read);
+        if addresses.is_empty() && names.is_empty() && file.is_none() {
+            continue;
+        }
+        let (shared, name) = (shared.clone(), pool.name.clone());
+        let look = Rc::new(Look { shared, pool: name, probers: probers(pool, &mut trusted) });
+        look.clone().probe_all(addresses, tasks);
+        for name in names {
+            tasks.spawn_local(look.clone().take_name(name.clone()));
+        }
+        if let Some(file) = file {
+            tasks.spawn_local(look.clone().take_file(file.clone()));
+        }
+    }
+}
+
+/// The probes of a pool. Why one cannot be made is told once it is in force.
+fn probers(pool: &Pool, trusted: &mut Trusted) -> Vec<(ProbeOf, Prober)> {
+    let health = (ProbeOf::Health, Some(&pool.health));
+    let probes = [health, (ProbeOf::Readiness, pool.readiness.as_ref())].into_iter();
+    let made = probes.filter_map(|(which, probe)| {
+        let probe = probe.filter(|probe| probe.kind != ProbeKind::None)?;
+        Some((which, Prober::new(probe, trusted).ok()?))
+    });
+    made.collect()
+}
+
+impl Look {
+    fn probe_all(self: Rc<Self>, addresses: Vec<SocketAddr>, tasks: &mut JoinSet<()>) {
+        for address in addresses {
+            for (which, prober) in self.probers.clone() {
+                tasks.spawn_local(self.clone().probe(address, which, prober));
+            }
+        }
+    }
+
+    async fn probe(self: Rc<Self>, address: SocketAddr, which: ProbeOf, prober: Prober) {
+        let _permit = self.shared.permits.acquire().await;
+        let failure = match prober.probe(address).await {
+            Err(failure) if failure.is_our_own_fault() => return,
+            result => result.err().map(|failure| failure.to_string()),
+        };
+        let result = (self.pool.clone(), address, which, failure);
+        self.shared.learned.borrow_mut().probed.push(result);
+    }
+
+    async fn take_name(self: Rc<Self>, name: BackendName) {
+        let make = || Resolver::new(&self.shared.dns_servers).ok();
+        let Some(resolver) = self.shared.resolver.get_or_init(make) else { return };
+        if let Some((found, is_whole)) = ask_name(resolver, &name).await {
+            self.take(Source::of_name(&name), found, is_whole).await;
+        }
+    }
+
+    async fn take_file(self: Rc<Self>, path: PathBuf) {
+        if let Some(found) = ask_file(path).await {
+            self.take(Source::File, found, true).await;
+        }
+    }
+
+    /// Takes what a source tells, and probes it.
+    async fn take(self: Rc<Self>, source: Source, found: Vec<Found>, is_whole: bool) {
+        let addresses = found.iter().map(|found| found.address).collect();
+        let told = (self.pool.clone(), source, found, is_whole);
+        self.shared.learned.borrow_mut().told.push(told);
+        let mut tasks = JoinSet::new();
+        self.probe_all(addresses, &mut tasks);
+        while tasks.join_next().await.is_some() {}
+    }
+}

@@ -1,0 +1,27 @@
+//! A reload, whoever asks for it: one after the other, each with the file as it is when its turn
+//! comes. All else goes on while what is new is probed.
+
+use super::control::Control;
+use super::plan::Plan;
+use super::preflight::look_ahead;
+use crate::base::Generation;
+use crate::config::Config;
+use crate::sys::clock;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Puts in force what `read` gives.
+///
+/// # Errors
+/// As of `read` and of [`Control::apply`]; nothing has changed then.
+pub(super) async fn reload<E: From<String>>(
+    control: &Rc<RefCell<Control>>,
+    read: impl FnOnce(&Control) -> Result<Config, E>,
+) -> Result<(Plan, Generation), E> {
+    let reloading = control.borrow().reloading.clone();
+    let _turn = reloading.lock().await;
+    control.borrow().check_open()?;
+    let config = read(&control.borrow())?;
+    let learned = look_ahead(control, &config).await;
+    Ok(control.borrow_mut().apply(config, learned, clock::monotonic())?)
+}

@@ -1,0 +1,199 @@
+//! Asks name servers. A and AAAA of a host are asked apart, so that an answer that was lost does
+//! not pass for one that there is no address of this kind.
+
+use crate::coordinator::fleet::FIRST_ROUND_MAX;
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::lookup::Lookup;
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_resolver::system_conf::read_system_conf;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+/// An answer is not asked for again before, and not believed beyond: a TTL of 0 must not make a
+/// storm, and one of a week must not hide a change.
+pub(super) const TTL_MIN: Duration = Duration::from_secs(1);
+/// See [`TTL_MIN`].
+pub(super) const TTL_MAX: Duration = Duration::from_secs(300);
+/// How long one server may take.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// Attempts after the first one. All of them must be over within the first round: a server that
+/// never answers for AAAA would let it end without what it does answer for.
+const ATTEMPTS_MORE: usize = 1;
+const _: () = assert!(
+    TIMEOUT.as_millis() * (1 + ATTEMPTS_MORE as u128) < FIRST_ROUND_MAX.as_millis(),
+    "attempts end within the first round"
+);
+
+/// See the module.
+pub(in crate::coordinator) struct Resolver {
+    servers: TokioResolver,
+    /// Domains in which a name of few dots is looked for, in this order.
+    domains: Vec<Name>,
+    /// A name of so many dots is first taken as it is.
+    dots: usize,
+}
+
+/// The addresses of a host.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    pub(super) ips: Vec<IpAddr>,
+    /// How long they may be believed.
+    pub(super) holds: Duration,
+    /// Why a part of them is what was known before.
+    pub(super) stale: Option<String>,
+}
+
+/// Addresses of one kind, and how long they may be believed; or why nobody knows.
+type Found = Result<(Vec<IpAddr>, Duration), String>;
+
+impl Resolver {
+    /// Asks these servers, or those of the system if there are none.
+    ///
+    /// # Errors
+    /// If the system's are not known.
+    pub(in crate::coordinator) fn new(servers: &[SocketAddr]) -> Result<Self, String> {
+        let failed = |error: NetError| {
+            format!(
+                "no DNS resolver: {error}; look at /etc/resolv.conf, or set runtime.dns_servers"
+            )
+        };
+        let (config, mut options) = if servers.is_empty() {
+            read_system_conf().map_err(failed)?
+        } else {
+            let servers = servers.iter().map(server).collect();
+            (ResolverConfig::from_parts(None, Vec::new(), servers), ResolverOpts::default())
+        };
+        (options.timeout, options.attempts) = (TIMEOUT, ATTEMPTS_MORE);
+        options.positive_max_ttl = Some(TTL_MAX);
+        options.negative_max_ttl = Some(TTL_MIN);
+        let (domain, search) = (config.domain.clone(), config.search.clone());
+        let domains = domain.into_iter().chain(search).collect();
+        let dots = options.ndots;
+        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        let servers = builder.with_options(options).build().map_err(failed)?;
+        Ok(Self { servers, domains, dots })
+    }
+
+    /// The SRV records of a service.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) async fn services(&self, service: &str) -> Result<(Lookup, Duration), String> {
+        let answer = self.servers.srv_lookup(service).await.map_err(|error| error.to_string())?;
+        let holds = left_until(answer.valid_until());
+        Ok((answer, holds))
+    }
+
+    /// The addresses of a host: of the first of its [`Resolver::names`] that has one. If A or AAAA
+    /// cannot be found out, those `known` before stand for them.
+    ///
+    /// # Errors
+    /// Why there is no address, if nothing was found now.
+    pub(super) async fn addresses(
+        &self,
+        host: &str,
+        known: &[IpAddr],
+    ) -> Result<Addresses, String> {
+        let mut failure = None;
+        for name in self.names(host)? {
+            let (a, aaaa) = (self.ask(&name, RecordType::A), self.ask(&name, RecordType::AAAA));
+            let (a, aaaa) = tokio::join!(a, aaaa);
+            let has_one = |found: &Found| found.as_ref().is_ok_and(|(ips, _)| !ips.is_empty());
+            if has_one(&a) || has_one(&aaaa) {
+                return Ok(together(a, aaaa, known));
+            }
+            failure = failure.or(a.err()).or(aaaa.err());
+        }
+        Err(failure.unwrap_or_else(|| format!("{host} has neither A nor AAAA records")))
+    }
+
+    /// The full names that a host may have, as in resolv.conf(5): `search` and `ndots`.
+    fn names(&self, host: &str) -> Result<Vec<Name>, String> {
+        let wrong = |error| format!("`{host}` is no name of a host: {error}");
+        let name = Name::from_utf8(host).map_err(wrong)?;
+        if name.is_fqdn() {
+            return Ok(vec![name]);
+        }
+        let is_first = usize::from(name.num_labels()) > self.dots || name.is_localhost();
+        let mut plain = name.clone();
+        plain.set_fqdn(true);
+        // Too long with a domain: then there is no such host there.
+        let within =
+            self.domains.iter().filter_map(|domain| name.clone().append_domain(domain).ok());
+        let mut names: Vec<Name> = within.collect();
+        names.insert(if is_first { 0 } else { names.len() }, plain);
+        Ok(names)
+    }
+
+    async fn ask(&self, name: &Name, kind: RecordType) -> Found {
+        match self.servers.lookup(name.clone(), kind).await {
+            Ok(answer) => {
+                let ips = answer.answers().iter().filter_map(|record| record.data.ip_addr());
+                Ok((ips.collect(), left_until(answer.valid_until())))
+            }
+            Err(error) if error.is_no_records_found() => Ok((Vec::new(), Duration::MAX)),
+            Err(error) => Err(format!("{kind} of {name}: {error}")),
+        }
+    }
+}
+
+fn server(address: &SocketAddr) -> NameServerConfig {
+    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+        connection.port = address.port();
+        connection
+    });
+    NameServerConfig::new(address.ip(), true, connections.into())
+}
+
+/// Both kinds of addresses, one of which may have to be taken from what was `known`.
+fn together(a: Found, aaaa: Found, known: &[IpAddr]) -> Addresses {
+    let mut all = Addresses { ips: Vec::new(), holds: Duration::MAX, stale: None };
+    for (found, is_such) in [(a, IpAddr::is_ipv4 as fn(&IpAddr) -> bool), (aaaa, IpAddr::is_ipv6)] {
+        match found {
+            Ok((ips, holds)) => {
+                all.ips.extend(ips);
+                all.holds = all.holds.min(holds);
+            }
+            Err(reason) => {
+                all.ips.extend(known.iter().filter(|ip| is_such(ip)));
+                all.stale = Some(reason);
+            }
+        }
+    }
+    all
+}
+
+fn left_until(moment: Instant) -> Duration {
+    moment.saturating_duration_since(Instant::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolver(domains: &[&str], dots: usize) -> Resolver {
+        let mut resolver = Resolver::new(&[([127, 0, 0, 1], 53).into()]).expect("it can be made");
+        let domain = |domain: &&str| Name::from_utf8(domain).expect("a name");
+        resolver.domains = domains.iter().map(domain).collect();
+        resolver.dots = dots;
+        resolver
+    }
+
+    #[test]
+    fn a_name_of_few_dots_is_looked_for_in_the_domains_first() {
+        let resolver = resolver(&["a.test.", "b.test."], 2);
+        let names = |host: &str| -> Vec<String> {
+            let names = resolver.names(host).expect("a name");
+            names.iter().map(Name::to_utf8).collect()
+        };
+        assert_eq!(names("app"), ["app.a.test.", "app.b.test.", "app."]);
+        assert_eq!(names("one.app"), ["one.app.a.test.", "one.app.b.test.", "one.app."]);
+        assert_eq!(names("1.one.app"), ["1.one.app.", "1.one.app.a.test.", "1.one.app.b.test."]);
+        assert_eq!(names("app."), ["app."]);
+        assert_eq!(names("localhost")[0], "localhost.");
+        assert!(resolver.names("a..b").expect_err("it is none").contains("a..b"));
+    }
+}
