@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// How long the file is left alone after it did not take a line.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// How long a pipe that is full, and does not make its writer wait, is left to its reader.
+const PIPE_PAUSE: Duration = Duration::from_millis(5);
+
 /// See the module.
 pub(super) struct Output {
     destination: Destination,
@@ -96,8 +99,8 @@ impl Output {
                 if self.retry_at.is_none() {
                     tracing::error!(
                         %error,
-                        "the access log cannot be written: make room for it, or mend its path; \
-                         records wait as far as `queue` goes, further ones are dropped and counted"
+                        "the access log cannot be written: make room for it, read it, or mend its \
+                         path; records wait as far as `queue` goes, further ones are dropped and counted"
                     );
                 }
                 self.retry_at = Some(Instant::now() + RETRY_AFTER);
@@ -106,16 +109,36 @@ impl Output {
     }
 
     fn write_lines(&mut self) -> io::Result<()> {
+        let result = self.write_some();
+        // The part of a line that is written stays: another file would need all of it.
+        let ends = self.lines[..self.written].iter().rposition(|byte| *byte == b'\n');
+        let whole = ends.map_or(0, |end| end + 1);
+        self.lines.drain(..whole);
+        self.written -= whole;
+        result
+    }
+
+    fn write_some(&mut self) -> io::Result<()> {
+        let mut blocked_since = None;
         while self.written < self.lines.len() {
             match self.file.write(&self.lines[self.written..]) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(bytes) => self.written += bytes,
+                Ok(bytes) => {
+                    self.written += bytes;
+                    blocked_since = None;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Whoever shares a pipe with us may have made it so; its reader may only be slow.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let since = *blocked_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= RETRY_AFTER {
+                        return Err(error);
+                    }
+                    std::thread::sleep(PIPE_PAUSE);
+                }
                 Err(error) => return Err(error),
             }
         }
-        self.lines.clear();
-        self.written = 0;
         Ok(())
     }
 

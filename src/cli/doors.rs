@@ -67,7 +67,9 @@ impl SocketDoors {
             std::iter::once(Ok(first)).chain(siblings).collect::<io::Result<_>>()?;
         self.own.insert(listener.address);
         if listener.steering == Steering::Cpu {
-            socket::steer_by_cpu(&sockets[0], &self.cores)?;
+            for (socket, core) in sockets.iter().zip(&self.cores) {
+                core.map_or(Ok(()), |core| socket::prefer_core(socket, core))?;
+            }
         }
         Ok(sockets)
     }

@@ -50,8 +50,8 @@ pub struct Parts {
     pub probe_uring: ProbeUring,
 }
 
-/// Fails with the sentence to show where io_uring does not work, or there is no memory for the rings
-/// of this configuration.
+/// Fails with the sentence to show where io_uring does not work, or there is no memory for the
+/// rings of this configuration.
 pub type ProbeUring = fn(&Config) -> Result<(), Box<dyn Error>>;
 
 /// What went wrong, and with it the exit status.

@@ -96,8 +96,9 @@ pub trait Engine {
     /// The next event, or none if a new turn is due.
     fn next_event(&mut self) -> Option<Event>;
 
-    /// Takes connections from a listening socket: `Accepted` each, until cancelled or failed.
-    fn accept(&mut self, listener: Socket, key: Key);
+    /// Takes connections from a listening socket: `Accepted` each, until cancelled or failed; or
+    /// one, if it is not to take many.
+    fn accept(&mut self, listener: Socket, key: Key, takes_many: bool);
 
     /// Takes one waiting connection at once, for a listener that is about to close.
     fn accept_now(&mut self, listener: Socket) -> Option<Socket>;

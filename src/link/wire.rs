@@ -32,11 +32,13 @@ impl<E: Engine> Wire<E> {
 
     /// Appends a range to a queue that is not an outbox.
     pub fn keep(&mut self, chain: &mut Chain, slice: Slice) {
+        self.check_settled(slice);
         self.chains.push(chain, slice, false);
     }
 
     /// Puts a range before all others of a queue.
     pub fn keep_first(&mut self, chain: &mut Chain, slice: Slice) {
+        self.check_settled(slice);
         self.chains.push_front(chain, slice);
     }
 
@@ -73,6 +75,7 @@ impl<E: Engine> Wire<E> {
 
     fn queue(&mut self, link: &mut Link, slice: Slice, is_retained: bool) {
         debug_assert!(!slice.is_empty() && !link.write_ended);
+        self.check_settled(slice);
         if link.is_broken {
             if !is_retained {
                 self.engine.release(slice.buffer);
@@ -287,6 +290,15 @@ impl<E: Engine> Wire<E> {
         let copy = self.copy_of(slice);
         self.engine.release(slice.buffer);
         copy
+    }
+
+    /// Whatever is held for longer than a moment must have been settled: otherwise all buffers of
+    /// the receive ring may end up with those who wait for bytes that need one.
+    fn check_settled(&self, slice: Slice) {
+        debug_assert!(
+            !self.engine.receive_buffers_scarce() || !self.engine.is_receive_buffer(slice.buffer),
+            "a buffer of the receive ring is held while the ring is scarce"
+        );
     }
 
     /// A copy of a range in a private buffer; none if there is none left.

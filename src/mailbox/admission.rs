@@ -24,11 +24,11 @@ pub fn admit(mailboxes: &[Arc<Mailbox>], shard: usize, own: u32, most: u32) -> b
     is_admitted
 }
 
-/// True if the process has `most` connections or more, those between two shards included. An
-/// estimate: only [`admit`] is exact.
-pub fn is_full(mailboxes: &[Arc<Mailbox>], most: u32) -> bool {
+/// Connections that the process may still take, those between two shards counted. An estimate:
+/// only [`admit`] is exact.
+pub fn places(mailboxes: &[Arc<Mailbox>], most: u32) -> u32 {
     let total: u64 = mailboxes.iter().map(|mailbox| u64::from(mailbox.connections())).sum();
-    total >= u64::from(most)
+    most.saturating_sub(u32::try_from(total).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
@@ -76,6 +76,6 @@ mod tests {
         assert!(
             (0..SHARDS).map(|shard| admit(&mailboxes, shard, 0, MOST)).eq([true, false, false])
         );
-        assert!(is_full(&mailboxes, MOST) && !is_full(&mailboxes, MOST + 1));
+        assert_eq!((places(&mailboxes, MOST), places(&mailboxes, MOST + 1)), (0, 1));
     }
 }

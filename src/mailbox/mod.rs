@@ -11,7 +11,7 @@ mod observations;
 mod post;
 mod tables;
 
-pub use admission::{admit, is_full};
+pub use admission::{admit, places};
 pub use client_limit::ClientCounts;
 pub use handoff::Handoff;
 pub use ledger::Ledger;

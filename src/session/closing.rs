@@ -256,7 +256,7 @@ impl<E: Engine> Traffic<E> {
         }
         for index in self.sessions.indexes() {
             let session = self.sessions.at(index);
-            let is_idle = session.state == State::AwaitingHead && session.requests > 0;
+            let is_idle = session.is_idle();
             match session.state {
                 State::Closing => {}
                 _ if stage == Stage::Ending => self.cut_session(index, CloseReason::Drained),
@@ -267,11 +267,13 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Closes every socket, whatever is in flight on it. Only for a shard that will not run again.
+    /// What was closed in its last turn has still a slot, but its descriptor may be another's.
     pub fn abandon(&mut self) {
-        let clients = self.sessions.indexes();
-        let clients = clients.into_iter().map(|index| self.sessions.at(index).link.socket);
-        let mut sockets: Vec<Socket> = clients.collect();
-        sockets.extend(self.upstreams.sockets());
+        let mut sockets: Vec<Socket> = self.upstreams.open_sockets();
+        for index in self.sessions.indexes() {
+            let link = &self.sessions.at(index).link;
+            sockets.extend((!link.is_closed).then_some(link.socket));
+        }
         sockets.into_iter().for_each(|socket| self.wire.engine.close(socket, Close::Reset));
     }
 }

@@ -54,10 +54,14 @@ impl<E: Engine> Traffic<E> {
         let Some(gathered) = self.wire.gather(&mut session.partial, slice) else {
             return self.close_session(index, CloseReason::OutOfBuffers);
         };
+        let slice = gathered.whole;
         if let Some(left) = gathered.left {
+            let Some(left) = self.wire.settle(left) else {
+                self.wire.engine.release(slice.buffer);
+                return self.close_session(index, CloseReason::OutOfBuffers);
+            };
             self.wire.keep_first(&mut session.inbox, left);
         }
-        let slice = gathered.whole;
         let Some(output) = self.wire.engine.acquire() else {
             self.wire.engine.release(slice.buffer);
             return self.close_session(index, CloseReason::OutOfBuffers);

@@ -49,7 +49,7 @@ impl<E: Engine> Traffic<E> {
                 continue;
             }
             session.is_leaving = true;
-            if session.state == State::AwaitingHead && session.requests > 0 {
+            if session.is_idle() {
                 self.linger(index, CloseReason::ListenerRemoved);
             }
         }

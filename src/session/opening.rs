@@ -22,7 +22,10 @@ impl<E: Engine> Traffic<E> {
         cell.accepted.add(1);
         cell.sessions.rise();
         let index = self.sessions.insert(socket, client, listener);
-        self.wire.receive(&mut self.sessions.at(index).link);
+        let session = self.sessions.at(index);
+        // It may have waited while its listener was removed.
+        session.is_leaving = self.world.listener(listener).is_none();
+        self.wire.receive(&mut session.link);
         let span = self.world.settings.timeouts.request_head;
         self.set_deadline(index, span);
         self.mailbox.show_connections(self.sessions.len() as u32);

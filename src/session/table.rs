@@ -67,6 +67,14 @@ pub struct Session {
     pub acknowledged: u32,
 }
 
+impl Session {
+    /// Kept by a client that has been served and asks for nothing at the moment. One whose next
+    /// request is here, and only waits until its answers are read, is not idle.
+    pub fn is_idle(&self) -> bool {
+        self.state == State::AwaitingHead && self.requests > 0 && self.inbox.is_empty()
+    }
+}
+
 /// All sessions of a shard.
 #[derive(Default)]
 pub struct Sessions {

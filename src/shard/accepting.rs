@@ -5,7 +5,7 @@
 use super::Shard;
 use crate::base::{Instant, ListenerId};
 use crate::engine::{Close, Engine, Event, Failure, Key, Op, Owner, Socket};
-use crate::mailbox::{Handoff, Stage, admit, is_full};
+use crate::mailbox::{Handoff, Stage, admit, places};
 use crate::snapshot::Listener;
 use crate::stats::Counter;
 use std::time::Duration;
@@ -21,6 +21,12 @@ const WARNINGS_APART: Duration = Duration::from_secs(10);
 const HANDOVER_MARGIN: u32 = 8;
 /// See [`HANDOVER_MARGIN`].
 const HANDOVER_SHARE: u32 = 8;
+/// Fewer places than this, and connections are taken one by one: once a listener accepts many, it
+/// takes all that wait before it can be stopped, and those beyond the limit would be held here, each
+/// with a descriptor, instead of waiting in the backlog.
+const FEW_PLACES: u32 = 1024;
+/// Connections that are taken one by one in a turn, at most.
+const TAKEN_AT_ONCE_MAX: usize = 64;
 /// Turns that a shard that has panicked takes to end its accepts. One is enough, unless the kernel
 /// has more completions for it than fit its queue.
 const LAST_TURNS_MAX: usize = 64;
@@ -74,7 +80,7 @@ impl<E: Engine> Shard<E> {
         let socket = listener.sockets[self.index];
         // The socket tells two tenants of one number apart.
         let key = Key::new(Owner::Listener, listener.id.index(), socket.0 as u32);
-        self.traffic.wire.engine.accept(socket, key);
+        self.arm(socket, key);
         self.acceptors[listener.id.index()] = Some(Acceptor {
             socket,
             key,
@@ -84,6 +90,11 @@ impl<E: Engine> Shard<E> {
             successor: None,
             resume_at: None,
         });
+    }
+
+    fn arm(&mut self, socket: Socket, key: Key) {
+        let takes_many = self.places() >= FEW_PLACES;
+        self.traffic.wire.engine.accept(socket, key, takes_many);
     }
 
     /// Ends accepting on a listener that is gone; its socket is closed once that has ended.
@@ -137,16 +148,28 @@ impl<E: Engine> Shard<E> {
             return self.traffic.wire.engine.close(socket, Close::Reset);
         };
         acceptor.is_armed = more;
-        let listener = acceptor.listener;
+        let (listening, listener) = (acceptor.socket, acceptor.listener);
+        self.take_in(socket, listener);
         if !more {
             self.rest(key.index(), Duration::ZERO);
+            self.take_waiting(listening, listener);
         }
-        self.take_in(socket, listener);
         let is_full = self.is_full();
         if self.acceptor(key).is_some_and(|acceptor| acceptor.is_armed) && is_full {
             self.traffic.wire.engine.cancel(Op::Accept, key);
         }
         self.bury_acceptor(key.index());
+    }
+
+    /// Takes some of those that wait, as far as there is place.
+    fn take_waiting(&mut self, listening: Socket, listener: ListenerId) {
+        for _ in 0..TAKEN_AT_ONCE_MAX {
+            if self.is_full() {
+                return;
+            }
+            let Some(accepted) = self.traffic.wire.engine.accept_now(listening) else { return };
+            self.take_in(accepted, listener);
+        }
     }
 
     fn take_in(&mut self, socket: Socket, listener: ListenerId) {
@@ -204,9 +227,13 @@ impl<E: Engine> Shard<E> {
         (is_busier && mailbox.applied() >= self.traffic.generation()).then_some(other)
     }
 
-    /// The process has as many connections as it may.
+    /// Connections that the process may still take.
+    fn places(&self) -> u32 {
+        places(&self.mailboxes, self.traffic.snapshot().settings.connections_max)
+    }
+
     fn is_full(&self) -> bool {
-        is_full(&self.mailboxes, self.traffic.snapshot().settings.connections_max)
+        self.places() == 0
     }
 
     pub(super) fn accept_ended(&mut self, key: Key, failure: Failure) {
@@ -267,14 +294,15 @@ impl<E: Engine> Shard<E> {
             if resume_at.is_none_or(|at| at > now) {
                 continue;
             }
-            if self.is_full() {
+            if self.is_full() || !self.held.is_empty() {
                 self.rest(index, REST);
                 continue;
             }
             if let Some(acceptor) = &mut self.acceptors[index] {
                 acceptor.resume_at = None;
                 acceptor.is_armed = true;
-                self.traffic.wire.engine.accept(acceptor.socket, acceptor.key);
+                let (socket, key) = (acceptor.socket, acceptor.key);
+                self.arm(socket, key);
             }
         }
     }
@@ -303,10 +331,30 @@ impl<E: Engine> Shard<E> {
                 self.abandon_event(event);
             }
             if !self.is_accepting() {
-                return;
+                break;
             }
             let now = self.traffic.wire.engine.now();
             self.traffic.wire.engine.turn(now + REST);
+        }
+        self.abandon_listeners();
+    }
+
+    /// Closes the listening sockets that no shard after this one begins again: clients would wait
+    /// there for nobody.
+    fn abandon_listeners(&mut self) {
+        let newest = self.mailbox().take(self.traffic.generation());
+        let newest = newest.unwrap_or_else(|| self.traffic.snapshot().clone());
+        let is_last = self.mailbox().stage() >= Stage::Draining;
+        let listeners = newest.listeners.iter().flatten();
+        let kept: Vec<Socket> = listeners.map(|listener| listener.sockets[self.index]).collect();
+        for acceptor in std::mem::take(&mut self.acceptors).into_iter().flatten() {
+            let sockets = [Some(acceptor.socket), acceptor.successor].into_iter().flatten();
+            for socket in sockets.filter(|socket| is_last || !kept.contains(socket)) {
+                while let Some(accepted) = self.traffic.wire.engine.accept_now(socket) {
+                    self.traffic.wire.engine.close(accepted, Close::Reset);
+                }
+                self.traffic.wire.engine.close(socket, Close::Graceful);
+            }
         }
     }
 

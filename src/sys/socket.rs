@@ -1,13 +1,11 @@
 //! TCP sockets: listening, opening, addresses, the options that std does not know. Everything
 //! here returns at once.
 
-use super::check;
 use crate::engine::Socket;
-use crate::limits::SHARDS_MAX;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
 /// How connections are spread over the listening sockets of one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,48 +71,14 @@ pub fn local_address(socket: &OwnedFd) -> io::Result<SocketAddr> {
         .ok_or_else(|| io::Error::other("not an internet socket"))
 }
 
-/// Steers by CPU over the group of listening sockets of one address, of which `socket` is one.
-/// `cores` has the core of each, in the order in which they began to listen, which is how the
-/// kernel numbers them; none for one whose shard is not pinned. A packet on a core of none of them
-/// goes to the socket whose number is that core, modulo their count.
+/// Has a listening socket get the connections whose packets a core takes, before its siblings on
+/// the same address (socket(7), `SO_INCOMING_CPU`; of kernels before 6.2 some ignore it and go by
+/// the hash). Connections on a core of none of them go by the hash.
 ///
 /// # Errors
-/// What the kernel says of the program.
-pub fn steer_by_cpu(socket: &OwnedFd, cores: &[Option<usize>]) -> io::Result<()> {
-    let mut code = steering_program(cores);
-    let program = libc::sock_fprog { len: code.len() as u16, filter: code.as_mut_ptr() };
-    // JUSTIFICATION: neither std nor socket2 attach a program to a reuseport group.
-    // SAFETY: `program` points at `code`, both live over the call, which copies them.
-    check(unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_ATTACH_REUSEPORT_CBPF,
-            (&raw const program).cast(),
-            size_of::<libc::sock_fprog>() as u32,
-        )
-    })?;
-    Ok(())
-}
-
-/// Two instructions a core, far from the 4,096 that a program may have (`BPF_MAXINSNS`).
-const _: () = assert!(2 * SHARDS_MAX + 3 <= 4096);
-
-/// Classic BPF (socket(7), SO_ATTACH_REUSEPORT_CBPF): `A = CPU`; for each core `if A == core
-/// return its socket`; then `return A % sockets`.
-fn steering_program(cores: &[Option<usize>]) -> Vec<libc::sock_filter> {
-    let step = |code: u32, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf, k };
-    let cpu = (libc::SKF_AD_OFF + libc::SKF_AD_CPU) as u32;
-    let mut program = vec![step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, cpu)];
-    let pinned = cores.iter().enumerate().filter_map(|(at, core)| Some((at, (*core)?)));
-    for (at, core) in pinned {
-        // If not equal, the return is skipped.
-        program.push(step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, core as u32));
-        program.push(step(libc::BPF_RET | libc::BPF_K, 0, at as u32));
-    }
-    program.push(step(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, 0, cores.len().max(1) as u32));
-    program.push(step(libc::BPF_RET | libc::BPF_A, 0, 0));
-    program
+/// What the kernel says of the core.
+pub fn prefer_core(socket: &OwnedFd, core: usize) -> io::Result<()> {
+    SockRef::from(socket).set_cpu_affinity(core)
 }
 
 /// A socket to connect to `address` with, TCP_NODELAY set.
@@ -200,14 +164,11 @@ mod tests {
     use super::*;
     use core_affinity::CoreId;
     use std::net::TcpStream;
+    use std::os::fd::AsRawFd;
 
-    /// The number of the socket that gets a connection whose packets are on `core`.
-    fn socket_for(core: CoreId, cores: &[Option<usize>]) -> usize {
-        let first = listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
-        let address = local_address(&first).unwrap();
-        let siblings = (1..cores.len()).map(|_| listen(address, 16).unwrap());
-        let sockets: Vec<OwnedFd> = std::iter::once(first).chain(siblings).collect();
-        steer_by_cpu(&sockets[0], cores).unwrap();
+    /// The place of the socket that gets a connection whose packets are on `core`.
+    fn socket_for(core: CoreId, sockets: &[OwnedFd]) -> usize {
+        let address = local_address(&sockets[0]).unwrap();
         // A packet to loopback is taken by the core that sends it.
         assert!(core_affinity::set_for_current(core));
         let _client = TcpStream::connect(address).unwrap();
@@ -221,26 +182,45 @@ mod tests {
         sockets.iter().position(has_it).expect("one of them has the connection")
     }
 
+    /// A group of listening sockets, each with the core that it prefers.
+    fn group(cores: &[Option<usize>]) -> Vec<OwnedFd> {
+        let first = listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
+        let address = local_address(&first).unwrap();
+        let siblings = (1..cores.len()).map(|_| listen(address, 16).unwrap());
+        let sockets: Vec<OwnedFd> = std::iter::once(first).chain(siblings).collect();
+        for (socket, core) in sockets.iter().zip(cores) {
+            core.iter().for_each(|core| prefer_core(socket, *core).unwrap());
+        }
+        sockets
+    }
+
     #[test]
     fn a_connection_goes_to_the_shard_on_its_core_in_whatever_order_the_cores_are() {
         for core in core_affinity::get_core_ids().expect("Linux has them") {
             let (own, other) = (Some(core.id), Some(core.id + 1));
-            assert_eq!(socket_for(core, &[own, other]), 0);
-            assert_eq!(socket_for(core, &[other, own]), 1);
-            assert_eq!(socket_for(core, &[other, None, own]), 2);
+            assert_eq!(socket_for(core, &group(&[own, other])), 0);
+            assert_eq!(socket_for(core, &group(&[other, own])), 1);
+            assert_eq!(socket_for(core, &group(&[other, None, own])), 2);
             // As many as there may be, its own the last.
             let many: Vec<_> = (0..64).map(|n| Some(core.id + 63 - n)).collect();
-            assert_eq!(socket_for(core, &many), 63);
-            // No shard has its core.
-            assert_eq!(socket_for(core, &[other, other, other]), core.id % 3);
-            assert_eq!(socket_for(core, &[None, None]), core.id % 2);
+            assert_eq!(socket_for(core, &group(&many)), 63);
+            // No shard has its core: anyone does.
+            socket_for(core, &group(&[other, other, other]));
+            socket_for(core, &group(&[None, None]));
         }
     }
 
     #[test]
-    fn the_kernel_takes_the_program_of_as_many_shards_as_there_may_be() {
-        let socket = listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
-        let cores: Vec<_> = (0..SHARDS_MAX).map(|core| Some(core * 16)).collect();
-        steer_by_cpu(&socket, &cores).unwrap();
+    fn it_still_does_when_some_of_them_have_closed() {
+        for core in core_affinity::get_core_ids().expect("Linux has them") {
+            let (own, other) = (Some(core.id), Some(core.id + 1));
+            for closed in 0..4 {
+                let mut sockets = group(&[own, other, own, other]);
+                let left: Vec<_> = (0..4).filter(|at| *at != closed).collect();
+                drop(sockets.remove(closed));
+                let found = left[socket_for(core, &sockets)];
+                assert_eq!(found % 2, 0, "without {closed}, {found} has it");
+            }
+        }
     }
 }

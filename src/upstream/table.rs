@@ -113,9 +113,10 @@ impl Upstreams {
         wanted.map(|(_, upstream)| upstream.link.key).collect()
     }
 
-    /// The sockets of all connections.
-    pub fn sockets(&self) -> Vec<Socket> {
-        self.slots.iter().map(|(_, upstream)| upstream.link.socket).collect()
+    /// The sockets of all connections that have not been closed.
+    pub fn open_sockets(&self) -> Vec<Socket> {
+        let links = self.slots.iter().map(|(_, upstream)| &upstream.link);
+        links.filter(|link| !link.is_closed).map(|link| link.socket).collect()
     }
 
     /// Idle connections to a backend.

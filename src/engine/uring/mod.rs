@@ -83,8 +83,8 @@ impl Engine for Uring {
         }
     }
 
-    fn accept(&mut self, listener: Socket, key: Key) {
-        self.submit_accept(listener, key);
+    fn accept(&mut self, listener: Socket, key: Key, takes_many: bool) {
+        self.submit_accept(listener, key, takes_many);
     }
 
     fn accept_now(&mut self, listener: Socket) -> Option<Socket> {

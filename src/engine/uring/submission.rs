@@ -54,8 +54,15 @@ impl Scratch {
 }
 
 impl Uring {
-    pub(super) fn submit_accept(&mut self, listener: Socket, key: Key) {
-        let entry = opcode::AcceptMulti::new(Fd(listener.0)).flags(libc::SOCK_CLOEXEC).build();
+    pub(super) fn submit_accept(&mut self, listener: Socket, key: Key, takes_many: bool) {
+        let (listener, flags) = (Fd(listener.0), libc::SOCK_CLOEXEC);
+        let entry = match takes_many {
+            true => opcode::AcceptMulti::new(listener).flags(flags).build(),
+            false => {
+                let (address, length) = (std::ptr::null_mut(), std::ptr::null_mut());
+                opcode::Accept::new(listener, address, length).flags(flags).build()
+            }
+        };
         self.push(entry.user_data(key.with_op(Op::Accept)));
     }
 

@@ -41,8 +41,8 @@ impl Engine for Fragile {
     fn turn(&mut self, deadline: ringway::base::Instant) {
         self.inner.turn(deadline);
     }
-    fn accept(&mut self, listener: Socket, key: Key) {
-        self.inner.accept(listener, key);
+    fn accept(&mut self, listener: Socket, key: Key, takes_many: bool) {
+        self.inner.accept(listener, key, takes_many);
     }
     fn accept_now(&mut self, listener: Socket) -> Option<Socket> {
         self.inner.accept_now(listener)

@@ -1,6 +1,7 @@
 //! The process: signals, draining, logs, limits, and what it says when it cannot start.
 
 use super::harness::*;
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::process::Command;
 use std::sync::mpsc;
@@ -120,6 +121,27 @@ fn connections_beyond_the_limits_wait_or_are_cut() {
     waiting.set_nonblocking(false).expect("set");
     served.pop();
     read_until(&mut waiting, b"hello");
+}
+
+#[test]
+fn who_waits_for_a_place_costs_no_descriptor_and_is_served_in_turn() {
+    const PLACES: usize = 10;
+    let origin = Origin::saying("hello");
+    let more = format!("[runtime]\nshards = 1\nmax_connections = {PLACES}\n");
+    let ringway = Ringway::with_config(&config(&[origin.address], &more));
+    let before = ringway.descriptors();
+    let mut clients: VecDeque<_> = (0..300).map(|_| ringway.connect()).collect();
+    for client in &mut clients {
+        client.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
+    }
+    // Those that have a place, their connections to the backend, and what is on its way.
+    let most = before + 2 * PLACES + 10;
+    for served in 0..100 {
+        read_until(&mut clients[0], b"hello");
+        let open = ringway.descriptors();
+        assert!(open <= most, "{open} are open when {served} have left, at most {most} should be");
+        clients.pop_front();
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The process takes its leave.
 
 use super::{QUICK, config};
-use crate::loopback::harness::{Origin, await_that, read_until, status};
+use crate::loopback::harness::{Origin, await_that, read_to_end, read_until, status};
 use crate::loopback::load::{Load, Operated, field, signed};
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -192,4 +192,23 @@ fn signals_hasten_the_end() {
     await_that("nobody listens", || TcpStream::connect(operated.ringway.address).is_err());
     operated.ringway.signal("-TERM");
     assert_eq!(operated.ringway.wait(), Some(0));
+}
+
+#[test]
+fn whose_next_request_has_come_is_not_idle_when_all_idle_clients_are_let_go() {
+    const BYTES: usize = 400_000;
+    let origin = Origin::http(|_, _| signed("one", &[b'x'; BYTES]));
+    let operated = Operated::start(&config(&[origin.address], "", "[runtime]\nshards = 1\n"));
+    let mut client = operated.ringway.connect();
+    for _ in 0..40 {
+        client.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
+    }
+    operated.await_standstill("ringway_client_bytes_sent_total");
+    operated.ringway.signal("-INT");
+    await_that("it finishes", || phase(&operated) == "finishing");
+    let answers = String::from_utf8(read_to_end(&mut client)).expect("text");
+    let last = answers.rfind("HTTP/1.1 200 ").expect("an answer");
+    let (head, body) = answers[last..].split_once("\r\n\r\n").expect("a whole head");
+    assert_eq!(body.len(), BYTES);
+    assert_eq!(field(head, "Connection"), Some("close"), "{head}");
 }

@@ -305,3 +305,28 @@ fn open_connections_are_trusted_as_the_new_configuration_says() {
     let head = seen();
     assert!(told(&head, "For: 127.0.0.1") && told(&head, "Proto: http"), "{head}");
 }
+
+#[test]
+fn who_waited_while_its_listener_was_removed_is_served_once_and_told_to_go() {
+    let origin = Origin::http(|_, _| ok(b"x"));
+    let old = config(&[origin.address], "", "[runtime]\nshards = 1\nmax_connections = 1\n");
+    let second = "[[listener]]\nname = \"second\"\naddress = \"LISTEN\"\n";
+    let operated = Operated::start(&(old.clone() + second));
+    let listeners = operated.json(&["status"])["listeners"].clone();
+    let second = listeners.as_array().and_then(|all| all.iter().find(|l| l["name"] == "second"));
+    let second: SocketAddr =
+        second.and_then(|l| l["address"].as_str()?.parse().ok()).expect("an address");
+    let get = b"GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+    let mut first = operated.ringway.connect();
+    first.write_all(get).expect("sent");
+    read_until(&mut first, b"\r\n\r\nx");
+    let mut waiting = connect(second);
+    waiting.write_all(get).expect("sent");
+    operated.rewrite(&old);
+    operated.done(&["reload"]);
+    await_that("nobody listens there", || TcpStream::connect(second).is_err());
+    drop(first);
+    let answer = String::from_utf8(read_to_end(&mut waiting)).expect("text");
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nx"), "{answer}");
+    assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+}

@@ -121,8 +121,8 @@ fn nobody_is_told_that_it_is_ready_before_every_shard_is() {
     let origin = Origin::saying("hello");
     let sizes = |entries: u32| {
         format!(
-            "[runtime]\nring_entries = {entries}\nbuffers_per_shard = 32768\nbuffer_size = \"64KiB\"\n\
-             shards = 1\n"
+            "[runtime]\nring_entries = {entries}\nbuffers_per_shard = 32768\n\
+             buffer_size = \"64KiB\"\nshards = 1\n"
         )
     };
     let start = |entries: u32| {

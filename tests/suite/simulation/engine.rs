@@ -105,8 +105,8 @@ impl Engine for SimEngine {
         Some(event)
     }
 
-    fn accept(&mut self, listener: Socket, key: Key) {
-        self.network.borrow_mut().begin_accept(self.shard, listener, key);
+    fn accept(&mut self, listener: Socket, key: Key, takes_many: bool) {
+        self.network.borrow_mut().begin_accept(self.shard, listener, key, takes_many);
     }
 
     fn accept_now(&mut self, listener: Socket) -> Option<Socket> {

@@ -93,7 +93,8 @@ impl Network {
     fn accept_one(&mut self, shard: usize, number: i32) -> bool {
         let out = self.is_out_of_descriptors;
         let fails = out || self.prng.one_in(self.meanness.accept_fails_one_in);
-        let ends = fails || self.prng.one_in(self.meanness.ends_early_one_in);
+        let takes_many = self.doors[&number].takes_many;
+        let ends = fails || !takes_many || self.prng.one_in(self.meanness.ends_early_one_in);
         let kind = !out && self.prng.one_in(2);
         let door = self.doors.get_mut(&number).expect("listed");
         let (Some(armed), false) = (door.accept, door.backlog.is_empty()) else { return false };

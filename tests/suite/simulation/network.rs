@@ -109,6 +109,8 @@ pub struct Door {
     pub backlog: VecDeque<i32>,
     pub is_closed: bool,
     pub(super) accept: Option<Armed>,
+    /// Its accept goes on after the first.
+    pub(super) takes_many: bool,
 }
 
 /// What the network keeps of a shard.
@@ -205,8 +207,14 @@ impl Network {
     /// A listening socket for a shard.
     pub fn open_door(&mut self, address: SocketAddr, shard: usize) -> Socket {
         let number = self.number();
-        let door =
-            Door { address, shard, backlog: VecDeque::new(), is_closed: false, accept: None };
+        let door = Door {
+            address,
+            shard,
+            backlog: VecDeque::new(),
+            is_closed: false,
+            accept: None,
+            takes_many: false,
+        };
         self.doors.insert(number, door);
         Socket(number)
     }
@@ -280,11 +288,12 @@ impl Network {
         stream
     }
 
-    pub fn begin_accept(&mut self, shard: usize, listener: Socket, key: Key) {
+    pub fn begin_accept(&mut self, shard: usize, listener: Socket, key: Key, takes_many: bool) {
         let armed = self.arm(key);
         let door = self.doors.get_mut(&listener.0).expect("a listening socket");
         assert!(!door.is_closed && door.shard == shard, "accept on a socket of somebody else");
         assert!(door.accept.replace(armed).is_none(), "accept armed twice");
+        door.takes_many = takes_many;
     }
 
     pub fn accept_now(&mut self, listener: Socket) -> Option<Socket> {

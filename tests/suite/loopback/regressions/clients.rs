@@ -3,8 +3,9 @@
 use super::super::harness::*;
 use super::{first_head, small_reader};
 use std::io::{BufReader, Read, Write};
-use std::sync::Arc;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 #[test]
@@ -131,5 +132,44 @@ fn pipelined_answers_that_are_read_late_all_arrive() {
             let is_its = body(&answer).iter().all(|byte| *byte == n as u8);
             assert!(is_its, "answer {n} is another's");
         }
+    }
+}
+
+#[test]
+fn who_pipelines_much_behind_a_head_in_pieces_takes_no_receive_buffer_from_others() {
+    let over = Arc::new((Mutex::new(false), Condvar::new()));
+    let (count, told) = (Arc::new(AtomicUsize::new(0)), over.clone());
+    let counted = count.clone();
+    let slow = Origin::http(move |_, _| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let is_over = told.0.lock().expect("no panic");
+        drop(told.1.wait_while(is_over, |is_over| !*is_over).expect("no panic"));
+        ok(b"slow")
+    });
+    let fast = Origin::saying("fast");
+    let more = format!(
+        "[runtime]\nshards = 1\nbuffers_per_shard = 16\nbuffer_size = \"32KiB\"\n\
+         [[route]]\npath = \"/fast\"\npool = \"fast\"\n\
+         [pool.fast.health]\nprotocol = \"none\"\n[[pool.fast.backend]]\naddress = \"{}\"\n",
+        fast.address
+    );
+    let ringway = Ringway::with_config(&config(&[slow.address], &more));
+    let line = |name: usize, length: usize| format!("X-{name}: {}\r\n", "a".repeat(length));
+    let head: String = (0..15).map(|name| line(name, 990)).collect();
+    let head = format!("GET / HTTP/1.1\r\nHost: t\r\n{head}");
+    let next = format!("GET / HTTP/1.1\r\nHost: t\r\n{}\r\n", line(0, 960)).repeat(30);
+    let mut clients: Vec<TcpStream> = (0..40).map(|_| ringway.connect()).collect();
+    for client in &mut clients {
+        client.write_all(head.as_bytes()).expect("sent");
+    }
+    for client in &mut clients {
+        client.write_all(format!("\r\n{next}").as_bytes()).expect("sent");
+    }
+    await_that("all of them are waited for", || count.load(Ordering::SeqCst) == clients.len());
+    assert_eq!(ringway.status_of("/fast"), 200);
+    *over.0.lock().expect("no panic") = true;
+    over.1.notify_all();
+    for client in &mut clients {
+        read_until(client, b"slow");
     }
 }
