@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, all of it at once: where, what, and how to mend it. Does
 //! not: decide what is wrong.
 
+use serde::Serialize;
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::Range;
@@ -15,7 +16,7 @@ pub struct Diagnostics {
 }
 
 /// Something that keeps a text from being a configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// From 1.
     pub line: usize,
@@ -26,8 +27,10 @@ pub struct Problem {
     /// How to mend it, if the message does not say it.
     pub help: Option<String>,
     /// The line, as far as it can be shown.
+    #[serde(skip)]
     source: String,
     /// Characters of the line that are meant, at least one.
+    #[serde(skip)]
     width: usize,
 }
 

@@ -335,11 +335,12 @@ impl Coordinator {
     /// interface would answer with.
     fn reload(&mut self) -> StatusCode {
         let mut control = self.control.borrow_mut();
-        let result = control.source.read();
+        let result = control.source.read().map_err(|unusable| unusable.reason);
         let result = result.and_then(|config| control.apply(config, clock::monotonic()));
         match result {
             Ok((plan, generation)) => {
-                tracing::info!(%generation, ?plan, "configuration reloaded");
+                let (changes, needs_restart) = (plan.changes.len(), plan.needs_restart.len());
+                tracing::info!(%generation, changes, needs_restart, "configuration reloaded");
                 StatusCode::OK
             }
             Err(reason) => {

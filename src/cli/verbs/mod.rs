@@ -196,13 +196,14 @@ pub(in crate::cli) fn execute(verb: Verb, out: &mut dyn Write) -> Result<(), Fai
         Verb::Reload { access, file } => {
             let client = Client::new(&access.admin)?;
             let reply = match file {
-                Some(file) => client.send("PUT", "/config", read(&file)?)?,
-                None => client.send("POST", "/reload", String::new())?,
+                Some(file) => client.order("PUT", &of("/config", &file), read(&file)?)?,
+                None => client.order("POST", "/reload", String::new())?,
             };
             answer(&access, reply, out, show::reload)
         }
         Verb::Plan { access, file } => {
-            let reply = Client::new(&access.admin)?.send("POST", "/plan", read(&file)?)?;
+            let path = of("/plan", &file);
+            let reply = Client::new(&access.admin)?.send("POST", &path, read(&file)?)?;
             answer(&access, reply, out, show::plan)
         }
         Verb::Events { access, follow, since } => events(&access, follow, since, out),
@@ -237,17 +238,18 @@ fn backend(command: BackendVerb, out: &mut dyn Write) -> Result<(), Failed> {
         BackendVerb::Add { place, weight, access } => {
             let body = json!({ "address": place.address, "weight": weight }).to_string();
             let path = format!("/pools/{}/backends", escaped(&place.pool));
-            let reply = Client::new(&access.admin)?.send("POST", &path, body)?;
+            let reply = Client::new(&access.admin)?.order("POST", &path, body)?;
             answer(&access, reply, out, show::order)
         }
         BackendVerb::Remove { place, access } => {
-            let reply = Client::new(&access.admin)?.send("DELETE", &path(&place), String::new())?;
+            let reply =
+                Client::new(&access.admin)?.order("DELETE", &path(&place), String::new())?;
             answer(&access, reply, out, show::order)
         }
-        BackendVerb::Drain { place, wait, access } => {
-            state(&access, &place, "drain", out)?;
-            wait.map_or(Ok(()), |wait| await_idle(&access, &place, wait, out))
-        }
+        BackendVerb::Drain { place, wait, access } => match wait {
+            None => state(&access, &place, "drain", out),
+            Some(wait) => drain(&access, &place, wait, out),
+        },
         BackendVerb::Ready { place, access } => state(&access, &place, "ready", out),
         BackendVerb::Maint { place, access } => state(&access, &place, "maint", out),
         BackendVerb::Weight { place, weight, access } => {
@@ -267,18 +269,37 @@ fn state(access: &Access, place: &Place, state: &str, out: &mut dyn Write) -> Re
 }
 
 fn order(access: &Access, place: &Place, body: &Value, out: &mut dyn Write) -> Result<(), Failed> {
-    let reply = Client::new(&access.admin)?.send("PUT", &path(place), body.to_string())?;
+    let reply = Client::new(&access.admin)?.order("PUT", &path(place), body.to_string())?;
     answer(access, reply, out, show::order)
 }
 
-/// Waits until nothing is in flight on a backend.
-fn await_idle(
+/// Drains a backend, and waits until nothing is in flight on it. In JSON there is one answer: that
+/// to the order, with what is in flight at the end.
+fn drain(
     access: &Access,
     place: &Place,
     wait: Duration,
     out: &mut dyn Write,
 ) -> Result<(), Failed> {
     let client = Client::new(&access.admin)?;
+    let body = json!({ "state": "drain" }).to_string();
+    let mut reply = client.order("PUT", &path(place), body)?;
+    if reply.status != 200 || !access.json {
+        let (status, value) = (reply.status, reply.value.clone());
+        answer(access, Reply { status, value }, out, show::order)?;
+    }
+    let left = await_idle(&client, place, wait)?;
+    if access.json {
+        reply.value["in_flight"] = left.into();
+        answer(access, reply, out, show::order)?;
+    } else if left > 0 {
+        writeln!(out, "{left} exchanges are still in flight after {wait:?}")?;
+    }
+    if left > 0 { Err(Failed::NotApplied) } else { Ok(()) }
+}
+
+/// Waits until nothing is in flight on a backend, or for so long; what is then.
+fn await_idle(client: &Client, place: &Place, wait: Duration) -> Result<u64, Failed> {
     let begun = Instant::now();
     loop {
         let reply = client.get("/pools")?.filtered(Some(&place.pool))?;
@@ -287,14 +308,8 @@ fn await_idle(
         let backends = pools.flat_map(|pool| pool["backends"].as_array().into_iter().flatten());
         let it = backends.into_iter().find(|backend| backend["address"] == *address);
         let left = it.and_then(|backend| backend["in_flight"].as_u64()).unwrap_or(0);
-        if left == 0 {
-            return Ok(());
-        }
-        if begun.elapsed() >= wait {
-            if !access.json {
-                writeln!(out, "{left} exchanges are still in flight after {wait:?}")?;
-            }
-            return Err(Failed::NotApplied);
+        if left == 0 || begun.elapsed() >= wait {
+            return Ok(left);
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -305,7 +320,8 @@ fn events(access: &Access, follow: bool, since: u64, out: &mut dyn Write) -> Res
     let mut since = since;
     let mut wait_ms = 0;
     loop {
-        let reply = client.get(&format!("/events?since={since}&wait_ms={wait_ms}"))?.checked()?;
+        let path = format!("/events?since={since}&wait_ms={wait_ms}");
+        let reply = if follow { client.follow(&path)? } else { client.get(&path)? }.checked()?;
         for event in reply.value["events"].as_array().into_iter().flatten() {
             match access.json {
                 true => writeln!(out, "{event}")?,
@@ -344,6 +360,11 @@ fn answer(
 fn read(file: &std::path::Path) -> Result<String, Failed> {
     std::fs::read_to_string(file)
         .map_err(|error| Failed::Error(format!("cannot read `{}`: {error}", file.display()).into()))
+}
+
+/// The path of an order with the name of the file that goes with it.
+fn of(path: &str, file: &std::path::Path) -> String {
+    format!("{path}?file={}", escaped(&file.display().to_string()))
 }
 
 fn path(place: &Place) -> String {

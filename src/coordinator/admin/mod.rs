@@ -17,5 +17,6 @@ mod routing;
 mod server;
 mod status;
 
+pub use orders::APPLY_MAX;
 pub(crate) use readiness::is_alive;
 pub use server::{Admin, AdminError, bind};

@@ -2,10 +2,10 @@
 //! shard works with what follows from it.
 
 use super::config_text::Given;
-use super::reply::{Reply, json_reply, refusal};
+use super::reply::{Reply, json_reply, refusal, refusal_with};
 use crate::base::Generation;
 use crate::config::Config;
-use crate::coordinator::control::Control;
+use crate::coordinator::control::{Control, Unusable};
 use crate::coordinator::fleet::{Operation, OperationError};
 use crate::coordinator::plan::Plan;
 use crate::health::OperatorState;
@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// How long shards may take to apply an order before it is answered without them.
-const APPLY_MAX: Duration = Duration::from_secs(10);
+pub const APPLY_MAX: Duration = Duration::from_secs(10);
 
 type Shared = Rc<RefCell<Control>>;
 
@@ -136,32 +136,32 @@ async fn await_applied(control: &Shared, generation: Generation) -> bool {
     tokio::time::timeout(APPLY_MAX, all).await.is_ok_and(|result| result.is_ok())
 }
 
-/// Puts a configuration in force: that of the file, or one that is given in its place.
-pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> Reply {
+/// Puts a configuration in force: that of the file, or one that is given in its place. With the
+/// number of changes, if it is not refused.
+pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> (Reply, Option<usize>) {
     let result = {
         let mut control = control.borrow_mut();
-        match read(&control, given) {
-            Ok(config) => control.apply(config, clock::monotonic()),
-            Err(reason) => Err(reason),
-        }
+        let config = read(&control, given);
+        config.and_then(|config| Ok(control.apply(config, clock::monotonic())?))
     };
     match result {
-        Err(reason) => {
+        Err(Unusable { reason, problems }) => {
             let event = crate::coordinator::events::Event::ReloadRefused { reason: reason.clone() };
             control.borrow_mut().fleet.events.push(event);
             let error = format!("{reason}\n\nnothing has changed");
-            refusal(StatusCode::UNPROCESSABLE_ENTITY, error)
+            (refusal_with(StatusCode::UNPROCESSABLE_ENTITY, error, &problems), None)
         }
         Ok((plan, generation)) => {
             let applied = await_applied(control, generation).await;
             let Plan { changes, needs_restart } = plan;
+            let count = changes.len();
             let body = json!({
                 "generation": generation.0,
                 "applied": applied,
                 "changes": changes,
                 "needs_restart": needs_restart,
             });
-            json_reply(applied_status(applied), &body)
+            (json_reply(applied_status(applied), &body), Some(count))
         }
     }
 }
@@ -170,13 +170,15 @@ pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> Reply {
 pub(super) fn plan(control: &Control, given: Option<&Given>) -> Reply {
     match read(control, given) {
         Ok(config) => json_reply(StatusCode::OK, &control.plan(&config)),
-        Err(reason) => refusal(StatusCode::UNPROCESSABLE_ENTITY, reason),
+        Err(Unusable { reason, problems }) => {
+            refusal_with(StatusCode::UNPROCESSABLE_ENTITY, reason, &problems)
+        }
     }
 }
 
-fn read(control: &Control, given: Option<&Given>) -> Result<Config, String> {
+fn read(control: &Control, given: Option<&Given>) -> Result<Config, Unusable> {
     match given {
-        Some(Given { text, format }) => control.source.parse(text, *format),
+        Some(Given { text, format, name }) => control.source.parse(text, *format, name),
         None => control.source.read(),
     }
 }
