@@ -18,9 +18,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-const STATUSES: &str = "\
+/// Of verbs that are answered at once.
+const STATUSES: &str =
+    "Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 nobody answers on the socket.";
+
+/// Of orders that are answered when every shard has applied them.
+const ORDER_STATUSES: &str = "\
 Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 nobody answers on the socket; 4 taken,
 but not applied by every shard in time.";
+
+const DRAIN_STATUSES: &str = "\
+Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 nobody answers on the socket; 4 taken,
+but not applied by every shard in time, or something was still in flight after --wait.";
 
 /// Where to ask, and how to answer.
 #[derive(Clone, Debug, Args)]
@@ -28,7 +37,7 @@ pub(in crate::cli) struct Access {
     /// The admin socket of the process.
     #[arg(long, value_name = "SOCKET", env = "RINGWAY_ADMIN", default_value = ADMIN_SOCKET_DEFAULT)]
     admin: PathBuf,
-    /// Answer in JSON.
+    /// Answer in JSON, a failure too: {"error": "…"}.
     #[arg(long)]
     json: bool,
 }
@@ -51,6 +60,7 @@ pub(in crate::cli) enum Verb {
         access: Access,
     },
     /// Live view of shards, pools and backends; with --json a status on a line at each look.
+    #[command(after_help = STATUSES)]
     Top {
         #[command(flatten)]
         access: Access,
@@ -67,7 +77,7 @@ pub(in crate::cli) enum Verb {
         command: BackendVerb,
     },
     /// Read the configuration again. An invalid one changes nothing.
-    #[command(after_help = STATUSES)]
+    #[command(after_help = ORDER_STATUSES)]
     Reload {
         #[command(flatten)]
         access: Access,
@@ -77,6 +87,7 @@ pub(in crate::cli) enum Verb {
         file: Option<PathBuf>,
     },
     /// What a configuration file would change in the running process. Changes nothing.
+    #[command(after_help = STATUSES)]
     Plan {
         #[command(flatten)]
         access: Access,
@@ -85,6 +96,7 @@ pub(in crate::cli) enum Verb {
         file: PathBuf,
     },
     /// What happened lately.
+    #[command(after_help = STATUSES)]
     Events {
         #[command(flatten)]
         access: Access,
@@ -96,6 +108,7 @@ pub(in crate::cli) enum Verb {
         since: u64,
     },
     /// Which listener, route, pool and backends a request would meet, and why.
+    #[command(after_help = STATUSES)]
     Explain {
         #[command(flatten)]
         access: Access,
@@ -109,11 +122,13 @@ pub(in crate::cli) enum Verb {
     },
     /// Take the process out of service, losing nobody: as SIGTERM does. Once more closes its
     /// listeners at once, and a third time cuts what is left.
+    #[command(after_help = STATUSES)]
     Drain {
         #[command(flatten)]
         access: Access,
     },
     /// Take an order to drain back, while listeners are still open.
+    #[command(after_help = STATUSES)]
     Undrain {
         #[command(flatten)]
         access: Access,
@@ -123,6 +138,7 @@ pub(in crate::cli) enum Verb {
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum BackendVerb {
     /// All backends, or those of one pool.
+    #[command(after_help = STATUSES)]
     List {
         #[command(flatten)]
         access: Access,
@@ -130,6 +146,7 @@ pub(in crate::cli) enum BackendVerb {
         pool: Option<String>,
     },
     /// Add a backend. It gets traffic after its first passed probe.
+    #[command(after_help = ORDER_STATUSES)]
     Add {
         #[command(flatten)]
         place: Place,
@@ -140,6 +157,7 @@ pub(in crate::cli) enum BackendVerb {
         access: Access,
     },
     /// Remove a backend. What it has goes on until done, or until the pool's drain timeout.
+    #[command(after_help = ORDER_STATUSES)]
     Remove {
         #[command(flatten)]
         place: Place,
@@ -147,6 +165,7 @@ pub(in crate::cli) enum BackendVerb {
         access: Access,
     },
     /// No new traffic; what it has goes on until done, or until the pool's drain timeout.
+    #[command(after_help = DRAIN_STATUSES)]
     Drain {
         #[command(flatten)]
         place: Place,
@@ -158,6 +177,7 @@ pub(in crate::cli) enum BackendVerb {
         access: Access,
     },
     /// Back to traffic, if it is healthy.
+    #[command(after_help = ORDER_STATUSES)]
     Ready {
         #[command(flatten)]
         place: Place,
@@ -165,6 +185,7 @@ pub(in crate::cli) enum BackendVerb {
         access: Access,
     },
     /// As drain, and it is not probed any more.
+    #[command(after_help = ORDER_STATUSES)]
     Maint {
         #[command(flatten)]
         place: Place,
@@ -172,6 +193,7 @@ pub(in crate::cli) enum BackendVerb {
         access: Access,
     },
     /// Change its share.
+    #[command(after_help = ORDER_STATUSES)]
     Weight {
         #[command(flatten)]
         place: Place,

@@ -231,7 +231,8 @@ mod tests {
         let backend = |address: &str, standing: &str| {
             json!({
                 "address": address, "standing": standing, "reason": "refused", "weight": 3,
-                "ramp_percent": 40, "in_flight": 2, "answers": [0, 7, 0, 0, 1], "failures": 5,
+                "ramp_percent": 40, "in_flight": 2, "failures": 5,
+                "answers": { "1xx": 0, "2xx": 7, "3xx": 0, "4xx": 0, "5xx": 1 },
             })
         };
         json!({

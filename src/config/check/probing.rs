@@ -214,6 +214,12 @@ fn rules(section: &mut Section<'_>) -> ProbeRules {
     section.count_into("fall", &mut rules.fall, IN_A_ROW_RANGE);
     section.count_into("jitter_percent", &mut rules.jitter_percent, 0..=JITTER_PERCENT_MAX);
     section.duration_into("fast_interval", &mut rules.fast_interval, parse_interval);
+    if rules.fast_interval > rules.interval {
+        let span = section.key_span("fast_interval").unwrap_or(section.span.clone());
+        let message = "`fast_interval` is longer than `interval`: it would slow probes down";
+        let help = "make it `interval` at most, or take it out";
+        section.report().add_with_help(span, message, help);
+    }
     section.duration_into("down_interval", &mut rules.down_interval, parse_interval);
     rules
 }

@@ -1,6 +1,6 @@
 //! The text format of Prometheus (exposition format 0.0.4), summed over shards at each scrape.
 
-use super::status::{add, classes, latencies};
+use super::status::{CLASSES, add, classes, latencies};
 use crate::base::Instant;
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{PoolRecord, Record};
@@ -17,8 +17,6 @@ pub(super) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// How old a text may be.
 const KEPT_MAX: Duration = Duration::from_secs(1);
-
-const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// A text that grows by families of metrics.
 #[derive(Default)]
