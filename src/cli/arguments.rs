@@ -99,12 +99,13 @@ pub(super) struct Source {
     /// The configuration file.
     #[arg(long, value_name = "FILE", env = "RINGWAY_CONFIG")]
     pub(super) config: Option<PathBuf>,
-    /// Where to listen; may be given several times. Without a file.
+    /// Where to listen; may be given several times, and commas split it. Without a file.
     #[arg(long, value_name = "IP:PORT", value_parser = parse_listen_address, value_delimiter = ',',
           env = "RINGWAY_LISTEN")]
     pub(super) listen: Vec<SocketAddr>,
     /// A server to pass requests to, or a name that stands for some, with the weight if not 1; may
-    /// be given several times. Without a file.
+    /// be given several times, and commas split it, as in RINGWAY_BACKEND=a:80,b:80. Without a
+    /// file.
     #[arg(long, value_name = "HOST:PORT[*WEIGHT]", value_parser = parse_backend_entry,
           value_delimiter = ',', env = "RINGWAY_BACKEND")]
     pub(super) backend: Vec<BackendEntry>,

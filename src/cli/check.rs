@@ -2,7 +2,7 @@
 
 use super::Failed;
 use super::load::{LoadError, read_config};
-use ringway::config::{Config, Problem};
+use ringway::config::Config;
 use ringway::sys;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -62,15 +62,10 @@ fn report(file: &Path, result: &Result<Config, LoadError>) -> Value {
             (report["backend_names"], report["backends_files"]) = (names.into(), files.into());
         }
         Err(LoadError::Invalid(diagnostics)) => {
-            report["problems"] = diagnostics.problems.iter().map(problem).collect();
+            report["problems"] = json!(diagnostics.problems);
             report["more_problems"] = diagnostics.more.into();
         }
         Err(other) => report["problems"] = json!([{ "message": other.to_string() }]),
     }
     report
-}
-
-fn problem(problem: &Problem) -> Value {
-    let Problem { line, column, message, help, .. } = problem;
-    json!({ "line": line, "column": column, "message": message, "help": help })
 }

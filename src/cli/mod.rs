@@ -24,6 +24,7 @@ use load::{Effective, LoadError};
 use reread::Reread;
 use ringway::config::Config;
 use ringway::coordinator::ConfigSource;
+use serde_json::{Value, json};
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -104,8 +105,12 @@ fn run(
     let parsed = Arguments::command().try_get_matches_from(arguments).and_then(|matches| {
         Arguments::from_arg_matches(&matches).map(|arguments| (arguments, matches))
     });
-    let result = match parsed {
-        Ok((arguments, matches)) => execute(arguments, leaf(&matches), parts, out),
+    let (result, as_json) = match parsed {
+        Ok((arguments, matches)) => {
+            let matches = leaf(&matches);
+            let json = matches.try_get_one::<bool>("json").ok().flatten();
+            (execute(arguments, matches, parts, out), json == Some(&true))
+        }
         Err(error) => {
             // Nothing is left to be done if the terminal is gone.
             let _ = match error.use_stderr() {
@@ -115,16 +120,28 @@ fn run(
             return error.exit_code() as u8;
         }
     };
-    let (status, message) = match result {
+    let (status, error) = match result {
         Ok(()) | Err(Failed::ReaderGone) => return 0,
         Err(Failed::Shown) => return 1,
-        Err(Failed::Usage(message)) => (2, message),
-        Err(Failed::Error(error)) => (1, error.to_string()),
-        Err(Failed::NobodyAnswers(message)) => (3, message),
+        Err(Failed::Usage(message)) => (2, message.into()),
+        Err(Failed::Error(error)) => (1, error),
+        Err(Failed::NobodyAnswers(message)) => (3, message.into()),
         Err(Failed::NotApplied) => return 4,
     };
-    let _ = writeln!(err, "error: {}", message.trim_end());
+    let _ = match as_json {
+        true => writeln!(out, "{}", as_value(&*error)),
+        false => writeln!(err, "error: {}", error.to_string().trim_end()),
+    };
     status
+}
+
+/// A failure for programs: as the process says it of an order that it refuses.
+fn as_value(error: &(dyn Error + 'static)) -> Value {
+    let mut value = json!({ "error": error.to_string().trim_end() });
+    if let Some(LoadError::Invalid(diagnostics)) = error.downcast_ref() {
+        value["problems"] = json!(diagnostics.problems);
+    }
+    value
 }
 
 /// The matches of the innermost command.

@@ -203,7 +203,7 @@ fn the_file_may_be_a_pipe_at_the_start_and_not_later() {
     writer.join().expect("it has written");
     let source = started().source;
     let why = source.read().expect_err("nobody would write");
-    assert_eq!(why, format!("cannot read `{file}`: it is not a regular file"));
+    assert_eq!(why.reason, format!("cannot read `{file}`: it is not a regular file"));
     fs::remove_file(&file).unwrap();
     folder.write("a.toml", GOOD);
     assert_eq!(source.read().expect("a file").listeners.len(), 1);
@@ -217,7 +217,7 @@ fn a_file_without_an_end_is_not_read_whole() {
     let source = started().source;
     fs::File::create(&file).and_then(|file| file.set_len(1 << 30)).unwrap();
     let why = source.read().expect_err("it is full of zeros");
-    assert_eq!(why, format!("cannot read `{file}`: it has more than 8388608 bytes"));
+    assert_eq!(why.reason, format!("cannot read `{file}`: it has more than 8388608 bytes"));
     for line in [["run", "--config", "/dev/zero"], ["check", "/dev/zero", "--json"]] {
         let (status, out, err) = run_line(&line);
         assert!(status == 1 && (out + &err).contains("more than 8388608 bytes"), "{line:?}");

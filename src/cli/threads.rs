@@ -94,7 +94,7 @@ pub(crate) fn try_engines(options: &UringOptions, shards: usize) -> Result<(), S
     std::thread::scope(|scope| {
         let builders: Vec<_> = (0..shards).map(|_| scope.spawn(build)).collect();
         let built = |builder: ScopedJoinHandle<'_, _>| builder.join().expect("it does not panic");
-        builders.into_iter().map(built).collect()
+        builders.into_iter().try_for_each(built)
     })
 }
 

@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, all of it at once: where, what, and how to mend it. What is
 //! kept of it is bounded, whatever the text. Does not: decide what is wrong.
 
+use serde::Serialize;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,7 +33,7 @@ pub struct Diagnostics {
 }
 
 /// Something that keeps a text from being a configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// From 1.
     pub line: usize,
@@ -43,10 +44,13 @@ pub struct Problem {
     /// How to mend it, if the message does not say it.
     pub help: Option<String>,
     /// The line, or the part of it that is meant, as far as it can be shown.
+    #[serde(skip)]
     source: String,
     /// Characters of `source` before what is meant.
+    #[serde(skip)]
     indent: usize,
     /// Characters of `source` that are meant, at least one.
+    #[serde(skip)]
     width: usize,
 }
 

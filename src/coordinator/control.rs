@@ -9,7 +9,7 @@ use super::plan::{self, Part, Plan, Touched};
 use super::readiness::ReadyAnswers;
 use super::retired::Retired;
 use crate::base::{Generation, Instant};
-use crate::config::{self, Config, ListenerIndex, TextFormat};
+use crate::config::{self, Config, ListenerIndex, Problem, TextFormat};
 use crate::engine::{BuffersHeld, Socket};
 use crate::mailbox::Mailbox;
 use crate::snapshot::{self, Listener, Settings, Snapshot};
@@ -52,13 +52,28 @@ pub trait ConfigSource {
     ///
     /// # Errors
     /// What is wrong, with its place and remedy; or that there is no file.
-    fn read(&self) -> Result<Config, String>;
+    fn read(&self) -> Result<Config, Unusable>;
 
-    /// The same for a text of this format in place of the file.
+    /// The same for a text of this format in place of the file; problems are told of under `name`.
     ///
     /// # Errors
     /// As for [`ConfigSource::read`].
-    fn parse(&self, text: &str, format: TextFormat) -> Result<Config, String>;
+    fn parse(&self, text: &str, format: TextFormat, name: &str) -> Result<Config, Unusable>;
+}
+
+/// Why there is no configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// Everything that is wrong, for people.
+    pub reason: String,
+    /// The same one by one, where it has a place in a text.
+    pub problems: Vec<Problem>,
+}
+
+impl From<String> for Unusable {
+    fn from(reason: String) -> Self {
+        Self { reason, problems: Vec::new() }
+    }
 }
 
 /// The name and the configured address of a listener.

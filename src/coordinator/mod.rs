@@ -29,7 +29,7 @@ mod systemd;
 mod tasks;
 mod waking;
 
-pub use control::{ConfigSource, Control, Door, Doors};
+pub use control::{ConfigSource, Control, Door, Doors, Unusable};
 pub use running::{Coordinator, Ended, ShardEnd, ShardReport, Spawn};
 pub use supervision::{Panics, TooManyPanics};
 pub use waking::{Bell, BellHearer, bell};

@@ -370,11 +370,12 @@ impl Coordinator {
             let mut control = control.borrow_mut();
             let status = match result {
                 Ok((plan, generation)) => {
-                    tracing::info!(%generation, ?plan, "configuration reloaded");
+                    let (changes, needs_restart) = (plan.changes.len(), plan.needs_restart.len());
+                    tracing::info!(%generation, changes, needs_restart, "configuration reloaded");
                     StatusCode::OK
                 }
-                Err(reason) => {
-                    let reason = beginning(&reason);
+                Err(unusable) => {
+                    let reason = beginning(&unusable.reason);
                     tracing::error!("the configuration is refused, nothing has changed: {reason}");
                     control.fleet.events.push(Event::ReloadRefused { reason });
                     admin::refused_status(&control)

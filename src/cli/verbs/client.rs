@@ -6,15 +6,22 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use ringway::coordinator::admin::APPLY_MAX;
 use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
+
+/// How long the process may take for an answer, besides the time that shards may take.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// See the module.
 pub(super) struct Client {
     socket: PathBuf,
+    /// See [`PATIENCE`].
+    patience: Duration,
     runtime: Runtime,
 }
 
@@ -27,25 +34,46 @@ pub(super) struct Reply {
 impl Client {
     pub(super) fn new(socket: &Path) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { socket: socket.to_owned(), runtime })
+        Ok(Self { socket: socket.to_owned(), patience: PATIENCE, runtime })
     }
 
+    /// A question, answered at once.
     pub(super) fn get(&self, path: &str) -> Result<Reply, Failed> {
         self.send("GET", path, String::new())
     }
 
+    /// What is answered at once.
     pub(super) fn send(&self, method: &str, path: &str, body: String) -> Result<Reply, Failed> {
-        self.runtime.block_on(self.exchange(method, path, body))
+        self.within(self.patience, method, path, body)
+    }
+
+    /// An order that is answered when every shard has applied it.
+    pub(super) fn order(&self, method: &str, path: &str, body: String) -> Result<Reply, Failed> {
+        self.within(self.patience + APPLY_MAX, method, path, body)
+    }
+
+    /// A question that is answered when there is something to tell.
+    pub(super) fn follow(&self, path: &str) -> Result<Reply, Failed> {
+        self.runtime.block_on(self.exchange("GET", path, String::new()))
+    }
+
+    fn within(
+        &self,
+        limit: Duration,
+        method: &str,
+        path: &str,
+        body: String,
+    ) -> Result<Reply, Failed> {
+        let exchange = self.exchange(method, path, body);
+        let bounded = async { tokio::time::timeout(limit, exchange).await };
+        self.runtime.block_on(bounded).unwrap_or_else(|_| Err(self.silent(limit, method)))
     }
 
     async fn exchange(&self, method: &str, path: &str, body: String) -> Result<Reply, Failed> {
         let stream =
             UnixStream::connect(&self.socket).await.map_err(|error| self.absent(&error))?;
-        let lost = |error: hyper::Error| {
-            Failed::Error(format!("the process did not answer: {error}").into())
-        };
         let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.lost(&error))?;
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -58,15 +86,17 @@ impl Client {
             let body = response.into_body().collect().await?.to_bytes();
             Ok::<_, hyper::Error>((status, body))
         };
-        // The connection has to be driven beside the exchange; it ends with it.
-        tokio::pin!(connection);
-        let (status, body) = tokio::select! {
-            result = exchange => result.map_err(lost)?,
-            result = &mut connection => {
-                let ended = result.err().map_or_else(|| "closed".into(), |error| error.to_string());
-                return Err(Failed::Error(format!("the process did not answer: {ended}").into()));
+        tokio::pin!(exchange, connection);
+        // The connection has to be driven beside the exchange, and may end before what it brought
+        // is taken.
+        let result = tokio::select! {
+            result = &mut exchange => result,
+            ended = &mut connection => {
+                let result = exchange.await;
+                result.map_err(|error| ended.err().unwrap_or(error))
             }
         };
+        let (status, body) = result.map_err(|error| self.lost(&error))?;
         let text = || Value::String(String::from_utf8_lossy(&body).into_owned());
         let value = serde_json::from_slice(&body).unwrap_or_else(|_| text());
         Ok(Reply { status, value })
@@ -75,10 +105,37 @@ impl Client {
     fn absent(&self, error: &io::Error) -> Failed {
         let hint = match error.kind() {
             io::ErrorKind::PermissionDenied => "you may not use it: see allow_uids",
+            io::ErrorKind::WouldBlock => "too many wait there: is the process stopped?",
             _ => "does the process run, and with this socket? (--admin SOCKET)",
         };
         let socket = self.socket.display();
         Failed::NobodyAnswers(format!("cannot reach the admin socket {socket}: {error}; {hint}"))
+    }
+
+    /// The connection ended without an answer. So it does for users who are not admitted.
+    fn lost(&self, error: &hyper::Error) -> Failed {
+        let socket = self.socket.display();
+        if error.is_parse() {
+            let error = format!("what answers on {socket} is not Ringway: {error}");
+            return Failed::Error(error.into());
+        }
+        Failed::NobodyAnswers(format!(
+            "the process took the connection to the admin socket {socket} and ended it without an \
+             answer ({error}): you may not use it, see allow_uids; or it ends just now"
+        ))
+    }
+
+    fn silent(&self, limit: Duration, method: &str) -> Failed {
+        let (socket, limit) = (self.socket.display(), limit.as_secs());
+        let order = match method {
+            "GET" => "",
+            _ => "; whether it has followed the order is not known: see `ringway events`",
+        };
+        Failed::NobodyAnswers(format!(
+            "the process does not answer on the admin socket {socket} within {limit} s: look at \
+             its log, and whether it is stopped (T in `ps -C ringway -o pid,stat`) or has no CPU \
+             left (`top`){order}"
+        ))
     }
 }
 
@@ -107,5 +164,25 @@ impl Reply {
             return Err(Failed::Error(error.into()));
         }
         Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_does_not_answer_is_given_up() {
+        let name = format!("ringway-silent-{}.sock", std::process::id());
+        let socket = std::env::temp_dir().join(name);
+        // Connections wait in the backlog of a process that is stopped.
+        let listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+        let client = Client::new(&socket).expect("a runtime");
+        let client = Client { patience: Duration::from_millis(1), ..client };
+        let failed = client.get("/status").err();
+        std::fs::remove_file(&socket).expect("it is ours");
+        let Some(Failed::NobodyAnswers(message)) = failed else { panic!("{failed:?}") };
+        assert!(message.contains("does not answer") && message.contains("stat"), "{message}");
+        drop(listener);
     }
 }

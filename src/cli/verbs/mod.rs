@@ -18,9 +18,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-const STATUSES: &str = "\
+/// Of verbs that are answered at once.
+const STATUSES: &str =
+    "Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 nobody answers on the socket.";
+
+/// Of orders that are answered when every shard has applied them.
+const ORDER_STATUSES: &str = "\
 Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 nobody answers on the socket; 4 taken,
 but not applied by every shard in time.";
+
+const DRAIN_STATUSES: &str = "\
+Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 nobody answers on the socket; 4 taken,
+but not applied by every shard in time, or something was still in flight after --wait.";
 
 /// Where to ask, and how to answer.
 #[derive(Clone, Debug, Args)]
@@ -28,7 +37,7 @@ pub(in crate::cli) struct Access {
     /// The admin socket of the process.
     #[arg(long, value_name = "SOCKET", env = "RINGWAY_ADMIN", default_value = ADMIN_SOCKET_DEFAULT)]
     admin: PathBuf,
-    /// Answer in JSON.
+    /// Answer in JSON, a failure too: {"error": "…"}.
     #[arg(long)]
     json: bool,
 }
@@ -51,6 +60,7 @@ pub(in crate::cli) enum Verb {
         access: Access,
     },
     /// Live view of shards, pools and backends; with --json a status on a line at each look.
+    #[command(after_help = STATUSES)]
     Top {
         #[command(flatten)]
         access: Access,
@@ -67,7 +77,7 @@ pub(in crate::cli) enum Verb {
         command: BackendVerb,
     },
     /// Read the configuration again. An invalid one changes nothing.
-    #[command(after_help = STATUSES)]
+    #[command(after_help = ORDER_STATUSES)]
     Reload {
         #[command(flatten)]
         access: Access,
@@ -77,6 +87,7 @@ pub(in crate::cli) enum Verb {
         file: Option<PathBuf>,
     },
     /// What a configuration file would change in the running process. Changes nothing.
+    #[command(after_help = STATUSES)]
     Plan {
         #[command(flatten)]
         access: Access,
@@ -85,6 +96,7 @@ pub(in crate::cli) enum Verb {
         file: PathBuf,
     },
     /// What happened lately.
+    #[command(after_help = STATUSES)]
     Events {
         #[command(flatten)]
         access: Access,
@@ -96,6 +108,7 @@ pub(in crate::cli) enum Verb {
         since: u64,
     },
     /// Which listener, route, pool and backends a request would meet, and why.
+    #[command(after_help = STATUSES)]
     Explain {
         #[command(flatten)]
         access: Access,
@@ -109,11 +122,13 @@ pub(in crate::cli) enum Verb {
     },
     /// Take the process out of service, losing nobody: as SIGTERM does. Once more closes its
     /// listeners at once, and a third time cuts what is left.
+    #[command(after_help = STATUSES)]
     Drain {
         #[command(flatten)]
         access: Access,
     },
     /// Take an order to drain back, while listeners are still open.
+    #[command(after_help = STATUSES)]
     Undrain {
         #[command(flatten)]
         access: Access,
@@ -123,6 +138,7 @@ pub(in crate::cli) enum Verb {
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum BackendVerb {
     /// All backends, or those of one pool.
+    #[command(after_help = STATUSES)]
     List {
         #[command(flatten)]
         access: Access,
@@ -130,6 +146,7 @@ pub(in crate::cli) enum BackendVerb {
         pool: Option<String>,
     },
     /// Add a backend. It gets traffic after its first passed probe.
+    #[command(after_help = ORDER_STATUSES)]
     Add {
         #[command(flatten)]
         place: Place,
@@ -140,6 +157,7 @@ pub(in crate::cli) enum BackendVerb {
         access: Access,
     },
     /// Remove a backend. What it has goes on until done, or until the pool's drain timeout.
+    #[command(after_help = ORDER_STATUSES)]
     Remove {
         #[command(flatten)]
         place: Place,
@@ -147,6 +165,7 @@ pub(in crate::cli) enum BackendVerb {
         access: Access,
     },
     /// No new traffic; what it has goes on until done, or until the pool's drain timeout.
+    #[command(after_help = DRAIN_STATUSES)]
     Drain {
         #[command(flatten)]
         place: Place,
@@ -158,6 +177,7 @@ pub(in crate::cli) enum BackendVerb {
         access: Access,
     },
     /// Back to traffic, if it is healthy.
+    #[command(after_help = ORDER_STATUSES)]
     Ready {
         #[command(flatten)]
         place: Place,
@@ -165,6 +185,7 @@ pub(in crate::cli) enum BackendVerb {
         access: Access,
     },
     /// As drain, and it is not probed any more.
+    #[command(after_help = ORDER_STATUSES)]
     Maint {
         #[command(flatten)]
         place: Place,
@@ -172,6 +193,7 @@ pub(in crate::cli) enum BackendVerb {
         access: Access,
     },
     /// Change its share.
+    #[command(after_help = ORDER_STATUSES)]
     Weight {
         #[command(flatten)]
         place: Place,
@@ -196,13 +218,14 @@ pub(in crate::cli) fn execute(verb: Verb, out: &mut dyn Write) -> Result<(), Fai
         Verb::Reload { access, file } => {
             let client = Client::new(&access.admin)?;
             let reply = match file {
-                Some(file) => client.send("PUT", "/config", read(&file)?)?,
-                None => client.send("POST", "/reload", String::new())?,
+                Some(file) => client.order("PUT", &of("/config", &file), read(&file)?)?,
+                None => client.order("POST", "/reload", String::new())?,
             };
             answer(&access, reply, out, show::reload)
         }
         Verb::Plan { access, file } => {
-            let reply = Client::new(&access.admin)?.send("POST", "/plan", read(&file)?)?;
+            let path = of("/plan", &file);
+            let reply = Client::new(&access.admin)?.send("POST", &path, read(&file)?)?;
             answer(&access, reply, out, show::plan)
         }
         Verb::Events { access, follow, since } => events(&access, follow, since, out),
@@ -237,17 +260,18 @@ fn backend(command: BackendVerb, out: &mut dyn Write) -> Result<(), Failed> {
         BackendVerb::Add { place, weight, access } => {
             let body = json!({ "address": place.address, "weight": weight }).to_string();
             let path = format!("/pools/{}/backends", escaped(&place.pool));
-            let reply = Client::new(&access.admin)?.send("POST", &path, body)?;
+            let reply = Client::new(&access.admin)?.order("POST", &path, body)?;
             answer(&access, reply, out, show::order)
         }
         BackendVerb::Remove { place, access } => {
-            let reply = Client::new(&access.admin)?.send("DELETE", &path(&place), String::new())?;
+            let reply =
+                Client::new(&access.admin)?.order("DELETE", &path(&place), String::new())?;
             answer(&access, reply, out, show::order)
         }
-        BackendVerb::Drain { place, wait, access } => {
-            state(&access, &place, "drain", out)?;
-            wait.map_or(Ok(()), |wait| await_idle(&access, &place, wait, out))
-        }
+        BackendVerb::Drain { place, wait, access } => match wait {
+            None => state(&access, &place, "drain", out),
+            Some(wait) => drain(&access, &place, wait, out),
+        },
         BackendVerb::Ready { place, access } => state(&access, &place, "ready", out),
         BackendVerb::Maint { place, access } => state(&access, &place, "maint", out),
         BackendVerb::Weight { place, weight, access } => {
@@ -267,18 +291,37 @@ fn state(access: &Access, place: &Place, state: &str, out: &mut dyn Write) -> Re
 }
 
 fn order(access: &Access, place: &Place, body: &Value, out: &mut dyn Write) -> Result<(), Failed> {
-    let reply = Client::new(&access.admin)?.send("PUT", &path(place), body.to_string())?;
+    let reply = Client::new(&access.admin)?.order("PUT", &path(place), body.to_string())?;
     answer(access, reply, out, show::order)
 }
 
-/// Waits until nothing is in flight on a backend.
-fn await_idle(
+/// Drains a backend, and waits until nothing is in flight on it. In JSON there is one answer: that
+/// to the order, with what is in flight at the end.
+fn drain(
     access: &Access,
     place: &Place,
     wait: Duration,
     out: &mut dyn Write,
 ) -> Result<(), Failed> {
     let client = Client::new(&access.admin)?;
+    let body = json!({ "state": "drain" }).to_string();
+    let mut reply = client.order("PUT", &path(place), body)?;
+    if reply.status != 200 || !access.json {
+        let (status, value) = (reply.status, reply.value.clone());
+        answer(access, Reply { status, value }, out, show::order)?;
+    }
+    let left = await_idle(&client, place, wait)?;
+    if access.json {
+        reply.value["in_flight"] = left.into();
+        answer(access, reply, out, show::order)?;
+    } else if left > 0 {
+        writeln!(out, "{left} exchanges are still in flight after {wait:?}")?;
+    }
+    if left > 0 { Err(Failed::NotApplied) } else { Ok(()) }
+}
+
+/// Waits until nothing is in flight on a backend, or for so long; what is then.
+fn await_idle(client: &Client, place: &Place, wait: Duration) -> Result<u64, Failed> {
     let begun = Instant::now();
     loop {
         let reply = client.get("/pools")?.filtered(Some(&place.pool))?;
@@ -287,14 +330,8 @@ fn await_idle(
         let backends = pools.flat_map(|pool| pool["backends"].as_array().into_iter().flatten());
         let it = backends.into_iter().find(|backend| backend["address"] == *address);
         let left = it.and_then(|backend| backend["in_flight"].as_u64()).unwrap_or(0);
-        if left == 0 {
-            return Ok(());
-        }
-        if begun.elapsed() >= wait {
-            if !access.json {
-                writeln!(out, "{left} exchanges are still in flight after {wait:?}")?;
-            }
-            return Err(Failed::NotApplied);
+        if left == 0 || begun.elapsed() >= wait {
+            return Ok(left);
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -305,7 +342,8 @@ fn events(access: &Access, follow: bool, since: u64, out: &mut dyn Write) -> Res
     let mut since = since;
     let mut wait_ms = 0;
     loop {
-        let reply = client.get(&format!("/events?since={since}&wait_ms={wait_ms}"))?.checked()?;
+        let path = format!("/events?since={since}&wait_ms={wait_ms}");
+        let reply = if follow { client.follow(&path)? } else { client.get(&path)? }.checked()?;
         for event in reply.value["events"].as_array().into_iter().flatten() {
             match access.json {
                 true => writeln!(out, "{event}")?,
@@ -344,6 +382,11 @@ fn answer(
 fn read(file: &std::path::Path) -> Result<String, Failed> {
     std::fs::read_to_string(file)
         .map_err(|error| Failed::Error(format!("cannot read `{}`: {error}", file.display()).into()))
+}
+
+/// The path of an order with the name of the file that goes with it.
+fn of(path: &str, file: &std::path::Path) -> String {
+    format!("{path}?file={}", escaped(&file.display().to_string()))
 }
 
 fn path(place: &Place) -> String {

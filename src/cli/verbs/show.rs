@@ -85,14 +85,15 @@ pub(super) fn backends(pools: &Value, out: &mut dyn Write) -> io::Result<()> {
 }
 
 pub(super) fn backend_row(pool: &Value, backend: &Value) -> Vec<String> {
-    let answers: u64 = list(&backend["answers"]).filter_map(Value::as_u64).sum();
+    let answers = backend["answers"].as_object().into_iter().flatten();
+    let answers: u64 = answers.filter_map(|(_, count)| count.as_u64()).sum();
     let ramp = backend["ramp_percent"].as_u64().unwrap_or(100);
     let weight = match ramp {
         100 => backend["weight"].to_string(),
         ramp => format!("{} x {ramp}%", backend["weight"]),
     };
     let why = match text(&backend["standing"]).as_str() {
-        "serving" => String::new(),
+        "serving" if backend["standby"] != true => String::new(),
         _ => text(&backend["reason"]),
     };
     vec![
@@ -102,7 +103,7 @@ pub(super) fn backend_row(pool: &Value, backend: &Value) -> Vec<String> {
         weight,
         backend["in_flight"].to_string(),
         answers.to_string(),
-        backend["answers"][4].to_string(),
+        backend["answers"]["5xx"].to_string(),
         backend["failures"].to_string(),
         why,
     ]

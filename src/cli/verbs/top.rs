@@ -9,7 +9,7 @@ use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
 use serde_json::Value;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -48,9 +48,22 @@ pub(super) fn top(
     if as_json {
         return stream(&client, interval, out);
     }
+    let no_terminal = |why: &str| {
+        Failed::Error(
+            format!(
+                "`ringway top` shows on a terminal, and {why}: --once prints one look, --json a \
+                 status on a line at each look"
+            )
+            .into(),
+        )
+    };
+    if !std::io::stdout().is_terminal() {
+        return Err(no_terminal("standard output is none"));
+    }
     // Asked for before the screen changes, so that an error is seen.
     client.get("/status")?.checked()?;
-    let mut terminal = ratatui::try_init()?;
+    let mut terminal =
+        ratatui::try_init().map_err(|error| no_terminal(&format!("there is none ({error})")))?;
     let result = watch(&client, interval, &mut terminal);
     ratatui::restore();
     result
@@ -218,7 +231,8 @@ mod tests {
         let backend = |address: &str, standing: &str| {
             json!({
                 "address": address, "standing": standing, "reason": "refused", "weight": 3,
-                "ramp_percent": 40, "in_flight": 2, "answers": [0, 7, 0, 0, 1], "failures": 5,
+                "ramp_percent": 40, "in_flight": 2, "failures": 5,
+                "answers": { "1xx": 0, "2xx": 7, "3xx": 0, "4xx": 0, "5xx": 1 },
             })
         };
         json!({

@@ -12,6 +12,8 @@ const JSON: &str = "application/json";
 pub(super) struct Given {
     pub(super) text: String,
     pub(super) format: TextFormat,
+    /// What it is called where something of it is wrong.
+    pub(super) name: String,
 }
 
 /// How the body of a request is written: as TOML if its head does not say.

@@ -1,32 +1,42 @@
 //! Which listener, route, pool and backends a request would meet, and why.
 
 use super::reply::{Reply, json_reply, refusal};
+use super::status::reason;
 use crate::coordinator::control::Control;
-use crate::health::Standing;
+use crate::http1::{FieldStorage, Refusal, RequestHead, Verdict};
+use crate::snapshot;
 use hyper::{StatusCode, Uri};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
 /// Follows a request through what runs. `listener` narrows it down to one.
 pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Option<&str>) -> Reply {
+    if method.is_empty() || !method.bytes().all(is_token_byte) {
+        let method = method.escape_debug();
+        let error = format!("`{method}` is no method: write it like GET");
+        return refusal(StatusCode::BAD_REQUEST, error);
+    }
     let Ok(uri) = url.parse::<Uri>() else {
         let error = format!("`{url}` is no URL: write it like http://shop.example.com/checkout");
         return refusal(StatusCode::BAD_REQUEST, error);
     };
     let host = uri.authority().map(ToString::to_string).unwrap_or_default();
-    let path = if uri.path().is_empty() { "/" } else { uri.path() };
-    let is_wanted = |known: &&std::sync::Arc<crate::snapshot::Listener>| {
+    // As a client would send it: what the shards refuse is refused here too.
+    let head = format!("{method} {uri} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let rules = snapshot::build_settings(&control.config).rules;
+    let mut storage = FieldStorage::default();
+    let verdict = RequestHead::parse(head.as_bytes(), &mut storage, &rules);
+    let is_wanted = |known: &&std::sync::Arc<snapshot::Listener>| {
         listener.is_none_or(|listener| listener == known.name)
     };
     let answers: Vec<Value> = control
         .listeners()
         .filter(is_wanted)
         .map(|listener| {
-            let target = listener.routes.lookup(host.as_bytes(), path.as_bytes());
             json!({
                 "listener": listener.name,
                 "address": listener.address,
-                "outcome": target.map_or_else(|| no_route(&host, path), |t| routed(control, t)),
+                "outcome": outcome(control, listener, &verdict),
             })
         })
         .collect();
@@ -35,15 +45,45 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
         let error = format!("there is no such listener; it can be {}", known.join(", "));
         return refusal(StatusCode::NOT_FOUND, error);
     }
+    let path = if uri.path().is_empty() { "/" } else { uri.path() };
     let request = json!({ "method": method, "host": host, "path": path });
     json_reply(StatusCode::OK, &json!({ "request": request, "listeners": answers }))
 }
 
-fn no_route(host: &str, path: &str) -> Value {
+/// A byte of a method (RFC 9110, 5.6.2).
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn outcome(
+    control: &Control,
+    listener: &snapshot::Listener,
+    verdict: &Verdict<RequestHead<'_, '_>>,
+) -> Value {
+    match verdict {
+        Verdict::Complete(head) => match listener.routes.lookup(head.host, head.path) {
+            Some(target) => routed(control, target),
+            None => no_route(head),
+        },
+        Verdict::Refused(refusal) => {
+            let hint = match refusal {
+                Refusal::WrongScheme => ": ask for http:// where TLS ends before Ringway",
+                Refusal::ConnectNotAllowed => ": http.connect = \"forward\" allows it",
+                _ => "",
+            };
+            let why = format!("{}{hint}", refusal.text());
+            json!({ "status": refusal.status(), "why": why })
+        }
+        Verdict::Incomplete => json!({ "status": 400, "why": "it is no whole request" }),
+    }
+}
+
+fn no_route(head: &RequestHead<'_, '_>) -> Value {
+    let [host, path] = [head.host, head.path].map(String::from_utf8_lossy);
     json!({ "status": 404, "why": format!("no route matches host `{host}` and path `{path}`") })
 }
 
-fn routed(control: &Control, target: crate::snapshot::Target) -> Value {
+fn routed(control: &Control, target: snapshot::Target) -> Value {
     let routes = control.fleet.registry.routes();
     let route = routes.into_iter().find(|(_, id)| *id == target.route).map(|(key, _)| key);
     let Some(pool) = control.fleet.pool_of(target.pool) else {
@@ -62,9 +102,7 @@ fn routed(control: &Control, target: crate::snapshot::Target) -> Value {
             json!({
                 "address": address,
                 "standing": record.standing.word(),
-                "why": record.live.last_failure.clone()
-                    .filter(|_| record.standing == Standing::Down)
-                    .unwrap_or_else(|| record.standing.reason().to_owned()),
+                "why": reason(pool, record),
                 "weight": record.weight(),
                 "share_percent": share,
             })

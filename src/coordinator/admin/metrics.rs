@@ -1,11 +1,11 @@
 //! The text format of Prometheus (exposition format 0.0.4), summed over shards at each scrape.
 
-use super::status::{add, classes, latencies};
+use super::status::{CLASSES, add, classes, latencies};
 use crate::base::Instant;
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{PoolRecord, Record};
 use crate::health::Standing;
-use crate::mailbox::BackendCell;
+use crate::mailbox::{BackendCell, Mailbox};
 use crate::stats::{CloseReason, Counter, LATENCY_BOUNDS_US};
 use bytes::Bytes;
 use std::cell::RefCell;
@@ -17,8 +17,6 @@ pub(super) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// How old a text may be.
 const KEPT_MAX: Duration = Duration::from_secs(1);
-
-const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// A text that grows by families of metrics.
 #[derive(Default)]
@@ -85,22 +83,34 @@ fn process(text: &mut Text, control: &Control, now: Instant) {
     text.sample("ringway_ready", &[], u8::from(is_ready));
     text.family("ringway_generation", "gauge", "The newest snapshot.");
     text.sample("ringway_generation", &[], control.generation());
-    text.family("ringway_shard_generation", "gauge", "The snapshot that a shard works with.");
-    text.family("ringway_shard_connections", "gauge", "Client connections of a shard.");
-    text.family("ringway_shard_turn_age_seconds", "gauge", "Seconds since a shard last turned.");
-    for (shard, mailbox) in control.mailboxes.iter().enumerate() {
-        let shard = shard.to_string();
-        let labels = [("shard", &*shard)];
-        text.sample("ringway_shard_generation", &labels, mailbox.applied());
-        text.sample("ringway_shard_connections", &labels, mailbox.connections());
-        let age = now.since(mailbox.last_turn()).as_secs_f64();
-        text.sample("ringway_shard_turn_age_seconds", &labels, age);
-    }
+    shards(text, control, now);
     buffers(text, control);
     let dropped = control.mailboxes[0].shared.observations.dropped();
     let name = "ringway_observations_dropped_total";
     text.family(name, "counter", "Failures of backends that found no room on their way here.");
     text.sample(name, &[], dropped);
+}
+
+/// A family after the other: all lines of a metric must be one group.
+fn shards(text: &mut Text, control: &Control, now: Instant) {
+    type Read = fn(&Mailbox, Instant) -> f64;
+    let families: [(&str, &str, Read); 3] = [
+        ("ringway_shard_generation", "The snapshot that a shard works with.", |mailbox, _| {
+            mailbox.applied().0 as f64
+        }),
+        ("ringway_shard_connections", "Client connections of a shard.", |mailbox, _| {
+            mailbox.connections().into()
+        }),
+        ("ringway_shard_turn_age_seconds", "Seconds since a shard last turned.", |mailbox, now| {
+            now.since(mailbox.last_turn()).as_secs_f64()
+        }),
+    ];
+    for (name, help, read) in families {
+        text.family(name, "gauge", help);
+        for (shard, mailbox) in control.mailboxes.iter().enumerate() {
+            text.sample(name, &[("shard", &shard.to_string())], read(mailbox, now));
+        }
+    }
 }
 
 fn buffers(text: &mut Text, control: &Control) {

@@ -17,6 +17,7 @@ mod routing;
 mod server;
 mod status;
 
+pub use orders::APPLY_MAX;
 pub(crate) use orders::refused_status;
 pub(crate) use readiness::is_alive;
 pub use server::{Admin, AdminError, bind};

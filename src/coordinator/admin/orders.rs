@@ -2,11 +2,11 @@
 //! shard works with what follows from it.
 
 use super::config_text::Given;
-use super::reply::{Reply, json_reply, refusal};
+use super::reply::{Reply, json_reply, refusal, refusal_with};
 use crate::base::Generation;
 use crate::config::Config;
 use crate::config::values::check_backend_address;
-use crate::coordinator::control::Control;
+use crate::coordinator::control::{Control, Unusable};
 use crate::coordinator::events::{Event, beginning};
 use crate::coordinator::fleet::{Operation, OperationError};
 use crate::coordinator::plan::Plan;
@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// How long shards may take to apply an order before it is answered without them.
-const APPLY_MAX: Duration = Duration::from_secs(10);
+pub const APPLY_MAX: Duration = Duration::from_secs(10);
 
 type Shared = Rc<RefCell<Control>>;
 
@@ -142,25 +142,28 @@ async fn await_applied(control: &Shared, generation: Generation) -> bool {
     tokio::time::timeout(APPLY_MAX, all).await.is_ok_and(|result| result.is_ok())
 }
 
-/// Puts a configuration in force: that of the file, or one that is given in its place.
-pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> Reply {
+/// Puts a configuration in force: that of the file, or one that is given in its place. With the
+/// number of changes, if it is not refused.
+pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> (Reply, Option<usize>) {
     match reloading::reload(control, |control| read(control, given)).await {
-        Err(reason) => {
+        Err(Unusable { reason, problems }) => {
             let event = Event::ReloadRefused { reason: beginning(&reason) };
             control.borrow_mut().fleet.events.push(event);
             let error = format!("{reason}\n\nnothing has changed");
-            refusal(refused_status(&control.borrow()), error)
+            let status = refused_status(&control.borrow());
+            (refusal_with(status, error, &problems), None)
         }
         Ok((plan, generation)) => {
             let applied = await_applied(control, generation).await;
             let Plan { changes, needs_restart } = plan;
+            let count = changes.len();
             let body = json!({
                 "generation": generation.0,
                 "applied": applied,
                 "changes": changes,
                 "needs_restart": needs_restart,
             });
-            json_reply(applied_status(applied), &body)
+            (json_reply(applied_status(applied), &body), Some(count))
         }
     }
 }
@@ -174,13 +177,15 @@ pub(crate) fn refused_status(control: &Control) -> StatusCode {
 pub(super) fn plan(control: &Control, given: Option<&Given>) -> Reply {
     match read(control, given) {
         Ok(config) => json_reply(StatusCode::OK, &control.plan(&config)),
-        Err(reason) => refusal(StatusCode::UNPROCESSABLE_ENTITY, reason),
+        Err(Unusable { reason, problems }) => {
+            refusal_with(StatusCode::UNPROCESSABLE_ENTITY, reason, &problems)
+        }
     }
 }
 
-fn read(control: &Control, given: Option<&Given>) -> Result<Config, String> {
+fn read(control: &Control, given: Option<&Given>) -> Result<Config, Unusable> {
     match given {
-        Some(Given { text, format }) => control.source.parse(text, *format),
+        Some(Given { text, format, name }) => control.source.parse(text, *format, name),
         None => control.source.read(),
     }
 }

@@ -1,5 +1,6 @@
 //! What an answer is made of.
 
+use crate::config::Problem;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HeaderName};
@@ -38,4 +39,17 @@ pub(super) fn with_state(mut reply: Reply, state: &'static str) -> Reply {
 pub(super) fn refusal(status: StatusCode, error: impl Into<String>) -> Reply {
     let error: Value = error.into().into();
     json_reply(status, &json!({ "error": error }))
+}
+
+/// A refusal of a configuration, with the place of each problem.
+pub(super) fn refusal_with(
+    status: StatusCode,
+    error: impl Into<String>,
+    problems: &[Problem],
+) -> Reply {
+    if problems.is_empty() {
+        return refusal(status, error);
+    }
+    let error: Value = error.into().into();
+    json_reply(status, &json!({ "error": error, "problems": problems }))
 }

@@ -8,6 +8,7 @@ use crate::coordinator::events::Event;
 use crate::sys::clock;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
+use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
@@ -22,6 +23,11 @@ const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 /// Longest that a question for events waits for one.
 const EVENTS_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Characters of what a client says that are shown in an event.
+const SHOWN_MAX: usize = 200;
+/// Query of a question or an order: what a configuration is called in the answer.
+const FILE: &str = "file";
 
 const KNOWN: &str = "GET /live, /ready, /ready/POOL, /status, /metrics, /pools, /events, /explain, \
                      /config; POST /plan, /reload, /drain, /undrain, /pools/POOL/backends; \
@@ -53,9 +59,9 @@ pub(super) async fn answer(shared: Rc<Shared>, asker: Asker, request: Request<In
     }
     // In a task: it is followed, and leaves its line, also if nobody waits for the answer.
     let followed = tokio::task::spawn_local(async move {
-        let what = format!("{} {}", request.method(), request.uri().path());
+        let mut what = shown(&format!("{} {}", request.method(), request.uri().path()));
         let control = &shared.control;
-        let reply = order(control, request).await;
+        let reply = order(control, request, &mut what).await;
         let (who, status) = (asker.name, reply.status().as_u16());
         control.borrow_mut().fleet.events.push(Event::Audit { who, what, status });
         reply
@@ -96,43 +102,57 @@ async fn question(shared: &Shared, asker: &Asker, request: &Request<Incoming>) -
     }
 }
 
-async fn order(control: &Rc<RefCell<Control>>, request: Request<Incoming>) -> Reply {
+/// Follows an order; adds to `what` what is asked for beside method and path.
+async fn order(
+    control: &Rc<RefCell<Control>>,
+    request: Request<Incoming>,
+    what: &mut String,
+) -> Reply {
     let method = request.method().clone();
     let path_text = request.uri().path().to_owned();
     let parts: Vec<&str> = path_text.split('/').filter(|part| !part.is_empty()).collect();
     match (&method, parts.as_slice()) {
         (&Method::POST, ["drain"]) => orders::drain(&mut control.borrow_mut()),
         (&Method::POST, ["undrain"]) => orders::undrain(&mut control.borrow_mut()),
-        (&Method::POST, ["reload"]) => orders::reload(control, None).await,
-        (&Method::PUT, ["config"]) => match body_config(request).await {
-            Ok(Some(given)) => orders::reload(control, Some(&given)).await,
+        (&Method::POST, ["reload"]) => reload(control, None, what).await,
+        (&Method::PUT, ["config"]) => match body_config(request, what).await {
+            Ok(Some(given)) => reload(control, Some(&given), what).await,
             Ok(None) => {
                 let error = "the body is empty; POST /reload reads the file again";
                 refusal(StatusCode::BAD_REQUEST, error)
             }
             Err(refused) => *refused,
         },
-        (&Method::POST, ["plan"]) => match body_config(request).await {
+        (&Method::POST, ["plan"]) => match body_config(request, what).await {
             Ok(given) => orders::plan(&control.borrow(), given.as_ref()),
             Err(refused) => *refused,
         },
-        (&Method::POST, ["pools", pool, "backends"]) => match body_json(request).await {
+        (&Method::POST, ["pools", pool, "backends"]) => match body_json(request, what).await {
             Ok(new) => orders::add_backend(control, pool, new).await,
             Err(refused) => *refused,
         },
-        (&Method::PUT, ["pools", pool, "backends", backend]) => match address(backend) {
-            Ok(backend) => match body_json(request).await {
-                Ok(order) => orders::change_backend(control, pool, backend, order).await,
-                Err(refused) => *refused,
-            },
-            Err(refused) => *refused,
-        },
+        (&Method::PUT, ["pools", pool, "backends", backend]) => {
+            match (body_json(request, what).await, address(backend)) {
+                (Ok(order), Ok(backend)) => {
+                    orders::change_backend(control, pool, backend, order).await
+                }
+                (_, Err(refused)) | (Err(refused), _) => *refused,
+            }
+        }
         (&Method::DELETE, ["pools", pool, "backends", backend]) => match address(backend) {
             Ok(backend) => orders::remove_backend(control, pool, backend).await,
             Err(refused) => *refused,
         },
         _ => unknown(&request),
     }
+}
+
+async fn reload(control: &Rc<RefCell<Control>>, given: Option<&Given>, what: &mut String) -> Reply {
+    let (reply, changes) = orders::reload(control, given).await;
+    if let Some(changes) = changes {
+        what.push_str(&format!(", {changes} changes"));
+    }
+    reply
 }
 
 fn ready(control: &Control, pool: &str) -> Reply {
@@ -149,9 +169,11 @@ fn ready(control: &Control, pool: &str) -> Reply {
 
 /// The events from `since` on; waits for one if there is none yet and `wait_ms` allows it.
 async fn events(control: &Rc<RefCell<Control>>, asker: &Asker, query: &Query) -> Reply {
-    let number = |name: &str| query.value(name).and_then(|text| text.parse::<u64>().ok());
-    let since = number("since").unwrap_or(0);
-    let wait = Duration::from_millis(number("wait_ms").unwrap_or(0)).min(EVENTS_WAIT_MAX);
+    let (since, wait_ms) = match (query.number("since"), query.number("wait_ms")) {
+        (Ok(since), Ok(wait_ms)) => (since.unwrap_or(0), wait_ms.unwrap_or(0)),
+        (Err(refused), _) | (_, Err(refused)) => return *refused,
+    };
+    let wait = Duration::from_millis(wait_ms).min(EVENTS_WAIT_MAX);
     if !wait.is_zero() && !asker.may_order {
         // Whoever waits takes a place that a monitor may need.
         let error = "events are waited for on the Unix socket only: leave `wait_ms` out here";
@@ -179,9 +201,28 @@ fn path(request: &Request<Incoming>) -> Vec<&str> {
     request.uri().path().split('/').filter(|part| !part.is_empty()).collect()
 }
 
+/// The methods that a path takes (RFC 9110, 10.2.1); none if there is no such path.
+fn allowed(path: &[&str]) -> Option<&'static str> {
+    Some(match path {
+        ["live" | "ready" | "status" | "metrics" | "pools" | "events" | "explain"]
+        | ["ready", _] => "GET, HEAD",
+        ["config"] => "GET, HEAD, PUT",
+        ["plan" | "reload" | "drain" | "undrain"] | ["pools", _, "backends"] => "POST",
+        ["pools", _, "backends", _] => "PUT, DELETE",
+        _ => return None,
+    })
+}
+
 fn unknown(request: &Request<Incoming>) -> Reply {
-    let (method, path) = (request.method(), request.uri().path());
-    refusal(StatusCode::NOT_FOUND, format!("there is no {method} {path}; there is {KNOWN}"))
+    let (method, path_text) = (request.method(), request.uri().path());
+    let Some(allowed) = allowed(&path(request)) else {
+        let error = format!("there is no {method} {path_text}; there is {KNOWN}");
+        return refusal(StatusCode::NOT_FOUND, error);
+    };
+    let error = format!("{path_text} does not take {method}; it takes {allowed}");
+    let mut reply = refusal(StatusCode::METHOD_NOT_ALLOWED, error);
+    reply.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    reply
 }
 
 fn address(text: &str) -> Result<SocketAddr, Refused> {
@@ -217,17 +258,29 @@ where
 }
 
 /// The configuration in a body; none if it is empty, whatever format it is said to have.
-async fn body_config(request: Request<Incoming>) -> Result<Option<Given>, Refused> {
+async fn body_config(
+    request: Request<Incoming>,
+    what: &mut String,
+) -> Result<Option<Given>, Refused> {
     let format = config_text::format_of(request.headers());
+    let file = Query::of(&request).value(FILE).map(|file| shown(&file));
+    if let Some(file) = &file {
+        what.push_str(&format!(" of {file}"));
+    }
     let text = body_text(request).await?;
     if text.is_empty() {
         return Ok(None);
     }
-    Ok(Some(Given { text, format: format? }))
+    let name = file.unwrap_or_else(|| "configuration".to_owned());
+    Ok(Some(Given { text, format: format?, name }))
 }
 
-async fn body_json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refused> {
+async fn body_json<T: DeserializeOwned>(
+    request: Request<Incoming>,
+    what: &mut String,
+) -> Result<T, Refused> {
     let text = body_text(request).await?;
+    what.push_str(&format!(" {}", shown(&text)));
     serde_json::from_str(&text)
         .map_err(|error| Box::new(refusal(StatusCode::BAD_REQUEST, format!("the body: {error}"))))
 }
@@ -248,6 +301,26 @@ impl Query {
     fn value(&self, name: &str) -> Option<String> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
     }
+
+    fn number(&self, name: &str) -> Result<Option<u64>, Refused> {
+        let parsed = |text: String| {
+            text.parse().map(Some).map_err(|_| {
+                let error = format!("`{}` is no number for `{name}`", shown(&text));
+                Box::new(refusal(StatusCode::BAD_REQUEST, error))
+            })
+        };
+        self.value(name).map_or(Ok(None), parsed)
+    }
+}
+
+/// What a client says, on one line of bounded length.
+fn shown(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN_MAX).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    let plain = |character: char| if character.is_control() { ' ' } else { character };
+    shown.chars().map(plain).collect()
 }
 
 /// Resolves escapes; what is no escape stays as it is.

@@ -3,11 +3,14 @@
 use crate::base::Instant;
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{PoolRecord, Probed, Record};
-use crate::health::Outlier;
+use crate::health::{Outlier, Standing};
 use crate::mailbox::{Answers, BackendCell};
 use crate::stats::{Counter, LATENCY_BOUNDS_US};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::net::SocketAddr;
+
+/// Of statuses, in the order in which answers are counted.
+pub(super) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// The answer to `/status`.
 #[derive(Serialize)]
@@ -49,13 +52,22 @@ struct ListenerStatus {
     requests: u64,
 }
 
+/// Answers by the class of their status, with the names of the classes as keys.
+struct ByClass([u64; 5]);
+
+impl Serialize for ByClass {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(CLASSES.iter().zip(self.0))
+    }
+}
+
 #[derive(Serialize)]
 struct RouteStatus {
     listener: String,
     host: String,
     path: String,
     requests: u64,
-    answers: [u64; 5],
+    answers: ByClass,
 }
 
 /// A pool and its backends.
@@ -85,6 +97,10 @@ struct Percentiles {
 struct BackendStatus {
     address: SocketAddr,
     source: String,
+    /// Of its SRV record; 0 for all others.
+    priority: u16,
+    /// It is fit for traffic, and gets none while there are backends of a better priority.
+    standby: bool,
     standing: &'static str,
     reason: String,
     operator: &'static str,
@@ -97,7 +113,7 @@ struct BackendStatus {
     ramp_percent: u32,
     in_flight: u64,
     connections: u64,
-    answers: [u64; 5],
+    answers: ByClass,
     failures: u64,
 }
 
@@ -172,7 +188,7 @@ fn routes(control: &Control) -> Vec<RouteStatus> {
                 host: host.clone(),
                 path: path.clone(),
                 requests: ledger.routes(id).map(|cell| cell.requests.read()).sum(),
-                answers: answers.fold([0; 5], add),
+                answers: ByClass(answers.fold([0; 5], add)),
             }
         })
         .collect();
@@ -223,15 +239,13 @@ fn backend_status(
     let sum = |read: fn(&BackendCell) -> u64| ledger.backends(record.slot).map(read).sum();
     let answers = ledger.backends(record.slot).map(|cell| classes(&cell.answers));
     let ramp = record.ramp(&pool.config.slow_start, now);
-    let failure = record.live.last_failure.clone();
     BackendStatus {
         address,
         source: record.source.to_string(),
+        priority: record.found.priority,
+        standby: pool.outranked_by(record).is_some(),
         standing: record.standing.word(),
-        reason: match (record.standing, failure) {
-            (crate::health::Standing::Down, Some(failure)) => failure,
-            (standing, _) => standing.reason().to_owned(),
-        },
+        reason: reason(pool, record),
         operator: record.operator.word(),
         health: probe_status(&record.live),
         readiness: record.ready.as_ref().map(probe_status),
@@ -248,8 +262,22 @@ fn backend_status(
         ramp_percent: (ramp * 100.0).round() as u32,
         in_flight: sum(|cell| cell.in_flight.read().into()),
         connections: sum(|cell| cell.connections.read().into()),
-        answers: answers.fold([0; 5], add),
+        answers: ByClass(answers.fold([0; 5], add)),
         failures: sum(|cell| cell.failures.read()),
+    }
+}
+
+/// Why a backend has its standing, or gets nothing in spite of it.
+pub(super) fn reason(pool: &PoolRecord, record: &Record) -> String {
+    if let Some(better) = pool.outranked_by(record) {
+        let own = record.found.priority;
+        return format!(
+            "its priority {own} is not in use: there are backends of priority {better}"
+        );
+    }
+    match (record.standing, &record.live.last_failure) {
+        (Standing::Down, Some(failure)) => failure.clone(),
+        (standing, _) => standing.reason().to_owned(),
     }
 }
 

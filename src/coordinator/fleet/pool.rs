@@ -193,6 +193,12 @@ impl PoolRecord {
         fit.map(|record| record.found.priority).min()
     }
 
+    /// The better priority for whose sake a backend that serves gets nothing.
+    pub fn outranked_by(&self, record: &Record) -> Option<u16> {
+        let is_worse = |best: &u16| record.found.priority > *best;
+        self.best_priority().filter(|best| record.standing == Standing::Serving && is_worse(best))
+    }
+
     /// True while a backend is on its way to full weight.
     pub fn is_ramping(&self, now: Instant) -> bool {
         let slow_start = &self.config.slow_start;

@@ -6,7 +6,7 @@ use ringway::balance::Algorithm;
 use ringway::base::{Instant, ShardId};
 use ringway::config::{Backend, Config, Listener, TextFormat};
 use ringway::coordinator::fleet::{Learned, ProbeOf};
-use ringway::coordinator::{self, BellHearer, ConfigSource, Control, Door, Doors};
+use ringway::coordinator::{self, BellHearer, ConfigSource, Control, Door, Doors, Unusable};
 use ringway::engine::Socket;
 use ringway::mailbox::{Level, Mailbox, Shared};
 use ringway::sys::event_fd::EventFd;
@@ -33,11 +33,11 @@ impl Doors for Closed {
 struct Nowhere;
 
 impl ConfigSource for Nowhere {
-    fn read(&self) -> Result<Config, String> {
-        Err("there is no file".to_owned())
+    fn read(&self) -> Result<Config, Unusable> {
+        Err("there is no file".to_owned().into())
     }
 
-    fn parse(&self, _text: &str, _format: TextFormat) -> Result<Config, String> {
+    fn parse(&self, _: &str, _: TextFormat, _: &str) -> Result<Config, Unusable> {
         self.read()
     }
 }

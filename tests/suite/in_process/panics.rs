@@ -5,7 +5,7 @@ use crate::loopback::harness::{Origin, await_that, connect, read_to_end, read_un
 use ringway::config::{Config, Listener, TextFormat};
 use ringway::coordinator::admin::Admin;
 use ringway::coordinator::{
-    ConfigSource, Control, Coordinator, Door, Doors, ShardEnd, ShardReport, Spawn,
+    ConfigSource, Control, Coordinator, Door, Doors, ShardEnd, ShardReport, Spawn, Unusable,
 };
 use ringway::engine::uring::Uring;
 use ringway::engine::{
@@ -181,11 +181,11 @@ fn a_shard_that_panics_loses_its_own_sessions_and_comes_back() {
 pub(super) struct NoSource;
 
 impl ConfigSource for NoSource {
-    fn read(&self) -> Result<Config, String> {
-        Err("there is no file".to_owned())
+    fn read(&self) -> Result<Config, Unusable> {
+        Err("there is no file".to_owned().into())
     }
 
-    fn parse(&self, _text: &str, _format: TextFormat) -> Result<Config, String> {
+    fn parse(&self, _: &str, _: TextFormat, _: &str) -> Result<Config, Unusable> {
         self.read()
     }
 }

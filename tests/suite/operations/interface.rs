@@ -68,29 +68,42 @@ fn nobody_waits_on_the_address_of_questions() {
     operated.done(&["events"]);
 }
 
+/// Each metric is one group: HELP and TYPE once, then its samples (exposition format 0.0.4).
+fn assert_in_the_format_of_prometheus(text: &str) {
+    let mut families = std::collections::HashSet::new();
+    let (mut name, mut kind) = ("", "");
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            (name, kind) = (rest.split(' ').next().expect("a name"), "");
+            assert!(families.insert(name), "twice: {line}");
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            assert_eq!((rest.split_once(' ').map(|(name, _)| name), kind), (Some(name), ""));
+            kind = &rest[name.len() + 1..];
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
+        } else {
+            let (series, value) = line.rsplit_once(' ').expect("a series and a value");
+            value.parse::<f64>().unwrap_or_else(|_| panic!("{line}"));
+            let series = series.split('{').next().expect("a name");
+            let is_of_family = match kind {
+                "histogram" => ["_bucket", "_sum", "_count"]
+                    .iter()
+                    .any(|end| series.strip_suffix(end) == Some(name)),
+                _ => series == name && !kind.is_empty(),
+            };
+            assert!(is_of_family, "below {name}: {line}");
+        }
+    }
+}
+
 #[test]
 fn metrics_are_in_the_format_of_prometheus_and_count_right() {
-    let (_origin, operated, address) = with_questions("");
+    let (_origin, operated, address) = with_questions("[runtime]\nshards = 3");
     (0..7).for_each(|_| assert_eq!(operated.ringway.status_of("/"), 200));
     let (status, text) = ask(address, "GET /metrics");
     assert_eq!(status, 200);
-    let mut kinds = std::collections::HashMap::new();
-    for line in text.lines() {
-        if let Some(rest) = line.strip_prefix("# TYPE ") {
-            let (name, kind) = rest.split_once(' ').expect("a name and a kind");
-            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
-            assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
-            assert!(kinds.insert(name.to_owned(), kind.to_owned()).is_none(), "twice: {line}");
-        } else if !line.starts_with("# HELP ") {
-            let (series, value) = line.rsplit_once(' ').expect("a series and a value");
-            value.parse::<f64>().unwrap_or_else(|_| panic!("{line}"));
-            let name = series.split('{').next().expect("a name");
-            let family = ["_bucket", "_sum", "_count"]
-                .iter()
-                .find_map(|end| name.strip_suffix(end).filter(|name| kinds.contains_key(*name)));
-            assert!(kinds.contains_key(family.unwrap_or(name)), "no TYPE before {line}");
-        }
-    }
+    assert_in_the_format_of_prometheus(&text);
+    assert_eq!(text.matches("ringway_shard_generation{shard=").count(), 3);
     let sum = |series: &str| -> f64 {
         let lines = text.lines().filter(|line| line.starts_with(series));
         lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
