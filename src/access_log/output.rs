@@ -100,7 +100,8 @@ impl Output {
                     tracing::error!(
                         %error,
                         "the access log cannot be written: make room for it, read it, or mend its \
-                         path; records wait as far as `queue` goes, further ones are dropped and counted"
+                         path; records wait as far as `queue` goes, further ones are dropped and \
+                         counted"
                     );
                 }
                 self.retry_at = Some(Instant::now() + RETRY_AFTER);

@@ -4,6 +4,7 @@
 mod arguments;
 mod check;
 mod demo;
+mod descriptors;
 mod doctor;
 mod doors;
 mod dump;

@@ -1,5 +1,6 @@
 //! Putting the parts together: limits, sockets, shards, coordinator.
 
+use super::descriptors;
 use super::doors::SocketDoors;
 use super::threads::{self, Threads};
 use super::{LogLevel, Start};
@@ -23,9 +24,6 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
-
-/// Descriptors besides those of connections: listeners, rings, logs.
-const SPARE_DESCRIPTORS: u64 = 64;
 
 /// Descriptors that it takes to begin, besides those that each shard needs: the coordinator's, the
 /// logs, the first probes.
@@ -164,8 +162,7 @@ fn level(level: LogLevel) -> LevelFilter {
 /// Raises the limit of open files, and says so where it is still too low.
 fn raise_open_files(config: &Config) -> io::Result<()> {
     let files = raise_to_hard(Resource::OpenFiles)?;
-    // A client's connection may need one to a backend.
-    let wanted = config.runtime.max_connections as u64 * 2 + SPARE_DESCRIPTORS;
+    let wanted = descriptors::wanted(config);
     if files < wanted {
         tracing::warn!(
             "only {files} files may be open: max_connections wants {wanted}; raise RLIMIT_NOFILE \

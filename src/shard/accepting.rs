@@ -22,8 +22,8 @@ const HANDOVER_MARGIN: u32 = 8;
 /// See [`HANDOVER_MARGIN`].
 const HANDOVER_SHARE: u32 = 8;
 /// Fewer places than this, and connections are taken one by one: once a listener accepts many, it
-/// takes all that wait before it can be stopped, and those beyond the limit would be held here, each
-/// with a descriptor, instead of waiting in the backlog.
+/// takes all that wait before it can be stopped, and those beyond the limit would be held here,
+/// each with a descriptor, instead of waiting in the backlog.
 const FEW_PLACES: u32 = 1024;
 /// Connections that are taken one by one in a turn, at most.
 const TAKEN_AT_ONCE_MAX: usize = 64;

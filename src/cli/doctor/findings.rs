@@ -1,6 +1,7 @@
 //! Facts against a configuration: what is good, what may hurt, what cannot work, and the remedy.
 
 use super::facts::Facts;
+use crate::cli::descriptors;
 use ringway::config::{Config, ShardsChoice, Steering};
 
 /// How bad a finding is.
@@ -50,9 +51,6 @@ fn unknown() -> Judgement {
 
 /// Oldest kernel with everything that the engine needs.
 const KERNEL_LEAST: (u32, u32) = (6, 1);
-
-/// Descriptors besides those of connections: rings, listeners, files, the runtime.
-const OTHER_DESCRIPTORS: u64 = 256;
 
 /// What systemd and the kernel give by default; rings take a part of it for each shard.
 const LOCKED_MEMORY_LEAST: u64 = 8 << 20;
@@ -118,15 +116,13 @@ fn locked_memory(facts: &Facts) -> Judgement {
 /// Only the hard limit counts: the process raises the soft one to it.
 fn open_files(facts: &Facts, config: &Config) -> Judgement {
     let Some((soft, hard)) = facts.open_files else { return unknown() };
-    let idle: usize =
-        config.pools.iter().map(|pool| pool.idle_connections * pool.backends.len()).sum();
-    let needed = 2 * config.runtime.max_connections as u64 + idle as u64 + OTHER_DESCRIPTORS;
+    let needed = descriptors::wanted(config);
     let (soft, shown_hard) = (shown_limit(soft), shown_limit(hard));
     let found = format!("{soft} soft, {shown_hard} hard (RLIMIT_NOFILE), {needed} needed");
     if hard >= needed {
         return ok(found);
     }
-    let fitting = hard.saturating_sub(idle as u64 + OTHER_DESCRIPTORS) / 2;
+    let fitting = hard.saturating_sub(descriptors::besides_clients(config)) / 2;
     if fitting == 0 {
         return fail(found, format!("LimitNOFILE={needed} in the systemd unit"));
     }

@@ -74,11 +74,23 @@ impl ProbeFailure {
         }
     }
 
+    fn of_tls(error: &rustls::Error) -> Self {
+        let text = error.to_string();
+        // What verifies certificates has a name for it, and no words.
+        Self::Tls(match text.contains("CaUsedAsEndEntity") {
+            true => "its certificate is that of an authority (CA:TRUE), with which no server may \
+                     prove who it is: make it with basicConstraints CA:FALSE (openssl req -x509 \
+                     -addext basicConstraints=critical,CA:FALSE ...)"
+                .to_owned(),
+            false => text,
+        })
+    }
+
     /// A failure to read or write what the question or its answer is, over TLS or not.
     pub(super) fn of_answering(error: &io::Error) -> Self {
         let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match (rustls, error.kind()) {
-            (Some(error), _) => Self::Tls(error.to_string()),
+            (Some(error), _) => Self::of_tls(error),
             (None, io::ErrorKind::TimedOut) => Self::TimedOut { stage: ProbeStage::Answering },
             (None, io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
                 Self::Unreachable(error.to_string())

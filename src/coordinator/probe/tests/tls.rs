@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::TlsProbe;
 use crate::coordinator::probe::ProbeStage;
-use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedKey, IsCa, KeyPair};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,9 +21,17 @@ pub(super) struct Identity {
 
 impl Identity {
     pub(super) fn of(names: &[&str]) -> Self {
+        Self::made(names, IsCa::NoCa)
+    }
+
+    fn made(names: &[&str], is_ca: IsCa) -> Self {
         static FILES: AtomicU32 = AtomicU32::new(0);
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let certified = generate_simple_self_signed(names).expect("a certificate");
+        let mut parameters = CertificateParams::new(names).expect("names");
+        parameters.is_ca = is_ca;
+        let signing_key = KeyPair::generate().expect("a key");
+        let cert = parameters.self_signed(&signing_key).expect("a certificate");
+        let certified = CertifiedKey { cert, signing_key };
         let number = FILES.fetch_add(1, Ordering::Relaxed);
         let name = format!("ringway-probe-{}-{number}.pem", std::process::id());
         let file = std::env::temp_dir().join(name);
@@ -117,6 +125,16 @@ async fn another_name_or_an_unknown_issuer_fails() {
         let result = ask(&https(host, trusting(trusted)), address).await;
         assert!(matches!(result, Err(ProbeFailure::Tls(_))), "{host:?} {result:?}");
     }
+}
+
+#[tokio::test]
+async fn a_certificate_of_an_authority_fails_with_the_remedy() {
+    let authority = IsCa::Ca(BasicConstraints::Unconstrained);
+    let identity = Identity::made(&["shop.test"], authority);
+    let (address, _) = serve(identity.acceptor(b"http/1.1")).await;
+    let failure = ask(&https(Some("shop.test"), trusting(&identity)), address).await;
+    let text = failure.expect_err("no server may have it").to_string();
+    assert!(text.contains("CA:TRUE") && text.contains("CA:FALSE"), "{text}");
 }
 
 #[tokio::test]
