@@ -79,7 +79,7 @@ struct Shard<P: Policy> {
 impl<P: Policy> Shard<P> {
     fn accept(&mut self) {
         let key = Key::new(Owner::Listener, 0, 0);
-        self.connections.wire.engine.accept(self.listener, key);
+        self.connections.wire.engine.accept(self.listener, key, true);
     }
 
     fn turn(&mut self) -> Result<(), Box<dyn Error>> {
