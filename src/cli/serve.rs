@@ -203,8 +203,7 @@ fn private_buffers_max(config: &Config, shards: usize) -> usize {
 
 /// The core of each shard; none where it is not pinned because there are fewer cores.
 fn cores(shards: &ShardsChoice) -> Result<Vec<Option<usize>>, Box<dyn Error>> {
-    let available: Vec<usize> =
-        core_affinity::get_core_ids().unwrap_or_default().iter().map(|core| core.id).collect();
+    let available = ringway::sys::core::allowed()?;
     Ok(match shards {
         ShardsChoice::Auto => available.iter().copied().map(Some).collect(),
         ShardsChoice::Count(count) => (0..*count).map(|at| available.get(at).copied()).collect(),

@@ -1,12 +1,12 @@
 //! The threads of the shards.
 
-use core_affinity::CoreId;
 use ringway::access_log::Sender;
 use ringway::coordinator::{ShardEnd, ShardReport, Spawn};
 use ringway::engine::uring::{SetupError, Uring, UringOptions};
 use ringway::mailbox::Mailbox;
 use ringway::shard::{Shard, ShardParts};
 use ringway::snapshot::Snapshot;
+use ringway::sys::core::pin_thread;
 use ringway::sys::event_fd::EventFd;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -53,9 +53,9 @@ impl Threads {
     /// The body of a shard's thread.
     fn run(&self, index: usize, snapshot: Arc<Snapshot>) -> ShardEnd {
         if let Some(core) = self.cores[index]
-            && !core_affinity::set_for_current(CoreId { id: core })
+            && let Err(error) = pin_thread(core)
         {
-            tracing::warn!(shard = index, core, "cannot pin the shard to its core");
+            tracing::warn!(shard = index, core, %error, "cannot pin the shard to its core");
         }
         let engine = match Uring::new(&self.options, self.wakes[index].clone()) {
             Ok(engine) => engine,

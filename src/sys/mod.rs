@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 pub mod clock;
+pub mod core;
 pub mod event_fd;
 pub mod file;
 pub mod memory;

@@ -162,15 +162,15 @@ pub fn acknowledged(socket: Socket) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use core_affinity::CoreId;
+    use crate::sys::core;
     use std::net::TcpStream;
     use std::os::fd::AsRawFd;
 
     /// The place of the socket that gets a connection whose packets are on `core`.
-    fn socket_for(core: CoreId, sockets: &[OwnedFd]) -> usize {
+    fn socket_for(core: usize, sockets: &[OwnedFd]) -> usize {
         let address = local_address(&sockets[0]).unwrap();
         // A packet to loopback is taken by the core that sends it.
-        assert!(core_affinity::set_for_current(core));
+        core::pin_thread(core).unwrap();
         let _client = TcpStream::connect(address).unwrap();
         let has_it = |socket: &OwnedFd| match accept_now(Socket(socket.as_raw_fd())) {
             Some(accepted) => {
@@ -196,13 +196,13 @@ mod tests {
 
     #[test]
     fn a_connection_goes_to_the_shard_on_its_core_in_whatever_order_the_cores_are() {
-        for core in core_affinity::get_core_ids().expect("Linux has them") {
-            let (own, other) = (Some(core.id), Some(core.id + 1));
+        for core in core::allowed().unwrap() {
+            let (own, other) = (Some(core), Some(core + 1));
             assert_eq!(socket_for(core, &group(&[own, other])), 0);
             assert_eq!(socket_for(core, &group(&[other, own])), 1);
             assert_eq!(socket_for(core, &group(&[other, None, own])), 2);
             // As many as there may be, its own the last.
-            let many: Vec<_> = (0..64).map(|n| Some(core.id + 63 - n)).collect();
+            let many: Vec<_> = (0..64).map(|n| Some(core + 63 - n)).collect();
             assert_eq!(socket_for(core, &group(&many)), 63);
             // No shard has its core: anyone does.
             socket_for(core, &group(&[other, other, other]));
@@ -212,8 +212,8 @@ mod tests {
 
     #[test]
     fn it_still_does_when_some_of_them_have_closed() {
-        for core in core_affinity::get_core_ids().expect("Linux has them") {
-            let (own, other) = (Some(core.id), Some(core.id + 1));
+        for core in core::allowed().unwrap() {
+            let (own, other) = (Some(core), Some(core + 1));
             for closed in 0..4 {
                 let mut sockets = group(&[own, other, own, other]);
                 let left: Vec<_> = (0..4).filter(|at| *at != closed).collect();

@@ -2,7 +2,7 @@
 
 use super::harness::*;
 use super::load::Operated;
-use core_affinity::CoreId;
+use ringway::sys::core;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Barrier;
@@ -18,10 +18,10 @@ fn of_shards(operated: &Operated, name: &str) -> Vec<u64> {
 }
 
 /// Clients that are served one after the other, and whose packets one core takes.
-fn clients_on(core: CoreId, address: SocketAddr, clients: usize) -> Vec<TcpStream> {
+fn clients_on(core: usize, address: SocketAddr, clients: usize) -> Vec<TcpStream> {
     // On a thread of their own, which stays on that core until its end.
     let served = std::thread::spawn(move || {
-        assert!(core_affinity::set_for_current(core));
+        core::pin_thread(core).expect("a core of the process");
         let serve = |_| {
             let mut stream = connect(address);
             stream.write_all(GET).expect("sent");
@@ -38,7 +38,7 @@ fn connections_come_to_the_shard_on_their_core_and_are_shared_with_the_other() {
     let origin = Origin::saying("hello");
     let text = config(&[origin.address], "[runtime]\nshards = 2\n");
     let text = text.replace("[[route]]", "steering = \"cpu\"\n[[route]]");
-    let cores = core_affinity::get_core_ids().expect("Linux has them");
+    let cores = core::allowed().expect("the kernel tells them");
     for (shard, core) in cores.into_iter().take(2).enumerate() {
         let operated = Operated::start(&text);
         let streams = clients_on(core, operated.ringway.address, 60);

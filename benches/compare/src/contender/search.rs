@@ -30,10 +30,22 @@ fn find_ringway(arguments: &Arguments) -> Result<Vec<Contender>> {
     }
     if arguments.ringway.is_empty() {
         let program = build_ringway()?;
-        return Ok(vec![contender("ringway", Kind::Ringway, program, "--version")?]);
+        return Ok(vec![with_profile(contender("ringway", Kind::Ringway, program, "--version")?)]);
     }
     let given = arguments.ringway.iter();
-    given.map(|named| from_named(named, "ringway", &Kind::Ringway, "--version")).collect()
+    let named = |named| from_named(named, "ringway", &Kind::Ringway, "--version");
+    given.map(named).map(|found| found.map(with_profile)).collect()
+}
+
+/// Says with the version how the program was built: Cargo names the folder after the profile.
+fn with_profile(mut contender: Contender) -> Contender {
+    let folder = contender.program.parent().and_then(Path::file_name);
+    let profile = match folder.and_then(|folder| folder.to_str()) {
+        Some(profile @ ("dist" | "release" | "debug")) => format!("profile {profile}"),
+        _ => "profile unknown: not in a folder of Cargo".to_owned(),
+    };
+    contender.version = format!("{}, {profile}", contender.version);
+    contender
 }
 
 /// The product as given, or built.
@@ -113,11 +125,11 @@ fn find_in_path(name: &str) -> Option<PathBuf> {
 /// Builds the product and returns where cargo says that the program is.
 fn build_ringway() -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    eprintln!("building Ringway in release (--ringway PATH takes one that is built already)");
+    eprintln!("building Ringway, profile dist (--ringway PATH takes one that is built already)");
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args([
             "build",
-            "--release",
+            "--profile=dist",
             "--bin",
             "ringway",
             "--message-format=json-render-diagnostics",
@@ -153,4 +165,21 @@ fn check_labels(contenders: &[Contender]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_says_which_profile_was_measured() {
+        let version = |program: &str| {
+            let (label, version) = ("ringway".to_owned(), "ringway 0.1.0".to_owned());
+            let program = PathBuf::from(program);
+            with_profile(Contender { label, kind: Kind::Ringway, program, version }).version
+        };
+        assert_eq!(version("/a/target/dist/ringway"), "ringway 0.1.0, profile dist");
+        assert_eq!(version("/a/target/release/ringway"), "ringway 0.1.0, profile release");
+        assert!(version("/usr/bin/ringway").contains("profile unknown"));
+    }
 }
