@@ -5,6 +5,7 @@
 use super::EjectionRules;
 use crate::base::{BackendSlot, Instant};
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::time::Duration;
 
 /// How long the result of a trial is waited for before there is another one. Longer than the
@@ -22,6 +23,29 @@ pub enum Outlier {
     OnTrial,
 }
 
+/// Why a backend is ejected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EjectionCause {
+    /// So many exchanges failed, and none went well in between.
+    InARow(u32),
+    /// This percentage of exchanges within the window went well.
+    SuccessRate(u64),
+    /// The request of its trial failed.
+    Trial,
+}
+
+impl fmt::Display for EjectionCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InARow(count) => write!(f, "{count} exchanges in a row failed"),
+            Self::SuccessRate(percent) => {
+                write!(f, "only {percent} % of its exchanges within the window went well")
+            }
+            Self::Trial => f.write_str("the request of its trial failed"),
+        }
+    }
+}
+
 /// Sums of a backend's exchanges at a moment.
 #[derive(Clone, Copy)]
 struct Sample {
@@ -33,11 +57,15 @@ struct Sample {
 /// What is kept of a backend.
 struct Track {
     state: Outlier,
-    /// Failures since the last success.
+    /// Failures without a success in between, as of the last one.
     in_a_row: u32,
+    /// The sum of its successes then: once it is another, the failures are no longer in a row.
+    successes: u64,
     samples: VecDeque<Sample>,
     /// Ejections that count for the length of the next one.
     times: u32,
+    /// Why it was last ejected.
+    cause: Option<EjectionCause>,
     /// When the present ejection ends.
     until: Instant,
     /// When it last came back.
@@ -54,8 +82,10 @@ impl Track {
         Self {
             state: Outlier::In,
             in_a_row: 0,
+            successes: 0,
             samples: VecDeque::new(),
             times: 0,
+            cause: None,
             until: Instant::default(),
             returned: Instant::default(),
             round,
@@ -68,7 +98,7 @@ impl Track {
         self.trial_begun = None;
     }
 
-    fn eject(&mut self, rules: &EjectionRules, now: Instant) {
+    fn eject(&mut self, rules: &EjectionRules, cause: EjectionCause, now: Instant) {
         // Each ejection-free span of `base` length makes the next ejection shorter by one step.
         let base_ns = rules.base.as_nanos().max(1);
         let quiet = now.since(self.returned).as_nanos() / base_ns;
@@ -78,6 +108,7 @@ impl Track {
         self.times = self.times.saturating_add(1);
         self.until = now + rules.base.saturating_mul(self.times).min(rules.longest);
         self.state = Outlier::Ejected;
+        self.cause = Some(cause);
         self.in_a_row = 0;
         self.samples.clear();
     }
@@ -98,14 +129,43 @@ impl Track {
         (all > 0 && all >= u64::from(rules.exchanges_min)).then(|| successes * 100 / all)
     }
 
-    /// How bad it is; none if it is not bad enough to be ejected.
-    fn badness(&self, rules: &EjectionRules) -> Option<u64> {
+    /// True if the newest sample has failures that the one before it has not.
+    fn is_failing(&self) -> bool {
+        let mut newest = self.samples.iter().rev().map(|sample| sample.failures);
+        matches!((newest.next(), newest.next()), (Some(last), Some(before)) if last > before)
+    }
+
+    /// Why it is to be ejected now; none if it is not bad enough. `successes` is the sum of its
+    /// successes until now: what has gone well since the failures, and what a window shows of
+    /// failures that are over, takes nobody out.
+    fn fault(
+        &self,
+        rules: &EjectionRules,
+        successes: impl FnOnce() -> u64,
+    ) -> Option<EjectionCause> {
         let limit = rules.consecutive_failures;
-        if limit > 0 && self.in_a_row >= limit {
-            return Some(1_000 + u64::from(self.in_a_row));
+        if limit > 0 && self.in_a_row >= limit && self.successes == successes() {
+            return Some(EjectionCause::InARow(self.in_a_row));
         }
         let percent = self.success_percent(rules)?;
-        (percent < u64::from(rules.success_rate_min_percent)).then(|| 100 - percent)
+        let is_low = percent < u64::from(rules.success_rate_min_percent);
+        (is_low && self.is_failing()).then_some(EjectionCause::SuccessRate(percent))
+    }
+
+    /// True if it may have to be ejected.
+    fn is_suspect(&self, rules: &EjectionRules) -> bool {
+        self.state == Outlier::In && self.fault(rules, || self.successes).is_some()
+    }
+}
+
+impl EjectionCause {
+    /// The larger it is, the worse.
+    fn badness(self) -> u64 {
+        match self {
+            Self::InARow(count) => 1_000 + u64::from(count),
+            Self::SuccessRate(percent) => 100 - percent,
+            Self::Trial => 0,
+        }
     }
 }
 
@@ -129,12 +189,13 @@ impl Ejections {
         (track.state == Outlier::OnTrial && track.round == round).then_some(track)
     }
 
-    /// Takes failures of a backend. `successes_since`: exchanges that went well since the last
-    /// failure that was noted; if there were any, the run of failures begins anew.
-    pub fn note_failures(&mut self, slot: BackendSlot, failures: u32, successes_since: u64) {
+    /// Takes failures of a backend. `successes` is the sum of its successes until now: if it is
+    /// another than at the failure before, the run of failures begins anew.
+    pub fn note_failures(&mut self, slot: BackendSlot, failures: u32, successes: u64) {
         let track = self.track(slot);
-        let before = if successes_since > 0 { 0 } else { track.in_a_row };
+        let before = if track.successes == successes { track.in_a_row } else { 0 };
         track.in_a_row = before.saturating_add(failures);
+        track.successes = successes;
     }
 
     /// Takes the sums of a backend's exchanges as of `now`; they never go down.
@@ -157,13 +218,21 @@ impl Ejections {
         }
     }
 
+    /// True if there is a backend that [`Ejections::judge`] may eject. Cheap while there is none.
+    pub fn has_suspects(&self, rules: &EjectionRules) -> bool {
+        self.tracks.values().any(|track| track.is_suspect(rules))
+    }
+
     /// Ejects who deserves it, the worst first, and returns them. `fit` are the backends that
     /// would get traffic if nothing was known of their exchanges: no more than the configured
     /// share of them is out at the same moment, but one may always be, and never the last.
+    /// `successes` has the sum of a backend's successes until now: whoever found no room is judged
+    /// again by what it has done since.
     pub fn judge(
         &mut self,
         rules: &EjectionRules,
         fit: &[BackendSlot],
+        successes: impl Fn(BackendSlot) -> u64,
         now: Instant,
     ) -> Vec<BackendSlot> {
         let is_out = |slot: &&BackendSlot| self.state(**slot) != Outlier::In;
@@ -172,13 +241,13 @@ impl Ejections {
         let most = share.max(1).min(fit.len().saturating_sub(1));
         let bad = |slot: &BackendSlot| {
             let track = self.tracks.get(slot).filter(|track| track.state == Outlier::In)?;
-            Some((track.badness(rules)?, *slot))
+            Some((track.fault(rules, || successes(*slot))?, *slot))
         };
-        let mut bad: Vec<(u64, BackendSlot)> = fit.iter().filter_map(bad).collect();
-        bad.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut bad: Vec<(EjectionCause, BackendSlot)> = fit.iter().filter_map(bad).collect();
+        bad.sort_by(|a, b| b.0.badness().cmp(&a.0.badness()).then(a.1.cmp(&b.1)));
         bad.truncate(most.saturating_sub(out));
-        for (_, slot) in &bad {
-            self.track(*slot).eject(rules, now);
+        for (cause, slot) in &bad {
+            self.track(*slot).eject(rules, *cause, now);
         }
         bad.into_iter().map(|(_, slot)| slot).collect()
     }
@@ -250,7 +319,7 @@ impl Ejections {
         let Some(track) = self.on_trial(slot, round) else { return false };
         match passed {
             true => track.take_back(now),
-            false => track.eject(rules, now),
+            false => track.eject(rules, EjectionCause::Trial, now),
         }
         true
     }
@@ -266,6 +335,12 @@ impl Ejections {
     /// What exchanges say of a backend.
     pub fn state(&self, slot: BackendSlot) -> Outlier {
         self.tracks.get(&slot).map_or(Outlier::In, |track| track.state)
+    }
+
+    /// Why a backend is out, or was when its trial began.
+    pub fn cause(&self, slot: BackendSlot) -> Option<EjectionCause> {
+        let track = self.tracks.get(&slot).filter(|track| track.state != Outlier::In)?;
+        track.cause
     }
 
     /// How long the present ejection of a backend still lasts.

@@ -13,7 +13,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
-pub use ejection::{Ejections, Outlier};
+pub use ejection::{EjectionCause, Ejections, Outlier};
 pub use probe::{Change, ProbeState, spread};
 pub use rules::{EjectionRules, ProbeRules, SlowStart};
 pub use slow_start::{WEIGHT_SCALE, scaled_weight};

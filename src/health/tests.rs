@@ -8,6 +8,11 @@ fn at(seconds: u64) -> Instant {
     Instant::from_nanos(seconds * 1_000_000_000)
 }
 
+/// Nothing has gone well since.
+fn none_since(_: BackendSlot) -> u64 {
+    0
+}
+
 fn slots(count: u32) -> Vec<BackendSlot> {
     (0..count).map(BackendSlot).collect()
 }
@@ -92,17 +97,21 @@ fn failures_in_a_row_eject_and_a_success_between_them_does_not() {
     let rules = EjectionRules::default();
     let fit = slots(3);
     let mut ejections = Ejections::default();
-    for _ in 0..20 {
-        ejections.note_failures(fit[0], 1, 1);
-        assert!(ejections.judge(&rules, &fit, at(1)).is_empty());
+    let judge =
+        |ejections: &mut Ejections, successes| ejections.judge(&rules, &fit, |_| successes, at(1));
+    for successes in 1..=20 {
+        ejections.note_failures(fit[0], 1, successes);
+        assert!(judge(&mut ejections, successes).is_empty());
     }
     for _ in 0..3 {
-        ejections.note_failures(fit[0], 1, 0);
+        ejections.note_failures(fit[0], 1, 20);
     }
-    assert!(ejections.judge(&rules, &fit, at(1)).is_empty(), "four in a row");
-    ejections.note_failures(fit[0], 1, 0);
-    assert_eq!(ejections.judge(&rules, &fit, at(1)), [fit[0]]);
+    assert!(judge(&mut ejections, 20).is_empty(), "four in a row");
+    ejections.note_failures(fit[0], 1, 20);
+    assert!(judge(&mut ejections, 21).is_empty(), "one went well before it was judged");
+    assert_eq!(judge(&mut ejections, 20), [fit[0]]);
     assert_eq!(ejections.state(fit[0]), Outlier::Ejected);
+    assert_eq!(ejections.cause(fit[0]), Some(EjectionCause::InARow(5)));
 }
 
 #[test]
@@ -121,9 +130,12 @@ fn never_more_than_the_share_and_never_the_last() {
         let fit = slots(count);
         let mut ejections = Ejections::default();
         fit.iter().for_each(|slot| ejections.note_failures(*slot, 9 + slot.0, 0));
-        let ejected = ejections.judge(&rules, &fit, at(1));
+        let ejected = ejections.judge(&rules, &fit, none_since, at(1));
         assert_eq!(ejected.len(), most, "{count} backends, {percent} %");
-        assert!(ejections.judge(&rules, &fit, at(2)).is_empty(), "not more by asking again");
+        assert!(
+            ejections.judge(&rules, &fit, none_since, at(2)).is_empty(),
+            "not more by asking again"
+        );
         if most > 0 {
             assert_eq!(ejected[0], fit[count as usize - 1], "the worst first");
         }
@@ -139,7 +151,7 @@ fn ejections_grow_are_capped_and_are_forgiven() {
     let mut now = at(1_000);
     let mut lengths = Vec::new();
     ejections.note_failures(slot, 5, 0);
-    ejections.judge(&rules, &fit, now);
+    ejections.judge(&rules, &fit, none_since, now);
     for _ in 0..12 {
         let length = ejections.ends_in(slot, now).expect("it is out");
         lengths.push(length.as_secs());
@@ -159,7 +171,7 @@ fn ejections_grow_are_capped_and_are_forgiven() {
     assert_eq!(ejections.state(slot), Outlier::In);
     now = now + rules.base * 100;
     ejections.note_failures(slot, 5, 0);
-    ejections.judge(&rules, &fit, now);
+    ejections.judge(&rules, &fit, none_since, now);
     assert_eq!(ejections.ends_in(slot, now), Some(rules.base), "long ago is forgotten");
     ejections.release(slot);
     assert_eq!(ejections.state(slot), Outlier::In);
@@ -172,13 +184,35 @@ fn a_low_share_of_good_exchanges_within_the_window_ejects() {
     let mut ejections = Ejections::default();
     let note = |ejections: &mut Ejections, second, good, bad| {
         ejections.note_window(fit[0], good, bad, rules.window, at(second));
-        ejections.judge(&rules, &fit, at(second))
+        ejections.judge(&rules, &fit, none_since, at(second))
     };
     assert!(note(&mut ejections, 0, 0, 0).is_empty());
     assert!(note(&mut ejections, 1, 20, 20).is_empty(), "too few exchanges");
     assert!(note(&mut ejections, 20, 1_000, 20).is_empty(), "the bad ones are too old");
     assert!(note(&mut ejections, 21, 1_081, 39).is_empty(), "81 %");
     assert_eq!(note(&mut ejections, 22, 1_150, 60), [fit[0]]);
+    assert_eq!(ejections.cause(fit[0]), Some(EjectionCause::SuccessRate(78)));
+}
+
+#[test]
+fn a_window_that_shows_only_what_is_over_ejects_nobody() {
+    let rules = EjectionRules { success_rate_min_percent: 80, ..EjectionRules::default() };
+    let fit = slots(3);
+    let mut ejections = Ejections::default();
+    let mut note = |second, good, bad| {
+        for slot in &fit {
+            ejections.note_window(*slot, good, bad, rules.window, at(second));
+        }
+        let ejected = ejections.judge(&rules, &fit, none_since, at(second));
+        ejected.into_iter().for_each(|slot| ejections.take_back(slot, at(second)));
+        ejections.state(fit[1])
+    };
+    note(0, 0, 0);
+    // All fail; there is room for one of them, which is soon back. The others have recovered then.
+    note(1, 0, 100);
+    for second in 2..30 {
+        assert_eq!(note(second, second * 10, 100), Outlier::In, "second {second}");
+    }
 }
 
 #[test]
@@ -189,7 +223,7 @@ fn a_window_shorter_than_the_time_between_two_samples_ejects_too() {
     let mut ejections = Ejections::default();
     for (second, good, bad, expected) in [(0, 0, 0, &[][..]), (1, 100, 100, &fit[..1])] {
         ejections.note_window(fit[0], good, bad, rules.window, at(second));
-        assert_eq!(ejections.judge(&rules, &fit, at(second)), expected);
+        assert_eq!(ejections.judge(&rules, &fit, none_since, at(second)), expected);
     }
 }
 

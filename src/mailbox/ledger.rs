@@ -73,6 +73,11 @@ impl Ledger {
         self.backends(slot).map(|cell| cell.in_flight.read()).sum()
     }
 
+    /// Exchanges over all shards that went well on one backend.
+    pub fn successes(&self, slot: BackendSlot) -> u64 {
+        self.backends(slot).map(|cell| cell.successes.read()).sum()
+    }
+
     /// The rows of a backend that exist.
     pub fn backends(&self, slot: BackendSlot) -> impl Iterator<Item = &BackendCell> {
         self.shards.iter().filter_map(move |tables| tables.backends.peek(slot.index()))

@@ -4,6 +4,7 @@
 use crate::base::BackendSlot;
 use crate::engine::Wake;
 use crossbeam::queue::ArrayQueue;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,6 +24,18 @@ pub enum BackendFault {
     Malformed,
     /// An answer of 502, 503 or 504.
     Status(u16),
+}
+
+impl fmt::Display for BackendFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect => f.write_str("a connection to it could not be made"),
+            Self::Reset => f.write_str("it ended the connection before its answer was whole"),
+            Self::Timeout => f.write_str("it did not answer in time"),
+            Self::Malformed => f.write_str("its answer was malformed"),
+            Self::Status(status) => write!(f, "it answered with status {status}"),
+        }
+    }
 }
 
 /// What became of the one request that shows whether a backend has recovered.

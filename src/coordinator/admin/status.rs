@@ -3,7 +3,7 @@
 use crate::base::Instant;
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{PoolRecord, Probed, Record};
-use crate::health::{Outlier, Standing};
+use crate::health::Outlier;
 use crate::mailbox::{Answers, BackendCell};
 use crate::stats::{Counter, LATENCY_BOUNDS_US};
 use serde::{Serialize, Serializer};
@@ -275,10 +275,7 @@ pub(super) fn reason(pool: &PoolRecord, record: &Record) -> String {
             "its priority {own} is not in use: there are backends of priority {better}"
         );
     }
-    match (record.standing, &record.live.last_failure) {
-        (Standing::Down, Some(failure)) => failure.clone(),
-        (standing, _) => standing.reason().to_owned(),
-    }
+    pool.reason(record)
 }
 
 fn probe_status(probed: &Probed) -> ProbeStatus {

@@ -5,7 +5,7 @@ use crate::base::{BackendSlot, Instant};
 use crate::config::Probe;
 use crate::coordinator::events::Event;
 use crate::health::Change;
-use crate::mailbox::{Observation, TrialCourse};
+use crate::mailbox::{BackendFault, Observation, TrialCourse};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -102,23 +102,21 @@ impl Fleet {
         Some(probed.state.next_in(&rules, prng))
     }
 
-    /// Takes what a shard saw.
+    /// Takes what a shard saw. Failures are judged by the next [`Fleet::tick`].
     pub fn observe(&mut self, observation: Observation, now: Instant) {
         match observation {
-            Observation::Fault(slot, _) => self.take_fault(slot, now),
+            Observation::Fault(slot, fault) => self.take_fault(slot, fault),
             Observation::Trial(slot, round, course) => self.take_trial(slot, round, course, now),
         }
     }
 
-    fn take_fault(&mut self, slot: BackendSlot, now: Instant) {
+    /// What follows from it is found out as time passes: many failures come at once.
+    fn take_fault(&mut self, slot: BackendSlot, fault: BackendFault) {
         let Some((pool, address)) = self.place(slot) else { return };
         let Some(pool) = self.pools.get_mut(&pool) else { return };
         let Some(record) = pool.backends.get_mut(&address) else { return };
-        let successes: u64 = self.ledger.backends(slot).map(|cell| cell.successes.read()).sum();
-        let since = successes.saturating_sub(record.successes_at_failure);
-        record.successes_at_failure = successes;
-        pool.ejections.note_failures(slot, 1, since);
-        self.is_dirty |= pool.eject(now);
+        record.last_fault = Some(fault);
+        pool.ejections.note_failures(slot, 1, self.ledger.successes(slot));
     }
 
     fn take_trial(&mut self, slot: BackendSlot, round: u32, course: TrialCourse, now: Instant) {
@@ -128,7 +126,12 @@ impl Fleet {
             TrialCourse::Begun => return pool.ejections.note_trial_begun(slot, round, now),
             TrialCourse::Undecided => return pool.ejections.note_trial_undecided(slot, round),
             TrialCourse::Passed => true,
-            TrialCourse::Failed(_) => false,
+            TrialCourse::Failed(fault) => {
+                if let Some(record) = pool.backends.get_mut(&backend) {
+                    record.last_fault = Some(fault);
+                }
+                false
+            }
         };
         if !pool.ejections.note_trial(slot, round, passed, &pool.config.ejection, now) {
             return;

@@ -4,12 +4,13 @@
 //!
 //! `record` is one backend, `pool` one pool, `learning` takes in results and observations,
 //! `operating` the operator's orders, `sourcing` what sources tell, `planning` what a part of the
-//! configuration stands for, `saving` what outlives the process.
+//! configuration stands for, `reasons` is why, `saving` what outlives the process.
 
 mod learning;
 mod operating;
 mod planning;
 mod pool;
+mod reasons;
 mod record;
 mod saving;
 mod sourcing;
@@ -142,7 +143,7 @@ impl Fleet {
         self.sample(now);
         self.renew_trials(now);
         for pool in self.pools.values_mut() {
-            let has_changed = pool.eject(now) | pool.end_drains(now);
+            let has_changed = pool.eject(&self.ledger, now) | pool.end_drains(now);
             let is_due = pool.is_ramping(now) || pool.is_unknown_for_long(now);
             self.is_dirty |= has_changed || is_due;
         }
@@ -254,17 +255,12 @@ impl Fleet {
 
 fn announce(events: &mut Events, pool: &PoolRecord, address: SocketAddr, was: Standing) {
     let record = &pool.backends[&address];
-    let failure = match record.standing {
-        Standing::Down => record.live.last_failure.clone(),
-        Standing::NotReady => record.ready.as_ref().and_then(|probed| probed.last_failure.clone()),
-        _ => None,
-    };
     events.push(Event::Backend {
         pool: pool.config.name.clone(),
         backend: address,
         was: was.word(),
         is: record.standing.word(),
-        reason: failure.unwrap_or_else(|| record.standing.reason().to_owned()),
+        reason: pool.reason(record),
     });
 }
 

@@ -6,6 +6,7 @@ use super::saving::Remembered;
 use crate::base::{BackendSlot, Instant, PoolId};
 use crate::config;
 use crate::health::{Ejections, OperatorState, Outlier, Standing, WEIGHT_SCALE, scaled_weight};
+use crate::mailbox::Ledger;
 use crate::snapshot::{self, Member, Share};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -101,7 +102,7 @@ impl PoolRecord {
             returned_at: None,
             leaving_since: None,
             is_cut: false,
-            successes_at_failure: 0,
+            last_fault: None,
         }
     }
 
@@ -227,11 +228,15 @@ impl PoolRecord {
     }
 
     /// Ejects and returns backends by what is known of their exchanges. True if something changed.
-    pub fn eject(&mut self, now: Instant) -> bool {
-        let candidates = self.fit_but_for_exchanges();
-        let ejected = self.ejections.judge(&self.config.ejection, &candidates, now);
-        let due = self.ejections.end_times(now);
-        !ejected.is_empty() || !due.is_empty()
+    pub fn eject(&mut self, ledger: &Ledger, now: Instant) -> bool {
+        let rules = self.config.ejection;
+        let mut has_changed = false;
+        if self.ejections.has_suspects(&rules) {
+            let candidates = self.fit_but_for_exchanges();
+            let successes = |slot| ledger.successes(slot);
+            has_changed = !self.ejections.judge(&rules, &candidates, successes, now).is_empty();
+        }
+        has_changed | !self.ejections.end_times(now).is_empty()
     }
 
     /// Cuts what is left of backends whose time to drain is over. True if there is one.

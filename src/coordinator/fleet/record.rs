@@ -3,6 +3,7 @@
 use crate::base::{BackendSlot, Instant};
 use crate::config::BackendName;
 use crate::health::{Findings, OperatorState, Outlier, ProbeState, SlowStart, Standing};
+use crate::mailbox::BackendFault;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -94,8 +95,8 @@ pub struct Record {
     pub leaving_since: Option<Instant>,
     /// What it still had at the end of that time was cut.
     pub is_cut: bool,
-    /// Exchanges that went well as of the last failure that was noted.
-    pub successes_at_failure: u64,
+    /// What the last exchange that failed by its fault failed by.
+    pub last_fault: Option<BackendFault>,
 }
 
 impl Record {

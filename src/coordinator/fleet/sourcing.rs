@@ -176,9 +176,9 @@ impl PoolRecord {
             *record = Record {
                 operator: record.operator,
                 weight_override: record.weight_override,
-                // As last judged and counted, so that its return is seen as the change that it is.
+                // As last judged, so that its return is seen as the change that it is.
                 standing: record.standing,
-                successes_at_failure: record.successes_at_failure,
+                last_fault: record.last_fault,
                 ..new
             };
         }

@@ -1,6 +1,7 @@
 //! The real fleet and the real replicas of many shards, with time that the test passes: who gets
 //! how much, after whatever happens.
 
+mod ejecting;
 mod process;
 mod ramp;
 mod returning;

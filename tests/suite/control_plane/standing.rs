@@ -25,6 +25,7 @@ pub(super) fn round(scene: &Scene, backend: usize) -> u32 {
 pub(super) fn fail(scene: &mut Scene, backend: usize, times: usize) {
     let observation = Observation::Fault(scene.slot(backend), BackendFault::Connect);
     (0..times).for_each(|_| scene.fleet.observe(observation, scene.now));
+    scene.fleet.tick(scene.now);
     scene.publish();
 }
 
