@@ -2,6 +2,7 @@
 //! random numbers, the timer wheel. Does not: read a clock, open anything, know what a load
 //! balancer is.
 
+pub mod calendar;
 pub mod id;
 pub mod prng;
 pub mod time;

@@ -10,7 +10,7 @@ use ringway::config::values::{
     parse_backend_entry, parse_buffer_size, parse_listen_address, parse_log_path, parse_shards,
     parse_socket_path, parse_state_file,
 };
-use ringway::config::{BackendEntry, Choice, LogPath, ShardsChoice, StateFile};
+use ringway::config::{BackendEntry, Choice, LogPath, ProcessLogFormat, ShardsChoice, StateFile};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -146,6 +146,9 @@ pub(super) struct Source {
     /// state.json in $STATE_DIRECTORY, which systemd may set, else nowhere.
     #[arg(long, value_name = "FILE", value_parser = parse_state_file, env = "RINGWAY_STATE_FILE")]
     pub(super) state_file: Option<StateFile>,
+    /// How the log of the process looks: text (default) or json.
+    #[arg(long, value_name = "FORMAT", env = "RINGWAY_LOG_FORMAT")]
+    pub(super) log_format: Option<ProcessLogFormat>,
 }
 
 /// A value that can be given as none, by an empty text.

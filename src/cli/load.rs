@@ -227,6 +227,8 @@ fn lay_over_runtime(over: &mut Overlay<'_>, runtime: &mut Runtime, source: &Sour
     over.set("ring_entries", "runtime.ring_entries", entries, source.ring_entries);
     let most = &mut runtime.max_connections;
     over.set("max_connections", "runtime.max_connections", most, source.max_connections);
+    let format = &mut runtime.log_format;
+    over.set("log_format", "runtime.log_format", format, source.log_format);
 }
 
 /// How the configuration file is read: [`file::read`] before anybody is served, because there it

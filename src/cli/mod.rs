@@ -9,6 +9,7 @@ mod doctor;
 mod doors;
 mod dump;
 mod load;
+mod logging;
 mod reread;
 mod serve;
 #[cfg(test)]

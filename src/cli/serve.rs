@@ -3,7 +3,7 @@
 use super::descriptors;
 use super::doors::SocketDoors;
 use super::threads::{self, Threads};
-use super::{LogLevel, Start};
+use super::{Start, logging};
 use ringway::access_log::{self, Destination, Format, Sender, Writer};
 use ringway::base::ShardId;
 use ringway::config::{Config, LogFormat, LogPath, ShardsChoice};
@@ -23,7 +23,6 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::level_filters::LevelFilter;
 
 /// Descriptors that it takes to begin, besides those that each shard needs: the coordinator's, the
 /// logs, the first probes.
@@ -39,10 +38,7 @@ pub(super) const MORE_DESCRIPTORS: &str =
 /// A sentence that says what stands in the way and what to do.
 pub(crate) fn serve(start: Start) -> Result<(), Box<dyn Error>> {
     let Start { config, config_file, source, log_level } = start;
-    // The log is written by a thread of its own; what it cannot take is dropped, not waited for.
-    let (writer, _guard) = tracing_appender::non_blocking(io::stderr());
-    let log = tracing_subscriber::fmt().with_max_level(level(log_level)).with_ansi(false);
-    log.with_writer(writer).init();
+    let _guard = logging::start(log_level, config.runtime.log_format);
     raise_open_files(&config)?;
     check_descriptors(&config)?;
     probe_ring()?;
@@ -147,16 +143,6 @@ fn announce(control: &Control, admin: Option<SocketAddr>) -> io::Result<()> {
         writeln!(out, "ringway: questions are answered on {address}")?;
     }
     out.flush()
-}
-
-fn level(level: LogLevel) -> LevelFilter {
-    match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    }
 }
 
 /// Raises the limit of open files, and says so where it is still too low.

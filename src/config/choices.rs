@@ -135,6 +135,14 @@ choice! {
 }
 
 choice! {
+    /// How the log of the process looks.
+    ProcessLogFormat {
+        Text = "text" "Sentences for people.",
+        Json = "json" "One JSON object a line.",
+    }
+}
+
+choice! {
     /// What is spoken on a listener.
     Protocol {
         Http = "http" "HTTP/1.1 and HTTP/1.0 without TLS.",

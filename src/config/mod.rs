@@ -25,8 +25,8 @@ pub use backend::{Backend, BackendEntry, BackendName, Lookup};
 pub use backends_file::parse_backends_file;
 pub use check::{Loader, TextFormat};
 pub use choices::{
-    Choice, Connect, HalfClose, LogFormat, NoHealthy, ProbeProtocol, Protocol, ProxyProtocol,
-    Steering, unknown_word,
+    Choice, Connect, HalfClose, LogFormat, NoHealthy, ProbeProtocol, ProcessLogFormat, Protocol,
+    ProxyProtocol, Steering, unknown_word,
 };
 pub use diagnostics::{Diagnostics, Problem};
 pub use model::{

@@ -2,7 +2,9 @@
 //! is here needs no further check. Does not: parse, print, read files.
 
 use super::backend::{Backend, BackendName};
-use super::choices::{Connect, HalfClose, LogFormat, NoHealthy, Protocol, Steering};
+use super::choices::{
+    Connect, HalfClose, LogFormat, NoHealthy, ProcessLogFormat, Protocol, Steering,
+};
 use super::network::IpNetwork;
 use super::probing::Probe;
 use crate::balance::Algorithm;
@@ -87,6 +89,8 @@ pub struct Runtime {
     pub state_file: StateFile,
     /// DNS servers that names of backends are asked of; empty: those of the system.
     pub dns_servers: Vec<SocketAddr>,
+    /// How the log of the process looks.
+    pub log_format: ProcessLogFormat,
 }
 
 impl Default for Runtime {
@@ -101,6 +105,7 @@ impl Default for Runtime {
             backlog: 4096,
             state_file: StateFile::default(),
             dns_servers: Vec::new(),
+            log_format: ProcessLogFormat::default(),
         }
     }
 }

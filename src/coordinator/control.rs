@@ -373,8 +373,9 @@ impl Control {
         }
         (self.is_dirty, self.has_gone) = (true, true);
         let generation = self.publish(now);
-        let changes = plan.changes.len();
-        self.fleet.events.push(Event::Reloaded { generation: generation.0, changes });
+        let (changes, needs_restart) = (plan.changes.len(), plan.needs_restart.clone());
+        let reloaded = Event::Reloaded { generation: generation.0, changes, needs_restart };
+        self.fleet.events.push(reloaded);
         Ok((plan, generation))
     }
 
@@ -534,7 +535,6 @@ impl Control {
     /// A shard has lost its sessions.
     pub fn note_panic(&mut self, shard: usize) {
         let mailbox = &self.mailboxes[shard];
-        tracing::error!(shard, "shard panicked; its sessions are lost");
         mailbox.counters.add(Counter::ShardPanics, 1);
         mailbox.shared.ledger.reset(mailbox.shard());
         mailbox.shared.clients.reset(mailbox.shard());

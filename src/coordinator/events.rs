@@ -1,5 +1,7 @@
-//! What happened, for operators: a bounded list of the last events, each with a number, and the
-//! same in the log.
+//! What happened, for operators: a bounded list of the last events, each with a number, a level
+//! and a sentence, and the same in the log.
+
+mod wording;
 
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -79,6 +81,8 @@ pub enum Event {
         generation: u64,
         /// What changed.
         changes: usize,
+        /// What of it a restart would take over, and this did not.
+        needs_restart: Vec<String>,
     },
     /// A configuration was refused.
     ReloadRefused {
@@ -111,6 +115,18 @@ pub enum Event {
     },
 }
 
+/// How much an event matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Clients are not served as they should be, or an order was refused.
+    Error,
+    /// Someone should look at it.
+    Warn,
+    /// It is as it should be.
+    Info,
+}
+
 /// What an event and the log have of what is wrong with a text: whole lines from its beginning.
 pub fn beginning(text: &str) -> String {
     let ends = text.match_indices('\n').map(|(end, _)| end).chain([text.len()]);
@@ -127,6 +143,10 @@ pub struct Noted {
     pub number: u64,
     /// Milliseconds since 1970.
     pub time_ms: u64,
+    /// How much it matters.
+    pub level: Level,
+    /// The event as a sentence.
+    pub message: String,
     /// What happened.
     #[serde(flatten)]
     pub event: Event,
@@ -143,13 +163,14 @@ pub struct Events {
 impl Events {
     /// Notes an event, now.
     pub fn push(&mut self, event: Event) {
-        log(&event);
+        let (level, message) = (event.level(), event.to_string());
+        log(level, &message, &event);
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let time_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         if self.kept.len() == KEPT_MAX {
             self.kept.pop_front();
         }
-        self.kept.push_back(Noted { number: self.next, time_ms, event });
+        self.kept.push_back(Noted { number: self.next, time_ms, level, message, event });
         self.next += 1;
         self.news.notify_waiters();
     }
@@ -170,14 +191,13 @@ impl Events {
     }
 }
 
-fn log(event: &Event) {
-    let text = || serde_json::to_string(event).unwrap_or_default();
-    match event {
-        Event::PoolWithoutHealthy { .. } | Event::NoRoom { .. } | Event::ShardPanicked { .. } => {
-            tracing::error!("{}", text());
-        }
-        Event::SourceFailed { .. } | Event::ReloadRefused { .. } => tracing::warn!("{}", text()),
-        _ => tracing::info!("{}", text()),
+/// The sentence, with the event in JSON for a log of that format.
+fn log(level: Level, message: &str, event: &Event) {
+    let event = serde_json::to_string(event).unwrap_or_default();
+    match level {
+        Level::Error => tracing::error!(event, "{message}"),
+        Level::Warn => tracing::warn!(event, "{message}"),
+        Level::Info => tracing::info!(event, "{message}"),
     }
 }
 

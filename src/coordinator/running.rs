@@ -369,14 +369,9 @@ impl Coordinator {
             let result = reloading::reload(&control, |control| control.source.read()).await;
             let mut control = control.borrow_mut();
             let status = match result {
-                Ok((plan, generation)) => {
-                    let (changes, needs_restart) = (plan.changes.len(), plan.needs_restart.len());
-                    tracing::info!(%generation, changes, needs_restart, "configuration reloaded");
-                    StatusCode::OK
-                }
+                Ok(_) => StatusCode::OK,
                 Err(unusable) => {
                     let reason = beginning(&unusable.reason);
-                    tracing::error!("the configuration is refused, nothing has changed: {reason}");
                     control.fleet.events.push(Event::ReloadRefused { reason });
                     admin::refused_status(&control)
                 }

@@ -1,5 +1,6 @@
 //! Answers of the process, for people.
 
+use ringway::base::calendar::rfc3339;
 use serde_json::Value;
 use std::io::{self, Write};
 
@@ -178,18 +179,11 @@ fn touched(change: &Value) -> String {
 }
 
 pub(super) fn event(event: &Value, out: &mut dyn Write) -> io::Result<()> {
-    let fields = event.as_object().into_iter().flatten();
-    let rest = fields.filter(|(key, _)| !["number", "time_ms", "event"].contains(&key.as_str()));
-    let rest: Vec<String> = rest.map(|(key, value)| format!("{key}={}", text(value))).collect();
-    let seconds = event["time_ms"].as_u64().unwrap_or(0) / 1_000;
-    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    writeln!(
-        out,
-        "{:>6}  {hour:02}:{minute:02}:{second:02}Z  {:<22}  {}",
-        event["number"],
-        text(&event["event"]),
-        rest.join(" ")
-    )
+    let time = rfc3339(event["time_ms"].as_u64().unwrap_or(0));
+    let level = text(&event["level"]).to_uppercase();
+    // Whatever the message has, each event begins a line with its number.
+    let message = text(&event["message"]).replace('\n', "\n        ");
+    writeln!(out, "{:>6}  {time} {level:<5} {message}", event["number"])
 }
 
 pub(super) fn explain(reply: &Value, out: &mut dyn Write) -> io::Result<()> {

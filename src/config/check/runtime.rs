@@ -38,6 +38,7 @@ pub(super) fn runtime(mut section: Section<'_>) -> Runtime {
         let parsed = |text: At<&str>| section.report_error(text.span, parse_dns_server(text.value));
         runtime.dns_servers = servers.into_iter().filter_map(parsed).collect();
     }
+    section.choice_into("log_format", &mut runtime.log_format);
     section.finish();
     runtime
 }

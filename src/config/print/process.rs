@@ -33,6 +33,7 @@ fn runtime_section(runtime: &Runtime) -> PrintedSection {
             ("backlog", number(runtime.backlog)),
             ("state_file", text(&runtime.state_file)),
             ("dns_servers", texts(&runtime.dns_servers)),
+            ("log_format", text(runtime.log_format)),
         ],
     )
 }

@@ -52,6 +52,7 @@ fn random_runtime(prng: &mut Prng) -> Runtime {
             _ => StateFile::At(random_path(prng)),
         },
         dns_servers: (0..prng.below(3)).map(|n| random_address(prng, n as u16)).collect(),
+        log_format: random_choice(prng),
     }
 }
 

@@ -40,13 +40,19 @@ impl Ringway {
         Self::spawn(command, Some(folder))
     }
 
-    /// Runs a prepared command that prints where it listens.
+    /// Runs a prepared command that prints where it listens. What it logs goes to the file `log` of
+    /// its folder, if it has one.
     pub fn spawn(mut command: Command, files: Option<TempFolder>) -> Self {
         // Clients and origins live in this process, which a shell often lets have 1,024 of them.
         raise_to_hard(Resource::OpenFiles).expect("a soft limit may rise to the hard one");
+        let log = |folder: &TempFolder| {
+            let opened =
+                std::fs::File::options().create(true).append(true).open(folder.0.join("log"));
+            Stdio::from(opened.expect("a file"))
+        };
         let mut child = command
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(files.as_ref().map_or_else(Stdio::null, log))
             .spawn()
             .expect("the binary is built with the tests");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();

@@ -409,6 +409,11 @@ impl Operated {
         self.ringway.descriptors().saturating_sub(to_backends)
     }
 
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.file.with_file_name("log")).expect("text")
+    }
+
     /// A backend of the first pool, by its address.
     pub fn backend(&self, address: SocketAddr) -> serde_json::Value {
         let pools = self.json(&["backend", "list"]);

@@ -129,7 +129,7 @@ fn a_reload_is_refused_once_listeners_are_closed() {
     assert!(answer.starts_with("HTTP/1.1 409") && answer.contains("too late"), "{answer}");
     operated.ringway.signal("-HUP");
     await_that("the signal is refused", || {
-        operated.done(&["events"]).matches("reload_refused").count() == 2
+        operated.done(&["events"]).matches("configuration refused").count() == 2
     });
     TcpStream::connect(free).expect_err("nobody listens there");
     unfinished.write_all(b"b").expect("sent");

@@ -86,7 +86,7 @@ fn the_line_of_an_order_says_what_was_asked() {
     operated.verb(&["backend", "drain", "app", "127.0.0.1:1"]);
     operated.done(&["reload"]);
     let events = operated.done(&["events"]);
-    let lines: Vec<&str> = events.lines().filter(|line| line.contains("audit")).collect();
+    let lines: Vec<&str> = events.lines().filter(|line| line.contains(" by uid ")).collect();
     for parts in
         [["weight", "7", "200"], ["drain", "127.0.0.1", "404"], ["reload", "0 changes", "200"]]
     {

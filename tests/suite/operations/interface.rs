@@ -56,7 +56,7 @@ fn orders_are_taken_on_the_unix_socket_only_and_leave_a_line() {
     assert_eq!(ask(address, "GET /nothing").0, 404);
     operated.done(&["backend", "drain", "app", &origin.address.to_string()]);
     let events = operated.done(&["events"]);
-    assert!(events.contains("audit") && events.contains("uid"), "{events}");
+    assert!(events.contains("PUT /pools/app/backends/") && events.contains("by uid"), "{events}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod failing;
 mod held_coordinator;
 mod held_thread;
 mod interface;
+mod logging;
 mod new_pools;
 mod probing;
 mod reloading;

@@ -1,0 +1,125 @@
+//! Each event as a sentence, and how much it matters. Does not: know who reads it.
+
+use super::{Event, Level};
+use std::fmt;
+
+/// Standings in which a backend is not as it should be, and no operator wanted it so.
+const UNFIT: [&str; 3] = ["down", "not-ready", "ejected"];
+
+impl Event {
+    /// How much it matters.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::PoolWithoutHealthy { .. }
+            | Self::ReloadRefused { .. }
+            | Self::NoRoom { .. }
+            | Self::ShardPanicked { .. } => Level::Error,
+            Self::Backend { is, .. } if UNFIT.contains(is) => Level::Warn,
+            Self::Trial { passed: false, .. } | Self::SourceFailed { .. } => Level::Warn,
+            Self::Audit { status, .. } if *status >= 400 => Level::Warn,
+            Self::Reloaded { needs_restart, .. } if !needs_restart.is_empty() => Level::Warn,
+            _ => Level::Info,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Backend { pool, backend, was, is, reason } => {
+                write!(f, "backend {pool} {backend}: {is} (was {was}): {reason}")
+            }
+            Self::PoolHealthy { pool } => write!(f, "pool {pool}: has a healthy backend again"),
+            Self::PoolWithoutHealthy { pool, backends, policy } => {
+                let becomes = match *policy {
+                    "refuse" => "its requests are answered with 503",
+                    _ => "its requests are tried on all of them",
+                };
+                write!(f, "pool {pool}: none of {backends} backends is healthy: {becomes}")
+            }
+            Self::Trial { pool, backend, passed } => {
+                let outcome = if *passed { "passed" } else { "failed" };
+                write!(f, "backend {pool} {backend}: its trial request {outcome}")
+            }
+            Self::Ordered { pool, backend, order } => {
+                write!(f, "backend {pool} {backend}: order followed: {order}")
+            }
+            Self::Audit { who, what, status } => write!(f, "{what} by {who}: {status}"),
+            Self::Reloaded { generation, changes, needs_restart } => {
+                let noun = if *changes == 1 { "change" } else { "changes" };
+                write!(f, "configuration loaded: generation {generation}, {changes} {noun}")?;
+                match needs_restart.as_slice() {
+                    [] => Ok(()),
+                    keys => write!(f, "; NOT APPLIED until a restart: {}", keys.join(", ")),
+                }
+            }
+            Self::ReloadRefused { reason } => {
+                write!(f, "configuration refused, nothing has changed: {}", reason.trim_end())
+            }
+            Self::NoRoom { what } => write!(f, "there is no room for all of {what}"),
+            Self::SourceFailed { pool, source, reason } => {
+                write!(f, "pool {pool}: {source}: {reason}; what it said before still holds")
+            }
+            Self::Phase { phase } => write!(f, "the process is {phase} now"),
+            Self::ShardPanicked { shard } => {
+                write!(f, "shard {shard} panicked: its sessions are lost")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_sentences_with_the_level_that_operators_expect() {
+        let (pool, backend) = ("app".to_owned(), "10.0.0.1:80".parse().expect("an address"));
+        let became = |was, is, reason: &str| Event::Backend {
+            pool: pool.clone(),
+            backend,
+            was,
+            is,
+            reason: reason.to_owned(),
+        };
+        for (event, level, sentence) in [
+            (
+                became("serving", "down", "health check timed out"),
+                Level::Warn,
+                "backend app 10.0.0.1:80: down (was serving): health check timed out",
+            ),
+            (
+                became("down", "serving", "fit for traffic"),
+                Level::Info,
+                "backend app 10.0.0.1:80: serving (was down): fit for traffic",
+            ),
+            (
+                became("serving", "draining", "ordered"),
+                Level::Info,
+                "backend app 10.0.0.1:80: draining (was serving): ordered",
+            ),
+            (
+                Event::PoolWithoutHealthy { pool: pool.clone(), backends: 3, policy: "refuse" },
+                Level::Error,
+                "pool app: none of 3 backends is healthy: its requests are answered with 503",
+            ),
+            (
+                Event::ReloadRefused { reason: "a.toml:1:1: wrong\n\n".to_owned() },
+                Level::Error,
+                "configuration refused, nothing has changed: a.toml:1:1: wrong",
+            ),
+            (
+                Event::Reloaded {
+                    generation: 9,
+                    changes: 1,
+                    needs_restart: vec!["runtime.shards".to_owned()],
+                },
+                Level::Warn,
+                "configuration loaded: generation 9, 1 change; NOT APPLIED until a restart: \
+                 runtime.shards",
+            ),
+        ] {
+            assert_eq!((event.level(), event.to_string()), (level, sentence.to_owned()));
+        }
+    }
+}
