@@ -30,7 +30,7 @@ pub fn write_answer(answer: &Answer<'_>, out: &mut [u8]) -> Option<usize> {
     out.put(b"Content-Length: ");
     out.put_number(answer.body.len() as u64);
     out.put(b"\r\n");
-    answer.connection.write(None, &mut out);
+    answer.connection.write(false, &mut out);
     out.put(b"\r\n");
     if !answer.is_head {
         out.put(answer.body);

@@ -5,6 +5,7 @@ use super::{BodyLength, Refusal, Version};
 use crate::limits::FIELDS_MAX;
 use httparse::Header;
 use std::mem::MaybeUninit;
+use std::time::Duration;
 
 /// Room for the fields of one head.
 pub struct FieldStorage<'b>(pub(super) [MaybeUninit<Header<'b>>; FIELDS_MAX]);
@@ -29,6 +30,7 @@ pub(super) enum Known {
     ContentLength,
     TransferEncoding,
     Connection,
+    KeepAlive,
     /// Fields that concern one connection only, besides those that Connection names.
     HopByHop,
     Upgrade,
@@ -53,7 +55,7 @@ impl Known {
             7 if is("upgrade") => Self::Upgrade,
             9 if is("forwarded") => Self::Forwarded,
             10 if is("connection") => Self::Connection,
-            10 if is("keep-alive") => Self::HopByHop,
+            10 if is("keep-alive") => Self::KeepAlive,
             14 if is("content-length") => Self::ContentLength,
             15 if is("x-forwarded-for") => Self::ForwardedFor,
             16 if is("proxy-connection") => Self::HopByHop,
@@ -74,10 +76,24 @@ pub(super) struct Found<'b> {
     pub(super) upgrade: Option<&'b [u8]>,
     pub(super) expect: Option<&'b [u8]>,
     pub(super) connection: Connection,
+    /// How long the sender keeps its connection without a request, by Keep-Alive.
+    pub(super) idle_timeout: Option<Duration>,
+    /// Fields of an [`Kind::EmptyResponse`] tell of content all the same.
+    pub(super) announces_content: bool,
     /// Fields that are not forwarded as they are, by position.
     pub(super) dropped: u128,
     pub(super) has_forwarded: bool,
     pub(super) has_via: bool,
+}
+
+/// What a head belongs to, as far as it decides what its fields mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Request,
+    Response,
+    /// A response that ends with its head, whatever its fields say of a length (RFC 9112 §6.3,
+    /// items 1 and 2), and must not be sent on with such fields (RFC 9110 §8.6, RFC 9112 §6.1).
+    EmptyResponse,
 }
 
 /// What the Connection fields say (RFC 9110 §7.6.1).
@@ -92,13 +108,17 @@ pub(super) struct Connection {
 const _: () = assert!(FIELDS_MAX <= 128, "one bit of `dropped` for each field");
 
 /// Reads all fields by the rules that requests and responses share.
-pub(super) fn read<'b>(fields: &[Header<'b>], version: Version) -> Result<Found<'b>, Refusal> {
+pub(super) fn read<'b>(
+    fields: &[Header<'b>],
+    version: Version,
+    kind: Kind,
+) -> Result<Found<'b>, Refusal> {
     let mut found = Found::default();
     for (at, field) in fields.iter().enumerate() {
         check_value(field.value)?;
         let known = Known::of(field.name);
         if known != Known::Other {
-            read_one(&mut found, known, field.value, version)?;
+            read_one(&mut found, known, field.value, version, kind)?;
             found.dropped |= 1 << at;
         }
     }
@@ -116,15 +136,24 @@ fn read_one<'b>(
     known: Known,
     value: &'b [u8],
     version: Version,
+    kind: Kind,
 ) -> Result<(), Refusal> {
     match known {
         Known::Host => {
-            if found.host.replace(value).is_some() {
+            // In a response it means nothing, and is not passed on.
+            if found.host.replace(value).is_some() && kind == Kind::Request {
                 return Err(Refusal::SeveralHosts);
             }
         }
+        Known::ContentLength | Known::TransferEncoding if kind == Kind::EmptyResponse => {
+            let is_none = known == Known::ContentLength && content_length(value) == Ok(0);
+            found.announces_content |= !is_none;
+        }
         Known::ContentLength => {
-            if found.content_length.replace(content_length(value)?).is_some() {
+            let length = content_length(value)?;
+            // A response may say the same twice (RFC 9110 §8.6); a request that does is refused.
+            let is_same = |before| kind != Kind::Request && before == length;
+            if !found.content_length.replace(length).is_none_or(is_same) {
                 return Err(Refusal::SeveralContentLengths);
             }
         }
@@ -144,6 +173,7 @@ fn read_one<'b>(
             found.has_forwarded = true;
         }
         Known::Via => found.has_via = true,
+        Known::KeepAlive => found.idle_timeout = idle_timeout(value).or(found.idle_timeout),
         Known::HopByHop | Known::Other => {}
     }
     Ok(())
@@ -182,6 +212,17 @@ fn drop_named_by_connection(fields: &[Header<'_>], found: &mut Found<'_>) -> Res
 /// The members of a comma-separated list, without white space around them.
 pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+}
+
+/// The `timeout` parameter of Keep-Alive, seconds (RFC 2068 §19.7.1). What it means is a hint, so
+/// what is malformed says nothing.
+fn idle_timeout(value: &[u8]) -> Option<Duration> {
+    list(value).find_map(|parameter| {
+        let (name, number) = parameter.split_at(parameter.iter().position(|byte| *byte == b'=')?);
+        let is_timeout = name.trim_ascii().eq_ignore_ascii_case(b"timeout");
+        let number = content_length(number[1..].trim_ascii()).ok()?;
+        is_timeout.then_some(Duration::from_secs(number))
+    })
 }
 
 /// 1*DIGIT below 2^63 (RFC 9110 §8.6).

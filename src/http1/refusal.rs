@@ -48,8 +48,7 @@ refusals! {
     UnknownTransferEncoding 400 "Transfer-Encoding is not exactly `chunked`";
     EssentialFieldInConnection 400 "Connection names a field that the message cannot lose";
     UnknownExpectation 417 "Expect is not 100-continue";
-    MalformedStatus 400 "the status is not a number of 100 to 599";
-    BodyWhereNoneCanBe 400 "there is a body where the status allows none";
+    MalformedStatus 400 "the status is not a number of 100 to 999";
     MalformedChunk 400 "a chunk's size line or end is malformed";
     ChunkTooLarge 400 "a chunk's size is beyond 2^63";
     ChunkLineTooLong 400 "a chunk's size line is too long";

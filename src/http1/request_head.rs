@@ -1,6 +1,6 @@
 //! Reading the head of a request.
 
-use super::fields::{self, FieldStorage, Found};
+use super::fields::{self, FieldStorage, Found, Kind};
 use super::target::{self, Target};
 use super::{BodyLength, Refusal, Rules, UnderscoreNames, Verdict, Version};
 use httparse::{Header, ParserConfig, Request, Status};
@@ -117,7 +117,7 @@ impl<'b, 's> RequestHead<'b, 's> {
             return Err(Refusal::TooManyFields);
         }
         let StartLine { method, target, version } = start;
-        let mut found = fields::read(fields, version)?;
+        let mut found = fields::read(fields, version, Kind::Request)?;
         drop_underscores(fields, &mut found, rules)?;
         let host = host_of(&found, &target, version)?;
         let expects_continue = match found.expect {

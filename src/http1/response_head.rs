@@ -1,8 +1,9 @@
 //! Reading the head of a response. A backend is trusted no more than a client.
 
-use super::fields::{self, FieldStorage};
+use super::fields::{self, FieldStorage, Kind};
 use super::{Refusal, ResponseBody, Rules, Verdict, Version};
 use httparse::{Header, ParserConfig, Response, Status};
+use std::time::Duration;
 
 /// What the request was, as far as it decides how long the response's body is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,7 +19,7 @@ pub struct ResponseTo {
 pub struct ResponseHead<'b, 's> {
     /// Its bytes, the empty line included.
     pub length: usize,
-    /// 100 to 599.
+    /// 100 to 999; clients take those from 600 on for server errors (RFC 9110 §15).
     pub status: u16,
     /// Its version.
     pub version: Version,
@@ -26,6 +27,8 @@ pub struct ResponseHead<'b, 's> {
     pub body: ResponseBody,
     /// The backend will keep its connection.
     pub keep_alive: bool,
+    /// The backend closes its connection after so long without a request, by its own word.
+    pub idle_timeout: Option<Duration>,
     /// The protocol that the backend changes to.
     pub upgrade: Option<&'b [u8]>,
     pub(super) reason: &'b [u8],
@@ -59,11 +62,11 @@ impl<'b, 's> ResponseHead<'b, 's> {
     ) -> Result<Option<Self>, Refusal> {
         check_start(bytes)?;
         let mut response = Response::new(&mut []);
-        let parsed = ParserConfig::default().parse_response_with_uninit_headers(
-            &mut response,
-            bytes,
-            &mut storage.0,
-        );
+        // A blank between name and colon is taken away from a response (RFC 9112 §5.1).
+        let mut config = ParserConfig::default();
+        config.allow_spaces_after_header_name_in_responses(true);
+        let parsed =
+            config.parse_response_with_uninit_headers(&mut response, bytes, &mut storage.0);
         let length = match parsed {
             Ok(Status::Complete(length)) => length,
             Ok(Status::Partial) if bytes.len() >= rules.head_bytes_max => {
@@ -81,14 +84,16 @@ impl<'b, 's> ResponseHead<'b, 's> {
         if response.headers.len() > rules.fields_max {
             return Err(Refusal::TooManyFields);
         }
-        let found = fields::read(response.headers, version)?;
-        let body = body_of(status, &found, asked)?;
+        let kind = kind_of(status, asked);
+        let found = fields::read(response.headers, version, kind)?;
         Ok(Some(Self {
             length,
             status,
             version,
-            body,
-            keep_alive: found.keep_alive(version),
+            body: body_of(status, &found, kind, asked),
+            // Content that was announced may come all the same, and late.
+            keep_alive: found.keep_alive(version) && !found.announces_content,
+            idle_timeout: found.idle_timeout,
             upgrade: found.upgrade.filter(|value| found.connection.upgrade && !value.is_empty()),
             reason,
             fields: response.headers,
@@ -126,30 +131,29 @@ fn status_line<'b>(
         return Err(Refusal::MalformedStartLine);
     }
     let status = digits.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
-    if !is_number || !(100..=599).contains(&status) {
+    if !is_number || !(100..=999).contains(&status) {
         return Err(Refusal::MalformedStatus);
     }
     Ok((version, status, reason))
 }
 
+fn kind_of(status: u16, asked: ResponseTo) -> Kind {
+    match status {
+        100..=199 | 204 => Kind::EmptyResponse,
+        200..=299 if asked.connect => Kind::EmptyResponse,
+        _ => Kind::Response,
+    }
+}
+
 /// How long the body is (RFC 9112 §6.3).
-fn body_of(
-    status: u16,
-    found: &fields::Found<'_>,
-    asked: ResponseTo,
-) -> Result<ResponseBody, Refusal> {
-    let has_none_ever = matches!(status, 100..=199 | 204);
-    if has_none_ever && (found.is_chunked || found.content_length.is_some_and(|n| n > 0)) {
-        return Err(Refusal::BodyWhereNoneCanBe);
+fn body_of(status: u16, found: &fields::Found<'_>, kind: Kind, asked: ResponseTo) -> ResponseBody {
+    if kind == Kind::EmptyResponse || asked.head || status == 304 {
+        return ResponseBody::None;
     }
-    let is_tunnel = asked.connect && (200..=299).contains(&status);
-    if has_none_ever || asked.head || status == 304 || is_tunnel {
-        return Ok(ResponseBody::None);
-    }
-    Ok(match (found.is_chunked, found.content_length) {
+    match (found.is_chunked, found.content_length) {
         (true, _) => ResponseBody::Chunked,
         (false, Some(0)) => ResponseBody::None,
         (false, Some(bytes)) => ResponseBody::Sized(bytes),
         (false, None) => ResponseBody::UntilClose,
-    })
+    }
 }

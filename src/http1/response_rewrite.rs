@@ -27,16 +27,17 @@ impl ConnectionField {
         }
     }
 
-    pub(super) fn write(self, upgrade: Option<&[u8]>, out: &mut Output<'_>) {
-        match self {
-            Self::None => {}
-            Self::Close => out.put(b"Connection: close\r\n"),
-            Self::KeepAlive => out.put(b"Connection: keep-alive\r\n"),
-            Self::Upgrade => {
-                out.put(b"Connection: Upgrade\r\n");
-                out.put_field(b"Upgrade", upgrade.unwrap_or_default());
-            }
-        }
+    /// `offers_upgrade`: there is an Upgrade field, which Connection must name (RFC 9110 §7.8).
+    pub(super) fn write(self, offers_upgrade: bool, out: &mut Output<'_>) {
+        let options: &[u8] = match (self, offers_upgrade) {
+            (Self::None, false) => return,
+            (Self::Close, false) => b"close",
+            (Self::KeepAlive, false) => b"keep-alive",
+            (Self::None, true) | (Self::Upgrade, _) => b"Upgrade",
+            (Self::Close, true) => b"close, Upgrade",
+            (Self::KeepAlive, true) => b"keep-alive, Upgrade",
+        };
+        out.put_field(b"Connection", options);
     }
 }
 
@@ -63,16 +64,23 @@ pub fn write_response(
     out.put(b" ");
     out.put(head.reason);
     out.put(b"\r\n");
+    let mut offers_upgrade = false;
     for (at, field) in head.fields.iter().enumerate() {
         let is_kept = head.dropped >> at & 1 == 0
-            || matches!(Known::of(field.name), Known::Via | Known::Forwarded);
+            || match Known::of(field.name) {
+                Known::Via | Known::Forwarded => true,
+                Known::Upgrade => {
+                    offers_upgrade = true;
+                    true
+                }
+                _ => false,
+            };
         if is_kept {
             out.put_field(field.name.as_bytes(), field.value);
         }
     }
-    let has_no_length = matches!(head.status, 100..=199 | 204);
     match head.content_length {
-        Some(bytes) if !has_no_length => {
+        Some(bytes) => {
             out.put(b"Content-Length: ");
             out.put_number(bytes);
             out.put(b"\r\n");
@@ -82,7 +90,7 @@ pub fn write_response(
         }
         _ => {}
     }
-    rewrite.connection.write(head.upgrade, &mut out);
+    rewrite.connection.write(offers_upgrade, &mut out);
     if let Some(name) = rewrite.via {
         let version: &[u8] = match head.version {
             Version::Http10 => b"Via: 1.0 ",

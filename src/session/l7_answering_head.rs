@@ -145,7 +145,10 @@ impl<E: Engine> Traffic<E> {
         exchange.status = response.status;
         exchange.response_body = response.body;
         exchange.is_unframed = response.is_unframed;
-        exchange.is_upstream_reusable = response.upstream_keep_alive;
+        exchange.is_upstream_reusable = response.upstream_idle_max.is_some();
+        if let (Some(upstream), Some(max)) = (exchange.upstream, response.upstream_idle_max) {
+            self.upstreams.at(upstream).idle_max = max;
+        }
         if let Some(buffer) = exchange.take_request_head() {
             self.wire.let_go(buffer);
         }

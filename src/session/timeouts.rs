@@ -245,12 +245,16 @@ impl<E: Engine> Traffic<E> {
     // --- idle connections to backends ---
 
     pub(super) fn watch_idle_upstream(&mut self, upstream: u32) {
-        let idle_until = self.now() + self.world.settings.timeouts.idle;
+        let (now, span) = (self.now(), self.world.settings.timeouts.idle);
         let connection = self.upstreams.at(upstream);
+        let idle_until = now + span.min(connection.idle_max);
         connection.idle_until = idle_until;
-        if connection.timer.is_none() {
-            connection.timer = Some(self.timers.arm(idle_until, connection.link.key));
+        match connection.timer {
+            Some(_) if connection.alarm <= idle_until => return,
+            Some(timer) => self.timers.rearm(timer, idle_until),
+            None => connection.timer = Some(self.timers.arm(idle_until, connection.link.key)),
         }
+        connection.alarm = idle_until;
     }
 
     fn upstream_timer(&mut self, key: Key) {
@@ -262,6 +266,7 @@ impl<E: Engine> Traffic<E> {
             return; // armed again when it is parked
         }
         if connection.idle_until > now {
+            connection.alarm = connection.idle_until;
             connection.timer = Some(self.timers.arm(connection.idle_until, key));
         } else {
             self.discard_idle_upstream(upstream);

@@ -10,6 +10,11 @@ use crate::http1::{
 use crate::snapshot::{Listener, Snapshot, Target};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// So long before the backend closes an unused connection, it is not used any more: a request that
+/// crosses the end of its connection is lost.
+const IDLE_SPARE: Duration = Duration::from_secs(1);
 
 /// What a request's head needs to be judged.
 pub(super) struct RequestSide<'a> {
@@ -140,8 +145,9 @@ pub(super) struct Response {
     pub(super) body: Body,
     /// The client's connection is kept after it.
     pub(super) keep_alive: bool,
-    /// The backend's connection may be kept after it, by its own word.
-    pub(super) upstream_keep_alive: bool,
+    /// How long the backend's connection may be kept unused after it, by the backend's own word;
+    /// none if it may not be kept.
+    pub(super) upstream_idle_max: Option<Duration>,
     pub(super) is_unframed: bool,
 }
 
@@ -220,10 +226,19 @@ pub(super) fn response(
                     status,
                     body: head.body.into(),
                     keep_alive,
-                    upstream_keep_alive: head.keep_alive,
+                    upstream_idle_max: upstream_idle_max(&head),
                     is_unframed,
                 }),
             }
         }
     }
+}
+
+/// See [`Response::upstream_idle_max`].
+fn upstream_idle_max(head: &ResponseHead<'_, '_>) -> Option<Duration> {
+    let idle_max = match head.idle_timeout {
+        Some(timeout) => timeout.saturating_sub(IDLE_SPARE),
+        None => Duration::MAX,
+    };
+    (head.keep_alive && !idle_max.is_zero()).then_some(idle_max)
 }

@@ -5,6 +5,7 @@ use crate::base::{BackendSlot, Instant, TimerId};
 use crate::engine::{Close, Key, Owner, Socket};
 use crate::link::Link;
 use slab::Slab;
+use std::time::Duration;
 
 const NONE: u32 = u32::MAX;
 
@@ -24,10 +25,14 @@ pub struct Upstream {
     pub has_unread: bool,
     /// How its socket is closed in the end.
     pub close: Close,
+    /// How long it may be idle, by the backend's own word.
+    pub idle_max: Duration,
     /// When an idle one is closed; only looked at when the timer fires.
     pub idle_until: Instant,
     /// The timer of an idle one; it stays armed while the connection is used.
     pub timer: Option<TimerId>,
+    /// When the timer fires.
+    pub alarm: Instant,
     newer: u32,
     older: u32,
 }
@@ -65,8 +70,10 @@ impl Upstreams {
             is_closing: false,
             has_unread: false,
             close: Close::Graceful,
+            idle_max: Duration::MAX,
             idle_until: Instant::default(),
             timer: None,
+            alarm: Instant::default(),
             newer: NONE,
             older: NONE,
         });

@@ -20,7 +20,7 @@ const SWITCHING_PROTOCOLS: u16 = 101;
 #[derive(Clone, Copy)]
 pub(super) struct Head {
     length: usize,
-    /// 101, or 200 to 599.
+    /// 101, or 200 to 999.
     pub(super) status: u16,
     /// How long the content is.
     pub(super) body: ResponseBody,

@@ -89,6 +89,14 @@ async fn the_status_decides() {
         (HttpProbe::default(), "HTTP/1.1 101 Switching Protocols\r\n\r\n", Err(101)),
         (HttpProbe::default(), "HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", Ok(())),
         (HttpProbe::default(), "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 No\r\n\r\n", Err(500)),
+        (HttpProbe::default(), "HTTP/1.1 204 No\r\nContent-Length: 4\r\n\r\n", Ok(())),
+        (HttpProbe::default(), "HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n", Ok(())),
+        (
+            HttpProbe::default(),
+            "HTTP/1.1 103 Hints\r\nContent-Length: 5\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+            Ok(()),
+        ),
+        (HttpProbe::default(), "HTTP/1.1 600 No\r\n\r\n", Err(600)),
         (redirects(), "HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n", Ok(())),
         (redirects(), "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", Err(201)),
     ] {

@@ -2,6 +2,7 @@
 
 mod backends;
 mod clients;
+mod heads;
 mod process;
 
 use super::harness::*;
