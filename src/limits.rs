@@ -10,6 +10,9 @@ pub const FIELDS_MAX: usize = 100;
 pub const CHUNK_LINE_BYTES_MAX: usize = 256;
 /// Bytes of a trailer section.
 pub const TRAILER_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of line ends that are ignored before one request (RFC 9112 §2.2). Careless clients send
+/// one or two behind a body; whoever sends more only keeps a shard busy.
+pub const LEADING_LINE_ENDS_BYTES_MAX: u32 = 64;
 /// Interim (1xx) responses before one final response.
 pub const INTERIMS_MAX: u32 = 32;
 /// Smallest and largest buffer that may be configured, bytes. A buffer holds a whole head, and

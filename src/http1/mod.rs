@@ -21,7 +21,7 @@ pub use answer::{Answer, default_body, write_answer};
 pub use chunked::{ChunkedDecoder, Progress, Stripped};
 pub use fields::FieldStorage;
 pub use refusal::Refusal;
-pub use request_head::{Method, RequestHead};
+pub use request_head::{Method, RequestHead, leading_line_ends};
 pub use request_rewrite::{RequestRewrite, write_request};
 pub use response_head::{ResponseHead, ResponseTo};
 pub use response_rewrite::{ConnectionField, ResponseRewrite, write_response};

@@ -25,6 +25,7 @@ macro_rules! refusals {
 
 refusals! {
     MalformedStartLine 400 "the first line is not of the form that RFC 9112 gives it";
+    TooManyLineEnds 400 "there are too many line ends before the request";
     UnsupportedVersion 505 "the version is neither HTTP/1.0 nor HTTP/1.1";
     MalformedMethod 400 "the method is not a token, or is longer than 32 bytes";
     MalformedTarget 400 "the request target has a byte that it may not have, or is of no known form";

@@ -31,7 +31,7 @@ impl Method<'_> {
 /// The head of a request, as understood.
 #[derive(Debug)]
 pub struct RequestHead<'b, 's> {
-    /// Its bytes, the empty line and an empty line before it included.
+    /// Its bytes, the empty line included.
     pub length: usize,
     /// Its method.
     pub method: Method<'b>,
@@ -77,33 +77,29 @@ impl<'b, 's> RequestHead<'b, 's> {
         storage: &'s mut FieldStorage<'b>,
         rules: &Rules,
     ) -> Result<Option<Self>, Refusal> {
-        // One empty line before a request is tolerated (RFC 9112 §2.2), not any number.
-        let skipped = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
-        let head = &bytes[skipped..];
-        check_start(head, rules)?;
+        check_start(bytes, rules)?;
         let mut request = Request::new(&mut []);
         let parsed = ParserConfig::default().parse_request_with_uninit_headers(
             &mut request,
-            head,
+            bytes,
             &mut storage.0,
         );
         let length = match parsed {
             Ok(Status::Complete(length)) => length,
-            // The empty line before it counts too: all of it has to fit one buffer.
             Ok(Status::Partial) if bytes.len() >= rules.head_bytes_max => {
                 return Err(Refusal::HeadTooLarge);
             }
             Ok(Status::Partial) => return Ok(None),
-            Err(httparse::Error::Version) => return refuse_version(head),
+            Err(httparse::Error::Version) => return refuse_version(bytes),
             Err(error) => return Err(fields::refusal_of(error)),
         };
         if length > rules.head_bytes_max {
             return Err(Refusal::HeadTooLarge);
         }
-        fields::check_line_ends(&head[..length])?;
-        let start = StartLine::of(&request, head, rules)?;
+        fields::check_line_ends(&bytes[..length])?;
+        let start = StartLine::of(&request, bytes, rules)?;
         Self::judge(start, request.headers, rules).map(|mut whole| {
-            whole.length = skipped + length;
+            whole.length = length;
             Some(whole)
         })
     }
@@ -152,6 +148,19 @@ impl<'b, 's> RequestHead<'b, 's> {
     pub fn field(&self, name: &str) -> Option<&'b [u8]> {
         let mut fields = self.fields.iter();
         fields.find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+    }
+}
+
+/// Bytes of the line ends at the start of `bytes`. Some clients send them behind a body, or before
+/// a request: a server ignores them (RFC 9112 §2.2). CR alone is none, whatever follows it.
+pub fn leading_line_ends(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    loop {
+        at += match &bytes[at..] {
+            [b'\n', ..] => 1,
+            [b'\r', b'\n', ..] => 2,
+            _ => return at,
+        };
     }
 }
 

@@ -4,7 +4,8 @@
 use super::translating::{self, RequestOutcome, RequestSide};
 use super::{Session, State, Traffic};
 use crate::engine::{Engine, Slice};
-use crate::http1::Refusal;
+use crate::http1::{Refusal, leading_line_ends};
+use crate::limits::LEADING_LINE_ENDS_BYTES_MAX;
 use crate::stats::CloseReason;
 
 /// There is no buffer left to keep bytes in; they are lost, and with them the session.
@@ -50,22 +51,12 @@ impl<E: Engine> Traffic<E> {
 
     /// Takes bytes in which a request begins or goes on.
     pub(super) fn read_head(&mut self, index: u32, slice: Slice) {
-        let session = self.sessions.at(index);
-        let Some(gathered) = self.wire.gather(&mut session.partial, slice) else {
-            return self.close_session(index, CloseReason::OutOfBuffers);
-        };
-        let slice = gathered.whole;
-        if let Some(left) = gathered.left {
-            let Some(left) = self.wire.settle(left) else {
-                self.wire.engine.release(slice.buffer);
-                return self.close_session(index, CloseReason::OutOfBuffers);
-            };
-            self.wire.keep_first(&mut session.inbox, left);
-        }
+        let Some(slice) = self.gather_head(index, slice) else { return };
         let Some(output) = self.wire.engine.acquire() else {
             self.wire.engine.release(slice.buffer);
             return self.close_session(index, CloseReason::OutOfBuffers);
         };
+        let session = self.sessions.at(index);
         let side = RequestSide {
             world: &self.world,
             listener: self.listeners.get(session.listener.index()).and_then(Option::as_deref),
@@ -83,9 +74,13 @@ impl<E: Engine> Traffic<E> {
                 self.begin_exchange(index, request, output, rest);
             }
             RequestOutcome::Incomplete => {
+                let is_begun = input != b"\r";
                 self.wire.engine.release(output);
                 self.wire.set_aside(&mut self.sessions.at(index).partial, slice);
-                self.await_rest_of_head(index);
+                // CR alone may be half of a line end, which is no request.
+                if is_begun {
+                    self.await_rest_of_head(index);
+                }
             }
             RequestOutcome::Refused(refusal) => {
                 self.wire.engine.release(output);
@@ -106,6 +101,47 @@ impl<E: Engine> Traffic<E> {
                 self.answer_request(index, &local);
             }
         }
+    }
+
+    /// What has come of a head so far, without line ends before it; none if that is nothing, or
+    /// the session ends.
+    fn gather_head(&mut self, index: u32, slice: Slice) -> Option<Slice> {
+        let session = self.sessions.at(index);
+        let Some(gathered) = self.wire.gather(&mut session.partial, slice) else {
+            self.close_session(index, CloseReason::OutOfBuffers);
+            return None;
+        };
+        if let Some(left) = gathered.left {
+            let Some(left) = self.wire.settle(left) else {
+                self.wire.engine.release(gathered.whole.buffer);
+                self.close_session(index, CloseReason::OutOfBuffers);
+                return None;
+            };
+            self.wire.keep_first(&mut session.inbox, left);
+        }
+        self.skip_line_ends(index, gathered.whole)
+    }
+
+    /// Drops line ends before a request: whoever sends nothing else stays as idle as before. None
+    /// if nothing is left, or there were too many.
+    fn skip_line_ends(&mut self, index: u32, slice: Slice) -> Option<Slice> {
+        let length = leading_line_ends(self.wire.bytes(slice)) as u32;
+        if length == 0 {
+            return Some(slice);
+        }
+        let session = self.sessions.at(index);
+        session.dropped_bytes += length;
+        if session.dropped_bytes > LEADING_LINE_ENDS_BYTES_MAX {
+            self.wire.engine.release(slice.buffer);
+            self.refuse(index, Refusal::TooManyLineEnds);
+            return None;
+        }
+        let rest = Slice { start: slice.start + length, ..slice };
+        if rest.is_empty() {
+            self.wire.engine.release(rest.buffer);
+            return None;
+        }
+        Some(rest)
     }
 
     /// What follows a head; its buffer is released if nothing does.
@@ -152,5 +188,7 @@ impl Session {
         self.state = State::AwaitingHead;
         self.partial = None;
         self.exchange = None;
+        self.dropped_bytes = 0;
+        self.was_polled = false;
     }
 }

@@ -59,9 +59,11 @@ pub struct Session {
     pub timer: Option<TimerId>,
     /// See `timer`.
     pub alarm: Instant,
+    /// It has been polled since its last request, and its deadline is the end of its idle time.
+    pub was_polled: bool,
     /// Requests so far.
     pub requests: u32,
-    /// Bytes dropped while lingering.
+    /// Bytes dropped: line ends before the next request, or what came after the last answer.
     pub dropped_bytes: u32,
     /// Bytes that the client had acknowledged when it was last found to be slow, the low bits.
     pub acknowledged: u32,
@@ -108,6 +110,7 @@ impl Sessions {
             deadline: Instant::default(),
             timer: None,
             alarm: Instant::default(),
+            was_polled: false,
             requests: 0,
             dropped_bytes: 0,
             acknowledged: 0,

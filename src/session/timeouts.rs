@@ -156,10 +156,10 @@ impl<E: Engine> Traffic<E> {
     fn idle_expired(&mut self, index: u32) {
         let idle = self.world.settings.timeouts.idle;
         let session = self.sessions.at(index);
-        let is_demoted = session.link.is_polling;
-        if is_demoted || idle <= DEMOTE_AFTER {
+        if session.was_polled || idle <= DEMOTE_AFTER {
             return self.close_session(index, CloseReason::ClientIdle);
         }
+        session.was_polled = true;
         self.wire.pause(&mut session.link);
         self.demote_if_idle(index);
         self.set_deadline(index, idle - DEMOTE_AFTER);

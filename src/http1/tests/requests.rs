@@ -167,7 +167,6 @@ fn the_target_is_forwarded_in_origin_form_and_the_host_with_it() {
         ("asterisk-form", "OPTIONS * HTTP/1.1\r\nHost: h", "OPTIONS * HTTP/1.1", "h"),
         ("HTTP/1.0, absolute", "GET http://h/a HTTP/1.0", "GET /a HTTP/1.1", "h"),
         ("HTTP/1.0, no host", "GET /a HTTP/1.0", "GET /a HTTP/1.1", ""),
-        ("an empty line before", "\r\nGET / HTTP/1.1\r\nHost: h", "GET / HTTP/1.1", "h"),
         ("Host is not first", "GET / HTTP/1.1\r\nA: b\r\nhOST: h", "GET / HTTP/1.1", "h"),
     ] {
         let text = rewritten(&format!("{request}\r\n\r\n"), &plain(), &Rules::default());

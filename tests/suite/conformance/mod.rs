@@ -5,7 +5,8 @@ pub mod requests;
 
 use requests::{Malformed, Place};
 use ringway::http1::{
-    BodyLength, ChunkedDecoder, FieldStorage, Refusal, RequestHead, Rules, UnderscoreNames, Verdict,
+    BodyLength, ChunkedDecoder, FieldStorage, Refusal, RequestHead, Rules, UnderscoreNames,
+    Verdict, leading_line_ends,
 };
 
 /// What the framing rules say of some bytes from their start, the body included.
@@ -16,6 +17,7 @@ enum Judgement {
 }
 
 fn judge(bytes: &[u8], rules: &Rules) -> Judgement {
+    let bytes = &bytes[leading_line_ends(bytes)..];
     let mut storage = FieldStorage::new();
     let head = match RequestHead::parse(bytes, &mut storage, rules) {
         Verdict::Incomplete => return Judgement::Incomplete,
@@ -132,6 +134,7 @@ fn well_formed_requests_are_taken_and_every_part_of_them_is_incomplete() {
     for text in [
         "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
         "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "\n\r\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
         "OPTIONS * HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n",
         "GET http://A.example/x?y={|}^` HTTP/1.1\r\nhost:a.EXAMPLE\r\n\r\n",
         "GET /a|b/[c]/..d/e.. HTTP/1.1\r\nHost: a_b.test:1\r\n\r\n",

@@ -146,9 +146,9 @@ fn start_lines(maker: &mut Maker) {
             );
         }
     }
-    for start in ["\n", "\r", " \r\n", "\r\n\r\n", "\n\n", "\t", "\r\r\n"] {
+    for start in ["\r", " \r\n", "\r\n ", "\t", "\r\r\n", "\n\r"] {
         maker.add(
-            "at most one empty line before",
+            "nothing but line ends before",
             format!("{start}GET / HTTP/1.1\r\nHost: test\r\n\r\n"),
         );
     }

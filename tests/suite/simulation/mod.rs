@@ -11,6 +11,7 @@ mod control;
 mod ending;
 mod engine;
 mod kernel;
+mod line_ends;
 mod lone;
 mod message;
 mod network;

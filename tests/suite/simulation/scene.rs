@@ -194,6 +194,12 @@ impl Scene {
         self.network.borrow().streams[&socket].proxy_closed.is_some()
     }
 
+    /// The shard has ended its direction.
+    pub fn has_ended(&self, socket: i32) -> bool {
+        let network = self.network.borrow();
+        network.streams[&socket].proxy_ended || network.streams[&socket].proxy_closed.is_some()
+    }
+
     /// From now on a receive on this connection finds no buffer.
     pub fn starve(&mut self, socket: i32) {
         self.network.borrow_mut().starved.insert(socket);

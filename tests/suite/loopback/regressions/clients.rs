@@ -13,7 +13,7 @@ fn an_empty_line_before_a_head_that_fills_the_buffer_is_no_way_around_its_limit(
     let origin = Origin::saying("good");
     let arguments = ["--shards", "1", "--buffer-size", "16KiB"];
     let ringway = Ringway::start(&[origin.address], &arguments);
-    for (bytes, more) in [(16_384, "y"), (16_383, "y"), (16_384, "\r\n\r\n"), (16_385, "yyyy")] {
+    for (bytes, more) in [(16_386, "y"), (16_385, "y"), (16_386, "\r\n\r\n"), (16_387, "yyyy")] {
         let mut stream = ringway.connect();
         let start = "\r\nGET / HTTP/1.1\r\nHost: t\r\nX: ";
         let head = format!("{start}{}", "x".repeat(bytes - start.len()));
