@@ -63,7 +63,7 @@ fn cases() -> Vec<Case> {
 /// Backends by the name of their host.
 fn text(hosts: &[(&str, SocketAddr)], more: &str) -> String {
     let mut text = format!(
-        "[timeouts]\nrequest_head = \"300ms\"\nbetween_bytes = \"300ms\"\n\
+        "[timeouts]\nrequest_head = \"2s\"\nbetween_bytes = \"2s\"\n\
          [http]\nhead_bytes_max = \"2KiB\"\nrequest_body_max = \"1KiB\"\n{more}\n\
          [[listener]]\nname = \"web\"\naddress = \"LISTEN\"\n"
     );

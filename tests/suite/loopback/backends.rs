@@ -179,7 +179,7 @@ fn seen(answer: &[u8]) -> Seen {
 #[test]
 fn fifty_kinds_of_misbehaviour_harm_nobody_else() {
     let origin = Origin::start(misbehave);
-    let more = "[timeouts]\nbetween_bytes = \"250ms\"\n[runtime]\nshards = 1\n";
+    let more = "[timeouts]\nbetween_bytes = \"1500ms\"\n[runtime]\nshards = 1\n";
     let operated = Operated::start(&config(&[origin.address], more));
     let ringway = &operated.ringway;
     assert_eq!(ringway.status_of("/good"), 200);
@@ -212,10 +212,10 @@ fn a_backend_that_answers_byte_by_byte_is_waited_for() {
         read_until(&mut stream, b"\r\n\r\n");
         for byte in WHOLE.as_bytes() {
             stream.write_all(&[*byte]).expect("sent");
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(60));
         }
     });
-    let more = "[timeouts]\nbetween_bytes = \"100ms\"\n";
+    let more = "[timeouts]\nbetween_bytes = \"2s\"\n";
     let ringway = Ringway::with_config(&config(&[origin.address], more));
     let answer = ringway.exchange(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
     assert_eq!(body(&answer), b"whole");

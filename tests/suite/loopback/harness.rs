@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Longer than anything here takes, so that a test fails instead of hanging.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than anything here takes, on a machine with much else to do too, so that a test fails
+/// instead of hanging. Nothing is judged by it.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running `ringway`.
 pub struct Ringway {

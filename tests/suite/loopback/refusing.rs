@@ -121,7 +121,7 @@ fn what_follows_a_refused_request_is_not_taken_for_another_one() {
 fn connect_is_refused_and_a_client_that_says_nothing_is_let_go() {
     let origin = Origin::saying("x");
     let more =
-        "[timeouts]\nrequest_head = \"300ms\"\nidle = \"300ms\"\nbetween_bytes = \"300ms\"\n";
+        "[timeouts]\nrequest_head = \"1500ms\"\nidle = \"1500ms\"\nbetween_bytes = \"1500ms\"\n";
     let ringway = Ringway::with_config(&config(&[origin.address], more));
     let connect = b"CONNECT t:443 HTTP/1.1\r\nHost: t:443\r\n\r\nearly";
     assert_eq!(status(&ringway.exchange(connect)), 501);

@@ -96,14 +96,14 @@ fn drip(stream: &mut TcpStream, text: &str) {
             return;
         }
         // The pause is the case: each byte comes in time, and all of them together do not.
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(250));
     }
 }
 
 #[test]
 fn a_head_has_its_time_as_a_whole_and_a_body_from_byte_to_byte() {
     let origin = Origin::http(|_, body| ok(body));
-    let more = "[timeouts]\nrequest_head = \"600ms\"\nbetween_bytes = \"600ms\"\n";
+    let more = "[timeouts]\nrequest_head = \"3s\"\nbetween_bytes = \"3s\"\n";
     let ringway = Ringway::with_config(&config(&[origin.address], more));
     let head = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
     let mut stream = ringway.connect();

@@ -206,7 +206,8 @@ fn silent() -> (SocketAddr, Vec<socket2::Socket>) {
 fn with_every_backend_silent_one_attempt_is_enough() {
     let silent: Vec<_> = (0..4).map(|_| silent()).collect();
     let addresses: Vec<SocketAddr> = silent.iter().map(|(address, _)| *address).collect();
-    let more = format!("{QUICK}timeout = \"100ms\"\n[timeouts]\nconnect = \"300ms\"\n");
+    let probes = QUICK.replace("timeout = \"1m\"", "timeout = \"100ms\"");
+    let more = format!("{probes}[timeouts]\nconnect = \"300ms\"\n");
     let operated = Operated::start(&config(&addresses, "", &more));
     addresses.iter().for_each(|address| operated.await_standing(*address, "down"));
     let failures = || -> u64 {
@@ -328,7 +329,7 @@ fn a_backend_that_is_not_ready_keeps_what_it_has_and_one_that_is_dead_does_not()
         let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         let _ = stream.write_all(answer.as_bytes());
     });
-    let times = "interval = \"50ms\"\nfast_interval = \"50ms\"\n";
+    let times = "interval = \"50ms\"\nfast_interval = \"50ms\"\ntimeout = \"1m\"\n";
     let probes = format!(
         "[pool.app.health]\npath = \"/live\"\n{times}\
          [pool.app.readiness]\npath = \"/ready\"\n{times}"
@@ -378,7 +379,7 @@ fn backends_are_added_and_removed_while_clients_are_served() {
 fn a_drained_backends_tunnels_go_on_until_the_deadline() {
     let origin = Origin::start(echoing);
     let other = Origin::start(echoing);
-    let text = config(&[origin.address, other.address], "drain_timeout = \"1s\"", "");
+    let text = config(&[origin.address, other.address], "drain_timeout = \"8s\"", "");
     let operated = Operated::start(&text);
     let mut sockets: Vec<WebSocket> =
         (0..8).map(|_| WebSocket::open(operated.ringway.address)).collect();

@@ -138,7 +138,7 @@ fn a_reload_is_refused_once_listeners_are_closed() {
 
 #[test]
 fn a_drain_under_load_fails_nobody_who_moves_in_time() {
-    let (_one, first) = operated("lame_duck = \"400ms\"\nlinger = \"200ms\"\n");
+    let (_one, first) = operated("lame_duck = \"5s\"\nlinger = \"1s\"\n");
     let (_two, second) = operated("");
     // Clients ask the first one as long as it is announced, and the second one then.
     let announced = std::sync::Arc::new(std::sync::Mutex::new(first.ringway.address));

@@ -29,6 +29,6 @@ fn config(backends: &[SocketAddr], pool: &str, more: &str) -> String {
     text
 }
 
-/// Probes that are quick enough for a test.
+/// Probes that are quick enough for a test, and do not fail because the machine is slow.
 const QUICK: &str = "[pool.app.health]\ninterval = \"100ms\"\nfast_interval = \"50ms\"\n\
-    down_interval = \"100ms\"\n";
+    down_interval = \"100ms\"\ntimeout = \"1m\"\n";
