@@ -1,6 +1,8 @@
 //! Opening listening sockets: one per shard for each listener, or those that systemd has opened.
 
+use super::passed::PassedSockets;
 use super::serve::MORE_DESCRIPTORS;
+use ringway::config::values::overlap;
 use ringway::config::{Listener, Steering};
 use ringway::coordinator::{Door, Doors};
 use ringway::engine::Socket;
@@ -16,62 +18,57 @@ pub(crate) struct SocketDoors {
     /// The core of each shard.
     cores: Vec<Option<usize>>,
     backlog: i32,
-    /// Sockets that were passed to the process, by name. They stay open here: who passed them
-    /// keeps them open too, so that nobody else could listen there when a reload brings, or brings
-    /// back, a listener for one.
-    passed: Vec<(String, OwnedFd)>,
-    /// Those that no listener has, by their place in `passed`.
-    unused: HashSet<usize>,
+    passed: PassedSockets,
     /// Addresses that this process listens, or listened, on.
     own: HashSet<SocketAddr>,
 }
 
 impl SocketDoors {
-    /// For shards on these cores, with the sockets that were passed and their names.
-    pub(crate) fn new(
-        cores: Vec<Option<usize>>,
-        backlog: u32,
-        passed: Vec<(String, OwnedFd)>,
-    ) -> Self {
+    /// For shards on these cores, with the sockets that were passed.
+    pub(crate) fn new(cores: Vec<Option<usize>>, backlog: u32, passed: PassedSockets) -> Self {
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
-        Self { cores, backlog, passed, unused: HashSet::new(), own: HashSet::new() }
-    }
-
-    /// Which of the sockets that were passed is for this listener: the one on its address, else
-    /// the one of its name.
-    fn passed_for(&self, listener: &Listener) -> Option<usize> {
-        let has_address = |(_, socket): &(String, OwnedFd)| {
-            socket::local_address(socket).is_ok_and(|bound| bound == listener.address)
-        };
-        let has_name = |(name, _): &(String, OwnedFd)| *name == listener.name;
-        let by_address = self.passed.iter().position(has_address);
-        by_address.or_else(|| self.passed.iter().position(has_name))
+        Self { cores, backlog, passed, own: HashSet::new() }
     }
 
     fn open_all(&mut self, listener: &Listener) -> io::Result<Vec<OwnedFd>> {
-        if let Some(index) = self.passed_for(listener) {
-            // A socket of systemd's is alone on its address: all shards accept from it.
-            let passed = &self.passed[index].1;
-            return (0..self.cores.len()).map(|_| passed.try_clone()).collect();
+        if let Some(passed) = self.passed.for_shards(listener, self.cores.len())? {
+            if listener.steering == Steering::Cpu {
+                tracing::warn!(
+                    "listener \"{}\": steering = \"cpu\" has no effect on a socket that was \
+                     passed: all shards share it",
+                    listener.name
+                );
+            }
+            return Ok(passed);
         }
-        if !self.own.contains(&listener.address) {
-            // Sockets that share an address share it with everybody: a second process started by
-            // mistake would quietly take half of the connections.
-            socket::check_free(listener.address)?;
-        }
+        self.check_free(listener.address)?;
         let first = socket::listen(listener.address, self.backlog)?;
         // Port 0 gets its number from the kernel; the siblings share it.
         let address = socket::local_address(&first)?;
         let siblings = (1..self.cores.len()).map(|_| socket::listen(address, self.backlog));
         let sockets: Vec<OwnedFd> =
             std::iter::once(Ok(first)).chain(siblings).collect::<io::Result<_>>()?;
-        self.own.insert(listener.address);
+        self.own.insert(address);
         if listener.steering == Steering::Cpu {
             for (socket, core) in sockets.iter().zip(&self.cores) {
                 core.map_or(Ok(()), |core| socket::prefer_core(socket, core))?;
             }
         }
         Ok(sockets)
+    }
+
+    /// Fails if somebody else listens on an address. Sockets that share an address share it with
+    /// everybody: a second process started by mistake would quietly take half of the connections.
+    /// A listener of this process may be the one that is in the way, as the one on all addresses
+    /// of a port is in that of a single one; then what the kernel says of sharing has to do.
+    fn check_free(&self, address: SocketAddr) -> io::Result<()> {
+        match socket::check_free(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                let is_own = self.own.iter().any(|own| overlap(*own, address));
+                if is_own { Ok(()) } else { Err(error) }
+            }
+            other => other,
+        }
     }
 }
 
@@ -100,21 +97,7 @@ impl Doors for SocketDoors {
     }
 
     fn settle(&mut self, listeners: &[Listener]) {
-        let used: HashSet<usize> =
-            listeners.iter().filter_map(|listener| self.passed_for(listener)).collect();
-        let unused: HashSet<usize> =
-            (0..self.passed.len()).filter(|index| !used.contains(index)).collect();
-        for index in &unused - &self.unused {
-            let (name, socket) = &self.passed[index];
-            let address = socket::local_address(socket).map(|address| format!(" on {address}"));
-            let address = address.unwrap_or_default();
-            tracing::warn!(
-                "no listener has the name or the address of the socket \"{name}\"{address} that \
-                 was passed: its clients wait in its backlog until a reload brings one; name a \
-                 listener so, or do not pass it"
-            );
-        }
-        self.unused = unused;
+        self.passed.settle(listeners);
     }
 
     fn close(&mut self, door: Door) {
@@ -122,6 +105,47 @@ impl Doors for SocketDoors {
     }
 
     fn shut(&mut self) {
-        self.passed.clear();
+        self.passed.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringway::config::{Config, Listener};
+    use std::net::{IpAddr, TcpStream};
+
+    /// A listener, as of a configuration, at this address.
+    fn listener(address: SocketAddr) -> Listener {
+        let backend = ringway::config::Backend { address: ([10, 0, 0, 1], 80).into(), weight: 1 };
+        let config = Config::quick(&[address], &[backend], Default::default());
+        config.expect("it is well").listeners.remove(0)
+    }
+
+    #[test]
+    fn all_addresses_of_a_port_and_a_single_one_are_open_together_in_either_order() {
+        let hosts = |texts: [&str; 2]| texts.map(|text| text.parse::<IpAddr>().expect("one"));
+        for order in [["0.0.0.0", "127.0.0.1"], ["127.0.0.1", "0.0.0.0"], ["::", "::1"]] {
+            let mut doors = SocketDoors::new(vec![None, None], 16, PassedSockets::default());
+            let [first, second] = hosts(order);
+            let first = doors.open(&listener((first, 0).into())).expect("any port");
+            let beside = (second, first.bound.port()).into();
+            let second = doors.open(&listener(beside)).expect("it is this process's own port");
+            let loopback = hosts(["127.0.0.1", "::1"]);
+            let client = loopback[usize::from(beside.is_ipv6())];
+            let _client = TcpStream::connect((client, beside.port())).expect("it listens");
+            let taken = |door: &Door| {
+                door.sockets.iter().any(|listening| match socket::accept_now(*listening) {
+                    Some(accepted) => {
+                        socket::close(accepted);
+                        true
+                    }
+                    None => false,
+                })
+            };
+            let single = if first.bound.ip().is_unspecified() { &second } else { &first };
+            assert!(taken(single), "{order:?}: the single address goes before all of them");
+            [first, second].into_iter().for_each(|door| doors.close(door));
+        }
     }
 }

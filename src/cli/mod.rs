@@ -10,6 +10,7 @@ mod doors;
 mod dump;
 mod load;
 mod logging;
+mod passed;
 mod reread;
 mod serve;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::descriptors;
 use super::doors::SocketDoors;
+use super::passed::PassedSockets;
 use super::threads::{self, Threads};
 use super::{Start, logging};
 use ringway::access_log::{self, Destination, Format, Sender, Writer};
@@ -14,13 +15,11 @@ use ringway::mailbox::{Mailbox, Shared};
 use ringway::sys::clock;
 use ringway::sys::event_fd::EventFd;
 use ringway::sys::rlimit::{Resource, is_for_want_of_descriptors, raise_to_hard};
-use ringway::sys::socket;
 use std::collections::hash_map::RandomState;
 use std::error::Error;
 use std::hash::BuildHasher;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -83,7 +82,7 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
     let mailboxes = mailboxes(&config, &wakes, bell);
     let (access_log, _writer) = start_access_log(&config)?.unzip();
     let options = uring_options(&config, shards);
-    let passed = passed_sockets()?;
+    let passed = PassedSockets::take()?;
     let doors = SocketDoors::new(cores.clone(), config.runtime.backlog, passed);
     let control =
         Control::new(config, source, Box::new(doors), mailboxes.clone(), clock::monotonic())?;
@@ -115,15 +114,6 @@ fn follow_rotation(access_log: Option<Sender>) -> io::Result<()> {
         }
     });
     Ok(())
-}
-
-/// Listening sockets that systemd has opened, with their names.
-fn passed_sockets() -> io::Result<Vec<(String, OwnedFd)>> {
-    if std::env::var_os("LISTEN_FDS").is_none() {
-        return Ok(Vec::new());
-    }
-    let passed = sd_notify::listen_fds_with_names()?;
-    Ok(passed.map(|(number, name)| (name, socket::adopt(number))).collect())
 }
 
 /// Says where clients can connect.

@@ -57,6 +57,17 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     Err(format!("`{text}` is not an address: write IP:PORT, as in \"10.0.0.11:8080\""))
 }
 
+/// True if two listeners would be in each other's way: they have a port and an address in common,
+/// as the one on all addresses and one on a single address of the same port.
+pub fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_same_family = one.is_ipv4() == other.is_ipv4();
+    let is_all = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port()
+        && one.port() != 0
+        && is_same_family
+        && (is_all || one.ip() == other.ip())
+}
+
 /// Whether one can connect to an address: not if its port is 0.
 pub fn check_backend_address(address: &SocketAddr) -> Result<(), String> {
     match address.port() {

@@ -2,7 +2,7 @@
 //! Errors are sentences for the user.
 
 pub use super::addresses::{
-    check_backend_address, check_total_weight, parse_address, parse_backend_entry,
+    check_backend_address, check_total_weight, overlap, parse_address, parse_backend_entry,
     parse_listen_address, parse_weighted_backend,
 };
 use super::model::{LogPath, ShardsChoice, StateFile};

@@ -9,6 +9,7 @@ use super::plan::{self, Part, Plan, Touched};
 use super::readiness::ReadyAnswers;
 use super::retired::Retired;
 use crate::base::{Generation, Instant};
+use crate::config::values::overlap;
 use crate::config::{self, Config, ListenerIndex, Problem, TextFormat};
 use crate::engine::{BuffersHeld, Socket};
 use crate::mailbox::Mailbox;
@@ -81,6 +82,19 @@ type DoorKey = (String, SocketAddr);
 
 /// The backends of each pool that another configuration keeps.
 type Kept<'c> = BTreeMap<&'c str, BTreeSet<SocketAddr>>;
+
+/// The address at which a listener goes on in another configuration: its own, or one that has some
+/// of the same clients, as from all addresses of a port to a single one. None if it ends.
+fn successor(config: &Config, name: &str, address: SocketAddr) -> Option<SocketAddr> {
+    let mut namesakes = config.listeners.iter().filter(|listener| listener.name == name);
+    namesakes.find_map(|one| overlap(one.address, address).then_some(one.address))
+}
+
+/// True if a part of a configuration is the listener with this key.
+fn is_of(part: &Part, key: &DoorKey) -> bool {
+    let Part::Listener { name, address } = part else { return false };
+    key.0 == *name && key.1.to_string() == *address
+}
 
 /// See the module.
 pub struct Control {
@@ -335,7 +349,14 @@ impl Control {
     pub fn plan(&self, config: &Config) -> Plan {
         let kept = config.pools.iter().map(|pool| (&*pool.name, self.fleet.told_under(pool)));
         let kept: Kept<'_> = kept.collect();
-        let ending = |part: &Part| self.ending(part, &kept);
+        let ending = |part: &Part| match part {
+            Part::Listener { name, .. } => {
+                let mut meant = self.listeners.iter().filter(|(key, _)| is_of(part, key));
+                let goes_on = meant.any(|(_, one)| successor(config, name, one.address).is_some());
+                (!goes_on).then(|| self.touched(part, |_| true))
+            }
+            part => self.ending(part, &kept),
+        };
         plan::plan(&self.config, config, |part| self.touched(part, |_| true), ending)
     }
 
@@ -416,8 +437,9 @@ impl Control {
         let (name, bound) = (&listener.name, door.bound);
         self.doors.close(door);
         Err(format!(
-            "listeners \"{name}\" and \"{other}\" would both get the socket on {bound} that was \
-             passed, one by its name and one by its address: give the one with its name another"
+            "listeners \"{name}\" and \"{other}\" would both have {bound}, as where a socket that \
+             was passed is one's by its name and the other's by its address: give one of them \
+             another name or address"
         ))
     }
 
@@ -425,6 +447,11 @@ impl Control {
     /// what is gone.
     fn set_listeners(&mut self, opened: Vec<(DoorKey, Door)>) {
         let mut doors: BTreeMap<_, Door> = opened.into_iter().collect();
+        let moved = self.listeners.iter().filter_map(|((name, from), known)| {
+            let to = successor(&self.config, name, known.address)?;
+            (!self.listeners.contains_key(&(name.clone(), to))).then_some((name, *from, to))
+        });
+        moved.for_each(|(name, from, to)| self.fleet.registry.move_listener(name, from, to));
         let mut listeners = BTreeMap::new();
         for (index, listener) in self.config.listeners.iter().enumerate() {
             let key = (listener.name.clone(), listener.address);
@@ -473,9 +500,8 @@ impl Control {
         let none = Touched::default();
         match part {
             Part::Process(_) => Touched { client_connections: Some(self.connections()), ..none },
-            Part::Listener { name, address } => {
-                let is_it = |key: &DoorKey| key.0 == *name && key.1.to_string() == *address;
-                let meant = self.listeners.iter().filter(|(key, _)| is_it(key));
+            Part::Listener { .. } => {
+                let meant = self.listeners.iter().filter(|(key, _)| is_of(part, key));
                 let sessions = meant.map(|(_, listener)| self.sessions_on(listener)).sum();
                 Touched { client_connections: Some(sessions), ..none }
             }

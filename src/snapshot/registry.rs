@@ -86,6 +86,14 @@ impl Registry {
         self.listeners.of((name.to_owned(), address)).map(|number| ListenerId(number as u16))
     }
 
+    /// Gives the number of a listener to the same one at another address, if it has one.
+    pub fn move_listener(&mut self, name: &str, from: SocketAddr, to: SocketAddr) {
+        let given = &mut self.listeners.given;
+        if let Some(number) = given.remove(&(name.to_owned(), from)) {
+            given.insert((name.to_owned(), to), number);
+        }
+    }
+
     /// Takes back the numbers of listeners that are neither wanted nor in use, and returns them.
     pub fn release_listeners(
         &mut self,

@@ -3,6 +3,7 @@
 
 use crate::engine::Socket;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
@@ -61,6 +62,52 @@ pub fn adopt(number: std::os::fd::RawFd) -> OwnedFd {
     // JUSTIFICATION: what systemd passes is a number in the environment (sd_listen_fds(3)).
     // SAFETY: the caller got the number from there, once, so nobody else owns the descriptor.
     unsafe { OwnedFd::from_raw_fd(number) }
+}
+
+/// Why connections cannot be accepted from a descriptor.
+#[derive(Debug)]
+pub enum NoListener {
+    /// It is no socket, or the kernel does not tell of it.
+    NoSocket(io::Error),
+    /// It carries datagrams or messages.
+    NoStream,
+    /// It is a connection.
+    Connected,
+    /// Nobody has called listen() for it.
+    NotListening,
+    /// It is of another family, as a Unix socket.
+    NoInternet,
+}
+
+impl fmt::Display for NoListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSocket(error) => write!(f, "is not a socket ({error})"),
+            Self::NoStream => f.write_str("is not a stream socket"),
+            Self::Connected => f.write_str("is a connection"),
+            Self::NotListening => f.write_str("does not listen"),
+            Self::NoInternet => f.write_str("is not an internet socket"),
+        }
+    }
+}
+
+/// The address of a socket that TCP connections can be accepted from (socket(7), `SO_TYPE` and
+/// `SO_ACCEPTCONN`).
+///
+/// # Errors
+/// If it is something else.
+pub fn check_listening(socket: &OwnedFd) -> Result<SocketAddr, NoListener> {
+    let asked = SockRef::from(socket);
+    if asked.r#type().map_err(NoListener::NoSocket)? != Type::STREAM {
+        return Err(NoListener::NoStream);
+    }
+    let address = asked.local_addr().map_err(NoListener::NoSocket)?;
+    let address = address.as_socket().ok_or(NoListener::NoInternet)?;
+    match asked.is_listener().map_err(NoListener::NoSocket)? {
+        true => Ok(address),
+        false if asked.peer_addr().is_ok() => Err(NoListener::Connected),
+        false => Err(NoListener::NotListening),
+    }
 }
 
 /// The address that a listening socket got, where port 0 was asked.

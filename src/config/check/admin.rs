@@ -1,6 +1,6 @@
 //! `[admin]`.
 
-use crate::config::addresses::parse_listen_address;
+use crate::config::addresses::{overlap, parse_listen_address};
 use crate::config::model::{Admin, Listener};
 use crate::config::raw::Section;
 use crate::config::values::parse_socket_path;
@@ -20,11 +20,10 @@ pub(super) fn admin(mut section: Section<'_>, listeners: &[Listener]) -> Admin {
             return Ok(None);
         }
         let address = parse_listen_address(text)?;
-        let same = |listener: &&Listener| listener.address == address && address.port() != 0;
-        match listeners.iter().find(same) {
-            Some(listener) => {
-                Err(format!("{address} is the address of listener `{}`", listener.name))
-            }
+        match listeners.iter().find(|listener| overlap(listener.address, address)) {
+            Some(Listener { name, address: other, .. }) => Err(format!(
+                "{address} is in the way of listener `{name}` on {other}: give one another port"
+            )),
             None => Ok(Some(address)),
         }
     });

@@ -62,7 +62,8 @@ fn wrong_values_are_reported_where_they_are() {
         ("[admin]\nallow_uids = [\"root\"]", 15, "is a number"),
         ("[admin]\nlisten = \"localhost:80\"", 10, "host names are not supported"),
         ("[admin]\nlisten = \"9900\"", 10, "write \"0.0.0.0:9900\""),
-        ("[admin]\nlisten = \"0.0.0.0:80\"", 10, "the address of listener `web`"),
+        ("[admin]\nlisten = \"0.0.0.0:80\"", 10, "in the way of listener `web`"),
+        ("[admin]\nlisten = \"127.0.0.1:80\"", 10, "in the way of listener `web` on 0.0.0.0:80"),
     ] {
         assert_problems(text, &[(2, column, part)]);
     }

@@ -1,5 +1,6 @@
 //! What outlives the process.
 
+use super::passed_sockets::pass;
 use super::{QUICK, config};
 use crate::loopback::harness::{
     Origin, TempFolder, await_that, command, connect, read_until, status as status_of,
@@ -7,8 +8,7 @@ use crate::loopback::harness::{
 use crate::loopback::load::{Operated, signed};
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd};
 use std::process::Command;
 use std::sync::mpsc::channel;
 
@@ -133,25 +133,6 @@ fn it_takes_over_the_sockets_that_systemd_opened_and_says_when_it_is_ready() {
     }
 }
 
-/// Lets a command be run as systemd does, with these sockets, the second one named `other`, and
-/// what it says in a file.
-fn pass(command: &mut Command, sockets: [&TcpListener; 2], log: &Path) {
-    // Only the numbers that systemd would use may be open.
-    let script = format!(
-        "exec 103<&{0} 104<&{1} {0}<&- {1}<&-; exec 3<&103 4<&104 103<&- 104<&-; \
-         exec env LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=web:other \"$0\" \"$@\" 2>{2}",
-        sockets[0].as_raw_fd(),
-        sockets[1].as_raw_fd(),
-        log.display(),
-    );
-    for socket in sockets {
-        socket2::SockRef::from(socket).set_cloexec(false).expect("allowed");
-    }
-    let mut shell = Command::new("bash");
-    shell.args(["-c", &script]).arg(command.get_program()).args(command.get_args());
-    *command = shell;
-}
-
 #[test]
 fn a_passed_socket_waits_for_the_listener_that_a_reload_brings() {
     let open = || TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -170,7 +151,8 @@ fn a_passed_socket_waits_for_the_listener_that_a_reload_brings() {
     let one = config(&[origin.address], "", QUICK).replace("LISTEN", &addresses[0].to_string());
     let mut log = None;
     let operated = Operated::start_with(&one, |folder, command| {
-        pass(command, [&web, &other], log.insert(folder.join("log")));
+        let sockets = [(web.as_fd(), "web"), (other.as_fd(), "other")];
+        pass(command, &sockets, log.insert(folder.join("log")));
     });
     let warnings = || {
         let log = std::fs::read_to_string(log.as_ref().expect("it was prepared")).expect("text");

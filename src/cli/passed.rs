@@ -1,0 +1,132 @@
+//! Listening sockets that systemd has opened and passed to the process (sd_listen_fds(3)): which of
+//! them a listener has, and what is said of those that none has.
+
+use ringway::config::Listener;
+use ringway::sys::socket::{self, NoListener};
+use std::collections::HashSet;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+
+/// A socket that was passed.
+struct Passed {
+    /// As its `FileDescriptorName` says.
+    name: String,
+    address: SocketAddr,
+    socket: OwnedFd,
+}
+
+/// All of them. They stay open here: who passed them keeps them open too, so that nobody else
+/// could listen there when a reload brings, or brings back, a listener for one.
+#[derive(Default)]
+pub(super) struct PassedSockets {
+    all: Vec<Passed>,
+    /// Those that no listener has, by their place in `all`.
+    unused: HashSet<usize>,
+}
+
+impl PassedSockets {
+    /// Takes what was passed to this process.
+    ///
+    /// # Errors
+    /// If a descriptor is something else than a listening TCP socket: nobody could connect there.
+    pub(super) fn take() -> Result<Self, String> {
+        if std::env::var_os("LISTEN_FDS").is_none() {
+            return Ok(Self::default());
+        }
+        let unknown = |error: io::Error| format!("the sockets that were passed: {error}");
+        let mut all = Vec::new();
+        for (number, name) in sd_notify::listen_fds_with_names().map_err(unknown)? {
+            let socket = socket::adopt(number);
+            match socket::check_listening(&socket) {
+                Ok(address) => all.push(Passed { name, address, socket }),
+                Err(why) => return Err(refusal(&name, number, &why)),
+            }
+        }
+        Ok(Self { all, unused: HashSet::new() })
+    }
+
+    /// Those for this listener, by their places: all on its address; if there is none, all of its
+    /// name that share an address with the first of them.
+    fn places_for(&self, listener: &Listener) -> Vec<usize> {
+        let named = || self.all.iter().find(|one| one.name == listener.name);
+        let is_there = self.all.iter().any(|one| one.address == listener.address);
+        let address = match is_there {
+            true => Some(listener.address),
+            false => named().map(|one| one.address),
+        };
+        let places = (0..self.all.len()).filter(|place| Some(self.all[*place].address) == address);
+        places.collect()
+    }
+
+    /// A socket for each shard, none if nothing was passed for this listener. Shards share them:
+    /// each is accepted from.
+    ///
+    /// # Errors
+    /// If there are more sockets than shards, or the process has no descriptor left.
+    pub(super) fn for_shards(
+        &self,
+        listener: &Listener,
+        shards: usize,
+    ) -> io::Result<Option<Vec<OwnedFd>>> {
+        let places = self.places_for(listener);
+        if places.is_empty() {
+            return Ok(None);
+        }
+        let count = places.len();
+        if count > shards {
+            return Err(io::Error::other(format!(
+                "{count} sockets on it were passed, but a shard accepts from one, and there are \
+                 only {shards}: pass one socket for each address"
+            )));
+        }
+        let sockets = places.iter().cycle().take(shards);
+        sockets
+            .map(|place| self.all[*place].socket.try_clone())
+            .collect::<io::Result<_>>()
+            .map(Some)
+    }
+
+    /// These listeners are open now: warns of the sockets that none of them has, once for each.
+    pub(super) fn settle(&mut self, listeners: &[Listener]) {
+        let used: HashSet<usize> =
+            listeners.iter().flat_map(|listener| self.places_for(listener)).collect();
+        let unused: HashSet<usize> =
+            (0..self.all.len()).filter(|place| !used.contains(place)).collect();
+        for place in &unused - &self.unused {
+            tracing::warn!("{}", self.told(place, listeners));
+        }
+        self.unused = unused;
+    }
+
+    /// What is said of a socket that no listener has.
+    fn told(&self, place: usize, listeners: &[Listener]) -> String {
+        let Passed { name, address, .. } = &self.all[place];
+        let why = match listeners.iter().find(|listener| listener.name == *name) {
+            Some(listener) => {
+                let others = self.places_for(listener);
+                let other = others.first().map_or(listener.address, |at| self.all[*at].address);
+                format!("listener \"{name}\" has the one on {other}, and none has the address")
+            }
+            None => "no listener has its name or its address".to_owned(),
+        };
+        format!(
+            "the socket \"{name}\" on {address} that was passed is not used: {why}; its clients \
+             wait in its backlog until a reload brings a [[listener]] with address = \
+             \"{address}\": add one, or do not pass the socket"
+        )
+    }
+
+    /// Closes those that no shard has.
+    pub(super) fn close(&mut self) {
+        self.all.clear();
+    }
+}
+
+fn refusal(name: &str, number: i32, why: &NoListener) -> String {
+    format!(
+        "the socket \"{name}\" that was passed (descriptor {number}) {why}: Ringway accepts \
+         connections from TCP sockets that listen; in a unit of systemd those are ListenStream= \
+         with an address or a port, and Accept=no"
+    )
+}
