@@ -178,9 +178,7 @@ impl Control {
     /// Brings everything up to `now`, and publishes what has changed. Returns the generation that
     /// is current then.
     pub fn step(&mut self, now: Instant) -> Generation {
-        while let Some(observation) = self.mailboxes[0].shared.observations.pop() {
-            self.fleet.observe(observation, now);
-        }
+        self.take_observations(now);
         self.fleet.tick(now);
         self.note_applied();
         let applied = *self.applied.borrow();
@@ -191,6 +189,21 @@ impl Control {
             self.order();
         }
         self.publish(now)
+    }
+
+    /// Takes what shards have left, and publishes what follows from it. They ring for each failure
+    /// of a backend: what costs the more the more backends there are waits for [`Control::step`].
+    pub fn hear(&mut self, now: Instant) -> Generation {
+        self.take_observations(now);
+        self.note_applied();
+        self.publish(now)
+    }
+
+    fn take_observations(&mut self, now: Instant) {
+        while let Some(observation) = self.mailboxes[0].shared.observations.pop() {
+            self.fleet.observe(observation, now);
+        }
+        self.fleet.judge_faults(now);
     }
 
     /// Publishes what has changed.

@@ -80,6 +80,8 @@ pub struct Coordinator {
     admin: Option<Admin>,
     state_file: Option<StateFile>,
     state_due: Instant,
+    /// The fleet's changes as they were last saved.
+    saved: u64,
     systemd: Systemd,
 }
 
@@ -132,6 +134,7 @@ impl Coordinator {
             admin,
             state_file,
             state_due,
+            saved: 0,
             systemd,
         }
     }
@@ -213,7 +216,11 @@ impl Coordinator {
     ) -> Result<(), String> {
         tokio::select! {
             Some(report) = self.reports.recv() => self.take_report(report)?,
-            () = heard(bell) => {}
+            () = heard(bell) => {
+                self.control.borrow_mut().hear(clock::monotonic());
+                self.sync();
+                return Ok(());
+            }
             () = self.news.notified() => {
                 // Thousands of probes a second may pass: only what they change is looked at.
                 self.control.borrow_mut().publish(clock::monotonic());
@@ -280,15 +287,18 @@ impl Coordinator {
     fn save(&mut self, is_end: bool) {
         let Some(file) = &mut self.state_file else { return };
         let now = clock::monotonic();
-        let saved = self.control.borrow().fleet.save();
+        let fleet = &self.control.borrow().fleet;
         if is_end {
-            return file.write_last(saved);
+            return file.write_last(fleet.save());
         }
         let is_due = now >= self.state_due;
+        let is_changed = std::mem::replace(&mut self.saved, fleet.changes()) != fleet.changes();
         if is_due {
             self.state_due = now + STATE_EVERY;
         }
-        file.write(saved, is_due);
+        if is_due || is_changed {
+            file.write(fleet.save(), is_due);
+        }
     }
 
     /// Probes every backend once before anybody is served, so that the first client does not

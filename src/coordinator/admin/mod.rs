@@ -2,8 +2,8 @@
 //! orders, and over a TCP address, which only answers questions.
 //!
 //! `server` accepts and checks who asks, `bounded` gives up who does not read, `routing` finds what
-//! is asked for, `status`, `metrics`, `readiness` and `explain` answer questions, `orders` follows
-//! orders, `config_text` knows the formats of a configuration. Does not: lock anything of the data
+//! is asked for, `status`, `metrics`, `readiness` and `explain` answer questions, `overview` does so
+//! without keeping others waiting, `orders` follows orders, `config_text` knows the formats of a configuration. Does not: lock anything of the data
 //! path; wait, but for shards to apply an order.
 
 mod bounded;
@@ -11,6 +11,7 @@ mod config_text;
 mod explain;
 mod metrics;
 mod orders;
+mod overview;
 mod readiness;
 mod reply;
 mod routing;

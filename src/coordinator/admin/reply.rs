@@ -18,9 +18,14 @@ const STATE: HeaderName = HeaderName::from_static("x-ringway-state");
 
 /// JSON, on one line end.
 pub(super) fn json_reply(status: StatusCode, value: &impl Serialize) -> Reply {
-    let mut body = serde_json::to_vec_pretty(value).unwrap_or_default();
-    body.push(b'\n');
-    text_reply(status, "application/json", body)
+    text_reply(status, "application/json", json_text(value))
+}
+
+/// The text of a body in JSON.
+pub(super) fn json_text(value: &impl Serialize) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
+    text.push(b'\n');
+    text
 }
 
 /// Any text.

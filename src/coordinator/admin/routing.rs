@@ -1,8 +1,10 @@
 //! From a request to who answers it.
 
 use super::config_text::Given;
+use super::overview::Overviews;
 use super::reply::{Refused, Reply, json_reply, refusal, text_reply};
 use super::{config_text, explain, metrics, orders, readiness, status};
+use crate::base::Instant;
 use crate::coordinator::control::Control;
 use crate::coordinator::events::Event;
 use crate::sys::clock;
@@ -10,6 +12,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, StatusCode};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
 use std::error::Error;
@@ -38,6 +41,14 @@ const KNOWN: &str = "GET /live, /ready, /ready/POOL, /status, /metrics, /pools, 
 pub(super) struct Shared {
     pub(super) control: Rc<RefCell<Control>>,
     pub(super) metrics: metrics::Kept,
+    pub(super) overviews: Overviews,
+}
+
+impl Shared {
+    pub(super) fn new(control: Rc<RefCell<Control>>) -> Self {
+        let (metrics, overviews) = (metrics::Kept::default(), Overviews::default());
+        Self { control, metrics, overviews }
+    }
 }
 
 /// Who asks, and whether orders are taken from there.
@@ -77,8 +88,8 @@ async fn question(shared: &Shared, asker: &Asker, request: &Request<Incoming>) -
         ["live"] => readiness::live_reply(&control.borrow(), now),
         ["ready"] => readiness::ready_reply(control.borrow().readiness().process()),
         ["ready", pool] => ready(&control.borrow(), pool),
-        ["status"] => json_reply(StatusCode::OK, &status::status(&control.borrow(), now)),
-        ["pools"] => json_reply(StatusCode::OK, &status::pools(&control.borrow(), now)),
+        ["status"] => overview(shared, status::status).await,
+        ["pools"] => overview(shared, status::pools).await,
         ["metrics"] => {
             let text = shared.metrics.text(now, || metrics::text(&control.borrow(), now));
             text_reply(StatusCode::OK, metrics::MEDIA_TYPE, text)
@@ -100,6 +111,14 @@ async fn question(shared: &Shared, asker: &Asker, request: &Request<Incoming>) -
         }
         _ => unknown(request),
     }
+}
+
+async fn overview<T: Serialize + Send + 'static>(
+    shared: &Shared,
+    collect: impl FnOnce(&Control, Instant) -> T,
+) -> Reply {
+    let collect = || collect(&shared.control.borrow(), clock::monotonic());
+    text_reply(StatusCode::OK, "application/json", shared.overviews.text(collect).await)
 }
 
 /// Follows an order; adds to `what` what is asked for beside method and path.

@@ -1,7 +1,6 @@
 //! The sockets of the admin interface: who may connect, and a task for each connection.
 
 use super::bounded::Bounded;
-use super::metrics;
 use super::routing::{self, Asker, Shared};
 use crate::config;
 use crate::coordinator::control::Control;
@@ -151,7 +150,7 @@ impl Admin {
 
     /// Serves until dropped.
     pub async fn serve(mut self, control: Rc<RefCell<Control>>) {
-        let shared = Rc::new(Shared { control, metrics: metrics::Kept::default() });
+        let shared = Rc::new(Shared::new(control));
         let (tcp, allow_uids) = (self.tcp.take(), std::mem::take(&mut self.allow_uids));
         let unix = async {
             match &self.unix {

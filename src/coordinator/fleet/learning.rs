@@ -102,7 +102,7 @@ impl Fleet {
         Some(probed.state.next_in(&rules, prng))
     }
 
-    /// Takes what a shard saw. Failures are judged by the next [`Fleet::tick`].
+    /// Takes what a shard saw. Many failures come at once: [`Fleet::judge_faults`] follows.
     pub fn observe(&mut self, observation: Observation, now: Instant) {
         match observation {
             Observation::Fault(slot, fault) => self.take_fault(slot, fault),
@@ -110,13 +110,20 @@ impl Fleet {
         }
     }
 
-    /// What follows from it is found out as time passes: many failures come at once.
     fn take_fault(&mut self, slot: BackendSlot, fault: BackendFault) {
         let Some((pool, address)) = self.place(slot) else { return };
         let Some(pool) = self.pools.get_mut(&pool) else { return };
         let Some(record) = pool.backends.get_mut(&address) else { return };
         record.last_fault = Some(fault);
+        pool.has_new_faults = true;
         pool.ejections.note_failures(slot, 1, self.ledger.successes(slot));
+    }
+
+    /// Ejects by the failures that were observed since the last time.
+    pub fn judge_faults(&mut self, now: Instant) {
+        for pool in self.pools.values_mut().filter(|pool| pool.has_new_faults) {
+            self.is_dirty |= pool.eject(&self.ledger, now);
+        }
     }
 
     fn take_trial(&mut self, slot: BackendSlot, round: u32, course: TrialCourse, now: Instant) {

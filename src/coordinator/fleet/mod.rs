@@ -56,6 +56,8 @@ pub struct Fleet {
     by_id: HashMap<PoolId, String>,
     /// Something may have changed since the last snapshot.
     is_dirty: bool,
+    /// How often that was so.
+    changes: u64,
     /// Changes with every change of who is to be probed.
     revision: u64,
     /// How often a configuration was put in force.
@@ -82,6 +84,7 @@ impl Fleet {
             by_slot: HashMap::new(),
             by_id: HashMap::new(),
             is_dirty: true,
+            changes: 0,
             revision: 0,
             configurations: 0,
             is_started: false,
@@ -116,6 +119,11 @@ impl Fleet {
     /// True if something may have changed since [`Fleet::publish`] was last called.
     pub fn is_dirty(&self) -> bool {
         self.is_dirty
+    }
+
+    /// Changes whenever something may have changed that is published or saved.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Changes with every change of who is to be probed, and how.
@@ -155,6 +163,7 @@ impl Fleet {
         if !std::mem::take(&mut self.is_dirty) {
             return None;
         }
+        self.changes += 1;
         let mut has_changed = false;
         let mut published = Vec::new();
         for pool in self.pools.values_mut() {

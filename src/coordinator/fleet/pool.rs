@@ -41,6 +41,11 @@ pub struct PoolRecord {
     pub is_removed: bool,
     /// No backend is fit; all are tried, or none, as configured.
     pub has_no_healthy: bool,
+    /// The lowest priority of which a backend is fit, as last published: kept, since whoever tells
+    /// of all backends asks for each of them.
+    priority: Option<u16>,
+    /// Exchanges have failed that are not judged yet.
+    pub(super) has_new_faults: bool,
     /// Since when that is so.
     unfit_since: Option<Instant>,
     /// It was told that no backend is fit, and not yet that one is again.
@@ -63,6 +68,8 @@ impl PoolRecord {
             built: None,
             is_removed: false,
             has_no_healthy: false,
+            priority: None,
+            has_new_faults: false,
             unfit_since: None,
             is_alarmed: false,
         }
@@ -132,6 +139,7 @@ impl PoolRecord {
     /// What each backend may get now.
     pub fn members(&mut self, now: Instant) -> Vec<Member> {
         let priority = self.best_priority();
+        self.priority = priority;
         let slow_start = self.config.slow_start;
         let is_ramping = self.is_ramping(now);
         self.has_no_healthy = priority.is_none() && !self.is_removed && !self.backends.is_empty();
@@ -166,8 +174,8 @@ impl PoolRecord {
     pub(super) fn news_of_health(&mut self, now: Instant) -> Option<bool> {
         if !self.has_no_healthy {
             self.unfit_since = None;
-            let is_fit = self.best_priority().is_some();
-            return (is_fit && std::mem::take(&mut self.is_alarmed)).then_some(false);
+            return (self.priority.is_some() && std::mem::take(&mut self.is_alarmed))
+                .then_some(false);
         }
         self.unfit_since.get_or_insert(now);
         if self.is_alarmed || !(self.is_something_known() || self.is_unknown_for_long(now)) {
@@ -197,7 +205,7 @@ impl PoolRecord {
     /// The better priority for whose sake a backend that serves gets nothing.
     pub fn outranked_by(&self, record: &Record) -> Option<u16> {
         let is_worse = |best: &u16| record.found.priority > *best;
-        self.best_priority().filter(|best| record.standing == Standing::Serving && is_worse(best))
+        self.priority.filter(|best| record.standing == Standing::Serving && is_worse(best))
     }
 
     /// True while a backend is on its way to full weight.
@@ -229,6 +237,7 @@ impl PoolRecord {
 
     /// Ejects and returns backends by what is known of their exchanges. True if something changed.
     pub fn eject(&mut self, ledger: &Ledger, now: Instant) -> bool {
+        self.has_new_faults = false;
         let rules = self.config.ejection;
         let mut has_changed = false;
         if self.ejections.has_suspects(&rules) {
