@@ -13,6 +13,7 @@ mod logging;
 mod passed;
 mod reread;
 mod serve;
+mod signals;
 #[cfg(test)]
 mod tests;
 mod threads;

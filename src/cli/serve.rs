@@ -4,7 +4,7 @@ use super::descriptors;
 use super::doors::SocketDoors;
 use super::passed::PassedSockets;
 use super::threads::{self, Threads};
-use super::{Start, logging};
+use super::{Start, logging, signals};
 use ringway::access_log::{self, Destination, Format, Sender, Writer};
 use ringway::base::ShardId;
 use ringway::config::{Config, LogFormat, LogPath, ShardsChoice};
@@ -21,7 +21,6 @@ use std::hash::BuildHasher;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Descriptors that it takes to begin, besides those that each shard needs: the coordinator's, the
 /// logs, the first probes.
@@ -89,7 +88,7 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
     let threads = Threads { cores, wakes, mailboxes, options, access_log: access_log.clone() };
     let seed = RandomState::new().hash_one("coordinator");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async { follow_rotation(access_log) })?;
+    runtime.block_on(async { signals::follow(access_log) })?;
     let admin = runtime.block_on(async { admin::bind(&control.config.admin) })?;
     announce(&control, admin.tcp_address())?;
     let coordinator = Coordinator::new(control, threads.into_spawn(), hearer, admin, seed);
@@ -100,20 +99,6 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
         Ended::Failed(why) => Err(why.into()),
         Ended::Drained | Ended::Cut => Ok(()),
     }
-}
-
-/// Has the access log opened anew at each SIGUSR1. Without a log the signal must not end the
-/// process either: who rotates logs need not know whether there is one.
-fn follow_rotation(access_log: Option<Sender>) -> io::Result<()> {
-    let mut signals = signal(SignalKind::user_defined1())?;
-    tokio::spawn(async move {
-        while signals.recv().await.is_some() {
-            if let Some(access_log) = &access_log {
-                access_log.reopen();
-            }
-        }
-    });
-    Ok(())
 }
 
 /// Says where clients can connect.

@@ -218,8 +218,13 @@ fn a_file_without_an_end_is_not_read_whole() {
     fs::File::create(&file).and_then(|file| file.set_len(1 << 30)).unwrap();
     let why = source.read().expect_err("it is full of zeros");
     assert_eq!(why.reason, format!("cannot read `{file}`: it has more than 8388608 bytes"));
-    for line in [["run", "--config", "/dev/zero"], ["check", "/dev/zero", "--json"]] {
-        let (status, out, err) = run_line(&line);
+    for line in [
+        &["run", "--config", "/dev/zero"][..],
+        &["check", "/dev/zero", "--json"],
+        &["plan", "/dev/zero"],
+        &["reload", "--file", "/dev/zero"],
+    ] {
+        let (status, out, err) = run_line(line);
         assert!(status == 1 && (out + &err).contains("more than 8388608 bytes"), "{line:?}");
     }
 }

@@ -309,7 +309,12 @@ impl Control {
         self.change_course(|course, _| course.start());
     }
 
-    /// The order to drain, or to drain faster.
+    /// The order to be on the way out, at least in this phase.
+    pub fn leave(&mut self, to: Phase, now: Instant) {
+        self.change_course(|course, timeouts| course.leave(to, timeouts, now));
+    }
+
+    /// The signal to drain, or to drain faster.
     pub fn drain(&mut self, now: Instant) {
         self.change_course(|course, timeouts| course.drain(timeouts, now));
     }

@@ -87,7 +87,7 @@ impl Course {
         }
     }
 
-    /// The order to drain, or to drain faster: the first one begins the drain, a second one ends
+    /// The signal to drain, or to drain faster: the first one begins the drain, a second one ends
     /// the waiting for others, a third one cuts.
     pub fn drain(&mut self, timeouts: &Timeouts, now: Instant) {
         let next = match self.phase {
@@ -96,6 +96,13 @@ impl Course {
             Phase::Finishing | Phase::Ending => Phase::Ending,
         };
         self.enter(next, timeouts, now);
+    }
+
+    /// The order to be in a phase of the way out, or further: given again, it changes nothing.
+    pub fn leave(&mut self, to: Phase, timeouts: &Timeouts, now: Instant) {
+        if self.phase < to {
+            self.enter(to, timeouts, now);
+        }
     }
 
     /// The order to end without waiting for others; a second one cuts.
@@ -180,6 +187,24 @@ mod tests {
         for phase in [Phase::Finishing, Phase::Ending] {
             course.finish(&timeouts, at(1));
             assert_eq!(course.phase(), phase);
+        }
+    }
+
+    #[test]
+    fn an_order_that_is_repeated_hastens_nothing() {
+        let timeouts = Timeouts::default();
+        let mut course = Course::default();
+        course.start();
+        for (to, expected) in [
+            (Phase::LameDuck, Phase::LameDuck),
+            (Phase::LameDuck, Phase::LameDuck),
+            (Phase::Finishing, Phase::Finishing),
+            (Phase::Finishing, Phase::Finishing),
+            (Phase::LameDuck, Phase::Finishing),
+            (Phase::Ending, Phase::Ending),
+        ] {
+            course.leave(to, &timeouts, at(1));
+            assert_eq!(course.phase(), expected);
         }
     }
 

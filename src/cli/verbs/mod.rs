@@ -10,8 +10,9 @@ mod top;
 use super::Failed;
 use clap::{Args, Subcommand};
 use client::{Client, Reply};
-use ringway::config::ADMIN_SOCKET_DEFAULT;
 use ringway::config::units::parse_duration;
+use ringway::config::{ADMIN_SOCKET_DEFAULT, FILE_BYTES_MAX};
+use ringway::sys::file;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -120,12 +121,18 @@ pub(in crate::cli) enum Verb {
         #[arg(long, value_name = "NAME")]
         listener: Option<String>,
     },
-    /// Take the process out of service, losing nobody: as SIGTERM does. Once more closes its
-    /// listeners at once, and a third time cuts what is left.
+    /// Take the process out of service, losing nobody: as SIGTERM does. Given again, it changes
+    /// nothing.
     #[command(after_help = STATUSES)]
     Drain {
         #[command(flatten)]
         access: Access,
+        /// Close the listeners at once; requests in flight may finish.
+        #[arg(long)]
+        now: bool,
+        /// Also cut what is in flight.
+        #[arg(long, conflicts_with = "now")]
+        cut: bool,
     },
     /// Take an order to drain back, while listeners are still open.
     #[command(after_help = STATUSES)]
@@ -240,7 +247,14 @@ pub(in crate::cli) fn execute(verb: Verb, out: &mut dyn Write) -> Result<(), Fai
             let reply = Client::new(&access.admin)?.get(&query)?;
             answer(&access, reply, out, show::explain)
         }
-        Verb::Drain { access } => order_phase(&access, "/drain", out),
+        Verb::Drain { access, now, cut } => {
+            let path = match (now, cut) {
+                (_, true) => "/drain?mode=cut",
+                (true, _) => "/drain?mode=now",
+                _ => "/drain",
+            };
+            order_phase(&access, path, out)
+        }
         Verb::Undrain { access } => order_phase(&access, "/undrain", out),
     }
 }
@@ -379,9 +393,13 @@ fn answer(
     if reply.status == 202 { Err(Failed::NotApplied) } else { Ok(()) }
 }
 
+/// A configuration to be sent: as long as the process takes it, at most.
 fn read(file: &std::path::Path) -> Result<String, Failed> {
-    std::fs::read_to_string(file)
-        .map_err(|error| Failed::Error(format!("cannot read `{}`: {error}", file.display()).into()))
+    let bytes = file::read(file, FILE_BYTES_MAX);
+    let text = bytes.and_then(|bytes| {
+        String::from_utf8(bytes).map_err(|_| std::io::Error::other("it is not UTF-8"))
+    });
+    text.map_err(|error| Failed::Error(format!("cannot read `{}`: {error}", file.display()).into()))
 }
 
 /// The path of an order with the name of the file that goes with it.

@@ -9,6 +9,7 @@ use crate::config::values::check_backend_address;
 use crate::coordinator::control::{Control, Unusable};
 use crate::coordinator::events::{Event, beginning};
 use crate::coordinator::fleet::{Operation, OperationError};
+use crate::coordinator::phase::Phase;
 use crate::coordinator::plan::Plan;
 use crate::coordinator::reloading;
 use crate::health::OperatorState;
@@ -190,9 +191,18 @@ fn read(control: &Control, given: Option<&Given>) -> Result<Config, Unusable> {
     }
 }
 
-/// Begins, or hastens, the way out.
-pub(super) fn drain(control: &mut Control) -> Reply {
-    control.drain(clock::monotonic());
+/// Begins the way out, or hastens it by a word: whoever repeats the same hastens nothing.
+pub(super) fn drain(control: &mut Control, mode: Option<&str>) -> Reply {
+    let to = match mode {
+        None => Phase::LameDuck,
+        Some("now") => Phase::Finishing,
+        Some("cut") => Phase::Ending,
+        Some(mode) => {
+            let error = format!("`{}` is no mode: it can be now or cut", mode.escape_debug());
+            return refusal(StatusCode::BAD_REQUEST, error);
+        }
+    };
+    control.leave(to, clock::monotonic());
     phase_reply(control)
 }
 

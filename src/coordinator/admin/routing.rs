@@ -31,6 +31,8 @@ const EVENTS_WAIT_MAX: Duration = Duration::from_secs(60);
 const SHOWN_MAX: usize = 200;
 /// Query of a question or an order: what a configuration is called in the answer.
 const FILE: &str = "file";
+/// Query of the order to drain: how fast.
+const MODE: &str = "mode";
 
 const KNOWN: &str = "GET /live, /ready, /ready/POOL, /status, /metrics, /pools, /events, /explain, \
                      /config; POST /plan, /reload, /drain, /undrain, /pools/POOL/backends; \
@@ -131,7 +133,11 @@ async fn order(
     let path_text = request.uri().path().to_owned();
     let parts: Vec<&str> = path_text.split('/').filter(|part| !part.is_empty()).collect();
     match (&method, parts.as_slice()) {
-        (&Method::POST, ["drain"]) => orders::drain(&mut control.borrow_mut()),
+        (&Method::POST, ["drain"]) => {
+            let mode = Query::of(&request).value(MODE).map(|mode| shown(&mode));
+            what.extend(mode.iter().map(|mode| format!(" {mode}")));
+            orders::drain(&mut control.borrow_mut(), mode.as_deref())
+        }
         (&Method::POST, ["undrain"]) => orders::undrain(&mut control.borrow_mut()),
         (&Method::POST, ["reload"]) => reload(control, None, what).await,
         (&Method::PUT, ["config"]) => match body_config(request, what).await {

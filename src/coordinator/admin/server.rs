@@ -1,6 +1,7 @@
 //! The sockets of the admin interface: who may connect, and a task for each connection.
 
 use super::bounded::Bounded;
+use super::places::{Places, Taken};
 use super::routing::{self, Asker, Shared};
 use crate::config;
 use crate::coordinator::control::Control;
@@ -15,7 +16,6 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
@@ -169,13 +169,12 @@ impl Admin {
 }
 
 async fn serve_unix(listener: &UnixListener, allow_uids: &[u32], shared: &Rc<Shared>) {
-    let permits = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+    let places = Places::new(CONNECTIONS_MAX);
     loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 if let Some(asker) = admitted(&stream, allow_uids) {
-                    spawn(stream, asker, shared, permit);
+                    spawn(stream, asker, shared, places.take().await);
                 }
             }
             Err(error) => pause(&error).await,
@@ -184,13 +183,12 @@ async fn serve_unix(listener: &UnixListener, allow_uids: &[u32], shared: &Rc<Sha
 }
 
 async fn serve_tcp(listener: &TcpListener, shared: &Rc<Shared>) {
-    let permits = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+    let places = Places::new(CONNECTIONS_MAX);
     loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
                 let asker = Asker { name: peer.to_string(), may_order: false };
-                spawn(stream, asker, shared, permit);
+                spawn(stream, asker, shared, places.take().await);
             }
             Err(error) => pause(&error).await,
         }
@@ -215,24 +213,31 @@ fn admitted(stream: &UnixStream, allow_uids: &[u32]) -> Option<Asker> {
     Some(Asker { name: format!("uid {uid}{pid}"), may_order: true })
 }
 
-fn spawn<S, P>(stream: S, asker: Asker, shared: &Rc<Shared>, permit: P)
+fn spawn<S>(stream: S, asker: Asker, shared: &Rc<Shared>, taken: Taken)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
-    P: 'static,
 {
-    let shared = shared.clone();
+    let (shared, taken) = (shared.clone(), Rc::new(taken));
     tokio::task::spawn_local(async move {
-        let _permit = permit;
+        let place = taken.clone();
         let service = service_fn(move |request| {
-            let (shared, asker) = (shared.clone(), asker.clone());
-            async move { Ok::<_, Infallible>(routing::answer(shared, asker, request).await) }
+            let (shared, asker, taken) = (shared.clone(), asker.clone(), taken.clone());
+            async move {
+                taken.begin();
+                let reply = routing::answer(shared, asker, request).await;
+                taken.end();
+                Ok::<_, Infallible>(reply)
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_MAX)
             .serve_connection(TokioIo::new(Bounded::new(stream, STALL_MAX)), service);
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection to the admin interface failed");
+        tokio::select! {
+            ended = connection => if let Err(error) = ended {
+                tracing::debug!(%error, "a connection to the admin interface failed");
+            },
+            () = place.lost() => {}
         }
     });
 }

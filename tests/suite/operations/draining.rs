@@ -42,6 +42,8 @@ fn in_lame_duck_everybody_is_served_and_told_to_go() {
     assert_eq!(field(&head, "Connection"), None, "connections are kept again");
     operated.done(&["drain"]);
     operated.done(&["drain"]);
+    assert_eq!(phase(&operated), "lame-duck", "a script that tries again hastens nothing");
+    operated.done(&["drain", "--now"]);
     assert_eq!(operated.ringway.wait(), Some(0), "nothing is left, so it ends");
 }
 
@@ -108,6 +110,28 @@ fn orders_by_signal_leave_a_line_like_those_of_the_interface() {
     ];
     assert_eq!(audits(), expected);
     unfinished.write_all(b"b").expect("sent");
+    assert_eq!(operated.ringway.wait(), Some(0));
+}
+
+#[test]
+fn what_is_left_is_cut_only_by_that_word() {
+    let origin = Origin::start(|mut stream| {
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    let more = format!("{QUICK}[timeouts]\nlame_duck = \"1h\"\ndrain = \"1h\"\n");
+    let mut operated = Operated::start(&config(&[origin.address], "", &more));
+    let mut busy = operated.ringway.connect();
+    busy.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
+    await_that("it is in flight", || operated.backend(origin.address)["in_flight"] == 1);
+    for _ in 0..3 {
+        operated.done(&["drain", "--now"]);
+        assert_eq!(phase(&operated), "finishing");
+    }
+    operated.done(&["drain"]);
+    assert_eq!(phase(&operated), "finishing");
+    assert_eq!(operated.verb(&["drain", "--now", "--cut"]).0, 2);
+    assert!(operated.asked("POST /drain?mode=soon", "").starts_with("HTTP/1.1 400"));
+    operated.done(&["drain", "--cut"]);
     assert_eq!(operated.ringway.wait(), Some(0));
 }
 

@@ -68,6 +68,24 @@ fn nobody_waits_on_the_address_of_questions() {
     operated.done(&["events"]);
 }
 
+#[test]
+fn connections_that_say_nothing_keep_no_monitor_out() {
+    let (_origin, _operated, address) = with_questions("");
+    let half = |_| {
+        let mut stream = connect(address);
+        stream.write_all(b"GET /live HTTP/1.1\r\nHost: t\r\n").expect("sent");
+        stream
+    };
+    // Again on a machine so slow that the younger one has waited long enough to be given up.
+    await_that("the oldest ones give way, and only they", || {
+        let mut silent: Vec<_> = (0..300).map(half).collect();
+        assert_eq!(ask(address, "GET /live").0, 200);
+        assert!(read_to_end(&mut silent[0]).is_empty(), "the oldest one has given way");
+        let rest = silent[200].write_all(b"Connection: close\r\n\r\n");
+        rest.is_ok() && status(&read_to_end(&mut silent[200])) == 200
+    });
+}
+
 /// Each metric is one group: HELP and TYPE once, then its samples (exposition format 0.0.4).
 fn assert_in_the_format_of_prometheus(text: &str) {
     let mut families = std::collections::HashSet::new();

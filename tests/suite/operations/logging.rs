@@ -84,3 +84,17 @@ fn the_journal_gets_priorities_and_no_second_time() {
     assert!(log.lines().any(|line| line.starts_with("<3>    ")), "{log}");
     assert!(log.lines().all(|line| line.starts_with('<')), "{log}");
 }
+
+#[test]
+fn signals_with_another_meaning_elsewhere_are_ignored_and_told() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let operated = Operated::start(&config(&[origin.address], "", QUICK));
+    for name in ["USR2", "ALRM", "VTALRM", "PROF", "IO", "PWR", "XFSZ", "PIPE"] {
+        operated.ringway.signal(&format!("-{name}"));
+        if name != "PIPE" {
+            let told = format!("signal {name} is ignored");
+            await_that(&told, || operated.log().contains(&told));
+        }
+    }
+    assert_eq!(operated.ringway.status_of("/"), 200);
+}
