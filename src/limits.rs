@@ -1,6 +1,8 @@
 //! Every maximum of Ringway with its unit and its reason. Configuration may lower a limit, never
 //! raise it past the constant here.
 
+use std::time::Duration;
+
 /// Bytes of a request or response head, the empty line included. One head must fit one buffer.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Fields (header lines) in one head or trailer section. Fields are counted, not only bytes:
@@ -15,6 +17,16 @@ pub const TRAILER_BYTES_MAX: usize = 4 * 1024;
 pub const LEADING_LINE_ENDS_BYTES_MAX: u32 = 64;
 /// Interim (1xx) responses before one final response.
 pub const INTERIMS_MAX: u32 = 32;
+/// How long a client is listened to after its last answer while nothing comes from it. To close a
+/// connection that bytes still arrive on is to reset it, and a reset can cost the client an answer
+/// that it has not read (RFC 9112 §9.6).
+pub const LINGER_SILENCE: Duration = Duration::from_secs(5);
+/// How long a client is listened to after its last answer in all: long enough for an upload whose
+/// sender looks for the answer only when it is done.
+pub const LINGER_MAX: Duration = Duration::from_secs(30);
+/// Bytes that a client may send after its last answer. A gigabit per second takes eight seconds
+/// for them; whoever sends as much as that for nothing has its connection reset.
+pub const LINGER_BYTES_MAX: u32 = 1 << 30;
 /// Smallest and largest buffer that may be configured, bytes. A buffer holds a whole head, and
 /// positions inside a buffer are kept in 32 bits.
 pub const BUFFER_BYTES_MIN: usize = HEAD_BYTES_MAX;

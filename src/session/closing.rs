@@ -1,18 +1,13 @@
 //! Ends: of an exchange, of a session, of a connection to a backend. A socket is closed when no
 //! operation is in flight on it, and not before.
 
+use super::body::Body;
 use super::exchange::Phase;
 use super::{State, Traffic};
 use crate::engine::{Close, Engine, Failure, Owner, Slice, Socket};
+use crate::limits::{LINGER_BYTES_MAX, LINGER_MAX, LINGER_SILENCE};
 use crate::mailbox::Stage;
 use crate::stats::{CloseReason, Counter};
-use std::time::Duration;
-
-/// How long, and for how many bytes, a client may go on sending after its last answer. Closing
-/// at once would make the kernel reset the connection, and the client lose the answer.
-const LINGER: Duration = Duration::from_secs(2);
-/// See [`LINGER`].
-const LINGER_BYTES_MAX: u32 = 64 * 1024 * 1024;
 
 impl<E: Engine> Traffic<E> {
     // --- exchanges ---
@@ -104,7 +99,8 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Closes after the last answer: our direction ends when it is sent, and what the client
-    /// still sends is dropped for a while.
+    /// still sends is dropped for a while. Where a reset is to end the connection, it comes when
+    /// all is sent.
     pub(super) fn linger(&mut self, index: u32, reason: CloseReason) {
         let session = self.sessions.at(index);
         session.state = State::Lingering;
@@ -112,24 +108,29 @@ impl<E: Engine> Traffic<E> {
         session.dropped_bytes = 0;
         session.partial = None;
         self.wire.drop_chain(&mut session.inbox);
-        self.wire.end_write(&mut session.link);
+        if session.close == Close::Graceful {
+            self.wire.end_write(&mut session.link);
+        }
         self.wire.receive(&mut session.link);
         let span = self.world.settings.timeouts.between_bytes;
         self.set_deadline(index, span);
+        self.after_client_flush(index);
     }
 
     /// Drops what a client sends after its last answer.
     pub(super) fn discard(&mut self, index: u32, slice: Slice) {
         self.wire.engine.release(slice.buffer);
+        let now = self.now();
         let session = self.sessions.at(index);
-        if !session.link.is_flushed() {
+        let State::Discarding { until } = session.state else {
             return; // the answer is still on its way, and has its own time
-        }
+        };
         session.dropped_bytes = session.dropped_bytes.saturating_add(slice.len() as u32);
         if session.dropped_bytes > LINGER_BYTES_MAX {
             let reason = session.close_reason;
-            self.close_session(index, reason);
+            return self.close_session(index, reason);
         }
+        self.set_deadline(index, LINGER_SILENCE.min(until.since(now)));
     }
 
     /// After the outbox of a client was looked at: a lingering session that has sent everything
@@ -140,10 +141,16 @@ impl<E: Engine> Traffic<E> {
             return;
         }
         let reason = session.close_reason;
+        let is_over = session.link.peer_ended || session.close == Close::Reset;
         match session.state {
             State::Finishing => self.close_session(index, reason),
-            State::Lingering if session.link.peer_ended => self.close_session(index, reason),
-            State::Lingering => self.set_deadline(index, LINGER),
+            State::Lingering | State::Discarding { .. } if is_over => {
+                self.close_session(index, reason);
+            }
+            State::Lingering => {
+                session.state = State::Discarding { until: self.wire.engine.now() + LINGER_MAX };
+                self.set_deadline(index, LINGER_SILENCE);
+            }
             _ => {}
         }
     }
@@ -161,18 +168,19 @@ impl<E: Engine> Traffic<E> {
         }
         let is_reset = failure.is_some();
         match session.state {
-            _ if is_reset => self.cut_session(index, CloseReason::ClientReset),
+            _ if is_reset => self.abort_session(index, CloseReason::ClientReset),
             State::AwaitingHead if session.link.is_flushed() => {
                 self.close_session(index, CloseReason::ClientClosed);
             }
-            State::AwaitingHead if session.inbox.is_empty() => {
-                self.linger(index, CloseReason::ClientClosed);
+            State::AwaitingHead | State::ReadingHead if session.inbox.is_empty() => {
+                self.cut_session(index, CloseReason::ClientClosed);
             }
-            State::AwaitingHead => {}
-            State::ReadingHead => self.close_session(index, CloseReason::ClientClosed),
+            State::AwaitingHead | State::ReadingHead => {}
             State::Exchanging => self.client_half_closed(index),
             State::Tunnelling => self.tunnel_client_ended(index),
-            State::Lingering | State::Finishing => self.after_client_flush(index),
+            State::Lingering | State::Discarding { .. } | State::Finishing => {
+                self.after_client_flush(index);
+            }
             State::Closing => {}
         }
     }
@@ -185,13 +193,40 @@ impl<E: Engine> Traffic<E> {
         let id = session.exchange;
         let has_request = id.is_some_and(|id| self.exchanges[id as usize].request_body.has_ended());
         let allows = self.world.settings.allows_half_close;
-        if !(has_request || has_more) || !allows {
+        if !allows {
+            self.abort_session(index, CloseReason::ClientClosed);
+        } else if !(has_request || has_more) {
             self.cut_session(index, CloseReason::ClientClosed);
         }
     }
 
-    /// Closes at once and lets the client know that what it has is not the whole.
+    /// Ends a session in the middle of what it does. What is queued is sent first: there may be
+    /// whole answers to earlier requests. The framing of an answer shows the client that it is cut
+    /// short; where there is none, a reset does.
     pub(super) fn cut_session(&mut self, index: u32, reason: CloseReason) {
+        if self.is_ended_by_stream(index) {
+            self.sessions.at(index).close = Close::Reset;
+        }
+        if let Some(id) = self.sessions.at(index).exchange {
+            self.exchanges[id as usize].failure.get_or_insert(reason);
+        }
+        self.end_exchange(index);
+        self.linger(index, reason);
+    }
+
+    /// True if an orderly end of the stream would be taken for the end of what is being sent.
+    fn is_ended_by_stream(&mut self, index: u32) -> bool {
+        let session = self.sessions.at(index);
+        let Some(id) = session.exchange else { return false };
+        let exchange = &self.exchanges[id as usize];
+        let is_unframed =
+            exchange.is_unframed || matches!(exchange.response_body, Body::UntilClose);
+        session.state == State::Tunnelling || (exchange.phase == Phase::RelayingBody && is_unframed)
+    }
+
+    /// Closes at once and lets the client know that what it has is not the whole. For clients that
+    /// are gone, or do not read, and for the end of the process.
+    pub(super) fn abort_session(&mut self, index: u32, reason: CloseReason) {
         self.sessions.at(index).close = Close::Reset;
         self.close_session(index, reason);
     }
@@ -259,7 +294,7 @@ impl<E: Engine> Traffic<E> {
             let is_idle = session.is_idle();
             match session.state {
                 State::Closing => {}
-                _ if stage == Stage::Ending => self.cut_session(index, CloseReason::Drained),
+                _ if stage == Stage::Ending => self.abort_session(index, CloseReason::Drained),
                 _ if is_idle => self.linger(index, CloseReason::Drained),
                 _ => {}
             }

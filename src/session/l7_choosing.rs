@@ -299,7 +299,7 @@ impl<E: Engine> Traffic<E> {
         if is_sending {
             // The kernel still reads the old buffer.
             let Some(copy) = self.wire.copy_of(head) else {
-                return self.close_session(index, CloseReason::OutOfBuffers);
+                return self.cut_session(index, CloseReason::OutOfBuffers);
             };
             self.wire.let_go(head.buffer);
             self.exchanges[id as usize].request_head = Some(copy);

@@ -58,12 +58,12 @@ impl<E: Engine> Traffic<E> {
                 Some(rest) => self.wire.keep_first(&mut self.sessions.at(index).inbox, rest),
                 None => {
                     self.wire.engine.release(slice.buffer);
-                    return self.close_session(index, CloseReason::OutOfBuffers);
+                    return self.cut_session(index, CloseReason::OutOfBuffers);
                 }
             }
         }
         let Some(body) = self.wire.settle(body) else {
-            return self.close_session(index, CloseReason::OutOfBuffers);
+            return self.cut_session(index, CloseReason::OutOfBuffers);
         };
         let session = self.sessions.at(index);
         let exchange = session.exchange.map(|id| &self.exchanges[id as usize]);
@@ -86,7 +86,7 @@ impl<E: Engine> Traffic<E> {
     /// Keeps bytes until it is their turn, behind what waits already.
     pub(super) fn keep_for_later(&mut self, index: u32, slice: Slice) {
         let Some(slice) = self.wire.settle(slice) else {
-            return self.close_session(index, CloseReason::OutOfBuffers);
+            return self.cut_session(index, CloseReason::OutOfBuffers);
         };
         let session = self.sessions.at(index);
         self.wire.keep(&mut session.inbox, slice);
@@ -238,7 +238,9 @@ impl<E: Engine> Traffic<E> {
         match session.state {
             State::Closing => return self.settle_closing(index),
             _ if !is_well => return self.close_session(index, CloseReason::ClientReset),
-            State::Lingering | State::Finishing => return self.after_client_flush(index),
+            State::Lingering | State::Discarding { .. } | State::Finishing => {
+                return self.after_client_flush(index);
+            }
             State::AwaitingHead | State::ReadingHead => {
                 // Answers that were not read held the next requests back.
                 if self.wire.has_room(&session.link) && !session.link.is_polling {

@@ -34,18 +34,16 @@ impl<E: Engine> Traffic<E> {
             // Answers that the client does not read hold its next requests back.
             State::AwaitingHead | State::ReadingHead => !self.wire.is_congested(&session.link),
             State::Exchanging => self.takes_body(index),
-            State::Tunnelling | State::Finishing | State::Lingering | State::Closing => false,
+            _ => false,
         }
     }
 
     /// Everything that came has been served.
     fn await_more(&mut self, index: u32) {
         let session = self.sessions.at(index);
-        match (session.link.peer_ended, session.state) {
-            (false, _) => self.wire.receive(&mut session.link),
-            (true, State::AwaitingHead) => self.linger(index, CloseReason::ClientClosed),
-            (true, State::Exchanging) => self.cut_session(index, CloseReason::ClientClosed),
-            (true, _) => self.close_session(index, CloseReason::ClientClosed),
+        match session.link.peer_ended {
+            false => self.wire.receive(&mut session.link),
+            true => self.cut_session(index, CloseReason::ClientClosed),
         }
     }
 
@@ -54,7 +52,7 @@ impl<E: Engine> Traffic<E> {
         let Some(slice) = self.gather_head(index, slice) else { return };
         let Some(output) = self.wire.engine.acquire() else {
             self.wire.engine.release(slice.buffer);
-            return self.close_session(index, CloseReason::OutOfBuffers);
+            return self.cut_session(index, CloseReason::OutOfBuffers);
         };
         let session = self.sessions.at(index);
         let side = RequestSide {
@@ -69,7 +67,7 @@ impl<E: Engine> Traffic<E> {
                 self.count_request(index, request.target.route);
                 let Ok(rest) = self.rest_of(slice, request.head_length) else {
                     self.wire.engine.release(output);
-                    return self.close_session(index, CloseReason::OutOfBuffers);
+                    return self.cut_session(index, CloseReason::OutOfBuffers);
                 };
                 self.begin_exchange(index, request, output, rest);
             }
@@ -95,7 +93,7 @@ impl<E: Engine> Traffic<E> {
                         self.wire.keep_first(&mut self.sessions.at(index).inbox, rest);
                     }
                     Err(OutOfBuffers) => {
-                        return self.close_session(index, CloseReason::OutOfBuffers);
+                        return self.cut_session(index, CloseReason::OutOfBuffers);
                     }
                 }
                 self.answer_request(index, &local);
@@ -108,13 +106,13 @@ impl<E: Engine> Traffic<E> {
     fn gather_head(&mut self, index: u32, slice: Slice) -> Option<Slice> {
         let session = self.sessions.at(index);
         let Some(gathered) = self.wire.gather(&mut session.partial, slice) else {
-            self.close_session(index, CloseReason::OutOfBuffers);
+            self.cut_session(index, CloseReason::OutOfBuffers);
             return None;
         };
         if let Some(left) = gathered.left {
             let Some(left) = self.wire.settle(left) else {
                 self.wire.engine.release(gathered.whole.buffer);
-                self.close_session(index, CloseReason::OutOfBuffers);
+                self.cut_session(index, CloseReason::OutOfBuffers);
                 return None;
             };
             self.wire.keep_first(&mut session.inbox, left);

@@ -30,7 +30,7 @@ impl<E: Engine> Traffic<E> {
         self.set_deadline(index, span);
         self.mailbox.show_connections(self.sessions.len() as u32);
         if self.stage == Stage::Ending {
-            self.cut_session(index, CloseReason::Drained);
+            self.abort_session(index, CloseReason::Drained);
         }
     }
 
@@ -53,7 +53,7 @@ impl<E: Engine> Traffic<E> {
             }
             State::Exchanging => self.request_bytes(index, slice),
             State::Tunnelling => self.tunnel_from_client(index, slice),
-            State::Lingering => self.discard(index, slice),
+            State::Lingering | State::Discarding { .. } => self.discard(index, slice),
             State::Finishing => {
                 let reason = session.close_reason;
                 self.wire.engine.release(slice.buffer);

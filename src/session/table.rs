@@ -24,6 +24,12 @@ pub enum State {
     Finishing,
     /// The last answer is being sent; what the client still sends is dropped.
     Lingering,
+    /// The last answer has been sent; what the client still sends is dropped, but not after
+    /// `until`.
+    Discarding {
+        /// Then it closes.
+        until: Instant,
+    },
     /// Waits for its operations to end.
     Closing,
 }
@@ -43,7 +49,8 @@ pub struct Session {
     pub is_leaving: bool,
     /// The connection may be kept after the present exchange.
     pub keep_alive: bool,
-    /// How the socket is closed in the end.
+    /// How the socket is closed in the end. By a reset, if nothing else shows the client that its
+    /// answer is not whole.
     pub close: Close,
     /// Why it ends.
     pub close_reason: CloseReason,

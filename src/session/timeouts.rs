@@ -105,7 +105,7 @@ impl<E: Engine> Traffic<E> {
             State::ReadingHead => self.answer_and_close(index, 408, CloseReason::HeadTimeout),
             State::Exchanging => self.exchange_expired(index),
             State::Tunnelling => self.cut_session(index, CloseReason::TunnelIdle),
-            State::Lingering | State::Finishing => {
+            State::Lingering | State::Discarding { .. } | State::Finishing => {
                 let reason = session.close_reason;
                 self.close_session(index, reason);
             }
@@ -238,7 +238,7 @@ impl<E: Engine> Traffic<E> {
             let span = self.world.settings.timeouts.between_bytes;
             self.set_deadline(index, span);
         } else {
-            self.cut_session(index, CloseReason::ClientStalled);
+            self.abort_session(index, CloseReason::ClientStalled);
         }
     }
 

@@ -204,11 +204,13 @@ fn an_upgrade_to_what_is_not_allowed_is_an_ordinary_request() {
 fn a_client_that_ends_its_direction_still_gets_the_whole_answer() {
     let origin = Origin::http(|_, _| ok(&vec![b'x'; 1_000_000]));
     let ringway = Ringway::start(&[origin.address], &["--shards", "1"]);
-    for _ in 0..10 {
-        let mut stream = ringway.connect();
-        stream.write_all(get("/").as_bytes()).expect("sent");
-        stream.shutdown(Shutdown::Write).expect("half closed");
-        assert_eq!(body(&read_to_end(&mut stream)).len(), 1_000_000);
+    for behind in ["", "\r\n", "\n", "GET /cut HTTP", "PUT / HTTP/1.1\r\nContent-Length: 9\r\n"] {
+        for _ in 0..3 {
+            let mut stream = ringway.connect();
+            stream.write_all(format!("{}{behind}", get("/")).as_bytes()).expect("sent");
+            stream.shutdown(Shutdown::Write).expect("half closed");
+            assert_eq!(body(&read_to_end(&mut stream)).len(), 1_000_000, "behind it: {behind:?}");
+        }
     }
 }
 

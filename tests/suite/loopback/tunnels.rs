@@ -100,3 +100,28 @@ fn a_backend_that_changes_to_a_protocol_nobody_asked_for_is_502() {
         assert_eq!(status(&head), 502, "{upgrade:?}");
     }
 }
+
+#[test]
+fn tunnels_that_their_backends_end_leave_nothing_behind() {
+    const COUNT: usize = 100;
+    let origin = Origin::start(|mut stream| {
+        let head = read_until(&mut stream, b"\r\n\r\n");
+        let answer = match head.starts_with(b"CONNECT ") {
+            true => "HTTP/1.1 200 OK\r\n\r\n",
+            false => SWITCHING,
+        };
+        let _ = stream.write_all(format!("{answer}bye").as_bytes());
+    });
+    let more = "[http]\nconnect = \"forward\"\n[runtime]\nshards = 1\n";
+    let ringway = Ringway::with_config(&config(&[origin.address], more));
+    let before = ringway.descriptors();
+    for request in [UPGRADE, "CONNECT t:443 HTTP/1.1\r\nHost: t:443\r\n\r\n"] {
+        for _ in 0..COUNT {
+            let mut stream = ringway.connect();
+            stream.write_all(request.as_bytes()).expect("sent");
+            assert!(read_to_end(&mut stream).ends_with(b"bye"), "{request:?}");
+        }
+        // Before any timeout could have closed them.
+        await_that("descriptors are back", || ringway.descriptors() < before + COUNT / 10);
+    }
+}

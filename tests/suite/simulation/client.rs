@@ -23,6 +23,13 @@ pub enum Outcome {
     Aborted,
 }
 
+/// Line ends that some clients send between requests.
+const STRAY: [&[u8]; 4] = [b"\r\n", b"\n", b"\r\n\r\n", b"\n\n"];
+
+/// What a client may send behind its last request and not go on with.
+const BEHIND: [&[u8]; 6] =
+    [b"\r\n", b"\r", b"\n\r\n", b"GE", b"\r\nGET /steady/", b"GET / HTTP/1.1\r\nHost: test\r\n"];
+
 enum Step {
     Send(Vec<u8>, usize),
     /// Until a request is to go on with its body, or is answered.
@@ -333,6 +340,9 @@ fn script(requests: &[Request], habits: Habits, manner: Manner, prng: &mut Prng)
             script.push_back(Step::Hang);
             return script;
         }
+        if request.number > 0 && prng.one_in(5) {
+            script.push_back(Step::Send(STRAY[prng.below(4) as usize].to_vec(), 0));
+        }
         script.push_back(Step::Send(head, 0));
         if request.expects_continue {
             script.push_back(Step::AwaitContinue(request.number));
@@ -343,7 +353,12 @@ fn script(requests: &[Request], habits: Habits, manner: Manner, prng: &mut Prng)
             script.push_back(Step::Hang);
             return script;
         }
-        if !body.is_empty() {
+        if body.len() > 1 && prng.one_in(8) {
+            // Early answers come in the middle of the upload.
+            let (one, two) = body.split_at(body.len() / 2);
+            let pause = Step::Pause(Duration::from_secs(3));
+            script.extend([Step::Send(one.to_vec(), 0), pause, Step::Send(two.to_vec(), 0)]);
+        } else if !body.is_empty() {
             script.push_back(Step::Send(body, 0));
         }
         let is_sure = !manner.has_faults && manner.area != super::message::Area::Passing;
@@ -352,7 +367,11 @@ fn script(requests: &[Request], habits: Habits, manner: Manner, prng: &mut Prng)
             return script;
         }
     }
-    if !requests.last().is_some_and(Request::is_tunnel) && prng.one_in(6) {
+    if !requests.last().is_some_and(Request::is_tunnel) && prng.one_in(4) {
+        // Whoever is not to keep its connection is not listened to behind its last request.
+        if manner.dialect == Dialect::Http11 && prng.one_in(2) {
+            script.push_back(Step::Send(BEHIND[prng.below(6) as usize].to_vec(), 0));
+        }
         script.push_back(Step::EndWrite);
     }
     script

@@ -12,6 +12,7 @@ mod ending;
 mod engine;
 mod kernel;
 mod line_ends;
+mod lingering;
 mod lone;
 mod message;
 mod network;

@@ -5,7 +5,7 @@ use super::lone::{self, CALM, listen_address};
 use super::network::Network;
 use ringway::base::{BackendSlot, Generation, PoolId, ShardId};
 use ringway::config::{self, Config, ListenerIndex};
-use ringway::engine::Wake;
+use ringway::engine::{Close, Wake};
 use ringway::mailbox::{Mailbox, Observation, Shared, Stage};
 use ringway::shard::{Shard, ShardParts};
 use ringway::snapshot::{self, Listener, Member, Pool, Registry, Settings, Share, Snapshot};
@@ -62,6 +62,11 @@ pub fn address(slot: usize) -> SocketAddr {
 impl Scene {
     /// A backend for each of `shares`, and these timeouts.
     pub fn new(shares: &[Share], timeouts: config::Timeouts) -> Self {
+        Self::with(shares, |config| config.timeouts = timeouts)
+    }
+
+    /// A backend for each of `shares`, and a configuration that is changed in this way.
+    pub fn with(shares: &[Share], change: impl FnOnce(&mut Config)) -> Self {
         let mut network = Network::new(1, CALM, 1);
         let door = network.open_door(listen_address(), 0);
         let network = Rc::new(RefCell::new(network));
@@ -75,7 +80,7 @@ impl Scene {
         let backends: Vec<_> = (0..shares.len()).map(backend).collect();
         let algorithm = ringway::balance::Algorithm::RoundRobin;
         let mut config = Config::quick(&listen, &backends, algorithm).expect("it is well");
-        config.timeouts = timeouts;
+        change(&mut config);
         let mut registry = Registry::default();
         let sockets = [vec![door]];
         let first = snapshot::build(&config, Generation(1), &mut registry, &sockets, 1);
@@ -175,9 +180,19 @@ impl Scene {
 
     /// One end says something, and the shard has time for it.
     pub fn say(&mut self, socket: i32, text: &str) {
+        self.add(socket, text);
+        self.turns(8);
+    }
+
+    /// One end says something. Nothing happens yet.
+    pub fn add(&self, socket: i32, text: &str) {
         let mut network = self.network.borrow_mut();
         network.streams.get_mut(&socket).expect("open").to_proxy.push(text.as_bytes());
-        drop(network);
+    }
+
+    /// One end says no more.
+    pub fn end(&mut self, socket: i32) {
+        self.network.borrow_mut().streams.get_mut(&socket).expect("open").actor_ended = true;
         self.turns(8);
     }
 
@@ -191,7 +206,12 @@ impl Scene {
     }
 
     pub fn is_closed(&self, socket: i32) -> bool {
-        self.network.borrow().streams[&socket].proxy_closed.is_some()
+        self.closed(socket).is_some()
+    }
+
+    /// How the shard has closed a connection, if it has.
+    pub fn closed(&self, socket: i32) -> Option<Close> {
+        self.network.borrow().streams[&socket].proxy_closed
     }
 
     /// The shard has ended its direction.
