@@ -32,6 +32,7 @@ use serde_json::{Value, json};
 use std::error::Error;
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -45,7 +46,12 @@ pub struct Start {
     pub source: Box<dyn ConfigSource>,
     /// Least severe events that are logged.
     pub log_level: LogLevel,
+    /// What else happens once clients can connect.
+    pub on_listening: Option<OnListening>,
 }
+
+/// Gets the addresses of the listeners, and where to write what the user should read.
+pub type OnListening = Box<dyn FnOnce(&[SocketAddr], &mut dyn Write) -> io::Result<()>>;
 
 /// What the commands need of the rest of the program.
 pub struct Parts {
@@ -163,12 +169,13 @@ fn execute(
         Command::Run { source, log_level } => {
             let again = Reread::new(source.clone(), matches.clone());
             let Effective { config, config_file, .. } = load::load(source, matches)?;
-            let start = Start { config, config_file, source: Box::new(again), log_level };
+            let source = Box::new(again);
+            let start = Start { config, config_file, source, log_level, on_listening: None };
             (parts.serve)(start).map_err(Failed::Error)
         }
         Command::Verb(verb) => verbs::execute(verb, out),
         Command::Check { file, json } => check::check(&file, json, out),
-        Command::Demo { listen, log_level } => demo::demo(listen, log_level, parts.serve, out),
+        Command::Demo { listen, log_level } => demo::demo(listen, log_level, parts.serve),
         Command::Doctor { source, json } => {
             let effective = load::load_or_default(source, matches)?;
             doctor::doctor(&effective.config, json, parts.probe_uring, out)

@@ -4,7 +4,7 @@ use super::descriptors;
 use super::doors::SocketDoors;
 use super::passed::PassedSockets;
 use super::threads::{self, Threads};
-use super::{Start, logging, signals};
+use super::{OnListening, Start, logging, signals};
 use ringway::access_log::{self, Destination, Format, Sender, Writer};
 use ringway::base::ShardId;
 use ringway::config::{Config, LogFormat, LogPath, ShardsChoice};
@@ -35,7 +35,7 @@ pub(super) const MORE_DESCRIPTORS: &str =
 /// # Errors
 /// A sentence that says what stands in the way and what to do.
 pub(crate) fn serve(start: Start) -> Result<(), Box<dyn Error>> {
-    let Start { config, config_file, source, log_level } = start;
+    let Start { config, config_file, source, log_level, on_listening } = start;
     let _guard = logging::start(log_level, config.runtime.log_format);
     raise_open_files(&config)?;
     check_descriptors(&config)?;
@@ -43,7 +43,7 @@ pub(crate) fn serve(start: Start) -> Result<(), Box<dyn Error>> {
     if let Some(file) = config_file {
         tracing::info!(file = %file.display(), "configuration read");
     }
-    run(config, source)
+    run(config, source, on_listening)
 }
 
 /// Whether io_uring works here, and there is memory for the rings of all shards.
@@ -72,7 +72,11 @@ fn uring_options(config: &Config, shards: usize) -> UringOptions {
     }
 }
 
-fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Error>> {
+fn run(
+    config: Config,
+    source: Box<dyn ConfigSource>,
+    on_listening: Option<OnListening>,
+) -> Result<(), Box<dyn Error>> {
     let cores = cores(&config.runtime.shards)?;
     let shards = cores.len();
     let wakes: Vec<Arc<EventFd>> =
@@ -90,7 +94,7 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async { signals::follow(access_log) })?;
     let admin = runtime.block_on(async { admin::bind(&control.config.admin) })?;
-    announce(&control, admin.tcp_address())?;
+    announce(&control, admin.tcp_address(), on_listening)?;
     let coordinator = Coordinator::new(control, threads.into_spawn(), hearer, admin, seed);
     let ended = runtime.block_on(coordinator.run());
     // Not waiting for a file system that does not answer.
@@ -102,7 +106,11 @@ fn run(config: Config, source: Box<dyn ConfigSource>) -> Result<(), Box<dyn Erro
 }
 
 /// Says where clients can connect.
-fn announce(control: &Control, admin: Option<SocketAddr>) -> io::Result<()> {
+fn announce(
+    control: &Control,
+    admin: Option<SocketAddr>,
+    on_listening: Option<OnListening>,
+) -> io::Result<()> {
     let is_logged_to = control.config.access_log.as_ref().map(|log| &log.path);
     // Lines of the log are for programs: nothing else may come between them.
     let mut out: Box<dyn Write> = match is_logged_to {
@@ -111,11 +119,15 @@ fn announce(control: &Control, admin: Option<SocketAddr>) -> io::Result<()> {
     };
     let mut listeners: Vec<_> = control.listeners().collect();
     listeners.sort_by_key(|listener| listener.id);
-    for listener in listeners {
+    for listener in &listeners {
         writeln!(out, "ringway: listening on {} ({})", listener.address, listener.name)?;
     }
     if let Some(address) = admin {
         writeln!(out, "ringway: questions are answered on {address}")?;
+    }
+    if let Some(on_listening) = on_listening {
+        let addresses: Vec<SocketAddr> = listeners.iter().map(|one| one.address).collect();
+        on_listening(&addresses, &mut out)?;
     }
     out.flush()
 }

@@ -1,6 +1,8 @@
-//! `ringway demo`: the balancer in front of three small origins, for a first look.
+//! `ringway demo`: the balancer in front of three small origins, with clients of its own, for a
+//! first look.
 
 mod origin;
+mod traffic;
 
 use super::arguments::LogLevel;
 use super::reread::Reread;
@@ -11,6 +13,7 @@ use ringway::config::{Backend, Config};
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const ORIGINS: [Origin; 3] = [
@@ -19,40 +22,73 @@ const ORIGINS: [Origin; 3] = [
     Origin { name: "tortoise", weight: 1, latency: Duration::from_millis(60) },
 ];
 
-/// Starts the origins, says what to try, and serves until it is told to end.
+/// Starts the origins, serves until it is told to end, and says what to try as soon as it listens.
 pub(super) fn demo(
     listen: SocketAddr,
     log_level: LogLevel,
     serve: fn(Start) -> Result<(), Box<dyn Error>>,
-    out: &mut dyn Write,
 ) -> Result<(), Failed> {
     let addresses = origin::start(&ORIGINS)?;
+    let config = configure(listen, &addresses).map_err(|message| Failed::Error(message.into()))?;
+    let socket = config.admin.socket.clone().unwrap_or_default();
+    let on_listening = move |listeners: &[SocketAddr], out: &mut dyn Write| {
+        let Some(listener) = listeners.first() else { return Ok(()) };
+        introduce(traffic::reachable(*listener), &addresses, &socket, out)?;
+        traffic::start(*listener)
+    };
+    let source = Box::new(Reread::default());
+    let on_listening = Some(Box::new(on_listening) as _);
+    let start = Start { config, config_file: None, source, log_level, on_listening };
+    serve(start).map_err(Failed::Error)
+}
+
+fn configure(listen: SocketAddr, addresses: &[SocketAddr]) -> Result<Config, String> {
     let backend = |(origin, address): (&Origin, &SocketAddr)| Backend {
         address: *address,
         weight: origin.weight,
     };
-    let backends: Vec<Backend> = ORIGINS.iter().zip(&addresses).map(backend).collect();
-    let config = Config::quick(&[listen], &backends, Algorithm::default())
-        .map_err(|message| Failed::Error(message.into()))?;
-    introduce(listen, &addresses, out)?;
-    let source = Box::new(Reread::default());
-    serve(Start { config, config_file: None, source, log_level }).map_err(Failed::Error)
+    let backends: Vec<Backend> = ORIGINS.iter().zip(addresses).map(backend).collect();
+    let mut config = Config::quick(&[listen], &backends, Algorithm::default())?;
+    config.admin.socket = Some(admin_socket());
+    // Ctrl-C ends a demo at once: no router looks whether it is ready.
+    config.timeouts.lame_duck = Duration::ZERO;
+    config.timeouts.linger = Duration::ZERO;
+    config.timeouts.drain = Duration::from_secs(1);
+    Ok(config)
 }
 
-fn introduce(listen: SocketAddr, addresses: &[SocketAddr], out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "Ringway listens on http://{listen} in front of three origins:\n")?;
+/// Where everybody may make one, and beside a Ringway that serves this machine.
+fn admin_socket() -> PathBuf {
+    std::env::temp_dir().join(format!("ringway-demo-{}.sock", std::process::id()))
+}
+
+fn introduce(
+    listener: SocketAddr,
+    addresses: &[SocketAddr],
+    socket: &Path,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    writeln!(out, "\nRingway listens on http://{listener} in front of three origins:\n")?;
     for (Origin { name, weight, latency }, address) in ORIGINS.iter().zip(addresses) {
         let latency = latency.as_millis();
         writeln!(out, "  {name:<9} {address:<16} weight {weight}, answers after {latency} ms")?;
     }
+    // As it was called, so that the lines work where it is not in the PATH.
+    let program = std::env::args().next().unwrap_or_else(|| "ringway".to_owned());
+    let (clients, first) = (traffic::CLIENTS, addresses[0]);
     writeln!(
         out,
-        "\nTry, in another terminal:\n\n  \
-         curl http://{listen}/hello                 # who answers, and what it was asked\n  \
-         for i in $(seq 60); do curl -s http://{listen}/ | head -1; done | sort | uniq -c\n  \
-         curl -d 'some data' http://{listen}/form   # a request with a body\n  \
-         curl -v http://{listen}/ --http1.0         # another version of HTTP\n\n\
-         End it with Ctrl-C."
+        "\n{clients} clients of the demo send them some 60 requests a second. In another \
+         terminal:\n\n  \
+         export RINGWAY_ADMIN={socket}\n  \
+         {program} top          # the traffic, live; q ends it\n  \
+         {program} backend drain default {first} --wait   # falcon goes, no request fails\n  \
+         {program} status       # what runs, and how well\n  \
+         {program} backend ready default {first}          # falcon comes back, slowly\n  \
+         {program} explain GET http://{listener}/hello    # where a request goes, and why\n  \
+         curl http://{listener}/hello                     # who answers, and what it was asked\n\n\
+         End it with Ctrl-C.",
+        socket = socket.display()
     )?;
     out.flush()
 }

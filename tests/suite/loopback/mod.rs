@@ -4,6 +4,7 @@ mod access_log;
 mod answers;
 mod backends;
 mod connections;
+mod demo;
 mod drills;
 mod hardship;
 pub mod harness;

@@ -218,27 +218,3 @@ fn it_runs_where_there_are_no_devices() {
     within.arg(origin.address.to_string());
     assert_eq!(Ringway::spawn(within, None).status_of("/"), 200);
 }
-
-#[test]
-fn the_demo_runs_by_itself() {
-    let mut demo = command();
-    demo.args(["demo", "--listen", "127.0.0.1:0"]);
-    let mut child = demo.stdout(std::process::Stdio::piped()).spawn().expect("it runs");
-    let mut out = std::io::BufReader::new(child.stdout.take().expect("piped"));
-    let mut text = String::new();
-    let address = loop {
-        let mut line = String::new();
-        let length = std::io::BufRead::read_line(&mut out, &mut line).expect("text");
-        assert!(length > 0, "it ended: {text}");
-        if let Some(rest) = line.strip_prefix("ringway: listening on ") {
-            break rest.split(' ').next().and_then(|word| word.parse().ok()).expect("an address");
-        }
-        text += &line;
-    };
-    let mut stream = connect(address);
-    stream.write_all(b"GET /x HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").expect("sent");
-    assert_eq!(status(&read_to_end(&mut stream)), 200);
-    assert!(text.contains("curl http://"), "{text}");
-    let _ = child.kill();
-    let _ = child.wait();
-}

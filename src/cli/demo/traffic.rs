@@ -1,0 +1,81 @@
+//! Clients of the demo's own, so that there is something to see: few requests, at an even rate.
+
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use std::error::Error;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::thread;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// How many clients there are.
+pub(super) const CLIENTS: usize = 8;
+/// How long a client rests after each answer, and after a failure.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Starts the clients, in a thread of their own that ends with the process.
+pub(super) fn start(listener: SocketAddr) -> io::Result<()> {
+    let address = reachable(listener);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name("demo-clients".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            for _ in 0..CLIENTS {
+                tokio::spawn(ask_again_and_again(address));
+            }
+            std::future::pending::<()>().await;
+        });
+    })?;
+    Ok(())
+}
+
+/// The address of a listener as its clients write it: that of every interface is none to go to.
+pub(super) fn reachable(listener: SocketAddr) -> SocketAddr {
+    let ip = match listener.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listener.port())
+}
+
+async fn ask_again_and_again(address: SocketAddr) {
+    loop {
+        // A connection that ends is followed by another; nobody waits for these answers.
+        let _ = keep_asking(address).await;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Asks over one connection until it ends.
+async fn keep_asking(address: SocketAddr) -> Result<(), Box<dyn Error>> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    loop {
+        sender.ready().await?;
+        let request = Request::get("/demo").header("Host", address.to_string());
+        let answer = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
+        answer.into_body().collect().await?;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_go_to_an_address_that_leads_somewhere() {
+        for (listener, address) in [
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("[::]:80", "[::1]:80"),
+            ("10.0.0.1:80", "10.0.0.1:80"),
+        ] {
+            assert_eq!(reachable(listener.parse().unwrap()).to_string(), address);
+        }
+    }
+}
