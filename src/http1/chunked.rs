@@ -1,130 +1,143 @@
-//! Chunked bodies (RFC 9112 §7.1), for any split of the bytes. What is relayed is relayed as it
-//! came, so everything that two readers could understand differently is refused: sizes that
-//! overflow, bare line ends, control bytes in extensions, trailers that would change the message.
+//! Chunked bodies (RFC 9112 §7.1), for any split of the bytes. Chunks are relayed as they came,
+//! but what two readers could understand differently is not: extensions, and blanks behind a size,
+//! are left out, as are trailers that must not go on; sizes that overflow, bare line ends and
+//! control bytes are refused.
 
 use super::Refusal;
-use super::fields::is_token_byte;
-use crate::limits::{CHUNK_LINE_BYTES_MAX, FIELDS_MAX, TRAILER_BYTES_MAX};
+use super::trailers::{Peer, TrailerRules};
+use crate::limits::CHUNK_LINE_BYTES_MAX;
+use std::ops::Range;
 
 /// Reads one chunked body.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ChunkedDecoder {
     state: State,
     /// Bytes still to come of the present chunk.
     left: u64,
-    /// Bytes of the present size line, or of the trailer section.
+    /// Bytes of the present size line.
     line_bytes: u16,
-    /// The name of the present trailer field, lower case, as far as it fits.
-    name: [u8; NAME_BYTES],
-    name_bytes: u8,
-    /// Trailer fields so far.
-    trailers: u8,
+    passing: Passing,
 }
 
-const NAME_BYTES: usize = 24;
+/// What goes on of a chunked body.
+#[derive(Clone, Debug)]
+pub enum Passing {
+    /// Its chunks, and the trailers that these rules keep.
+    Chunks(TrailerRules),
+    /// The content, without any framing.
+    Content,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     SizeFirst,
     Size,
+    /// Behind a size: blanks, which may stand before an extension.
+    Blank,
     Extension,
     SizeLf,
     Data,
     DataCr,
     DataLf,
-    TrailerStart,
-    TrailerName,
-    TrailerValue,
-    TrailerLf,
-    EndLf,
+    Trailers,
     Ended,
 }
 
 /// How far a decoder has come with some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes that belong to the body; what follows does not.
-    pub consumed: usize,
-    /// The body has ended.
-    pub ended: bool,
-}
-
-/// How far a decoder has come, and what it left of the bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stripped {
-    /// Bytes of data, now at the front.
+    /// Bytes that go on, now at the front.
     pub kept: usize,
-    /// See [`Progress::consumed`].
+    /// Bytes that the decoder is done with. What follows is not of this body if it has ended, and
+    /// else the beginning of a trailer section, to be given again with more of it.
     pub consumed: usize,
     /// The body has ended.
     pub ended: bool,
-}
-
-/// Trailers that would change what the message means or where it goes (RFC 9110 §6.5.1).
-const FORBIDDEN_TRAILERS: [&[u8]; 18] = [
-    b"authorization",
-    b"cache-control",
-    b"connection",
-    b"content-encoding",
-    b"content-length",
-    b"content-range",
-    b"content-type",
-    b"expect",
-    b"forwarded",
-    b"host",
-    b"keep-alive",
-    b"proxy-connection",
-    b"set-cookie",
-    b"te",
-    b"trailer",
-    b"transfer-encoding",
-    b"upgrade",
-    b"via",
-];
-
-impl Default for ChunkedDecoder {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl ChunkedDecoder {
     /// At the start of a body.
-    pub fn new() -> Self {
-        let state = State::SizeFirst;
-        let name = [0; NAME_BYTES];
-        Self { state, left: 0, line_bytes: 0, name, name_bytes: 0, trailers: 0 }
+    pub fn new(passing: Passing) -> Self {
+        Self { state: State::SizeFirst, left: 0, line_bytes: 0, passing }
     }
 
-    /// Walks over bytes that are relayed as they are.
-    pub fn advance(&mut self, input: &[u8]) -> Result<Progress, Refusal> {
-        let mut at = 0;
-        while at < input.len() && self.state != State::Ended {
-            at += match self.state {
-                State::Data => self.skip_data(input.len() - at),
+    /// True if the content goes on without any framing.
+    pub fn removes_framing(&self) -> bool {
+        matches!(self.passing, Passing::Content)
+    }
+
+    /// Walks over the next bytes of the body.
+    pub fn pass(&mut self, input: &mut [u8]) -> Result<Progress, Refusal> {
+        match self.passing {
+            Passing::Chunks(_) => self.relay(input),
+            Passing::Content => self.strip(input),
+        }
+    }
+
+    fn relay(&mut self, input: &mut [u8]) -> Result<Progress, Refusal> {
+        // Between `begun` and `at` is what goes on and has not been moved to its place yet: usually
+        // everything, which then has its place already.
+        let (mut at, mut kept, mut begun) = (0, 0, 0);
+        while at < input.len() {
+            match self.state {
+                State::Data => at += self.skip_data(input.len() - at),
+                State::Trailers => {
+                    kept = move_to_front(input, begun..at, kept);
+                    let (length, fields) = self.end(&mut input[at..])?;
+                    kept = move_to_front(input, at..at + fields, kept);
+                    (at, begun) = (at + length, at + length);
+                    break;
+                }
+                State::Ended => break,
                 _ => {
                     self.step(input[at])?;
-                    1
+                    if matches!(self.state, State::Blank | State::Extension) {
+                        kept = move_to_front(input, begun..at, kept);
+                        begun = at + 1;
+                    }
+                    at += 1;
                 }
-            };
-        }
-        Ok(Progress { consumed: at, ended: self.state == State::Ended })
-    }
-
-    /// Walks over bytes and moves the data among them to the front.
-    pub fn strip(&mut self, input: &mut [u8]) -> Result<Stripped, Refusal> {
-        let (mut at, mut kept) = (0, 0);
-        while at < input.len() && self.state != State::Ended {
-            if self.state == State::Data {
-                let length = self.skip_data(input.len() - at);
-                input.copy_within(at..at + length, kept);
-                (at, kept) = (at + length, kept + length);
-            } else {
-                self.step(input[at])?;
-                at += 1;
             }
         }
-        Ok(Stripped { kept, consumed: at, ended: self.state == State::Ended })
+        kept = move_to_front(input, begun..at, kept);
+        Ok(Progress { kept, consumed: at, ended: self.state == State::Ended })
+    }
+
+    fn strip(&mut self, input: &mut [u8]) -> Result<Progress, Refusal> {
+        let (mut at, mut kept) = (0, 0);
+        while at < input.len() {
+            match self.state {
+                State::Data => {
+                    let length = self.skip_data(input.len() - at);
+                    kept = move_to_front(input, at..at + length, kept);
+                    at += length;
+                }
+                State::Trailers => {
+                    at += self.end(&mut input[at..])?.0;
+                    break;
+                }
+                State::Ended => break,
+                _ => {
+                    self.step(input[at])?;
+                    at += 1;
+                }
+            }
+        }
+        Ok(Progress { kept, consumed: at, ended: self.state == State::Ended })
+    }
+
+    /// Ends the body with the trailer section that `bytes` begin with: its length, and how much of
+    /// it goes on, at its front. Nothing of it, if it is not whole.
+    fn end(&mut self, bytes: &mut [u8]) -> Result<(usize, usize), Refusal> {
+        const OF_BACKENDS: TrailerRules =
+            TrailerRules { from: Peer::Backend, named_by_connection: None };
+        let section = match &self.passing {
+            Passing::Chunks(rules) => rules.filter(bytes)?,
+            Passing::Content => OF_BACKENDS.filter(bytes)?,
+        };
+        let Some(section) = section else { return Ok((0, 0)) };
+        self.state = State::Ended;
+        Ok((section.length, section.kept))
     }
 
     fn skip_data(&mut self, available: usize) -> usize {
@@ -141,24 +154,16 @@ impl ChunkedDecoder {
             (State::SizeFirst | State::Size, digit) if digit.is_ascii_hexdigit() => {
                 self.add_digit(digit)?
             }
-            (State::Size, b'\r') => State::SizeLf,
-            (State::Size, b';') => State::Extension,
-            (State::Extension, b'\r') => State::SizeLf,
+            (State::Size | State::Blank | State::Extension, b'\r') => State::SizeLf,
+            (State::Size | State::Blank, b' ' | b'\t') => State::Blank,
+            (State::Size | State::Blank, b';') => State::Extension,
             (State::Extension, b'\t' | b' '..=b'~' | 0x80..) => State::Extension,
             (State::SizeLf, b'\n') => self.end_size_line(),
             (State::DataCr, b'\r') => State::DataLf,
             (State::DataLf, b'\n') => State::SizeFirst,
-            (
-                State::TrailerStart
-                | State::TrailerName
-                | State::TrailerValue
-                | State::TrailerLf
-                | State::EndLf,
-                byte,
-            ) => return self.step_trailer(byte),
             _ => return Err(Refusal::MalformedChunk),
         };
-        if matches!(self.state, State::Size | State::Extension | State::SizeLf) {
+        if matches!(self.state, State::Size | State::Blank | State::Extension | State::SizeLf) {
             self.line_bytes += 1;
             if usize::from(self.line_bytes) > CHUNK_LINE_BYTES_MAX {
                 return Err(Refusal::ChunkLineTooLong);
@@ -178,49 +183,15 @@ impl ChunkedDecoder {
 
     fn end_size_line(&mut self) -> State {
         self.line_bytes = 0;
-        if self.left == 0 { State::TrailerStart } else { State::Data }
+        if self.left == 0 { State::Trailers } else { State::Data }
     }
+}
 
-    fn step_trailer(&mut self, byte: u8) -> Result<(), Refusal> {
-        self.line_bytes += 1;
-        if usize::from(self.line_bytes) > TRAILER_BYTES_MAX {
-            return Err(Refusal::TrailersTooLarge);
-        }
-        self.state = match (self.state, byte) {
-            (State::TrailerStart, b'\r') => State::EndLf,
-            (State::EndLf, b'\n') => State::Ended,
-            (State::TrailerStart | State::TrailerName, byte)
-                if is_token_byte(byte) && byte != b'_' =>
-            {
-                self.add_name_byte(byte);
-                State::TrailerName
-            }
-            (State::TrailerName, b':') => self.end_trailer_name()?,
-            (State::TrailerValue, b'\r') => State::TrailerLf,
-            (State::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => State::TrailerValue,
-            (State::TrailerLf, b'\n') => State::TrailerStart,
-            _ => return Err(Refusal::MalformedTrailer),
-        };
-        Ok(())
+/// Moves a range to `to`, which is not behind it; returns where it ends then.
+fn move_to_front(bytes: &mut [u8], range: Range<usize>, to: usize) -> usize {
+    let length = range.len();
+    if range.start != to {
+        bytes.copy_within(range, to);
     }
-
-    fn add_name_byte(&mut self, byte: u8) {
-        let at = usize::from(self.name_bytes);
-        if at < NAME_BYTES {
-            self.name[at] = byte.to_ascii_lowercase();
-            self.name_bytes += 1;
-        }
-    }
-
-    fn end_trailer_name(&mut self) -> Result<State, Refusal> {
-        let name = &self.name[..usize::from(self.name_bytes)];
-        let is_forbidden = FORBIDDEN_TRAILERS.contains(&name) || name.starts_with(b"x-forwarded-");
-        self.name_bytes = 0;
-        self.trailers += 1;
-        match is_forbidden {
-            true => Err(Refusal::MalformedTrailer),
-            false if usize::from(self.trailers) > FIELDS_MAX => Err(Refusal::TooManyFields),
-            false => Ok(State::TrailerValue),
-        }
-    }
+    to + length
 }

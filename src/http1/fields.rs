@@ -102,7 +102,7 @@ pub(super) struct Connection {
     pub(super) close: bool,
     pub(super) keep_alive: bool,
     pub(super) upgrade: bool,
-    names_others: bool,
+    pub(super) names_others: bool,
 }
 
 const _: () = assert!(FIELDS_MAX <= 128, "one bit of `dropped` for each field");
@@ -198,8 +198,7 @@ fn read_connection(connection: &mut Connection, value: &[u8]) -> Result<(), Refu
 }
 
 fn drop_named_by_connection(fields: &[Header<'_>], found: &mut Found<'_>) -> Result<(), Refusal> {
-    let connections = fields.iter().filter(|field| Known::of(field.name) == Known::Connection);
-    for option in connections.flat_map(|field| list(field.value)) {
+    for option in named_by_connection(fields, found.connection) {
         for (at, field) in fields.iter().enumerate() {
             if field.name.as_bytes().eq_ignore_ascii_case(option) {
                 found.dropped |= 1 << at;
@@ -207,6 +206,16 @@ fn drop_named_by_connection(fields: &[Header<'_>], found: &mut Found<'_>) -> Res
         }
     }
     Ok(())
+}
+
+/// What Connection names, if that is more than `close`, `keep-alive` and `upgrade`.
+pub(super) fn named_by_connection<'h>(
+    fields: &'h [Header<'_>],
+    connection: Connection,
+) -> impl Iterator<Item = &'h [u8]> {
+    let fields = if connection.names_others { fields } else { &[] };
+    let connections = fields.iter().filter(|field| Known::of(field.name) == Known::Connection);
+    connections.flat_map(|field| list(field.value)).filter(|option| !option.is_empty())
 }
 
 /// The members of a comma-separated list, without white space around them.

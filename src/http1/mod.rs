@@ -1,8 +1,8 @@
 //! HTTP/1.1 framing (RFC 9112) as a security boundary: bytes in, verdicts out.
 //!
 //! httparse splits heads into lines; every rule about what they may be is here. What is ambiguous
-//! is refused, never repaired. Heads that go on are written anew from what was understood; chunked
-//! bodies are checked and go on as they came.
+//! is refused, never repaired. Heads that go on are written anew from what was understood; chunks
+//! are checked and go on as they came, without their extensions, and trailers one by one.
 //!
 //! Does not: own buffers, know sockets or time, allocate.
 
@@ -16,15 +16,17 @@ mod request_rewrite;
 mod response_head;
 mod response_rewrite;
 mod target;
+mod trailers;
 
 pub use answer::{Answer, default_body, write_answer};
-pub use chunked::{ChunkedDecoder, Progress, Stripped};
+pub use chunked::{ChunkedDecoder, Passing, Progress};
 pub use fields::FieldStorage;
 pub use refusal::Refusal;
 pub use request_head::{Method, RequestHead, leading_line_ends};
 pub use request_rewrite::{RequestRewrite, write_request};
 pub use response_head::{ResponseHead, ResponseTo};
 pub use response_rewrite::{ConnectionField, ResponseRewrite, write_response};
+pub use trailers::{Peer, TrailerRules};
 
 /// What is known of a message whose head may not have come whole.
 #[derive(Debug)]

@@ -54,6 +54,7 @@ pub struct RequestHead<'b, 's> {
     pub upgrade: Option<&'b [u8]>,
     pub(super) fields: &'s [Header<'b>],
     pub(super) dropped: u128,
+    pub(super) connection: fields::Connection,
     pub(super) has_forwarded: bool,
     pub(super) has_via: bool,
 }
@@ -139,9 +140,15 @@ impl<'b, 's> RequestHead<'b, 's> {
             upgrade: found.upgrade.filter(|value| asks_upgrade && !value.is_empty()),
             fields,
             dropped: found.dropped,
+            connection: found.connection,
             has_forwarded: found.has_forwarded,
             has_via: found.has_via,
         })
+    }
+
+    /// What Connection names, if that is more than `close`, `keep-alive` and `upgrade`.
+    pub fn named_by_connection(&self) -> impl Iterator<Item = &[u8]> {
+        fields::named_by_connection(self.fields, self.connection)
     }
 
     /// The first value of a field.

@@ -34,6 +34,7 @@ pub struct ResponseHead<'b, 's> {
     pub(super) reason: &'b [u8],
     pub(super) fields: &'s [Header<'b>],
     pub(super) dropped: u128,
+    pub(super) connection: fields::Connection,
     pub(super) content_length: Option<u64>,
     /// Transfer-Encoding says that it comes in chunks, whether there is a body or not.
     pub is_chunked: bool,
@@ -98,9 +99,15 @@ impl<'b, 's> ResponseHead<'b, 's> {
             reason,
             fields: response.headers,
             dropped: found.dropped,
+            connection: found.connection,
             content_length: found.content_length,
             is_chunked: found.is_chunked,
         }))
+    }
+
+    /// What Connection names, if that is more than `close`, `keep-alive` and `upgrade`.
+    pub fn named_by_connection(&self) -> impl Iterator<Item = &[u8]> {
+        fields::named_by_connection(self.fields, self.connection)
     }
 }
 

@@ -61,6 +61,11 @@ impl<E: Engine> Wire<E> {
         &self.engine.bytes(slice.buffer)[slice.start as usize..slice.end as usize]
     }
 
+    /// The bytes of a range, to be written.
+    pub fn bytes_mut(&mut self, slice: Slice) -> &mut [u8] {
+        &mut self.engine.bytes_mut(slice.buffer)[slice.start as usize..slice.end as usize]
+    }
+
     // --- sending ---
 
     /// Queues a range; it is sent at the end of the turn. Its buffer is released once it is sent.
@@ -310,7 +315,7 @@ impl<E: Engine> Wire<E> {
         Some(Slice { buffer, start: 0, end: bytes.len() as u32 })
     }
 
-    // --- heads that come in pieces ---
+    // --- heads and trailer sections that come in pieces ---
 
     /// Puts what was set aside before a range, in one buffer. `left` is what did not fit; it
     /// follows the whole. None if there is no buffer left; all is released then.

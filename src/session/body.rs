@@ -1,9 +1,9 @@
 //! Where a body ends: counts the bytes of one message as they pass.
 
-use crate::http1::{BodyLength, ChunkedDecoder, Refusal, ResponseBody};
+use crate::http1::{ChunkedDecoder, Refusal};
 
 /// What is still to come of a body.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub enum Body {
     /// This many bytes; none means that the message is complete.
     Sized(u64),
@@ -16,9 +16,10 @@ pub enum Body {
 /// How much of some bytes belongs to the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passed {
-    /// Bytes at the front that are passed on; fewer than `consumed` if framing was removed.
+    /// Bytes that are passed on, now at the front; fewer than `consumed` if some were left out.
     pub kept: usize,
-    /// Bytes that belong to the body. What follows is not of this message.
+    /// Bytes that belong to the body. What follows is not of this message if it has ended, and else
+    /// is to be set aside until more of it comes.
     pub consumed: usize,
 }
 
@@ -31,30 +32,29 @@ impl Body {
         matches!(self, Self::Sized(0))
     }
 
-    /// Takes note of bytes that are passed on as they are.
-    pub fn pass(&mut self, bytes: &[u8]) -> Result<Passed, Refusal> {
+    /// True if only the end of the stream will show whom it is passed on to that it is whole.
+    pub fn is_passed_unframed(&self) -> bool {
+        match self {
+            Self::Sized(_) => false,
+            Self::Chunked(decoder) => decoder.removes_framing(),
+            Self::UntilClose => true,
+        }
+    }
+
+    /// Takes note of bytes, and moves what is passed on of them to the front.
+    pub fn pass(&mut self, bytes: &mut [u8]) -> Result<Passed, Refusal> {
         let consumed = match self {
             Self::Sized(left) => count_off(left, bytes.len()),
             Self::UntilClose => bytes.len(),
             Self::Chunked(decoder) => {
-                let progress = decoder.advance(bytes)?;
+                let progress = decoder.pass(bytes)?;
                 if progress.ended {
                     *self = Self::ENDED;
                 }
-                progress.consumed
+                return Ok(Passed { kept: progress.kept, consumed: progress.consumed });
             }
         };
         Ok(Passed { kept: consumed, consumed })
-    }
-
-    /// Takes note of bytes and removes the framing of chunks from them.
-    pub fn unframe(&mut self, bytes: &mut [u8]) -> Result<Passed, Refusal> {
-        let Self::Chunked(decoder) = self else { return self.pass(bytes) };
-        let stripped = decoder.strip(bytes)?;
-        if stripped.ended {
-            *self = Self::ENDED;
-        }
-        Ok(Passed { kept: stripped.kept, consumed: stripped.consumed })
     }
 }
 
@@ -62,25 +62,4 @@ fn count_off(left: &mut u64, available: usize) -> usize {
     let consumed = usize::try_from(*left).unwrap_or(usize::MAX).min(available);
     *left -= consumed as u64;
     consumed
-}
-
-impl From<BodyLength> for Body {
-    fn from(length: BodyLength) -> Self {
-        match length {
-            BodyLength::None => Self::ENDED,
-            BodyLength::Sized(bytes) => Self::Sized(bytes),
-            BodyLength::Chunked => Self::Chunked(ChunkedDecoder::new()),
-        }
-    }
-}
-
-impl From<ResponseBody> for Body {
-    fn from(body: ResponseBody) -> Self {
-        match body {
-            ResponseBody::None => Self::ENDED,
-            ResponseBody::Sized(bytes) => Self::Sized(bytes),
-            ResponseBody::Chunked => Self::Chunked(ChunkedDecoder::new()),
-            ResponseBody::UntilClose => Self::UntilClose,
-        }
-    }
 }

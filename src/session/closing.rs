@@ -1,7 +1,6 @@
 //! Ends: of an exchange, of a session, of a connection to a backend. A socket is closed when no
 //! operation is in flight on it, and not before.
 
-use super::body::Body;
 use super::exchange::Phase;
 use super::{State, Traffic};
 use crate::engine::{Close, Engine, Failure, Owner, Slice, Socket};
@@ -220,8 +219,8 @@ impl<E: Engine> Traffic<E> {
         let Some(id) = session.exchange else { return false };
         let exchange = &self.exchanges[id as usize];
         let is_unframed =
-            exchange.is_unframed || matches!(exchange.response_body, Body::UntilClose);
-        session.state == State::Tunnelling || (exchange.phase == Phase::RelayingBody && is_unframed)
+            exchange.phase == Phase::RelayingBody && exchange.response_body.is_passed_unframed();
+        session.state == State::Tunnelling || is_unframed
     }
 
     /// Closes at once and lets the client know that what it has is not the whole. For clients that

@@ -72,9 +72,7 @@ pub struct Exchange {
     pub phase: Phase,
     /// What is still to come of the response's body.
     pub response_body: Body,
-    /// The framing of a chunked body is removed: the client speaks HTTP/1.0.
-    pub is_unframed: bool,
-    /// The part of a response head that came with earlier reads.
+    /// The part of a response's head, or of its trailer section, that came with earlier reads.
     pub response_partial: Option<Box<[u8]>>,
     /// Interim responses so far.
     pub interims: u32,

@@ -6,6 +6,7 @@ use super::l7_choosing::COPY_BYTES_MAX;
 use super::translating::{self, Response, ResponseOutcome, ResponseSide};
 use super::{State, Traffic};
 use crate::engine::{BufferId, Close, Engine, Failure, Slice};
+use crate::http1::Refusal;
 use crate::limits::INTERIMS_MAX;
 use crate::mailbox::BackendFault;
 use crate::stats::CloseReason;
@@ -101,7 +102,7 @@ impl<E: Engine> Traffic<E> {
                 return Some(rest);
             }
             ResponseOutcome::Final(response) => {
-                self.begin_response(index, &response, slice, output)
+                self.begin_response(index, response, slice, output);
             }
             ResponseOutcome::Switch { head_length, written, status } => {
                 self.pass_head(index, output, written);
@@ -114,13 +115,13 @@ impl<E: Engine> Traffic<E> {
                 self.wire.set_aside(&mut self.exchanges[id].response_partial, slice);
                 self.note_progress(index);
             }
-            ResponseOutcome::Refused(_) | ResponseOutcome::Unexpected => {
-                if let ResponseOutcome::Refused(refusal) = outcome {
-                    tracing::debug!(refusal = refusal.text(), "response refused");
-                }
-                self.wire.engine.release(output);
+            ResponseOutcome::Refused(refusal) => {
                 self.wire.engine.release(slice.buffer);
-                self.fail_exchange(index, 502, CloseReason::BackendMalformed);
+                self.refuse_response(index, Some(refusal), output);
+            }
+            ResponseOutcome::Unexpected => {
+                self.wire.engine.release(slice.buffer);
+                self.refuse_response(index, None, output);
             }
         }
         None
@@ -135,17 +136,26 @@ impl<E: Engine> Traffic<E> {
         self.wire.send(&mut self.sessions.at(index).link, slice);
     }
 
-    /// The final head: it goes to the client with as much of the body as is there.
-    fn begin_response(&mut self, index: u32, response: &Response, slice: Slice, output: BufferId) {
-        let session = self.sessions.at(index);
-        session.keep_alive = response.keep_alive;
-        let Some(id) = session.exchange else { return };
+    /// The final head: it goes to the client with as much of the body as is there, if that is
+    /// well. Nothing of a response has been passed on before.
+    fn begin_response(&mut self, index: u32, response: Response, slice: Slice, output: BufferId) {
+        let Some(id) = self.sessions.at(index).exchange else { return };
+        let rest = Slice { start: slice.start + response.head_length as u32, ..slice };
+        let mut body = response.body;
+        let passed = match body.pass(self.wire.bytes_mut(rest)) {
+            Ok(passed) => passed,
+            Err(refusal) => {
+                self.wire.engine.release(rest.buffer);
+                return self.refuse_response(index, Some(refusal), output);
+            }
+        };
+        self.sessions.at(index).keep_alive = response.keep_alive;
         let exchange = &mut self.exchanges[id as usize];
         exchange.phase = Phase::RelayingBody;
         exchange.status = response.status;
-        exchange.response_body = response.body;
-        exchange.is_unframed = response.is_unframed;
+        exchange.response_body = body;
         exchange.is_upstream_reusable = response.upstream_idle_max.is_some();
+        exchange.note_passed(passed, self.wire.bytes(rest));
         if let (Some(upstream), Some(max)) = (exchange.upstream, response.upstream_idle_max) {
             self.upstreams.at(upstream).idle_max = max;
         }
@@ -155,40 +165,36 @@ impl<E: Engine> Traffic<E> {
         self.count_status(response.status);
         self.backend_answered(id, response.status);
         let head = Slice { buffer: output, start: 0, end: response.written as u32 };
-        let rest = Slice { start: slice.start + response.head_length as u32, ..slice };
-        if rest.len() <= COPY_BYTES_MAX.min(self.wire.engine.buffer_size() - response.written) {
-            self.send_head_with_body(index, head, rest);
-        } else {
-            self.wire.send(&mut self.sessions.at(index).link, head);
-            self.response_bytes(index, rest);
+        let body = Slice { end: rest.start + passed.kept as u32, ..rest };
+        if self.send_head_with_body(index, head, body) {
+            self.after_response_bytes(index);
         }
     }
 
-    /// Copies the little of the body that is there behind the head, so that one plain send
-    /// carries both.
-    fn send_head_with_body(&mut self, index: u32, head: Slice, rest: Slice) {
-        let Some(id) = self.sessions.at(index).exchange else { return };
+    /// Queues a head and the first of its body. A little of that is copied behind the head, so
+    /// that one plain send carries both. False if there was no buffer left.
+    fn send_head_with_body(&mut self, index: u32, head: Slice, body: Slice) -> bool {
         let at = head.end as usize;
-        let (from, to) = self.wire.engine.bytes_pair(rest.buffer, head.buffer);
-        let copy = &mut to[at..at + rest.len()];
-        copy.copy_from_slice(&from[rest.start as usize..rest.end as usize]);
-        let exchange = &mut self.exchanges[id as usize];
-        let passed = match exchange.is_unframed {
-            true => exchange.response_body.unframe(copy),
-            false => exchange.response_body.pass(copy),
-        };
-        self.wire.engine.release(rest.buffer);
-        let kept = passed.as_ref().map_or(0, |passed| passed.kept);
-        let whole = Slice { end: head.end + kept as u32, ..head };
-        self.wire.send(&mut self.sessions.at(index).link, whole);
-        match passed {
-            Ok(passed) => {
-                exchange.is_upstream_reusable &= passed.consumed == rest.len();
-                exchange.response_bytes += kept as u64;
-                self.after_response_bytes(index);
-            }
-            Err(_) => self.fail_exchange(index, 502, CloseReason::BackendMalformed),
+        if body.len() > COPY_BYTES_MAX.min(self.wire.engine.buffer_size() - at) {
+            self.wire.send(&mut self.sessions.at(index).link, head);
+            return self.send_response_bytes(index, body);
         }
+        let (from, to) = self.wire.engine.bytes_pair(body.buffer, head.buffer);
+        let copied = &from[body.start as usize..body.end as usize];
+        to[at..at + copied.len()].copy_from_slice(copied);
+        self.wire.engine.release(body.buffer);
+        let whole = Slice { end: head.end + body.len() as u32, ..head };
+        self.wire.send(&mut self.sessions.at(index).link, whole);
+        true
+    }
+
+    /// Ends an exchange whose backend answered what cannot be passed on.
+    fn refuse_response(&mut self, index: u32, refusal: Option<Refusal>, output: BufferId) {
+        if let Some(refusal) = refusal {
+            tracing::debug!(refusal = refusal.text(), "response refused");
+        }
+        self.wire.engine.release(output);
+        self.fail_exchange(index, 502, CloseReason::BackendMalformed);
     }
 
     /// True if nothing on the client's side speaks against keeping its connection.

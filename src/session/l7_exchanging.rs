@@ -1,7 +1,8 @@
 //! While a request is with a backend: the request's body one way, the response's body the other,
 //! at the same time, each at the pace of who takes it.
 
-use super::exchange::Phase;
+use super::body::Passed;
+use super::exchange::{Exchange, Phase};
 use super::l7_reading_head::reason_of;
 use super::{State, Traffic};
 use crate::engine::{Engine, Failure, More, Slice};
@@ -23,7 +24,9 @@ impl<E: Engine> Traffic<E> {
         if exchange.request_body.has_ended() {
             return self.keep_for_later(index, slice);
         }
-        let passed = match exchange.request_body.pass(self.wire.bytes(slice)) {
+        let Some(slice) = self.gather_from_client(index, slice) else { return };
+        let exchange = &mut self.exchanges[id as usize];
+        let passed = match exchange.request_body.pass(self.wire.bytes_mut(slice)) {
             Ok(passed) => passed,
             Err(refusal) => {
                 tracing::debug!(refusal = refusal.text(), "request body refused");
@@ -37,7 +40,7 @@ impl<E: Engine> Traffic<E> {
             self.wire.engine.release(slice.buffer);
             return self.fail_request(index, 413, CloseReason::RequestRefused);
         }
-        self.forward_body(index, slice, passed.consumed as u32);
+        self.forward_body(index, slice, passed);
     }
 
     /// True if the request's body goes on and its backend keeps up.
@@ -49,18 +52,13 @@ impl<E: Engine> Traffic<E> {
             && !self.wire.is_congested(&self.upstreams.at(upstream).link)
     }
 
-    /// Queues the first bytes of a range to the backend; the others are the next request.
-    fn forward_body(&mut self, index: u32, slice: Slice, length: u32) {
-        let body = Slice { end: slice.start + length, ..slice };
-        let rest = Slice { start: slice.start + length, ..slice };
-        if !rest.is_empty() {
-            match self.wire.copy_of(rest) {
-                Some(rest) => self.wire.keep_first(&mut self.sessions.at(index).inbox, rest),
-                None => {
-                    self.wire.engine.release(slice.buffer);
-                    return self.cut_session(index, CloseReason::OutOfBuffers);
-                }
-            }
+    /// Queues the first bytes of a range to the backend, and keeps what is not done with.
+    fn forward_body(&mut self, index: u32, slice: Slice, passed: Passed) {
+        let body = Slice { end: slice.start + passed.kept as u32, ..slice };
+        let rest = Slice { start: slice.start + passed.consumed as u32, ..slice };
+        if !rest.is_empty() && !self.keep_behind_body(index, rest) {
+            self.wire.engine.release(slice.buffer);
+            return self.cut_session(index, CloseReason::OutOfBuffers);
         }
         let Some(body) = self.wire.settle(body) else {
             return self.cut_session(index, CloseReason::OutOfBuffers);
@@ -71,7 +69,11 @@ impl<E: Engine> Traffic<E> {
             return self.wire.engine.release(body.buffer);
         };
         let upstream = &mut self.upstreams.at(upstream).link;
-        self.wire.send(upstream, body);
+        if body.is_empty() {
+            self.wire.engine.release(body.buffer);
+        } else {
+            self.wire.send(upstream, body);
+        }
         let is_congested = self.wire.is_congested(upstream);
         let is_connecting = upstream.is_connecting;
         if is_congested {
@@ -81,6 +83,20 @@ impl<E: Engine> Traffic<E> {
             let span = self.world.settings.timeouts.between_bytes;
             self.set_deadline(index, span);
         }
+    }
+
+    /// Keeps a copy of what follows the part of a body that is passed on: the next request, or the
+    /// beginning of a trailer section. False if there is no buffer left.
+    fn keep_behind_body(&mut self, index: u32, rest: Slice) -> bool {
+        let session = self.sessions.at(index);
+        let exchange = session.exchange.map(|id| &self.exchanges[id as usize]);
+        if exchange.is_some_and(|exchange| !exchange.request_body.has_ended()) {
+            session.partial = Some(self.wire.bytes(rest).into());
+            return true;
+        }
+        let Some(rest) = self.wire.copy_of(rest) else { return false };
+        self.wire.keep_first(&mut session.inbox, rest);
+        true
     }
 
     /// Keeps bytes until it is their turn, behind what waits already.
@@ -159,34 +175,47 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Passes on bytes of a response's body.
-    pub(super) fn response_bytes(&mut self, index: u32, slice: Slice) {
+    fn response_bytes(&mut self, index: u32, slice: Slice) {
         let Some(id) = self.sessions.at(index).exchange else {
             return self.wire.engine.release(slice.buffer);
         };
         let exchange = &mut self.exchanges[id as usize];
-        let passed = if exchange.is_unframed {
-            let bytes = self.wire.engine.bytes_mut(slice.buffer);
-            exchange.response_body.unframe(&mut bytes[slice.start as usize..slice.end as usize])
-        } else {
-            exchange.response_body.pass(self.wire.bytes(slice))
+        let Some(gathered) = self.wire.gather(&mut exchange.response_partial, slice) else {
+            return self.cut_session(index, CloseReason::OutOfBuffers);
         };
-        let Ok(passed) = passed else {
-            self.wire.engine.release(slice.buffer);
-            return self.fail_exchange(index, 502, CloseReason::BackendMalformed);
-        };
-        // Bytes behind the end: the message was whole, but the connection is not to be trusted.
-        exchange.is_upstream_reusable &= passed.consumed == slice.len();
-        exchange.response_bytes += passed.kept as u64;
-        let body = Slice { end: slice.start + passed.kept as u32, ..slice };
-        if body.is_empty() {
-            self.wire.engine.release(slice.buffer);
-        } else {
-            let Some(body) = self.wire.settle(body) else {
-                return self.cut_session(index, CloseReason::OutOfBuffers);
-            };
-            self.wire.send(&mut self.sessions.at(index).link, body);
+        if let Some(left) = gathered.left {
+            // A trailer section is shorter than a buffer, so this is behind its end.
+            exchange.is_upstream_reusable = false;
+            self.wire.engine.release(left.buffer);
         }
-        self.after_response_bytes(index);
+        let slice = gathered.whole;
+        let passed = match exchange.response_body.pass(self.wire.bytes_mut(slice)) {
+            Ok(passed) => passed,
+            Err(refusal) => {
+                tracing::debug!(refusal = refusal.text(), "response body refused");
+                self.wire.engine.release(slice.buffer);
+                return self.fail_exchange(index, 502, CloseReason::BackendMalformed);
+            }
+        };
+        exchange.note_passed(passed, self.wire.bytes(slice));
+        let body = Slice { end: slice.start + passed.kept as u32, ..slice };
+        if self.send_response_bytes(index, body) {
+            self.after_response_bytes(index);
+        }
+    }
+
+    /// Queues bytes of a response to the client. False if there was no buffer left for that.
+    pub(super) fn send_response_bytes(&mut self, index: u32, body: Slice) -> bool {
+        if body.is_empty() {
+            self.wire.engine.release(body.buffer);
+            return true;
+        }
+        let Some(body) = self.wire.settle(body) else {
+            self.cut_session(index, CloseReason::OutOfBuffers);
+            return false;
+        };
+        self.wire.send(&mut self.sessions.at(index).link, body);
+        true
     }
 
     /// After bytes of a response were queued to the client: ends the exchange, or holds the
@@ -281,5 +310,22 @@ impl<E: Engine> Traffic<E> {
             self.resume_tunnel(index);
         }
         self.note_progress(index);
+    }
+}
+
+impl Exchange {
+    /// Takes note of how far the response's body has come with `bytes`.
+    pub(super) fn note_passed(&mut self, passed: Passed, bytes: &[u8]) {
+        self.response_bytes += passed.kept as u64;
+        let rest = &bytes[passed.consumed..];
+        if rest.is_empty() {
+            return;
+        }
+        if self.response_body.has_ended() {
+            // The message was whole, but the connection is not to be trusted.
+            self.is_upstream_reusable = false;
+        } else {
+            self.response_partial = Some(rest.into());
+        }
     }
 }

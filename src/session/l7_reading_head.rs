@@ -49,7 +49,8 @@ impl<E: Engine> Traffic<E> {
 
     /// Takes bytes in which a request begins or goes on.
     pub(super) fn read_head(&mut self, index: u32, slice: Slice) {
-        let Some(slice) = self.gather_head(index, slice) else { return };
+        let Some(slice) = self.gather_from_client(index, slice) else { return };
+        let Some(slice) = self.skip_line_ends(index, slice) else { return };
         let Some(output) = self.wire.engine.acquire() else {
             self.wire.engine.release(slice.buffer);
             return self.cut_session(index, CloseReason::OutOfBuffers);
@@ -101,9 +102,8 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// What has come of a head so far, without line ends before it; none if that is nothing, or
-    /// the session ends.
-    fn gather_head(&mut self, index: u32, slice: Slice) -> Option<Slice> {
+    /// What has come so far of what is only looked at when it is whole; none if the session ends.
+    pub(super) fn gather_from_client(&mut self, index: u32, slice: Slice) -> Option<Slice> {
         let session = self.sessions.at(index);
         let Some(gathered) = self.wire.gather(&mut session.partial, slice) else {
             self.cut_session(index, CloseReason::OutOfBuffers);
@@ -117,7 +117,7 @@ impl<E: Engine> Traffic<E> {
             };
             self.wire.keep_first(&mut session.inbox, left);
         }
-        self.skip_line_ends(index, gathered.whole)
+        Some(gathered.whole)
     }
 
     /// Drops line ends before a request: whoever sends nothing else stays as idle as before. None

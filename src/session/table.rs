@@ -56,7 +56,7 @@ pub struct Session {
     pub close_reason: CloseReason,
     /// Received, and not looked at yet: requests that came before their turn.
     pub inbox: Chain,
-    /// The part of a head that came with earlier reads.
+    /// The part of a head, or of a trailer section, that came with earlier reads.
     pub partial: Option<Box<[u8]>>,
     /// The exchange in flight.
     pub exchange: Option<ExchangeId>,

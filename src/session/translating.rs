@@ -4,8 +4,9 @@
 use super::body::Body;
 use super::draft::Draft;
 use crate::http1::{
-    BodyLength, ConnectionField, FieldStorage, Refusal, RequestHead, RequestRewrite, ResponseBody,
-    ResponseHead, ResponseRewrite, ResponseTo, Verdict, Version, write_request, write_response,
+    BodyLength, ChunkedDecoder, ConnectionField, FieldStorage, Passing, Peer, Refusal, RequestHead,
+    RequestRewrite, ResponseBody, ResponseHead, ResponseRewrite, ResponseTo, TrailerRules, Verdict,
+    Version, write_request, write_response,
 };
 use crate::snapshot::{Listener, Snapshot, Target};
 use std::net::IpAddr;
@@ -101,7 +102,7 @@ pub(super) fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -
     RequestOutcome::Forward(Request {
         head_length: head.length,
         written,
-        body: head.body.into(),
+        body: request_body(&head),
         target,
         keep_alive: head.keep_alive,
         version: head.version,
@@ -148,7 +149,6 @@ pub(super) struct Response {
     /// How long the backend's connection may be kept unused after it, by the backend's own word;
     /// none if it may not be kept.
     pub(super) upstream_idle_max: Option<Duration>,
-    pub(super) is_unframed: bool,
 }
 
 pub(super) enum ResponseOutcome {
@@ -224,10 +224,9 @@ pub(super) fn response(
                     head_length,
                     written,
                     status,
-                    body: head.body.into(),
+                    body: response_body(&head, is_unframed),
                     keep_alive,
                     upstream_idle_max: upstream_idle_max(&head),
-                    is_unframed,
                 }),
             }
         }
@@ -241,4 +240,36 @@ fn upstream_idle_max(head: &ResponseHead<'_, '_>) -> Option<Duration> {
         None => Duration::MAX,
     };
     (head.keep_alive && !idle_max.is_zero()).then_some(idle_max)
+}
+
+fn request_body(head: &RequestHead<'_, '_>) -> Body {
+    match head.body {
+        BodyLength::None => Body::ENDED,
+        BodyLength::Sized(bytes) => Body::Sized(bytes),
+        BodyLength::Chunked => {
+            let rules = trailer_rules(Peer::Client, head.named_by_connection());
+            Body::Chunked(ChunkedDecoder::new(Passing::Chunks(rules)))
+        }
+    }
+}
+
+fn response_body(head: &ResponseHead<'_, '_>, is_unframed: bool) -> Body {
+    match head.body {
+        ResponseBody::None => Body::ENDED,
+        ResponseBody::Sized(bytes) => Body::Sized(bytes),
+        ResponseBody::Chunked if is_unframed => {
+            Body::Chunked(ChunkedDecoder::new(Passing::Content))
+        }
+        ResponseBody::Chunked => {
+            let rules = trailer_rules(Peer::Backend, head.named_by_connection());
+            Body::Chunked(ChunkedDecoder::new(Passing::Chunks(rules)))
+        }
+        ResponseBody::UntilClose => Body::UntilClose,
+    }
+}
+
+/// What Connection names is kept until the trailers come; it hardly ever names anything.
+fn trailer_rules<'h>(from: Peer, names: impl Iterator<Item = &'h [u8]>) -> TrailerRules {
+    let named = names.collect::<Vec<_>>().join(&b","[..]);
+    TrailerRules { from, named_by_connection: (!named.is_empty()).then(|| named.into()) }
 }

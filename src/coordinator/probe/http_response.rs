@@ -4,7 +4,8 @@
 use super::answer::Answer;
 use super::failure::ProbeFailure;
 use crate::http1::{
-    ChunkedDecoder, FieldStorage, Refusal, ResponseBody, ResponseHead, ResponseTo, Rules, Verdict,
+    ChunkedDecoder, FieldStorage, Passing, Progress, Refusal, ResponseBody, ResponseHead,
+    ResponseTo, Rules, Verdict,
 };
 use crate::limits::INTERIMS_MAX;
 use memchr::memmem::Finder;
@@ -97,14 +98,14 @@ pub(super) async fn find_in_content<T: AsyncRead + Unpin>(
     let mut answer = Answer::new(wanted);
     let mut content = Content::new(body);
     loop {
-        let data = content.take(&mut bytes).map_err(malformed)?;
-        if answer.take(data) {
+        let progress = content.take(&mut bytes).map_err(malformed)?;
+        if answer.take(&bytes[..progress.kept]) {
             return Ok(());
         }
-        if answer.is_full() || content.has_ended() {
+        if answer.is_full() || progress.ended {
             return Err(ProbeFailure::BodyMismatch);
         }
-        bytes.clear();
+        bytes.drain(..progress.consumed);
         if read_more(stream, &mut bytes).await? == 0 {
             return Err(content.cut_short());
         }
@@ -114,7 +115,7 @@ pub(super) async fn find_in_content<T: AsyncRead + Unpin>(
 /// What is still to come of a response's content.
 enum Content {
     Sized(u64),
-    Chunked { decoder: ChunkedDecoder, ended: bool },
+    Chunked(ChunkedDecoder),
     UntilClose,
 }
 
@@ -123,37 +124,30 @@ impl Content {
         match body {
             ResponseBody::None => Self::Sized(0),
             ResponseBody::Sized(bytes) => Self::Sized(bytes),
-            ResponseBody::Chunked => Self::Chunked { decoder: ChunkedDecoder::new(), ended: false },
+            ResponseBody::Chunked => Self::Chunked(ChunkedDecoder::new(Passing::Content)),
             ResponseBody::UntilClose => Self::UntilClose,
         }
     }
 
-    /// The content among `bytes`.
-    fn take<'b>(&mut self, bytes: &'b mut [u8]) -> Result<&'b [u8], Refusal> {
-        match self {
+    /// Moves the content among `bytes` to their front.
+    fn take(&mut self, bytes: &mut [u8]) -> Result<Progress, Refusal> {
+        let consumed = match self {
             Self::Sized(left) => {
                 let length = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                 *left -= length as u64;
-                Ok(&bytes[..length])
+                length
             }
-            Self::Chunked { decoder, ended } => {
-                let stripped = decoder.strip(bytes)?;
-                *ended = stripped.ended;
-                Ok(&bytes[..stripped.kept])
-            }
-            Self::UntilClose => Ok(bytes),
-        }
-    }
-
-    fn has_ended(&self) -> bool {
-        matches!(self, Self::Sized(0) | Self::Chunked { ended: true, .. })
+            Self::Chunked(decoder) => return decoder.pass(bytes),
+            Self::UntilClose => bytes.len(),
+        };
+        Ok(Progress { kept: consumed, consumed, ended: matches!(self, Self::Sized(0)) })
     }
 
     /// The stream has ended, and what is wanted has not come.
     fn cut_short(&self) -> ProbeFailure {
         match self {
             Self::UntilClose => ProbeFailure::BodyMismatch,
-            Self::Sized(_) | Self::Chunked { .. } => ProbeFailure::ClosedEarly,
+            Self::Sized(_) | Self::Chunked(_) => ProbeFailure::ClosedEarly,
         }
     }
 }

@@ -5,8 +5,8 @@ pub mod requests;
 
 use requests::{Malformed, Place};
 use ringway::http1::{
-    BodyLength, ChunkedDecoder, FieldStorage, Refusal, RequestHead, Rules, UnderscoreNames,
-    Verdict, leading_line_ends,
+    BodyLength, ChunkedDecoder, FieldStorage, Passing, Peer, Refusal, RequestHead, Rules,
+    TrailerRules, UnderscoreNames, Verdict, leading_line_ends,
 };
 
 /// What the framing rules say of some bytes from their start, the body included.
@@ -29,12 +29,17 @@ fn judge(bytes: &[u8], rules: &Rules) -> Judgement {
         BodyLength::None => Judgement::Whole,
         BodyLength::Sized(length) if body.len() as u64 >= length => Judgement::Whole,
         BodyLength::Sized(_) => Judgement::Incomplete,
-        BodyLength::Chunked => match ChunkedDecoder::new().advance(body) {
+        BodyLength::Chunked => match decoder().pass(&mut body.to_vec()) {
             Ok(progress) if progress.ended => Judgement::Whole,
             Ok(_) => Judgement::Incomplete,
             Err(refusal) => Judgement::Refused(refusal),
         },
     }
+}
+
+fn decoder() -> ChunkedDecoder {
+    let rules = TrailerRules { from: Peer::Client, named_by_connection: None };
+    ChunkedDecoder::new(Passing::Chunks(rules))
 }
 
 /// What is said of every part of a request from its start, which must not change once it is
@@ -112,9 +117,14 @@ fn a_malformed_body_is_refused_alike_however_it_is_split() {
         let shown = String::from_utf8_lossy(&request.bytes);
         let head = shown.find("\r\n\r\n").expect("the head is well") + 4;
         let body = &request.bytes[head..];
-        let refused = |pieces: &[&[u8]]| {
-            let mut decoder = ChunkedDecoder::new();
-            let result = pieces.iter().try_for_each(|piece| decoder.advance(piece).map(drop));
+        let refused = |pieces: &[&[u8]]| -> Refusal {
+            let (mut decoder, mut partial) = (decoder(), Vec::new());
+            let result = pieces.iter().try_for_each(|piece| {
+                partial.extend_from_slice(piece);
+                let progress = decoder.pass(&mut partial)?;
+                partial.drain(..progress.consumed);
+                Ok(())
+            });
             result.expect_err("it is malformed")
         };
         let whole = refused(&[body]);

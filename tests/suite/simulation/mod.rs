@@ -5,6 +5,7 @@
 
 mod backend;
 mod bytes;
+mod chunks;
 mod client;
 mod connections;
 mod control;

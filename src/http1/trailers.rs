@@ -1,0 +1,139 @@
+//! Trailer sections (RFC 9112 §7.1.2): whole and well or not, and which of their fields go on.
+//!
+//! A section is looked at only when it is whole, so that a field is kept or left out whole however
+//! the bytes were split.
+
+use super::Refusal;
+use super::fields::{check_line_ends, list};
+use crate::limits::{FIELDS_MAX, TRAILER_BYTES_MAX};
+use httparse::{EMPTY_HEADER, Status};
+
+/// Which fields of a trailer section are passed on.
+#[derive(Clone, Debug)]
+pub struct TrailerRules {
+    /// Who sends the section.
+    pub from: Peer,
+    /// What Connection names in the head, separated by commas: fields of one connection
+    /// (RFC 9110 §7.6.1). None if it names none.
+    pub named_by_connection: Option<Box<[u8]>>,
+}
+
+/// An end of the connection that is not ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// What it may not send is refused, or left out where that does no harm.
+    Client,
+    /// What it may not send is left out: its answer is good without it.
+    Backend,
+}
+
+/// A section that is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Section {
+    /// Its bytes, the empty line at its end included.
+    pub(super) length: usize,
+    /// Bytes of it that go on, now at the front.
+    pub(super) kept: usize,
+}
+
+/// Trailers that would change what the message means or where it goes (RFC 9110 §6.5.1).
+const FORBIDDEN: [&[u8]; 18] = [
+    b"authorization",
+    b"cache-control",
+    b"connection",
+    b"content-encoding",
+    b"content-length",
+    b"content-range",
+    b"content-type",
+    b"expect",
+    b"forwarded",
+    b"host",
+    b"keep-alive",
+    b"proxy-connection",
+    b"set-cookie",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+    b"via",
+];
+
+/// What tells who a client is, and is believed from a head alone.
+const OF_CLIENTS: [&[u8]; 4] = [b"cookie", b"proxy-authorization", b"remote-user", b"x-real-ip"];
+
+enum Fate {
+    Kept,
+    LeftOut,
+    Refused,
+}
+
+impl TrailerRules {
+    /// Moves what goes on of the section at the start of `bytes` to the front of it. None, and
+    /// nothing moved, if the section is not whole.
+    pub(super) fn filter(&self, bytes: &mut [u8]) -> Result<Option<Section>, Refusal> {
+        if bytes.starts_with(b"\r\n") {
+            return Ok(Some(Section { length: 2, kept: 2 }));
+        }
+        let Some((length, left_out)) = self.read(bytes)? else { return Ok(None) };
+        let section = &mut bytes[..length];
+        let kept = if left_out == 0 { length } else { leave_out(section, left_out) };
+        Ok(Some(Section { length, kept }))
+    }
+
+    /// The length of a section, and which of its fields are left out, by position.
+    fn read(&self, bytes: &[u8]) -> Result<Option<(usize, u128)>, Refusal> {
+        let mut fields = [EMPTY_HEADER; FIELDS_MAX];
+        let (length, fields) = match httparse::parse_headers(bytes, &mut fields) {
+            Ok(Status::Complete((length, fields))) if length <= TRAILER_BYTES_MAX => {
+                (length, fields)
+            }
+            Ok(Status::Partial) if bytes.len() < TRAILER_BYTES_MAX => return Ok(None),
+            Ok(_) => return Err(Refusal::TrailersTooLarge),
+            Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooManyFields),
+            Err(_) => return Err(Refusal::MalformedTrailer),
+        };
+        check_line_ends(&bytes[..length]).map_err(|_| Refusal::MalformedTrailer)?;
+        let mut left_out = 0;
+        for (at, field) in fields.iter().enumerate() {
+            match self.fate_of(field.name.as_bytes()) {
+                Fate::Kept => {}
+                Fate::LeftOut => left_out |= 1 << at,
+                Fate::Refused => return Err(Refusal::MalformedTrailer),
+            }
+        }
+        Ok(Some((length, left_out)))
+    }
+
+    fn fate_of(&self, name: &[u8]) -> Fate {
+        let is_among = |known: &[&[u8]]| known.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let is_forbidden = name.contains(&b'_') || is_among(&FORBIDDEN);
+        let mut named = self.named_by_connection.as_deref().map(list).into_iter().flatten();
+        match self.from {
+            Peer::Client if is_forbidden => Fate::Refused,
+            Peer::Client if is_among(&OF_CLIENTS) || begins_forwarded(name) => Fate::LeftOut,
+            Peer::Backend if is_forbidden => Fate::LeftOut,
+            _ if named.any(|named| named.eq_ignore_ascii_case(name)) => Fate::LeftOut,
+            _ => Fate::Kept,
+        }
+    }
+}
+
+fn begins_forwarded(name: &[u8]) -> bool {
+    let start = b"x-forwarded-";
+    name.get(..start.len()).is_some_and(|begun| begun.eq_ignore_ascii_case(start))
+}
+
+/// Moves the other lines of a section to its front; returns how many bytes they are.
+fn leave_out(section: &mut [u8], left_out: u128) -> usize {
+    let (mut at, mut kept) = (0, 0);
+    // The empty line at the end is no field, and no bit stands for it.
+    for line in 0.. {
+        let Some(length) = memchr::memchr(b'\n', &section[at..]).map(|end| end + 1) else { break };
+        if left_out.checked_shr(line).is_none_or(|bits| bits & 1 == 0) {
+            section.copy_within(at..at + length, kept);
+            kept += length;
+        }
+        at += length;
+    }
+    kept
+}

@@ -1,0 +1,91 @@
+//! Chunked bodies on their way through a shard: what of their framing goes on, wherever it is
+//! split.
+
+use super::scene::Scene;
+use ringway::config::Timeouts;
+use ringway::snapshot::Share;
+
+const GET: &str = "GET /next HTTP/1.1\r\nHost: t\r\n\r\n";
+const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
+
+fn scene() -> Scene {
+    Scene::new(&[Share::Weight(1)], Timeouts::default())
+}
+
+/// What is heard behind a head.
+fn behind_head(text: &str) -> &str {
+    text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head in {text:?}")).1
+}
+
+#[test]
+fn a_request_is_relayed_without_what_readers_may_differ_on() {
+    let head =
+        "POST / HTTP/1.1\r\nHost: t\r\nConnection: x-a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (body, relayed) in [
+        ("5 ;a=\"\r\nhello\r\n0;x\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n"),
+        (
+            "2;;\r\nhi\r\n0\r\nX-A: 1\r\nX-B: 2\r\nX-Real-IP: 3\r\nCookie: 4\r\n\r\n",
+            "2\r\nhi\r\n0\r\nX-B: 2\r\n\r\n",
+        ),
+    ] {
+        let text = [head, body, GET].concat();
+        for at in 1..text.len() {
+            let mut scene = scene();
+            let client = scene.client();
+            let (one, two) = text.split_at(at);
+            scene.say(client, one);
+            scene.say(client, two);
+            let (backend, _) = scene.connected();
+            assert_eq!(behind_head(&scene.heard(backend)), relayed, "{body:?} at {at}");
+            scene.say(backend, ANSWER);
+            assert!(scene.heard(backend).starts_with("GET /next "), "{body:?} at {at}");
+            scene.say(backend, ANSWER);
+            assert_eq!(scene.heard(client).matches("good").count(), 2, "{body:?} at {at}");
+        }
+    }
+}
+
+#[test]
+fn trailers_that_a_backend_may_not_send_are_left_out_of_a_good_answer() {
+    let head = "HTTP/1.1 200 OK\r\nConnection: x-hop\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let chunks = "2 \r\nhi\r\n0\r\n";
+    let section = "Cache-Control: no-store\r\nX-B: 1\r\nx_sum: 2\r\nX-Hop: 3\r\n\r\n";
+    let text = [head, chunks, section].concat();
+    for (version, content) in [("1.1", "2\r\nhi\r\n0\r\nX-B: 1\r\n\r\n"), ("1.0", "hi")] {
+        for at in 1..text.len() {
+            let mut scene = scene();
+            let client = scene.client();
+            scene.say(client, &format!("GET / HTTP/{version}\r\nHost: t\r\n\r\n"));
+            let (backend, _) = scene.connected();
+            let (one, two) = text.split_at(at);
+            scene.say(backend, one);
+            scene.say(backend, two);
+            assert_eq!(behind_head(&scene.heard(client)), content, "HTTP/{version} at {at}");
+            assert_eq!(scene.failures(0), 0);
+            assert!(!scene.is_closed(backend), "it is kept");
+        }
+    }
+}
+
+#[test]
+fn a_malformed_chunk_that_comes_with_its_head_is_answered_with_502() {
+    // With little and with much of a body before it.
+    for (chunk, size) in
+        [("5 0\r\nhello\r\n0\r\n\r\n", 1), ("x", 5_000), ("0\r\nA : b\r\n\r\n", 5_000)]
+    {
+        let mut scene = scene();
+        let client = scene.client();
+        scene.say(client, GET);
+        let (backend, _) = scene.connected();
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        scene.say(backend, &format!("{head}{size:x}\r\n{}\r\n{chunk}", "x".repeat(size)));
+        let heard = scene.heard(client);
+        assert!(heard.starts_with("HTTP/1.1 502 "), "{chunk:?}: {heard}");
+        assert_eq!((scene.is_closed(backend), scene.failures(0)), (true, 1), "{chunk:?}");
+        scene.say(client, GET);
+        let (next, _) = scene.connected();
+        assert_ne!(next, backend, "the client's connection goes on, with another one");
+        scene.say(next, ANSWER);
+        assert!(scene.heard(client).ends_with("good"), "{chunk:?}");
+    }
+}
