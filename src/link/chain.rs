@@ -124,9 +124,10 @@ impl Chains {
         !row.is_queued
     }
 
-    /// True if a buffer is in a queue.
-    pub fn is_queued(&self, buffer: BufferId) -> bool {
-        self.rows.get(buffer.0 as usize).is_some_and(|row| row.is_queued)
+    /// What is queued of a buffer; none if nothing is.
+    pub fn queued(&self, buffer: BufferId) -> Option<Slice> {
+        let row = self.rows.get(buffer.0 as usize)?;
+        row.is_queued.then(|| self.slice(buffer.0))
     }
 
     fn slice(&self, index: u32) -> Slice {

@@ -112,9 +112,9 @@ impl<E: Engine> Wire<E> {
         }
     }
 
-    /// True if a buffer waits in a queue.
-    pub fn is_waiting(&self, buffer: BufferId) -> bool {
-        self.chains.is_queued(buffer)
+    /// What of a buffer waits in a queue; none if nothing does.
+    pub fn waiting(&self, buffer: BufferId) -> Option<Slice> {
+        self.chains.queued(buffer)
     }
 
     fn mark_dirty(&mut self, link: &mut Link) {

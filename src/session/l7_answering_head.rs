@@ -8,7 +8,6 @@ use super::{State, Traffic};
 use crate::engine::{BufferId, Close, Engine, Failure, Slice};
 use crate::http1::Refusal;
 use crate::limits::INTERIMS_MAX;
-use crate::mailbox::BackendFault;
 use crate::stats::CloseReason;
 
 impl<E: Engine> Traffic<E> {
@@ -239,26 +238,6 @@ impl<E: Engine> Traffic<E> {
             Phase::RelayingBody => self.cut_session(index, CloseReason::BackendTruncated),
             Phase::Done => {}
         }
-    }
-
-    /// A connection ended before a whole head came over it.
-    fn died_unanswered(&mut self, index: u32, upstream: u32) {
-        let is_reused = self.upstreams.at(upstream).is_reused;
-        let Some(id) = self.sessions.at(index).exchange else { return };
-        let exchange = &self.exchanges[id as usize];
-        let may_replay = !exchange.has_response_bytes && exchange.is_replayable();
-        if may_replay && exchange.trial.is_some() {
-            // The request was lent to find out whether the backend has recovered: it has not.
-            let slot = self.upstreams.at(upstream).slot;
-            let trial = self.exchanges[id as usize].trial.take();
-            self.backend_failed(slot, BackendFault::Reset, trial);
-            return self.replay(index, upstream);
-        }
-        // Of what was not sent yet nothing can have been done, whatever the method.
-        if is_reused && (may_replay || self.is_untouched(index, upstream)) {
-            return self.replay(index, upstream);
-        }
-        self.fail_exchange(index, 502, CloseReason::BackendReset);
     }
 
     /// An idle connection on which something came that nobody asked for, or its end.

@@ -132,7 +132,7 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    fn count_retry(&mut self, index: u32) {
+    pub(super) fn count_retry(&mut self, index: u32) {
         self.count(Counter::Retries);
         if let Some(id) = self.sessions.at(index).exchange {
             self.exchanges[id as usize].retries += 1;
@@ -278,31 +278,5 @@ impl<E: Engine> Traffic<E> {
         }
         self.replicas.end(slot);
         self.close_upstream(upstream, Close::Reset);
-    }
-
-    /// Sends a request again, on a fresh connection, after an idle one had died under it. What
-    /// was never sent moves as it is; what was sent is sent again, which the caller has checked to
-    /// be safe.
-    pub(super) fn replay(&mut self, index: u32, upstream: u32) {
-        self.count_retry(index);
-        let Some(id) = self.sessions.at(index).exchange else { return };
-        let connection = self.upstreams.at(upstream);
-        let is_sending = connection.link.sending > 0;
-        let head = self.exchanges[id as usize].request_head.expect("kept until a response begins");
-        let waiting = match !is_sending && self.wire.is_waiting(head.buffer) {
-            true => std::mem::take(&mut connection.link.outbox),
-            false => Chain::default(),
-        };
-        self.leave_attempt(index, upstream);
-        self.exchanges[id as usize].needs_fresh = true;
-        if is_sending {
-            // The kernel still reads the old buffer.
-            let Some(copy) = self.wire.copy_of(head) else {
-                return self.cut_session(index, CloseReason::OutOfBuffers);
-            };
-            self.wire.let_go(head.buffer);
-            self.exchanges[id as usize].request_head = Some(copy);
-        }
-        self.choose(index, waiting);
     }
 }

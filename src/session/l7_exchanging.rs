@@ -134,24 +134,13 @@ impl<E: Engine> Traffic<E> {
             };
         };
         self.counters().add(Counter::UpstreamBytesReceived, slice.len() as u64);
-        let is_dirty = self.upstreams.at(upstream).link.is_dirty;
-        if is_dirty && self.is_untouched(index, upstream) {
+        let is_flushed = self.upstreams.at(upstream).link.is_flushed();
+        if !is_flushed && self.is_untouched(index, upstream) {
             // It came before the request was sent, so it is no answer to it.
             self.wire.engine.release(buffer);
             return self.replay(index, upstream);
         }
         self.response_goes_on(index, slice);
-    }
-
-    /// True if no byte of the request can have reached a backend.
-    pub(super) fn is_untouched(&mut self, index: u32, upstream: u32) -> bool {
-        if self.upstreams.at(upstream).link.sending > 0 {
-            return false;
-        }
-        let Some(id) = self.sessions.at(index).exchange else { return false };
-        let exchange = &self.exchanges[id as usize];
-        exchange.phase == Phase::AwaitingHead
-            && exchange.request_head.is_some_and(|head| self.wire.is_waiting(head.buffer))
     }
 
     /// Takes the next bytes from the backend of a session, wherever its response is.

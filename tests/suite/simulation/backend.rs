@@ -29,6 +29,8 @@ pub struct Backend {
     is_answered: bool,
     then: Then,
     ends_at: Option<Instant>,
+    /// It ends in the middle of the next request, where the network has that.
+    ends_at_send: bool,
     tunnel: Option<Request>,
 }
 
@@ -46,6 +48,7 @@ impl Backend {
             is_answered: false,
             then: Then::GoOn,
             ends_at: None,
+            ends_at_send: false,
             tunnel: None,
         }
     }
@@ -82,12 +85,17 @@ impl Backend {
             stream.actor_ended = true;
             self.ends_at = None;
         }
+        if self.outgoing.is_empty() && std::mem::take(&mut self.ends_at_send) {
+            network.ends_at_send.insert(self.socket, String::new());
+        }
+        let stream = network.streams.get_mut(&self.socket).expect("its own");
         let marks = std::mem::take(&mut stream.marks);
         if self.tunnel.is_some() {
             self.read_tunnel(proxy_ended);
         } else if self.then == Then::GoOn {
             self.read_head(&marks, now, &mut network.prng);
             self.read_body(now, &mut network.prng);
+            self.ends_at_send &= network.meanness.sends_short_one_in > 0;
         }
         network.streams.get_mut(&self.socket).expect("its own").marks = marks;
         is_busy
@@ -169,7 +177,12 @@ impl Backend {
             }
             Mode::Early => [&sized("1.1", ""), shown].concat(),
             Mode::ClosesIdle => {
-                self.ends_at = Some(now + Duration::from_millis(u64::from(prng.below(3_000))));
+                match prng.one_in(2) {
+                    true => self.ends_at_send = true,
+                    false => {
+                        self.ends_at = Some(now + Duration::from_millis(prng.below(3_000).into()))
+                    }
+                }
                 [&sized("1.1", ""), shown].concat()
             }
             Mode::Chunked => {

@@ -144,6 +144,10 @@ impl Network {
         let most = self.meanness.peer_bytes_max;
         let stream = self.streams.get_mut(&socket).expect("listed");
         let Some(mut send) = stream.send.take() else { return };
+        if let Some(says) = self.ends_at_send.remove(&socket) {
+            stream.to_proxy.push(says.as_bytes());
+            stream.actor_ended = true;
+        }
         let key = send.armed.key;
         if stream.actor_reset {
             // What was taken before the failure is told first; the next send meets it again.
@@ -153,7 +157,14 @@ impl Network {
             return self.push(shard, Event::Sent { key, result });
         }
         let room = WINDOW.saturating_sub(stream.to_actor.len());
-        let end = send.bytes.len().min(send.done + most.min(room));
+        let mut end = send.bytes.len().min(send.done + most.min(room));
+        let ends_short = stream.actor_ended
+            && !send.is_last
+            && end > send.done + 1
+            && self.prng.one_in(self.meanness.sends_short_one_in);
+        if ends_short {
+            end = send.done + 1 + self.prng.below((end - send.done - 1) as u32) as usize;
+        }
         let piece = &send.bytes[send.done..end];
         self.activity += piece.len() as u64;
         stream.sent += piece.len() as u64;
@@ -162,7 +173,7 @@ impl Network {
             true => stream.corked.extend_from_slice(piece),
             false => stream.bring(piece),
         }
-        if is_done {
+        if is_done || ends_short {
             return self.push(shard, Event::Sent { key, result: Ok(end as u32) });
         }
         send.done = end;

@@ -25,6 +25,7 @@ pub const CALM: Meanness = Meanness {
     connect_fails_one_in: 0,
     accept_fails_one_in: 0,
     ends_early_one_in: 0,
+    sends_short_one_in: 0,
 };
 
 pub struct NoWake;

@@ -20,6 +20,7 @@ mod network;
 mod pipelining;
 mod plan;
 mod refusing;
+mod resending;
 mod scene;
 mod starving;
 mod trials;

@@ -30,6 +30,8 @@ pub struct Meanness {
     pub accept_fails_one_in: u32,
     /// An accept or a receive that would go on ends with what it brings.
     pub ends_early_one_in: u32,
+    /// A send to a peer that has ended its direction ends in the middle: the peer is gone.
+    pub sends_short_one_in: u32,
 }
 
 /// How a connect of a shard will go.
@@ -157,6 +159,8 @@ pub struct Network {
     pub next_fate: Option<Fate>,
     /// Backends accept connections.
     pub accepts: bool,
+    /// Peers that end their direction when they are sent something, and what they say before.
+    pub ends_at_send: BTreeMap<i32, String>,
     /// A backend that refuses connections.
     pub refusing: Option<SocketAddr>,
     /// Shards have no descriptor left for what they accept.
@@ -188,6 +192,7 @@ impl Network {
             starved: BTreeSet::new(),
             next_fate: None,
             accepts: true,
+            ends_at_send: BTreeMap::new(),
             refusing: None,
             is_out_of_descriptors: false,
             is_abandoned: false,

@@ -1,0 +1,66 @@
+//! A connection that takes half of a request's head and breaks: no backend ever gets the rest of
+//! it, whatever follows in the same moment.
+
+use super::scene::Scene;
+use ringway::config::Timeouts;
+use ringway::snapshot::Share;
+
+const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
+const GET: &str = "GET /again HTTP/1.1\r\nHost: t\r\n\r\n";
+const POST: &str = "POST /once HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello";
+const CHUNKED: &str =
+    "PUT /long HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+
+/// A client, and an idle connection to a backend that is going to end at the next send, after a
+/// part of that. `says`: what it says before.
+fn about_to_break(says: &str) -> (Scene, i32, i32) {
+    let mut scene = Scene::new(&[Share::Weight(1)], Timeouts::default());
+    let client = scene.client();
+    scene.say(client, "GET /first HTTP/1.1\r\nHost: t\r\n\r\n");
+    let (idle, _) = scene.connected();
+    scene.say(idle, ANSWER);
+    assert!(scene.heard(client).ends_with("good"));
+    scene.heard(idle);
+    let mut network = scene.network.borrow_mut();
+    network.meanness.sends_short_one_in = 1;
+    network.ends_at_send.insert(idle, says.to_owned());
+    drop(network);
+    (scene, client, idle)
+}
+
+#[test]
+fn a_request_that_may_be_sent_again_is_sent_whole() {
+    let (mut scene, client, idle) = about_to_break("");
+    scene.say(client, GET);
+    let part = scene.heard(idle);
+    assert!(!part.is_empty() && !part.contains("\r\n\r\n"), "a part of the head: {part}");
+    let (fresh, _) = scene.connected();
+    assert_ne!(fresh, idle);
+    let whole = scene.heard(fresh);
+    assert!(whole.starts_with("GET /again HTTP/1.1\r\n") && whole.ends_with("\r\n\r\n"), "{whole}");
+    scene.say(fresh, ANSWER);
+    assert!(scene.heard(client).ends_with("good"));
+}
+
+#[test]
+fn one_that_may_not_goes_to_nobody_else() {
+    for request in [POST, CHUNKED] {
+        let (mut scene, client, idle) = about_to_break("");
+        scene.say(client, request);
+        assert!(!scene.heard(idle).is_empty(), "a part was sent");
+        assert!(scene.heard(client).starts_with("HTTP/1.1 502 "), "{request}");
+        assert_eq!(scene.connects(), 1, "the rest of {request} on a fresh connection");
+    }
+}
+
+#[test]
+fn an_answer_that_comes_after_a_part_of_the_head_is_the_clients() {
+    let refusal = "HTTP/1.1 431 Too Much\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno";
+    for request in [GET, POST, CHUNKED] {
+        let (mut scene, client, _) = about_to_break(refusal);
+        scene.say(client, request);
+        let heard = scene.heard(client);
+        assert!(heard.starts_with("HTTP/1.1 431 ") && heard.ends_with("no"), "{heard}");
+        assert_eq!(scene.connects(), 1, "{request} is not sent again");
+    }
+}
