@@ -17,8 +17,10 @@ pub enum Failure {
     Unreachable,
     /// The process or the system has no descriptor left.
     OutOfDescriptors,
-    /// No local port or address left, or no memory for a socket.
+    /// No memory for a socket.
     OutOfResources,
+    /// No local port is left for connections to this address; to others there may be.
+    NoLocalPort,
     /// The receive ring is empty for the moment; nothing is lost, receive again.
     NoBuffers,
     /// Anything else, with the system's number.

@@ -6,7 +6,7 @@ use crate::engine::Wake;
 use crossbeam::queue::ArrayQueue;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Observations that may wait for the coordinator.
 const WAITING_MAX: usize = 4096;
@@ -64,30 +64,36 @@ pub enum Observation {
 pub struct Observations {
     queue: ArrayQueue<Observation>,
     dropped: AtomicU64,
+    /// The reader has been woken, and has not found the queue empty since.
+    is_awaited: AtomicBool,
     wake: Arc<dyn Wake>,
 }
 
 impl Observations {
     /// An empty queue, whose reader `wake` wakes.
     pub fn new(wake: Arc<dyn Wake>) -> Self {
-        Self { queue: ArrayQueue::new(WAITING_MAX), dropped: AtomicU64::new(0), wake }
+        let (queue, dropped) = (ArrayQueue::new(WAITING_MAX), AtomicU64::new(0));
+        Self { queue, dropped, is_awaited: AtomicBool::new(false), wake }
     }
 
     /// Leaves an observation. Never waits.
     pub fn push(&self, observation: Observation) {
-        // A reader that has not come yet has been woken already.
-        let was_empty = self.queue.is_empty();
         if self.queue.push(observation).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        if was_empty {
+        // Only after it is there: a reader that comes before would find nothing.
+        if !self.is_awaited.swap(true, Ordering::SeqCst) {
             self.wake.wake();
         }
     }
 
-    /// The next observation.
+    /// The next observation. The reader is woken for those that come after it found none.
     pub fn pop(&self) -> Option<Observation> {
-        self.queue.pop()
+        self.queue.pop().or_else(|| {
+            self.is_awaited.store(false, Ordering::SeqCst);
+            // What came meanwhile may have seen that somebody is awaited.
+            self.queue.pop()
+        })
     }
 
     /// Observations that found no room.
@@ -98,5 +104,61 @@ impl Observations {
     /// Lets the coordinator look at what is new elsewhere.
     pub fn wake(&self) {
         self.wake.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::BACKENDS_MAX;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    struct Bell(Sender<()>);
+
+    impl Wake for Bell {
+        fn wake(&self) {
+            let _ = self.0.send(());
+        }
+    }
+
+    fn belled() -> (Observations, Receiver<()>) {
+        let (bell, rings) = channel();
+        (Observations::new(Arc::new(Bell(bell))), rings)
+    }
+
+    fn fault(slot: usize) -> Observation {
+        Observation::Fault(BackendSlot(slot as u32), BackendFault::Connect)
+    }
+
+    #[test]
+    fn a_reader_is_woken_once_for_what_it_has_not_looked_at() {
+        let (observations, rings) = belled();
+        for _ in 0..3 {
+            (0..4).for_each(|slot| observations.push(fault(slot)));
+            assert_eq!(rings.try_iter().count(), 1);
+            assert_eq!(std::iter::from_fn(|| observations.pop()).count(), 4);
+        }
+    }
+
+    #[test]
+    fn nothing_waits_for_a_reader_that_waits_for_the_bell() {
+        let (observations, rings) = belled();
+        let count = BACKENDS_MAX;
+        std::thread::scope(|scope| {
+            for half in 0..2 {
+                let observations = &observations;
+                scope.spawn(move || {
+                    (half..count).step_by(2).for_each(|slot| {
+                        observations.push(fault(slot));
+                        std::thread::yield_now();
+                    });
+                });
+            }
+            let mut seen = 0;
+            while seen + observations.dropped() < count as u64 {
+                rings.recv().expect("a ring for what is left");
+                seen += std::iter::from_fn(|| observations.pop()).count() as u64;
+            }
+        });
     }
 }

@@ -38,6 +38,10 @@ impl<T: Copy> Paths<T> {
         Self { prefixes: prefixes.into() }
     }
 
+    pub(super) fn targets(&self) -> impl Iterator<Item = T> {
+        self.prefixes.iter().map(|prefix| prefix.target)
+    }
+
     /// The target of the longest prefix of `path`.
     pub(super) fn longest(&self, path: &[u8]) -> Option<T> {
         let after = self

@@ -48,4 +48,9 @@ impl<T: Copy> RouteTable<T> {
         }
         self.any.longest(path)
     }
+
+    /// The targets of all routes.
+    pub fn targets(&self) -> impl Iterator<Item = T> {
+        self.paths.iter().chain([&self.any]).flat_map(Paths::targets)
+    }
 }

@@ -4,16 +4,25 @@
 use super::exchange::{Exchange, Phase};
 use super::translating::Request;
 use super::{State, Traffic};
-use crate::base::BackendSlot;
+use crate::base::{BackendSlot, PoolId};
 use crate::engine::{BufferId, Close, Engine, Failure, Slice};
 use crate::link::Chain;
 use crate::mailbox::{BackendFault, TrialCourse};
 use crate::stats::{CloseReason, Counter};
-use crate::upstream::Pick;
+use crate::upstream::{Pick, Wish};
 
 /// A body that came with its head in one read is copied behind the new head, so that one plain
 /// send carries both; a longer one is sent from where it was received.
 pub(super) const COPY_BYTES_MAX: usize = 4096;
+
+/// How much a backend is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Any that has not failed this exchange.
+    Any,
+    /// Only one of which nothing bad is known: there is a connection under way elsewhere.
+    Better,
+}
 
 /// An exchange that got no connection.
 struct Unattached {
@@ -112,17 +121,24 @@ impl<E: Engine> Traffic<E> {
     /// Finds a backend and a connection to it. `waiting` is what an earlier attempt did not get
     /// to send, its head included.
     pub(super) fn choose(&mut self, index: u32, waiting: Chain) {
-        let mut waiting = waiting;
+        let pick = self.pick(index, Need::Any);
+        self.go_to(index, pick, waiting);
+    }
+
+    /// Connects to a backend, or to another one if that fails at once; answers if there is none.
+    pub(super) fn go_to(&mut self, index: u32, pick: Option<Pick>, waiting: Chain) {
+        let (mut pick, mut waiting) = (pick, waiting);
         loop {
-            let Some(pick) = self.pick(index) else {
+            let Some(picked) = pick else {
                 self.wire.drop_chain(&mut waiting);
                 return self.fail_exchange(index, 503, CloseReason::NoBackend);
             };
-            match self.attach(index, pick, waiting) {
+            match self.attach(index, picked, waiting) {
                 Ok(()) => return,
                 Err(Unattached { back, may_go_on: true }) => {
                     waiting = back;
                     self.count_retry(index);
+                    pick = self.pick(index, Need::Any);
                 }
                 Err(Unattached { mut back, may_go_on: false }) => {
                     self.wire.drop_chain(&mut back);
@@ -139,13 +155,28 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    fn pick(&mut self, index: u32) -> Option<Pick> {
+    /// A backend of the exchange's pool; where that has none, or is gone, of the one that the
+    /// route leads to by now.
+    pub(super) fn pick(&mut self, index: u32, need: Need) -> Option<Pick> {
+        let id = self.sessions.at(index).exchange? as usize;
+        let pool = self.exchanges[id].pool;
+        if let Some(pick) = self.pick_of(id, pool, need) {
+            return Some(pick);
+        }
+        let listener = self.world.listener(self.sessions.at(index).listener)?;
+        let newer = listener.pool_of(self.exchanges[id].route).filter(|newer| *newer != pool)?;
+        let pick = self.pick_of(id, newer, need)?;
+        self.exchanges[id].pool = newer;
+        Some(pick)
+    }
+
+    fn pick_of(&mut self, id: usize, pool: PoolId, need: Need) -> Option<Pick> {
         let now = self.now();
-        let id = self.sessions.at(index).exchange?;
-        let exchange = &self.exchanges[id as usize];
+        let exchange = &self.exchanges[id];
         let tried = exchange.tried.map(|slot| slot.unwrap_or(BackendSlot(u32::MAX)));
         let may_try = exchange.is_replayable() && exchange.retries == 0;
-        self.replicas.pick(exchange.pool, &tried, may_try, now, &mut self.prng)
+        let wish = Wish { pool, tried: &tried, may_try, takes_any: need == Need::Any };
+        self.replicas.pick(&wish, now, &mut self.prng)
     }
 
     /// Takes an idle connection to a backend, or begins a fresh one.
@@ -243,6 +274,9 @@ impl<E: Engine> Traffic<E> {
     /// True if the exchange may try another backend.
     fn note_connect_failure(&mut self, index: u32, slot: BackendSlot, failure: Failure) -> bool {
         self.count(Counter::UpstreamConnectFailures);
+        if failure == Failure::NoLocalPort {
+            self.count(Counter::UpstreamNoLocalPort);
+        }
         let Some(id) = self.sessions.at(index).exchange else { return false };
         let trial = self.exchanges[id as usize].trial.take();
         // What is short here is no backend's fault, and no other backend helps. Only a request that
@@ -253,9 +287,18 @@ impl<E: Engine> Traffic<E> {
             }
             return trial.is_some();
         }
-        let now = self.now();
-        self.replicas.refused(slot, now);
-        self.backend_failed(slot, BackendFault::Connect, trial);
+        match (failure, trial) {
+            // No fault of the backend: there are too many connections between us and it.
+            (Failure::NoLocalPort, None) => {}
+            (Failure::NoLocalPort, Some(round)) => {
+                self.tell_trial(slot, round, TrialCourse::Undecided);
+            }
+            _ => {
+                let now = self.now();
+                self.replicas.refused(slot, now);
+                self.backend_failed(slot, BackendFault::Connect, trial);
+            }
+        }
         let exchange = &mut self.exchanges[id as usize];
         let (pool, may_go_on) = (exchange.pool, exchange.note_failed(slot));
         // Where nobody is known to be well, another one would only let the client wait as long

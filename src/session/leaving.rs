@@ -2,6 +2,7 @@
 //! has, and a listener's sessions end with what they are doing.
 
 use super::exchange::Phase;
+use super::l7_choosing::Need;
 use super::{State, Traffic};
 use crate::base::BackendSlot;
 use crate::engine::{Engine, Key};
@@ -72,17 +73,24 @@ impl<E: Engine> Traffic<E> {
         match connection.session {
             _ if connection.is_closing => {}
             None => self.discard_idle_upstream(upstream),
-            Some(index) if connection.link.is_connecting => self.move_on(index, upstream),
+            Some(index) if connection.link.is_connecting => {
+                self.move_on(index, upstream, if is_cut { Need::Any } else { Need::Better });
+            }
             Some(index) if is_cut => self.cut_upstream(index, upstream),
             Some(_) => {}
         }
     }
 
-    /// Gives an exchange of which nothing has been sent to another backend.
-    fn move_on(&mut self, index: u32, upstream: u32) {
+    /// Gives an exchange of which nothing has been sent to another backend. If there is none, and
+    /// its own only leaves, it goes on with that, which lives.
+    fn move_on(&mut self, index: u32, upstream: u32, need: Need) {
+        let pick = self.pick(index, need);
+        if pick.is_none() && need == Need::Better {
+            return;
+        }
         let waiting: Chain = std::mem::take(&mut self.upstreams.at(upstream).link.outbox);
         self.leave_attempt(index, upstream);
-        self.choose(index, waiting);
+        self.go_to(index, pick, waiting);
     }
 
     /// Ends an exchange or a tunnel whose backend must not be used any more.

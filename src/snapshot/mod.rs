@@ -133,6 +133,13 @@ pub struct Settings {
     pub has_access_log: bool,
 }
 
+impl Listener {
+    /// The pool that one of its routes leads to.
+    pub fn pool_of(&self, route: RouteId) -> Option<PoolId> {
+        self.routes.targets().find(|target| target.route == route).map(|target| target.pool)
+    }
+}
+
 impl Snapshot {
     /// A listener that exists in this generation.
     pub fn listener(&self, id: ListenerId) -> Option<&Arc<Listener>> {

@@ -47,6 +47,7 @@ counters! {
     UpstreamBytesSent "ringway_upstream_sent_bytes_total" "Bytes sent to backends.";
     UpstreamConnects "ringway_upstream_connects_total" "Connections begun to backends.";
     UpstreamConnectFailures "ringway_upstream_connect_failures_total" "Connections to backends that did not come about.";
+    UpstreamNoLocalPort "ringway_upstream_no_local_port_total" "Connections to backends that found no local port free for the backend's address.";
     UpstreamReuses "ringway_upstream_reuses_total" "Exchanges that took an idle connection.";
     Retries "ringway_retries_total" "Exchanges sent to a backend once more.";
     LateCompletions "ringway_late_completions_total" "Completions of operations whose owner was gone.";

@@ -1,12 +1,13 @@
-//! TCP sockets: listening, opening, addresses, the options that std does not know. Everything
-//! here returns at once.
+//! TCP sockets: listening, opening, addresses, the options that std does not know. Nothing
+//! here waits for anybody.
 
 use crate::engine::Socket;
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::time::Duration;
 
 /// How connections are spread over the listening sockets of one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,20 @@ pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
     socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
+    never_sleep(&socket.as_fd());
     Ok(socket.into())
+}
+
+/// The kernel's shortest time: a timer's tick.
+const AT_ONCE: Duration = Duration::from_micros(1);
+
+/// Has [`accept_now`] come back where nobody waits any more. The socket may be shared with other
+/// shards, and with other processes if it was passed to this one, any of which may take the
+/// connection that was there a moment ago. `O_NONBLOCK` would do, but io_uring then gives an accept
+/// up instead of waiting for a connection.
+fn never_sleep(listener: &BorrowedFd<'_>) {
+    // A failure would mean that it is no socket, which whoever uses it finds out.
+    let _ = SockRef::from(listener).set_read_timeout(Some(AT_ONCE));
 }
 
 /// Fails if anybody listens on an address, also if it would be shared.
@@ -61,7 +75,9 @@ pub fn check_free(address: SocketAddr) -> io::Result<()> {
 pub fn adopt(number: std::os::fd::RawFd) -> OwnedFd {
     // JUSTIFICATION: what systemd passes is a number in the environment (sd_listen_fds(3)).
     // SAFETY: the caller got the number from there, once, so nobody else owns the descriptor.
-    unsafe { OwnedFd::from_raw_fd(number) }
+    let socket = unsafe { OwnedFd::from_raw_fd(number) };
+    never_sleep(&socket.as_fd());
+    socket
 }
 
 /// Why connections cannot be accepted from a descriptor.
@@ -146,22 +162,23 @@ pub fn peer_address(socket: Socket) -> Option<SocketAddr> {
     SockRef::from(&borrowed(socket)).peer_addr().ok()?.as_socket()
 }
 
-/// Takes a waiting connection, none if there is none. Does not block.
+/// Takes a waiting connection of a listener from [`listen`] or [`adopt`], none if there is none.
+/// Does not wait for one; where somebody else takes it at the same moment, for a tick at most.
 pub fn accept_now(listener: Socket) -> Option<Socket> {
     let mut poll = libc::pollfd { fd: listener.0, events: libc::POLLIN, revents: 0 };
     // JUSTIFICATION: the listener is a blocking socket for the ring's sake; this asks first.
-    // SAFETY: one valid pollfd; accept4 without a place for the address takes none.
-    let fd = unsafe {
-        if libc::poll(&mut poll, 1, 0) != 1 {
-            return None;
-        }
-        libc::accept4(
-            listener.0,
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-            libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
-        )
-    };
+    // SAFETY: one valid pollfd.
+    let is_there = unsafe { libc::poll(&mut poll, 1, 0) } == 1;
+    if is_there { accept(listener) } else { None }
+}
+
+/// Takes a waiting connection; where there is none, waits a tick for one.
+fn accept(listener: Socket) -> Option<Socket> {
+    let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    let nowhere = std::ptr::null_mut();
+    // JUSTIFICATION: std's accept makes an owner of the descriptor, which sockets here have not.
+    // SAFETY: without a place for the address none is written.
+    let fd = unsafe { libc::accept4(listener.0, nowhere, std::ptr::null_mut(), flags) };
     (fd >= 0).then_some(Socket(fd))
 }
 
@@ -212,6 +229,43 @@ mod tests {
     use crate::sys::core;
     use std::net::TcpStream;
     use std::os::fd::AsRawFd;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn an_accept_whose_connection_somebody_else_took_does_not_wait_for_the_next_one() {
+        let own = listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
+        let passed = adopt(own.try_clone().unwrap().into_raw_fd());
+        // As if both had been asked, and the other one had been faster.
+        assert_eq!(accept(Socket(own.as_raw_fd())), None);
+        assert_eq!(accept(Socket(passed.as_raw_fd())), None);
+    }
+
+    #[test]
+    fn of_two_who_take_from_one_queue_each_comes_back_and_all_are_served() {
+        const CLIENTS: usize = 200;
+        let own = listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
+        let address = local_address(&own).unwrap();
+        let other = own.try_clone().unwrap();
+        let served = AtomicUsize::new(0);
+        let take = &|listener: &OwnedFd| {
+            while served.load(Ordering::Relaxed) < CLIENTS {
+                match accept_now(Socket(listener.as_raw_fd())) {
+                    Some(accepted) => {
+                        close(accepted);
+                        served.fetch_add(1, Ordering::Relaxed);
+                    }
+                    None => std::thread::yield_now(),
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for listener in [&own, &other] {
+                scope.spawn(move || take(listener));
+            }
+            (0..CLIENTS).for_each(|_| drop(TcpStream::connect(address).unwrap()));
+        });
+        assert_eq!(served.into_inner(), CLIENTS);
+    }
 
     /// The place of the socket that gets a connection whose packets are on `core`.
     fn socket_for(core: usize, sockets: &[OwnedFd]) -> usize {

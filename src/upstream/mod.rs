@@ -7,5 +7,5 @@ mod replica;
 mod table;
 mod view;
 
-pub use replica::{Pick, Replicas};
+pub use replica::{Pick, Replicas, Wish};
 pub use table::{Upstream, Upstreams};

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a backend that refused a connection is left alone.
+/// How long a backend that refused a connection is left alone, as long as there is another one.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
 struct Replica {
@@ -29,6 +29,21 @@ pub struct Pick {
     pub address: SocketAddr,
     /// The round of its trial, if the exchange is to show whether the backend has recovered.
     pub trial: Option<u32>,
+}
+
+/// What an exchange wants of a backend.
+#[derive(Clone, Copy)]
+pub struct Wish<'a> {
+    /// The pool that it is to be of.
+    pub pool: PoolId,
+    /// Backends that the exchange has failed on.
+    pub tried: &'a [BackendSlot],
+    /// The exchange does no harm if it fails, so it may be the one that shows whether a backend
+    /// has recovered.
+    pub may_try: bool,
+    /// Where all that are left have refused a connection a moment ago, one of them all the same:
+    /// it may be back.
+    pub takes_any: bool,
 }
 
 /// See the module.
@@ -71,8 +86,7 @@ impl Replicas {
             };
             self.pools.push(replica);
         }
-        self.refused_until.resize(self.view.rows(), Instant::default());
-        left.iter().for_each(|leaving| self.view.keep_no_idle(leaving.slot));
+        left.iter().for_each(|leaving| self.view.leave(leaving.slot));
         left
     }
 
@@ -98,31 +112,31 @@ impl Replicas {
         let lightest = pool.backends.iter().map(|backend| backend.weight).min().unwrap_or(1);
         let trial_backends = pool.trials.iter().map(|trial| &trial.backend);
         for backend in pool.backends.iter().chain(trial_backends) {
-            self.view.learn(backend, pool.idle_connections, lightest);
+            let is_new = self.view.learn(backend, pool.idle_connections, lightest);
+            self.refused_until.resize(self.view.rows(), Instant::default());
+            if is_new {
+                self.refused_until[backend.slot.index()] = Instant::default();
+            }
         }
         Replica { pool: pool.clone(), picker, trials }
     }
 
-    /// The backend for the next exchange of a pool; none if none can be used. `tried` are those
-    /// that this exchange has failed on. `may_try`: the exchange does no harm if it fails, so it
-    /// may be the one that shows whether a backend has recovered.
-    pub fn pick(
-        &mut self,
-        pool: PoolId,
-        tried: &[BackendSlot],
-        may_try: bool,
-        now: Instant,
-        prng: &mut Prng,
-    ) -> Option<Pick> {
-        let replica = self.pools.get_mut(pool.index())?.as_mut()?;
-        if may_try && let Some(Trial { backend, round, .. }) = replica.trials.pop() {
+    /// The backend for the next exchange of a pool; none if none can be used.
+    pub fn pick(&mut self, wish: &Wish<'_>, now: Instant, prng: &mut Prng) -> Option<Pick> {
+        let replica = self.pools.get_mut(wish.pool.index())?.as_mut()?;
+        if wish.may_try
+            && let Some(Trial { backend, round, .. }) = replica.trials.pop()
+        {
             return Some(Pick { slot: backend.slot, address: backend.address, trial: Some(round) });
         }
         let refused_until = &self.refused_until;
-        let usable =
-            |slot: BackendSlot| !tried.contains(&slot) && refused_until[slot.index()] <= now;
+        let is_untried = |slot: BackendSlot| !wish.tried.contains(&slot);
+        let is_well = |slot: BackendSlot| is_untried(slot) && refused_until[slot.index()] <= now;
         self.view.set_now(now);
-        let slot = replica.picker.pick(&mut self.view, usable, prng)?;
+        let slot = match replica.picker.pick(&mut self.view, is_well, prng) {
+            None if wish.takes_any => replica.picker.pick(&mut self.view, is_untried, prng),
+            picked => picked,
+        }?;
         Some(Pick { slot, address: self.view.address(slot)?, trial: None })
     }
 

@@ -26,6 +26,8 @@ struct Row {
     others_read_ms: u64,
     penalty: u32,
     penalty_until_ms: u64,
+    /// It gets no more traffic. If it comes back, nothing is held against it.
+    has_left: bool,
 }
 
 /// See the module.
@@ -67,9 +69,9 @@ impl View {
         self.ledger.backend(self.shard, slot)
     }
 
-    /// Takes note of a backend; what is known of it is kept if it is the same as before.
-    /// `idle_in_total` is over all shards.
-    pub(super) fn learn(&mut self, backend: &Backend, idle_in_total: u32, lightest: u32) {
+    /// Takes note of a backend; what is known of it is kept if it is the same as before and has
+    /// not been away. True if nothing was kept. `idle_in_total` is over all shards.
+    pub(super) fn learn(&mut self, backend: &Backend, idle_in_total: u32, lightest: u32) -> bool {
         let index = backend.slot.index();
         let idle_max = idle_share(idle_in_total, self.ledger.shards(), self.shard, backend.slot);
         if self.rows.len() <= index {
@@ -78,9 +80,10 @@ impl View {
         let address = backend.address;
         let penalty_unit = (backend.weight / lightest.max(1)).max(1);
         match &mut self.rows[index] {
-            Some(row) if row.address == address => {
+            Some(row) if row.address == address && !row.has_left => {
                 row.idle_max = idle_max;
                 row.penalty_unit = penalty_unit;
+                false
             }
             row => {
                 *row = Some(Row {
@@ -91,15 +94,18 @@ impl View {
                     others_read_ms: 0,
                     penalty: 0,
                     penalty_until_ms: 0,
+                    has_left: false,
                 });
+                true
             }
         }
     }
 
-    /// What a backend that gets no more traffic has is not kept once it is unused.
-    pub(super) fn keep_no_idle(&mut self, slot: BackendSlot) {
+    /// A backend gets no more traffic: none of its connections is kept once it is unused.
+    pub(super) fn leave(&mut self, slot: BackendSlot) {
         if let Some(Some(row)) = self.rows.get_mut(slot.index()) {
             row.idle_max = 0;
+            row.has_left = true;
         }
     }
 

@@ -75,7 +75,8 @@ fn failure_of_number(number: i32) -> Failure {
         libc::ETIMEDOUT => Failure::TimedOut,
         libc::EHOSTUNREACH | libc::ENETUNREACH | libc::ENETDOWN => Failure::Unreachable,
         libc::EMFILE | libc::ENFILE => Failure::OutOfDescriptors,
-        libc::EADDRNOTAVAIL | libc::EADDRINUSE | libc::ENOMEM => Failure::OutOfResources,
+        libc::EADDRNOTAVAIL | libc::EADDRINUSE => Failure::NoLocalPort,
+        libc::ENOMEM => Failure::OutOfResources,
         libc::ENOBUFS => Failure::NoBuffers,
         other => Failure::Other(other),
     }

@@ -15,7 +15,7 @@ use ringway::coordinator::fleet::{Fleet, ProbeOf};
 use ringway::health::SlowStart;
 use ringway::mailbox::Ledger;
 use ringway::snapshot;
-use ringway::upstream::Replicas;
+use ringway::upstream::{Replicas, Wish};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,8 +98,8 @@ impl Scene {
     /// The backend that a shard picks for its next exchange; none if it has none.
     fn pick(&mut self, shard: usize) -> Option<usize> {
         // The only pool there is has the first number.
-        let pool = PoolId(0);
-        let pick = self.replicas[shard].pick(pool, &[], true, self.now, &mut self.prng)?;
+        let wish = Wish { pool: PoolId(0), tried: &[], may_try: true, takes_any: true };
+        let pick = self.replicas[shard].pick(&wish, self.now, &mut self.prng)?;
         let std::net::IpAddr::V4(ip) = pick.address.ip() else { return None };
         let [_, _, hundreds, ones] = ip.octets();
         Some(usize::from(hundreds) * 250 + usize::from(ones) - 1)

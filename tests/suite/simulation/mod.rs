@@ -16,6 +16,7 @@ mod line_ends;
 mod lingering;
 mod lone;
 mod message;
+mod moving;
 mod network;
 mod pipelining;
 mod plan;
@@ -67,6 +68,7 @@ impl Sum {
             Counter::Retries,
             Counter::UpstreamReuses,
             Counter::UpstreamConnectFailures,
+            Counter::UpstreamNoLocalPort,
         ] {
             self.count(counter.name(), world.count(counter));
         }

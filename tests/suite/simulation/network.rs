@@ -163,6 +163,8 @@ pub struct Network {
     pub ends_at_send: BTreeMap<i32, String>,
     /// A backend that refuses connections.
     pub refusing: Option<SocketAddr>,
+    /// Backends accept no connection, for this reason.
+    pub refuses_all: Option<Failure>,
     /// Shards have no descriptor left for what they accept.
     pub is_out_of_descriptors: bool,
     /// The shard has panicked: it may close what it has operations on.
@@ -194,6 +196,7 @@ impl Network {
             accepts: true,
             ends_at_send: BTreeMap::new(),
             refusing: None,
+            refuses_all: None,
             is_out_of_descriptors: false,
             is_abandoned: false,
             taken: 0,
@@ -353,6 +356,9 @@ impl Network {
         if !self.accepts {
             return Fate::Hangs;
         }
+        if let Some(failure) = self.refuses_all {
+            return Fate::Fails(1, failure);
+        }
         if self.refusing == Some(address) {
             return Fate::Fails(1, Failure::Refused);
         }
@@ -360,7 +366,7 @@ impl Network {
         if !self.prng.one_in(self.meanness.connect_fails_one_in) {
             return Fate::Connects(steps);
         }
-        match self.prng.below(10) {
+        match self.prng.below(12) {
             // No socket can be made at all.
             0 => Fate::Fails(0, Failure::OutOfDescriptors),
             1 => Fate::Fails(0, Failure::OutOfResources),
@@ -370,6 +376,8 @@ impl Network {
             5 => Fate::Fails(steps, Failure::Reset),
             6 => Fate::Fails(steps, Failure::Other(71)),
             7 => Fate::Hangs,
+            8 => Fate::Fails(0, Failure::NoLocalPort),
+            9 => Fate::Fails(steps, Failure::NoLocalPort),
             _ => Fate::Fails(steps, Failure::Refused),
         }
     }

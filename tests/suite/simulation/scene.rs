@@ -9,6 +9,7 @@ use ringway::engine::{Close, Wake};
 use ringway::mailbox::{Mailbox, Observation, Shared, Stage};
 use ringway::shard::{Shard, ShardParts};
 use ringway::snapshot::{self, Listener, Member, Pool, Registry, Settings, Share, Snapshot};
+use ringway::stats::Counter;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -124,6 +125,23 @@ impl Scene {
         let members: Vec<Member> = shares.iter().enumerate().map(member).collect();
         let pool = snapshot::build_pool(&self.config.pools[0], POOL, &members, 1);
         self.pool = Arc::new(pool);
+        self.publish_world();
+        self.turns(2);
+    }
+
+    /// A new snapshot in which another pool, with the backend of this slot alone, has taken the
+    /// place of the first one.
+    pub fn replace_pool(&mut self, slot: usize) {
+        let mut config = self.config.clone();
+        config.pools[0].name = "other".to_owned();
+        let id = self.registry.pool("other").expect("there is room");
+        let share = Share::Weight(1);
+        let member = Member { slot: BackendSlot(slot as u32), address: address(slot), share };
+        self.pool = Arc::new(snapshot::build_pool(&config.pools[0], id, &[member], 1));
+        let sockets = self.listener.as_ref().expect("it listens").sockets.clone();
+        let (index, bound) = (ListenerIndex(0), listen_address());
+        let listener = snapshot::build_listener(&config, index, &mut self.registry, bound, sockets);
+        self.listener = Some(Arc::new(listener.expect("there is room")));
         self.publish_world();
         self.turns(2);
     }
@@ -261,6 +279,11 @@ impl Scene {
     /// on the backend when it was.
     pub fn told(&self) -> Vec<(Observation, u32)> {
         std::mem::take(&mut *self.witness.told.lock().expect("no panic"))
+    }
+
+    /// The value of a counter.
+    pub fn count(&self, counter: Counter) -> u64 {
+        self.mailbox.counters.read(counter)
     }
 
     /// Failures that are counted on a backend.
