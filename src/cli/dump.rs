@@ -12,5 +12,6 @@ pub(super) fn dump(effective: &Effective, as_json: bool, out: &mut dyn Write) ->
         let noted = |key: &str, value: &_| json!({ "value": value, "origin": origin(key) });
         return writeln!(out, "{:#}", effective.config.to_json_with(noted));
     }
+    writeln!(out, "# digest {}", effective.config.digest())?;
     write!(out, "{}", effective.config.to_toml_with_notes(|key| Some(origin(key).to_owned())))
 }

@@ -8,6 +8,7 @@ mod backends_file;
 mod check;
 mod choices;
 mod diagnostics;
+mod digest;
 mod model;
 mod network;
 mod paths;
@@ -29,6 +30,7 @@ pub use choices::{
     ProxyProtocol, Steering, unknown_word,
 };
 pub use diagnostics::{Diagnostics, Problem};
+pub use digest::Digest;
 pub use model::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, Body, Config, ErrorAnswer, Http,
     IDLE_CONNECTIONS_DEFAULT, Listener, ListenerIndex, LogPath, Pool, PoolIndex, Route, Runtime,

@@ -2,16 +2,18 @@
 //! changes it goes through here and ends in a new snapshot for the shards. One thread owns it;
 //! nothing here waits.
 
-use super::events::Event;
+use super::events::{Event, beginning};
 use super::fleet::{Fleet, Learned, Operation, OperationError, Record};
+use super::loaded::Loaded;
+use super::outside::{ConfigSource, Door, Doors};
 use super::phase::{Course, Phase};
 use super::plan::{self, Part, Plan, Touched};
 use super::readiness::ReadyAnswers;
 use super::retired::Retired;
 use crate::base::{Generation, Instant};
 use crate::config::values::overlap;
-use crate::config::{self, Config, ListenerIndex, Problem, TextFormat};
-use crate::engine::{BuffersHeld, Socket};
+use crate::config::{self, Config, Digest, ListenerIndex};
+use crate::engine::BuffersHeld;
 use crate::mailbox::Mailbox;
 use crate::snapshot::{self, Listener, Settings, Snapshot};
 use crate::stats::Counter;
@@ -20,62 +22,6 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::{Mutex, Notify, watch};
-
-/// A listening socket per shard.
-pub struct Door {
-    /// The address that they listen on; differs from the configured one if that has port 0.
-    pub bound: SocketAddr,
-    /// One for each shard.
-    pub sockets: Vec<Socket>,
-}
-
-/// Opens listening sockets, and closes those that no shard has got.
-pub trait Doors {
-    /// Opens a listener.
-    ///
-    /// # Errors
-    /// A sentence that says why it cannot be.
-    fn open(&mut self, listener: &config::Listener) -> Result<Door, String>;
-
-    /// These listeners are open now: whatever is kept for another one is told of.
-    fn settle(&mut self, listeners: &[config::Listener]);
-
-    /// Closes what was opened and is not needed.
-    fn close(&mut self, door: Door);
-
-    /// Lets go of whatever is kept open for later listeners: there will be none.
-    fn shut(&mut self);
-}
-
-/// Where a configuration comes from when it is read again.
-pub trait ConfigSource {
-    /// The configuration of the file, with flags and environment laid over it.
-    ///
-    /// # Errors
-    /// What is wrong, with its place and remedy; or that there is no file.
-    fn read(&self) -> Result<Config, Unusable>;
-
-    /// The same for a text of this format in place of the file; problems are told of under `name`.
-    ///
-    /// # Errors
-    /// As for [`ConfigSource::read`].
-    fn parse(&self, text: &str, format: TextFormat, name: &str) -> Result<Config, Unusable>;
-}
-
-/// Why there is no configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unusable {
-    /// Everything that is wrong, for people.
-    pub reason: String,
-    /// The same one by one, where it has a place in a text.
-    pub problems: Vec<Problem>,
-}
-
-impl From<String> for Unusable {
-    fn from(reason: String) -> Self {
-        Self { reason, problems: Vec::new() }
-    }
-}
 
 /// The name and the configured address of a listener.
 type DoorKey = (String, SocketAddr);
@@ -104,6 +50,8 @@ pub struct Control {
     pub mailboxes: Arc<[Arc<Mailbox>]>,
     /// What runs.
     pub config: Config,
+    /// Which one that is.
+    pub loaded: Loaded,
     /// Where it comes from.
     pub source: Box<dyn ConfigSource>,
     running: Vec<bool>,
@@ -147,6 +95,7 @@ impl Control {
         let mut control = Self {
             fleet: Fleet::new(ledger, shards),
             mailboxes,
+            loaded: Loaded::first(&config),
             source,
             running: vec![false; shards],
             began: now,
@@ -378,6 +327,11 @@ impl Control {
         plan::plan(&self.config, config, |part| self.touched(part, |_| true), ending)
     }
 
+    /// The digest that the configuration in force would have after that.
+    pub fn digest_of(&self, config: Config) -> Digest {
+        plan::without_restart(&self.config, config).digest()
+    }
+
     /// Puts a configuration in force, with what was found out of it before. Nothing has changed if
     /// that is not possible.
     ///
@@ -413,9 +367,22 @@ impl Control {
         (self.is_dirty, self.has_gone) = (true, true);
         let generation = self.publish(now);
         let (changes, needs_restart) = (plan.changes.len(), plan.needs_restart.clone());
-        let reloaded = Event::Reloaded { generation: generation.0, changes, needs_restart };
-        self.fleet.events.push(reloaded);
+        self.loaded.note(&self.config);
+        let (version, digest) = (self.loaded.version, self.loaded.digest.to_string());
+        self.fleet.events.push(Event::Reloaded {
+            version,
+            digest,
+            generation: generation.0,
+            changes,
+            needs_restart,
+        });
         Ok((plan, generation))
+    }
+
+    /// A configuration is not put in force: nothing has changed.
+    pub fn refuse(&mut self, reason: &str) {
+        self.loaded.note_refusal();
+        self.fleet.events.push(Event::ReloadRefused { reason: beginning(reason) });
     }
 
     /// Opens the listeners of a configuration that are not open yet: all of them, or none.

@@ -77,6 +77,10 @@ pub enum Event {
     },
     /// A configuration is in force.
     Reloaded {
+        /// How many there have been since the start.
+        version: u64,
+        /// Its digest.
+        digest: String,
         /// Its generation.
         generation: u64,
         /// What changed.

@@ -1,6 +1,7 @@
 //! A reload, whoever asks for it: one after the other, each with the file as it is when its turn
 //! comes. All else goes on while what is new is probed.
 
+use super::Unusable;
 use super::control::Control;
 use super::plan::Plan;
 use super::preflight::look_ahead;
@@ -13,13 +14,24 @@ use std::rc::Rc;
 /// Puts in force what `read` gives.
 ///
 /// # Errors
-/// As of `read` and of [`Control::apply`]; nothing has changed then.
-pub(super) async fn reload<E: From<String>>(
+/// As of `read` and of [`Control::apply`]; nothing has changed then but what is told of it.
+pub(super) async fn reload(
     control: &Rc<RefCell<Control>>,
-    read: impl FnOnce(&Control) -> Result<Config, E>,
-) -> Result<(Plan, Generation), E> {
+    read: impl FnOnce(&Control) -> Result<Config, Unusable>,
+) -> Result<(Plan, Generation), Unusable> {
     let reloading = control.borrow().reloading.clone();
     let _turn = reloading.lock().await;
+    let loaded = load(control, read).await;
+    if let Err(unusable) = &loaded {
+        control.borrow_mut().refuse(&unusable.reason);
+    }
+    loaded
+}
+
+async fn load(
+    control: &Rc<RefCell<Control>>,
+    read: impl FnOnce(&Control) -> Result<Config, Unusable>,
+) -> Result<(Plan, Generation), Unusable> {
     control.borrow().check_open()?;
     let config = read(&control.borrow())?;
     let learned = look_ahead(control, &config).await;

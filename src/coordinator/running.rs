@@ -3,7 +3,7 @@
 
 use super::admin::{self, Admin};
 use super::control::Control;
-use super::events::{Event, beginning};
+use super::events::Event;
 use super::fleet::FIRST_ROUND_MAX;
 use super::phase::Phase;
 use super::probing::Probing;
@@ -380,11 +380,7 @@ impl Coordinator {
             let mut control = control.borrow_mut();
             let status = match result {
                 Ok(_) => StatusCode::OK,
-                Err(unusable) => {
-                    let reason = beginning(&unusable.reason);
-                    control.fleet.events.push(Event::ReloadRefused { reason });
-                    admin::refused_status(&control)
-                }
+                Err(_) => admin::refused_status(&control),
             };
             audit(&mut control, "signal HUP", "reload", status);
         });

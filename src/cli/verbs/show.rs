@@ -46,6 +46,13 @@ pub(super) fn status(status: &Value, out: &mut dyn Write) -> io::Result<()> {
         status["generation"],
         status["connections"]
     )?;
+    let configuration = &status["configuration"];
+    let refused = match configuration["last_refused"] == true {
+        true => "; a newer one was REFUSED",
+        false => "",
+    };
+    let since = rfc3339(configuration["loaded_ms"].as_u64().unwrap_or(0));
+    writeln!(out, "{}, loaded {since}{refused}", named(configuration))?;
     for reason in list(&status["not_ready_because"]) {
         writeln!(out, "  {}", text(reason))?;
     }
@@ -136,20 +143,43 @@ pub(super) fn phase(reply: &Value, out: &mut dyn Write) -> io::Result<()> {
 pub(super) fn reload(reply: &Value, out: &mut dyn Write) -> io::Result<()> {
     let applied =
         if reply["applied"] == true { "in force" } else { "NOT applied by all shards yet" };
-    writeln!(out, "generation {}: {applied}", reply["generation"])?;
-    plan(reply, out)
+    restart(reply, out)?;
+    let configuration = named(&reply["configuration"]);
+    writeln!(out, "reloaded: {configuration}, generation {}: {applied}", reply["generation"])?;
+    changes(reply, out)
+}
+
+/// A configuration as operators name it.
+fn named(configuration: &Value) -> String {
+    format!(
+        "configuration {} (digest {})",
+        configuration["version"],
+        text(&configuration["digest"])
+    )
 }
 
 pub(super) fn plan(plan: &Value, out: &mut dyn Write) -> io::Result<()> {
-    let mut is_empty = true;
+    restart(plan, out)?;
+    let running = named(&plan["configuration"]);
+    writeln!(out, "in force: {running}; this one has digest {}", text(&plan["digest"]))?;
+    changes(plan, out)
+}
+
+/// What a reload does not do comes first, so that nobody misses it.
+fn restart(plan: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let keys: Vec<String> = list(&plan["needs_restart"]).map(text).collect();
+    match keys.as_slice() {
+        [] => Ok(()),
+        keys => writeln!(out, "NEEDS A RESTART, not applied by a reload: {}", keys.join(", ")),
+    }
+}
+
+fn changes(plan: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let mut is_empty = list(&plan["needs_restart"]).next().is_none();
     for change in list(&plan["changes"]) {
         is_empty = false;
         let (what, how) = (text(&change["what"]), text(&change["how"]));
         writeln!(out, "  {what}: {how}{}", touched(change))?;
-    }
-    for key in list(&plan["needs_restart"]) {
-        is_empty = false;
-        writeln!(out, "  {}: needs a restart", text(key))?;
     }
     if is_empty {
         writeln!(out, "  no difference; 0 connections affected")?;

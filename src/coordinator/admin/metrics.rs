@@ -1,5 +1,6 @@
 //! The text format of Prometheus (exposition format 0.0.4), summed over shards at each scrape.
 
+use super::process_metrics;
 use super::status::{CLASSES, add, classes, latencies};
 use crate::base::Instant;
 use crate::coordinator::control::Control;
@@ -20,14 +21,19 @@ const KEPT_MAX: Duration = Duration::from_secs(1);
 
 /// A text that grows by families of metrics.
 #[derive(Default)]
-struct Text(String);
+pub(super) struct Text(String);
 
 impl Text {
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
+    pub(super) fn family(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+    pub(super) fn sample(
+        &mut self,
+        name: &str,
+        labels: &[(&str, &str)],
+        value: impl std::fmt::Display,
+    ) {
         self.0.push_str(name);
         for (at, (label, text)) in labels.iter().enumerate() {
             self.0.push(if at == 0 { '{' } else { ',' });
@@ -62,6 +68,8 @@ impl Kept {
 pub(super) fn text(control: &Control, now: Instant) -> String {
     let mut text = Text::default();
     process(&mut text, control, now);
+    process_metrics::configuration(&mut text, control);
+    process_metrics::process(&mut text, control);
     counters(&mut text, control);
     listeners(&mut text, control);
     routes(&mut text, control);

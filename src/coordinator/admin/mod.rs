@@ -14,6 +14,7 @@ mod metrics;
 mod orders;
 mod overview;
 mod places;
+mod process_metrics;
 mod readiness;
 mod reply;
 mod routing;

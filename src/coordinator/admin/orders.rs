@@ -6,8 +6,8 @@ use super::reply::{Reply, json_reply, refusal, refusal_with};
 use crate::base::Generation;
 use crate::config::Config;
 use crate::config::values::check_backend_address;
-use crate::coordinator::control::{Control, Unusable};
-use crate::coordinator::events::{Event, beginning};
+use crate::coordinator::Unusable;
+use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{Operation, OperationError};
 use crate::coordinator::phase::Phase;
 use crate::coordinator::plan::Plan;
@@ -148,8 +148,6 @@ async fn await_applied(control: &Shared, generation: Generation) -> bool {
 pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> (Reply, Option<usize>) {
     match reloading::reload(control, |control| read(control, given)).await {
         Err(Unusable { reason, problems }) => {
-            let event = Event::ReloadRefused { reason: beginning(&reason) };
-            control.borrow_mut().fleet.events.push(event);
             let error = format!("{reason}\n\nnothing has changed");
             let status = refused_status(&control.borrow());
             (refusal_with(status, error, &problems), None)
@@ -159,6 +157,7 @@ pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> (Reply, O
             let Plan { changes, needs_restart } = plan;
             let count = changes.len();
             let body = json!({
+                "configuration": control.borrow().loaded,
                 "generation": generation.0,
                 "applied": applied,
                 "changes": changes,
@@ -177,7 +176,16 @@ pub(crate) fn refused_status(control: &Control) -> StatusCode {
 /// What a configuration would change.
 pub(super) fn plan(control: &Control, given: Option<&Given>) -> Reply {
     match read(control, given) {
-        Ok(config) => json_reply(StatusCode::OK, &control.plan(&config)),
+        Ok(config) => {
+            let Plan { changes, needs_restart } = control.plan(&config);
+            let body = json!({
+                "configuration": control.loaded,
+                "digest": control.digest_of(config).to_string(),
+                "changes": changes,
+                "needs_restart": needs_restart,
+            });
+            json_reply(StatusCode::OK, &body)
+        }
         Err(Unusable { reason, problems }) => {
             refusal_with(StatusCode::UNPROCESSABLE_ENTITY, reason, &problems)
         }

@@ -3,6 +3,7 @@
 use crate::base::Instant;
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{PoolRecord, Probed, Record};
+use crate::coordinator::loaded::Loaded;
 use crate::health::Outlier;
 use crate::mailbox::{Answers, BackendCell};
 use crate::stats::{Counter, LATENCY_BOUNDS_US};
@@ -22,6 +23,7 @@ pub(super) struct Status {
     uptime_ms: u64,
     phase: &'static str,
     phase_ends_in_ms: Option<u64>,
+    configuration: Loaded,
     generation: u64,
     ready: bool,
     not_ready_because: Vec<String>,
@@ -134,6 +136,7 @@ pub(super) fn status(control: &Control, now: Instant) -> Status {
         uptime_ms: now.since(control.began).as_millis() as u64,
         phase: control.phase().word(),
         phase_ends_in_ms: control.phase_ends_in(now).map(|left| left.as_millis() as u64),
+        configuration: control.loaded.clone(),
         generation: control.generation().0,
         ready: readiness.ready,
         not_ready_because: readiness.reasons,

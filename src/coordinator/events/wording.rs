@@ -45,9 +45,13 @@ impl fmt::Display for Event {
                 write!(f, "backend {pool} {backend}: order followed: {order}")
             }
             Self::Audit { who, what, status } => write!(f, "{what} by {who}: {status}"),
-            Self::Reloaded { generation, changes, needs_restart } => {
+            Self::Reloaded { version, digest, generation, changes, needs_restart } => {
                 let noun = if *changes == 1 { "change" } else { "changes" };
-                write!(f, "configuration loaded: generation {generation}, {changes} {noun}")?;
+                write!(
+                    f,
+                    "configuration {version} (digest {digest}) loaded: generation {generation}, \
+                     {changes} {noun}"
+                )?;
                 match needs_restart.as_slice() {
                     [] => Ok(()),
                     keys => write!(f, "; NOT APPLIED until a restart: {}", keys.join(", ")),
@@ -110,13 +114,15 @@ mod tests {
             ),
             (
                 Event::Reloaded {
+                    version: 3,
+                    digest: "1a2b3c4d".to_owned(),
                     generation: 9,
                     changes: 1,
                     needs_restart: vec!["runtime.shards".to_owned()],
                 },
                 Level::Warn,
-                "configuration loaded: generation 9, 1 change; NOT APPLIED until a restart: \
-                 runtime.shards",
+                "configuration 3 (digest 1a2b3c4d) loaded: generation 9, 1 change; NOT APPLIED \
+                 until a restart: runtime.shards",
             ),
         ] {
             assert_eq!((event.level(), event.to_string()), (level, sentence.to_owned()));

@@ -126,6 +126,10 @@ fn metrics_are_in_the_format_of_prometheus_and_count_right() {
         let lines = text.lines().filter(|line| line.starts_with(series));
         lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     };
+    for name in ["resident_memory_bytes", "open_fds", "max_fds", "threads", "start_time_seconds"] {
+        assert!(sum(&format!("process_{name} ")) > 1.0, "{name}: {text}");
+    }
+    assert_eq!(sum("ringway_config_version "), 1.0);
     assert_eq!(sum("ringway_listener_requests_total{listener=\"web\"}"), 7.0);
     assert_eq!(sum("ringway_pool_request_duration_seconds_count{pool=\"app\"}"), 7.0);
     assert_eq!(sum("ringway_route_requests_total{"), 7.0);

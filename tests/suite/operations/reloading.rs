@@ -130,9 +130,15 @@ fn an_invalid_file_changes_nothing_and_the_answer_says_where_and_why() {
     }
     operated.ringway.signal("-HUP");
     await_that("the signal is answered in the events", || {
-        operated.done(&["events"]).matches("reload_refused").count() == 2
+        operated.done(&["events"]).matches("configuration refused").count() == 2
     });
-    assert_eq!(operated.json(&["status"])["generation"], generation);
+    let status = operated.json(&["status"]);
+    assert_eq!(status["generation"], generation);
+    let loaded = &status["configuration"];
+    assert_eq!((&loaded["version"], &loaded["refused"]), (&1.into(), &2.into()));
+    assert!(operated.done(&["status"]).contains("a newer one was REFUSED"));
+    assert_eq!(operated.metric("ringway_config_last_reload_successful"), 0);
+    assert_eq!(operated.metric("ringway_config_reloads_total"), 2);
     assert_eq!(operated.ringway.status_of("/"), 200);
 }
 
@@ -146,13 +152,26 @@ fn a_reload_tells_what_changed_and_what_needs_a_restart() {
     let file = operated.file.to_str().expect("text");
     let planned = operated.done(&["plan", file]);
     let added = format!("pool app: backend {}: added", addresses[1]);
-    for part in [&*added, "timeouts: idle \"1m\" -> \"5s\"", "runtime.backlog: needs a restart"] {
+    for part in [
+        &*added,
+        "timeouts: idle \"1m\" -> \"5s\"",
+        "NEEDS A RESTART, not applied by a reload: runtime.backlog",
+    ] {
         assert!(planned.contains(part), "{part} is not in: {planned}");
     }
     assert!(operated.backend(addresses[1]).is_null(), "a plan changes nothing");
     let done = operated.done(&["reload"]);
     assert!(done.contains(&added) && done.contains("in force"), "{done}");
-    assert!(operated.done(&["plan", file]).contains("needs a restart"), "the rest is done");
+    assert!(done.starts_with("NEEDS A RESTART"), "{done}");
+    let loaded = &operated.json(&["status"])["configuration"];
+    assert_eq!((&loaded["version"], &loaded["last_refused"]), (&2.into(), &false.into()));
+    let digest = loaded["digest"].as_str().expect("a digest");
+    assert!(done.contains(&format!("reloaded: configuration 2 (digest {digest})")), "{done}");
+    assert!(planned.contains("in force: configuration 1 (digest "), "{planned}");
+    assert!(planned.contains(&format!("this one has digest {digest}")), "{planned}");
+    let shown = operated.done(&["status"]);
+    assert!(shown.contains(&format!("configuration 2 (digest {digest}), loaded 2")), "{shown}");
+    assert!(operated.done(&["plan", file]).contains("NEEDS A RESTART"), "the rest is done");
     operated.await_standing(addresses[1], "serving");
 }
 

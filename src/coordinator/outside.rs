@@ -1,0 +1,62 @@
+//! What the control plane needs of the rest of the program: listening sockets, and configurations
+//! to put in force. Does not: say how they come about.
+
+use crate::config::{self, Config, Problem, TextFormat};
+use crate::engine::Socket;
+use std::net::SocketAddr;
+
+/// A listening socket per shard.
+pub struct Door {
+    /// The address that they listen on; differs from the configured one if that has port 0.
+    pub bound: SocketAddr,
+    /// One for each shard.
+    pub sockets: Vec<Socket>,
+}
+
+/// Opens listening sockets, and closes those that no shard has got.
+pub trait Doors {
+    /// Opens a listener.
+    ///
+    /// # Errors
+    /// A sentence that says why it cannot be.
+    fn open(&mut self, listener: &config::Listener) -> Result<Door, String>;
+
+    /// These listeners are open now: whatever is kept for another one is told of.
+    fn settle(&mut self, listeners: &[config::Listener]);
+
+    /// Closes what was opened and is not needed.
+    fn close(&mut self, door: Door);
+
+    /// Lets go of whatever is kept open for later listeners: there will be none.
+    fn shut(&mut self);
+}
+
+/// Where a configuration comes from when it is read again.
+pub trait ConfigSource {
+    /// The configuration of the file, with flags and environment laid over it.
+    ///
+    /// # Errors
+    /// What is wrong, with its place and remedy; or that there is no file.
+    fn read(&self) -> Result<Config, Unusable>;
+
+    /// The same for a text of this format in place of the file; problems are told of under `name`.
+    ///
+    /// # Errors
+    /// As for [`ConfigSource::read`].
+    fn parse(&self, text: &str, format: TextFormat, name: &str) -> Result<Config, Unusable>;
+}
+
+/// Why there is no configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unusable {
+    /// Everything that is wrong, for people.
+    pub reason: String,
+    /// The same one by one, where it has a place in a text.
+    pub problems: Vec<Problem>,
+}
+
+impl From<String> for Unusable {
+    fn from(reason: String) -> Self {
+        Self { reason, problems: Vec::new() }
+    }
+}
