@@ -60,7 +60,7 @@ pub(in crate::cli) enum Verb {
         #[command(flatten)]
         access: Access,
     },
-    /// Live view of shards, pools and backends; with --json a status on a line at each look.
+    /// Live view of shards, pools and backends; with --json one JSON object per line and look.
     #[command(after_help = STATUSES)]
     Top {
         #[command(flatten)]

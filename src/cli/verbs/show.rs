@@ -92,28 +92,35 @@ pub(super) fn backends(pools: &Value, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn backend_row(pool: &Value, backend: &Value) -> Vec<String> {
-    let answers = backend["answers"].as_object().into_iter().flatten();
-    let answers: u64 = answers.filter_map(|(_, count)| count.as_u64()).sum();
-    let ramp = backend["ramp_percent"].as_u64().unwrap_or(100);
-    let weight = match ramp {
+/// The weight of a backend, with how much of it a slow start lets through.
+pub(super) fn weight(backend: &Value) -> String {
+    match backend["ramp_percent"].as_u64().unwrap_or(100) {
         100 => backend["weight"].to_string(),
         ramp => format!("{} x {ramp}%", backend["weight"]),
-    };
-    let why = match text(&backend["standing"]).as_str() {
+    }
+}
+
+/// Why a backend does not serve; empty if it does.
+pub(super) fn why(backend: &Value) -> String {
+    match text(&backend["standing"]).as_str() {
         "serving" if backend["standby"] != true => String::new(),
         _ => text(&backend["reason"]),
-    };
+    }
+}
+
+fn backend_row(pool: &Value, backend: &Value) -> Vec<String> {
+    let answers = backend["answers"].as_object().into_iter().flatten();
+    let answers: u64 = answers.filter_map(|(_, count)| count.as_u64()).sum();
     vec![
         text(pool),
         text(&backend["address"]),
         text(&backend["standing"]),
-        weight,
+        weight(backend),
         backend["in_flight"].to_string(),
         answers.to_string(),
         backend["answers"]["5xx"].to_string(),
         backend["failures"].to_string(),
-        why,
+        why(backend),
     ]
 }
 

@@ -160,7 +160,9 @@ fn names_are_looked_up_again_and_an_answer_outlives_its_server() {
     operated.await_standing(second, "down");
     assert_eq!(operated.ringway.status_of("/"), 200);
     server.say(None);
-    await_that("a failure is told", || operated.done(&["events"]).contains("source_failed"));
+    await_that("a failure is told", || {
+        operated.done(&["events", "--json"]).contains("source_failed")
+    });
     assert_eq!(operated.ringway.status_of("/"), 200, "the last good answer holds");
     server.say(Some(vec![a("app.test", one)]));
     await_that("it is asked again", || operated.backend(second).is_null());
@@ -188,10 +190,10 @@ fn addresses_of_one_family_outlive_a_failure_of_their_question() {
     };
     asked_with([127, 0, 0, 2], vec![failing(name, AAAA)]);
     assert_eq!(operated.backend(sixth)["standing"], "draining");
-    await_that("it is told", || operated.done(&["events"]).contains("AAAA of app.test"));
+    await_that("it is told", || operated.done(&["events", "--json"]).contains("AAAA of app.test"));
     asked_with([127, 0, 0, 3], vec![failing(name, AAAA)]);
     assert_eq!(operated.backend(sixth)["standing"], "draining");
-    let told = || operated.done(&["events"]).matches("source_failed").count();
+    let told = || operated.done(&["events", "--json"]).matches("source_failed").count();
     assert_eq!(told(), 1, "told once");
     operated.rewrite(&(text + "weight = 7\n"));
     operated.done(&["reload"]);
@@ -290,14 +292,14 @@ fn a_target_that_cannot_be_looked_up_stays_until_its_record_goes() {
     operated.await_standing(address(1), "serving");
     let failing = [failing("two.test", A), failing("two.test", AAAA)];
     server.say(Some([&records[..], std::slice::from_ref(&one), &failing[..]].concat()));
-    await_that("a failure is told", || operated.done(&["events"]).contains("two.test"));
+    await_that("a failure is told", || operated.done(&["events", "--json"]).contains("two.test"));
     // What comes with the next answer shows that there was one after the failure.
     let third = a("one.test", Ipv4Addr::new(127, 0, 0, 3));
     server.say(Some([&records[..], &[one.clone(), third], &failing[..]].concat()));
     let third = SocketAddr::from(([127, 0, 0, 3], address(0).port()));
     await_that("it is asked again", || !operated.backend(third).is_null());
     assert_eq!(operated.backend(address(1))["standing"], "serving");
-    let events = operated.done(&["events"]);
+    let events = operated.done(&["events", "--json"]);
     assert_eq!(events.matches("source_failed").count(), 1, "told once: {events}");
     server.say(Some([&records[..1], &[one]].concat()));
     await_that("its record has gone", || operated.backend(address(1)).is_null());
@@ -313,7 +315,7 @@ fn a_name_that_nobody_knows_does_not_stop_the_start() {
     let text = config(&[origin.address], "", &format!("{QUICK}{more}")) + name;
     let operated = Operated::start(&text);
     assert_eq!(operated.ringway.status_of("/"), 200);
-    assert!(operated.done(&["events"]).contains("source_failed"));
+    assert!(operated.done(&["events", "--json"]).contains("source_failed"));
 }
 
 #[test]
@@ -358,7 +360,7 @@ fn a_name_is_looked_up_when_the_name_servers_are_known_at_last() {
         within.arg(command.get_program()).args(command.get_args());
         *command = within;
     });
-    await_that("it is told", || operated.done(&["events"]).contains("no DNS resolver"));
+    await_that("it is told", || operated.done(&["events", "--json"]).contains("no DNS resolver"));
     std::fs::write(servers.expect("it was prepared"), "nameserver 127.0.0.1\n").expect("written");
     operated.await_standing(SocketAddr::from(([127, 0, 0, 1], port)), "serving");
     assert_eq!(operated.ringway.status_of("/"), 200);
@@ -379,13 +381,13 @@ fn a_watched_file_is_followed_and_a_broken_one_is_not() {
     assert_eq!(operated.backend(second)["weight"], 5);
     std::fs::write(&file, "[{\"address\": ").expect("written");
     await_that("the fault is told", || {
-        let events = operated.done(&["events"]);
+        let events = operated.done(&["events", "--json"]);
         events.matches("source_failed").count() == 2
     });
     assert_eq!(operated.backend(second)["standing"], "serving", "what it said before holds");
     std::fs::write(&file, "[[backend]]\nadress = \"10.0.0.1:80\"\n".repeat(500)).expect("written");
     await_that("the first faults are told", || {
-        operated.done(&["events"]).contains("unknown key `adress`")
+        operated.done(&["events", "--json"]).contains("unknown key `adress`")
     });
     assert!(operated.asked("GET /events", "").len() < 16_384, "and not all that are the same");
     std::fs::write(&file, "[]").expect("written");
@@ -442,7 +444,9 @@ fn a_watched_file_that_is_a_pipe_holds_nobody() {
         let made = Command::new("mkfifo").arg(folder.join("backends.json")).status();
         assert!(made.expect("mkfifo is installed").success());
     });
-    await_that("it is told", || operated.done(&["events"]).contains("not a regular file"));
+    await_that("it is told", || {
+        operated.done(&["events", "--json"]).contains("not a regular file")
+    });
     assert_eq!(operated.json(&["status"])["phase"], "serving");
 }
 
@@ -461,7 +465,9 @@ fn a_watched_file_that_could_not_be_read_is_read_again_though_it_has_not_changed
         std::fs::rename(new, &file).expect("moved");
     };
     put(&"x".repeat(good.len()));
-    await_that("it is told", || operated.done(&["events"]).matches("source_failed").count() == 2);
+    await_that("it is told", || {
+        operated.done(&["events", "--json"]).matches("source_failed").count() == 2
+    });
     put(&good);
     operated.await_standing(origin.address, "serving");
 }

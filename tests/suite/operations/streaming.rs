@@ -113,6 +113,15 @@ fn top_prints_a_status_on_a_line_again_and_again() {
 }
 
 #[test]
+fn top_once_prints_one_status_on_one_line() {
+    let (_origin, operated) = operated();
+    let printed = operated.done(&["top", "--once", "--json"]);
+    assert_eq!(printed.lines().count(), 1, "{printed}");
+    let status: Value = serde_json::from_str(&printed).expect("JSON");
+    assert_eq!(status["phase"], "serving");
+}
+
+#[test]
 fn top_lives_on_a_terminal_until_it_is_told_to_end() {
     let (_origin, operated) = operated();
     let live = format!(

@@ -1,0 +1,200 @@
+//! One look on the screen. Backends get the room that the rest leaves, and half of it at least.
+
+use super::columns::{Column, Kind, table};
+use super::look::{Backend, Look, list, number, text};
+use super::view::View;
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::Line;
+use ratatui::widgets::Paragraph;
+use serde_json::Value;
+
+const BACKEND_COLUMNS: [Column; 11] = [
+    column("POOL", 5, Kind::Text),
+    column("BACKEND", 0, Kind::Text),
+    column("STANDING", 1, Kind::Text),
+    column("REQ/S", 2, Kind::Number),
+    column("ERR/S", 3, Kind::Number),
+    column("IN FLIGHT", 4, Kind::Number),
+    column("WEIGHT", 6, Kind::Number),
+    column("ANSWERS", 8, Kind::Number),
+    column("5XX", 9, Kind::Number),
+    column("FAILURES", 10, Kind::Number),
+    column("WHY", 7, Kind::Rest),
+];
+
+const POOL_COLUMNS: [Column; 7] = [
+    column("POOL", 0, Kind::Text),
+    column("HEALTHY", 1, Kind::Number),
+    column("REQ/S", 2, Kind::Number),
+    column("ERR/S", 4, Kind::Number),
+    column("IN FLIGHT", 5, Kind::Number),
+    column("P50 <=", 6, Kind::Number),
+    column("P99 <=", 3, Kind::Number),
+];
+
+const SHARD_COLUMNS: [Column; 5] = [
+    column("SHARD", 0, Kind::Number),
+    column("CONNECTIONS", 2, Kind::Number),
+    column("REQ/S", 1, Kind::Number),
+    column("LAST TURN", 3, Kind::Number),
+    column("GENERATION", 4, Kind::Number),
+];
+
+const HELP: [&str; 5] = [
+    "REQ/S answers a second   ERR/S of them 5xx, and failures (connects, cut or bad answers)",
+    "P50 <=, P99 <=: half, and 99 of 100, of the answers since the start took at most that long",
+    "WEIGHT 3 x 40%: in its slow start   HEALTHY 1/2: one of two backends can serve",
+    "arrows PgUp PgDn Home End: through the backends   s: another order",
+    "?: less help   q: end",
+];
+
+const fn column(name: &'static str, rank: u8, kind: Kind) -> Column {
+    Column { name, rank, kind }
+}
+
+/// Draws a look.
+pub(super) fn draw(frame: &mut Frame<'_>, look: &Look, view: &mut View) {
+    let [shards, pools, help] = heights(frame.area().height, look, view);
+    let areas = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(shards),
+        Constraint::Length(pools),
+        Constraint::Min(2),
+        Constraint::Length(help),
+    ])
+    .split(frame.area());
+    frame.render_widget(summary(look), areas[0]);
+    if shards > 0 {
+        draw_shards(frame, look, areas[1]);
+    }
+    draw_pools(frame, look, areas[2]);
+    draw_backends(frame, look, view, areas[3]);
+    let help = if view.shows_help { help_lines() } else { vec![keys(look, view)] };
+    frame.render_widget(Paragraph::new(help), areas[4]);
+}
+
+/// Of the tables of shards and pools, and the help. What is as long as the machine is wide goes
+/// first: shards are shown all or not.
+fn heights(height: u16, look: &Look, view: &View) -> [u16; 3] {
+    let rows = |value: &Value| list(value).count() as u16;
+    // With the heading and an empty line.
+    let (shards, pools) = (rows(&look.status["shards"]) + 2, rows(&look.status["pools"]) + 2);
+    let help = if view.shows_help { HELP.len() as u16 } else { 1 };
+    let shared = height.saturating_sub(1 + help) / 2;
+    let pools = pools.min(shared.max(3));
+    let shards = if shards + pools <= shared { shards } else { 0 };
+    [shards, pools, help]
+}
+
+fn summary(look: &Look) -> Paragraph<'static> {
+    let status = &look.status;
+    let ready = if status["ready"] == true { "ready" } else { "NOT READY" };
+    Paragraph::new(format!(
+        "ringway {}  {}  {ready}  {} shards  {} connections  {:.0} requests/s",
+        text(&status["version"]),
+        text(&status["phase"]),
+        list(&status["shards"]).count(),
+        status["connections"],
+        look.requests_per_s()
+    ))
+    .style(Style::new().add_modifier(Modifier::BOLD))
+}
+
+fn keys(look: &Look, view: &View) -> Line<'static> {
+    let backends: usize =
+        list(&look.status["pools"]).map(|pool| list(&pool["backends"]).count()).sum();
+    let order = view.order.name();
+    Line::from(format!("{backends} backends  q end  ? help  s order: {order}  arrows PgUp PgDn"))
+        .style(Style::new().add_modifier(Modifier::DIM))
+}
+
+fn help_lines() -> Vec<Line<'static>> {
+    HELP.map(Line::from).into()
+}
+
+fn rate(value: f64) -> String {
+    // Few errors a second are errors nevertheless.
+    if value > 0.0 && value < 9.95 { format!("{value:.1}") } else { format!("{value:.0}") }
+}
+
+fn draw_shards(frame: &mut Frame<'_>, look: &Look, area: Rect) {
+    let row = |shard: &Value| {
+        let cells = vec![
+            shard["shard"].to_string(),
+            shard["connections"].to_string(),
+            rate(look.shard_requests_per_s(shard)),
+            format!("{} ms", shard["last_turn_ms_ago"]),
+            shard["generation"].to_string(),
+        ];
+        (cells, vec![Style::new(); SHARD_COLUMNS.len()])
+    };
+    let rows = list(&look.status["shards"]).map(row).collect();
+    frame.render_widget(table(&SHARD_COLUMNS, rows, area.width), area);
+}
+
+fn draw_pools(frame: &mut Frame<'_>, look: &Look, area: Rect) {
+    let is_bad = |pool: &&Value| pool["no_healthy"].is_string();
+    let mut pools: Vec<&Value> = list(&look.status["pools"]).collect();
+    // Where not all can be seen, those in trouble are.
+    pools.sort_by_key(|pool| !is_bad(pool));
+    let row = |pool: &Value| {
+        let latency =
+            |name: &str| format!("{:.1} ms", number(&pool["latency_us"][name]) as f64 / 1e3);
+        let cells = vec![
+            text(&pool["name"]),
+            format!("{}/{}", pool["healthy"], list(&pool["backends"]).count()),
+            rate(look.pool_requests_per_s(pool)),
+            rate(look.errors_per_s(pool)),
+            pool["in_flight"].to_string(),
+            latency("p50"),
+            latency("p99"),
+        ];
+        let color = if is_bad(&pool) { Color::Red } else { Color::Reset };
+        (cells, vec![Style::new().fg(color); POOL_COLUMNS.len()])
+    };
+    let rows = pools.into_iter().map(row).collect();
+    frame.render_widget(table(&POOL_COLUMNS, rows, area.width), area);
+}
+
+fn draw_backends(frame: &mut Frame<'_>, look: &Look, view: &mut View, area: Rect) {
+    let mut backends = look.backends();
+    view.order.apply(&mut backends);
+    view.page = area.height.saturating_sub(1);
+    let rows = backends.iter().map(|backend| (cells(backend), styles(backend))).collect();
+    let marked = Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED);
+    let table = table(&BACKEND_COLUMNS, rows, area.width).row_highlight_style(marked);
+    frame.render_stateful_widget(table, area, &mut view.table);
+}
+
+fn cells(backend: &Backend) -> Vec<String> {
+    vec![
+        backend.pool.clone(),
+        backend.address.clone(),
+        backend.standing.clone(),
+        rate(backend.requests_per_s),
+        rate(backend.errors_per_s),
+        backend.in_flight.to_string(),
+        backend.weight.clone(),
+        backend.answers.to_string(),
+        backend.answers_5xx.to_string(),
+        backend.failures.to_string(),
+        backend.why.clone(),
+    ]
+}
+
+fn styles(backend: &Backend) -> Vec<Style> {
+    let standing = match backend.standing.as_str() {
+        "serving" => Color::Green,
+        "down" | "ejected" => Color::Red,
+        _ => Color::Yellow,
+    };
+    let errors = if backend.errors_per_s > 0.0 { Color::Red } else { Color::Reset };
+    let color = |column: &Column| match column.name {
+        "STANDING" => standing,
+        "ERR/S" => errors,
+        _ => Color::Reset,
+    };
+    BACKEND_COLUMNS.iter().map(|column| Style::new().fg(color(column))).collect()
+}
