@@ -3,10 +3,10 @@
 //!
 //! `control` is its state, `fleet` what is known of pools and backends, `probe` and `probing` how
 //! that is learned, `source` where backends come from, `reloading` how a configuration is put in
-//! force, `loaded` which one is, `preflight` what is found out of it before, `plan` what it changes,
-//! `phase` the way out, `readiness` whether traffic should come here, `retired` what is freed once
-//! shards are done with it, `state_file` what outlives the process, `admin` how operators speak to
-//! it, `outside` what it needs of the rest of the program.
+//! force, `loaded` which one is, `preflight` what is found out of it before, `plan` what it
+//! changes, `phase` the way out, `readiness` whether traffic should come here, `retired` what is
+//! freed once shards are done with it, `state_file` what outlives the process, `admin` how
+//! operators speak to it, `outside` what it needs of the rest of the program.
 //!
 //! Does not: touch a client's bytes; know how a shard is made (it is given a way to spawn one).
 
