@@ -7,8 +7,8 @@ use ringway::config::units::parse_count;
 use ringway::config::unknown_word;
 use ringway::config::values::{
     BUFFERS_PER_SHARD_RANGE, MAX_CONNECTIONS_RANGE, RING_ENTRIES_RANGE, check_power_of_two,
-    parse_backend_entry, parse_buffer_size, parse_listen_address, parse_log_path, parse_shards,
-    parse_socket_path, parse_state_file,
+    parse_admin_address, parse_backend_entry, parse_buffer_size, parse_listen_address,
+    parse_log_path, parse_shards, parse_socket_path, parse_state_file,
 };
 use ringway::config::{BackendEntry, Choice, LogPath, ProcessLogFormat, ShardsChoice, StateFile};
 use std::net::SocketAddr;
@@ -195,6 +195,6 @@ fn admin_socket(text: &str) -> Result<OrNone<PathBuf>, String> {
 fn admin_listen(text: &str) -> Result<OrNone<SocketAddr>, String> {
     match text {
         "" => Ok(OrNone(None)),
-        text => parse_listen_address(text).map(|address| OrNone(Some(address))),
+        text => parse_admin_address(text).map(|address| OrNone(Some(address))),
     }
 }

@@ -79,7 +79,7 @@ impl Doors for SocketDoors {
             let port = address.port();
             let hint = match error.kind() {
                 io::ErrorKind::AddrInUse => {
-                    format!("; who has it? ss -ltnp 'sport = :{port}'")
+                    format!("; find the owner with: ss -ltnp 'sport = :{port}'")
                 }
                 _ if is_for_want_of_descriptors(&error) => format!("; {MORE_DESCRIPTORS}"),
                 io::ErrorKind::AddrNotAvailable => "; it is no address of this machine".into(),

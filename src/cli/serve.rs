@@ -123,7 +123,7 @@ fn announce(
         writeln!(out, "ringway: listening on {} ({})", listener.address, listener.name)?;
     }
     if let Some(address) = admin {
-        writeln!(out, "ringway: questions are answered on {address}")?;
+        writeln!(out, "ringway: read-only admin API on http://{address}")?;
     }
     if let Some(on_listening) = on_listening {
         let addresses: Vec<SocketAddr> = listeners.iter().map(|one| one.address).collect();

@@ -10,11 +10,20 @@ use std::net::{IpAddr, SocketAddr};
 const NAME_LENGTH_MAX: usize = 253;
 const LABEL_LENGTH_MAX: usize = 63;
 
+/// What an address is for, and so what to write instead of a wrong one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Backend,
+    Listener,
+    /// The admin interface, which nobody should reach from everywhere.
+    Admin,
+}
+
 impl BackendEntry {
     /// `IP:PORT` or `NAME:PORT`.
     pub fn parse(text: &str, weight: u32) -> Result<Self, String> {
         let (host, port) = split_port(text);
-        if !is_meant_as_name(host) {
+        if !is_meant_as_name(host) || looks_foreign(text) {
             return Ok(Self::Address(Backend { address: parse_address(text)?, weight }));
         }
         if port.is_empty() {
@@ -28,33 +37,101 @@ impl BackendEntry {
 
 /// `IP:PORT` to listen on. Port 0 lets the kernel choose a port.
 pub fn parse_listen_address(text: &str) -> Result<SocketAddr, String> {
-    match text.parse::<SocketAddr>() {
-        Ok(address) => Ok(address),
-        Err(_) => parse_address(text),
-    }
+    parse_bound(text, Purpose::Listener)
+}
+
+/// `IP:PORT` for the admin interface to listen on.
+pub fn parse_admin_address(text: &str) -> Result<SocketAddr, String> {
+    parse_bound(text, Purpose::Admin)
+}
+
+fn parse_bound(text: &str, purpose: Purpose) -> Result<SocketAddr, String> {
+    text.parse::<SocketAddr>().map_err(|_| what_is_wrong(text, purpose))
 }
 
 /// `IP:PORT`, the port not 0.
 pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    if let Ok(address) = text.parse::<SocketAddr>() {
-        return check_backend_address(&address).map(|()| address);
+    let address = text.parse::<SocketAddr>().map_err(|_| what_is_wrong(text, Purpose::Backend))?;
+    check_backend_address(&address).map(|()| address)
+}
+
+/// Why a text is no address, and what was probably meant.
+fn what_is_wrong(text: &str, purpose: Purpose) -> String {
+    if let Some((scheme, rest)) = text.split_once("://") {
+        return url(text, scheme, rest);
+    }
+    if looks_foreign(text) {
+        return format!("`{text}`: Unix sockets are not supported here yet, write IP:PORT");
     }
     if let Ok(ip) = text.trim_matches(['[', ']']).parse::<IpAddr>() {
-        return Err(format!("`{text}` has no port: write \"{}\"", SocketAddr::new(ip, 8080)));
+        return no_port(text, ip);
     }
     let (host, port) = split_port(text);
-    if host.is_empty() && is_port(port) {
-        return Err(format!(
-            "`{text}` has no IP address: write \"0.0.0.0:{port}\" for all of them"
-        ));
+    if ["", "*"].contains(&host) && is_port(port) {
+        return no_ip(text, port, purpose);
     }
-    if host.parse::<IpAddr>().is_ok() {
-        return Err(format!("`{text}`: `{port}` is not a port, they go from 1 to 65535"));
+    if host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() && !is_port(port) {
+        return format!("`{text}`: `{port}` is not a port, they go from 1 to 65535");
+    }
+    if host == "localhost" && is_port(port) {
+        return format!("`{text}`: host names are not supported here, write \"127.0.0.1:{port}\"");
     }
     if is_meant_as_name(host) {
-        return Err(format!("`{text}`: host names are not supported here, write IP:PORT"));
+        return format!("`{text}`: host names are not supported here, write IP:PORT");
     }
-    Err(format!("`{text}` is not an address: write IP:PORT, as in \"10.0.0.11:8080\""))
+    let shown = text.escape_debug();
+    format!("`{shown}` is not an address: write IP:PORT, as in \"10.0.0.11:8080\"")
+}
+
+/// `scheme://rest` in the place of an address.
+fn url(text: &str, scheme: &str, rest: &str) -> String {
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let port = if scheme == "https" { "443" } else { "80" };
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| is_port(port));
+    let meant = if has_port { authority.to_owned() } else { format!("{authority}:{port}") };
+    let tls = match scheme {
+        "https" => "; TLS to backends is not supported yet",
+        _ => "",
+    };
+    format!("`{text}` is a URL: write \"{meant}\", without the scheme and a path{tls}")
+}
+
+/// An address without a port; of `::1:80` the end may be meant as one.
+fn no_port(text: &str, ip: IpAddr) -> String {
+    let whole = SocketAddr::new(ip, 8080);
+    let split = text.rsplit_once(':').filter(|(_, port)| ip.is_ipv6() && is_port(port));
+    match split.and_then(|(host, port)| Some((host.parse::<IpAddr>().ok()?, port))) {
+        Some((host, port)) => {
+            format!("`{text}`: write \"[{host}]:{port}\", or \"{whole}\" if the port is missing")
+        }
+        None => format!("`{text}` has no port: write \"{whole}\""),
+    }
+}
+
+/// A port alone, or behind a `*`.
+fn no_ip(text: &str, port: &str, purpose: Purpose) -> String {
+    match purpose {
+        Purpose::Backend => {
+            format!("`{text}` has no host: write it like \"10.0.0.11:{port}\"")
+        }
+        Purpose::Admin => format!(
+            "`{text}` has no IP address: write \"127.0.0.1:{port}\"; the admin interface is for \
+             this machine or a management network"
+        ),
+        Purpose::Listener => format!(
+            "`{text}` has no IP address: write \"127.0.0.1:{port}\" for this machine alone, \
+             \"0.0.0.0:{port}\" for all its IPv4 addresses or \"[::]:{port}\" for all IPv6"
+        ),
+    }
+}
+
+/// A URL or the path of a Unix socket.
+fn looks_foreign(text: &str) -> bool {
+    text.contains("://")
+        || text.starts_with(['/', '@'])
+        || text.starts_with("unix")
+            && text["unix".len()..].starts_with([':', '@'])
+            && !is_port(&text["unix:".len()..])
 }
 
 /// True if two listeners would be in each other's way: they have a port and an address in common,
@@ -90,10 +167,11 @@ fn is_meant_as_name(host: &str) -> bool {
     host.contains(|c: char| c.is_alphabetic()) && !host.contains([':', '/', '['])
 }
 
-/// The name of a host (RFC 1123, 2.1), in lower case. A dot at its end keeps the resolver from
-/// its search list.
+/// The name of a host, in lower case. A dot at its end keeps the resolver from its search list.
+/// RFC 1123, 2.1, has no underscores, but containers and service registries do, and the DNS takes
+/// any label (RFC 2181, 11).
 pub fn parse_host_name(text: &str) -> Result<String, String> {
-    parse_dns_name(text, "host name", "-").and_then(|name| {
+    parse_dns_name(text, "host name").and_then(|name| {
         let last = name.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
         if last.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(format!("`{text}` is not a host name: its end is a number"));
@@ -109,13 +187,13 @@ pub fn parse_service_name(text: &str) -> Result<String, String> {
     {
         return Err(format!("SRV records have ports of their own: write \"{name}\""));
     }
-    parse_dns_name(text, "name of SRV records", "-_")
+    parse_dns_name(text, "name of SRV records")
 }
 
-fn parse_dns_name(text: &str, what: &str, marks: &str) -> Result<String, String> {
+fn parse_dns_name(text: &str, what: &str) -> Result<String, String> {
     let is_label = |label: &str| {
         (1..=LABEL_LENGTH_MAX).contains(&label.len())
-            && label.chars().all(|c| c.is_ascii_alphanumeric() || marks.contains(c))
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -124,13 +202,14 @@ fn parse_dns_name(text: &str, what: &str, marks: &str) -> Result<String, String>
         let length = name.len();
         return Err(format!("this {what} has {length} characters: at most {NAME_LENGTH_MAX}"));
     }
+    let shown = text.escape_debug();
+    if !text.is_ascii() {
+        return Err(format!("`{shown}` is not a {what}: write it in ASCII, as \"xn--…\""));
+    }
     if !name.split('.').all(is_label) {
-        let marks: Vec<String> = marks.chars().map(|mark| format!("`{mark}`")).collect();
         return Err(format!(
-            "`{}` is not a {what}: between its dots are 1 to {LABEL_LENGTH_MAX} letters, digits \
-             or {}, no `-` first or last",
-            text.escape_debug(),
-            marks.join(" or ")
+            "`{shown}` is not a {what}: between its dots are 1 to {LABEL_LENGTH_MAX} letters, \
+             digits, `-` or `_`, no `-` first or last"
         ));
     }
     Ok(text.to_ascii_lowercase())

@@ -1,18 +1,18 @@
 //! The watched file that lists the backends of a pool, in TOML or JSON: what a program writes that
 //! knows where its servers are. Does not: read or watch the file.
 
+use super::TextFormat;
 use super::addresses::{parse_address, split_weight};
 use super::backend::Backend;
 use super::check::Seen;
 use super::diagnostics::{Diagnostics, Report};
-use super::raw::{Document, Section};
+use super::raw::{Document, Section, read_toml};
 use crate::limits::{BACKENDS_MAX, WEIGHT_MAX};
 use serde::Deserialize;
 use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
-use toml::de::DeTable;
 
 /// A backend as written, with the place of its address.
 struct Written<'t> {
@@ -25,22 +25,31 @@ struct Written<'t> {
 /// JSON: `{ "backends": [ … ] }` or the array alone, of the same keys or of `"IP:PORT*WEIGHT"`.
 /// An empty text is an error: it is what a file looks like that is just being written.
 pub fn parse_backends_file(text: &str, file_name: &str) -> Result<Vec<Backend>, Diagnostics> {
-    let report = Report::new(text);
+    let report = Report::new(text, format_of(text));
     let written = match first_characters(text) {
         (None, _) => {
             let help = "for no backend at all write {\"backends\": []}";
             report.add_with_help(0..0, "the file is empty", help);
             Vec::new()
         }
+        _ if report.format() == TextFormat::Toml => read_tables(&report, text),
         (Some('{'), _) => read_json(&report, text, json_object),
-        (Some('['), second) if second.is_none_or(|c| c != '[' && !c.is_alphabetic()) => {
-            read_json(&report, text, json_array)
-        }
-        _ => read_toml(&report, text),
+        _ => read_json(&report, text, json_array),
     };
     let backends = checked(&report, written);
     report.finish(file_name)?;
     Ok(backends)
+}
+
+/// By how it begins.
+fn format_of(text: &str) -> TextFormat {
+    match first_characters(text) {
+        (Some('{'), _) => TextFormat::Json,
+        (Some('['), second) if second.is_none_or(|c| c != '[' && !c.is_alphabetic()) => {
+            TextFormat::Json
+        }
+        _ => TextFormat::Toml,
+    }
 }
 
 fn first_characters(text: &str) -> (Option<char>, Option<char>) {
@@ -68,14 +77,8 @@ fn checked(report: &Report<'_>, written: Vec<Written<'_>>) -> Vec<Backend> {
     backends
 }
 
-fn read_toml<'t>(report: &Report<'_>, text: &'t str) -> Vec<Written<'t>> {
-    let (table, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
-        report.add(error.span().unwrap_or(0..0), error.message());
-    }
-    if !errors.is_empty() {
-        return Vec::new();
-    }
+fn read_tables<'t>(report: &Report<'_>, text: &'t str) -> Vec<Written<'t>> {
+    let Some(table) = read_toml(report, text) else { return Vec::new() };
     let document = Document::new(report);
     let mut root = Section::root(&document, &table);
     if table.get_ref().is_empty() {

@@ -1,7 +1,8 @@
 //! Choices among words, each with the word that the configuration has for it. Does not: read or
 //! check a text.
 
-use super::units::{closest, listed};
+use super::foreign::instead_of;
+use super::units::listed;
 use crate::balance::Algorithm;
 use crate::http1::UnderscoreNames;
 use std::fmt;
@@ -26,10 +27,19 @@ pub trait Choice: Copy + Sized + PartialEq + 'static {
 
 /// What to say about a word that is none of a choice's.
 pub fn unknown_word<C: Choice>(word: &str) -> String {
+    unknown_choice::<C>("value", word)
+}
+
+/// The same, with what is chosen.
+pub(super) fn unknown_choice<C: Choice>(what: &str, word: &str) -> String {
     let known: Vec<&str> = C::WORDS.iter().map(|(word, _)| *word).collect();
-    match closest(word, known.iter().copied()) {
-        Some(close) => format!("`{word}` is not known here: did you mean `{close}`?"),
-        None => format!("`{word}` is not known here: it can be {}", listed(&known)),
+    let shown = word.escape_debug();
+    match instead_of(word, &known) {
+        Some(close) if close.ends_with('?') => format!("unknown {what} `{shown}`: {close}"),
+        Some(meaning) => {
+            format!("unknown {what} `{shown}`: {meaning}; it can be {}", listed(&known))
+        }
+        None => format!("unknown {what} `{shown}`: it can be {}", listed(&known)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, all of it at once: where, what, and how to mend it. What is
 //! kept of it is bounded, whatever the text. Does not: decide what is wrong.
 
+use super::TextFormat;
 use serde::Serialize;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
@@ -97,6 +98,8 @@ struct Found {
 /// Where problems are gathered while a text is read.
 pub(super) struct Report<'a> {
     text: &'a str,
+    /// How it is written, and so how to mend it.
+    format: TextFormat,
     /// By where they begin, and by how many there were before; those that come first in the text.
     found: RefCell<BTreeMap<(usize, usize), Found>>,
     /// How many there were, with those that are not kept.
@@ -106,8 +109,33 @@ pub(super) struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        Self { text, found: RefCell::default(), count: Cell::default(), lines: OnceCell::new() }
+    pub(super) fn new(text: &'a str, format: TextFormat) -> Self {
+        let (found, count, lines) = (RefCell::default(), Cell::default(), OnceCell::new());
+        Self { text, format, found, count, lines }
+    }
+
+    pub(super) fn format(&self) -> TextFormat {
+        self.format
+    }
+
+    /// How a table of an array is written, with these keys.
+    pub(super) fn table(&self, path: &[&str], keys: &[(&str, &str)]) -> String {
+        let between = if self.format == TextFormat::Toml { " = " } else { ": " };
+        let quote = if self.format == TextFormat::Toml { "" } else { "\"" };
+        let keys: Vec<String> = keys
+            .iter()
+            .map(|(key, value)| format!("{quote}{key}{quote}{between}\"{value}\""))
+            .collect();
+        match self.format {
+            TextFormat::Toml => format!("[[{}]] with {}", path.join("."), keys.join(" and ")),
+            TextFormat::Json => {
+                let list = format!("[{{{}}}]", keys.join(", "));
+                path.iter().rev().enumerate().fold(list, |inner, (depth, step)| {
+                    let entry = format!("\"{step}\": {inner}");
+                    if depth + 1 < path.len() { format!("{{{entry}}}") } else { entry }
+                })
+            }
+        }
     }
 
     /// Adds a problem whose message says how to mend it.

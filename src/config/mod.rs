@@ -9,6 +9,7 @@ mod check;
 mod choices;
 mod diagnostics;
 mod digest;
+mod foreign;
 mod model;
 mod network;
 mod paths;

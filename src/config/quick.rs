@@ -75,7 +75,7 @@ fn check_unique(what: &str, mut written: Vec<String>) -> Result<(), String> {
     }
     written.sort_unstable();
     match written.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(format!("{what} {} is there twice", pair[0])),
+        Some(pair) => Err(format!("duplicate {what} {}: give it once", pair[0])),
         None => Ok(()),
     }
 }

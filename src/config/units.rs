@@ -24,25 +24,47 @@ fn split_letters(text: &str) -> (&str, &str) {
 /// Reads `2s`, `250ms`, `1m30s`. Units: d, h, m, s, ms, the greater ones first, each at most
 /// once. The error is a sentence for the user.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let malformed =
-        || format!("`{text}` is not a duration: write it like \"2s\", \"250ms\" or \"1m30s\"");
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(bare_duration(text));
-    }
+    read_duration(text).ok_or_else(|| match meant_duration(text) {
+        Some(meant) => format!("`{text}` is not a duration: did you mean \"{meant}\"?"),
+        None if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) => bare_duration(text),
+        None => format!("`{text}` is not a duration: write it like \"2s\", \"250ms\" or \"1m30s\""),
+    })
+}
+
+/// The duration in a text, none if it is malformed.
+fn read_duration(text: &str) -> Option<Duration> {
     let mut millis = 0u64;
     let mut units = DURATION_UNITS.iter();
     let mut rest = text;
     while !rest.is_empty() {
         let (digits, tail) = split_digits(rest);
         let (unit, tail) = split_letters(tail);
-        let (_, unit_millis) =
-            units.by_ref().find(|(name, _)| *name == unit).ok_or_else(malformed)?;
-        let count: u64 = digits.parse().map_err(|_| malformed())?;
-        let part = count.checked_mul(*unit_millis).ok_or_else(malformed)?;
-        millis = millis.checked_add(part).ok_or_else(malformed)?;
+        let (_, unit_millis) = units.by_ref().find(|(name, _)| *name == unit)?;
+        let part = digits.parse::<u64>().ok()?.checked_mul(*unit_millis)?;
+        millis = millis.checked_add(part)?;
         rest = tail;
     }
-    if text.is_empty() { Err(malformed()) } else { Ok(Duration::from_millis(millis)) }
+    (!text.is_empty()).then(|| Duration::from_millis(millis))
+}
+
+/// Longer names of the units, and blanks, are what others take: `5 sec`, `1.5 s`, `2 Minutes`.
+fn meant_duration(text: &str) -> Option<String> {
+    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    let text = text.to_ascii_lowercase();
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic())?);
+    let unit = match unit {
+        "d" | "day" | "days" => "d",
+        "h" | "hr" | "hrs" | "hour" | "hours" => "h",
+        "m" | "min" | "mins" | "minute" | "minutes" => "m",
+        "s" | "sec" | "secs" | "second" | "seconds" => "s",
+        "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" => "ms",
+        _ => return None,
+    };
+    let (_, unit_millis) = DURATION_UNITS.iter().find(|(name, _)| *name == unit)?;
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let millis = number.parse::<f64>().ok().filter(|_| is_number)? * *unit_millis as f64;
+    let is_whole = millis.fract() == 0.0 && (1.0..1e12).contains(&millis);
+    is_whole.then(|| print_duration(Duration::from_millis(millis as u64)))
 }
 
 /// What to say about a duration without a unit.
@@ -161,14 +183,17 @@ mod tests {
             ("5", "\"5s\" or \"5ms\""),
             ("", "not a duration"),
             ("s", "not a duration"),
-            ("1.5s", "not a duration"),
+            ("1.5s", "did you mean \"1s500ms\"?"),
             ("-1s", "not a duration"),
             ("1s1m", "not a duration"),
             ("1s1s", "not a duration"),
-            ("1s ", "not a duration"),
+            ("1s ", "did you mean \"1s\"?"),
             ("1s1", "not a duration"),
-            ("1 s", "not a duration"),
-            ("5sec", "not a duration"),
+            ("1 s", "did you mean \"1s\"?"),
+            ("5sec", "did you mean \"5s\"?"),
+            ("2 Minutes", "did you mean \"2m\"?"),
+            ("0.1ms", "not a duration"),
+            ("1e3s", "not a duration"),
             ("99999999999999999999d", "not a duration"),
             ("18446744073709551615d", "not a duration"),
         ] {

@@ -2,8 +2,8 @@
 //! Errors are sentences for the user.
 
 pub use super::addresses::{
-    check_backend_address, check_total_weight, overlap, parse_address, parse_backend_entry,
-    parse_listen_address, parse_weighted_backend,
+    check_backend_address, check_total_weight, overlap, parse_address, parse_admin_address,
+    parse_backend_entry, parse_listen_address, parse_weighted_backend,
 };
 use super::model::{LogPath, ShardsChoice, StateFile};
 use super::units::{parse_count, parse_duration, parse_size, print_duration, print_size};

@@ -1,6 +1,6 @@
 //! `[admin]`.
 
-use crate::config::addresses::{overlap, parse_listen_address};
+use crate::config::addresses::{overlap, parse_admin_address};
 use crate::config::model::{Admin, Listener};
 use crate::config::raw::Section;
 use crate::config::values::parse_socket_path;
@@ -19,7 +19,7 @@ pub(super) fn admin(mut section: Section<'_>, listeners: &[Listener]) -> Admin {
         if text.is_empty() {
             return Ok(None);
         }
-        let address = parse_listen_address(text)?;
+        let address = parse_admin_address(text)?;
         match listeners.iter().find(|listener| overlap(listener.address, address)) {
             Some(Listener { name, address: other, .. }) => Err(format!(
                 "{address} is in the way of listener `{name}` on {other}: give one another port"

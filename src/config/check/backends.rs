@@ -33,7 +33,7 @@ pub(super) fn read_into(
                 pool.backends.push(backend);
             }
             Some((BackendEntry::Name(name), span)) => {
-                lookups.note(report, name.lookup.clone(), span, "this name in this pool");
+                lookups.note(report, name.lookup.clone(), span, "name in this pool");
                 pool.names.push(name);
             }
             None => {}
@@ -54,7 +54,8 @@ fn check_count(section: &Section<'_>, pool: &At<&str>, count: usize, left: &mut 
         && section.peek_length("backend").is_none_or(|length| length == 0)
     {
         let name = pool.value;
-        let help = format!("add [[pool.{name}.backend]] with address = \"10.0.0.11:8080\"");
+        let sample = [("address", "10.0.0.11:8080")];
+        let help = format!("add {}", report.table(&["pool", name, "backend"], &sample));
         let message = format!("pool `{name}` has no backend");
         report.add_with_help(pool.span.clone(), message, help);
     }
@@ -78,7 +79,7 @@ fn entry(mut section: Section<'_>) -> Option<(BackendEntry, Range<usize>)> {
     section.count_into("weight", &mut weight, 0..=WEIGHT_MAX);
     let (entry, span) = match (address, service) {
         (Some(_), Some(service)) => {
-            let message = "both `address` and `srv`: take one out";
+            let message = "both `address` and `srv`: remove one";
             section.report().add(service.span, message);
             (None, 0..0)
         }

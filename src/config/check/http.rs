@@ -84,7 +84,7 @@ fn status(section: &mut Section<'_>, earlier: &[ErrorAnswer]) -> Option<u16> {
         return None;
     }
     if earlier.iter().any(|answer| answer.status == status.value) {
-        let message = format!("the answer for {} is there twice: take one out", status.value);
+        let message = format!("duplicate answer for {}: remove one", status.value);
         section.report().add(status.span, message);
         return None;
     }
@@ -109,7 +109,7 @@ fn body(section: &mut Section<'_>, load: Loader<'_>) -> Option<Body> {
             (Body::File { path, bytes }, file.span)
         }
         (Some(_), Some(file)) => {
-            section.report().add(file.span, "both `body` and `file`: take one out");
+            section.report().add(file.span, "both `body` and `file`: remove one");
             return None;
         }
         (None, None) => {

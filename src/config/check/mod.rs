@@ -14,7 +14,7 @@ pub(super) use names::Seen;
 
 use super::diagnostics::{Diagnostics, Report};
 use super::model::Config;
-use super::raw::{Document, Section, WrittenKeys, read_json};
+use super::raw::{Document, Section, WrittenKeys, read_json, read_toml};
 use std::io;
 use std::path::Path;
 use toml::Spanned;
@@ -52,7 +52,7 @@ impl Config {
         if format == TextFormat::Toml {
             return Self::parse(text, file_name, load);
         }
-        let report = Report::new(text);
+        let report = Report::new(text, format);
         let table = read_json(&report, text);
         let read = table.as_ref().map(|table| read(&report, table, load).0);
         report.finish(file_name)?;
@@ -65,12 +65,9 @@ impl Config {
         file_name: &str,
         load: Loader<'_>,
     ) -> Result<(Self, WrittenKeys), Diagnostics> {
-        let report = Report::new(text);
-        let (table, errors) = DeTable::parse_recoverable(text);
-        for error in &errors {
-            report.add(error.span().unwrap_or(0..0), error.message());
-        }
-        let read = errors.is_empty().then(|| read(&report, &table, load));
+        let report = Report::new(text, TextFormat::Toml);
+        let table = read_toml(&report, text);
+        let read = table.as_ref().map(|table| read(&report, table, load));
         report.finish(file_name)?;
         Ok(read.expect("a text with syntax errors was reported above"))
     }

@@ -19,7 +19,7 @@ impl<K: Hash + Eq> Seen<K> {
         Self(HashMap::new())
     }
 
-    /// Notes `key`; reports it if it is there already.
+    /// Notes `key`; reports `what` it is if it is there already.
     pub(in crate::config) fn note(
         &mut self,
         report: &Report<'_>,
@@ -31,7 +31,7 @@ impl<K: Hash + Eq> Seen<K> {
             Some(first) => {
                 let message = || {
                     let line = report.line_of(first);
-                    (format!("{what} is there already, on line {line}"), None)
+                    (format!("duplicate {what}, first on line {line}"), None)
                 };
                 report.add_lazily(span, message);
             }

@@ -4,7 +4,7 @@
 use super::Loader;
 use crate::config::PROBE_ANSWER_BYTES_MAX;
 use crate::config::addresses::parse_host_name;
-use crate::config::choices::{Choice, ProbeProtocol, unknown_word};
+use crate::config::choices::{Choice, ProbeProtocol, unknown_choice};
 use crate::config::probing::{HttpProbe, Probe, ProbeKind, TlsProbe};
 use crate::config::raw::{At, Section};
 use crate::config::trust::parse_certificates;
@@ -74,7 +74,7 @@ fn protocol(section: &mut Section<'_>) -> Option<ProbeProtocol> {
         let mut protocol = None;
         section.parse_into("protocol", &mut protocol, |word| {
             let known = ProbeProtocol::of_word(word).map(Some);
-            known.ok_or_else(|| unknown_word::<ProbeProtocol>(word))
+            known.ok_or_else(|| unknown_choice::<ProbeProtocol>("protocol", word))
         });
         return protocol;
     }
@@ -90,8 +90,9 @@ fn check_fitting(section: &mut Section<'_>, protocol: ProbeProtocol) {
             && !protocols.contains(&protocol)
         {
             let words: Vec<&str> = protocols.iter().map(|protocol| protocol.word()).collect();
-            let message = format!("`{key}` does not go with the protocol `{protocol}`");
-            let help = format!("set `protocol` to {}, or take `{key}` out", listed(&words));
+            let words = listed(&words);
+            let message = format!("`{key}` needs protocol {words}, and it is `{protocol}` here");
+            let help = format!("set `protocol`, or remove `{key}`");
             section.report().add_with_help(span, message, help);
         }
     }
@@ -124,7 +125,7 @@ fn exchange(section: &mut Section<'_>) -> ProbeKind {
     if !send.is_empty() && !is_wrong {
         let span = section.key_span("send").unwrap_or(section.span.clone());
         let message = "`send` without `expect`: nothing says what must come back";
-        section.report().add_with_help(span, message, "add `expect`, or take `send` out");
+        section.report().add_with_help(span, message, "add `expect`, or remove `send`");
     }
     ProbeKind::Connect
 }
@@ -169,13 +170,13 @@ fn check_field_name(name: &str, earlier: &[(String, String)]) -> Result<(), Stri
         return Err(format!("`{shown}` is not a header: use letters, digits and `-`"));
     }
     if name.eq_ignore_ascii_case("host") {
-        return Err("the key `host` is for this: take it out of `headers`".to_owned());
+        return Err("the key `host` is for this: remove it from `headers`".to_owned());
     }
     if OWN_FIELDS.iter().any(|own| name.eq_ignore_ascii_case(own)) {
-        return Err(format!("Ringway sets `{shown}` itself: take it out"));
+        return Err(format!("Ringway sets `{shown}` itself: remove it"));
     }
     if earlier.iter().any(|(other, _)| name.eq_ignore_ascii_case(other)) {
-        return Err(format!("header `{shown}` is there twice: take one out"));
+        return Err(format!("duplicate header `{shown}`: remove one"));
     }
     Ok(())
 }

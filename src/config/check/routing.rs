@@ -4,7 +4,7 @@ use super::Loader;
 use super::names::{Name, Names, Seen};
 use super::pools::pools;
 use crate::config::addresses::parse_listen_address;
-use crate::config::choices::unknown_word;
+use crate::config::choices::unknown_choice;
 use crate::config::choices::{Choice, Protocol, Steering};
 use crate::config::diagnostics::Report;
 use crate::config::model::{Config, Listener, ListenerIndex, PoolIndex, Route};
@@ -46,12 +46,14 @@ fn check_count(sections: &[Section<'_>], most: usize, what: &str) {
 
 fn check_presence(report: &Report<'_>, listeners: &Names<'_>, pools: &Names<'_>) {
     if listeners.entries.is_empty() {
-        let help = "add [[listener]] with name = \"web\" and address = \"0.0.0.0:8080\"";
-        report.add_with_help(0..0, "there is no listener: nobody could connect", help);
+        let sample = [("name", "web"), ("address", "0.0.0.0:8080")];
+        let help = format!("add {}", report.table(&["listener"], &sample));
+        report.add_with_help(0..0, "no listener is defined: nobody could connect", help);
     }
     if pools.entries.is_empty() {
-        let help = "add [[pool.web.backend]] with address = \"10.0.0.11:8080\"";
-        report.add_with_help(0..0, "there is no pool: nobody could answer", help);
+        let sample = [("address", "10.0.0.11:8080")];
+        let help = format!("add {}", report.table(&["pool", "web", "backend"], &sample));
+        report.add_with_help(0..0, "no pool is defined: nobody could answer", help);
     }
 }
 
@@ -66,7 +68,7 @@ fn listeners<'d>(sections: Vec<Section<'d>>, names: &mut Names<'d>) -> Vec<Liste
             let parsed = parse_listen_address(text.value);
             let address = section.report_error(text.span.clone(), parsed)?;
             if address.port() != 0 {
-                seen_addresses.note(report, address, text.span, &format!("the address {address}"));
+                seen_addresses.note(report, address, text.span, &format!("address {address}"));
             }
             Some(address)
         });
@@ -76,7 +78,7 @@ fn listeners<'d>(sections: Vec<Section<'d>>, names: &mut Names<'d>) -> Vec<Liste
         section.choice_into("steering", &mut steering);
         if let Some(At { value: name, span }) = name {
             section.report_error(span.clone(), check_name(name));
-            seen_names.note(report, name, span, &format!("a listener `{name}`"));
+            seen_names.note(report, name, span, &format!("listener name `{name}`"));
             names.push(name, section.span.clone());
             let name = name.to_owned();
             listeners.extend(address.map(|address| Listener { name, address, protocol, steering }));
@@ -88,9 +90,9 @@ fn listeners<'d>(sections: Vec<Section<'d>>, names: &mut Names<'d>) -> Vec<Liste
 
 fn parse_protocol(word: &str) -> Result<Protocol, String> {
     if LATER_PROTOCOLS.contains(&word) {
-        return Err(format!("`{word}` is not in this version yet: it can be `http`"));
+        return Err(format!("protocol `{word}` is not supported yet: it can be `http`"));
     }
-    Protocol::of_word(word).ok_or_else(|| unknown_word::<Protocol>(word))
+    Protocol::of_word(word).ok_or_else(|| unknown_choice::<Protocol>("protocol", word))
 }
 
 /// The routes with their places. A route with a problem of its own is noted only as being there.
@@ -113,7 +115,7 @@ impl Routes {
             match route(section, listeners, pools) {
                 Some(route) => {
                     let key = (route.listener, route.host.clone(), route.path.clone());
-                    let what = "a route for the same listener, host and path";
+                    let what = "route: the same listener, host and path";
                     seen.note(report, key, span.clone(), what);
                     routes.read.push((route, span));
                 }
@@ -151,7 +153,7 @@ impl Routes {
             if own.get(&(&route.host, &*route.path)).is_some_and(|count| *count >= listener_count) {
                 let message = "unreachable: every listener has a route of its own for this host \
                                and path";
-                report.add_with_help(span.clone(), message, "take this route out");
+                report.add_with_help(span.clone(), message, "remove this route");
             }
         }
     }
@@ -177,7 +179,8 @@ impl Routes {
                 };
                 self.read.push((route, listener.span.clone()));
             } else {
-                let help = format!("add [[route]] with listener = \"{name}\" and a pool");
+                let sample = [("listener", name), ("pool", "NAME")];
+                let help = format!("add {}", report.table(&["route"], &sample));
                 let message =
                     format!("listener `{name}` has no route, and there are several pools");
                 report.add_with_help(listener.span.clone(), message, help);
@@ -196,7 +199,8 @@ impl Routes {
 fn check_reachable(report: &Report<'_>, pools: &Names<'_>) {
     for Name { name, span, .. } in pools.entries.iter().filter(|pool| !pool.referred_to) {
         let message = format!("pool `{name}` is unreachable: no route leads to it");
-        let help = format!("add [[route]] with pool = \"{name}\", or take the pool out");
+        let route = report.table(&["route"], &[("pool", name)]);
+        let help = format!("add {route}, or remove the pool");
         report.add_with_help(span.clone(), message, help);
     }
 }

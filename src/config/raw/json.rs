@@ -26,7 +26,7 @@ pub(in crate::config) fn read_json<'t>(
         DeValue::Table(table) => Some(Spanned::new(span, table)),
         other => {
             let found = other.type_str();
-            report.add(span, format!("a configuration is an object, but this is of type {found}"));
+            report.add(span, format!("a configuration must be an object, not {found}"));
             None
         }
     }
@@ -65,7 +65,7 @@ impl<'t> Reader<'_, 't> {
             self.skip_space();
             self.at += 1; // the colon
             if table.contains_key(&**key.get_ref()) {
-                let message = format!("`{}` is there twice", key.get_ref().escape_debug());
+                let message = format!("duplicate key `{}`", key.get_ref().escape_debug());
                 self.report.add(key.span(), message);
             }
             if let Some(value) = self.value() {

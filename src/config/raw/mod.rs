@@ -2,12 +2,16 @@
 //! asked for is noted, so that the others can be named as unknown. Does not: know any key.
 
 mod json;
+mod toml_text;
 mod values;
 
 pub(super) use json::read_json;
+pub(super) use toml_text::read_toml;
 
+use super::TextFormat;
 use super::diagnostics::Report;
-use super::units::{closest, listed};
+use super::foreign::instead_of;
+use super::units::listed;
 use super::values::NAME_LENGTH_MAX;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -62,7 +66,12 @@ impl<'d> Section<'d> {
     fn child(&self, path: String, value: &'d Spanned<DeValue<'d>>) -> Option<Self> {
         let DeValue::Table(table) = value.get_ref() else {
             let found = value.get_ref().type_str();
-            let message = format!("`{path}` is a table, but this is of type {found}");
+            let message = match self.report().format() {
+                TextFormat::Toml => {
+                    format!("`{path}` must be a table, not {found}: write [{path}]")
+                }
+                TextFormat::Json => format!("`{path}` must be an object, not {found}"),
+            };
             self.document.report.add(value.span(), message);
             return None;
         };
@@ -132,12 +141,12 @@ impl<'d> Section<'d> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let path = self.path_of(key);
         let DeValue::Array(array) = value.get_ref() else {
-            let message = format!("`{path}` can be there several times");
-            self.report().add_with_help(
-                value.span(),
-                message,
-                format!("write [[{path}]]; in JSON a list"),
-            );
+            let report = self.report();
+            let (message, help) = match report.format() {
+                TextFormat::Toml => ("an array of tables", format!("write [[{path}]]")),
+                TextFormat::Json => ("a list of objects", format!("write \"{key}\": [{{…}}]")),
+            };
+            report.add_with_help(value.span(), format!("`{path}` must be {message}"), help);
             return Vec::new();
         };
         let tables = array.iter().enumerate();
@@ -190,13 +199,11 @@ impl<'d> Section<'d> {
     /// What is said of a key that nobody asked for.
     fn unknown(&self, name: &str) -> (String, Option<String>) {
         let place = match &*self.path {
-            "" => "at the top".to_owned(),
+            "" => "at top level".to_owned(),
             path => format!("in [{path}]"),
         };
-        let help = match closest(name, self.known.iter().copied()) {
-            Some(close) => format!("did you mean `{close}`?"),
-            None => format!("known here: {}", listed(&self.known)),
-        };
+        let help = instead_of(name, &self.known)
+            .unwrap_or_else(|| format!("allowed keys: {}", listed(&self.known)));
         (format!("unknown key `{}` {place}", name.escape_debug()), Some(help))
     }
 }

@@ -2,7 +2,8 @@
 //! write it. Does not: know any key.
 
 use super::{At, Section};
-use crate::config::choices::{Choice, unknown_word};
+use crate::config::TextFormat;
+use crate::config::choices::{Choice, unknown_choice};
 use crate::config::units;
 use crate::config::values::parse_path;
 use std::fmt::Display;
@@ -24,7 +25,7 @@ impl<'d> Section<'d> {
     /// The text under `key`.
     pub(in crate::config) fn text(&mut self, key: &'static str) -> Option<At<&'d str>> {
         let value = self.value(key)?;
-        self.as_text(key, value, |found| format!("`{key}` is text: write \"{found}\""))
+        self.as_text(key, value, |found| format!("`{key}` must be text: write \"{found}\""))
     }
 
     fn as_text(
@@ -39,7 +40,7 @@ impl<'d> Section<'d> {
                 self.report().add(value.span(), bare_number(number.as_str()));
             }
             other => {
-                let message = format!("`{key}` is text, but this is of type {}", other.type_str());
+                let message = format!("`{key}` must be text in quotes, not {}", other.type_str());
                 self.report().add(value.span(), message);
             }
         }
@@ -50,7 +51,7 @@ impl<'d> Section<'d> {
     pub(in crate::config) fn texts(&mut self, key: &'static str) -> Option<Vec<At<&'d str>>> {
         let array = self.array(key, "[\"…\"]")?;
         let element = |value| {
-            self.as_text(key, value, |found| format!("`{key}` lists text: write \"{found}\""))
+            self.as_text(key, value, |found| format!("`{key}` must list text: write \"{found}\""))
         };
         Some(array.iter().filter_map(element).collect())
     }
@@ -92,7 +93,7 @@ impl<'d> Section<'d> {
         let parsed = match value.get_ref() {
             DeValue::String(text) => parse(text),
             DeValue::Integer(number) => parse(number.as_str()),
-            other => Err(format!("`{key}` cannot be of type {}", other.type_str())),
+            other => Err(format!("`{key}` cannot be {}", other.type_str())),
         };
         if let Some(parsed) = self.report_error(value.span(), parsed) {
             *target = parsed;
@@ -102,7 +103,7 @@ impl<'d> Section<'d> {
     /// Sets `target` to the choice whose word is under `key`.
     pub(in crate::config) fn choice_into<C: Choice>(&mut self, key: &'static str, target: &mut C) {
         self.parse_into(key, target, |word| {
-            C::of_word(word).ok_or_else(|| unknown_word::<C>(word))
+            C::of_word(word).ok_or_else(|| unknown_choice::<C>(key, word))
         });
     }
 
@@ -184,20 +185,17 @@ impl<'d> Section<'d> {
     where
         T: Copy + PartialOrd + Display + TryFrom<u64>,
     {
-        let bounds = format!("it goes from {} to {}", range.start(), range.end());
+        let bounds = format!("from {} to {}", range.start(), range.end());
         let counted = match value.get_ref() {
             DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix())
                 .ok()
                 .and_then(|count| T::try_from(count).ok())
                 .filter(|count| range.contains(count))
-                .ok_or_else(|| format!("`{key}` is {number}: {bounds}")),
+                .ok_or_else(|| format!("`{key}` is {number}: it goes {bounds}")),
             DeValue::String(text) if text.parse::<u64>().is_ok() => {
-                Err(format!("`{key}` is a number: write {text} without quotes"))
+                Err(format!("`{key}` must be a number: write {text} without quotes"))
             }
-            other => {
-                let found = other.type_str();
-                Err(format!("`{key}` is a number, but this is of type {found}: {bounds}"))
-            }
+            _ => Err(format!("`{key}` must be a whole number, {bounds}")),
         };
         let count = self.report_error(value.span(), counted)?;
         Some(At { value: count, span: value.span() })
@@ -212,20 +210,20 @@ impl<'d> Section<'d> {
         range: RangeInclusive<f64>,
     ) {
         let Some(value) = self.value(key) else { return };
-        let bounds = format!("it goes from {} to {}", range.start(), range.end());
+        let bounds = format!("from {} to {}", range.start(), range.end());
         let parsed = match value.get_ref() {
             DeValue::Integer(number) => number.as_str().parse::<f64>().ok(),
             DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
-            other => {
-                let found = other.type_str();
-                let message = format!("`{key}` is a number, but this is of type {found}: {bounds}");
-                self.report().add(value.span(), message);
+            _ => {
+                self.report().add(value.span(), format!("`{key}` must be a number, {bounds}"));
                 return;
             }
         };
         match parsed.filter(|number| range.contains(number)) {
             Some(number) => *target = number,
-            None => self.report().add(value.span(), format!("`{key}` is out of range: {bounds}")),
+            None => self
+                .report()
+                .add(value.span(), format!("`{key}` is out of range: it goes {bounds}")),
         }
     }
 
@@ -234,7 +232,9 @@ impl<'d> Section<'d> {
         let Some(value) = self.value(key) else { return };
         match value.get_ref() {
             DeValue::Boolean(truth) => *target = *truth,
-            _ => self.report().add(value.span(), format!("`{key}` is true or false, no quotes")),
+            _ => self
+                .report()
+                .add(value.span(), format!("`{key}` must be true or false, without quotes")),
         }
     }
 
@@ -250,12 +250,16 @@ impl<'d> Section<'d> {
     ) -> Option<Vec<(At<&'d str>, At<&'d str>)>> {
         let value = self.value(key)?;
         let DeValue::Table(table) = value.get_ref() else {
-            let message = format!("`{key}` is a table: write it like {{ name = \"value\" }}");
+            let example = match self.report().format() {
+                TextFormat::Toml => "{ name = \"value\" }",
+                TextFormat::Json => "{\"name\": \"value\"}",
+            };
+            let message = format!("`{key}` must be a table: write it like {example}");
             self.report().add(value.span(), message);
             return None;
         };
         let entry = |(name, value): (&'d Spanned<_>, _)| {
-            let found = |found: &str| format!("`{key}` has text: write \"{found}\"");
+            let found = |found: &str| format!("`{key}` must have text: write \"{found}\"");
             let text = self.as_text(key, value, found)?;
             Some((At { value: name_text(name), span: name.span() }, text))
         };
@@ -267,7 +271,7 @@ impl<'d> Section<'d> {
         let value = self.value(key)?;
         let array = value.get_ref().as_array();
         if array.is_none() {
-            let message = format!("`{key}` is a list: write it like {example}");
+            let message = format!("`{key}` must be a list: write it like {example}");
             self.report().add(value.span(), message);
         }
         array

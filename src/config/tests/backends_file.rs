@@ -39,7 +39,7 @@ fn problems_have_their_places() {
         ("[[backend]]\naddress = \"a.b:80\"", 2, 11, "host names are not supported"),
         ("[[backends]]\naddress = \"10.0.0.1:80\"", 1, 3, "did you mean `backend`?"),
         ("[[backend]]\naddress = ", 2, 11, "string values must be quoted"),
-        ("[\"10.0.0.1:80\",\n \"10.0.0.1:80\"]", 2, 2, "already, on line 1"),
+        ("[\"10.0.0.1:80\",\n \"10.0.0.1:80\"]", 2, 2, "first on line 1"),
         ("[\"10.0.0.1:80\",\n {\"address\": \"10.0.0.1\"}]", 2, 14, "write \"10.0.0.1:8080\""),
         ("[\"10.0.0.1:80\",\n \"10.0.0.2:80*x\"]", 2, 16, "weight `x` is not a number"),
         ("[{\"address\": \"10.0.0.1:80\",\n  \"weight\": 1001}]", 2, 17, "from 0 to 1000"),

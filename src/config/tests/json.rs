@@ -36,13 +36,16 @@ fn each_problem_has_its_place_in_the_json() {
     for (text, expected) in [
         (good("\"timeouts\": {\"idel\": \"5s\"}"), "4:14: unknown key `idel` in [timeouts]"),
         (good("\"timeouts\": {\"idle\": null}"), "4:22: null is no value"),
-        (good("\"runtime\": {\"shards\": true}"), "4:23: `shards` cannot be of type boolean"),
-        (good("\"runtime\": {\"backlog\": 1.5}"), "4:24: `backlog` is a number"),
-        (good("\"runtime\": {}, \"runtime\": {}"), "4:16: `runtime` is there twice"),
+        (good("\"runtime\": {\"shards\": true}"), "4:23: `shards` cannot be boolean"),
+        (good("\"runtime\": {\"backlog\": 1.5}"), "4:24: `backlog` must be a whole number"),
+        (good("\"runtime\": {}, \"runtime\": {}"), "4:16: duplicate key `runtime`"),
         (good("\"timeouts\": {\"idle\": \"5s\"},"), "5:1: not JSON: trailing comma"),
         ("{".repeat(9), "1:2: not JSON: "),
-        (format!("{{{}}}", listener.replace("[{", "{").replace("}]", "}")), "1:14: `listener` can"),
-        ("[]".to_owned(), "1:1: a configuration is an object"),
+        (
+            format!("{{{}}}", listener.replace("[{", "{").replace("}]", "}")),
+            "1:14: `listener` must be a list of objects",
+        ),
+        ("[]".to_owned(), "1:1: a configuration must be an object"),
         ("\u{0}".to_owned(), "1:1: not JSON"),
         (String::new(), "1:1: not JSON"),
         ("[".repeat(200), "1:128: not JSON: recursion limit exceeded"),
@@ -58,4 +61,23 @@ fn behind_a_null_in_a_list_nothing_is_told_with_the_place_of_another() {
         r#"{"listener": [null, {"adress": "0.0.0.0:80"}, null], "timeouts": {"idle": null}}"#;
     let null = "null is no value: leave it out; a key that is left out has its default";
     assert_eq!(problems(text), ["1:15", "1:47", "1:75"].map(|place| format!("{place}: {null}")));
+}
+
+#[test]
+fn how_to_mend_it_is_said_as_json() {
+    let read = Config::parse_as(TextFormat::Json, "{}", "test.json", &load);
+    let helps = read.expect_err("nothing is there").problems.into_iter().map(|p| p.help);
+    let helps: Vec<String> = helps.flatten().collect();
+    assert_eq!(
+        helps,
+        [
+            r#"add "listener": [{"name": "web", "address": "0.0.0.0:8080"}]"#,
+            r#"add "pool": {"web": {"backend": [{"address": "10.0.0.11:8080"}]}}"#
+        ]
+    );
+    let text = r#"{"listener": {"name": "web"}, "runtime": [], "pool": {}}"#;
+    let found = Config::parse_as(TextFormat::Json, text, "test.json", &load);
+    let found = found.expect_err("it has no lists").to_string();
+    assert!(found.contains(r#"write "listener": [{…}]"#), "{found}");
+    assert!(found.contains("`runtime` must be an object, not array"), "{found}");
 }

@@ -128,8 +128,8 @@ fn quick_refuses_what_a_file_could_not_say() {
     for (listen, backends, part) in [
         (vec![], vec![backend(1)], "no listener"),
         (vec![front], vec![], "no backend"),
-        (vec![front, front], vec![backend(1)], "listener 0.0.0.0:80 is there twice"),
-        (vec![front], vec![backend(1), backend(2)], "backend 10.0.0.1:80 is there twice"),
+        (vec![front, front], vec![backend(1)], "duplicate listener 0.0.0.0:80"),
+        (vec![front], vec![backend(1), backend(2)], "duplicate backend 10.0.0.1:80"),
         (vec![front], vec![backend(0)], "weight 0"),
     ] {
         let error = Config::quick(&listen, &backends, Algorithm::P2c).unwrap_err();
@@ -143,7 +143,7 @@ fn quick_refuses_what_a_file_could_not_say() {
     assert_eq!((config.pools[0].backends.len(), lookups), (1, vec!["a.b:80".into(), "c:1".into()]));
     assert_eq!(parse(&config.to_toml()), Ok(config));
     let twice = Config::quick_of_entries(&[front], &[name("A:1"), name("a:1")], Algorithm::P2c);
-    assert!(twice.unwrap_err().contains("a:1 is there twice"));
+    assert!(twice.unwrap_err().contains("duplicate backend a:1"));
     let config = Config::quick(&[front, address("[::1]:81")], &[backend(2)], Algorithm::Random);
     let config = config.unwrap();
     assert_eq!(config.listeners[1].name, "listener-2");

@@ -239,17 +239,17 @@ fn wrong_values_of_a_pool_are_reported_where_they_are() {
         ("slow_start_aggression = 0", 25, "from 0.1 to 10"),
         ("slow_start_aggression = 10.5", 25, "from 0.1 to 10"),
         ("slow_start_aggression = nan", 25, "from 0.1 to 10"),
-        ("slow_start_aggression = \"1\"", 25, "is a number"),
+        ("slow_start_aggression = \"1\"", 25, "be a number"),
         ("no_healthy = \"refuze\"", 14, "did you mean `refuse`?"),
         ("drain_timeout = \"0s\"", 17, "write a long one"),
-        ("required = \"true\"", 12, "true or false, no quotes"),
+        ("required = \"true\"", 12, "true or false, without quotes"),
         ("min_ready = 0", 13, "from 1 to 16384"),
         ("min_ready = 2", 13, "its backends are 1"),
         ("min_ready = 2\nbackends_file = \"\"", 13, "its backends are 1"),
-        ("backends_file = 5", 17, "is text"),
+        ("backends_file = 5", 17, "must be text"),
         ("slowstart = \"1s\"", 1, "did you mean `slow_start`?"),
-        ("ejection = 5", 12, "is a table"),
-        ("readiness = true", 13, "is a table"),
+        ("ejection = 5", 12, "must be a table"),
+        ("readiness = true", 13, "must be a table"),
     ] {
         assert_problems(&format!("[pool.app]\n{line}"), &[(2, column, part)]);
     }
@@ -263,41 +263,45 @@ fn wrong_backends_and_names_are_reported_where_they_are() {
         ("address = \"localhost\"", 11, "write \"localhost:8080\""),
         ("address = \"app.local:0\"", 11, "from 1 to 65535"),
         ("address = \"app.local:http\"", 11, "port `http` is not a number"),
-        ("address = \"my_app:80\"", 11, "letters, digits or `-`"),
+        ("address = \"my app:80\"", 11, "letters, digits, `-` or `_`"),
         ("address = \"-a.b:80\"", 11, "no `-` first or last"),
         ("address = \"a..b:80\"", 11, "is not a host name"),
         ("address = \"a.1:80\"", 11, "its end is a number"),
         ("address = \"ä.b:80\"", 11, "is not a host name"),
         ("address = \"10.0.0.300:80\"", 11, "is not an address"),
-        ("address = \"http://a.b:80\"", 11, "is not an address"),
+        ("address = \"http://a.b:80\"", 11, "write \"a.b:80\""),
         (&long, 11, "has 257 characters: at most 253"),
         ("srv = \"_http._tcp.a.b:80\"", 7, "write \"_http._tcp.a.b\""),
         ("srv = \"\"", 7, "is not a name of SRV records"),
         (&long_label, 7, "1 to 63 letters"),
-        ("srv = 5", 7, "is text"),
+        ("srv = 5", 7, "must be text"),
     ] {
         assert_problems(&format!("[[pool.app.backend]]\n{line}"), &[(2, column, part)]);
     }
     assert_problems("[[pool.app.backend]]\nweight = 2", &[(1, 1, "`address` or `srv` is missing")]);
     assert_problems(
         "[[pool.app.backend]]\naddress = \"a:1\"\nsrv = \"b\"",
-        &[(3, 7, "take one out")],
+        &[(3, 7, "remove one")],
     );
     assert_problems(
         "[[pool.app.backend]]\naddress = \"a:1\"\n[[pool.app.backend]]\naddress = \"A:1\"",
-        &[(4, 11, "already, on line 7")],
+        &[(4, 11, "first on line 7")],
     );
 }
 
 #[test]
 fn a_key_that_does_not_go_with_the_protocol_is_named() {
     for (protocol, line, part) in [
-        ("tcp", "path = \"/\"", "`path` does not go with the protocol `tcp` set `protocol` to"),
-        ("tcp", "headers = {}", "`http` or `https`, or take `headers` out"),
+        (
+            "tcp",
+            "path = \"/\"",
+            "`path` needs protocol `http` or `https`, and it is `tcp` here set",
+        ),
+        ("tcp", "headers = {}", "remove `headers`"),
         ("none", "status = []", "`http` or `https`"),
         ("http", "sni = \"a.b\"", "`https` or `grpcs`"),
-        ("http", "expect = \"a\"", "to `tcp`"),
-        ("https", "send = \"a\"", "to `tcp`"),
+        ("http", "expect = \"a\"", "needs protocol `tcp`"),
+        ("https", "send = \"a\"", "needs protocol `tcp`"),
         ("https", "service = \"a\"", "`grpc` or `grpcs`"),
         ("grpc", "verify = true", "`https` or `grpcs`"),
         ("grpc", "ca_file = \"missing.html\"", "`https` or `grpcs`"),
@@ -307,7 +311,7 @@ fn a_key_that_does_not_go_with_the_protocol_is_named() {
         assert_problems(&text, &[(3, 1, part)]);
     }
     let text = "[pool.app.health]\npath = \"/\"\nverify = false\nservice = 5";
-    let protocol = "does not go with the protocol `http`";
+    let protocol = "and it is `http` here";
     assert_problems(text, &[(3, 1, protocol), (4, 1, protocol)]);
     let text = "[pool.app.health]\nprotocol = \"htp\"\nservice = \"a\"\nsni = \"a\"";
     assert_problems(text, &[(2, 12, "did you mean `http`?")]);
@@ -320,21 +324,21 @@ fn wrong_values_of_a_probe_are_reported_where_they_are() {
         ("path = \"/a b\"", 8, "write them so"),
         ("method = \"\"", 10, "write it like \"GET\""),
         ("host = \"a/b\"", 8, "is not a host"),
-        ("headers = []", 11, "is a table: write it like { name = \"value\" }"),
+        ("headers = []", 11, "must be a table: write it like { name = \"value\" }"),
         ("headers = { a = 5 }", 17, "write \"5\""),
         ("headers = { \"a b\" = \"c\" }", 13, "is not a header"),
         ("headers = { a = \"c\\r\\nd\" }", 17, "cannot be a value"),
         ("headers = { Host = \"c\" }", 13, "the key `host`"),
         ("headers = { connection = \"c\" }", 13, "sets `connection` itself"),
-        ("headers = { A = \"c\", a = \"d\" }", 22, "there twice"),
+        ("headers = { A = \"c\", a = \"d\" }", 22, "duplicate header"),
         ("status = []", 1, "no status would pass"),
-        ("status = 200", 10, "is a list"),
+        ("status = 200", 10, "must be a list"),
         ("status = [\"200-\"]", 11, "status `` is not a number"),
         ("status = [99]", 11, "from 100 to 599"),
         ("status = [\"299-200\"]", 11, "did you mean \"200-299\"?"),
-        ("status = [true]", 11, "is text"),
+        ("status = [true]", 11, "must be text"),
         ("send = \"a\"", 1, "`send` without `expect`"),
-        ("protocol = \"https\"\nsni = \"a_b\"", 7, "is not a host name"),
+        ("protocol = \"https\"\nsni = \"a b\"", 7, "is not a host name"),
         ("protocol = \"https\"\nverify = 1", 10, "true or false"),
         ("protocol = \"https\"\nca_file = \"missing.html\"", 1, "no such file"),
         ("protocol = \"https\"\nca_file = \"hello.pem\"", 1, "`ca_file` hello.pem has no cert"),
@@ -373,5 +377,17 @@ fn wrong_values_of_an_ejection_are_reported_where_they_are() {
     ] {
         let text = format!("[pool.app.ejection]\n{line}");
         assert_problems(&text, &[(text.lines().count(), column, part)]);
+    }
+}
+
+#[test]
+fn names_may_have_underscores() {
+    for name in ["my_app", "node_1.node.dc1.consul", "_edge.test.", "a_"] {
+        let text = format!("{GOOD}[[pool.app.backend]]\naddress = \"{name}:8080\"\n");
+        let config = parse(&text).map_err(|error| error.to_string()).expect(name);
+        assert_eq!(config.pools[0].names[0].lookup.to_string(), format!("{name}:8080"));
+        let service =
+            GOOD.to_owned() + &format!("[[pool.app.backend]]\nsrv = \"_h._tcp.{name}\"\n");
+        assert!(parse(&service).is_ok(), "{name}");
     }
 }

@@ -39,29 +39,32 @@ fn wrong_values_are_reported_where_they_are() {
         ("[runtime]\nbuffers_per_shard = 8", 21, "from 16 to 32768"),
         ("[runtime]\nbuffers_per_shard = \"64\"", 21, "write 64 without quotes"),
         ("[runtime]\nring_entries = 5000", 16, "4096 or 8192"),
-        ("[runtime]\nring_entries = 1.5", 16, "is a number"),
+        ("[runtime]\nring_entries = 1.5", 16, "be a whole number, from"),
         ("[runtime]\nmax_connections = 0", 19, "from 1 to"),
         ("[runtime]\nmax_connections = -5", 19, "from 1 to"),
         ("[runtime]\nmax_connections = 99999999999999999999", 19, "from 1 to"),
         ("[runtime]\nbacklog = 65536", 11, "from 1 to 65535"),
         ("[runtime]\nBacklog = 5", 1, "did you mean `backlog`?"),
-        ("[runtime]\nzebra = 5", 1, "known here: `shards`, `buffer_size`"),
+        ("[runtime]\nzebra = 5", 1, "allowed keys: `shards`, `buffer_size`"),
         ("[timeouts]\nidle = 60", 8, "\"60s\" or \"60ms\""),
         ("[timeouts]\nidle = \"60\"", 8, "\"60s\" or \"60ms\""),
         ("[timeouts]\nidle = \"0s\"", 8, "write a long one"),
         ("[timeouts]\nidle = \"8d\"", 8, "from 1ms to 7d"),
         ("[timeouts]\nlame_duck = \"8d\"", 13, "from 0s to 7d"),
         ("[timeouts]\nlinger = 3", 10, "\"3s\" or \"3ms\""),
-        ("[timeouts]\nidle = [\"1s\"]", 8, "is text, but this is of type array"),
-        ("[runtime]\nstate_file = 5", 14, "is text: write \"5\""),
+        ("[timeouts]\nidle = [\"1s\"]", 8, "must be text in quotes, not array"),
+        ("[runtime]\nstate_file = 5", 14, "must be text: write \"5\""),
         ("[runtime]\ndns_servers = [\"dns.test\"]", 16, "write IP:PORT"),
         ("[runtime]\nstate_file = \"a\\u0000\"", 14, "is not a path"),
         ("[admin]\nsockets = \"\"", 1, "did you mean `socket`?"),
         ("[admin]\nallow_uids = 5", 14, "write it like [1, 2]"),
         ("[admin]\nallow_uids = [0, 4294967295]", 18, "from 0 to 4294967294"),
-        ("[admin]\nallow_uids = [\"root\"]", 15, "is a number"),
+        ("[admin]\nallow_uids = [\"root\"]", 15, "be a whole number"),
         ("[admin]\nlisten = \"localhost:80\"", 10, "host names are not supported"),
-        ("[admin]\nlisten = \"9900\"", 10, "write \"0.0.0.0:9900\""),
+        ("[admin]\nlisten = \"9900\"", 10, "write \"127.0.0.1:9900\";"),
+        ("[admin]\nlisten = \":9900\"", 10, "write \"127.0.0.1:9900\";"),
+        ("[admin]\nlisten = \"*:9900\"", 10, "write \"127.0.0.1:9900\";"),
+        ("[admin]\nlisten = \"localhost:9900\"", 10, "write \"127.0.0.1:9900\""),
         ("[admin]\nlisten = \"0.0.0.0:80\"", 10, "in the way of listener `web`"),
         ("[admin]\nlisten = \"127.0.0.1:80\"", 10, "in the way of listener `web` on 0.0.0.0:80"),
     ] {
@@ -76,12 +79,12 @@ fn wrong_values_of_http_and_logs_are_reported_where_they_are() {
         ("[http]\nunderscore_names = \"xyz\"", 20, "`drop`, `reject` or `allow`"),
         ("[http]\nvia = \"a b\"", 7, "Via field"),
         ("[http]\ntrusted_proxies = [\"10.0.0.0/8\", \"10.0.0.1/8\"]", 34, "`10.0.0.0/8`?"),
-        ("[http]\ntrusted_proxies = \"::1\"", 19, "is a list"),
+        ("[http]\ntrusted_proxies = \"::1\"", 19, "must be a list"),
         ("[http]\nupgrade_protocols = [5]", 22, "write \"5\""),
         ("[http]\nupgrade_protocols = [\"a b\"]", 22, "not a protocol"),
         ("[http]\nhead_bytes_max = \"32KiB\"", 18, "from 1KiB to 16KiB"),
         ("[access_log]\npath = \"\"", 8, "write \"stdout\" or a file"),
-        ("[access_log]\npath = 5", 8, "is text: write \"5\""),
+        ("[access_log]\npath = 5", 8, "must be text: write \"5\""),
     ] {
         assert_problems(text, &[(2, column, part)]);
     }
@@ -99,12 +102,12 @@ fn wrong_tables_are_reported_where_they_are() {
         ("[runtimes]\n", 1, 2, "did you mean `runtime`?"),
         ("[access_log]\nformat = \"json\"", 1, 1, "`path` is missing"),
         ("[listeners]\n", 1, 2, "did you mean `listener`?"),
-        ("[[runtime]]\n", 1, 1, "`runtime` is a table"),
+        ("[[runtime]]\n", 1, 1, "`runtime` must be a table"),
         ("[error_answer]\nstatus = 503", 1, 1, "write [[error_answer]]"),
         ("[[error_answer]]\nbody = \"\"", 1, 1, "`status` is missing"),
         ("[[error_answer]]\nstatus = 503", 1, 1, "`body` or `file` is missing"),
         ("[[error_answer]]\nstatus = 500\nbody = \"\"", 2, 10, "it does with 400, 404"),
-        ("[[error_answer]]\nstatus = 503\nbody = \"\"\nfile = \"x\"", 4, 8, "take one out"),
+        ("[[error_answer]]\nstatus = 503\nbody = \"\"\nfile = \"x\"", 4, 8, "remove one"),
         ("[[error_answer]]\nstatus = 503\nfile = \"missing.html\"", 3, 8, "no such file"),
         ("[[error_answer]]\nstatus = 503\nfile = \"long.html\"", 3, 8, "at most 8192"),
         (
@@ -115,17 +118,17 @@ fn wrong_tables_are_reported_where_they_are() {
         ),
         ("[[listener]]\naddress = \"0.0.0.0:81\"", 1, 1, "`name` is missing"),
         ("[[listener]]\nname = \"b\"", 1, 1, "`address` is missing"),
-        ("[[listener]]\nname = \"web\"\naddress = \"0.0.0.0:81\"", 2, 8, "already, on line 2"),
-        ("[[listener]]\nname = \"b\"\naddress = \"0.0.0.0:80\"", 3, 11, "already, on line 3"),
+        ("[[listener]]\nname = \"web\"\naddress = \"0.0.0.0:81\"", 2, 8, "first on line 2"),
+        ("[[listener]]\nname = \"b\"\naddress = \"0.0.0.0:80\"", 3, 11, "first on line 3"),
         ("[[listener]]\nname = \"a b\"\naddress = \"0.0.0.0:81\"", 2, 8, "is not a name"),
         ("[[listener]]\nname = \"b\"\naddress = \"0.0.0.0\"", 3, 11, "write \"0.0.0.0:8080\""),
         ("[[listener]]\nname = \"b\"\naddress = \"::1\"", 3, 11, "write \"[::1]:8080\""),
-        ("[[listener]]\nname = \"b\"\naddress = \":81\"", 3, 11, "write \"0.0.0.0:81\""),
-        ("[[listener]]\nname = \"b\"\naddress = \"81\"", 3, 11, "write \"0.0.0.0:81\""),
+        ("[[listener]]\nname = \"b\"\naddress = \":81\"", 3, 11, "\"0.0.0.0:81\" for all"),
+        ("[[listener]]\nname = \"b\"\naddress = \"81\"", 3, 11, "\"127.0.0.1:81\" for this"),
         ("[[pool.app.backend]]\naddress = \"1.2.3.4:0\"", 2, 11, "port 0"),
         ("[[listener]]\nname = \"b\"\naddress = \"1.2.3.4:99999\"", 3, 11, "`99999` is not a port"),
-        ("[[pool.app.backend]]\naddress = \"10.0.0.1:80\"", 2, 11, "already, on line 5"),
-        ("[[pool.app.backend]]\naddress = \"http://1.2.3.4:5\"", 2, 11, "write IP:PORT"),
+        ("[[pool.app.backend]]\naddress = \"10.0.0.1:80\"", 2, 11, "first on line 5"),
+        ("[[pool.app.backend]]\naddress = \"http://1.2.3.4:5\"", 2, 11, "write \"1.2.3.4:5\", w"),
         (
             "[[pool.app.backend]]\nadress = \"1.2.3.4:5\"\naddress = \"1.2.3.4:5\"",
             2,
@@ -154,13 +157,13 @@ fn wrong_routes_are_reported_where_they_are() {
         ("[[route]]\npath = \"/\"", 1, 1, "`pool` is missing"),
         ("[[route]]\npath = \"x\"\npool = \"app\"", 2, 8, "did you mean \"/x\"?"),
         ("[[route]]\nhost = \"a.*\"\npool = \"app\"", 2, 8, "whole first label"),
-        ("[[route]]\nhost = 5\npool = \"app\"", 2, 8, "is text"),
+        ("[[route]]\nhost = 5\npool = \"app\"", 2, 8, "must be text"),
         (
             "[[route]]\npool = \"app\"\n[[route]]\nhost = \"b\"\npool = \"app\"\n[[route]]\n\
           path = \"/\"\npool = \"app\"",
             6,
             1,
-            "already, on line 6",
+            "first on line 6",
         ),
         (
             "[[route]]\npool = \"app\"\n[[route]]\nlistener = \"web\"\npool = \"app\"",
@@ -201,7 +204,7 @@ fn protocols_of_later_versions_are_named_as_such() {
         let text = format!(
             "[[listener]]\nname = \"b\"\naddress = \"0.0.0.0:81\"\nprotocol = \"{protocol}\""
         );
-        assert_problems(&text, &[(4, 12, "is not in this version yet")]);
+        assert_problems(&text, &[(4, 12, "is not supported yet")]);
     }
 }
 
@@ -233,7 +236,7 @@ fn several_pools_need_routes() {
 fn an_empty_text_says_what_is_needed() {
     let error = parse("").unwrap_err().to_string();
     assert!(
-        error.contains("there is no listener") && error.contains("there is no pool"),
+        error.contains("no listener is defined") && error.contains("no pool is defined"),
         "{error}"
     );
 }
@@ -271,4 +274,70 @@ fn routes_that_go_without_saying_count_like_written_ones() {
     let [problem] = &problems[..] else { panic!("{problems:?}") };
     assert_eq!(problem.line, GOOD_LINES + 1, "where the other listener is");
     assert!(problem.message.contains("too many routes: at most 65536"), "{}", problem.message);
+}
+
+#[test]
+fn what_was_probably_meant_by_an_address_is_said() {
+    let of_listener = |address: &str| {
+        let text = format!("[[listener]]\nname = \"b\"\naddress = \"{address}\"");
+        (text, 3)
+    };
+    let of_backend = |address: &str| (format!("[[pool.app.backend]]\naddress = \"{address}\""), 2);
+    for ((text, line), part) in [
+        (of_listener("*:81"), "\"0.0.0.0:81\" for all its IPv4 addresses or \"[::]:81\""),
+        (of_listener("::1:81"), "write \"[::1]:81\", or \"[::1:81]:8080\" if the port is missing"),
+        (of_listener("2001:db8::5"), "write \"[2001:db8::5]:8080\""),
+        (of_listener("localhost:81"), "write \"127.0.0.1:81\""),
+        (of_listener("unix:/run/web.sock"), "Unix sockets are not supported here yet"),
+        (of_backend("unix:/run/app.sock"), "Unix sockets are not supported here yet"),
+        (of_backend("/run/app.sock"), "Unix sockets are not supported here yet"),
+        (of_backend("http://app:8080/"), "write \"app:8080\", without the scheme and a path"),
+        (of_backend("http://app"), "write \"app:80\""),
+        (of_backend("https://app/x"), "write \"app:443\", without the scheme and a path; TLS to"),
+        (of_backend(":8080"), "write it like \"10.0.0.11:8080\""),
+        (of_backend("münchen.test:80"), "write it in ASCII, as \"xn--…\""),
+    ] {
+        assert_problems(&text, &[(line, 11, part)]);
+    }
+}
+
+#[test]
+fn words_of_other_balancers_are_explained() {
+    for (text, line, part) in [
+        ("[upstream]\n", 1, "unknown key `upstream` at top level servers are `backend` tables"),
+        ("[frontend]\n", 1, "here that is [[listener]]"),
+        ("[pool.app]\nalgorithm = \"ip_hash\"", 2, "unknown algorithm `ip_hash`: to send a client"),
+        ("[pool.app]\nalgorithm = \"leastconn\"", 2, "did you mean `least-connections`?"),
+        ("[pool.app]\nbalance = \"roundrobin\"", 2, "here that is `algorithm` of a pool"),
+        ("[pool.app]\nmax_conns = 5", 2, "a limit for a backend is not supported yet"),
+        ("[access_log]\npath = \"a\"\nformat = \"combined\"", 3, "\"common\" is the same without"),
+        ("[http]\ncert_file = \"a.pem\"", 2, "TLS for clients is not supported yet"),
+        ("[[route]]\npool = \"app\"\nserver_name = \"a.test\"", 3, "`host` of a [[route]]"),
+    ] {
+        let column = text.lines().nth(line - 1).and_then(|line| line.find('"'));
+        let is_value = part.contains("algorithm `") || part.contains("did you") || line == 3;
+        let is_value = is_value && !part.contains("`host`");
+        let column = match column {
+            Some(quote) if is_value => quote + 1,
+            _ => usize::from(line == 1) + 1,
+        };
+        assert_problems(text, &[(line, column, part)]);
+    }
+}
+
+#[test]
+fn the_file_of_another_program_is_one_problem() {
+    for (text, what) in [
+        ("global\n  maxconn 5\nfrontend web\n  bind :80\n", "an HAProxy configuration"),
+        ("http {\n  server {\n    listen 80;\n  }\n}\n", "an nginx configuration"),
+    ] {
+        let problems = parse(text).expect_err(text).problems;
+        let [problem] = &problems[..] else { panic!("{problems:?}") };
+        assert_eq!(problem.message, format!("this looks like {what}"));
+        assert!(problem.help.as_ref().is_some_and(|help| help.contains("config/ringway.toml")));
+    }
+    let quoted = parse("[[listener]]\nname = “web”\naddress = “0.0.0.0:80”\n");
+    let problems = quoted.expect_err("no quotes of TOML").problems;
+    let [problem] = &problems[..] else { panic!("{problems:?}") };
+    assert_eq!((problem.line, problem.column), (2, 8));
 }
