@@ -12,6 +12,9 @@ pub const FIELDS_MAX: usize = 100;
 pub const CHUNK_LINE_BYTES_MAX: usize = 256;
 /// Bytes of a trailer section.
 pub const TRAILER_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of one field in a line of the access log, and of a target that was refused: more tells
+/// nothing, and a line is not to be longer than what pipes take at once.
+pub const LOGGED_BYTES_MAX: usize = 1024;
 /// Bytes of line ends that are ignored before one request (RFC 9112 §2.2). Careless clients send
 /// one or two behind a body; whoever sends more only keeps a shard busy.
 pub const LEADING_LINE_ENDS_BYTES_MAX: u32 = 64;

@@ -1,9 +1,11 @@
 //! A record as a line of text.
 
 use super::Record;
-use crate::base::calendar::Civil;
+use crate::base::calendar::{Civil, rfc3339};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// How lines look.
@@ -14,24 +16,31 @@ pub enum Format {
     Json,
     /// The Common Log Format of NCSA httpd, times in UTC.
     Common,
+    /// The same with Referer and User-Agent, as Apache's httpd and nginx have it.
+    Combined,
 }
 
 #[derive(Serialize)]
 struct Line<'a> {
+    time: String,
     time_ms: u64,
-    client: std::net::IpAddr,
-    method: std::borrow::Cow<'a, str>,
-    host: std::borrow::Cow<'a, str>,
-    target: std::borrow::Cow<'a, str>,
+    client: IpAddr,
+    client_port: u16,
+    method: Cow<'a, str>,
+    host: Cow<'a, str>,
+    target: Cow<'a, str>,
     version: Option<&'a str>,
+    referer: Option<Cow<'a, str>>,
+    user_agent: Option<Cow<'a, str>>,
     status: u16,
     request_bytes: u64,
     response_bytes: u64,
     duration_us: u64,
     pool: Option<&'a str>,
-    backend: Option<std::net::SocketAddr>,
+    backend: Option<SocketAddr>,
     retries: u32,
     failure: Option<&'a str>,
+    refusal: Option<&'a str>,
 }
 
 impl Format {
@@ -39,19 +48,27 @@ impl Format {
     pub fn write(self, record: &Record, time_ms: u64, out: &mut impl Write) -> io::Result<()> {
         match self {
             Self::Json => write_json(record, time_ms, out),
-            Self::Common => write_common(record, time_ms, out),
+            Self::Common => {
+                write_common(record, time_ms, out)?;
+                out.write_all(b"\n")
+            }
+            Self::Combined => write_combined(record, time_ms, out),
         }
     }
 }
 
 fn write_json(record: &Record, time_ms: u64, out: &mut impl Write) -> io::Result<()> {
     let line = Line {
+        time: rfc3339(time_ms),
         time_ms,
-        client: record.client.to_canonical(),
+        client: record.client.ip().to_canonical(),
+        client_port: record.client.port(),
         method: String::from_utf8_lossy(&record.method),
         host: String::from_utf8_lossy(&record.host),
         target: String::from_utf8_lossy(&record.target),
         version: record.version,
+        referer: record.referer.as_deref().map(String::from_utf8_lossy),
+        user_agent: record.user_agent.as_deref().map(String::from_utf8_lossy),
         status: record.status,
         request_bytes: record.request_bytes,
         response_bytes: record.response_bytes,
@@ -60,22 +77,35 @@ fn write_json(record: &Record, time_ms: u64, out: &mut impl Write) -> io::Result
         backend: record.backend,
         retries: record.retries,
         failure: record.failure,
+        refusal: record.refusal,
     };
     serde_json::to_writer(&mut *out, &line)?;
     out.write_all(b"\n")
 }
 
 fn write_common(record: &Record, time_ms: u64, out: &mut impl Write) -> io::Result<()> {
-    write!(out, "{} - - [{}] \"", record.client.to_canonical(), clf_time(time_ms))?;
-    if let Some(version) = record.version {
+    write!(out, "{} - - [{}] \"", record.client.ip().to_canonical(), clf_time(time_ms))?;
+    if record.method.is_empty() {
+        out.write_all(b"-")?;
+    } else {
         write_escaped(&record.method, out)?;
         out.write_all(b" ")?;
         write_escaped(&record.target, out)?;
-        write!(out, " {version}")?;
-    } else {
-        out.write_all(b"-")?;
     }
-    writeln!(out, "\" {} {}", record.status, record.response_bytes)
+    if let Some(version) = record.version {
+        write!(out, " {version}")?;
+    }
+    write!(out, "\" {} {}", record.status, record.response_bytes)
+}
+
+fn write_combined(record: &Record, time_ms: u64, out: &mut impl Write) -> io::Result<()> {
+    write_common(record, time_ms, out)?;
+    for value in [&record.referer, &record.user_agent] {
+        out.write_all(b" \"")?;
+        write_escaped(value.as_deref().unwrap_or(b"-"), out)?;
+        out.write_all(b"\"")?;
+    }
+    out.write_all(b"\n")
 }
 
 /// What a client sent must not be able to end the quotes or the line.
@@ -111,11 +141,13 @@ mod tests {
 
     fn record() -> Record {
         Record {
-            client: [192, 0, 2, 7].into(),
+            client: ([192, 0, 2, 7], 1234).into(),
             method: Box::from(&b"GET"[..]),
             host: Box::from(&b"a.example"[..]),
             target: Box::from(&b"/x\"y\nz"[..]),
             version: Some("HTTP/1.0"),
+            referer: None,
+            user_agent: Some(Box::from(&b"a \"b\""[..])),
             status: 200,
             request_bytes: 0,
             response_bytes: 12,
@@ -124,6 +156,7 @@ mod tests {
             backend: None,
             retries: 0,
             failure: None,
+            refusal: None,
         }
     }
 
@@ -141,6 +174,9 @@ mod tests {
         assert_eq!(value["target"], "/x\"y\nz");
         assert_eq!((&value["pool"], &value["version"]), (&"web".into(), &"HTTP/1.0".into()));
         assert_eq!(value["duration_us"], 345);
+        assert_eq!(value["time"], "2000-10-10T13:55:36.000Z");
+        assert_eq!((&value["client"], &value["client_port"]), (&"192.0.2.7".into(), &1234.into()));
+        assert_eq!((&value["user_agent"], value["referer"].is_null()), (&"a \"b\"".into(), true));
     }
 
     #[test]
@@ -148,5 +184,7 @@ mod tests {
         let expected = "192.0.2.7 - - [10/Oct/2000:13:55:36 +0000] \
                         \"GET /x\\\"y\\x0az HTTP/1.0\" 200 12\n";
         assert_eq!(line(Format::Common), expected);
+        let expected = format!("{} \"-\" \"a \\\"b\\\"\"\n", expected.trim_end());
+        assert_eq!(line(Format::Combined), expected);
     }
 }

@@ -8,14 +8,14 @@ mod writer;
 pub use format::Format;
 pub use writer::{Destination, Sender, Writer, start};
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// One exchange, as it is recorded.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// The client's address.
-    pub client: IpAddr,
+    pub client: SocketAddr,
     /// The method.
     pub method: Box<[u8]>,
     /// The host, as asked for.
@@ -24,6 +24,10 @@ pub struct Record {
     pub target: Box<[u8]>,
     /// The version that the client used, as `HTTP/1.1`; none if no whole head came.
     pub version: Option<&'static str>,
+    /// The page that the client says it came from.
+    pub referer: Option<Box<[u8]>>,
+    /// What the client calls itself.
+    pub user_agent: Option<Box<[u8]>>,
     /// The status that was answered; 0 if none was.
     pub status: u16,
     /// Bytes of the request's body.
@@ -40,4 +44,6 @@ pub struct Record {
     pub retries: u32,
     /// Why it failed, if it did.
     pub failure: Option<&'static str>,
+    /// What was wrong with the request or the response, if either was refused.
+    pub refusal: Option<&'static str>,
 }

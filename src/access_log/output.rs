@@ -5,7 +5,7 @@ use super::Destination;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::time::{Duration, Instant};
 
 /// How long the file is left alone after it did not take a line.
@@ -17,7 +17,8 @@ const PIPE_PAUSE: Duration = Duration::from_millis(5);
 /// See the module.
 pub(super) struct Output {
     destination: Destination,
-    file: File,
+    /// None before a pipe has its first reader.
+    file: Option<File>,
     /// Whole lines that are to be written next.
     lines: Vec<u8>,
     /// Bytes of `lines` that the file has.
@@ -30,14 +31,33 @@ fn open(destination: &Destination) -> io::Result<File> {
     match destination {
         // Not through std's buffer: it would keep bytes of which it said that they did not go out.
         Destination::Stdout => io::stdout().as_fd().try_clone_to_owned().map(File::from),
-        Destination::File(path) => OpenOptions::new().create(true).append(true).open(path),
+        // A pipe without a reader would otherwise make its opener wait for one.
+        Destination::File(path) => {
+            let mut options = OpenOptions::new();
+            options.create(true).append(true).custom_flags(libc::O_NONBLOCK).open(path)
+        }
     }
+}
+
+/// True for a named pipe that nobody has open for reading (open(2)).
+fn is_for_want_of_reader(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENXIO)
 }
 
 impl Output {
     pub(super) fn open(destination: Destination) -> io::Result<Self> {
-        let file = open(&destination)?;
-        Ok(Self { destination, file, lines: Vec::new(), written: 0, retry_at: None })
+        let (file, retry_at) = match open(&destination) {
+            Ok(file) => (Some(file), None),
+            Err(error) if is_for_want_of_reader(&error) => {
+                tracing::warn!(
+                    "nobody reads the pipe of the access log: start its reader; records wait as \
+                     far as `queue` goes, further ones are dropped and counted"
+                );
+                (None, Some(Instant::now()))
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Self { destination, file, lines: Vec::new(), written: 0, retry_at })
     }
 
     /// Opens the file anew by its path; if that fails, the old one is gone on with.
@@ -54,9 +74,10 @@ impl Output {
 
     /// Goes on in a file. One that is another has nothing yet of a line that was cut short.
     fn replace(&mut self, file: File) {
-        let old = std::mem::replace(&mut self.file, file);
         let identity = |file: &File| file.metadata().map(|data| (data.dev(), data.ino())).ok();
-        if identity(&old) != identity(&self.file) {
+        let is_other = self.file.as_ref().and_then(identity) != identity(&file);
+        self.file = Some(file);
+        if is_other {
             let ends = self.lines[..self.written].iter().rposition(|byte| *byte == b'\n');
             self.written = ends.map_or(0, |end| end + 1);
         }
@@ -120,9 +141,12 @@ impl Output {
     }
 
     fn write_some(&mut self) -> io::Result<()> {
+        let Some(file) = &mut self.file else {
+            return Err(ErrorKind::NotConnected.into());
+        };
         let mut blocked_since = None;
         while self.written < self.lines.len() {
-            match self.file.write(&self.lines[self.written..]) {
+            match file.write(&self.lines[self.written..]) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(bytes) => {
                     self.written += bytes;
@@ -165,7 +189,8 @@ mod tests {
         let mut output = Output::open(Destination::File(path.clone())).expect("it opens");
         for is_renamed in [false, true] {
             output.add(|lines| lines.write_all(b"one\ntwo\n"));
-            output.written = output.file.write(b"one\nt").expect("a part of it");
+            let file = output.file.as_mut().expect("it is open");
+            output.written = file.write(b"one\nt").expect("a part of it");
             if is_renamed {
                 std::fs::rename(&path, &renamed).expect("renamed");
             }

@@ -210,6 +210,7 @@ fn start_access_log(config: &Config) -> Result<Option<(Sender, Writer)>, Box<dyn
     let format = match log.format {
         LogFormat::Json => Format::Json,
         LogFormat::Common => Format::Common,
+        LogFormat::Combined => Format::Combined,
     };
     let started = access_log::start(&destination, format, log.queue);
     let failed = |error| format!("cannot open the access log {}: {error}", log.path);

@@ -141,6 +141,7 @@ choice! {
     LogFormat {
         Json = "json" "One JSON object.",
         Common = "common" "The common log format of NCSA.",
+        Combined = "combined" "The same with Referer and User-Agent.",
     }
 }
 

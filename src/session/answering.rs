@@ -1,8 +1,8 @@
 //! Answers that are made here: errors, mostly.
 
 use super::Traffic;
-use super::draft::Draft;
 use super::exchange::Phase;
+use super::recording::Denial;
 use super::translating::Local;
 use crate::engine::{Engine, Slice};
 use crate::http1::{Answer, ConnectionField, write_answer};
@@ -12,27 +12,29 @@ use crate::stats::CloseReason;
 impl<E: Engine> Traffic<E> {
     /// Answers a request that goes to no backend. The connection goes on if nothing of the
     /// request is still to come.
-    pub(super) fn answer_request(&mut self, index: u32, local: &Local) {
+    pub(super) fn answer_request(&mut self, index: u32, local: Local) {
         let keep_alive = local.keep_alive && !self.is_ending(index);
         let connection = ConnectionField::of(keep_alive, local.version);
-        let Some(bytes) = self.queue_answer(index, local.status, connection, local.is_head) else {
+        let Local { denial, is_head, .. } = local;
+        let reason = denial.reason;
+        let Some(bytes) = self.queue_answer(index, denial.status, connection, is_head) else {
             return self.cut_session(index, CloseReason::OutOfBuffers);
         };
-        self.record_local(index, local.status, bytes, local.draft.as_deref());
+        self.record_denial(index, denial, bytes);
         if keep_alive {
             self.await_next_request(index);
         } else {
-            self.linger(index, CloseReason::RequestRefused);
+            self.linger(index, reason);
         }
     }
 
     /// Answers whatever the client is sending, then closes.
-    pub(super) fn answer_and_close(&mut self, index: u32, status: u16, reason: CloseReason) {
-        let connection = ConnectionField::Close;
-        let Some(bytes) = self.queue_answer(index, status, connection, false) else {
+    pub(super) fn answer_and_close(&mut self, index: u32, denial: Denial) {
+        let (connection, reason) = (ConnectionField::Close, denial.reason);
+        let Some(bytes) = self.queue_answer(index, denial.status, connection, false) else {
             return self.cut_session(index, CloseReason::OutOfBuffers);
         };
-        self.record_local(index, status, bytes, None::<&Draft>);
+        self.record_denial(index, denial, bytes);
         self.linger(index, reason);
     }
 

@@ -91,6 +91,8 @@ pub struct Exchange {
     pub draft: Option<Box<Draft>>,
     /// Why it failed, if it did.
     pub failure: Option<CloseReason>,
+    /// What was wrong with the request or the response, if either was refused.
+    pub refusal: Option<&'static str>,
 }
 
 impl Exchange {

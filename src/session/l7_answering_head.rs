@@ -6,7 +6,6 @@ use super::l7_choosing::COPY_BYTES_MAX;
 use super::translating::{self, Response, ResponseOutcome, ResponseSide};
 use super::{State, Traffic};
 use crate::engine::{BufferId, Close, Engine, Failure, Slice};
-use crate::http1::Refusal;
 use crate::limits::INTERIMS_MAX;
 use crate::stats::CloseReason;
 
@@ -88,7 +87,7 @@ impl<E: Engine> Traffic<E> {
                 if self.exchanges[id].interims > INTERIMS_MAX {
                     self.wire.engine.release(output);
                     self.wire.engine.release(slice.buffer);
-                    self.fail_exchange(index, 502, CloseReason::BackendMalformed);
+                    self.refuse_answer(index, "there are too many interim answers");
                     return None;
                 }
                 self.pass_head(index, output, written);
@@ -99,6 +98,13 @@ impl<E: Engine> Traffic<E> {
                     return None;
                 }
                 return Some(rest);
+            }
+            ResponseOutcome::Final(response) if self.is_of_idle_time(index, response.status) => {
+                self.wire.engine.release(output);
+                self.wire.engine.release(slice.buffer);
+                let upstream =
+                    self.exchanges[self.sessions.at(index).exchange? as usize].upstream?;
+                self.replay(index, upstream);
             }
             ResponseOutcome::Final(response) => {
                 self.begin_response(index, response, slice, output);
@@ -115,15 +121,29 @@ impl<E: Engine> Traffic<E> {
                 self.note_progress(index);
             }
             ResponseOutcome::Refused(refusal) => {
+                self.wire.engine.release(output);
                 self.wire.engine.release(slice.buffer);
-                self.refuse_response(index, Some(refusal), output);
+                self.refuse_answer(index, refusal.text());
             }
-            ResponseOutcome::Unexpected => {
+            ResponseOutcome::Unexpected(text) => {
+                self.wire.engine.release(output);
                 self.wire.engine.release(slice.buffer);
-                self.refuse_response(index, None, output);
+                self.refuse_answer(index, text);
             }
         }
         None
+    }
+
+    /// True for a 408 that is an idle connection's and not the request's: a backend gave up waiting
+    /// just when the request was sent, which may be repeated then (RFC 9110 §15.5.9).
+    fn is_of_idle_time(&mut self, index: u32, status: u16) -> bool {
+        if status != 408 {
+            return false;
+        }
+        let Some(id) = self.sessions.at(index).exchange else { return false };
+        let exchange = &self.exchanges[id as usize];
+        let is_reused = exchange.upstream.is_some_and(|at| self.upstreams.at(at).is_reused);
+        is_reused && exchange.interims == 0 && exchange.is_replayable()
     }
 
     /// Queues a head that was written to `output`; nothing if its length is 0.
@@ -144,8 +164,9 @@ impl<E: Engine> Traffic<E> {
         let passed = match body.pass(self.wire.bytes_mut(rest)) {
             Ok(passed) => passed,
             Err(refusal) => {
+                self.wire.engine.release(output);
                 self.wire.engine.release(rest.buffer);
-                return self.refuse_response(index, Some(refusal), output);
+                return self.refuse_answer(index, refusal.text());
             }
         };
         self.sessions.at(index).keep_alive = response.keep_alive;
@@ -185,15 +206,6 @@ impl<E: Engine> Traffic<E> {
         let whole = Slice { end: head.end + body.len() as u32, ..head };
         self.wire.send(&mut self.sessions.at(index).link, whole);
         true
-    }
-
-    /// Ends an exchange whose backend answered what cannot be passed on.
-    fn refuse_response(&mut self, index: u32, refusal: Option<Refusal>, output: BufferId) {
-        if let Some(refusal) = refusal {
-            tracing::debug!(refusal = refusal.text(), "response refused");
-        }
-        self.wire.engine.release(output);
-        self.fail_exchange(index, 502, CloseReason::BackendMalformed);
     }
 
     /// True if nothing on the client's side speaks against keeping its connection.

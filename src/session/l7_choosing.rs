@@ -78,6 +78,7 @@ impl<E: Engine> Traffic<E> {
             began,
             draft: request.draft,
             failure: None,
+            refusal: None,
         });
         let session = self.sessions.at(index);
         session.exchange = Some(id as u32);

@@ -4,6 +4,7 @@
 use super::body::Passed;
 use super::exchange::{Exchange, Phase};
 use super::l7_reading_head::reason_of;
+use super::translating::BODY_TOO_LARGE;
 use super::{State, Traffic};
 use crate::engine::{Engine, Failure, More, Slice};
 use crate::stats::{CloseReason, Counter};
@@ -31,14 +32,16 @@ impl<E: Engine> Traffic<E> {
             Err(refusal) => {
                 tracing::debug!(refusal = refusal.text(), "request body refused");
                 self.wire.engine.release(slice.buffer);
-                return self.fail_request(index, refusal.status(), reason_of(refusal));
+                let (status, reason) = (refusal.status(), reason_of(refusal));
+                return self.fail_request(index, status, reason, refusal.text());
             }
         };
         exchange.request_bytes += passed.consumed as u64;
         let max = self.world.settings.request_body_bytes_max.unwrap_or(u64::MAX);
         if exchange.request_bytes > max {
             self.wire.engine.release(slice.buffer);
-            return self.fail_request(index, 413, CloseReason::RequestRefused);
+            let reason = CloseReason::RequestRefused;
+            return self.fail_request(index, 413, reason, BODY_TOO_LARGE);
         }
         self.forward_body(index, slice, passed);
     }
@@ -111,9 +114,16 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Ends an exchange because of what the client sent.
-    fn fail_request(&mut self, index: u32, status: u16, reason: CloseReason) {
+    /// Ends an exchange because of what the client sent, or did not.
+    pub(super) fn fail_request(
+        &mut self,
+        index: u32,
+        status: u16,
+        reason: CloseReason,
+        text: &'static str,
+    ) {
         self.sessions.at(index).keep_alive = false;
+        self.note_refusal(index, text);
         self.fail_exchange(index, status, reason);
     }
 
@@ -181,9 +191,8 @@ impl<E: Engine> Traffic<E> {
         let passed = match exchange.response_body.pass(self.wire.bytes_mut(slice)) {
             Ok(passed) => passed,
             Err(refusal) => {
-                tracing::debug!(refusal = refusal.text(), "response body refused");
                 self.wire.engine.release(slice.buffer);
-                return self.fail_exchange(index, 502, CloseReason::BackendMalformed);
+                return self.refuse_answer(index, refusal.text());
             }
         };
         exchange.note_passed(passed, self.wire.bytes(slice));

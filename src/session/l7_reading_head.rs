@@ -1,6 +1,8 @@
 //! Reading a request's head. A head that comes in one read is parsed where it lies; one that
 //! comes in pieces is gathered on the heap, so that a slow client holds no receive buffer.
 
+use super::draft::Draft;
+use super::recording::Denial;
 use super::translating::{self, RequestOutcome, RequestSide};
 use super::{Session, State, Traffic};
 use crate::engine::{Engine, Slice};
@@ -81,10 +83,10 @@ impl<E: Engine> Traffic<E> {
                     self.await_rest_of_head(index);
                 }
             }
-            RequestOutcome::Refused(refusal) => {
+            RequestOutcome::Refused(refusal, draft) => {
                 self.wire.engine.release(output);
                 self.wire.engine.release(slice.buffer);
-                self.refuse(index, refusal);
+                self.refuse(index, refusal, draft);
             }
             RequestOutcome::Local(local) => {
                 self.wire.engine.release(output);
@@ -97,7 +99,7 @@ impl<E: Engine> Traffic<E> {
                         return self.cut_session(index, CloseReason::OutOfBuffers);
                     }
                 }
-                self.answer_request(index, &local);
+                self.answer_request(index, local);
             }
         }
     }
@@ -131,7 +133,7 @@ impl<E: Engine> Traffic<E> {
         session.dropped_bytes += length;
         if session.dropped_bytes > LEADING_LINE_ENDS_BYTES_MAX {
             self.wire.engine.release(slice.buffer);
-            self.refuse(index, Refusal::TooManyLineEnds);
+            self.refuse(index, Refusal::TooManyLineEnds, None);
             return None;
         }
         let rest = Slice { start: slice.start + length, ..slice };
@@ -165,10 +167,21 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Answers a head that is not taken, and closes.
-    fn refuse(&mut self, index: u32, refusal: Refusal) {
+    fn refuse(&mut self, index: u32, refusal: Refusal, draft: Option<Box<Draft>>) {
         let client = self.sessions.at(index).client;
         tracing::debug!(%client, refusal = refusal.text(), "request refused");
-        self.answer_and_close(index, refusal.status(), reason_of(refusal));
+        let (status, reason, text) = (refusal.status(), reason_of(refusal), refusal.text());
+        self.answer_and_close(index, Denial { status, reason, text, draft });
+    }
+
+    /// The rest of a head did not come in time.
+    pub(super) fn head_expired(&mut self, index: u32) {
+        let part = self.sessions.at(index).partial.as_deref();
+        let part = part.filter(|_| self.access_log.is_some());
+        let draft = part.map(|part| Box::new(Draft::of_part(part)));
+        let text = "the rest of the head did not come in time";
+        let reason = CloseReason::HeadTimeout;
+        self.answer_and_close(index, Denial { status: 408, reason, text, draft });
     }
 }
 

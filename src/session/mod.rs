@@ -71,6 +71,10 @@ pub struct Traffic<E: Engine> {
     /// What was closed in this turn; its slots are free at the turn's end.
     gone: Vec<Key>,
     access_log: Option<Sender>,
+    /// Before this, malformed answers are only counted.
+    next_warning: Instant,
+    /// Malformed answers since the last warning.
+    unsaid: u32,
 }
 
 impl<E: Engine> Traffic<E> {
@@ -102,6 +106,8 @@ impl<E: Engine> Traffic<E> {
             stage: Stage::Serving,
             gone: Vec::with_capacity(1024),
             access_log,
+            next_warning: Instant::default(),
+            unsaid: 0,
         };
         traffic.take_snapshot(snapshot);
         traffic

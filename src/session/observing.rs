@@ -7,6 +7,10 @@ use crate::base::{BackendSlot, RouteId};
 use crate::engine::Engine;
 use crate::mailbox::{BackendCell, BackendFault, Observation, TrialCourse};
 use crate::stats::CloseReason;
+use std::time::Duration;
+
+/// Between two warnings of malformed answers.
+const WARNINGS_APART: Duration = Duration::from_secs(10);
 
 impl<E: Engine> Traffic<E> {
     /// A request was routed.
@@ -56,6 +60,41 @@ impl<E: Engine> Traffic<E> {
             return self.tell_trial(slot, round, TrialCourse::Failed(fault));
         }
         self.mailbox.shared.observations.push(Observation::Fault(slot, fault));
+    }
+
+    /// Notes what was wrong with a request or its response, for the record of the exchange.
+    pub(super) fn note_refusal(&mut self, index: u32, text: &'static str) {
+        if let Some(id) = self.sessions.at(index).exchange {
+            self.exchanges[id as usize].refusal = Some(text);
+        }
+    }
+
+    /// Takes an answer of a backend for none because of this.
+    pub(super) fn refuse_answer(&mut self, index: u32, text: &'static str) {
+        self.note_refusal(index, text);
+        self.warn_of_answer(index, text);
+        self.fail_exchange(index, 502, CloseReason::BackendMalformed);
+    }
+
+    /// Says what is wrong with the answers of backends, not once for each of them.
+    fn warn_of_answer(&mut self, index: u32, text: &'static str) {
+        let now = self.now();
+        if now < self.next_warning {
+            self.unsaid += 1;
+            return;
+        }
+        let Some(id) = self.sessions.at(index).exchange else { return };
+        let exchange = &self.exchanges[id as usize];
+        let Some(address) = exchange.backend.and_then(|slot| self.replicas.address(slot)) else {
+            return;
+        };
+        let pool = self.replicas.pool(exchange.pool).map_or("", |pool| &*pool.name);
+        self.next_warning = now + WARNINGS_APART;
+        let further = std::mem::take(&mut self.unsaid);
+        tracing::warn!(
+            "backend {pool} {address}: its answer is malformed and is not passed on: {text} \
+             ({further} others since the last such warning; the access log has each as `refusal`)"
+        );
     }
 
     /// An exchange has ended. A failure to connect was told when it happened.

@@ -6,7 +6,17 @@ use super::exchange::Exchange;
 use crate::access_log::Record;
 use crate::engine::{Engine, Failure};
 use crate::http1::Version;
-use crate::stats::Counter;
+use crate::stats::{CloseReason, Counter};
+
+/// An answer of our own to a request that goes to no backend.
+pub(super) struct Denial {
+    pub(super) status: u16,
+    pub(super) reason: CloseReason,
+    /// For operators.
+    pub(super) text: &'static str,
+    /// Of what came of the request's head, if there is an access log.
+    pub(super) draft: Option<Box<Draft>>,
+}
 
 impl<E: Engine> Traffic<E> {
     pub(super) fn count_status(&self, status: u16) {
@@ -33,13 +43,15 @@ impl<E: Engine> Traffic<E> {
         let backend = exchange.backend.and_then(|slot| self.replicas.address(slot));
         let duration = self.now().since(exchange.began);
         let draft = exchange.draft.as_deref().cloned().unwrap_or_default();
-        let client = self.sessions.at(index).client.ip();
+        let client = self.sessions.at(index).client;
         self.leave(Record {
             client,
             method: draft.method,
             host: draft.host,
             target: draft.target,
             version: draft.version.map(Version::name),
+            referer: draft.referer,
+            user_agent: draft.user_agent,
             status: exchange.status,
             request_bytes: exchange.request_bytes,
             response_bytes: exchange.response_bytes,
@@ -48,28 +60,26 @@ impl<E: Engine> Traffic<E> {
             backend,
             retries: exchange.retries,
             failure: exchange.failure.map(|reason| reason.label()),
+            refusal: exchange.refusal,
         });
     }
 
     /// Records a request that was answered here.
-    pub(super) fn record_local(
-        &mut self,
-        index: u32,
-        status: u16,
-        response_bytes: u64,
-        draft: Option<&Draft>,
-    ) {
+    pub(super) fn record_denial(&mut self, index: u32, denial: Denial, response_bytes: u64) {
         if self.access_log.is_none() {
             return;
         }
-        let draft = draft.cloned().unwrap_or_default();
-        let client = self.sessions.at(index).client.ip();
+        let Denial { status, reason, text, draft } = denial;
+        let draft = draft.map(|draft| *draft).unwrap_or_default();
+        let client = self.sessions.at(index).client;
         self.leave(Record {
             client,
             method: draft.method,
             host: draft.host,
             target: draft.target,
             version: draft.version.map(Version::name),
+            referer: draft.referer,
+            user_agent: draft.user_agent,
             status,
             request_bytes: 0,
             response_bytes,
@@ -77,7 +87,8 @@ impl<E: Engine> Traffic<E> {
             pool: None,
             backend: None,
             retries: 0,
-            failure: None,
+            failure: Some(reason.label()),
+            refusal: Some(text),
         });
     }
 

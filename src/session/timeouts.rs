@@ -102,7 +102,7 @@ impl<E: Engine> Traffic<E> {
                 self.close_session(index, CloseReason::HeadTimeout);
             }
             State::AwaitingHead => self.idle_expired(index),
-            State::ReadingHead => self.answer_and_close(index, 408, CloseReason::HeadTimeout),
+            State::ReadingHead => self.head_expired(index),
             State::Exchanging => self.exchange_expired(index),
             State::Tunnelling => self.cut_session(index, CloseReason::TunnelIdle),
             State::Lingering | State::Discarding { .. } | State::Finishing => {
@@ -197,8 +197,8 @@ impl<E: Engine> Traffic<E> {
             }
             Some(Late::ClientReading) => self.client_slow(index),
             Some(Late::ClientSending) => {
-                self.sessions.at(index).keep_alive = false;
-                self.fail_exchange(index, 408, CloseReason::BodyTimeout);
+                let text = "the rest of the body did not come in time";
+                self.fail_request(index, 408, CloseReason::BodyTimeout, text);
             }
             Some(Late::Backend) => self.fail_exchange(index, 504, CloseReason::BackendTimeout),
             None => self.close_session(index, CloseReason::BackendTimeout),

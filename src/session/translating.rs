@@ -3,12 +3,14 @@
 
 use super::body::Body;
 use super::draft::Draft;
+use super::recording::Denial;
 use crate::http1::{
     BodyLength, ChunkedDecoder, ConnectionField, FieldStorage, Passing, Peer, Refusal, RequestHead,
     RequestRewrite, ResponseBody, ResponseHead, ResponseRewrite, ResponseTo, TrailerRules, Verdict,
     Version, write_request, write_response,
 };
 use crate::snapshot::{Listener, Snapshot, Target};
+use crate::stats::CloseReason;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,11 @@ use std::time::Duration;
 /// So long before the backend closes an unused connection, it is not used any more: a request that
 /// crosses the end of its connection is lost.
 const IDLE_SPARE: Duration = Duration::from_secs(1);
+
+/// Why a request is answered with 413.
+pub(super) const BODY_TOO_LARGE: &str = "the body is larger than `request_body_max`";
+/// Why a message is refused whose head no buffer holds.
+const HEAD_GROWS: &str = "the head is too large once it is written anew";
 
 /// What a request's head needs to be judged.
 pub(super) struct RequestSide<'a> {
@@ -45,17 +52,16 @@ pub(super) struct Request {
 /// A request that is answered here.
 pub(super) struct Local {
     pub(super) head_length: usize,
-    pub(super) status: u16,
     pub(super) version: Version,
     pub(super) is_head: bool,
     /// The request has no body and the connection can go on.
     pub(super) keep_alive: bool,
-    pub(super) draft: Option<Box<Draft>>,
+    pub(super) denial: Denial,
 }
 
 pub(super) enum RequestOutcome {
     Incomplete,
-    Refused(Refusal),
+    Refused(Refusal, Option<Box<Draft>>),
     Local(Local),
     Forward(Request),
 }
@@ -66,26 +72,30 @@ pub(super) fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -
     let mut storage = FieldStorage::new();
     let head = match RequestHead::parse(input, &mut storage, &settings.rules) {
         Verdict::Incomplete => return RequestOutcome::Incomplete,
-        Verdict::Refused(refusal) => return RequestOutcome::Refused(refusal),
+        Verdict::Refused(refusal) => {
+            let draft = settings.has_access_log.then(|| Box::new(Draft::of_part(input)));
+            return RequestOutcome::Refused(refusal, draft);
+        }
         Verdict::Complete(head) => head,
     };
     let draft = settings.has_access_log.then(|| Box::new(Draft::of(&head)));
-    let local = |status, draft| {
+    let local = |status, text, draft| {
         RequestOutcome::Local(Local {
             head_length: head.length,
-            status,
             version: head.version,
             is_head: head.method.is_head(),
             keep_alive: head.keep_alive && head.body == BodyLength::None,
-            draft,
+            denial: Denial { status, reason: CloseReason::RequestRefused, text, draft },
         })
     };
     let route = side.listener.and_then(|listener| listener.routes.lookup(head.host, head.path));
-    let Some(target) = route else { return local(404, draft) };
+    let Some(target) = route else {
+        return local(404, "there is no route for this host and path", draft);
+    };
     if let (Some(max), BodyLength::Sized(bytes)) = (settings.request_body_bytes_max, head.body)
         && bytes > max
     {
-        return local(413, draft);
+        return local(413, BODY_TOO_LARGE, draft);
     }
     let upgrade = head.upgrade.and_then(|asked| allowed_upgrade(side.world, asked));
     let mut trusted = settings.trusted_proxies.iter();
@@ -97,7 +107,7 @@ pub(super) fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -
         forward_upgrade: upgrade.is_some(),
     };
     let Some(written) = write_request(&head, &rewrite, output) else {
-        return local(431, draft);
+        return local(431, HEAD_GROWS, draft);
     };
     RequestOutcome::Forward(Request {
         head_length: head.length,
@@ -154,8 +164,8 @@ pub(super) struct Response {
 pub(super) enum ResponseOutcome {
     Incomplete,
     Refused(Refusal),
-    /// Something that a backend must not answer to this request.
-    Unexpected,
+    /// Something that a backend must not answer to this request, and why.
+    Unexpected(&'static str),
     /// A 1xx response; a final one follows. `written` is 0 if the client must not see it.
     Interim {
         head_length: usize,
@@ -195,21 +205,21 @@ pub(super) fn response(
         101 if head.upgrade.is_some_and(is_asked) => {
             match write(ConnectionField::Upgrade, false, output) {
                 Some(written) => ResponseOutcome::Switch { head_length, written, status: 101 },
-                None => ResponseOutcome::Unexpected,
+                None => ResponseOutcome::Unexpected(HEAD_GROWS),
             }
         }
-        101 => ResponseOutcome::Unexpected,
+        101 => ResponseOutcome::Unexpected("it changes to a protocol that was not asked for"),
         100..=199 if side.version == Version::Http10 => {
             ResponseOutcome::Interim { head_length, written: 0 }
         }
         100..=199 => match write(ConnectionField::None, false, output) {
             Some(written) => ResponseOutcome::Interim { head_length, written },
-            None => ResponseOutcome::Unexpected,
+            None => ResponseOutcome::Unexpected(HEAD_GROWS),
         },
         status @ 200..=299 if side.is_connect => {
             match write(ConnectionField::None, false, output) {
                 Some(written) => ResponseOutcome::Switch { head_length, written, status },
-                None => ResponseOutcome::Unexpected,
+                None => ResponseOutcome::Unexpected(HEAD_GROWS),
             }
         }
         status => {
@@ -219,7 +229,7 @@ pub(super) fn response(
             let keep_alive = side.keep_alive && has_end && head.body != ResponseBody::UntilClose;
             let connection = ConnectionField::of(keep_alive, side.version);
             match write(connection, is_unframed, output) {
-                None => ResponseOutcome::Unexpected,
+                None => ResponseOutcome::Unexpected(HEAD_GROWS),
                 Some(written) => ResponseOutcome::Final(Response {
                     head_length,
                     written,

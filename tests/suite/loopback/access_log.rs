@@ -158,12 +158,14 @@ fn the_version_of_a_request_is_recorded_as_its_client_said_it() {
     for (format, expected) in [
         ("json", [r#""version":"HTTP/1.0""#, r#""version":"HTTP/1.1""#, r#""version":null"#]),
         ("common", ["\"GET /a HTTP/1.0\" 200 5", "\"GET /b HTTP/1.1\" 200 5", "\"-\" 400 "]),
+        ("combined", ["/1.0\" 200 5 \"-\" \"-\"", "/1.1\" 200 5 \"/from\" \"me/1\"", "\"-\" 400 "]),
     ] {
         let more = format!("[access_log]\npath = \"FOLDER/access.log\"\nformat = \"{format}\"\n");
         let mut operated = Operated::start(&config(&[origin.address], &more));
         let path = operated.file.with_file_name("access.log");
-        let new = "GET /b HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
-        for request in ["GET /a HTTP/1.0\r\n\r\n", new, "GET / HTTP/1.1\r\n\r\n"] {
+        let new = "GET /b HTTP/1.1\r\nHost: t\r\nReferer: /from\r\nUser-Agent: me/1\r\n\
+                   Connection: close\r\n\r\n";
+        for request in ["GET /a HTTP/1.0\r\n\r\n", new, "\x16\x03\x01\r\n"] {
             operated.ringway.exchange(request.as_bytes());
         }
         operated.ringway.signal("-INT");
@@ -196,4 +198,112 @@ fn a_request_that_was_sent_once_more_says_so() {
         serde_json::from_str::<serde_json::Value>(&line).expect("a whole line")["retries"].as_u64()
     });
     assert_eq!(retries.collect::<Vec<_>>(), [Some(0), Some(1), Some(0)]);
+}
+
+/// What is recorded of one request to a pool of such a backend.
+fn record_of(request: &str, more: &str, origin: &Origin) -> serde_json::Value {
+    let log = "[access_log]\npath = \"FOLDER/access.log\"\n";
+    let text = config(&[origin.address], &format!("{more}\n{log}"));
+    let operated = Operated::start(&text.replace("[[route]]", "[[route]]\nhost = \"t\""));
+    operated.ringway.exchange(request.as_bytes());
+    let path = operated.file.with_file_name("access.log");
+    await_that("it is written", || !lines(&path).is_empty());
+    serde_json::from_str(&lines(&path)[0]).expect("a whole line")
+}
+
+#[test]
+fn what_is_refused_is_recorded_as_far_as_it_can_be_read_and_with_the_reason() {
+    let good = Origin::saying("hello");
+    let garbage = Origin::http(|_, _| b"HTTP/1.1 99 No\r\n\r\n".to_vec());
+    let chunk = Origin::http(|_, _| {
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n".to_vec()
+    });
+    let many: String = (0..101).map(|n| format!("x{n}: 1\r\n")).collect();
+    let many = format!("GET /many HTTP/1.1\r\nHost: t\r\n{many}\r\n");
+    let large = "PUT /big HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\n";
+    let chunks = "PUT /c HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n";
+    let half = "PUT /h HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\nh";
+    let get = "GET /x HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
+    let bounded = "[http]\nrequest_body_max = \"8B\"\n";
+    let hurried = "[timeouts]\nrequest_head = \"200ms\"\nbetween_bytes = \"200ms\"\n";
+    for (request, more, origin, seen, status, failure, refusal) in [
+        (
+            "GET /%zz HTTP/1.1\r\nHost: t\r\n\r\n",
+            "",
+            &good,
+            "GET t /%zz",
+            400,
+            "malformed_request",
+            "target",
+        ),
+        (
+            "GET /n HTTP/1.1\r\nHost: u\r\nConnection: close\r\n\r\n",
+            "",
+            &good,
+            "GET u /n",
+            404,
+            "request_refused",
+            "no route",
+        ),
+        (&*many, "", &good, "GET t /many", 431, "request_refused", "too many fields"),
+        (large, bounded, &good, "PUT t /big", 413, "request_refused", "request_body_max"),
+        (chunks, "", &good, "PUT t /c", 400, "malformed_request", "chunk"),
+        (
+            "GET /late HTTP/1.1\r\nHost: t\r\n",
+            hurried,
+            &good,
+            "GET t /late",
+            408,
+            "head_timeout",
+            "in time",
+        ),
+        (half, hurried, &good, "PUT t /h", 408, "body_timeout", "in time"),
+        (get, "", &garbage, "GET t /x", 502, "backend_malformed", "status"),
+        (get, "", &chunk, "GET t /x", 502, "backend_malformed", "chunk"),
+    ] {
+        let record = record_of(request, more, origin);
+        let text = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
+        let is_as_sent = [text("method"), text("host"), text("target")].join(" ") == seen;
+        assert!(is_as_sent && text("refusal").contains(refusal), "{request:?}: {record}");
+        assert_eq!(text("failure"), failure, "{request:?}: {record}");
+        assert_eq!(record["status"], status, "{request:?}: {record}");
+    }
+}
+
+#[test]
+fn a_malformed_answer_is_told_in_the_log_of_the_process_and_not_each_time() {
+    let garbage = Origin::http(|_, _| b"HTTP/1.1 99 No\r\n\r\n".to_vec());
+    let text = config(&[garbage.address], FEW);
+    let operated = Operated::start_with(&text, |folder, command| {
+        *command = with_stderr(command, &folder.join("stderr"));
+    });
+    let told = operated.file.with_file_name("stderr");
+    for _ in 0..20 {
+        operated.ringway.status_of("/");
+    }
+    let line = format!("backend all {}: its answer is malformed", garbage.address);
+    let count = || std::fs::read_to_string(&told).expect("text").matches(&line).count();
+    await_that("it is told", || count() > 0);
+    assert!(count() < 10, "{} times", count());
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_does_not_hold_the_start_up() {
+    let (_origin, operated) = start(|path| {
+        let made = Command::new("mkfifo").arg(path).status();
+        assert!(made.expect("mkfifo is installed").success());
+    });
+    let folder = operated.file.parent().expect("a folder").to_owned();
+    let said = || std::fs::read_to_string(folder.join("stderr")).expect("text");
+    await_that("it is told", || said().contains("nobody reads the pipe of the access log"));
+    ask(&operated, 0..5);
+    // Now somebody does.
+    let mut options = File::options();
+    let open = options.read(true).custom_flags(libc::O_NONBLOCK).open(folder.join("access.log"));
+    let (mut reader, mut arrived) = (open.expect("it opens"), Vec::new());
+    await_that("what waited arrives", || {
+        // It ends with an error while nothing is there.
+        let _ = reader.read_to_end(&mut arrived);
+        arrived.iter().filter(|byte| **byte == b'\n').count() == 5
+    });
 }

@@ -21,6 +21,7 @@ mod network;
 mod pipelining;
 mod plan;
 mod refusing;
+mod request_timeouts;
 mod resending;
 mod scene;
 mod starving;
