@@ -25,6 +25,8 @@ pub(super) struct Facts {
     pub(super) local_ports: Option<(u64, u64)>,
     /// net.ipv4.tcp_migrate_req.
     pub(super) migrate_requests: Option<u64>,
+    /// The word that is chosen in transparent_hugepage/enabled.
+    pub(super) huge_pages: Option<String>,
     /// Cores that this process may use, ascending.
     pub(super) cores: Vec<usize>,
     /// Network cards by name, with their receive queues.
@@ -48,6 +50,8 @@ impl Facts {
             local_ports: read("proc/sys/net/ipv4/ip_local_port_range")
                 .and_then(|range| pair(&range)),
             migrate_requests: number("proc/sys/net/ipv4/tcp_migrate_req"),
+            huge_pages: read("sys/kernel/mm/transparent_hugepage/enabled")
+                .and_then(|words| chosen(&words)),
             cores: allowed_cores(&status),
             cards: cards(&root.join("sys/class/net")),
         }
@@ -68,6 +72,12 @@ fn cards(interfaces: &Path) -> Vec<(String, usize)> {
     let mut cards: Vec<_> = cards.filter(|(_, queues)| *queues > 0).collect();
     cards.sort();
     cards
+}
+
+/// The word in brackets, as of `always [madvise] never`.
+fn chosen(words: &str) -> Option<String> {
+    let (_, rest) = words.split_once('[')?;
+    rest.split_once(']').map(|(word, _)| word.to_owned())
 }
 
 fn pair(text: &str) -> Option<(u64, u64)> {

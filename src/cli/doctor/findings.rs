@@ -55,6 +55,9 @@ const KERNEL_LEAST: (u32, u32) = (6, 1);
 /// What systemd and the kernel give by default; rings take a part of it for each shard.
 const LOCKED_MEMORY_LEAST: u64 = 8 << 20;
 
+/// The range that tuning/90-ringway.conf sets. Ports below it are for listeners.
+const LOCAL_PORTS: (u64, u64) = (10_240, 65_535);
+
 /// Every finding, in the order of how much else depends on it.
 pub(super) fn all(facts: &Facts, config: &Config) -> Vec<Finding> {
     let judgements = [
@@ -68,6 +71,7 @@ pub(super) fn all(facts: &Facts, config: &Config) -> Vec<Finding> {
         ("somaxconn", somaxconn(facts, config)),
         ("ip_local_port_range", local_ports(facts, config)),
         ("tcp_migrate_req", migrate_requests(facts)),
+        ("transparent_hugepage", huge_pages(facts)),
     ];
     let finding = |(name, (level, found, remedy))| Finding { name, level, found, remedy };
     judgements.map(finding).into()
@@ -141,7 +145,7 @@ fn cores(facts: &Facts, shards: &ShardsChoice) -> Judgement {
             match cores.iter().find(|core| !facts.cores.contains(*core)) {
                 Some(core) => {
                     let found = format!("{found}, shards on core {core} wanted");
-                    fail(found, "take that core out of `shards`, or give it to the process")
+                    fail(found, "remove that core from `shards`, or allow it to the process")
                 }
                 None => ok(found),
             }
@@ -204,7 +208,12 @@ fn local_ports(facts: &Facts, config: &Config) -> Judgement {
     if reachable >= config.runtime.max_connections as u64 {
         return ok(found);
     }
-    warn(found, "sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"; more backends")
+    let (wanted_first, wanted_last) = LOCAL_PORTS;
+    if first <= wanted_first && last >= wanted_last {
+        return warn(found, "more backends, or a lower max_connections");
+    }
+    let range = format!("{wanted_first} {wanted_last}");
+    warn(found, format!("sysctl -w net.ipv4.ip_local_port_range=\"{range}\"; more backends"))
 }
 
 fn migrate_requests(facts: &Facts) -> Judgement {
@@ -215,5 +224,17 @@ fn migrate_requests(facts: &Facts) -> Judgement {
         ),
         Some(other) => ok(other.to_string()),
         None => warn("not there", "Linux 5.14 or later has it; in a container ask its host"),
+    }
+}
+
+/// Buffers ask for huge pages where the kernel gives them to those that ask, or to all.
+fn huge_pages(facts: &Facts) -> Judgement {
+    match facts.huge_pages.as_deref() {
+        None => ok("not there (the kernel has no huge pages)"),
+        Some("never") => warn(
+            "never: large bodies cost about 10 % more CPU time",
+            "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled",
+        ),
+        Some(chosen) => ok(chosen),
     }
 }

@@ -13,6 +13,7 @@ fn good() -> Facts {
         somaxconn: Some(4096),
         local_ports: Some((1024, 65_535)),
         migrate_requests: Some(1),
+        huge_pages: Some("madvise".to_owned()),
         cores: vec![0, 1],
         cards: vec![("eth0".to_owned(), 2), ("eth1".to_owned(), 4)],
     }
@@ -47,7 +48,7 @@ fn each_fault_is_found_with_its_remedy() {
         }),
         ("open files", Level::Fail, "LimitNOFILE", |f, _| f.open_files = Some((10, 100))),
         ("cores", Level::Warn, "shards = 2", |_, c| c.runtime.shards = ShardsChoice::Count(3)),
-        ("cores", Level::Fail, "take that core out", |_, c| {
+        ("cores", Level::Fail, "remove that core", |_, c| {
             c.runtime.shards = ShardsChoice::Cores(vec![1, 2]);
         }),
         ("receive queues", Level::Warn, "ethtool -L eth0 combined 2", |f, _| f.cards[0].1 = 1),
@@ -55,8 +56,15 @@ fn each_fault_is_found_with_its_remedy() {
             c.listeners[0].steering = Steering::Cpu;
         }),
         ("somaxconn", Level::Warn, "somaxconn=4096", |f, _| f.somaxconn = Some(128)),
-        ("ip_local_port_range", Level::Warn, "1024 65535", |f, _| {
+        ("ip_local_port_range", Level::Warn, "10240 65535", |f, _| {
             f.local_ports = Some((32_768, 60_999));
+        }),
+        ("ip_local_port_range", Level::Warn, "more backends, or", |f, c| {
+            f.local_ports = Some((10_240, 65_535));
+            c.runtime.max_connections = 200_000;
+        }),
+        ("transparent_hugepage", Level::Warn, "madvise", |f, _| {
+            f.huge_pages = Some("never".into());
         }),
         ("tcp_migrate_req", Level::Warn, "=1", |f, _| f.migrate_requests = Some(0)),
         ("somaxconn", Level::Warn, "/proc", |f, _| f.somaxconn = None),
@@ -68,12 +76,24 @@ fn each_fault_is_found_with_its_remedy() {
         for finding in findings {
             if finding.name == *name {
                 assert_eq!(finding.level, *level, "{finding:?}");
-                assert!(finding.remedy.as_ref().unwrap().contains(part), "{finding:?}");
+                let remedy = finding.remedy.as_ref().unwrap();
+                assert!(remedy.contains(part), "{finding:?}");
+                assert_as_tuned(remedy);
             } else {
                 assert_eq!(finding.level, Level::Ok, "{finding:?}");
             }
         }
     }
+}
+
+/// What doctor says to set is what tuning/90-ringway.conf sets.
+fn assert_as_tuned(remedy: &str) {
+    const TUNED: &str = include_str!("../../../tuning/90-ringway.conf");
+    let Some((_, setting)) = remedy.split_once("sysctl -w ") else { return };
+    let (key, value) = setting.split(';').next().unwrap().split_once('=').unwrap();
+    let lines = TUNED.lines().filter_map(|line| line.trim_start_matches('-').split_once(" = "));
+    let tuned: Vec<&str> = lines.filter(|(name, _)| *name == key).map(|(_, value)| value).collect();
+    assert_eq!(tuned, [value.trim_matches('"')], "{key}");
 }
 
 #[test]
@@ -89,6 +109,7 @@ fn facts_are_read_from_the_files_of_the_kernel() {
             "Limit  Soft  Hard  Units\nMax open files            1024 \
             524288               files     \nMax locked memory         unlimited 8388608 bytes\n",
         ),
+        ("sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n"),
         ("proc/self/status", "Name:\tx\nCpus_allowed_list:\t0-1,4\n"),
         ("sys/class/net/lo/queues/rx-0/rps_cpus", "0\n"),
         ("sys/class/net/bridge/mtu", "1500\n"),
@@ -114,5 +135,6 @@ fn facts_are_read_from_the_files_of_the_kernel() {
     assert_eq!(facts.locked_memory, Some((u64::MAX, 8_388_608)));
     assert_eq!(facts.cores, [0, 1, 4]);
     assert_eq!(facts.migrate_requests, None);
+    assert_eq!(facts.huge_pages.as_deref(), Some("never"));
     assert_eq!(facts.cards, [("eth0".to_owned(), 1), ("eth1".to_owned(), 2)]);
 }
