@@ -10,6 +10,7 @@ use super::phase::{Course, Phase};
 use super::plan::{self, Part, Plan, Touched};
 use super::readiness::ReadyAnswers;
 use super::retired::Retired;
+use super::source::Resolvers;
 use crate::base::{Generation, Instant};
 use crate::config::values::overlap;
 use crate::config::{self, Config, Digest, ListenerIndex};
@@ -63,6 +64,8 @@ pub struct Control {
     pub changed: Arc<Notify>,
     /// The generation that every running shard works with.
     pub applied: watch::Sender<Generation>,
+    /// Who looks names up.
+    pub resolvers: Resolvers,
     /// Held while a configuration is read and put in force: one after the other.
     pub reloading: Rc<Mutex<()>>,
     course: Course,
@@ -102,6 +105,7 @@ impl Control {
             admin_address: None,
             changed: Arc::new(Notify::new()),
             applied: watch::Sender::new(Generation::default()),
+            resolvers: Resolvers::default(),
             reloading: Rc::default(),
             course: Course::default(),
             readiness: ReadyAnswers::default(),

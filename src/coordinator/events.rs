@@ -107,6 +107,23 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A source that had failed has told all that it knows.
+    SourceRecovered {
+        /// The pool.
+        pool: String,
+        /// The source.
+        source: String,
+        /// For how long it had failed.
+        failed_ms: u64,
+    },
+    /// The coordinator was late itself, and probes ran into their timeouts meanwhile: they do not
+    /// count as failures.
+    CoordinatorLate {
+        /// How late, within one of these probes.
+        late_ms: u64,
+        /// How many they were since the event before.
+        held: u64,
+    },
     /// The process has gone on to another phase.
     Phase {
         /// Which.

@@ -11,7 +11,7 @@ use super::probe::{Prober, Trusted};
 use super::probing::AT_ONCE_MAX;
 use super::source::{Resolver, ask_file, ask_name};
 use crate::config::{BackendName, Config, Pool, ProbeKind};
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -22,9 +22,7 @@ use tokio::task::JoinSet;
 struct Shared {
     permits: Semaphore,
     learned: RefCell<Learned>,
-    dns_servers: Vec<SocketAddr>,
-    /// Made when it is first needed; none if it cannot be.
-    resolver: OnceCell<Option<Resolver>>,
+    control: Rc<RefCell<Control>>,
 }
 
 /// One pool.
@@ -39,9 +37,9 @@ pub(super) async fn look_ahead(control: &Rc<RefCell<Control>>, config: &Config) 
     let shared = Rc::new(Shared {
         permits: Semaphore::new(AT_ONCE_MAX),
         learned: RefCell::default(),
-        dns_servers: control.borrow().config.runtime.dns_servers.clone(),
-        resolver: OnceCell::new(),
+        control: control.clone(),
     });
+    control.borrow().resolvers.renew();
     let mut tasks = JoinSet::new();
     start(&mut tasks, &shared, &control.borrow(), config);
     let all = async { while tasks.join_next().await.is_some() {} };
@@ -94,6 +92,13 @@ fn probers(pool: &Pool, trusted: &mut Trusted) -> Vec<(ProbeOf, Prober)> {
     made.collect()
 }
 
+impl Shared {
+    fn resolver(&self) -> Result<Rc<Resolver>, String> {
+        let control = self.control.borrow();
+        control.resolvers.current(&control.config.runtime.dns_servers)
+    }
+}
+
 impl Look {
     fn probe_all(self: Rc<Self>, addresses: Vec<SocketAddr>, tasks: &mut JoinSet<()>) {
         for address in addresses {
@@ -114,9 +119,8 @@ impl Look {
     }
 
     async fn take_name(self: Rc<Self>, name: BackendName) {
-        let make = || Resolver::new(&self.shared.dns_servers).ok();
-        let Some(resolver) = self.shared.resolver.get_or_init(make) else { return };
-        if let Some((found, is_whole)) = ask_name(resolver, &name).await {
+        let Ok(resolver) = self.shared.resolver() else { return };
+        if let Some((found, is_whole)) = ask_name(&resolver, &name).await {
             self.take(Source::of_name(&name), found, is_whole).await;
         }
     }

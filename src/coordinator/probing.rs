@@ -3,8 +3,8 @@
 
 use super::control::Control;
 use super::events::Event;
-use super::fleet::{BackendKey, ProbeOf};
-use super::probe::{Prober, Trusted};
+use super::fleet::{BackendKey, PUNCTUAL_EVERY, ProbeOf};
+use super::probe::{ProbeFailure, Prober, Trusted};
 use super::tasks::Tasks;
 use crate::base::{Instant, Prng};
 use crate::config::{Probe, ProbeKind};
@@ -19,7 +19,10 @@ use tokio::sync::{Notify, Semaphore};
 /// Probes that are under way at the same moment: more would only wait for each other, and for
 /// descriptors.
 pub(super) const AT_ONCE_MAX: usize = 512;
-/// How long a probe waits that failed for want of descriptors or memory here.
+/// Timeouts in a row that do not count because the coordinator was late: after that they do, so that
+/// a backend that is dead is found out even by one that is always late.
+const HELD_MAX: u32 = 10;
+/// How long a probe waits that failed for a reason of our own, as for want of descriptors.
 const OWN_FAULT_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long after a prober could not be made that is tried again: its files may have been mended.
@@ -69,6 +72,7 @@ pub struct Probing {
     shared: Rc<Shared>,
     tasks: Tasks<TaskKey, Rc<Probe>>,
     made: HashMap<Place, Made>,
+    keeps_time: bool,
     /// The fleet's revision that the tasks follow from.
     revision: Option<u64>,
     /// The configuration, by its count, that they follow from.
@@ -81,11 +85,14 @@ impl Probing {
         let (permits, prng) = (Semaphore::new(AT_ONCE_MAX), RefCell::new(Prng::new(seed)));
         let shared = Rc::new(Shared { control, permits, prng, news });
         let (tasks, made) = (Tasks::new(), HashMap::new());
-        Self { shared, tasks, made, revision: None, configuration: 0 }
+        Self { shared, tasks, made, keeps_time: false, revision: None, configuration: 0 }
     }
 
     /// Starts the tasks that are missing, and ends those that are not wanted any more.
     pub fn sync(&mut self) {
+        if !std::mem::replace(&mut self.keeps_time, true) {
+            tokio::task::spawn_local(keep_time(self.shared.control.clone()));
+        }
         let now = clock::monotonic();
         let (revision, configuration) = {
             let fleet = &self.shared.control.borrow().fleet;
@@ -214,19 +221,54 @@ impl Made {
     }
 }
 
+impl Shared {
+    /// Asks a backend, and returns what that says of it: nothing if it could not be asked, or the
+    /// answer not be listened to in time. `held` counts the latter in a row.
+    async fn ask(
+        &self,
+        (backend, which): TaskKey,
+        prober: &Replaceable,
+        held: &mut u32,
+    ) -> Option<Result<(), ProbeFailure>> {
+        let _permit = self.permits.acquire().await;
+        let prober = prober.borrow().clone();
+        let (began, late_before) = self.now_and_lateness();
+        let result = prober.probe(backend.1).await;
+        let (now, late) = self.now_and_lateness();
+        let fleet = &mut self.control.borrow_mut().fleet;
+        fleet.time_probe(backend, which, now.since(began));
+        let is_timeout = matches!(result, Err(ProbeFailure::TimedOut { .. }));
+        let late = late.saturating_sub(late_before);
+        if is_timeout && *held < HELD_MAX && fleet.holds_timeout(prober.timeout(), late, now) {
+            *held += 1;
+            return None;
+        }
+        *held = 0;
+        (!result.as_ref().is_err_and(ProbeFailure::is_our_own_fault)).then_some(result)
+    }
+
+    fn now_and_lateness(&self) -> (Instant, Duration) {
+        let now = clock::monotonic();
+        (now, self.control.borrow().fleet.lateness.until(now))
+    }
+}
+
+/// Shows that the coordinator is on time, for as long as it runs.
+async fn keep_time(control: Rc<RefCell<Control>>) {
+    loop {
+        control.borrow_mut().fleet.lateness.tick(clock::monotonic());
+        tokio::time::sleep(PUNCTUAL_EVERY).await;
+    }
+}
+
 /// Probes one backend until it is not wanted any more.
 async fn run(shared: Rc<Shared>, key: TaskKey, prober: Replaceable, offset: Duration) {
     let (backend, which) = key;
-    let mut is_first = true;
+    let (mut is_first, mut held) = (true, 0);
     loop {
-        let result = {
-            let _permit = shared.permits.acquire().await;
-            let prober = prober.borrow().clone();
-            prober.probe(backend.1).await
-        };
-        let delay = match result {
-            Err(failure) if failure.is_our_own_fault() => OWN_FAULT_PAUSE,
-            result => {
+        let delay = match shared.ask(key, &prober, &mut held).await {
+            None => OWN_FAULT_PAUSE,
+            Some(result) => {
                 let failure = result.err().map(|failure| failure.to_string());
                 let mut control = shared.control.borrow_mut();
                 if control.fleet.note_probe(backend, which, failure) {

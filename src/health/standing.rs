@@ -3,10 +3,11 @@
 //! 1. removed: no source tells of it any more;
 //! 2. maint: the operator wants neither traffic nor probes;
 //! 3. drain: the operator wants no new traffic;
-//! 4. down: its health probe fails, or has not passed yet;
-//! 5. not ready: its readiness probe fails, or has not passed yet;
-//! 6. ejected, or on trial after that: by what exchanges with clients showed;
-//! 7. serving.
+//! 4. unchecked: it has not been probed yet, and is not known from before;
+//! 5. down: its health probe fails;
+//! 6. not ready: its readiness probe fails;
+//! 7. ejected, or on trial after that: by what exchanges with clients showed;
+//! 8. serving.
 
 use super::Outlier;
 use std::str::FromStr;
@@ -51,6 +52,8 @@ pub struct Findings {
     pub operator: OperatorState,
     /// No source tells of it any more.
     pub is_removed: bool,
+    /// Probes have had results.
+    pub is_checked: bool,
     /// Its health probe.
     pub is_live: bool,
     /// Its readiness probe.
@@ -70,6 +73,8 @@ pub enum Standing {
     Ejected,
     /// It gets nothing new; what it has goes on.
     NotReady,
+    /// It gets nothing yet.
+    Unchecked,
     /// It gets nothing, and what it has is cut.
     Down,
     /// It gets nothing new; what it has goes on until the drain timeout.
@@ -87,6 +92,7 @@ impl Findings {
             Self { is_removed: true, .. } => Standing::Removed,
             Self { operator: OperatorState::Maint, .. } => Standing::Maint,
             Self { operator: OperatorState::Drain, .. } => Standing::Draining,
+            Self { is_checked: false, .. } => Standing::Unchecked,
             Self { is_live: false, .. } => Standing::Down,
             Self { is_ready: false, .. } => Standing::NotReady,
             Self { ejection: Outlier::Ejected, .. } => Standing::Ejected,
@@ -98,11 +104,12 @@ impl Findings {
 
 impl Standing {
     /// All there are.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Serving,
         Self::OnTrial,
         Self::Ejected,
         Self::NotReady,
+        Self::Unchecked,
         Self::Down,
         Self::Draining,
         Self::Maint,
@@ -116,6 +123,7 @@ impl Standing {
             Self::OnTrial => "on-trial",
             Self::Ejected => "ejected",
             Self::NotReady => "not-ready",
+            Self::Unchecked => "unchecked",
             Self::Down => "down",
             Self::Draining => "draining",
             Self::Maint => "maint",
@@ -130,6 +138,7 @@ impl Standing {
             Self::OnTrial => "one request will show whether it has recovered",
             Self::Ejected => "exchanges with clients failed",
             Self::NotReady => "its readiness probe does not pass",
+            Self::Unchecked => "it has not been probed yet",
             Self::Down => "its health probe does not pass",
             Self::Draining => "the operator wants no new traffic for it",
             Self::Maint => "the operator has it in maintenance",

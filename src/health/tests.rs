@@ -253,7 +253,7 @@ fn slow_start_rises_from_a_tenth_to_all() {
 #[test]
 fn the_operator_prevails_over_probes_and_they_over_exchanges() {
     let all = |operator, is_removed, is_live, is_ready, ejection| {
-        Findings { operator, is_removed, is_live, is_ready, ejection }.standing()
+        Findings { operator, is_removed, is_checked: true, is_live, is_ready, ejection }.standing()
     };
     let (ready, drain, maint) = (OperatorState::Ready, OperatorState::Drain, OperatorState::Maint);
     for (standing, expected) in [
@@ -268,6 +268,16 @@ fn the_operator_prevails_over_probes_and_they_over_exchanges() {
     ] {
         assert_eq!(standing, expected);
     }
+    let unchecked = |operator| Findings {
+        operator,
+        is_removed: false,
+        is_checked: false,
+        is_live: false,
+        is_ready: false,
+        ejection: Outlier::In,
+    };
+    assert_eq!(unchecked(ready).standing(), Standing::Unchecked);
+    assert_eq!(unchecked(drain).standing(), Standing::Draining);
     for state in [ready, drain, maint] {
         assert_eq!(state.word().parse(), Ok(state));
     }

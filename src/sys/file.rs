@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// The content of a file of at most `most` bytes. It may be a pipe: then this waits for whoever
@@ -27,6 +27,29 @@ pub fn read_regular(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     read_open(file, most)
 }
 
+/// What tells two states of a file apart, also if it was replaced by one of the same size and time
+/// of modification, as `cp -p`, `rsync` and mounted configuration maps do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    file: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// That of the file of a path; none if there is none, or it cannot be told.
+    pub fn of(path: &Path) -> Option<Self> {
+        let of = std::fs::metadata(path).ok()?;
+        Some(Self {
+            file: (of.dev(), of.ino()),
+            size: of.size(),
+            modified: (of.mtime(), of.mtime_nsec()),
+            changed: (of.ctime(), of.ctime_nsec()),
+        })
+    }
+}
+
 fn read_open(file: File, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(most as u64 + 1).read_to_end(&mut bytes)?;
@@ -43,6 +66,23 @@ fn wrong(text: String) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_in_place_of_another_of_the_same_size_and_time_is_told_apart() {
+        let path = std::env::temp_dir().join(format!("ringway-stamp-{}", std::process::id()));
+        let beside = path.with_extension("new");
+        assert_eq!(Stamp::of(&path), None);
+        let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000);
+        for (place, text) in [(&path, "one"), (&beside, "two")] {
+            std::fs::write(place, text).expect("written");
+            File::options().write(true).open(place).expect("open").set_modified(time).expect("set");
+        }
+        let before = Stamp::of(&path);
+        assert_eq!(before, Stamp::of(&path));
+        std::fs::rename(&beside, &path).expect("replaced");
+        assert!(before.is_some() && before != Stamp::of(&path));
+        std::fs::remove_file(&path).expect("it was there");
+    }
 
     #[test]
     fn only_regular_files_are_read_and_only_short_ones() {

@@ -89,6 +89,17 @@ pub(super) fn backends(pools: &Value, out: &mut dyn Write) -> io::Result<()> {
         let policy = text(&pool["no_healthy"]);
         writeln!(out, "pool {} has NO HEALTHY BACKEND: {policy}", text(&pool["name"]))?;
     }
+    for pool in list(pools) {
+        for source in list(&pool["sources"]).filter(|source| source["last_error"].is_string()) {
+            let (pool, name) = (text(&pool["name"]), text(&source["source"]));
+            let (since, why) = (millis(&source["failing_for_ms"]), text(&source["last_error"]));
+            let age = match source["told_ms_ago"].is_u64() {
+                true => format!("its answer of {} ago holds", millis(&source["told_ms_ago"])),
+                false => "it has never told all it knows".to_owned(),
+            };
+            writeln!(out, "pool {pool}: source {name} FAILS for {since}: {why}; {age}")?;
+        }
+    }
     Ok(())
 }
 

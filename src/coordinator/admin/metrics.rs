@@ -1,5 +1,6 @@
 //! The text format of Prometheus (exposition format 0.0.4), summed over shards at each scrape.
 
+use super::health_metrics;
 use super::process_metrics;
 use super::status::{CLASSES, add, classes, latencies};
 use crate::base::Instant;
@@ -75,6 +76,7 @@ pub(super) fn text(control: &Control, now: Instant) -> String {
     routes(&mut text, control);
     pools(&mut text, control);
     backends(&mut text, control, now);
+    health_metrics::families(&mut text, control, now);
     text.0
 }
 
@@ -286,7 +288,7 @@ fn backends(text: &mut Text, control: &Control, now: Instant) {
     });
 }
 
-fn each_backend(
+pub(super) fn each_backend(
     control: &Control,
     mut visit: impl FnMut(&[(&str, &str); 2], &PoolRecord, &Record),
 ) {

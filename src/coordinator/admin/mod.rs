@@ -2,14 +2,15 @@
 //! orders, and over a TCP address, which only answers questions.
 //!
 //! `server` accepts and checks who asks, `places` makes room, `bounded` gives up who does not read,
-//! `routing` finds what is asked for, `status`, `metrics`, `readiness` and `explain` answer
-//! questions, `overview` does so without keeping others waiting, `orders` follows orders,
-//! `config_text` knows the formats of a configuration. Does not: lock anything of the data path;
-//! wait, but for shards to apply an order.
+//! `routing` finds what is asked for, `status`, `metrics`, `health_metrics`, `readiness` and
+//! `explain` answer questions, `overview` does so without keeping others waiting, `orders` follows
+//! orders, `config_text` knows the formats of a configuration. Does not: lock anything of the data
+//! path; wait, but for shards to apply an order.
 
 mod bounded;
 mod config_text;
 mod explain;
+mod health_metrics;
 mod metrics;
 mod orders;
 mod overview;

@@ -2,7 +2,7 @@
 
 use crate::base::Instant;
 use crate::coordinator::control::Control;
-use crate::coordinator::fleet::{PoolRecord, Probed, Record};
+use crate::coordinator::fleet::{PoolRecord, Probed, Record, Source, SourceState};
 use crate::coordinator::loaded::Loaded;
 use crate::health::Outlier;
 use crate::mailbox::{Answers, BackendCell};
@@ -85,7 +85,19 @@ pub(super) struct PoolStatus {
     requests: u64,
     unserved: u64,
     latency_us: Percentiles,
+    /// Those whose answers change by themselves.
+    sources: Vec<SourceStatus>,
     backends: Vec<BackendStatus>,
+}
+
+#[derive(Serialize)]
+struct SourceStatus {
+    source: String,
+    /// Since it last told all that it knows; none if it never has.
+    told_ms_ago: Option<u64>,
+    /// Since it began to fail; none while it does not.
+    failing_for_ms: Option<u64>,
+    last_error: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -117,6 +129,9 @@ struct BackendStatus {
     connections: u64,
     answers: ByClass,
     failures: u64,
+    ejections: u64,
+    /// What the last exchange that failed by its fault failed by.
+    last_fault: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -227,8 +242,20 @@ fn pool_status(control: &Control, pool: &PoolRecord, now: Instant) -> PoolStatus
             p90: percentile(&latencies, 90),
             p99: percentile(&latencies, 99),
         },
+        sources: sources(pool, now),
         backends,
     }
+}
+
+fn sources(pool: &PoolRecord, now: Instant) -> Vec<SourceStatus> {
+    let ago = |since: Instant| now.since(since).as_millis() as u64;
+    let source = |(source, state): (Source, SourceState)| SourceStatus {
+        source: source.to_string(),
+        told_ms_ago: state.told_at.map(ago),
+        failing_for_ms: state.failing.as_ref().map(|failing| ago(failing.since)),
+        last_error: state.failing.map(|failing| failing.reason),
+    };
+    pool.source_states().map(source).collect()
 }
 
 fn backend_status(
@@ -267,6 +294,8 @@ fn backend_status(
         connections: sum(|cell| cell.connections.read().into()),
         answers: ByClass(answers.fold([0; 5], add)),
         failures: sum(|cell| cell.failures.read()),
+        ejections: record.ejections,
+        last_fault: record.last_fault.map(|fault| fault.to_string()),
     }
 }
 

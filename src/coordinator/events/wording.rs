@@ -16,6 +16,7 @@ impl Event {
             | Self::ShardPanicked { .. } => Level::Error,
             Self::Backend { is, .. } if UNFIT.contains(is) => Level::Warn,
             Self::Trial { passed: false, .. } | Self::SourceFailed { .. } => Level::Warn,
+            Self::CoordinatorLate { .. } => Level::Warn,
             Self::Audit { status, .. } if *status >= 400 => Level::Warn,
             Self::Reloaded { needs_restart, .. } if !needs_restart.is_empty() => Level::Warn,
             _ => Level::Info,
@@ -63,6 +64,16 @@ impl fmt::Display for Event {
             Self::NoRoom { what } => write!(f, "there is no room for all of {what}"),
             Self::SourceFailed { pool, source, reason } => {
                 write!(f, "pool {pool}: {source}: {reason}; what it said before still holds")
+            }
+            Self::SourceRecovered { pool, source, failed_ms } => {
+                write!(f, "pool {pool}: {source}: known again after {} s", failed_ms / 1000)
+            }
+            Self::CoordinatorLate { late_ms, held } => {
+                write!(
+                    f,
+                    "the coordinator was {late_ms} ms late itself: {held} health checks that timed \
+                     out meanwhile do not count; is the processor overloaded?"
+                )
             }
             Self::Phase { phase } => write!(f, "the process is {phase} now"),
             Self::ShardPanicked { shard } => {

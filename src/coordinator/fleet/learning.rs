@@ -77,12 +77,28 @@ impl Fleet {
         let Some(probed) = probed else { return };
         let was_probed = probed.state.was_probed();
         let change: Option<Change> = probed.state.note(failure.is_none(), &rules);
+        match failure {
+            None => probed.passes += 1,
+            Some(_) => probed.failures += 1,
+        }
         probed.last_failure = failure;
         if which == ProbeOf::Health && was_probed && change == Some(Change::Up) {
             // It was seen dead and is alive again: what exchanges met in between says nothing now.
             pool.ejections.release(record.slot);
         }
         self.is_dirty |= change.is_some() || !was_probed;
+    }
+
+    /// Takes what a probe took.
+    pub fn time_probe(&mut self, key: BackendKey, which: ProbeOf, took: Duration) {
+        let pool = self.by_id.get(&key.0).and_then(|name| self.pools.get_mut(name));
+        let Some(record) = pool.and_then(|pool| pool.backends.get_mut(&key.1)) else { return };
+        match which {
+            ProbeOf::Health => record.live.took += took,
+            ProbeOf::Readiness => {
+                record.ready.iter_mut().for_each(|probed| probed.took += took);
+            }
+        }
     }
 
     /// How long until the next probe of a backend; none if it is not to be probed any more.

@@ -3,9 +3,11 @@
 //! events go out, so that a simulation runs the real thing.
 //!
 //! `record` is one backend, `pool` one pool, `learning` takes in results and observations,
+//! `lateness` holds verdicts back, `source_state` is how it goes with sources,
 //! `operating` the operator's orders, `sourcing` what sources tell, `planning` what a part of the
 //! configuration stands for, `reasons` is why, `saving` what outlives the process.
 
+mod lateness;
 mod learning;
 mod operating;
 mod planning;
@@ -13,13 +15,16 @@ mod pool;
 mod reasons;
 mod record;
 mod saving;
+mod source_state;
 mod sourcing;
 
+pub use lateness::{Lateness, PUNCTUAL_EVERY};
 pub use learning::{Learned, ProbeOf};
 pub use operating::{Operation, OperationError};
 pub use pool::PoolRecord;
 pub use record::{Found, Probed, Record, Source};
 pub use saving::{Saved, SavedBackend};
+pub use source_state::{Failing, SourceState};
 
 use super::events::{Event, Events};
 use crate::base::{BackendSlot, Generation, Instant, PoolId};
@@ -51,6 +56,8 @@ pub struct Fleet {
     pub ledger: Arc<Ledger>,
     /// What happened.
     pub events: Events,
+    /// Whether the coordinator itself is late.
+    pub lateness: Lateness,
     shards: usize,
     by_slot: HashMap<BackendSlot, (String, SocketAddr)>,
     by_id: HashMap<PoolId, String>,
@@ -80,6 +87,7 @@ impl Fleet {
             pools: BTreeMap::new(),
             ledger,
             events: Events::default(),
+            lateness: Lateness::default(),
             shards,
             by_slot: HashMap::new(),
             by_id: HashMap::new(),

@@ -3,6 +3,7 @@
 use super::FIRST_ROUND_MAX;
 use super::record::{Found, Probed, Record, Source};
 use super::saving::Remembered;
+use super::source_state::SourceState;
 use crate::base::{BackendSlot, Instant, PoolId};
 use crate::config;
 use crate::health::{Ejections, OperatorState, Outlier, Standing, WEIGHT_SCALE, scaled_weight};
@@ -29,6 +30,8 @@ pub struct PoolRecord {
     pub awaited: Vec<Source>,
     /// Sources that have told all that they know at least once.
     pub(super) heard: BTreeSet<Source>,
+    /// How it goes with those whose answers change by themselves.
+    pub(super) source_states: BTreeMap<Source, SourceState>,
     /// Backends of the configuration that an operator has taken out.
     pub taken_out: Vec<SocketAddr>,
     /// What the process before knew of backends that no source has told of yet.
@@ -62,6 +65,7 @@ impl PoolRecord {
             told: Told::new(),
             awaited: Vec::new(),
             heard: BTreeSet::new(),
+            source_states: BTreeMap::new(),
             taken_out: Vec::new(),
             remembered: Remembered::default(),
             ejections: Ejections::default(),
@@ -105,11 +109,12 @@ impl PoolRecord {
             live,
             ready,
             is_removed: false,
-            standing: Standing::Down,
+            standing: Standing::Unchecked,
             returned_at: None,
             leaving_since: None,
             is_cut: false,
             last_fault: None,
+            ejections: 0,
         }
     }
 
@@ -123,6 +128,7 @@ impl PoolRecord {
                 continue;
             }
             changed.push((*address, was));
+            record.ejections += u64::from(standing == Standing::Ejected);
             let comes_back = standing == Standing::Serving;
             record.returned_at = (comes_back && is_started).then_some(now);
             let is_leaving =
@@ -153,7 +159,9 @@ impl PoolRecord {
             }
             Standing::OnTrial => Share::Trial(self.ejections.trial_round(record.slot)),
             // Nobody is fit: whoever the operator has not taken out is as good as any.
-            Standing::Down | Standing::NotReady | Standing::Ejected if routes_to_all => {
+            Standing::Unchecked | Standing::Down | Standing::NotReady | Standing::Ejected
+                if routes_to_all =>
+            {
                 Share::Weight(record.weight())
             }
             Standing::Down if record.was_probed() => Share::Cut,

@@ -6,6 +6,7 @@ use crate::health::{Findings, OperatorState, Outlier, ProbeState, SlowStart, Sta
 use crate::mailbox::BackendFault;
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Who says that a backend exists.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,6 +57,12 @@ pub struct Probed {
     pub state: ProbeState,
     /// Why the last one failed; none if it passed.
     pub last_failure: Option<String>,
+    /// Probes that passed.
+    pub passes: u64,
+    /// Probes that failed.
+    pub failures: u64,
+    /// What they took together.
+    pub took: Duration,
 }
 
 impl Probed {
@@ -64,6 +71,9 @@ impl Probed {
         Self {
             state: restored.map_or_else(ProbeState::new, ProbeState::restored),
             last_failure: None,
+            passes: 0,
+            failures: 0,
+            took: Duration::ZERO,
         }
     }
 }
@@ -97,6 +107,8 @@ pub struct Record {
     pub is_cut: bool,
     /// What the last exchange that failed by its fault failed by.
     pub last_fault: Option<BackendFault>,
+    /// How often it was ejected.
+    pub ejections: u64,
 }
 
 impl Record {
@@ -110,6 +122,7 @@ impl Record {
         Findings {
             operator: self.operator,
             is_removed: self.is_removed,
+            is_checked: self.was_checked(),
             is_live: self.live.state.is_up(),
             is_ready: self.ready.as_ref().is_none_or(|probed| probed.state.is_up()),
             ejection,
@@ -125,6 +138,11 @@ impl Record {
     /// to be.
     pub fn is_known(&self) -> bool {
         self.operator == OperatorState::Maint || self.was_probed()
+    }
+
+    /// True if what probes have shown says more than that there was none yet.
+    fn was_checked(&self) -> bool {
+        self.was_probed() || (self.live.state.was_probed() && !self.live.state.is_up())
     }
 
     /// True if every kind of probe has had a result.

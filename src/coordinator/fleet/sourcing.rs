@@ -48,6 +48,7 @@ impl Fleet {
         if let Some(record) = self.pools.get_mut(pool).filter(|pool| pool.has_source(&source)) {
             record.heard.insert(source.clone());
         }
+        self.source_told(pool, &source, now);
         self.tell_part(pool, source, found, now);
         if let Some(record) = self.pools.get_mut(pool) {
             record.forget_what_nobody_told();
@@ -66,15 +67,6 @@ impl Fleet {
         }
         record.told.insert(source, found);
         self.source(now);
-    }
-
-    /// Takes note that a source has nothing to tell for now; what it told before still holds.
-    pub fn source_failed(&mut self, pool: &str, source: &Source, reason: String) {
-        if let Some(record) = self.pools.get_mut(pool) {
-            record.awaited.retain(|awaited| awaited != source);
-        }
-        let (pool, source) = (pool.to_owned(), source.to_string());
-        self.events.push(Event::SourceFailed { pool, source, reason });
     }
 
     /// Makes the backends of every pool those that its sources tell of.
@@ -191,7 +183,7 @@ impl PoolRecord {
     }
 
     /// True if the configuration lets this source tell of backends.
-    fn has_source(&self, source: &Source) -> bool {
+    pub(super) fn has_source(&self, source: &Source) -> bool {
         match source {
             Source::Config | Source::Operator => true,
             Source::Name(_) => {
@@ -231,6 +223,7 @@ impl PoolRecord {
         let is_awaited = |source: &Source| !self.told.contains_key(source);
         self.awaited = self.changing_sources().filter(is_awaited).collect();
         self.heard.retain(|source| self.told.contains_key(source));
+        self.doubt_sources();
         self.forget_taken_out(&was_configured.unwrap_or_default());
         // A probe of another kind says nothing about the results of the one before; still, what
         // was up stays up until the new one has failed, so that a reload takes nobody out.

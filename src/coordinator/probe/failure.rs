@@ -75,9 +75,14 @@ impl ProbeFailure {
     }
 
     fn of_tls(error: &rustls::Error) -> Self {
-        let text = error.to_string();
+        let text = match error {
+            rustls::Error::InvalidCertificate(wrong) => {
+                format!("its certificate is not accepted: {}", in_words(&wrong.to_string()))
+            }
+            error => error.to_string(),
+        };
         // What verifies certificates has a name for it, and no words.
-        Self::Tls(match text.contains("CaUsedAsEndEntity") {
+        Self::Tls(match text.contains("ca used as end entity") {
             true => "its certificate is that of an authority (CA:TRUE), with which no server may \
                      prove who it is: make it with basicConstraints CA:FALSE (openssl req -x509 \
                      -addext basicConstraints=critical,CA:FALSE ...)"
@@ -131,6 +136,23 @@ impl ProbeFailure {
     pub(super) fn unexpected(answer: &[u8]) -> Self {
         Self::Unexpected(shown(answer))
     }
+}
+
+/// The name of an error's variant, as in `Other(OtherError(UnknownIssuer))`, in words; a sentence as
+/// it is.
+fn in_words(text: &str) -> String {
+    if text.contains(' ') {
+        return text.to_owned();
+    }
+    let innermost = text.trim_end_matches(')').rsplit('(').next().unwrap_or(text);
+    let mut words = String::new();
+    for letter in innermost.chars() {
+        if letter.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(letter.to_lowercase());
+    }
+    words
 }
 
 /// How a backend's own words begin, safe for a terminal and a log.

@@ -3,7 +3,7 @@
 
 use super::deadline::Deadline;
 use super::failure::{ProbeFailure, ProbeStage};
-use super::http_response::{find_in_content, read_head};
+use super::http_response::{find_in_content, read_head, read_out};
 use super::tls::{Tls, Trusted};
 use crate::config::HttpProbe;
 use crate::http1::ResponseTo;
@@ -101,7 +101,10 @@ impl HttpQuestion {
         }
         match &self.body {
             Some(wanted) => find_in_content(wanted, &mut stream, head.body, content).await,
-            None => Ok(()),
+            None => {
+                read_out(&mut stream, head.body, content.len()).await;
+                Ok(())
+            }
         }
     }
 

@@ -15,6 +15,9 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 /// Room for a usual head and a short content; a longer one makes it grow.
 const READ_BYTES: usize = 2 * 1024;
 
+/// Bytes of content that nobody asked for and that are read all the same.
+const READ_OUT_MAX: usize = 64 * 1024;
+
 const SWITCHING_PROTOCOLS: u16 = 101;
 
 /// What a probe wants to know of a response's head.
@@ -108,6 +111,28 @@ pub(super) async fn find_in_content<T: AsyncRead + Unpin>(
         bytes.drain(..progress.consumed);
         if read_more(stream, &mut bytes).await? == 0 {
             return Err(content.cut_short());
+        }
+    }
+}
+
+/// Reads content to its end, of which `came` bytes have come, if it is short: to close while there
+/// is something left is a reset, of which the backend would log an error each time. What becomes of
+/// it does not matter any more.
+pub(super) async fn read_out<T: AsyncRead + Unpin>(
+    stream: &mut T,
+    body: ResponseBody,
+    came: usize,
+) {
+    let ResponseBody::Sized(bytes) = body else { return };
+    let mut left = usize::try_from(bytes).unwrap_or(usize::MAX).saturating_sub(came);
+    if left > READ_OUT_MAX {
+        return;
+    }
+    let mut bytes = [0; 2 * 1024];
+    while left > 0 {
+        match stream.read(&mut bytes).await {
+            Ok(read @ 1..) => left = left.saturating_sub(read),
+            _ => return,
         }
     }
 }

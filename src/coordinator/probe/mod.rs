@@ -79,6 +79,11 @@ impl Prober {
         })))
     }
 
+    /// How long one probe may take.
+    pub fn timeout(&self) -> Duration {
+        self.0.timeout
+    }
+
     /// Asks the backend once. Spawns nothing: to give it up is to drop it.
     ///
     /// # Errors

@@ -3,10 +3,12 @@
 
 mod name;
 mod resolver;
+mod resolvers;
 mod watched_file;
 
 pub(super) use name::ask_name;
 pub(super) use resolver::Resolver;
+pub use resolvers::Resolvers;
 pub(super) use watched_file::ask_file;
 
 use super::control::Control;
@@ -19,7 +21,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::rc::Rc;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// What a task asks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,7 +36,6 @@ struct Shared {
     control: Rc<RefCell<Control>>,
     /// Notified after each answer, the first failure of a series included.
     news: Rc<Notify>,
-    resolver: Rc<RefCell<Option<Rc<Resolver>>>>,
 }
 
 /// All tasks.
@@ -47,7 +48,7 @@ pub struct Sources {
 impl Sources {
     /// No tasks yet.
     pub fn new(control: Rc<RefCell<Control>>, news: Rc<Notify>) -> Self {
-        let shared = Shared { control, news, resolver: Rc::default() };
+        let shared = Shared { control, news };
         Self { shared, tasks: Tasks::new(), revision: None }
     }
 
@@ -82,15 +83,14 @@ impl Sources {
 }
 
 impl Shared {
-    /// The resolver, made when it is first needed: without names nobody reads resolv.conf, which
-    /// may come later than this process.
     fn resolver(&self) -> Result<Rc<Resolver>, String> {
-        let mut known = self.resolver.borrow_mut();
-        if let Some(resolver) = &*known {
-            return Ok(resolver.clone());
-        }
-        let servers = self.control.borrow().config.runtime.dns_servers.clone();
-        Ok(known.insert(Rc::new(Resolver::new(&servers)?)).clone())
+        let control = self.control.borrow();
+        control.resolvers.current(&control.config.runtime.dns_servers)
+    }
+
+    /// Tells of each reload.
+    fn renewals(&self) -> watch::Receiver<()> {
+        self.control.borrow().resolvers.renewals()
     }
 
     /// The addresses that a source told of before this task began, as with another weight.
@@ -113,7 +113,8 @@ impl Shared {
 
     /// Takes note of a failure; what was told before still holds.
     fn failed(&self, pool: &str, source: &Source, reason: String) {
-        self.control.borrow_mut().fleet.source_failed(pool, source, reason);
+        let now = clock::monotonic();
+        self.control.borrow_mut().fleet.source_failed(pool, source, reason, now);
         self.news.notify_one();
     }
 }

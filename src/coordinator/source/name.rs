@@ -6,6 +6,7 @@ use crate::config::{BackendName, Lookup};
 use crate::coordinator::fleet::{Found, Source};
 use crate::limits::WEIGHT_MAX;
 use hickory_resolver::proto::rr::RData;
+use hickory_resolver::proto::rr::rdata::SRV;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -36,7 +37,9 @@ pub(super) async fn follow(shared: Shared, pool: String, name: BackendName) {
         hosts.insert(name.clone(), shared.told_before(&pool, &source));
     }
     let mut retry = RETRY_MIN;
+    let mut renewals = shared.renewals();
     loop {
+        renewals.mark_unchanged();
         let answer = match shared.resolver() {
             Ok(resolver) => look_up(&resolver, &name, &mut hosts).await,
             Err(reason) => Err(reason),
@@ -54,15 +57,14 @@ pub(super) async fn follow(shared: Shared, pool: String, name: BackendName) {
                 holds
             }
             Some(reason) => {
-                if retry == RETRY_MIN {
-                    shared.failed(&pool, &source, reason);
-                }
+                shared.failed(&pool, &source, reason);
                 let pause = retry;
                 retry = (retry * 2).min(RETRY_MAX);
                 pause.min(holds)
             }
         };
-        tokio::time::sleep(pause).await;
+        // A reload is no reason to wait longer; who renews outlives the tasks.
+        let _ = tokio::time::timeout(pause, renewals.changed()).await;
     }
 }
 
@@ -105,7 +107,8 @@ async fn look_up(
 }
 
 /// The backends of SRV records (RFC 2782): each with the port and priority of its record, and a
-/// weight in proportion to the record's. A record's weight of 0 counts as 1.
+/// weight in proportion to the record's. A record's weight of 0 counts as 1. A record that leads
+/// nowhere is left out and told of.
 async fn services(
     resolver: &Resolver,
     service: &str,
@@ -121,9 +124,13 @@ async fn services(
     let mut known = std::mem::take(hosts);
     for record in records {
         let target = record.target.to_utf8();
+        if let Some(reason) = leads_nowhere(service, record) {
+            stale = stale.or(Some(reason));
+            continue;
+        }
         // Several records may name one target.
         let before = hosts.get(&target).cloned().or(known.remove(&target)).unwrap_or_default();
-        let ips = match resolver.addresses(&target, &before).await {
+        let ips = match resolver.addresses_of_target(&record.target, &before).await {
             Ok(Addresses { ips, holds: held, stale: reason }) => {
                 holds = holds.min(held);
                 stale = stale.or(reason);
@@ -147,6 +154,15 @@ async fn services(
     Ok(Answer { found, holds, stale })
 }
 
+/// Why nobody can connect to what a record says.
+fn leads_nowhere(service: &str, record: &SRV) -> Option<String> {
+    if record.target.is_root() {
+        return Some(format!("{service} is not available, by its own word (target `.`, RFC 2782)"));
+    }
+    let target = &record.target;
+    (record.port == 0).then(|| format!("{service}: the record of {target} has port 0: left out"))
+}
+
 /// Weights of SRV records go up to 65,535: scaled down to ours, in proportion.
 fn fit_weights(found: &mut [Found]) {
     let most = found.iter().map(|found| found.weight).max().unwrap_or(0);
@@ -162,6 +178,15 @@ fn fit_weights(found: &mut [Found]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn records_that_lead_nowhere_are_told_of() {
+        let target = |text: &str| text.parse().expect("a name");
+        let why = |port, text| leads_nowhere("_h._tcp.test", &SRV::new(0, 1, port, target(text)));
+        assert_eq!(why(80, "a.test."), None);
+        assert!(why(0, "a.test.").is_some_and(|why| why.contains("port 0")));
+        assert!(why(80, ".").is_some_and(|why| why.contains("not available")));
+    }
 
     #[test]
     fn weights_of_records_are_scaled_in_proportion() {

@@ -1,15 +1,20 @@
 //! Asks name servers. A and AAAA of a host are asked apart, so that an answer that was lost does
 //! not pass for one that there is no address of this kind.
 
+use super::resolvers::SystemFiles;
 use crate::coordinator::fleet::FIRST_ROUND_MAX;
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::config::{
+    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
+};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RecordType};
-use hickory_resolver::system_conf::read_system_conf;
+use hickory_resolver::system_conf::parse_resolv_conf;
+use hickory_resolver::{Hosts, TokioResolver};
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// An answer is not asked for again before, and not believed beyond: a TTL of 0 must not make a
@@ -17,6 +22,8 @@ use std::time::{Duration, Instant};
 pub(super) const TTL_MIN: Duration = Duration::from_secs(1);
 /// See [`TTL_MIN`].
 pub(super) const TTL_MAX: Duration = Duration::from_secs(300);
+/// How long what the hosts file says is believed before it is looked at again.
+const HOSTS_HOLD: Duration = Duration::from_secs(5);
 /// How long one server may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Attempts after the first one. All of them must be over within the first round: a server that
@@ -30,6 +37,7 @@ const _: () = assert!(
 /// See the module.
 pub(in crate::coordinator) struct Resolver {
     servers: TokioResolver,
+    hosts: Hosts,
     /// Domains in which a name of few dots is looked for, in this order.
     domains: Vec<Name>,
     /// A name of so many dots is first taken as it is.
@@ -50,23 +58,26 @@ pub(super) struct Addresses {
 type Found = Result<(Vec<IpAddr>, Duration), String>;
 
 impl Resolver {
-    /// Asks these servers, or those of the system if there are none.
+    /// Asks these servers, or those of the system if there are none, about what the hosts file
+    /// does not say.
     ///
     /// # Errors
     /// If the system's are not known.
-    pub(in crate::coordinator) fn new(servers: &[SocketAddr]) -> Result<Self, String> {
+    pub(super) fn new(servers: &[SocketAddr], files: &SystemFiles) -> Result<Self, String> {
+        let file = files.resolv_conf.display();
         let failed = |error: NetError| {
-            format!(
-                "no DNS resolver: {error}; look at /etc/resolv.conf, or set runtime.dns_servers"
-            )
+            format!("no DNS resolver: {error}; look at {file}, or set runtime.dns_servers")
         };
         let (config, mut options) = if servers.is_empty() {
-            read_system_conf().map_err(failed)?
+            let read = std::fs::read(&files.resolv_conf).map_err(NetError::from);
+            read.and_then(parse_resolv_conf).map_err(failed)?
         } else {
             let servers = servers.iter().map(server).collect();
             (ResolverConfig::from_parts(None, Vec::new(), servers), ResolverOpts::default())
         };
         (options.timeout, options.attempts) = (TIMEOUT, ATTEMPTS_MORE);
+        // It is looked at here, for both kinds of addresses together.
+        options.use_hosts_file = ResolveHosts::Never;
         options.positive_max_ttl = Some(TTL_MAX);
         options.negative_max_ttl = Some(TTL_MIN);
         let (domain, search) = (config.domain.clone(), config.search.clone());
@@ -74,7 +85,7 @@ impl Resolver {
         let dots = options.ndots;
         let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         let servers = builder.with_options(options).build().map_err(failed)?;
-        Ok(Self { servers, domains, dots })
+        Ok(Self { servers, hosts: read_hosts(&files.hosts), domains, dots })
     }
 
     /// The SRV records of a service.
@@ -82,7 +93,12 @@ impl Resolver {
     /// # Errors
     /// Why there is none.
     pub(super) async fn services(&self, service: &str) -> Result<(Lookup, Duration), String> {
-        let answer = self.servers.srv_lookup(service).await.map_err(|error| error.to_string())?;
+        let answer = self.servers.srv_lookup(name_of(service)?).await;
+        let answer = answer.map_err(|error| match () {
+            () if error.is_nx_domain() => format!("there is no name {service} (NXDOMAIN)"),
+            () if error.is_no_records_found() => format!("{service} has no SRV records"),
+            () => format!("SRV of {service}: {error}"),
+        })?;
         let holds = left_until(answer.valid_until());
         Ok((answer, holds))
     }
@@ -97,8 +113,32 @@ impl Resolver {
         host: &str,
         known: &[IpAddr],
     ) -> Result<Addresses, String> {
+        self.addresses_of(self.names(&name_of(host)?), host, known).await
+    }
+
+    /// The addresses of the target of a record: its name is whole.
+    ///
+    /// # Errors
+    /// As for [`Resolver::addresses`].
+    pub(super) async fn addresses_of_target(
+        &self,
+        target: &Name,
+        known: &[IpAddr],
+    ) -> Result<Addresses, String> {
+        self.addresses_of(vec![target.clone()], &target.to_string(), known).await
+    }
+
+    async fn addresses_of(
+        &self,
+        names: Vec<Name>,
+        host: &str,
+        known: &[IpAddr],
+    ) -> Result<Addresses, String> {
+        if let Some(ips) = names.iter().find_map(|name| self.in_hosts_file(name)) {
+            return Ok(Addresses { ips, holds: HOSTS_HOLD, stale: None });
+        }
         let mut failure = None;
-        for name in self.names(host)? {
+        for name in names {
             let (a, aaaa) = (self.ask(&name, RecordType::A), self.ask(&name, RecordType::AAAA));
             let (a, aaaa) = tokio::join!(a, aaaa);
             let has_one = |found: &Found| found.as_ref().is_ok_and(|(ips, _)| !ips.is_empty());
@@ -111,11 +151,9 @@ impl Resolver {
     }
 
     /// The full names that a host may have, as in resolv.conf(5): `search` and `ndots`.
-    fn names(&self, host: &str) -> Result<Vec<Name>, String> {
-        let wrong = |error| format!("`{host}` is no name of a host: {error}");
-        let name = Name::from_utf8(host).map_err(wrong)?;
+    fn names(&self, name: &Name) -> Vec<Name> {
         if name.is_fqdn() {
-            return Ok(vec![name]);
+            return vec![name.clone()];
         }
         let is_first = usize::from(name.num_labels()) > self.dots || name.is_localhost();
         let mut plain = name.clone();
@@ -125,7 +163,19 @@ impl Resolver {
             self.domains.iter().filter_map(|domain| name.clone().append_domain(domain).ok());
         let mut names: Vec<Name> = within.collect();
         names.insert(if is_first { 0 } else { names.len() }, plain);
-        Ok(names)
+        names
+    }
+
+    /// What the hosts file says of a name: that is all then, also if it has only one kind of
+    /// addresses, and no server is asked for the other.
+    fn in_hosts_file(&self, name: &Name) -> Option<Vec<IpAddr>> {
+        let of_kind = |kind| self.hosts.lookup_static_host(&Query::query(name.clone(), kind));
+        let found = [RecordType::A, RecordType::AAAA].into_iter().filter_map(of_kind);
+        let addresses = |lookup: Lookup| -> Vec<IpAddr> {
+            lookup.answers().iter().filter_map(|record| record.data.ip_addr()).collect()
+        };
+        let ips: Vec<IpAddr> = found.flat_map(addresses).collect();
+        (!ips.is_empty()).then_some(ips)
     }
 
     async fn ask(&self, name: &Name, kind: RecordType) -> Found {
@@ -138,6 +188,35 @@ impl Resolver {
             Err(error) => Err(format!("{kind} of {name}: {error}")),
         }
     }
+}
+
+/// What a hosts file says; nothing if it cannot be read, as where there is none.
+fn read_hosts(path: &Path) -> Hosts {
+    let mut hosts = Hosts::default();
+    let read = std::fs::File::open(path).and_then(|file| hosts.read_hosts_conf(file));
+    match read {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!(%error, "cannot read {}: going on without", path.display());
+        }
+        _ => {}
+    }
+    hosts
+}
+
+/// A name as it is written. Labels may have any characters (RFC 2181, 11), underscores for one.
+fn name_of(text: &str) -> Result<Name, String> {
+    let wrong = |error: &dyn std::fmt::Display| format!("`{text}` is no name: {error}");
+    if !text.is_ascii() {
+        return Name::from_utf8(text).map_err(|error| wrong(&error));
+    }
+    let labels = text.strip_suffix('.').unwrap_or(text);
+    if labels.split('.').any(str::is_empty) {
+        return Err(wrong(&"it has an empty label"));
+    }
+    let name = Name::from_labels(labels.split('.').map(str::as_bytes));
+    let mut name = name.map_err(|error| wrong(&error))?;
+    name.set_fqdn(text.ends_with('.'));
+    Ok(name)
 }
 
 fn server(address: &SocketAddr) -> NameServerConfig {
@@ -175,7 +254,8 @@ mod tests {
     use super::*;
 
     fn resolver(domains: &[&str], dots: usize) -> Resolver {
-        let mut resolver = Resolver::new(&[([127, 0, 0, 1], 53).into()]).expect("it can be made");
+        let servers = [([127, 0, 0, 1], 53).into()];
+        let mut resolver = Resolver::new(&servers, &SystemFiles::default()).expect("it is made");
         let domain = |domain: &&str| Name::from_utf8(domain).expect("a name");
         resolver.domains = domains.iter().map(domain).collect();
         resolver.dots = dots;
@@ -186,7 +266,7 @@ mod tests {
     fn a_name_of_few_dots_is_looked_for_in_the_domains_first() {
         let resolver = resolver(&["a.test.", "b.test."], 2);
         let names = |host: &str| -> Vec<String> {
-            let names = resolver.names(host).expect("a name");
+            let names = resolver.names(&name_of(host).expect("a name"));
             names.iter().map(Name::to_utf8).collect()
         };
         assert_eq!(names("app"), ["app.a.test.", "app.b.test.", "app."]);
@@ -194,6 +274,12 @@ mod tests {
         assert_eq!(names("1.one.app"), ["1.one.app.", "1.one.app.a.test.", "1.one.app.b.test."]);
         assert_eq!(names("app."), ["app."]);
         assert_eq!(names("localhost")[0], "localhost.");
-        assert!(resolver.names("a..b").expect_err("it is none").contains("a..b"));
+        assert_eq!(
+            names("my_app._tcp.x"),
+            ["my_app._tcp.x.", "my_app._tcp.x.a.test.", "my_app._tcp.x.b.test."]
+        );
+        for wrong in ["a..b", "", "."] {
+            assert!(name_of(wrong).expect_err("it is none").contains("empty label"));
+        }
     }
 }

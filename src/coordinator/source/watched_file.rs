@@ -6,14 +6,11 @@ use super::{Shared, unique};
 use crate::config::{FILE_BYTES_MAX, parse_backends_file};
 use crate::coordinator::events::beginning;
 use crate::coordinator::fleet::{Found, Source};
-use crate::sys::file;
+use crate::sys::file::{self, Stamp};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// What tells two states of a file apart.
-type Stamp = (SystemTime, u64);
 
 /// What a look at a file that is new has brought, and the file's state before it was read.
 type Look = (Option<Stamp>, Result<Vec<Found>, String>);
@@ -21,7 +18,6 @@ type Look = (Option<Stamp>, Result<Vec<Found>, String>);
 /// Reads a file for as long as it is wanted.
 pub(super) async fn watch(shared: Shared, pool: String, path: PathBuf) {
     let mut seen: Option<Stamp> = None;
-    let mut failure: Option<String> = None;
     loop {
         let place = path.clone();
         let looked = tokio::task::spawn_blocking(move || look(&place, seen)).await;
@@ -29,17 +25,12 @@ pub(super) async fn watch(shared: Shared, pool: String, path: PathBuf) {
             None => {}
             Some((stamp, Ok(found))) => {
                 seen = stamp;
-                failure = None;
                 shared.told(&pool, &Source::File, found, true);
             }
-            // It is read again even if it does not change: what was wrong may be our limits. Of
-            // those that fail alike, one after the other, only the first is told.
+            // It is read again even if it does not change: what was wrong may be our limits.
             Some((_, Err(reason))) => {
                 seen = None;
-                if failure.as_ref() != Some(&reason) {
-                    shared.failed(&pool, &Source::File, reason.clone());
-                    failure = Some(reason);
-                }
+                shared.failed(&pool, &Source::File, reason);
             }
         }
         // A pause after each look, whatever it took: what was missed is not made up for.
@@ -55,14 +46,9 @@ pub(in crate::coordinator) async fn ask_file(path: PathBuf) -> Option<Vec<Found>
 
 /// Reads a file unless it is as it was `seen`.
 fn look(path: &Path, seen: Option<Stamp>) -> Option<Look> {
-    let stamp = stamp(path);
+    let stamp = Stamp::of(path);
     let is_seen = stamp.is_some() && stamp == seen;
     (!is_seen).then(|| (stamp, read(path)))
-}
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
 }
 
 fn read(path: &Path) -> Result<Vec<Found>, String> {

@@ -91,7 +91,7 @@ fn an_ejection_and_its_trial_tell_the_last_failure() {
     scene.fleet.observe(Observation::Trial(scene.slot(1), round, course), scene.now);
     scene.publish();
     let reason = |noted: &Noted| match &noted.event {
-        Event::Backend { was, reason, .. } if *was != "down" => Some(reason.clone()),
+        Event::Backend { was, reason, .. } if *was != "unchecked" => Some(reason.clone()),
         _ => None,
     };
     let told: Vec<String> = scene.fleet.events.since(0).filter_map(reason).collect();

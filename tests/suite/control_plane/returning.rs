@@ -143,7 +143,7 @@ fn what_was_not_probed_meanwhile_passes_a_probe_before_it_serves() {
     let mut scene = scene(2, 1);
     order(&mut scene, 0, Operation::State(OperatorState::Maint));
     order(&mut scene, 0, Operation::State(OperatorState::Ready));
-    assert_eq!(standing(&scene, 0), Standing::Down, "nobody knows what it has become");
+    assert_eq!(standing(&scene, 0), Standing::Unchecked, "nobody knows what it has become");
     scene.probe(0, true);
     scene.publish();
     assert_eq!(standing(&scene, 0), Standing::Serving);
@@ -161,7 +161,7 @@ fn what_was_removed_and_is_added_again_is_new() {
     order(&mut scene, 0, Operation::Weight(Some(3)));
     order(&mut scene, 0, Operation::Remove);
     order(&mut scene, 0, Operation::Add { weight: 1 });
-    assert_eq!(standing(&scene, 0), Standing::Down, "it passes its first probe first");
+    assert_eq!(standing(&scene, 0), Standing::Unchecked, "it passes its first probe first");
     scene.probe(0, true);
     scene.publish();
     assert_eq!(standing(&scene, 0), Standing::Serving);
@@ -230,7 +230,7 @@ fn an_order_for_what_no_source_tells_of_is_forgotten_when_all_have_told() {
     after.fleet.restore(&saved, Duration::ZERO, after.now);
     let found = vec![Found { address: address(6), weight: 1, priority: 0 }];
     after.fleet.tell_part("default", Source::File, found, after.now);
-    after.fleet.source_failed("default", &Source::File, "it is not whole".to_owned());
+    after.fleet.source_failed("default", &Source::File, "it is not whole".to_owned(), after.now);
     assert_eq!(after.fleet.save()[0].backends.len(), 3, "it may still tell of the other one");
     tell_file(&mut after, &[6]);
     assert_eq!(after.fleet.save()[0].backends.len(), 2, "an order for nobody is not kept");
@@ -254,7 +254,7 @@ fn health_that_is_remembered_gets_no_younger_by_a_restart() {
     after.fleet.restore(&between.fleet.save(), Duration::ZERO, after.now);
     tell_file(&mut after, &[5]);
     after.publish();
-    assert_eq!(standing(&after, 5), Standing::Down, "nobody has probed it for an hour");
+    assert_eq!(standing(&after, 5), Standing::Unchecked, "nobody has probed it for an hour");
     assert_eq!(after.fleet.record("default", address(5)).expect("there").weight(), 7);
 }
 
@@ -272,7 +272,7 @@ fn what_a_source_did_not_tell_of_for_a_while_is_still_what_orders_were_for() {
     assert_eq!(standing(&scene, 5), Standing::Removed);
     tell_file(&mut scene, &[5, 6]);
     scene.publish();
-    assert_eq!(standing(&scene, 6), Standing::Down, "nobody knows what it has become");
+    assert_eq!(standing(&scene, 6), Standing::Unchecked, "nobody knows what it has become");
     (5..7).for_each(|backend| scene.probe(backend, true));
     scene.publish();
     assert_eq!(standing(&scene, 5), Standing::Draining);

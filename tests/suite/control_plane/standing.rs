@@ -257,3 +257,80 @@ fn lower_priorities_wait_until_no_higher_one_is_fit() {
     scene.publish();
     assert_eq!(scene.shares(90), [0.0, 0.0, 1.0]);
 }
+
+#[test]
+fn what_was_not_probed_yet_is_not_told_of_as_down() {
+    let mut scene = scene(2, 1);
+    order(&mut scene, 2, Operation::Add { weight: 1 });
+    assert_eq!(standing(&scene, 2), Standing::Unchecked);
+    order(&mut scene, 3, Operation::Add { weight: 1 });
+    scene.probe(2, true);
+    scene.probe(3, false);
+    scene.publish();
+    let change = |noted: &Noted| match &noted.event {
+        Event::Backend { backend, was, is, .. } => Some((*backend, *was, *is)),
+        _ => None,
+    };
+    let told: Vec<_> = scene.fleet.events.since(0).filter_map(change).collect();
+    let expected = [(0, "serving"), (1, "serving"), (2, "serving"), (3, "down")];
+    let expected = expected.map(|(backend, is)| (address(backend), "unchecked", is));
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn a_source_that_fails_is_told_of_once_and_seen_until_it_is_known_again() {
+    let mut config = config(&[1], Algorithm::RoundRobin, AT_ONCE);
+    config.pools[0].backends_file = Some("backends.json".into());
+    let mut scene = Scene::new(1, &config, 11);
+    let found = vec![Found { address: address(5), weight: 1, priority: 0 }];
+    scene.fleet.tell("default", Source::File, found.clone(), scene.now);
+    let told_at = scene.now;
+    for reason in ["it is gone", "it is gone", "it has a line that is wrong"] {
+        scene.now = scene.now + Duration::from_secs(1);
+        scene.fleet.source_failed("default", &Source::File, reason.to_owned(), scene.now);
+    }
+    let state = |scene: &Scene| scene.fleet.pools["default"].source_states().next().expect("one").1;
+    let failing = state(&scene).failing.expect("it fails");
+    assert_eq!(failing.since, told_at + Duration::from_secs(1));
+    assert_eq!(failing.reason, "it has a line that is wrong");
+    assert_eq!(state(&scene).told_at, Some(told_at));
+    scene.now = scene.now + Duration::from_secs(1);
+    scene.fleet.tell("default", Source::File, found, scene.now);
+    assert!(state(&scene).failing.is_none());
+    assert_eq!(state(&scene).told_at, Some(scene.now), "the same answer is an answer, too");
+    let is_told = |noted: &&Noted| {
+        matches!(noted.event, Event::SourceFailed { .. } | Event::SourceRecovered { .. })
+    };
+    let told: Vec<_> = scene.fleet.events.since(0).filter(is_told).collect();
+    assert_eq!(told.len(), 3);
+    let ends = matches!(told[2].event, Event::SourceRecovered { failed_ms: 3_000, .. });
+    assert!(ends, "{told:?}");
+}
+
+#[test]
+fn timeouts_do_not_count_while_the_coordinator_is_late_itself() {
+    let mut scene = scene(2, 1);
+    let begun = scene.now;
+    scene.fleet.lateness.tick(begun);
+    let after = |ms| begun + Duration::from_millis(ms);
+    let late = |scene: &Scene, ms| scene.fleet.lateness.until(after(ms));
+    let timeout = Duration::from_secs(1);
+    for ms in (100..=1_000).step_by(100) {
+        scene.fleet.lateness.tick(after(ms));
+    }
+    let on_time = late(&scene, 1_000);
+    assert!(!scene.fleet.holds_timeout(timeout, on_time, after(1_000)), "nobody was late");
+    // For three seconds the coordinator gets no processor time: all probes run into their timeouts.
+    let held_up = late(&scene, 4_000);
+    for _ in 0..20 {
+        assert!(scene.fleet.holds_timeout(timeout, held_up, after(4_000)));
+    }
+    assert!(scene.fleet.holds_timeout(timeout, held_up, after(15_000)));
+    assert_eq!(scene.fleet.lateness.held(), 21);
+    let is_late = |noted: &Noted| match &noted.event {
+        Event::CoordinatorLate { late_ms, held } => Some((*late_ms, *held)),
+        _ => None,
+    };
+    let told: Vec<_> = scene.fleet.events.since(0).filter_map(is_late).collect();
+    assert_eq!(told, [(2_900, 1), (2_900, 20)], "the first, and after a while the rest");
+}

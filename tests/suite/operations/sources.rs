@@ -274,6 +274,24 @@ fn service_records_bring_ports_priorities_and_weights() {
 }
 
 #[test]
+fn names_of_services_and_their_targets_may_have_underscores() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let service = "_h._tcp.my_app.test";
+    let server = NameServer::start(vec![
+        srv(service, 10, 1, origin.address.port(), "node_1.test"),
+        srv(service, 10, 1, 0, "node_1.test"),
+        a("node_1.test", Ipv4Addr::LOCALHOST),
+    ]);
+    let more = format!("[runtime]\ndns_servers = [\"{}\"]\n", server.address);
+    let name = format!("[[pool.app.backend]]\nsrv = \"{service}\"\n");
+    let operated = Operated::start(&(config(&[], "", &format!("{QUICK}{more}")) + &name));
+    operated.await_standing(origin.address, "serving");
+    assert_eq!(operated.ringway.status_of("/"), 200);
+    let status = operated.done(&["status"]);
+    assert!(status.contains("FAILS") && status.contains("port 0"), "{status}");
+}
+
+#[test]
 fn a_target_that_cannot_be_looked_up_stays_until_its_record_goes() {
     let origins: Vec<Origin> = (0..2).map(|_| Origin::http(|_, _| signed("one", b"x"))).collect();
     let address = |origin: usize| origins[origin].address;

@@ -222,3 +222,19 @@ fn what_cannot_be_asked_is_to_be_mended() {
         assert!(text.contains(named), "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_short_content_is_read_to_its_end_so_that_the_backend_sees_no_reset() {
+    let content = "x".repeat(40_000);
+    let (address, origin) = origin(move |mut stream| {
+        read_until(&mut stream, b"\r\n\r\n");
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", content.len());
+        say(&mut stream, head.as_bytes());
+        // The probe knows enough now; the rest comes later.
+        std::thread::yield_now();
+        say(&mut stream, content.as_bytes());
+        stream.read(&mut [0]).map_err(|error| error.kind())
+    });
+    assert_eq!(ask(&probe_of(ProbeKind::Http(HttpProbe::default())), address).await, Ok(()));
+    assert_eq!(origin.join().expect("served"), Ok(0), "an end, and no reset");
+}

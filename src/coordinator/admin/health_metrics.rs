@@ -1,0 +1,77 @@
+//! Metrics of what decides over backends: probes, ejections, sources.
+
+use super::metrics::{Text, each_backend};
+use crate::base::Instant;
+use crate::coordinator::control::Control;
+use crate::coordinator::fleet::Record;
+
+/// Every family.
+pub(super) fn families(text: &mut Text, control: &Control, now: Instant) {
+    ejections(text, control);
+    probes(text, control);
+    lateness(text, control, now);
+    sources(text, control, now);
+}
+
+fn ejections(text: &mut Text, control: &Control) {
+    let name = "ringway_backend_ejections_total";
+    text.family(name, "counter", "How often exchanges with clients took a backend out.");
+    each_backend(control, |labels, _, record| text.sample(name, labels, record.ejections));
+}
+
+fn probes(text: &mut Text, control: &Control) {
+    let probes = |record: &Record| {
+        let ready = record.ready.clone().map(|ready| ("readiness", ready));
+        [("health", record.live.clone())].into_iter().chain(ready)
+    };
+    let name = "ringway_probe_results_total";
+    text.family(name, "counter", "Probes of a backend, by whether they passed.");
+    each_backend(control, |labels, _, record| {
+        for (probe, probed) in probes(record) {
+            for (result, count) in [("passed", probed.passes), ("failed", probed.failures)] {
+                let more = [("probe", probe), ("result", result)];
+                text.sample(name, &[labels[0], labels[1], more[0], more[1]], count);
+            }
+        }
+    });
+    let name = "ringway_probe_duration_seconds_total";
+    text.family(name, "counter", "What the probes of a backend took together.");
+    each_backend(control, |labels, _, record| {
+        for (probe, probed) in probes(record) {
+            let seconds = probed.took.as_secs_f64();
+            text.sample(name, &[labels[0], labels[1], ("probe", probe)], seconds);
+        }
+    });
+}
+
+fn lateness(text: &mut Text, control: &Control, now: Instant) {
+    let lateness = &control.fleet.lateness;
+    let name = "ringway_coordinator_late_seconds_total";
+    text.family(name, "counter", "How late the coordinator has been, all in all.");
+    text.sample(name, &[], lateness.until(now).as_secs_f64());
+    let name = "ringway_probe_timeouts_held_total";
+    let help = "Timeouts of probes that do not count, because the coordinator was late itself.";
+    text.family(name, "counter", help);
+    text.sample(name, &[], lateness.held());
+}
+
+fn sources(text: &mut Text, control: &Control, now: Instant) {
+    let pools = &control.fleet.pools;
+    let name = "ringway_source_failing";
+    text.family(name, "gauge", "1 while a name or file cannot be read, and its last answer holds.");
+    for (pool, record) in pools {
+        for (source, state) in record.source_states() {
+            let labels = [("pool", &**pool), ("source", &*source.to_string())];
+            text.sample(name, &labels, u8::from(state.failing.is_some()));
+        }
+    }
+    let name = "ringway_source_age_seconds";
+    text.family(name, "gauge", "Seconds since a name or file last told all that it knows.");
+    for (pool, record) in pools {
+        for (source, state) in record.source_states() {
+            let Some(at) = state.told_at else { continue };
+            let labels = [("pool", &**pool), ("source", &*source.to_string())];
+            text.sample(name, &labels, now.since(at).as_secs_f64());
+        }
+    }
+}
