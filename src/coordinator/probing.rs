@@ -19,8 +19,8 @@ use tokio::sync::{Notify, Semaphore};
 /// Probes that are under way at the same moment: more would only wait for each other, and for
 /// descriptors.
 pub(super) const AT_ONCE_MAX: usize = 512;
-/// Timeouts in a row that do not count because the coordinator was late: after that they do, so that
-/// a backend that is dead is found out even by one that is always late.
+/// Timeouts in a row that do not count because the coordinator was late: after that they do, so
+/// that a backend that is dead is found out even by one that is always late.
 const HELD_MAX: u32 = 10;
 /// How long a probe waits that failed for a reason of our own, as for want of descriptors.
 const OWN_FAULT_PAUSE: Duration = Duration::from_secs(1);

@@ -138,8 +138,8 @@ impl ProbeFailure {
     }
 }
 
-/// The name of an error's variant, as in `Other(OtherError(UnknownIssuer))`, in words; a sentence as
-/// it is.
+/// The name of an error's variant, as in `Other(OtherError(UnknownIssuer))`, in words; a sentence
+/// as it is.
 fn in_words(text: &str) -> String {
     if text.contains(' ') {
         return text.to_owned();
