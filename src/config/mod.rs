@@ -54,5 +54,5 @@ pub const ERROR_ANSWER_BYTES_MAX: usize = 8 * 1024;
 pub const PROBE_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Statuses that Ringway answers with itself.
-pub const ERROR_ANSWER_STATUSES: [u16; 13] =
-    [400, 404, 408, 413, 414, 417, 421, 431, 501, 502, 503, 504, 505];
+pub const ERROR_ANSWER_STATUSES: [u16; 14] =
+    [400, 404, 405, 408, 413, 414, 417, 421, 431, 501, 502, 503, 504, 505];

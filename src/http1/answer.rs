@@ -26,6 +26,10 @@ pub fn write_answer(answer: &Answer<'_>, out: &mut [u8]) -> Option<usize> {
     out.put(b" ");
     out.put(reason_phrase(answer.status).as_bytes());
     out.put(b"\r\n");
+    if answer.status == 405 {
+        // Only TRACE is answered so; which others there are is for backends to say.
+        out.put_field(b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    }
     out.put_field(b"Content-Type", answer.content_type.as_bytes());
     out.put(b"Content-Length: ");
     out.put_number(answer.body.len() as u64);
@@ -43,6 +47,7 @@ pub fn default_body(status: u16) -> &'static [u8] {
     match status {
         400 => b"400 Bad Request: the request is malformed.\n",
         404 => b"404 Not Found: no route for this host and path.\n",
+        405 => b"405 Method Not Allowed: this method is not served here.\n",
         408 => b"408 Request Timeout: the request did not come in time.\n",
         413 => b"413 Content Too Large: the request body is too large.\n",
         414 => b"414 URI Too Long: the request target is too long.\n",
@@ -62,6 +67,7 @@ fn reason_phrase(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
         404 => "Not Found",
+        405 => "Method Not Allowed",
         408 => "Request Timeout",
         413 => "Content Too Large",
         414 => "URI Too Long",

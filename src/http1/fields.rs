@@ -8,12 +8,16 @@ use std::mem::MaybeUninit;
 use std::time::Duration;
 
 /// Room for the fields of one head.
-pub struct FieldStorage<'b>(pub(super) [MaybeUninit<Header<'b>>; FIELDS_MAX]);
+pub struct FieldStorage<'b> {
+    pub(super) fields: [MaybeUninit<Header<'b>>; FIELDS_MAX],
+    /// For a head whose target is not UTF-8; without room before one comes.
+    pub(super) spare: Vec<Header<'b>>,
+}
 
 impl FieldStorage<'_> {
     /// Room that nothing has been put in.
     pub fn new() -> Self {
-        Self([const { MaybeUninit::uninit() }; FIELDS_MAX])
+        Self { fields: [const { MaybeUninit::uninit() }; FIELDS_MAX], spare: Vec::new() }
     }
 }
 
@@ -40,6 +44,7 @@ pub(super) enum Known {
     ForwardedFor,
     ForwardedProto,
     ForwardedHost,
+    RealIp,
     Other,
 }
 
@@ -54,6 +59,7 @@ impl Known {
             6 if is("expect") => Self::Expect,
             7 if is("upgrade") => Self::Upgrade,
             9 if is("forwarded") => Self::Forwarded,
+            9 if is("x-real-ip") => Self::RealIp,
             10 if is("connection") => Self::Connection,
             10 if is("keep-alive") => Self::KeepAlive,
             14 if is("content-length") => Self::ContentLength,
@@ -65,6 +71,20 @@ impl Known {
             _ => Self::Other,
         }
     }
+}
+
+/// True for a field that tells of a client, with underscores for some of its dashes.
+pub(super) fn is_forwarding_spelt_with_underscores(name: &str) -> bool {
+    let mut dashed = [0; "x-forwarded-proto".len()];
+    let Some(dashed) = dashed.get_mut(..name.len()) else { return false };
+    for (to, from) in dashed.iter_mut().zip(name.bytes()) {
+        *to = if from == b'_' { b'-' } else { from };
+    }
+    let known = std::str::from_utf8(dashed).map_or(Known::Other, Known::of);
+    matches!(
+        known,
+        Known::ForwardedFor | Known::ForwardedHost | Known::ForwardedProto | Known::RealIp
+    )
 }
 
 /// Where each known field is; what is not there is none.
@@ -169,9 +189,11 @@ fn read_one<'b>(
         Known::Connection => read_connection(&mut found.connection, value)?,
         Known::Upgrade => found.upgrade = Some(found.upgrade.map_or(value, |_| b"")),
         Known::Expect => found.expect = Some(found.expect.map_or(value, |_| b"")),
-        Known::Forwarded | Known::ForwardedFor | Known::ForwardedHost | Known::ForwardedProto => {
-            found.has_forwarded = true;
-        }
+        Known::Forwarded
+        | Known::ForwardedFor
+        | Known::ForwardedHost
+        | Known::ForwardedProto
+        | Known::RealIp => found.has_forwarded = true,
         Known::Via => found.has_via = true,
         Known::KeepAlive => found.idle_timeout = idle_timeout(value).or(found.idle_timeout),
         Known::HopByHop | Known::Other => {}

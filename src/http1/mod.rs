@@ -4,7 +4,7 @@
 //! is refused, never repaired. Heads that go on are written anew from what was understood; chunks
 //! are checked and go on as they came, without their extensions, and trailers one by one.
 //!
-//! Does not: own buffers, know sockets or time, allocate.
+//! Does not: own buffers, know sockets or time, allocate (but for targets that are not UTF-8).
 
 mod answer;
 mod chunked;
@@ -12,6 +12,7 @@ mod fields;
 mod output;
 mod refusal;
 mod request_head;
+mod request_line;
 mod request_rewrite;
 mod response_head;
 mod response_rewrite;
@@ -22,8 +23,9 @@ pub use answer::{Answer, default_body, write_answer};
 pub use chunked::{ChunkedDecoder, Passing, Progress};
 pub use fields::FieldStorage;
 pub use refusal::Refusal;
-pub use request_head::{Method, RequestHead, leading_line_ends};
-pub use request_rewrite::{RequestRewrite, write_request};
+pub use request_head::{RequestHead, leading_line_ends};
+pub use request_line::Method;
+pub use request_rewrite::{RequestRewrite, fill_host_room, host_room, write_request};
 pub use response_head::{ResponseHead, ResponseTo};
 pub use response_rewrite::{ConnectionField, ResponseRewrite, write_response};
 pub use trailers::{Peer, TrailerRules};

@@ -1,5 +1,7 @@
 //! Writing bytes one after the other into a slice that may be too short.
 
+use std::ops::Range;
+
 /// A place to write to. Once something did not fit, nothing more is written.
 pub(super) struct Output<'a> {
     bytes: &'a mut [u8],
@@ -21,6 +23,21 @@ impl<'a> Output<'a> {
             }
             None => self.overflow(),
         }
+    }
+
+    /// Bytes so far.
+    pub(super) fn length(&self) -> usize {
+        self.at
+    }
+
+    /// Puts what was put before in these places once more.
+    pub(super) fn put_again(&mut self, range: Range<usize>) {
+        let (start, length) = (self.at, range.len());
+        if length > self.bytes.len() - start {
+            return self.overflow();
+        }
+        self.bytes.copy_within(range, start);
+        self.at += length;
     }
 
     pub(super) fn put_number(&mut self, number: u64) {

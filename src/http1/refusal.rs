@@ -32,6 +32,7 @@ refusals! {
     DotSegmentInTarget 400 "the path has a dot segment: it could be routed as one path and served as another";
     TargetTooLong 414 "the request target is too long";
     WrongScheme 421 "the request target is of a scheme that is not served here";
+    TraceNotAllowed 405 "TRACE is not allowed: its answer shows what other hops added";
     ConnectNotAllowed 501 "CONNECT is not allowed here";
     BareLineFeed 400 "a line ends without carriage return";
     MalformedField 400 "a field line has a byte that it may not have, or is folded";

@@ -1,32 +1,11 @@
 //! Reading the head of a request.
 
 use super::fields::{self, FieldStorage, Found, Kind};
+use super::request_line::{self, Method, RequestLine, StartLine};
 use super::target::{self, Target};
 use super::{BodyLength, Refusal, Rules, UnderscoreNames, Verdict, Version};
+use crate::limits::FIELDS_MAX;
 use httparse::{Header, ParserConfig, Request, Status};
-
-const METHOD_BYTES_MAX: usize = 32;
-
-/// A method (RFC 9110 §9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Method<'b>(pub &'b [u8]);
-
-impl Method<'_> {
-    /// HEAD: its response has no body.
-    pub fn is_head(self) -> bool {
-        self.0 == b"HEAD"
-    }
-
-    /// CONNECT: it asks for a tunnel.
-    pub fn is_connect(self) -> bool {
-        self.0 == b"CONNECT"
-    }
-
-    /// True if the same request may be sent twice (RFC 9110 §9.2.2).
-    pub fn is_idempotent(self) -> bool {
-        matches!(self.0, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE")
-    }
-}
 
 /// The head of a request, as understood.
 #[derive(Debug)]
@@ -35,7 +14,8 @@ pub struct RequestHead<'b, 's> {
     pub length: usize,
     /// Its method.
     pub method: Method<'b>,
-    /// The target as it is forwarded: origin-form, `*`, or the authority of CONNECT.
+    /// The target as it is forwarded behind [`RequestHead::target_start`]: origin-form, `*`, or the
+    /// authority of CONNECT.
     pub target: &'b [u8],
     /// The path of the target, without query.
     pub path: &'b [u8],
@@ -78,28 +58,33 @@ impl<'b, 's> RequestHead<'b, 's> {
         storage: &'s mut FieldStorage<'b>,
         rules: &Rules,
     ) -> Result<Option<Self>, Refusal> {
-        check_start(bytes, rules)?;
+        request_line::check_start(bytes, rules)?;
         let mut request = Request::new(&mut []);
         let parsed = ParserConfig::default().parse_request_with_uninit_headers(
             &mut request,
             bytes,
-            &mut storage.0,
+            &mut storage.fields,
         );
-        let length = match parsed {
-            Ok(Status::Complete(length)) => length,
-            Ok(Status::Partial) if bytes.len() >= rules.head_bytes_max => {
-                return Err(Refusal::HeadTooLarge);
+        let split = match parsed {
+            Ok(Status::Complete(length)) => {
+                let line = RequestLine::of(&request).ok_or(Refusal::MalformedStartLine)?;
+                Some(Split { length, line, fields: request.headers })
             }
-            Ok(Status::Partial) => return Ok(None),
-            Err(httparse::Error::Version) => return refuse_version(bytes),
+            Ok(Status::Partial) => None,
+            Err(httparse::Error::Version) => return request_line::refuse_version(bytes),
+            Err(httparse::Error::Token) => split_with_any_target(bytes, &mut storage.spare)?,
             Err(error) => return Err(fields::refusal_of(error)),
+        };
+        let Some(Split { length, line, fields }) = split else {
+            let is_too_long = bytes.len() >= rules.head_bytes_max;
+            return if is_too_long { Err(Refusal::HeadTooLarge) } else { Ok(None) };
         };
         if length > rules.head_bytes_max {
             return Err(Refusal::HeadTooLarge);
         }
         fields::check_line_ends(&bytes[..length])?;
-        let start = StartLine::of(&request, bytes, rules)?;
-        Self::judge(start, request.headers, rules).map(|mut whole| {
+        let start = StartLine::of(&line, bytes, rules)?;
+        Self::judge(start, fields, rules).map(|mut whole| {
             whole.length = length;
             Some(whole)
         })
@@ -151,6 +136,11 @@ impl<'b, 's> RequestHead<'b, 's> {
         fields::named_by_connection(self.fields, self.connection)
     }
 
+    /// What stands before the target where it is forwarded: `/` before a query alone.
+    pub fn target_start(&self) -> &'static [u8] {
+        if self.target.first() == Some(&b'?') { b"/" } else { b"" }
+    }
+
     /// The first value of a field.
     pub fn field(&self, name: &str) -> Option<&'b [u8]> {
         let mut fields = self.fields.iter();
@@ -171,76 +161,28 @@ pub fn leading_line_ends(bytes: &[u8]) -> usize {
     }
 }
 
-struct StartLine<'b> {
-    method: Method<'b>,
-    target: Target<'b>,
-    version: Version,
+/// A head taken apart.
+struct Split<'b, 's> {
+    length: usize,
+    line: RequestLine<'b>,
+    fields: &'s [Header<'b>],
 }
 
-impl<'b> StartLine<'b> {
-    fn of(request: &Request<'_, 'b>, head: &[u8], rules: &Rules) -> Result<Self, Refusal> {
-        let (Some(method), Some(path), Some(minor)) =
-            (request.method, request.path, request.version)
-        else {
-            return Err(Refusal::MalformedStartLine);
-        };
-        let (method, path) = (method.as_bytes(), path.as_bytes());
-        // METHOD SP target SP HTTP/1.x CRLF, and not a byte more: httparse takes more blanks.
-        let length = method.len() + path.len() + b"  HTTP/1.1\r\n".len();
-        if head.get(length - 2..length) != Some(b"\r\n") || head[method.len() + 1] == b' ' {
-            return Err(Refusal::MalformedStartLine);
+/// Takes a head apart whose target is not UTF-8, which httparse does not take; none if it is not
+/// whole.
+fn split_with_any_target<'b, 's>(
+    bytes: &'b [u8],
+    spare: &'s mut Vec<Header<'b>>,
+) -> Result<Option<Split<'b, 's>>, Refusal> {
+    let Some((line, line_length)) = RequestLine::with_any_target(bytes)? else { return Ok(None) };
+    spare.resize(FIELDS_MAX, httparse::EMPTY_HEADER);
+    match httparse::parse_headers(&bytes[line_length..], spare) {
+        Ok(Status::Complete((length, fields))) => {
+            Ok(Some(Split { length: line_length + length, line, fields }))
         }
-        if method.len() > METHOD_BYTES_MAX {
-            return Err(Refusal::MalformedMethod);
-        }
-        if path.len() > rules.target_bytes_max {
-            return Err(Refusal::TargetTooLong);
-        }
-        let method = Method(method);
-        if method.is_connect() && !rules.allow_connect {
-            return Err(Refusal::ConnectNotAllowed);
-        }
-        let target = target::read(path, method.is_connect(), method.0 == b"OPTIONS")?;
-        let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
-        Ok(Self { method, target, version })
+        Ok(Status::Partial) => Ok(None),
+        Err(error) => Err(fields::refusal_of(error)),
     }
-}
-
-/// Refuses what can never become a request line, however much follows: a client that speaks
-/// another protocol should not have to run into a timeout.
-fn check_start(head: &[u8], rules: &Rules) -> Result<(), Refusal> {
-    let method = head.iter().take(METHOD_BYTES_MAX + 1).position(|byte| *byte == b' ');
-    let seen = &head[..method.unwrap_or(head.len().min(METHOD_BYTES_MAX + 1))];
-    let is_begun_empty_line = seen == b"\r";
-    if !is_begun_empty_line && !seen.iter().all(|byte| fields::is_token_byte(*byte)) {
-        return Err(Refusal::MalformedStartLine);
-    }
-    if method == Some(0) {
-        return Err(Refusal::MalformedStartLine);
-    }
-    if seen.len() > METHOD_BYTES_MAX {
-        return Err(Refusal::MalformedMethod);
-    }
-    let line_max = METHOD_BYTES_MAX + rules.target_bytes_max + b"  HTTP/1.1\r\n".len();
-    if head.len() > line_max && memchr::memchr(b'\n', &head[..line_max]).is_none() {
-        return Err(Refusal::TargetTooLong);
-    }
-    Ok(())
-}
-
-/// For a version that httparse did not take: none while it may still be that of another protocol,
-/// which is told apart from what is no version at all (RFC 9112 §2.3, RFC 9110 §15.6.6).
-fn refuse_version<T>(head: &[u8]) -> Result<Option<T>, Refusal> {
-    const FORM: &[u8] = b"HTTP/#.#\r";
-    let version = head.splitn(3, |byte| *byte == b' ').nth(2).unwrap_or_default();
-    let fits = |(byte, form): (&u8, &u8)| match form {
-        b'#' => byte.is_ascii_digit(),
-        _ => byte == form,
-    };
-    if !version.iter().zip(FORM).all(fits) {
-        return Err(Refusal::MalformedStartLine);
-    }
-    if version.len() < FORM.len() { Ok(None) } else { Err(Refusal::UnsupportedVersion) }
 }
 
 fn drop_underscores(
@@ -248,15 +190,16 @@ fn drop_underscores(
     found: &mut Found<'_>,
     rules: &Rules,
 ) -> Result<(), Refusal> {
-    if rules.underscore_names == UnderscoreNames::Allow {
-        return Ok(());
-    }
     for (at, field) in fields.iter().enumerate() {
-        if field.name.as_bytes().contains(&b'_') {
-            if rules.underscore_names == UnderscoreNames::Reject {
-                return Err(Refusal::UnderscoreInName);
+        if !field.name.as_bytes().contains(&b'_') {
+            continue;
+        }
+        match rules.underscore_names {
+            UnderscoreNames::Reject => return Err(Refusal::UnderscoreInName),
+            // Who takes both names for one would believe the client.
+            UnderscoreNames::Allow if !fields::is_forwarding_spelt_with_underscores(field.name) => {
             }
-            found.dropped |= 1 << at;
+            UnderscoreNames::Allow | UnderscoreNames::Drop => found.dropped |= 1 << at,
         }
     }
     Ok(())
@@ -270,7 +213,7 @@ fn host_of<'b>(
 ) -> Result<&'b [u8], Refusal> {
     match (found.host, target.authority) {
         (Some(host), _) if !target::is_host(host) => Err(Refusal::MalformedHost),
-        (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority) => {
+        (Some(host), Some(authority)) if !target::is_same_authority(host, authority) => {
             Err(Refusal::HostDisagreesWithTarget)
         }
         (Some(host), _) => Ok(host),

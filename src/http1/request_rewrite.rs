@@ -4,14 +4,15 @@ use super::fields::{Known, list};
 use super::output::Output;
 use super::{BodyLength, RequestHead, Version};
 use std::fmt::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 /// What a backend is told besides what the client said.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestRewrite<'a> {
     /// Who sent the request.
     pub client: IpAddr,
-    /// What it says in X-Forwarded-* and Forwarded is believed.
+    /// What it says in X-Forwarded-*, X-Real-IP and Forwarded is believed.
     pub client_is_trusted_proxy: bool,
     /// For X-Forwarded-Proto.
     pub proto: &'a str,
@@ -21,8 +22,11 @@ pub struct RequestRewrite<'a> {
     pub forward_upgrade: bool,
 }
 
+/// Bytes of the longest address with a port, `[ffff:…:255.255.255.255]:65535`.
+const HOST_ROOM: usize = 53;
+
 /// Writes the head; none if `out` is too short. The version is always HTTP/1.1. A request of
-/// HTTP/1.0 without a host gets an empty Host field (RFC 9112 §3.2).
+/// HTTP/1.0 without a host gets room for one, see [`host_room`].
 pub fn write_request(
     head: &RequestHead<'_, '_>,
     rewrite: &RequestRewrite<'_>,
@@ -31,9 +35,13 @@ pub fn write_request(
     let mut out = Output::new(out);
     out.put(head.method.0);
     out.put(b" ");
+    out.put(head.target_start());
     out.put(head.target);
     out.put(b" HTTP/1.1\r\n");
-    out.put_field(b"Host", head.host);
+    match head.host {
+        [] => out.put_field(b"Host", &[b' '; HOST_ROOM]),
+        host => out.put_field(b"Host", host),
+    }
     for (at, field) in head.fields.iter().enumerate() {
         if head.dropped >> at & 1 == 0 {
             out.put_field(field.name.as_bytes(), field.value);
@@ -61,6 +69,30 @@ pub fn write_request(
     out.finish()
 }
 
+/// Where [`write_request`] leaves room for the host of a request that names none: such a one is
+/// for the backend that it is sent to, which is not known before one is chosen.
+pub fn host_room(head: &RequestHead<'_, '_>) -> Option<Range<usize>> {
+    let before = [head.method.0, b" ", head.target_start(), head.target, b" HTTP/1.1\r\nHost: "];
+    let start = before.iter().map(|part| part.len()).sum();
+    head.host.is_empty().then_some(start..start + HOST_ROOM)
+}
+
+/// Fills the room for a host with an address. Blanks before it mean nothing (RFC 9110 §5.5).
+pub fn fill_host_room(address: SocketAddr, room: &mut [u8]) {
+    let mut text = [0; HOST_ROOM];
+    let mut out = Output::new(&mut text);
+    let brackets: [&[u8]; 2] = if address.is_ipv6() { [b"[", b"]"] } else { [b"", b""] };
+    out.put(brackets[0]);
+    write!(out, "{}", address.ip()).expect("a failure shows in `Output::finish`");
+    out.put(brackets[1]);
+    out.put(b":");
+    out.put_number(u64::from(address.port()));
+    let length = out.finish().expect("no address is longer");
+    let (blanks, host) = room.split_at_mut(HOST_ROOM - length);
+    blanks.fill(b' ');
+    host.copy_from_slice(&text[..length]);
+}
+
 /// A method that usually has a body says so when it has none (RFC 9110 §8.6).
 fn write_no_length(head: &RequestHead<'_, '_>, out: &mut Output<'_>) {
     if matches!(head.method.0, b"POST" | b"PUT" | b"PATCH") {
@@ -79,13 +111,20 @@ fn write_forwarded(head: &RequestHead<'_, '_>, rewrite: &RequestRewrite<'_>, out
             }
         }
     }
-    put_address(rewrite.client, out);
-    out.put(b"\r\n");
+    let address = put_address(rewrite.client, out);
+    out.put(b"\r\nX-Real-IP: ");
     let told = |known| is_believed.then(|| values(head, known).next()).flatten();
+    match told(Known::RealIp) {
+        Some(value) => out.put(value),
+        None => out.put_again(address),
+    }
+    out.put(b"\r\n");
     let proto = told(Known::ForwardedProto).unwrap_or(rewrite.proto.as_bytes());
     out.put_field(b"X-Forwarded-Proto", proto);
     let host = told(Known::ForwardedHost).unwrap_or(head.host);
-    out.put_field(b"X-Forwarded-Host", host);
+    if !host.is_empty() {
+        out.put_field(b"X-Forwarded-Host", host);
+    }
     if is_believed {
         values(head, Known::Forwarded).for_each(|value| out.put_field(b"Forwarded", value));
     }
@@ -111,7 +150,9 @@ fn values<'h>(head: &'h RequestHead<'_, '_>, known: Known) -> impl Iterator<Item
     fields.map(|field| field.value)
 }
 
-fn put_address(address: IpAddr, out: &mut Output<'_>) {
+/// Returns where the address stands.
+fn put_address(address: IpAddr, out: &mut Output<'_>) -> Range<usize> {
+    let start = out.length();
     match address.to_canonical() {
         IpAddr::V4(address) => {
             for (at, octet) in address.octets().into_iter().enumerate() {
@@ -124,4 +165,5 @@ fn put_address(address: IpAddr, out: &mut Output<'_>) {
         // A failure shows in `Output::finish`.
         IpAddr::V6(address) => drop(write!(out, "{address}")),
     }
+    start..out.length()
 }

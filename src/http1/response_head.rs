@@ -67,7 +67,7 @@ impl<'b, 's> ResponseHead<'b, 's> {
         let mut config = ParserConfig::default();
         config.allow_spaces_after_header_name_in_responses(true);
         let parsed =
-            config.parse_response_with_uninit_headers(&mut response, bytes, &mut storage.0);
+            config.parse_response_with_uninit_headers(&mut response, bytes, &mut storage.fields);
         let length = match parsed {
             Ok(Status::Complete(length)) => length,
             Ok(Status::Partial) if bytes.len() >= rules.head_bytes_max => {

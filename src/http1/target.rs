@@ -5,7 +5,8 @@ use super::Refusal;
 /// A target taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target<'b> {
-    /// What is forwarded: origin-form, `*`, or an authority.
+    /// What is forwarded: origin-form, `*`, or an authority. A query alone is forwarded behind a
+    /// `/` (RFC 9112 §3.2.1).
     pub(super) forwarded: &'b [u8],
     /// The path, without query.
     pub(super) path: &'b [u8],
@@ -36,10 +37,10 @@ pub(super) fn read<'b>(
         let path = check_origin_form(target)?;
         return Ok(Target { forwarded: target, path, authority: None });
     }
-    read_absolute(target)
+    read_absolute(target, is_options)
 }
 
-fn read_absolute(target: &[u8]) -> Result<Target<'_>, Refusal> {
+fn read_absolute(target: &[u8], is_options: bool) -> Result<Target<'_>, Refusal> {
     let Some(colon) = target.iter().position(|byte| *byte == b':') else {
         return Err(Refusal::MalformedTarget);
     };
@@ -52,12 +53,20 @@ fn read_absolute(target: &[u8]) -> Result<Target<'_>, Refusal> {
     }
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     let (authority, origin) = rest.split_at(end);
-    if !is_host(authority) || origin.first() == Some(&b'?') {
+    if !is_host(authority) {
         return Err(Refusal::MalformedTarget);
     }
-    let forwarded = if origin.is_empty() { b"/" } else { origin };
-    let path = check_origin_form(forwarded)?;
-    Ok(Target { forwarded, path, authority: Some(authority) })
+    let target = |forwarded, path| Target { forwarded, path, authority: Some(authority) };
+    Ok(match origin.first() {
+        // Asks about the server as a whole (RFC 9112 §3.2.4).
+        None if is_options => target(b"*", b"*"),
+        None => target(b"/", b"/"),
+        Some(b'?') => {
+            check_query(origin)?;
+            target(origin, b"/")
+        }
+        Some(_) => target(origin, check_origin_form(origin)?),
+    })
 }
 
 const FINE: u8 = 0;
@@ -65,16 +74,13 @@ const REFUSED: u8 = 1;
 const PERCENT: u8 = 2;
 const QUESTION: u8 = 3;
 const DOT: u8 = 4;
-/// Allowed in a query, where browsers leave them as they are, and not in a path.
-const QUERY_ONLY: u8 = 5;
 
 const CLASSES: [u8; 256] = {
     let mut classes = [REFUSED; 256];
     let mut byte = 0x21;
     while byte < 0x7f {
         classes[byte] = match byte as u8 {
-            b'"' | b'#' | b'<' | b'>' => REFUSED,
-            b'\\' | b'^' | b'`' | b'{' | b'}' => QUERY_ONLY,
+            b'"' | b'#' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'}' => REFUSED,
             b'%' => PERCENT,
             b'?' => QUESTION,
             b'.' => DOT,
@@ -111,18 +117,12 @@ fn check_origin_form(target: &[u8]) -> Result<&[u8], Refusal> {
     Ok(path)
 }
 
+/// Nothing is decided by a query, so it may have what many clients send in it unencoded. `#` would
+/// begin a fragment, which is no part of a target.
 fn check_query(query: &[u8]) -> Result<(), Refusal> {
-    let mut at = 0;
-    while at < query.len() {
-        match CLASSES[usize::from(query[at])] {
-            REFUSED => return Err(Refusal::MalformedTarget),
-            PERCENT => {
-                check_percent(&query[at + 1..])?;
-                at += 2;
-            }
-            _ => {}
-        }
-        at += 1;
+    let is_bad = |byte: u8| (byte <= b' ') | (byte == b'#') | (byte == 0x7f);
+    if query.iter().fold(false, |any, byte| any | is_bad(*byte)) {
+        return Err(Refusal::MalformedTarget);
     }
     Ok(())
 }
@@ -159,6 +159,28 @@ pub(super) fn is_host(host: &[u8]) -> bool {
     port_of(host).is_some()
 }
 
+/// True if two hosts with optional ports name the same: letters are the same in either case, and
+/// no port is port 80 (RFC 9110 §4.2.3).
+pub(super) fn is_same_authority(one: &[u8], other: &[u8]) -> bool {
+    if one.eq_ignore_ascii_case(other) {
+        return true;
+    }
+    let (Some(one_port), Some(other_port)) = (port_of(one), port_of(other)) else { return false };
+    fn name<'h>(host: &'h [u8], port: &[u8]) -> &'h [u8] {
+        let name = &host[..host.len() - port.len()];
+        name.strip_suffix(b":").unwrap_or(name)
+    }
+    port_number(one_port) == port_number(other_port)
+        && name(one, one_port).eq_ignore_ascii_case(name(other, other_port))
+}
+
+fn port_number(digits: &[u8]) -> u32 {
+    match digits {
+        [] => 80,
+        _ => digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit & 0xf)),
+    }
+}
+
 /// The digits of a host's port, none of them if it has no port. None if it is not a host.
 fn port_of(host: &[u8]) -> Option<&[u8]> {
     let (name, rest) = match host.first() {
@@ -183,6 +205,7 @@ fn port_of(host: &[u8]) -> Option<&[u8]> {
 
 /// `*DIGIT` (RFC 3986 §3.2.3), and a number that a port can have.
 fn is_port(digits: &[u8]) -> bool {
-    let number = || digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit & 0xf));
-    digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit) && number() <= u32::from(u16::MAX)
+    digits.len() <= 5
+        && digits.iter().all(u8::is_ascii_digit)
+        && port_number(digits) <= u32::from(u16::MAX)
 }

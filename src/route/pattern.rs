@@ -97,8 +97,7 @@ pub fn check_path_prefix(path: &str) -> Result<(), String> {
         let prefix = if prefix.is_empty() { "/" } else { prefix };
         return Err(format!("`{path}`: a path is a prefix already, write \"{prefix}\""));
     }
-    if let Some(wrong) =
-        path.chars().find(|c| !c.is_ascii_graphic() || "?#\"<>\\^`{|}".contains(*c))
+    if let Some(wrong) = path.chars().find(|c| !c.is_ascii_graphic() || "?#\"<>\\^`{}".contains(*c))
     {
         return Err(format!("`{path}` has `{}`, which no path can have", wrong.escape_default()));
     }

@@ -20,7 +20,7 @@ impl Draft {
         Self {
             method: head.method.0.into(),
             host: head.host.into(),
-            target: head.target.into(),
+            target: [head.target_start(), head.target].concat().into(),
             version: Some(head.version),
             referer: head.field("referer").map(bounded),
             user_agent: head.field("user-agent").map(bounded),

@@ -6,6 +6,7 @@ use crate::base::{BackendSlot, Instant, PoolId, RouteId};
 use crate::engine::{BufferId, Slice};
 use crate::http1::Version;
 use crate::stats::CloseReason;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Index of an exchange.
@@ -49,6 +50,8 @@ pub struct Exchange {
 
     /// The head as sent to backends, kept until a response begins, so that it can be sent again.
     pub request_head: Option<Slice>,
+    /// Where in `request_head` the address of the backend is to be: the client named no host.
+    pub host_room: Option<Range<usize>>,
     /// What is still to come of the request's body.
     pub request_body: Body,
     /// Some of the request's body is not in `request_head`: it cannot be sent again.

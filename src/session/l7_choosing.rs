@@ -6,6 +6,7 @@ use super::translating::Request;
 use super::{State, Traffic};
 use crate::base::{BackendSlot, PoolId};
 use crate::engine::{BufferId, Close, Engine, Failure, Slice};
+use crate::http1::fill_host_room;
 use crate::link::Chain;
 use crate::mailbox::{BackendFault, TrialCourse};
 use crate::stats::{CloseReason, Counter};
@@ -58,6 +59,7 @@ impl<E: Engine> Traffic<E> {
             needs_fresh: false,
             trial: None,
             request_head: Some(head),
+            host_room: request.host_room,
             is_streaming: !body.has_ended(),
             request_body: body,
             is_idempotent: request.is_idempotent,
@@ -209,6 +211,9 @@ impl<E: Engine> Traffic<E> {
         exchange.backend = Some(slot);
         exchange.has_response_bytes = false;
         let head = exchange.request_head.expect("kept until a response begins");
+        if let Some(room) = exchange.host_room.clone() {
+            fill_host_room(pick.address, &mut self.wire.bytes_mut(head)[room]);
+        }
         let link = &mut self.upstreams.at(upstream).link;
         if waiting.is_empty() {
             self.wire.send_and_retain(link, head);

@@ -7,11 +7,12 @@ use super::recording::Denial;
 use crate::http1::{
     BodyLength, ChunkedDecoder, ConnectionField, FieldStorage, Passing, Peer, Refusal, RequestHead,
     RequestRewrite, ResponseBody, ResponseHead, ResponseRewrite, ResponseTo, TrailerRules, Verdict,
-    Version, write_request, write_response,
+    Version, host_room, write_request, write_response,
 };
 use crate::snapshot::{Listener, Snapshot, Target};
 use crate::stats::CloseReason;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub(super) struct Request {
     pub(super) head_length: usize,
     /// Bytes of the head that was written.
     pub(super) written: usize,
+    /// See [`host_room`].
+    pub(super) host_room: Option<Range<usize>>,
     pub(super) body: Body,
     pub(super) target: Target,
     pub(super) keep_alive: bool,
@@ -112,6 +115,7 @@ pub(super) fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -
     RequestOutcome::Forward(Request {
         head_length: head.length,
         written,
+        host_room: host_room(&head),
         body: request_body(&head),
         target,
         keep_alive: head.keep_alive,

@@ -3,7 +3,7 @@
 use super::super::{Answer, ConnectionField, ResponseBody, ResponseTo, default_body, write_answer};
 use super::{lines, with_response, written};
 
-const STATUSES: [u16; 13] = [400, 404, 408, 413, 414, 417, 421, 431, 501, 502, 503, 504, 505];
+const STATUSES: [u16; 14] = [400, 404, 405, 408, 413, 414, 417, 421, 431, 501, 502, 503, 504, 505];
 
 fn answer(status: u16) -> Answer<'static> {
     let (body, connection) = (default_body(status), ConnectionField::Close);
@@ -21,6 +21,9 @@ fn every_status_has_a_reason_and_a_body_that_says_what_to_think() {
         assert!(body.starts_with(&format!("{status} {reason}: ")), "{body:?}");
         let length = format!("Content-Length: {}", body.len());
         let fields = ["Content-Type: text/plain", &length, "Connection: close"];
+        let allow =
+            (status == 405).then_some("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        let fields: Vec<&str> = allow.into_iter().chain(fields).collect();
         assert_eq!(lines[1..], fields);
         with_response(&text, ResponseTo::default(), |head| {
             assert_eq!(head.body, ResponseBody::Sized(body.len() as u64));

@@ -5,6 +5,7 @@ mod chunks;
 mod requests;
 mod response_rules;
 mod responses;
+mod targets;
 
 use super::{FieldStorage, RequestHead, ResponseHead, ResponseTo, Rules, Verdict};
 

@@ -8,7 +8,7 @@ use super::{FieldStorage, lines, with_request, written};
 use crate::base::Prng;
 use std::net::IpAddr;
 
-fn plain() -> RequestRewrite<'static> {
+pub(super) fn plain() -> RequestRewrite<'static> {
     RequestRewrite {
         client: IpAddr::from([192, 0, 2, 1]),
         client_is_trusted_proxy: false,
@@ -18,7 +18,7 @@ fn plain() -> RequestRewrite<'static> {
     }
 }
 
-fn rewritten(text: &str, rewrite: &RequestRewrite<'_>, rules: &Rules) -> String {
+pub(super) fn rewritten(text: &str, rewrite: &RequestRewrite<'_>, rules: &Rules) -> String {
     with_request(text, rules, |head| written(|out| write_request(head, rewrite, out)))
 }
 
@@ -29,8 +29,13 @@ fn forwarded(start: &str, fields: &[&str]) -> Vec<String> {
     let rewritten = rewritten(&text, &plain(), &Rules::default());
     let lines = lines(&rewritten);
     assert_eq!(lines[..2], [format!("{start} HTTP/1.1").as_str(), "Host: a"], "{text:?}");
-    let (kept, added) = lines[2..].split_at(lines.len() - 5);
-    let told = ["X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: http", "X-Forwarded-Host: a"];
+    let (kept, added) = lines[2..].split_at(lines.len() - 6);
+    let told = [
+        "X-Forwarded-For: 192.0.2.1",
+        "X-Real-IP: 192.0.2.1",
+        "X-Forwarded-Proto: http",
+        "X-Forwarded-Host: a",
+    ];
     assert_eq!(added, told, "{text:?}");
     kept.iter().map(|line| (*line).to_owned()).collect()
 }
@@ -80,7 +85,7 @@ fn fields_are_forwarded_by_the_rule_of_their_kind() {
         (
             "forwarding fields of a stranger",
             "GET /",
-            &["X-Forwarded-For: 6.6.6.6", "Forwarded: for=6.6.6.6"],
+            &["X-Forwarded-For: 6.6.6.6", "Forwarded: for=6.6.6.6", "x-real-IP: 6.6.6.6"],
             &[],
         ),
         ("§8.6: no body, said by POST", "POST /", &[], &["Content-Length: 0"]),
@@ -123,11 +128,12 @@ fn via_is_kept_and_ours_comes_last() {
 fn what_a_trusted_proxy_says_of_its_client_is_passed_on() {
     let text = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1,, 2.2.2.2 \r\n\
         X-Forwarded-For: 3.3.3.3\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: b\r\n\
-        Forwarded: for=1.1.1.1\r\n\r\n";
+        X-Real-IP: 1.1.1.1\r\nForwarded: for=1.1.1.1\r\n\r\n";
     let trusted = RequestRewrite { client_is_trusted_proxy: true, ..plain() };
     let rewritten_text = rewritten(text, &trusted, &Rules::default());
     let expected = [
         "X-Forwarded-For: 1.1.1.1, 2.2.2.2, 3.3.3.3, 192.0.2.1",
+        "X-Real-IP: 1.1.1.1",
         "X-Forwarded-Proto: https",
         "X-Forwarded-Host: b",
         "Forwarded: for=1.1.1.1",
@@ -136,12 +142,21 @@ fn what_a_trusted_proxy_says_of_its_client_is_passed_on() {
 
     let partly = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\n\r\n";
     let rewritten_text = rewritten(partly, &trusted, &Rules::default());
-    let expected =
-        ["X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https", "X-Forwarded-Host: a"];
+    let expected = [
+        "X-Forwarded-For: 192.0.2.1",
+        "X-Real-IP: 192.0.2.1",
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Host: a",
+    ];
     assert_eq!(lines(&rewritten_text)[2..], expected, "what it did not say is ours to say");
 
     let stranger = rewritten(text, &plain(), &Rules::default());
-    let expected = ["X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: http", "X-Forwarded-Host: a"];
+    let expected = [
+        "X-Forwarded-For: 192.0.2.1",
+        "X-Real-IP: 192.0.2.1",
+        "X-Forwarded-Proto: http",
+        "X-Forwarded-Host: a",
+    ];
     assert_eq!(lines(&stranger)[2..], expected);
 }
 
@@ -155,51 +170,7 @@ fn the_client_is_written_as_its_address_is_usually_written() {
         let rewrite = RequestRewrite { client: client.parse().expect("an address"), ..plain() };
         let text = rewritten("GET / HTTP/1.1\r\nHost: a\r\n\r\n", &rewrite, &Rules::default());
         assert_eq!(lines(&text)[2], format!("X-Forwarded-For: {expected}"));
-    }
-}
-
-#[test]
-fn the_target_is_forwarded_in_origin_form_and_the_host_with_it() {
-    for (rule, request, start, host) in [
-        ("origin-form", "GET /a?b HTTP/1.1\r\nHost: h:1", "GET /a?b HTTP/1.1", "h:1"),
-        ("absolute-form", "GET http://h/a?b HTTP/1.1\r\nHost: H", "GET /a?b HTTP/1.1", "H"),
-        ("without a path", "GET http://h:80 HTTP/1.1\r\nHost: h:80", "GET / HTTP/1.1", "h:80"),
-        ("asterisk-form", "OPTIONS * HTTP/1.1\r\nHost: h", "OPTIONS * HTTP/1.1", "h"),
-        ("HTTP/1.0, absolute", "GET http://h/a HTTP/1.0", "GET /a HTTP/1.1", "h"),
-        ("HTTP/1.0, no host", "GET /a HTTP/1.0", "GET /a HTTP/1.1", ""),
-        ("Host is not first", "GET / HTTP/1.1\r\nA: b\r\nhOST: h", "GET / HTTP/1.1", "h"),
-    ] {
-        let text = rewritten(&format!("{request}\r\n\r\n"), &plain(), &Rules::default());
-        let expected = [start.to_owned(), format!("Host: {host}")];
-        assert_eq!(lines(&text)[..2], expected, "{rule}");
-    }
-}
-
-#[test]
-fn connect_says_where_to_connect_to() {
-    let rules = Rules { allow_connect: true, ..Rules::default() };
-    for (target, is_taken) in [
-        ("h:443", true),
-        ("[::1]:443", true),
-        ("h:65535", true),
-        ("h:65536", false),
-        ("h:", false),
-        ("h", false),
-        ("[::1]", false),
-        ("/", false),
-        ("http://h:443/", false),
-    ] {
-        let text = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");
-        let mut storage = FieldStorage::new();
-        match RequestHead::parse(text.as_bytes(), &mut storage, &rules) {
-            Verdict::Complete(head) => {
-                assert_eq!((head.target, is_taken), (target.as_bytes(), true))
-            }
-            verdict => {
-                let is_refused = matches!(verdict, Verdict::Refused(Refusal::MalformedTarget));
-                assert!(is_refused && !is_taken, "{target}");
-            }
-        }
+        assert_eq!(lines(&text)[3], format!("X-Real-IP: {expected}"));
     }
 }
 
@@ -236,6 +207,11 @@ fn names_with_underscores_are_left_out_refused_or_forwarded() {
     let has = |rules: &Rules| rewritten(text, &plain(), rules).contains("\r\nA_b: 1\r\n");
     assert!(!has(&rules(UnderscoreNames::Drop)));
     assert!(has(&rules(UnderscoreNames::Allow)));
+    for name in ["X_Forwarded_For", "x-real_ip", "X_Real-IP", "X_Forwarded-Proto"] {
+        let text = format!("GET / HTTP/1.1\r\nHost: a\r\n{name}: 6.6.6.6\r\n\r\n");
+        let text = rewritten(&text, &plain(), &rules(UnderscoreNames::Allow));
+        assert!(!text.contains("6.6.6.6"), "{name} is taken for what a proxy says: {text}");
+    }
     let mut storage = FieldStorage::new();
     let reject = rules(UnderscoreNames::Reject);
     let verdict = RequestHead::parse(text.as_bytes(), &mut storage, &reject);
@@ -255,7 +231,8 @@ fn connection_cannot_name_what_the_message_cannot_lose() {
 
 /// A request made at random of fields of every kind.
 fn random_request(prng: &mut Prng) -> String {
-    const FIELDS: [&str; 14] = [
+    const FIELDS: [&str; 15] = [
+        "X-Real-IP: 6.6.6.6",
         "X-Hop: 1",
         "Connection: x-hop, keep-alive",
         "Connection: close",
@@ -275,7 +252,7 @@ fn random_request(prng: &mut Prng) -> String {
     let target = ["/", "/a%20b?c=/../d", "http://Host.test:1/x", "//x"][prng.below(4) as usize];
     let mut fields = vec!["Host: host.test:1".to_owned()];
     for _ in 0..prng.below(12) {
-        fields.push(FIELDS[prng.below(14) as usize].to_owned());
+        fields.push(FIELDS[prng.below(15) as usize].to_owned());
     }
     match prng.below(3) {
         0 => fields.push(format!("Content-Length: {}", prng.next_u64() >> 1)),

@@ -79,7 +79,7 @@ fn a_thousand_malformed_requests_are_refused_and_no_part_of_them_is_taken_for_a_
 }
 
 /// Every reason to refuse a request, but a matter of configuration, an underscore in a name.
-const REFUSALS: [Refusal; 28] = [
+const REFUSALS: [Refusal; 29] = [
     Refusal::MalformedStartLine,
     Refusal::UnsupportedVersion,
     Refusal::MalformedMethod,
@@ -87,6 +87,7 @@ const REFUSALS: [Refusal; 28] = [
     Refusal::DotSegmentInTarget,
     Refusal::TargetTooLong,
     Refusal::WrongScheme,
+    Refusal::TraceNotAllowed,
     Refusal::ConnectNotAllowed,
     Refusal::BareLineFeed,
     Refusal::MalformedField,
@@ -147,6 +148,9 @@ fn well_formed_requests_are_taken_and_every_part_of_them_is_incomplete() {
         "\n\r\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
         "OPTIONS * HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n",
         "GET http://A.example/x?y={|}^` HTTP/1.1\r\nhost:a.EXAMPLE\r\n\r\n",
+        "GET http://a.example?x HTTP/1.1\r\nhost: a.example:80\r\n\r\n",
+        "GET /?%&%zz&\"<>\\\u{e9} HTTP/1.1\r\nhost: a\r\n\r\n",
+        "OPTIONS http://a.example:80 HTTP/1.1\r\nhost: a.example:\r\n\r\n",
         "GET /a|b/[c]/..d/e.. HTTP/1.1\r\nHost: a_b.test:1\r\n\r\n",
         "GET / HTTP/1.0\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",

@@ -173,7 +173,7 @@ fn targets(maker: &mut Maker) {
     for byte in control_bytes().chain(0x80..=0xff).chain(*b"\"#<>\\^`{}") {
         maker.with_target("no such byte in a path", &[b"/a", &[byte][..], b"b"].concat());
     }
-    for byte in control_bytes().chain([0x80, 0xc3, 0xff]).chain(*b"\"#<>") {
+    for byte in control_bytes().chain(*b"#") {
         maker.with_target("no such byte in a query", &[b"/a?b", &[byte][..], b"c"].concat());
     }
     for path in [
@@ -192,7 +192,7 @@ fn targets(maker: &mut Maker) {
     ] {
         maker.with_target("no dot segments", path.as_bytes());
     }
-    for path in ["/%", "/%4", "/%zz", "/%4g", "/a%00b", "/%0", "/?%", "/?a=%g1", "/?%00", "/%-1"] {
+    for path in ["/%", "/%4", "/%zz", "/%4g", "/a%00b", "/%0", "/%-1", "/%4?"] {
         maker
             .with_target("percent-encoding is two hexadecimal digits and not NUL", path.as_bytes());
     }
@@ -208,6 +208,7 @@ fn targets(maker: &mut Maker) {
         "http://",
         "http:///x",
         "http://?x",
+        "http://test#x",
         "http://u@test/",
         "http://test:x/",
         "http://te st/",
@@ -220,7 +221,14 @@ fn targets(maker: &mut Maker) {
             maker.with_target("a target of a known form", target.as_bytes());
         }
     }
-    for target in ["http://other/", "http://test:81/", "http://test.example/", "http://tes/"] {
+    for target in [
+        "http://other/",
+        "http://test:81/",
+        "http://test.example/",
+        "http://tes/",
+        "http://test:8/",
+        "http://test:800/",
+    ] {
         maker.with_target("absolute-form agrees with Host", target.as_bytes());
     }
 }
@@ -568,6 +576,8 @@ fn not_served(maker: &mut Maker) {
         let head = format!("GET {scheme}://test/ HTTP/1.1\r\n{host}\r\n");
         maker.add_for(421, "the scheme is that of the listener", head);
     }
+    let head = format!("TRACE / HTTP/1.1\r\n{host}Max-Forwards: 0\r\n\r\n");
+    maker.add_for(405, "TRACE is not allowed", head);
     let head = format!("CONNECT test:443 HTTP/1.1\r\n{host}\r\n");
     maker.add_for(501, "CONNECT is not allowed", head);
     for expected in ["magic", "", "100-continue, magic", "200-ok"] {

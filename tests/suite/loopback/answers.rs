@@ -25,6 +25,7 @@ fn cases() -> Vec<Case> {
     vec![
         case(400, "400 Bad Request", "GET / HTTP/1.1\nHost: a\nHost: b\n\n", true),
         case(404, "404 Not Found", &get("other.test"), false),
+        case(405, "405 Method Not Allowed", "TRACE / HTTP/1.1\nHost: a\n\n", true),
         case(408, "408 Request Timeout", "GET / HTTP/1.1\nHos", true),
         case(
             408,

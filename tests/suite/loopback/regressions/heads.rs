@@ -122,3 +122,43 @@ fn a_connection_that_the_backend_keeps_for_a_second_is_not_kept() {
     }
     assert_eq!(origin.connections(), 5, "one for each request");
 }
+
+#[test]
+fn a_client_of_http_1_0_that_names_no_host_is_served_by_the_address_of_its_backend() {
+    let origin = Origin::http(|head, _| ok(head.as_bytes()));
+    let (_socket, refuser) = refusing();
+    let ringway = Ringway::start(&[refuser, origin.address], &["--shards", "1"]);
+    // Whichever backend is tried first.
+    for _ in 0..4 {
+        for request in ["GET / HTTP/1.0\r\n\r\n", "POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi"]
+        {
+            let answer = ringway.exchange(request.as_bytes());
+            let seen = String::from_utf8_lossy(body(&answer));
+            let hosts = seen.lines().filter_map(|line| line.strip_prefix("Host:"));
+            let hosts: Vec<&str> = hosts.map(str::trim_start).collect();
+            assert_eq!(hosts, [origin.address.to_string()], "{seen}");
+            assert!(!seen.contains("X-Forwarded-Host"), "{seen}");
+        }
+    }
+}
+
+#[test]
+fn what_is_the_same_by_rfc_9110_is_taken_and_trace_is_not() {
+    let origin = Origin::http(|head, _| ok(head.lines().next().unwrap_or_default().as_bytes()));
+    let ringway = Ringway::start(&[origin.address], &["--shards", "1"]);
+    let close = "Connection: close\r\n\r\n";
+    for (request, seen) in [
+        ("GET http://a.test:80/x HTTP/1.1\r\nHost: a.test", "GET /x HTTP/1.1"),
+        ("GET http://a.test?x=1 HTTP/1.1\r\nHost: a.test:80", "GET /?x=1 HTTP/1.1"),
+        ("OPTIONS http://a.test HTTP/1.1\r\nHost: a.test", "OPTIONS * HTTP/1.1"),
+        ("GET /?q=100%&\"<{|}> HTTP/1.1\r\nHost: a.test", "GET /?q=100%&\"<{|}> HTTP/1.1"),
+    ] {
+        let answer = ringway.exchange(format!("{request}\r\n{close}").as_bytes());
+        assert_eq!(String::from_utf8_lossy(body(&answer)), seen);
+    }
+    let request = format!("TRACE / HTTP/1.1\r\nHost: a.test\r\nCookie: secret\r\n{close}");
+    let answer = ringway.exchange(request.as_bytes());
+    let text = String::from_utf8_lossy(&answer);
+    assert_eq!(status(&answer), 405, "{text}");
+    assert!(text.contains("\r\nAllow: GET, HEAD, ") && !text.contains("secret"), "{text}");
+}

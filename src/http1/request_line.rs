@@ -1,0 +1,139 @@
+//! The first line of a request (RFC 9112 §3).
+
+use super::fields::is_token_byte;
+use super::target::{self, Target};
+use super::{Refusal, Rules, Version};
+use httparse::Request;
+
+const METHOD_BYTES_MAX: usize = 32;
+
+/// A method (RFC 9110 §9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Method<'b>(pub &'b [u8]);
+
+impl Method<'_> {
+    /// HEAD: its response has no body.
+    pub fn is_head(self) -> bool {
+        self.0 == b"HEAD"
+    }
+
+    /// CONNECT: it asks for a tunnel.
+    pub fn is_connect(self) -> bool {
+        self.0 == b"CONNECT"
+    }
+
+    /// True if the same request may be sent twice (RFC 9110 §9.2.2).
+    pub fn is_idempotent(self) -> bool {
+        matches!(self.0, b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE")
+    }
+}
+
+/// A request line taken apart.
+pub(super) struct RequestLine<'b> {
+    method: &'b [u8],
+    target: &'b [u8],
+    version: Version,
+}
+
+impl<'b> RequestLine<'b> {
+    /// As httparse has taken it apart.
+    pub(super) fn of(request: &Request<'_, 'b>) -> Option<Self> {
+        let version = if request.version? == 0 { Version::Http10 } else { Version::Http11 };
+        Some(Self { method: request.method?.as_bytes(), target: request.path?.as_bytes(), version })
+    }
+
+    /// With a target that is not UTF-8: the line and its length, or none if it is not whole.
+    pub(super) fn with_any_target(bytes: &'b [u8]) -> Result<Option<(Self, usize)>, Refusal> {
+        const LINE_ENDS: [&[u8]; 2] = [b"HTTP/1.0\r\n", b"HTTP/1.1\r\n"];
+        let mut words = bytes.splitn(3, |byte| *byte == b' ');
+        let (Some(method), Some(target), Some(rest)) = (words.next(), words.next(), words.next())
+        else {
+            return Err(Refusal::MalformedStartLine);
+        };
+        let has_control = target.iter().any(|byte| *byte < b' ' || *byte == 0x7f);
+        if has_control || std::str::from_utf8(target).is_ok() {
+            return Err(Refusal::MalformedStartLine); // what is wrong is something else
+        }
+        if LINE_ENDS.iter().any(|end| end.starts_with(rest)) && rest.len() < LINE_ENDS[0].len() {
+            return Ok(None);
+        }
+        let version = match LINE_ENDS.map(|end| rest.starts_with(end)) {
+            [true, _] => Version::Http10,
+            [_, true] => Version::Http11,
+            _ => return refuse_version(bytes),
+        };
+        let length = bytes.len() - rest.len() + LINE_ENDS[0].len();
+        Ok(Some((Self { method, target, version }, length)))
+    }
+}
+
+/// A request line, as understood.
+pub(super) struct StartLine<'b> {
+    pub(super) method: Method<'b>,
+    pub(super) target: Target<'b>,
+    pub(super) version: Version,
+}
+
+impl<'b> StartLine<'b> {
+    pub(super) fn of(line: &RequestLine<'b>, head: &[u8], rules: &Rules) -> Result<Self, Refusal> {
+        let RequestLine { method, target, version } = *line;
+        // METHOD SP target SP HTTP/1.x CRLF, and not a byte more: httparse takes more blanks.
+        let length = method.len() + target.len() + b"  HTTP/1.1\r\n".len();
+        if head.get(length - 2..length) != Some(b"\r\n") || head[method.len() + 1] == b' ' {
+            return Err(Refusal::MalformedStartLine);
+        }
+        if method.len() > METHOD_BYTES_MAX {
+            return Err(Refusal::MalformedMethod);
+        }
+        if target.len() > rules.target_bytes_max {
+            return Err(Refusal::TargetTooLong);
+        }
+        let method = Method(method);
+        // It would show a backend's answer fields that other hops added (RFC 9110 §9.3.8).
+        if method.0 == b"TRACE" {
+            return Err(Refusal::TraceNotAllowed);
+        }
+        if method.is_connect() && !rules.allow_connect {
+            return Err(Refusal::ConnectNotAllowed);
+        }
+        let target = target::read(target, method.is_connect(), method.0 == b"OPTIONS")?;
+        Ok(Self { method, target, version })
+    }
+}
+
+/// Refuses what can never become a request line, however much follows: a client that speaks
+/// another protocol should not have to run into a timeout.
+pub(super) fn check_start(head: &[u8], rules: &Rules) -> Result<(), Refusal> {
+    let method = head.iter().take(METHOD_BYTES_MAX + 1).position(|byte| *byte == b' ');
+    let seen = &head[..method.unwrap_or(head.len().min(METHOD_BYTES_MAX + 1))];
+    let is_begun_empty_line = seen == b"\r";
+    if !is_begun_empty_line && !seen.iter().all(|byte| is_token_byte(*byte)) {
+        return Err(Refusal::MalformedStartLine);
+    }
+    if method == Some(0) {
+        return Err(Refusal::MalformedStartLine);
+    }
+    if seen.len() > METHOD_BYTES_MAX {
+        return Err(Refusal::MalformedMethod);
+    }
+    let line_max = METHOD_BYTES_MAX + rules.target_bytes_max + b"  HTTP/1.1\r\n".len();
+    if head.len() > line_max && memchr::memchr(b'\n', &head[..line_max]).is_none() {
+        return Err(Refusal::TargetTooLong);
+    }
+    Ok(())
+}
+
+/// For a version that httparse did not take: none while it may still be that of another protocol,
+/// which is told apart from what is no version at all (RFC 9112 §2.3, RFC 9110 §15.6.6).
+pub(super) fn refuse_version<T>(head: &[u8]) -> Result<Option<T>, Refusal> {
+    const FORM: &[u8] = b"HTTP/#.#\r";
+    let version = head.splitn(3, |byte| *byte == b' ').nth(2).unwrap_or_default();
+    let fits = |(byte, form): (&u8, &u8)| match form {
+        b'#' => byte.is_ascii_digit(),
+        _ => byte == form,
+    };
+    if !version.iter().zip(FORM).all(fits) {
+        return Err(Refusal::MalformedStartLine);
+    }
+    if version.len() < FORM.len() { Ok(None) } else { Err(Refusal::UnsupportedVersion) }
+}
