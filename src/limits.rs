@@ -24,6 +24,8 @@ pub const INTERIMS_MAX: u32 = 32;
 /// connection that bytes still arrive on is to reset it, and a reset can cost the client an answer
 /// that it has not read (RFC 9112 §9.6).
 pub const LINGER_SILENCE: Duration = Duration::from_secs(5);
+/// How long a client is listened to whose idle connection we end: a request may be on its way.
+pub const LINGER_IDLE: Duration = Duration::from_secs(2);
 /// How long a client is listened to after its last answer in all: long enough for an upload whose
 /// sender looks for the answer only when it is done.
 pub const LINGER_MAX: Duration = Duration::from_secs(30);

@@ -4,7 +4,7 @@
 use super::exchange::Phase;
 use super::{State, Traffic};
 use crate::engine::{Close, Engine, Failure, Owner, Slice, Socket};
-use crate::limits::{LINGER_BYTES_MAX, LINGER_MAX, LINGER_SILENCE};
+use crate::limits::{LINGER_BYTES_MAX, LINGER_IDLE, LINGER_MAX, LINGER_SILENCE};
 use crate::mailbox::Stage;
 use crate::stats::{CloseReason, Counter};
 
@@ -114,6 +114,14 @@ impl<E: Engine> Traffic<E> {
         let span = self.world.settings.timeouts.between_bytes;
         self.set_deadline(index, span);
         self.after_client_flush(index);
+    }
+
+    /// Ends a connection on which nothing is asked for: few bytes can still come.
+    pub(super) fn end_idle(&mut self, index: u32, reason: CloseReason) {
+        self.linger(index, reason);
+        if matches!(self.sessions.at(index).state, State::Discarding { .. }) {
+            self.set_deadline(index, LINGER_IDLE);
+        }
     }
 
     /// Drops what a client sends after its last answer.
@@ -294,7 +302,7 @@ impl<E: Engine> Traffic<E> {
             match session.state {
                 State::Closing => {}
                 _ if stage == Stage::Ending => self.abort_session(index, CloseReason::Drained),
-                _ if is_idle => self.linger(index, CloseReason::Drained),
+                _ if is_idle => self.end_idle(index, CloseReason::Drained),
                 _ => {}
             }
         }

@@ -51,7 +51,7 @@ impl<E: Engine> Traffic<E> {
             }
             session.is_leaving = true;
             if session.is_idle() {
-                self.linger(index, CloseReason::ListenerRemoved);
+                self.end_idle(index, CloseReason::ListenerRemoved);
             }
         }
     }

@@ -2,8 +2,10 @@
 
 use super::scene::Scene;
 use ringway::config::Timeouts;
+use ringway::limits::LINGER_IDLE;
 use ringway::mailbox::Stage;
 use ringway::snapshot::Share;
+use std::time::Duration;
 
 #[test]
 fn who_comes_when_everything_is_being_cut_is_cut_too() {
@@ -14,6 +16,20 @@ fn who_comes_when_everything_is_being_cut_is_cut_too() {
     scene.turns(3);
     assert!(scene.is_closed(late));
     assert!(scene.is_over());
+}
+
+#[test]
+fn an_idle_client_that_takes_no_notice_of_the_end_does_not_hold_it_up_for_long() {
+    let mut scene = Scene::new(&[Share::Weight(1)], Timeouts::default());
+    let client = scene.client();
+    scene.say(client, "GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    let (backend, _) = scene.connected();
+    scene.say(backend, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood");
+    scene.order(Stage::Draining);
+    scene.turns(3);
+    assert!(scene.has_ended(client) && !scene.is_closed(client), "a request may be on its way");
+    scene.pass(LINGER_IDLE + Duration::from_secs(1));
+    assert!(scene.is_closed(client) && scene.is_over());
 }
 
 #[test]
