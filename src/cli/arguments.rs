@@ -18,12 +18,12 @@ const EXAMPLES: &str = "\
 Examples:
   ringway demo
   ringway run --listen 0.0.0.0:8080 --backend 10.0.0.11:8080 --backend 10.0.0.12:8080*2
-  ringway run --config /etc/ringway/ringway.toml --shards 0-3
+  ringway run /etc/ringway/ringway.toml --shards 0-3
   ringway check /etc/ringway/ringway.toml
   ringway doctor --config /etc/ringway/ringway.toml";
 
 const ORDER: &str = "\
-A flag goes before its environment variable, that before the file, that before the default.
+Precedence: flag, environment variable, file, default.
 `ringway config dump` with the same arguments shows every value and where it comes from.";
 
 /// A load balancer: one stable front door for your servers.
@@ -45,10 +45,18 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value = "info", env = "RINGWAY_LOG_LEVEL")]
         log_level: LogLevel,
     },
-    /// Check a configuration file: status 0 if it is right, 1 with every error if not.
+    /// Check configuration files: status 0 if `ringway run` would start with them here, 1 with
+    /// every error if not. Warnings do not change the status.
     Check {
-        /// The file.
-        file: PathBuf,
+        /// The files; "-" is standard input. Default: /etc/ringway/ringway.toml.
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// A file, as FILE.
+        #[arg(short, long, value_name = "FILE", env = "RINGWAY_CONFIG")]
+        config: Option<PathBuf>,
+        /// Say nothing but errors.
+        #[arg(short, long)]
+        quiet: bool,
         /// Answer in JSON.
         #[arg(long)]
         json: bool,
@@ -96,8 +104,11 @@ pub(super) enum ConfigCommand {
 /// Where the configuration comes from.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct Source {
-    /// The configuration file.
-    #[arg(long, value_name = "FILE", env = "RINGWAY_CONFIG")]
+    /// The configuration file; /etc/ringway/ringway.toml if it is there and nothing else is given.
+    #[arg(value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    /// The configuration file, as FILE.
+    #[arg(short, long, value_name = "FILE", env = "RINGWAY_CONFIG")]
     pub(super) config: Option<PathBuf>,
     /// Where to listen; may be given several times, and commas split it. Without a file.
     #[arg(long, value_name = "IP:PORT", value_parser = parse_listen_address, value_delimiter = ',',
@@ -128,7 +139,8 @@ pub(super) struct Source {
     /// Operations that a shard can hand to the kernel at once, a power of two.
     #[arg(long, value_name = "COUNT", value_parser = ring_entries, env = "RINGWAY_RING_ENTRIES")]
     pub(super) ring_entries: Option<u32>,
-    /// Client connections of the whole process.
+    /// Client connections of the whole process. Default: what the limit of open files allows, at
+    /// most 100000.
     #[arg(long, value_name = "COUNT", value_parser = max_connections,
           env = "RINGWAY_MAX_CONNECTIONS")]
     pub(super) max_connections: Option<usize>,

@@ -1,6 +1,6 @@
 //! How many descriptors a configuration may need.
 
-use ringway::config::Config;
+use ringway::config::{Config, Runtime};
 
 /// Rings, listeners, files, the runtime, probes.
 const OTHERS: u64 = 256;
@@ -12,7 +12,35 @@ pub(super) fn besides_clients(config: &Config) -> u64 {
     idle as u64 + OTHERS
 }
 
+/// Client connections that so many open files allow, at most those of the default: two descriptors
+/// for each besides the others. Idle connections to backends, which are many where there are many
+/// backends, leave clients a quarter of all.
+pub(super) fn fitting(config: &Config, files: u64) -> usize {
+    let half = files.saturating_sub(besides_clients(config)) / 2;
+    let most = Runtime::default().max_connections;
+    usize::try_from(half.max(files / 4)).unwrap_or(usize::MAX).clamp(1, most)
+}
+
 /// All: a client's connection may need one to a backend.
 pub(super) fn wanted(config: &Config) -> u64 {
     2 * config.runtime.max_connections as u64 + besides_clients(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringway::config::{Backend, Config};
+
+    #[test]
+    fn clients_get_what_the_limit_leaves_and_a_quarter_in_any_case() {
+        let backend = |n| Backend { address: ([10, 0, 0, n], 80).into(), weight: 1 };
+        let backends: Vec<Backend> = (1..=3).map(backend).collect();
+        let config = Config::quick(&[([0, 0, 0, 0], 80).into()], &backends, Default::default());
+        let config = config.expect("it is well");
+        for (files, clients) in
+            [(0, 1), (40, 10), (1024, 256), (20_000, 9104), (1 << 20, 100_000), (u64::MAX, 100_000)]
+        {
+            assert_eq!(fitting(&config, files), clients, "of {files}");
+        }
+    }
 }

@@ -2,12 +2,14 @@
 //! of them each value comes.
 
 use super::arguments::Source;
+use super::descriptors;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use ringway::config::{
-    AccessLog, Config, Diagnostics, FILE_BYTES_MAX, Runtime, StateFile, WrittenKeys,
+    AccessLog, Config, Diagnostics, FILE_BYTES_MAX, Runtime, StateFile, TextFormat, WrittenKeys,
 };
 use ringway::sys::file;
+use ringway::sys::rlimit::{Resource, limit};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, ErrorKind::InvalidData};
@@ -18,9 +20,17 @@ use std::path::{Path, PathBuf};
 pub(super) struct Effective {
     pub(super) config: Config,
     pub(super) config_file: Option<PathBuf>,
+    /// What `max_connections` is where nobody sets it.
+    pub(super) connections_when_unset: usize,
     written: WrittenKeys,
     given: BTreeMap<String, Origin>,
 }
+
+/// The key that follows from the limit of open files.
+const MAX_CONNECTIONS: &str = "runtime.max_connections";
+
+/// Where the configuration file is looked for if nothing else is said.
+pub(super) const DEFAULT_FILE: &str = "/etc/ringway/ringway.toml";
 
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +38,8 @@ pub(super) enum Origin {
     Flag,
     Environment,
     File,
+    /// It follows from the limit of open files.
+    Limit,
     Default,
 }
 
@@ -37,6 +49,7 @@ impl Origin {
             Self::Flag => "flag",
             Self::Environment => "environment",
             Self::File => "file",
+            Self::Limit => "open-file limit",
             Self::Default => "default",
         }
     }
@@ -44,8 +57,31 @@ impl Origin {
 
 impl Effective {
     /// A configuration of which nothing was given by flags or the environment.
-    pub(super) fn of(config: Config) -> Self {
-        Self { config, ..Self::default() }
+    pub(super) fn of(config: Config, written: WrittenKeys) -> Self {
+        Self { config, written, ..Self::default() }
+    }
+
+    /// As many connections as the limit of open files allows, unless somebody has set a number.
+    pub(super) fn follow_limit(&mut self) {
+        // Without a limit that can be read there is none to follow.
+        let (_, files) = limit(Resource::OpenFiles).unwrap_or((u64::MAX, u64::MAX));
+        self.take_unset_connections(descriptors::fitting(&self.config, files));
+    }
+
+    /// The same with the number for which nobody has set one.
+    pub(super) fn take_unset_connections(&mut self, count: usize) {
+        self.connections_when_unset = count;
+        let is_other = self.config.runtime.max_connections != count;
+        if self.set_connections().is_none() && is_other {
+            self.config.runtime.max_connections = count;
+            self.given.insert(MAX_CONNECTIONS.to_owned(), Origin::Limit);
+        }
+    }
+
+    /// The number of connections that somebody has set.
+    pub(super) fn set_connections(&self) -> Option<usize> {
+        let is_set = !matches!(self.origin(MAX_CONNECTIONS), Origin::Limit | Origin::Default);
+        is_set.then_some(self.config.runtime.max_connections)
     }
 
     /// The origin of the value under a key path as of [`WrittenKeys`].
@@ -87,13 +123,25 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
+/// What the arguments say where the configuration is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Chosen {
+    /// In a file.
+    File(PathBuf),
+    /// In the arguments themselves: addresses to listen on and backends.
+    Addresses,
+    /// Nowhere.
+    Nothing,
+}
+
 /// The configuration that the arguments ask for.
 pub(super) fn load(source: Source, matches: &ArgMatches) -> Result<Effective, LoadError> {
-    let wants_file = chosen_file(&source, matches)?;
-    if !wants_file && source.listen.is_empty() && source.backend.is_empty() {
-        let message = "nothing to run: give --config FILE, or --listen IP:PORT and --backend \
-                       IP:PORT; for a first look try `ringway demo`";
-        return Err(LoadError::Usage(message.to_owned()));
+    if chosen(&source, matches)? == Chosen::Nothing {
+        let message = format!(
+            "nothing to run: give FILE, or --listen IP:PORT and --backend IP:PORT; without them \
+             {DEFAULT_FILE} is looked for; for a first look try `ringway demo`"
+        );
+        return Err(LoadError::Usage(message));
     }
     load_or_default(source, matches)
 }
@@ -103,16 +151,16 @@ pub(super) fn load_or_default(
     source: Source,
     matches: &ArgMatches,
 ) -> Result<Effective, LoadError> {
-    let mut effective = if chosen_file(&source, matches)? {
-        let path = source.config.clone().expect("it was chosen above");
-        let (config, written) = read_config(&path, file::read)?;
-        Effective { config, written, config_file: Some(path), given: BTreeMap::new() }
-    } else if source.listen.is_empty() && source.backend.is_empty() {
-        Effective::default()
-    } else {
-        from_flags(&source, matches)?
+    let mut effective = match chosen(&source, matches)? {
+        Chosen::File(path) => {
+            let (config, written) = read_config(&path, file::read)?;
+            Effective { config_file: Some(path), ..Effective::of(config, written) }
+        }
+        Chosen::Addresses => from_flags(&source, matches)?,
+        Chosen::Nothing => Effective::default(),
     };
     lay_over(&mut effective, source, matches);
+    effective.follow_limit();
     Ok(effective)
 }
 
@@ -125,24 +173,40 @@ fn given(matches: &ArgMatches, id: &str) -> Origin {
     }
 }
 
-/// True if the configuration is to come from the file. A file and single addresses exclude each
-/// other, but a flag goes before the environment here too.
-pub(super) fn chosen_file(source: &Source, matches: &ArgMatches) -> Result<bool, LoadError> {
-    if source.config.is_none() {
-        return Ok(false);
-    }
-    let file = given(matches, "config");
-    for id in ["listen", "backend", "algorithm"] {
-        let origin = given(matches, id);
-        if origin == Origin::Flag && file == Origin::Environment {
-            return Ok(false);
+/// Where the configuration is to come from. A file and single addresses exclude each other, but a
+/// flag goes before the environment here too.
+pub(super) fn chosen(source: &Source, matches: &ArgMatches) -> Result<Chosen, LoadError> {
+    let (file, file_origin) = match (&source.file, &source.config, given(matches, "config")) {
+        (Some(_), Some(_), Origin::Flag) => {
+            let message = "the file is given twice: leave --config or FILE out";
+            return Err(LoadError::Usage(message.to_owned()));
         }
-        if origin == file {
-            let message = format!("--config and --{id} exclude each other: write it into the file");
-            return Err(LoadError::Usage(message));
+        (Some(file), _, _) => (file, Origin::Flag),
+        (None, Some(file), origin) => (file, origin),
+        (None, None, _) if !source.listen.is_empty() || !source.backend.is_empty() => {
+            return Ok(Chosen::Addresses);
         }
+        (None, None, _) => {
+            let file = Path::new(DEFAULT_FILE);
+            let is_there = file.exists();
+            return Ok(if is_there { Chosen::File(file.to_owned()) } else { Chosen::Nothing });
+        }
+    };
+    let origins = ["listen", "backend", "algorithm"].map(|id| (id, given(matches, id)));
+    if file_origin == Origin::Environment && origins.iter().any(|(_, at)| *at == Origin::Flag) {
+        return Ok(Chosen::Addresses);
     }
-    Ok(true)
+    let path = file.display();
+    match origins.iter().find(|(_, origin)| *origin != Origin::Default) {
+        None => Ok(Chosen::File(file.clone())),
+        Some((id, Origin::Environment)) => Err(LoadError::Usage(format!(
+            "RINGWAY_{} cannot be used with the file {path}: unset it, or write it into the file",
+            id.to_uppercase()
+        ))),
+        Some((id, _)) => Err(LoadError::Usage(format!(
+            "--{id} cannot be used with the file {path}: write it into the file"
+        ))),
+    }
 }
 
 fn from_flags(source: &Source, matches: &ArgMatches) -> Result<Effective, LoadError> {
@@ -226,7 +290,7 @@ fn lay_over_runtime(over: &mut Overlay<'_>, runtime: &mut Runtime, source: &Sour
     let entries = &mut runtime.ring_entries;
     over.set("ring_entries", "runtime.ring_entries", entries, source.ring_entries);
     let most = &mut runtime.max_connections;
-    over.set("max_connections", "runtime.max_connections", most, source.max_connections);
+    over.set("max_connections", MAX_CONNECTIONS, most, source.max_connections);
     let format = &mut runtime.log_format;
     over.set("log_format", "runtime.log_format", format, source.log_format);
 }
@@ -235,6 +299,11 @@ fn lay_over_runtime(over: &mut Overlay<'_>, runtime: &mut Runtime, source: &Sour
 /// may be a pipe, as of `<(…)`; [`file::read_regular`] from then on.
 pub(super) type ReadFile = fn(&Path, usize) -> io::Result<Vec<u8>>;
 
+/// True for what stands for standard input in the place of a file.
+pub(super) fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 /// The configuration in a file, and the keys that it has.
 pub(super) fn read_config(path: &Path, read: ReadFile) -> Result<(Config, WrittenKeys), LoadError> {
     let unreadable = |error| LoadError::Unreadable(path.to_owned(), error);
@@ -242,9 +311,9 @@ pub(super) fn read_config(path: &Path, read: ReadFile) -> Result<(Config, Writte
     let text = String::from_utf8(bytes);
     let text = text.map_err(|error| unreadable(io::Error::new(InvalidData, error)))?;
     let folder = folder_of(Some(path));
-    let name = path.display().to_string();
+    let name = if is_stdin(path) { "<stdin>".to_owned() } else { path.display().to_string() };
     let (mut config, written) =
-        Config::parse_with_keys(&text, &name, &|file| read_named(folder, file))
+        Config::parse_as(TextFormat::Toml, &text, &name, &|file| read_named(folder, file))
             .map_err(LoadError::Invalid)?;
     resolve_paths(&mut config, folder);
     Ok((config, written))

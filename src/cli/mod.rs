@@ -8,6 +8,7 @@ mod descriptors;
 mod doctor;
 mod doors;
 mod dump;
+mod habits;
 mod load;
 mod logging;
 mod passed;
@@ -23,6 +24,7 @@ pub use arguments::LogLevel;
 pub(crate) use serve::{probe_uring, serve};
 
 use arguments::{Arguments, Command, ConfigCommand};
+use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use load::{Effective, LoadError};
 use reread::Reread;
@@ -44,6 +46,9 @@ pub struct Start {
     pub config_file: Option<PathBuf>,
     /// How it is read again.
     pub source: Box<dyn ConfigSource>,
+    /// The number of connections that somebody has set; none if it follows from the limit of open
+    /// files.
+    pub set_connections: Option<usize>,
     /// Least severe events that are logged.
     pub log_level: LogLevel,
     /// What else happens once clients can connect.
@@ -52,6 +57,15 @@ pub struct Start {
 
 /// Gets the addresses of the listeners, and where to write what the user should read.
 pub type OnListening = Box<dyn FnOnce(&[SocketAddr], &mut dyn Write) -> io::Result<()>>;
+
+impl Start {
+    fn of(effective: Effective, source: Reread, log_level: LogLevel) -> Self {
+        let set_connections = effective.set_connections();
+        let Effective { config, config_file, .. } = effective;
+        let (source, on_listening) = (Box::new(source), None);
+        Self { config, config_file, source, set_connections, log_level, on_listening }
+    }
+}
 
 /// What the commands need of the rest of the program.
 pub struct Parts {
@@ -112,6 +126,8 @@ fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let hint = habits::hint(arguments.get(1));
     let parsed = Arguments::command().try_get_matches_from(arguments).and_then(|matches| {
         Arguments::from_arg_matches(&matches).map(|arguments| (arguments, matches))
     });
@@ -119,12 +135,12 @@ fn run(
         Ok((arguments, matches)) => {
             let matches = leaf(&matches);
             let json = matches.try_get_one::<bool>("json").ok().flatten();
-            (execute(arguments, matches, parts, out), json == Some(&true))
+            (execute(arguments, matches, parts, out, err), json == Some(&true))
         }
         Err(error) => {
             // Nothing is left to be done if the terminal is gone.
             let _ = match error.use_stderr() {
-                true => write!(err, "{}", error.render()),
+                true => write!(err, "{}{}", error.render(), hint.unwrap_or_default()),
                 false => write!(out, "{}", error.render()),
             };
             return error.exit_code() as u8;
@@ -164,17 +180,22 @@ fn execute(
     matches: &ArgMatches,
     parts: &Parts,
     out: &mut dyn Write,
+    err: &mut dyn Write,
 ) -> Result<(), Failed> {
     match arguments.command {
         Command::Run { source, log_level } => {
-            let again = Reread::new(source.clone(), matches.clone());
-            let Effective { config, config_file, .. } = load::load(source, matches)?;
-            let source = Box::new(again);
-            let start = Start { config, config_file, source, log_level, on_listening: None };
-            (parts.serve)(start).map_err(Failed::Error)
+            let effective = load::load(source.clone(), matches)?;
+            let source = Reread::new(source, matches.clone(), &effective);
+            (parts.serve)(Start::of(effective, source, log_level)).map_err(Failed::Error)
         }
         Command::Verb(verb) => verbs::execute(verb, out),
-        Command::Check { file, json } => check::check(&file, json, out),
+        Command::Check { mut files, config, quiet, json } => {
+            // A file that is named goes before the environment.
+            let is_given = matches.value_source("config") == Some(ValueSource::CommandLine);
+            files.extend(config.filter(|_| is_given || files.is_empty()));
+            let telling = check::Telling { as_json: json, is_quiet: quiet };
+            check::check(files, &telling, out, err)
+        }
         Command::Demo { listen, log_level } => demo::demo(listen, log_level, parts.serve),
         Command::Doctor { source, json } => {
             let effective = load::load_or_default(source, matches)?;

@@ -4,59 +4,58 @@
 use super::arguments::Source;
 use super::load::{self, Effective, LoadError};
 use clap::ArgMatches;
-use ringway::config::{Config, TextFormat};
+use ringway::config::{Config, TextFormat, WrittenKeys};
 use ringway::coordinator::{ConfigSource, Unusable};
 use ringway::sys::file;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// See the module. The default has neither file nor flags.
-#[derive(Default)]
+/// See the module.
 pub(super) struct Reread {
     source: Source,
     matches: ArgMatches,
+    /// The file, if it was started with one.
+    file: Option<PathBuf>,
+    /// What `max_connections` is for this process where nobody sets it: it does not change with
+    /// the number of backends.
+    connections_when_unset: usize,
 }
 
 impl Reread {
-    pub(super) fn new(source: Source, matches: ArgMatches) -> Self {
-        Self { source, matches }
+    /// As this configuration came from these arguments.
+    pub(super) fn new(source: Source, matches: ArgMatches, effective: &Effective) -> Self {
+        let Effective { config_file, connections_when_unset, .. } = effective;
+        let (file, connections_when_unset) = (config_file.clone(), *connections_when_unset);
+        Self { source, matches, file, connections_when_unset }
     }
 
-    /// The file, if it was started with one.
-    fn file(&self) -> Option<&Path> {
-        let is_chosen = load::chosen_file(&self.source, &self.matches).unwrap_or(false);
-        self.source.config.as_deref().filter(|_| is_chosen)
-    }
-
-    fn laid_over(&self, config: Config) -> Config {
-        let mut effective = Effective::of(config);
+    fn laid_over(&self, config: Config, written: WrittenKeys) -> Config {
+        let mut effective = Effective::of(config, written);
         load::lay_over(&mut effective, self.source.clone(), &self.matches);
+        effective.take_unset_connections(self.connections_when_unset);
         effective.config
     }
 }
 
 impl ConfigSource for Reread {
     fn read(&self) -> Result<Config, Unusable> {
-        let Some(file) = self.file() else {
-            return Err(
-                "it was started without a configuration file, so there is nothing to read \
-                        again: start it with --config FILE, or give a whole configuration with \
-                        `ringway reload --file FILE`"
-                    .to_owned()
-                    .into(),
-            );
+        let Some(file) = &self.file else {
+            let reason = "it was started without a configuration file, so there is nothing to read \
+                          again: start it with `ringway run FILE`, or give a whole configuration \
+                          with `ringway reload --file FILE`";
+            return Err(reason.to_owned().into());
         };
         // Who waits for a pipe or reads without an end serves nobody.
         let read = load::read_config(file, file::read_regular);
-        read.map(|(config, _)| self.laid_over(config)).map_err(unusable)
+        read.map(|(config, written)| self.laid_over(config, written)).map_err(unusable)
     }
 
     fn parse(&self, text: &str, format: TextFormat, name: &str) -> Result<Config, Unusable> {
-        let folder = load::folder_of(self.source.config.as_deref());
+        let folder = load::folder_of(self.file.as_deref());
         let load = |file: &Path| load::read_named(folder, file);
         let parsed = Config::parse_as(format, text, name, &load);
-        let mut config = parsed.map_err(|all| unusable(LoadError::Invalid(all)))?;
+        let (mut config, written) = parsed.map_err(|all| unusable(LoadError::Invalid(all)))?;
         load::resolve_paths(&mut config, folder);
-        Ok(self.laid_over(config))
+        Ok(self.laid_over(config, written))
     }
 }
 

@@ -35,9 +35,9 @@ pub(super) const MORE_DESCRIPTORS: &str =
 /// # Errors
 /// A sentence that says what stands in the way and what to do.
 pub(crate) fn serve(start: Start) -> Result<(), Box<dyn Error>> {
-    let Start { config, config_file, source, log_level, on_listening } = start;
+    let Start { config, config_file, source, set_connections, log_level, on_listening } = start;
     let _guard = logging::start(log_level, config.runtime.log_format);
-    raise_open_files(&config)?;
+    raise_open_files(&config, set_connections)?;
     check_descriptors(&config)?;
     probe_ring()?;
     if let Some(file) = config_file {
@@ -132,16 +132,17 @@ fn announce(
     out.flush()
 }
 
-/// Raises the limit of open files, and says so where it is still too low.
-fn raise_open_files(config: &Config) -> io::Result<()> {
+/// Raises the limit of open files, and says so where it is too low for what somebody has set.
+fn raise_open_files(config: &Config, set_connections: Option<usize>) -> io::Result<()> {
     let files = raise_to_hard(Resource::OpenFiles)?;
     let wanted = descriptors::wanted(config);
-    if files < wanted {
-        tracing::warn!(
-            "only {files} files may be open: max_connections wants {wanted}; raise RLIMIT_NOFILE \
-             (systemd: LimitNOFILE={wanted}; shell: ulimit -n {wanted}) or lower \
-             --max-connections; connections beyond it wait"
-        );
+    match set_connections {
+        Some(set) if files < wanted => tracing::warn!(
+            "the limit of open files is {files}, and max_connections = {set} needs {wanted}: raise \
+             it (systemd: LimitNOFILE={wanted}; shell: ulimit -n {wanted}), or lower \
+             max_connections; connections beyond it wait"
+        ),
+        _ => {}
     }
     Ok(())
 }
@@ -175,7 +176,7 @@ fn private_buffers_max(config: &Config, shards: usize) -> usize {
 }
 
 /// The core of each shard; none where it is not pinned because there are fewer cores.
-fn cores(shards: &ShardsChoice) -> Result<Vec<Option<usize>>, Box<dyn Error>> {
+pub(super) fn cores(shards: &ShardsChoice) -> Result<Vec<Option<usize>>, Box<dyn Error>> {
     let available = ringway::sys::core::allowed()?;
     Ok(match shards {
         ShardsChoice::Auto => available.iter().copied().map(Some).collect(),

@@ -116,8 +116,21 @@ fn wrong_arguments_are_refused_with_a_reason() {
         (&[], 2, "Usage"),
         (&["run", "--listen", "127.0.0.1:80"], 2, "no backend"),
         (&["run", "--backend", "127.0.0.1:80"], 2, "no listener"),
-        (&["run", "--config", &file, "--listen", "127.0.0.1:80"], 2, "exclude each other"),
-        (&["run", "--config", &file, "--algorithm", "p2c"], 2, "exclude each other"),
+        (
+            &["run", "--config", &file, "--listen", "127.0.0.1:80"],
+            2,
+            "--listen cannot be used with the",
+        ),
+        (
+            &["run", "--config", &file, "--algorithm", "p2c"],
+            2,
+            "--algorithm cannot be used with the",
+        ),
+        (&["run", &file, "-c", &file], 2, "given twice"),
+        (&["-t"], 2, "ringway check FILE"),
+        (&["version"], 2, "ringway --version"),
+        (&["edge.toml"], 2, "ringway run edge.toml"),
+        (&["check"], 2, "no file to check"),
         (&["run", "--config", "/nowhere.toml"], 1, "cannot read `/nowhere.toml`"),
         (&["run", "--shards", "x"], 2, "which shards"),
         (&["run", "--buffer-size", "16k"], 2, "did you mean \"16KiB\"?"),
@@ -146,7 +159,7 @@ fn help_is_an_answer_with_examples() {
         (&["run", "--help"], "RINGWAY_BUFFER_SIZE"),
         (&["reload", "--help"], "the folder of"),
         (&["plan", "--help"], "the folder of"),
-        (&["config", "dump", "--help"], "A flag goes before"),
+        (&["config", "dump", "--help"], "Precedence: flag"),
         (&["--version"], env!("CARGO_PKG_VERSION")),
     ] {
         let (status, out, err) = run_line(line);
@@ -181,8 +194,98 @@ fn check_answers_in_text_and_in_json() {
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((status, err.as_str()), (1, ""));
     assert_eq!((&report["problems"][0]["line"], &report["more_problems"]), (&3.into(), &0.into()));
+    let (status, out, err) = run_line(&["check", &good, "-c", &bad, "-q"]);
+    assert!(status == 1 && out.is_empty() && err.starts_with("error: 1 error"), "{out}{err}");
+    let (status, out, _) = run_line(&["check", &good, &bad, "--json"]);
+    let both: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((status, &both[0]["ok"], &both[1]["ok"]), (1, &true.into(), &false.into()));
     let (status, out, _) = run_line(&["check", "/nowhere.toml", "--json"]);
     assert!(status == 1 && out.contains("cannot read"), "{out}");
+}
+
+#[test]
+fn check_finds_what_would_keep_it_from_starting_here_and_what_is_odd() {
+    let folder = Folder::new("findings");
+    let here = folder.0.display();
+    let health = "[pool.app.health]\ninterval = \"1s\"\ntimeout = \"5s\"\nfast_interval = \"3s\"\n";
+    let own = "[[pool.app.backend]]\naddress = \"127.0.0.1:80\"\n";
+    let foreign = "[[listener]]\nname = \"far\"\naddress = \"192.0.2.1:80\"\n";
+    let file = folder.write("file", "");
+    for (more, status, parts) in [
+        (
+            format!("[access_log]\npath = \"{here}/none/a.log\"\n"),
+            1,
+            ["error: ", "access_log.path: cannot write `"],
+        ),
+        (format!("[access_log]\npath = \"{here}\"\n"), 1, ["error: ", "it is a directory"]),
+        (format!("[access_log]\npath = \"{here}/a.log\"\n"), 0, ["", ""]),
+        (format!("[admin]\nsocket = \"{here}/new/a.sock\"\n"), 0, ["", ""]),
+        (format!("[admin]\nsocket = \"{file}/a.sock\"\n"), 1, ["error: ", "admin.socket: cannot"]),
+        (health.to_owned(), 0, ["pool.app.health.timeout: 5s is longer", "fast_interval: 3s is"]),
+        (own.to_owned(), 0, ["pool.app.backend: 127.0.0.1:80 is listener `web`", "come back"]),
+        (foreign.to_owned(), 0, ["listener.far.address: 192.0.2.1 is no address", "warning: "]),
+    ] {
+        let text = GOOD.replace("shards = 3", "shards = 1") + &more;
+        let file = folder.write("a.toml", &text);
+        let (found, out, err) = run_line(&["check", &file]);
+        assert_eq!(found, status, "{more}: {out}{err}");
+        assert!(parts.iter().all(|part| err.contains(part)), "{more}: {err}");
+        assert_eq!(err.is_empty(), parts[0].is_empty(), "{more}: {err}");
+        let (found, out, _) = run_line(&["check", &file, "--json"]);
+        let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((found, &report["ok"]), (status, &(status == 0).into()), "{out}");
+        let list = if status == 1 { "problems" } else { "warnings" };
+        let none = report[list].as_array().is_none_or(Vec::is_empty);
+        assert_eq!(none, parts[0].is_empty(), "{out}");
+        if status == 0 {
+            assert_eq!(run_line(&["check", "-q", &file]), (0, String::new(), String::new()));
+        }
+    }
+    for (shards, status, part) in
+        [("\"8190-8191\"", 1, "names core 8190"), ("256", 0, "256 shards share")]
+    {
+        let file =
+            folder.write("a.toml", &GOOD.replace("shards = 3", &format!("shards = {shards}")));
+        let (found, _, err) = run_line(&["check", &file]);
+        assert!(found == status && err.contains("runtime.shards") && err.contains(part), "{err}");
+    }
+}
+
+#[test]
+fn the_file_can_be_given_without_a_flag_and_excludes_addresses_of_the_environment() {
+    let folder = Folder::new("positional");
+    let file = folder.write("a.toml", GOOD);
+    for line in [["run", &file].as_slice(), &["run", "-c", &file]] {
+        assert_eq!(run_line(line).0, 0);
+        assert_eq!(started().config_file.as_deref(), Some(Path::new(&file)));
+    }
+    let (status, out, _) = run_line(&["config", "dump", &file]);
+    assert!(status == 0 && out.contains("ring_entries = 128  # file"), "{out}");
+}
+
+#[test]
+fn connections_follow_the_limit_of_open_files_unless_somebody_sets_them() {
+    use ringway::sys::rlimit::{Resource, limit};
+    let folder = Folder::new("limit");
+    let file = folder.write("a.toml", GOOD);
+    let (_, out, _) = run_line(&["config", "dump", &file]);
+    let row = out.lines().find(|row| row.starts_with("max_connections =")).expect("it is shown");
+    let (_, files) = limit(Resource::OpenFiles).expect("it is known");
+    let origin = if files < 201_024 { "# open-file limit" } else { "# default" };
+    assert!(row.ends_with(origin), "{files}: {row}");
+    assert_eq!(run_line(&["run", &file]).0, 0);
+    let start = started();
+    assert_eq!(start.set_connections, None);
+    let unset = start.config.runtime.max_connections;
+    // More backends have more idle connections: a reload goes on by the number of the start.
+    folder.write("a.toml", &format!("{GOOD}[[pool.app.backend]]\naddress = \"10.0.0.2:80\"\n"));
+    let again = start.source.read().expect("it is well");
+    assert_eq!(again.runtime.max_connections, unset);
+    let set = folder.write("b.toml", &GOOD.replace("shards = 3", "max_connections = 12345"));
+    assert_eq!(run_line(&["run", &set]).0, 0);
+    assert_eq!(started().set_connections, Some(12_345));
+    assert_eq!(run_line(&["run", &set, "--max-connections", "77"]).0, 0);
+    assert_eq!(started().set_connections, Some(77));
 }
 
 fn make_pipe(path: &str) {

@@ -1,7 +1,10 @@
 //! Reading files that others write, as far as they are what they should be.
 
+use super::check;
+use std::ffi::CString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -50,7 +53,43 @@ impl Stamp {
     }
 }
 
-fn read_open(file: File, most: usize) -> io::Result<Vec<u8>> {
+/// What comes on standard input, of at most `most` bytes.
+///
+/// # Errors
+/// If it cannot be read, or has more bytes.
+pub fn read_stdin(most: usize) -> io::Result<Vec<u8>> {
+    read_open(io::stdin().lock(), most)
+}
+
+/// Whether this process may write to a file, or make it if it is not there.
+///
+/// # Errors
+/// Why not.
+pub fn check_writable(path: &Path) -> io::Result<()> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(wrong("it is a directory".to_owned())),
+        Ok(_) => check_access(path, libc::W_OK),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = or_here(path.parent().unwrap_or(path));
+            check_access(folder, libc::W_OK | libc::X_OK)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The folder that an empty path stands for.
+pub fn or_here(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
+}
+
+fn check_access(path: &Path, mode: libc::c_int) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    // JUSTIFICATION: std does not tell what this user may do with a path.
+    // SAFETY: the path is a valid text that ends with a zero; the call only reads it.
+    check(unsafe { libc::access(path.as_ptr(), mode) }).map(drop)
+}
+
+fn read_open(file: impl Read, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(most as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > most {

@@ -4,12 +4,14 @@
 mod origin;
 mod traffic;
 
-use super::arguments::LogLevel;
+use super::arguments::{LogLevel, Source};
+use super::load::Effective;
 use super::reread::Reread;
 use super::{Failed, Start};
+use clap::ArgMatches;
 use origin::Origin;
 use ringway::balance::Algorithm;
-use ringway::config::{Backend, Config};
+use ringway::config::{Backend, Config, WrittenKeys};
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -36,9 +38,11 @@ pub(super) fn demo(
         introduce(traffic::reachable(*listener), &addresses, &socket, out)?;
         traffic::start(*listener)
     };
-    let source = Box::new(Reread::default());
+    let mut effective = Effective::of(config, WrittenKeys::default());
+    effective.follow_limit();
+    let source = Reread::new(Source::default(), ArgMatches::default(), &effective);
     let on_listening = Some(Box::new(on_listening) as _);
-    let start = Start { config, config_file: None, source, log_level, on_listening };
+    let start = Start { on_listening, ..Start::of(effective, source, log_level) };
     serve(start).map_err(Failed::Error)
 }
 

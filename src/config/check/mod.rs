@@ -36,10 +36,11 @@ impl Config {
     /// The configuration in a text. `file_name` is only for the diagnostics; a file that the
     /// text names is read by `load`.
     pub fn parse(text: &str, file_name: &str, load: Loader<'_>) -> Result<Self, Diagnostics> {
-        Self::parse_with_keys(text, file_name, load).map(|(config, _)| config)
+        Self::parse_as(TextFormat::Toml, text, file_name, load).map(|(config, _)| config)
     }
 
-    /// The configuration in a text of either format.
+    /// The configuration in a text of either format, with the keys that the text has: all else is
+    /// at its default.
     ///
     /// # Errors
     /// Every problem, with its place in the text.
@@ -48,28 +49,15 @@ impl Config {
         text: &str,
         file_name: &str,
         load: Loader<'_>,
-    ) -> Result<Self, Diagnostics> {
-        if format == TextFormat::Toml {
-            return Self::parse(text, file_name, load);
-        }
-        let report = Report::new(text, format);
-        let table = read_json(&report, text);
-        let read = table.as_ref().map(|table| read(&report, table, load).0);
-        report.finish(file_name)?;
-        Ok(read.expect("a text that is no configuration was reported above"))
-    }
-
-    /// Like [`Config::parse`], with the keys that the text has: all else is at its default.
-    pub fn parse_with_keys(
-        text: &str,
-        file_name: &str,
-        load: Loader<'_>,
     ) -> Result<(Self, WrittenKeys), Diagnostics> {
-        let report = Report::new(text, TextFormat::Toml);
-        let table = read_toml(&report, text);
+        let report = Report::new(text, format);
+        let table = match format {
+            TextFormat::Toml => read_toml(&report, text),
+            TextFormat::Json => read_json(&report, text),
+        };
         let read = table.as_ref().map(|table| read(&report, table, load));
         report.finish(file_name)?;
-        Ok(read.expect("a text with syntax errors was reported above"))
+        Ok(read.expect("a text that is no configuration was reported above"))
     }
 }
 

@@ -23,7 +23,7 @@ fn json_has_the_tables_and_keys_of_toml() {
         [pool.app]\nrequired = true\nslow_start_aggression = 1.5\n\
         [[pool.app.backend]]\naddress = \"10.0.0.1:80\"\nweight = 7\n[timeouts]\nidle = \"5s\"\n";
     let read = Config::parse_as(TextFormat::Json, json, "test.json", &load);
-    assert_eq!(read.expect("it is well"), parse(toml).expect("so is this"));
+    assert_eq!(read.expect("it is well").0, parse(toml).expect("so is this"));
 }
 
 #[test]

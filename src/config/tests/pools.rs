@@ -113,7 +113,7 @@ fn keys_are_known_by_the_place_where_they_are_printed() {
     let text = "[[listener]]\nname = \"web\"\naddress = \"0.0.0.0:80\"\n\
                 [[pool.app.backend]]\nsrv = \"a.b\"\n\
                 [[pool.app.backend]]\naddress = \"10.0.0.1:80\"\nweight = 2\n";
-    let (_, written) = Config::parse_with_keys(text, "a.toml", &super::load).unwrap();
+    let (_, written) = Config::parse_as(TextFormat::Toml, text, "a.toml", &super::load).unwrap();
     assert!(written.contains("pool.app.backend[0].weight"), "{written:?}");
     assert!(written.contains("pool.app.backend[1].srv"), "{written:?}");
     assert!(!written.contains("pool.app.backend[1].weight"), "{written:?}");

@@ -268,6 +268,7 @@ fn what_is_printed_parses_to_the_same_configuration() {
         assert_eq!(parsed, config, "{text}");
         let text = format!("{:#}", config.to_json());
         let parsed = Config::parse_as(TextFormat::Json, &text, "test.json", &super::load);
+        let parsed = parsed.map(|(config, _)| config);
         assert_eq!(parsed.map_err(|error| error.to_string()).unwrap(), config, "{text}");
     }
 }

@@ -23,7 +23,8 @@ fn every_file_of_the_config_folder_loads() {
 #[test]
 fn the_reference_has_every_key_at_its_default() {
     let text = include_str!("../../../config/ringway.toml");
-    let (config, written) = Config::parse_with_keys(text, "ringway.toml", &load).unwrap();
+    let (config, written) =
+        Config::parse_as(TextFormat::Toml, text, "ringway.toml", &load).unwrap();
     let quick = Config::quick(
         &["0.0.0.0:8080".parse().unwrap()],
         &[Backend { address: "127.0.0.1:9001".parse().unwrap(), weight: 1 }],

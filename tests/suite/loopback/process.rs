@@ -169,6 +169,31 @@ fn what_cannot_start_says_why_and_how_to_mend_it() {
 }
 
 #[test]
+fn addresses_of_the_environment_are_refused_with_a_file_and_check_reads_standard_input() {
+    let origin = Origin::saying("hello");
+    let folder = TempFolder::new();
+    let text = config(&[origin.address], "").replace("LISTEN", "127.0.0.1:0");
+    let file = folder.write("ringway.toml", &text);
+    let mut run = command();
+    let out = run.arg("run").arg(&file).env("RINGWAY_LISTEN", "127.0.0.1:1").output();
+    let out = out.expect("it runs");
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(2), "{said}");
+    assert!(said.contains("RINGWAY_LISTEN cannot be used with the file"), "{said}");
+    for (text, status, part) in [(&*text, 0, "ok, 1 listener"), ("a b\n", 1, "<stdin>:1:")] {
+        let mut check = command();
+        let piped = check.args(["check", "-"]).stdin(std::process::Stdio::piped());
+        let piped = piped.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        let mut child = piped.spawn().expect("it runs");
+        child.stdin.take().expect("piped").write_all(text.as_bytes()).expect("it reads");
+        let out = child.wait_with_output().expect("it ends");
+        let said = [out.stdout, out.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(out.status.code() == Some(status) && said.contains(part), "{said}");
+    }
+}
+
+#[test]
 fn with_few_descriptors_it_serves_or_says_what_is_missing_and_nothing_in_between() {
     let origin = Origin::saying("hello");
     let (mut refused, mut served) = (0, 0);

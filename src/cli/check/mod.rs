@@ -1,0 +1,152 @@
+//! `ringway check`: would `ringway run` start with these files?
+
+mod findings;
+
+use super::Failed;
+use super::load::{DEFAULT_FILE, LoadError, is_stdin, read_config};
+use findings::{Finding, Level};
+use ringway::config::Config;
+use ringway::sys;
+use serde_json::{Value, json};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// How it is told.
+pub(super) struct Telling {
+    /// In JSON, or in text.
+    pub(super) as_json: bool,
+    /// Nothing but errors.
+    pub(super) is_quiet: bool,
+}
+
+/// What is found out about a file.
+struct Checked<'f> {
+    file: &'f Path,
+    result: Result<Config, LoadError>,
+    findings: Vec<Finding>,
+}
+
+impl<'f> Checked<'f> {
+    fn of(file: &'f Path) -> Self {
+        let result = read_config(file, read).map(|(config, _)| config);
+        let findings = result.as_ref().map(findings::all).unwrap_or_default();
+        Self { file, result, findings }
+    }
+
+    fn is_right(&self) -> bool {
+        self.result.is_ok() && self.findings.iter().all(|finding| finding.level == Level::Warning)
+    }
+}
+
+/// Says on `out` of each file that it is right, and on `err` what is wrong or odd; fails if one is
+/// not right. Without a file it is the default one.
+pub(super) fn check(
+    mut files: Vec<PathBuf>,
+    telling: &Telling,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<(), Failed> {
+    if files.is_empty() {
+        if !Path::new(DEFAULT_FILE).exists() {
+            let message = format!("no file to check: give FILE; there is no {DEFAULT_FILE}");
+            return Err(Failed::Usage(message));
+        }
+        files.push(DEFAULT_FILE.into());
+    }
+    let all: Vec<Checked<'_>> = files.iter().map(|file| Checked::of(file)).collect();
+    if telling.as_json {
+        let reports: Vec<Value> = all.iter().map(report).collect();
+        match &reports[..] {
+            [one] => writeln!(out, "{one:#}")?,
+            all => writeln!(out, "{:#}", json!(all))?,
+        }
+    } else {
+        all.iter().try_for_each(|checked| show(checked, telling.is_quiet, out, err))?;
+    }
+    if all.iter().all(Checked::is_right) { Ok(()) } else { Err(Failed::Shown) }
+}
+
+fn read(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    if is_stdin(path) { sys::file::read_stdin(most) } else { sys::file::read(path, most) }
+}
+
+fn show(
+    checked: &Checked<'_>,
+    is_quiet: bool,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<()> {
+    let Checked { file, result, findings } = checked;
+    let file = file.display();
+    for Finding { level, key, message } in findings {
+        match level {
+            Level::Error => writeln!(err, "error: {file}: {key}: {message}")?,
+            Level::Warning if is_quiet => {}
+            Level::Warning => writeln!(err, "warning: {file}: {key}: {message}")?,
+        }
+    }
+    match result {
+        Err(error) => writeln!(err, "error: {}", error.to_string().trim_end()),
+        Ok(config) if checked.is_right() && !is_quiet => {
+            writeln!(out, "{file}: ok, {}", summary(config))
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// "1 listener, 2 routes, 2 pools, 5 backends"; and where more of them come from, if they do.
+fn summary(config: &Config) -> String {
+    let counted = |(count, noun): (usize, &str)| {
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{count} {noun}{plural}")
+    };
+    let found_later = found_later(config).into_iter().filter(|(count, _)| *count > 0);
+    let found_later: Vec<String> = found_later.map(counted).collect();
+    let counts = counts(config).map(counted).join(", ");
+    if found_later.is_empty() {
+        return counts;
+    }
+    format!("{counts} with an address, and those of {}", found_later.join(" and "))
+}
+
+/// Of backends only those that the file has an address of.
+fn counts(config: &Config) -> [(usize, &'static str); 4] {
+    [
+        (config.listeners.len(), "listener"),
+        (config.routes.len(), "route"),
+        (config.pools.len(), "pool"),
+        (config.backend_count(), "backend"),
+    ]
+}
+
+/// Where more backends come from while it runs.
+fn found_later(config: &Config) -> [(usize, &'static str); 2] {
+    let names = config.pools.iter().map(|pool| pool.names.len()).sum();
+    let files = config.pools.iter().filter(|pool| pool.backends_file.is_some()).count();
+    [(names, "DNS name"), (files, "watched file")]
+}
+
+fn report(checked: &Checked<'_>) -> Value {
+    let Checked { file, result, findings } = checked;
+    let mut report = json!({ "file": file.display().to_string(), "ok": checked.is_right() });
+    let of = |level| findings.iter().filter(move |finding: &&Finding| finding.level == level);
+    report["warnings"] = of(Level::Warning).map(|finding| json!(finding)).collect();
+    match result {
+        Ok(config) => {
+            for (count, noun) in counts(config) {
+                report[format!("{noun}s")] = count.into();
+            }
+            let [(names, _), (files, _)] = found_later(config);
+            (report["backend_names"], report["backends_files"]) = (names.into(), files.into());
+            if !checked.is_right() {
+                report["problems"] = of(Level::Error).map(|finding| json!(finding)).collect();
+            }
+        }
+        Err(LoadError::Invalid(diagnostics)) => {
+            report["problems"] = json!(diagnostics.problems);
+            report["more_problems"] = diagnostics.more.into();
+        }
+        Err(other) => report["problems"] = json!([{ "message": other.to_string() }]),
+    }
+    report
+}
