@@ -7,6 +7,7 @@ use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use ringway::coordinator::admin::APPLY_MAX;
+use ringway::coordinator::fleet::no_pool;
 use serde_json::Value;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -159,9 +160,7 @@ impl Reply {
             pools.iter().filter_map(|p| p["name"].as_str()).map(str::to_owned).collect();
         pools.retain(|known| known["name"] == pool);
         if pools.is_empty() {
-            let known = known.join(", ");
-            let error = format!("there is no pool `{pool}`; it can be {known}");
-            return Err(Failed::Error(error.into()));
+            return Err(Failed::Error(no_pool(pool, &known).into()));
         }
         Ok(self)
     }

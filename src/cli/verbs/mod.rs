@@ -3,21 +3,23 @@
 //! Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 nobody answers on the socket; 4 the
 //! order was taken, but not every shard has applied it in time.
 
+mod backend;
 mod client;
+mod place;
 mod show;
 mod top;
 
 use super::Failed;
+use backend::BackendVerb;
 use clap::{Args, Subcommand};
 use client::{Client, Reply};
 use ringway::config::units::parse_duration;
 use ringway::config::{ADMIN_SOCKET_DEFAULT, FILE_BYTES_MAX};
 use ringway::sys::file;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Of verbs that are answered at once.
 const STATUSES: &str =
@@ -41,15 +43,6 @@ pub(in crate::cli) struct Access {
     /// Answer in JSON, a failure too: {"error": "…"}.
     #[arg(long)]
     json: bool,
-}
-
-/// A backend of a pool.
-#[derive(Clone, Debug, Args)]
-pub(in crate::cli) struct Place {
-    /// The pool; that of `ringway run --backend …` is called default.
-    pool: String,
-    /// The backend, IP:PORT.
-    address: SocketAddr,
 }
 
 #[derive(Debug, Subcommand)]
@@ -142,75 +135,6 @@ pub(in crate::cli) enum Verb {
     },
 }
 
-#[derive(Debug, Subcommand)]
-pub(in crate::cli) enum BackendVerb {
-    /// All backends, or those of one pool.
-    #[command(after_help = STATUSES)]
-    List {
-        #[command(flatten)]
-        access: Access,
-        /// Only of this pool.
-        pool: Option<String>,
-    },
-    /// Add a backend. It gets traffic after its first passed probe.
-    #[command(after_help = ORDER_STATUSES)]
-    Add {
-        #[command(flatten)]
-        place: Place,
-        /// Its share relative to the others, 0 to 1000.
-        #[arg(long, default_value_t = 1)]
-        weight: u32,
-        #[command(flatten)]
-        access: Access,
-    },
-    /// Remove a backend. What it has goes on until done, or until the pool's drain timeout.
-    #[command(after_help = ORDER_STATUSES)]
-    Remove {
-        #[command(flatten)]
-        place: Place,
-        #[command(flatten)]
-        access: Access,
-    },
-    /// No new traffic; what it has goes on until done, or until the pool's drain timeout.
-    #[command(after_help = DRAIN_STATUSES)]
-    Drain {
-        #[command(flatten)]
-        place: Place,
-        /// Wait until nothing is in flight on it, at most this long.
-        #[arg(long, value_name = "DURATION", value_parser = parse_duration, num_args = 0..=1,
-              default_missing_value = "60s")]
-        wait: Option<Duration>,
-        #[command(flatten)]
-        access: Access,
-    },
-    /// Back to traffic, if it is healthy.
-    #[command(after_help = ORDER_STATUSES)]
-    Ready {
-        #[command(flatten)]
-        place: Place,
-        #[command(flatten)]
-        access: Access,
-    },
-    /// As drain, and it is not probed any more.
-    #[command(after_help = ORDER_STATUSES)]
-    Maint {
-        #[command(flatten)]
-        place: Place,
-        #[command(flatten)]
-        access: Access,
-    },
-    /// Change its share.
-    #[command(after_help = ORDER_STATUSES)]
-    Weight {
-        #[command(flatten)]
-        place: Place,
-        /// 0 to 1000, or "default" for that of its source.
-        weight: String,
-        #[command(flatten)]
-        access: Access,
-    },
-}
-
 /// Does what is asked for.
 pub(in crate::cli) fn execute(verb: Verb, out: &mut dyn Write) -> Result<(), Failed> {
     match verb {
@@ -221,7 +145,7 @@ pub(in crate::cli) fn execute(verb: Verb, out: &mut dyn Write) -> Result<(), Fai
         Verb::Top { access, once, interval } => {
             top::top(&access.admin, once, access.json, interval, out)
         }
-        Verb::Backend { command } => backend(command, out),
+        Verb::Backend { command } => backend::execute(command, out),
         Verb::Reload { access, file } => {
             let client = Client::new(&access.admin)?;
             let reply = match file {
@@ -262,93 +186,6 @@ pub(in crate::cli) fn execute(verb: Verb, out: &mut dyn Write) -> Result<(), Fai
 fn order_phase(access: &Access, path: &str, out: &mut dyn Write) -> Result<(), Failed> {
     let reply = Client::new(&access.admin)?.send("POST", path, String::new())?;
     answer(access, reply, out, show::phase)
-}
-
-fn backend(command: BackendVerb, out: &mut dyn Write) -> Result<(), Failed> {
-    match command {
-        BackendVerb::List { access, pool } => {
-            let reply = Client::new(&access.admin)?.get("/pools")?;
-            let reply = reply.filtered(pool.as_deref())?;
-            answer(&access, reply, out, show::backends)
-        }
-        BackendVerb::Add { place, weight, access } => {
-            let body = json!({ "address": place.address, "weight": weight }).to_string();
-            let path = format!("/pools/{}/backends", escaped(&place.pool));
-            let reply = Client::new(&access.admin)?.order("POST", &path, body)?;
-            answer(&access, reply, out, show::order)
-        }
-        BackendVerb::Remove { place, access } => {
-            let reply =
-                Client::new(&access.admin)?.order("DELETE", &path(&place), String::new())?;
-            answer(&access, reply, out, show::order)
-        }
-        BackendVerb::Drain { place, wait, access } => match wait {
-            None => state(&access, &place, "drain", out),
-            Some(wait) => drain(&access, &place, wait, out),
-        },
-        BackendVerb::Ready { place, access } => state(&access, &place, "ready", out),
-        BackendVerb::Maint { place, access } => state(&access, &place, "maint", out),
-        BackendVerb::Weight { place, weight, access } => {
-            let weight: Option<u32> = match weight.as_str() {
-                "default" => None,
-                number => Some(number.parse().map_err(|_| {
-                    Failed::Usage(format!("`{number}` is no weight: 0 to 1000, or default"))
-                })?),
-            };
-            order(&access, &place, &json!({ "weight": weight }), out)
-        }
-    }
-}
-
-fn state(access: &Access, place: &Place, state: &str, out: &mut dyn Write) -> Result<(), Failed> {
-    order(access, place, &json!({ "state": state }), out)
-}
-
-fn order(access: &Access, place: &Place, body: &Value, out: &mut dyn Write) -> Result<(), Failed> {
-    let reply = Client::new(&access.admin)?.order("PUT", &path(place), body.to_string())?;
-    answer(access, reply, out, show::order)
-}
-
-/// Drains a backend, and waits until nothing is in flight on it. In JSON there is one answer: that
-/// to the order, with what is in flight at the end.
-fn drain(
-    access: &Access,
-    place: &Place,
-    wait: Duration,
-    out: &mut dyn Write,
-) -> Result<(), Failed> {
-    let client = Client::new(&access.admin)?;
-    let body = json!({ "state": "drain" }).to_string();
-    let mut reply = client.order("PUT", &path(place), body)?;
-    if reply.status != 200 || !access.json {
-        let (status, value) = (reply.status, reply.value.clone());
-        answer(access, Reply { status, value }, out, show::order)?;
-    }
-    let left = await_idle(&client, place, wait)?;
-    if access.json {
-        reply.value["in_flight"] = left.into();
-        answer(access, reply, out, show::order)?;
-    } else if left > 0 {
-        writeln!(out, "{left} exchanges are still in flight after {wait:?}")?;
-    }
-    if left > 0 { Err(Failed::NotApplied) } else { Ok(()) }
-}
-
-/// Waits until nothing is in flight on a backend, or for so long; what is then.
-fn await_idle(client: &Client, place: &Place, wait: Duration) -> Result<u64, Failed> {
-    let begun = Instant::now();
-    loop {
-        let reply = client.get("/pools")?.filtered(Some(&place.pool))?;
-        let address = place.address.to_string();
-        let pools = reply.value.as_array().into_iter().flatten();
-        let backends = pools.flat_map(|pool| pool["backends"].as_array().into_iter().flatten());
-        let it = backends.into_iter().find(|backend| backend["address"] == *address);
-        let left = it.and_then(|backend| backend["in_flight"].as_u64()).unwrap_or(0);
-        if left == 0 || begun.elapsed() >= wait {
-            return Ok(left);
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn events(access: &Access, follow: bool, since: u64, out: &mut dyn Write) -> Result<(), Failed> {
@@ -405,11 +242,6 @@ fn read(file: &std::path::Path) -> Result<String, Failed> {
 /// The path of an order with the name of the file that goes with it.
 fn of(path: &str, file: &std::path::Path) -> String {
     format!("{path}?file={}", escaped(&file.display().to_string()))
-}
-
-fn path(place: &Place) -> String {
-    let address = escaped(&place.address.to_string());
-    format!("/pools/{}/backends/{address}", escaped(&place.pool))
 }
 
 /// Text as a part of a URL.

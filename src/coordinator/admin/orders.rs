@@ -5,7 +5,7 @@ use super::config_text::Given;
 use super::reply::{Reply, json_reply, refusal, refusal_with};
 use crate::base::Generation;
 use crate::config::Config;
-use crate::config::values::check_backend_address;
+use crate::config::values::parse_address;
 use crate::coordinator::Unusable;
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{Operation, OperationError};
@@ -42,7 +42,7 @@ pub(super) struct BackendOrder {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewBackend {
-    address: SocketAddr,
+    address: String,
     #[serde(default = "one")]
     weight: u32,
 }
@@ -83,11 +83,12 @@ pub(super) async fn change_backend(
 
 /// Adds a backend.
 pub(super) async fn add_backend(control: &Shared, pool: &str, new: NewBackend) -> Reply {
-    if let Err(error) = check_backend_address(&new.address) {
-        return refusal(StatusCode::BAD_REQUEST, error);
-    }
+    let address = match parse_address(&new.address) {
+        Ok(address) => address,
+        Err(error) => return refusal(StatusCode::BAD_REQUEST, error),
+    };
     let operation = Operation::Add { weight: new.weight };
-    operate(control, pool, new.address, &[operation]).await
+    operate(control, pool, address, &[operation]).await
 }
 
 /// Removes a backend.
@@ -126,7 +127,7 @@ fn in_flight(control: &Control, pool: &str, backend: SocketAddr) -> u32 {
 
 fn status_of(error: &OperationError) -> StatusCode {
     match error {
-        OperationError::NoPool(_) | OperationError::NoBackend(_) => StatusCode::NOT_FOUND,
+        OperationError::NoPool { .. } | OperationError::NoBackend { .. } => StatusCode::NOT_FOUND,
         OperationError::Exists | OperationError::Full => StatusCode::CONFLICT,
         OperationError::Weight(_) => StatusCode::BAD_REQUEST,
     }

@@ -5,8 +5,10 @@ use super::overview::Overviews;
 use super::reply::{Refused, Reply, json_reply, refusal, text_reply};
 use super::{config_text, explain, metrics, orders, readiness, status};
 use crate::base::Instant;
+use crate::config::values::parse_address;
 use crate::coordinator::control::Control;
 use crate::coordinator::events::Event;
+use crate::coordinator::fleet::no_pool;
 use crate::sys::clock;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
@@ -185,9 +187,8 @@ fn ready(control: &Control, pool: &str) -> Reply {
     match answers.pool(pool) {
         Some(answer) => readiness::ready_reply(answer),
         None => {
-            let known: Vec<&str> = answers.pool_names().collect();
-            let error = format!("there is no such pool; it can be {}", known.join(", "));
-            refusal(StatusCode::NOT_FOUND, error)
+            let known: Vec<String> = answers.pool_names().map(str::to_owned).collect();
+            refusal(StatusCode::NOT_FOUND, no_pool(pool, &known))
         }
     }
 }
@@ -251,11 +252,8 @@ fn unknown(request: &Request<Incoming>) -> Reply {
 }
 
 fn address(text: &str) -> Result<SocketAddr, Refused> {
-    let decoded = decoded(text);
-    decoded.parse().map_err(|_| {
-        let error = format!("`{decoded}` is no address: write IP:PORT");
-        Box::new(refusal(StatusCode::BAD_REQUEST, error))
-    })
+    let parsed = parse_address(&decoded(text));
+    parsed.map_err(|error| Box::new(refusal(StatusCode::BAD_REQUEST, error)))
 }
 
 async fn body_text(request: Request<Incoming>) -> Result<String, Refused> {

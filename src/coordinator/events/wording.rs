@@ -43,7 +43,7 @@ impl fmt::Display for Event {
                 write!(f, "backend {pool} {backend}: its trial request {outcome}")
             }
             Self::Ordered { pool, backend, order } => {
-                write!(f, "backend {pool} {backend}: order followed: {order}")
+                write!(f, "backend {pool} {backend}: ordered: {order}")
             }
             Self::Audit { who, what, status } => write!(f, "{what} by {who}: {status}"),
             Self::Reloaded { version, digest, generation, changes, needs_restart } => {

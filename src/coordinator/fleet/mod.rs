@@ -20,7 +20,7 @@ mod sourcing;
 
 pub use lateness::{Lateness, PUNCTUAL_EVERY};
 pub use learning::{Learned, ProbeOf};
-pub use operating::{Operation, OperationError};
+pub use operating::{Operation, OperationError, no_pool};
 pub use pool::PoolRecord;
 pub use record::{Found, Probed, Record, Source};
 pub use saving::{Saved, SavedBackend};

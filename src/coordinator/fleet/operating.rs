@@ -3,11 +3,15 @@
 use super::pool::unprobed;
 use super::{Fleet, Found, PoolRecord, Source};
 use crate::base::Instant;
+use crate::config::units::closest;
 use crate::coordinator::events::Event;
 use crate::health::OperatorState;
 use crate::limits::WEIGHT_MAX;
 use std::fmt;
 use std::net::SocketAddr;
+
+/// Names of what there is that an error shows.
+const SHOWN_MAX: usize = 10;
 
 /// An order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +33,23 @@ pub enum Operation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OperationError {
     /// There is no such pool; these there are.
-    NoPool(Vec<String>),
-    /// There is no such backend; these there are.
-    NoBackend(Vec<SocketAddr>),
+    NoPool {
+        /// What was asked for.
+        pool: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// There is no such backend.
+    NoBackend {
+        /// The pool.
+        pool: String,
+        /// What was asked for.
+        backend: SocketAddr,
+        /// It is told of, and was removed by an order.
+        is_taken_out: bool,
+        /// What there is.
+        known: Vec<SocketAddr>,
+    },
     /// It is there already.
     Exists,
     /// No more backends fit.
@@ -42,12 +60,17 @@ pub enum OperationError {
 
 impl fmt::Display for OperationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |items: &[String]| items.join(", ");
         match self {
-            Self::NoPool(known) => write!(f, "there is no such pool; it can be {}", list(known)),
-            Self::NoBackend(known) => {
+            Self::NoPool { pool, known } => f.write_str(&no_pool(pool, known)),
+            Self::NoBackend { pool, backend, is_taken_out: true, .. } => write!(
+                f,
+                "backend {backend} was removed from pool `{pool}` by an order: `ringway backend \
+                 add {pool} {backend}` brings it back"
+            ),
+            Self::NoBackend { pool, backend, known, .. } => {
                 let known: Vec<String> = known.iter().map(ToString::to_string).collect();
-                write!(f, "there is no such backend in this pool; it can be {}", list(&known))
+                let hint = alternatives(&backend.to_string(), &known);
+                write!(f, "there is no such backend in pool `{pool}`{hint}")
             }
             Self::Exists => f.write_str("this backend is in the pool already"),
             Self::Full => f.write_str("there are as many backends as there can be"),
@@ -57,6 +80,24 @@ impl fmt::Display for OperationError {
 }
 
 impl std::error::Error for OperationError {}
+
+/// What to say of a pool that is not there.
+pub fn no_pool(pool: &str, known: &[String]) -> String {
+    format!("there is no pool `{}`{}", pool.escape_debug(), alternatives(pool, known))
+}
+
+/// What was probably meant, or some of what there is.
+fn alternatives(asked: &str, known: &[String]) -> String {
+    if known.is_empty() {
+        return "; there is none at all".to_owned();
+    }
+    if let Some(close) = closest(asked, known.iter().map(String::as_str)) {
+        return format!(": did you mean `{close}`?");
+    }
+    let (shown, more) = known.split_at(known.len().min(SHOWN_MAX));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    format!("; it can be {}{more}", shown.join(", "))
+}
 
 impl Fleet {
     /// Follows an order. True if it changed something.
@@ -97,7 +138,8 @@ impl Fleet {
             return Err(OperationError::Full);
         }
         let Some(record) = self.pools.get(pool).filter(|pool| !pool.is_removed) else {
-            return Err(OperationError::NoPool(self.pools.keys().cloned().collect()));
+            let known = self.pools.keys().cloned().collect();
+            return Err(OperationError::NoPool { pool: pool.to_owned(), known });
         };
         record.check_order(address, operation)
     }
@@ -116,7 +158,12 @@ impl PoolRecord {
             (true, _) | (false, Operation::Add { .. }) => Ok(()),
             (false, _) => {
                 let known = self.backends.iter().filter(|(_, record)| !record.is_removed);
-                Err(OperationError::NoBackend(known.map(|(address, _)| *address).collect()))
+                Err(OperationError::NoBackend {
+                    pool: self.config.name.clone(),
+                    backend: address,
+                    is_taken_out: self.taken_out.contains(&address),
+                    known: known.map(|(address, _)| *address).collect(),
+                })
             }
         }
     }

@@ -230,9 +230,12 @@ fn orders_that_cannot_be_followed_say_what_could() {
         scene.fleet.operate(pool, address(backend), operation, now).expect_err("it cannot be")
     };
     let drain = Operation::State(OperatorState::Drain);
-    assert_eq!(operate("other", 0, drain), OperationError::NoPool(vec!["default".into()]));
-    let known = vec![address(0), address(1)];
-    assert_eq!(operate("default", 7, drain), OperationError::NoBackend(known));
+    let said = operate("other", 0, drain).to_string();
+    assert_eq!(said, "there is no pool `other`; it can be default");
+    let said = operate("defualt", 0, drain).to_string();
+    assert_eq!(said, "there is no pool `defualt`: did you mean `default`?");
+    let said = operate("default", 7, drain).to_string();
+    assert!(said.starts_with("there is no such backend in pool `default`"), "{said}");
     assert_eq!(operate("default", 1, Operation::Add { weight: 1 }), OperationError::Exists);
     let heavy = Operation::Weight(Some(1_001));
     assert_eq!(operate("default", 1, heavy), OperationError::Weight(1_000));

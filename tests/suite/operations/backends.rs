@@ -172,11 +172,11 @@ fn with_every_backend_dead_clients_hear_so_at_once_and_are_served_again_soon() {
     for _ in 0..20 {
         assert_eq!(operated.ringway.status_of("/1/1"), 503);
     }
-    let events = operated.done(&["events"]);
+    let events = operated.done(&["events", "--json"]);
     assert!(events.contains("pool_without_healthy"), "it is said loudly: {events}");
     origins.iter().for_each(OriginProcess::restart);
     await_that("it serves again", || operated.ringway.status_of("/1/1") == 200);
-    await_that("it says so", || operated.done(&["events"]).contains("pool_healthy"));
+    await_that("it says so", || operated.done(&["events", "--json"]).contains("pool_healthy"));
 }
 
 /// A listener whose queue is full: a further connect hears nothing, neither yes nor no.
@@ -238,12 +238,12 @@ fn failures_eject_and_a_single_request_brings_back() {
     is_bad.store(1, Ordering::SeqCst);
     operated.await_standing(bad.address, "ejected");
     await_that("its trials fail", || {
-        let events = operated.done(&["events"]);
-        events.contains("passed=false")
+        let events = operated.done(&["events", "--json"]);
+        events.contains("\"passed\":false")
     });
     is_bad.store(0, Ordering::SeqCst);
     operated.await_standing(bad.address, "serving");
-    assert!(operated.done(&["events"]).contains("passed=true"));
+    assert!(operated.done(&["events", "--json"]).contains("\"passed\":true"));
     let seen = load.stop();
     assert!(seen.failed >= 5, "the failures were seen: {}", seen.failed);
 }
@@ -373,6 +373,59 @@ fn backends_are_added_and_removed_while_clients_are_served() {
     let seen = load.stop();
     assert_eq!(seen.failed, 0, "{:?}", seen.failures);
     assert_eq!(seen.by_origin.len(), 3, "{:?}", seen.by_origin);
+}
+
+#[test]
+fn a_machine_is_drained_in_all_its_pools_by_its_address_or_its_name() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let port = origin.address.port();
+    let more = format!(
+        "{QUICK}[[route]]\npool = \"app\"\n[[route]]\npath = \"/b\"\npool = \"b\"\n\
+         [[route]]\npath = \"/c\"\npool = \"c\"\n[[pool.b.backend]]\naddress = \"{0}\"\n\
+         [[pool.c.backend]]\naddress = \"localhost:{port}\"\n",
+        origin.address
+    );
+    let operated = Operated::start(&config(&[origin.address], "", &more));
+    let name = format!("localhost:{port}");
+    let states = |pool: &str| -> Vec<String> {
+        let pools = operated.json(&["backend", "list", pool]);
+        let backends = pools[0]["backends"].as_array().cloned().unwrap_or_default();
+        backends.iter().map(|one| one["operator"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    await_that("the name is found", || !states("c").is_empty());
+    let address = origin.address.to_string();
+    let done = operated.done(&["backend", "drain", "--all", &address, "--wait", "10s"]);
+    assert!(done.contains("in pool app: drain") && done.contains("in pool b: drain"), "{done}");
+    operated.done(&["backend", "ready", "--all", "127.0.0.1"]);
+    assert_eq!((states("app"), states("b")), (vec!["ready".to_owned()], vec!["ready".to_owned()]));
+    let ordered = operated.json(&["backend", "maint", "c", &name]);
+    assert_eq!(ordered.as_array().map(Vec::len), Some(states("c").len()), "{ordered}");
+    assert!(states("c").iter().all(|state| state == "maint"));
+    operated.done(&["backend", "ready", "--all", "localhost"]);
+    assert!(states("c").iter().all(|state| state == "ready"));
+    operated.done(&["backend", "remove", "b", &address]);
+    let (status, said) = operated.verb(&["backend", "ready", "b", &address]);
+    assert!(status == 1 && said.contains(&format!("backend add b {address}")), "{said}");
+    operated.done(&["backend", "add", "b", &address]);
+    operated.done(&["backend", "ready", "b", &address]);
+}
+
+#[test]
+fn who_waits_for_a_drain_hears_how_much_is_left() {
+    let origin = Origin::start(|mut stream| {
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    let operated = Operated::start(&config(&[origin.address], "", QUICK));
+    let mut busy = operated.ringway.connect();
+    busy.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
+    await_that("it is in flight", || operated.backend(origin.address)["in_flight"] == 1);
+    let address = origin.address.to_string();
+    let (status, said) = operated.verb(&["backend", "drain", "app", &address, "--wait", "100ms"]);
+    assert_eq!(status, 4);
+    assert!(said.contains("waiting: 1 exchange in flight, for 1 s at most\n"), "{said}");
+    let wait = ["backend", "drain", "app", &address, "--wait", "10ms", "--json"];
+    let (status, said) = operated.verb(&wait);
+    assert!(status == 4 && !said.contains("waiting"), "{said}");
 }
 
 #[test]

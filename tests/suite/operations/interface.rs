@@ -146,7 +146,11 @@ fn the_commands_say_what_is_wrong_and_how_to_mend_it() {
     for (arguments, expected, part) in [
         (&["backend", "drain", "nothing", "127.0.0.1:1"][..], 1, "it can be app"),
         (&["backend", "drain", "app", "127.0.0.1:1"][..], 1, "no such backend"),
-        (&["backend", "drain", "app", "somewhere"][..], 2, "invalid"),
+        (&["backend", "drain", "app", "somewhere"][..], 2, "write \"somewhere:8080\""),
+        (&["backend", "drain", "apq", "127.0.0.1:1"][..], 1, "did you mean `app`"),
+        (&["backend", "ready", "app", "b.test:80"][..], 1, "there is no backend `b.test:80`"),
+        (&["backend", "maint", "--all", "192.0.2.1"][..], 1, "in any pool"),
+        (&["backend", "add", "app", "name.test:80"][..], 2, "belongs into the configuration"),
         (&["backend", "weight", "app", "127.0.0.1:1", "much"][..], 2, "0 to 1000"),
         (&["explain", "GET", "/no host"][..], 1, "is no URL"),
         (&["undrain"][..], 1, "not draining"),

@@ -72,7 +72,7 @@ fn ask_to_reload(operated: &Operated) -> UnixStream {
 }
 
 fn told(operated: &Operated, event: &str) -> usize {
-    operated.done(&["events"]).matches(event).count()
+    operated.done(&["events", "--json"]).matches(event).count()
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn an_order_is_followed_and_leaves_its_line_though_nobody_waits_for_it() {
     // The next client is heard after that one's end.
     operated.done(&["status"]);
     let _new = slow.open();
-    await_that("it leaves its line", || told(&operated, "POST /reload") == 1);
+    await_that("it leaves its line", || told(&operated, "\"what\":\"POST /reload") == 1);
     assert_eq!(who(&operated), "new");
 }
 
