@@ -73,6 +73,21 @@ impl Known {
     }
 }
 
+impl Known {
+    /// What hops tell of a message: a request's is written anew, a response's is passed on.
+    fn tells_of_hops(self) -> bool {
+        matches!(
+            self,
+            Self::Via
+                | Self::Forwarded
+                | Self::ForwardedFor
+                | Self::ForwardedProto
+                | Self::ForwardedHost
+                | Self::RealIp
+        )
+    }
+}
+
 /// True for a field that tells of a client, with underscores for some of its dashes.
 pub(super) fn is_forwarding_spelt_with_underscores(name: &str) -> bool {
     let mut dashed = [0; "x-forwarded-proto".len()];
@@ -139,7 +154,8 @@ pub(super) fn read<'b>(
         let known = Known::of(field.name);
         if known != Known::Other {
             read_one(&mut found, known, field.value, version, kind)?;
-            found.dropped |= 1 << at;
+            let is_kept = kind != Kind::Request && known.tells_of_hops();
+            found.dropped |= u128::from(!is_kept) << at;
         }
     }
     if found.is_chunked && found.content_length.is_some() {

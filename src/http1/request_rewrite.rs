@@ -72,9 +72,12 @@ pub fn write_request(
 /// Where [`write_request`] leaves room for the host of a request that names none: such a one is
 /// for the backend that it is sent to, which is not known before one is chosen.
 pub fn host_room(head: &RequestHead<'_, '_>) -> Option<Range<usize>> {
+    if !head.host.is_empty() {
+        return None;
+    }
     let before = [head.method.0, b" ", head.target_start(), head.target, b" HTTP/1.1\r\nHost: "];
     let start = before.iter().map(|part| part.len()).sum();
-    head.host.is_empty().then_some(start..start + HOST_ROOM)
+    Some(start..start + HOST_ROOM)
 }
 
 /// Fills the room for a host with an address. Blanks before it mean nothing (RFC 9110 §5.5).

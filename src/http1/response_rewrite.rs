@@ -66,16 +66,9 @@ pub fn write_response(
     out.put(b"\r\n");
     let mut offers_upgrade = false;
     for (at, field) in head.fields.iter().enumerate() {
-        let is_kept = head.dropped >> at & 1 == 0
-            || match Known::of(field.name) {
-                Known::Via | Known::Forwarded => true,
-                Known::Upgrade => {
-                    offers_upgrade = true;
-                    true
-                }
-                _ => false,
-            };
-        if is_kept {
+        let is_upgrade = head.dropped >> at & 1 == 1 && Known::of(field.name) == Known::Upgrade;
+        offers_upgrade |= is_upgrade;
+        if is_upgrade || head.dropped >> at & 1 == 0 {
             out.put_field(field.name.as_bytes(), field.value);
         }
     }

@@ -61,6 +61,20 @@ fn fields_are_passed_on_by_the_rule_of_their_kind() {
             &["Upgrade: ws"],
             &["Upgrade: ws", "Connection: Upgrade"],
         ),
+        (
+            "§7.6.1: Connection may name any field",
+            200,
+            GET,
+            &["Connection: via, x-forwarded-for", "Via: 1.1 a", "X-Forwarded-For: b", "A: 1"],
+            &["A: 1"],
+        ),
+        (
+            "what is of requests means nothing here",
+            200,
+            GET,
+            &["X-Real-IP: a", "X-Forwarded-Host: b", "Forwarded: c"],
+            &["X-Real-IP: a", "X-Forwarded-Host: b", "Forwarded: c"],
+        ),
         ("§7.6.3: Via", 200, GET, &["Via: 1.1 a", "A: 1"], &["Via: 1.1 a", "A: 1"]),
         ("underscores are a matter of requests", 200, GET, &["A_b: 1"], &["A_b: 1"]),
     ]);
