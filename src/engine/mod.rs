@@ -29,9 +29,29 @@ use std::net::SocketAddr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Socket(pub i32);
 
-/// One of the engine's buffers. All have the same size, [`Engine::buffer_size`].
+/// One of the engine's buffers: of [`Engine::buffer_size`], or small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BufferId(pub u32);
+
+/// Bytes of a small buffer. Most requests' heads fit one, and a request that waits for its answer
+/// holds no more than that.
+pub const SMALL_BUFFER_BYTES: usize = 3 * 1024;
+
+/// How large a buffer of our own is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// [`SMALL_BUFFER_BYTES`], or more where no such buffer is left.
+    Small,
+    /// [`Engine::buffer_size`].
+    Whole,
+}
+
+impl Room {
+    /// The least that holds so many bytes.
+    pub fn of(bytes: usize) -> Self {
+        if bytes <= SMALL_BUFFER_BYTES { Self::Small } else { Self::Whole }
+    }
+}
 
 /// A range of one buffer, in bytes from its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,12 +158,12 @@ pub trait Engine {
     fn close(&mut self, socket: Socket, how: Close);
 
     /// A free buffer for our own bytes; none when the configured memory is used up.
-    fn acquire(&mut self) -> Option<BufferId>;
+    fn acquire(&mut self, room: Room) -> Option<BufferId>;
 
     /// Gives a buffer back, whether it came by `acquire` or with an event.
     fn release(&mut self, buffer: BufferId);
 
-    /// Size of every buffer, bytes.
+    /// Size of every buffer but small ones, bytes.
     fn buffer_size(&self) -> usize;
 
     /// The whole of a buffer. Bytes that were never written are unspecified, but not undefined.

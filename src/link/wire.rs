@@ -1,7 +1,7 @@
 //! The verbs on links: everything between a session's wish and the engine.
 
 use super::{Chain, Chains, Link, OUTBOX_HIGH, OUTBOX_HIGH_WHEN_LOW, OUTBOX_LOW, Receiving};
-use crate::engine::{BufferId, Close, Engine, Failure, Key, Op, SEND_SLICES_MAX, Slice};
+use crate::engine::{BufferId, Close, Engine, Failure, Key, Op, Room, SEND_SLICES_MAX, Slice};
 use std::collections::VecDeque;
 
 /// The engine with what all links of a shard share.
@@ -308,7 +308,7 @@ impl<E: Engine> Wire<E> {
 
     /// A copy of a range in a private buffer; none if there is none left.
     pub fn copy_of(&mut self, slice: Slice) -> Option<Slice> {
-        let buffer = self.engine.acquire()?;
+        let buffer = self.engine.acquire(Room::of(slice.len()))?;
         let (from, to) = self.engine.bytes_pair(slice.buffer, buffer);
         let bytes = &from[slice.start as usize..slice.end as usize];
         to[..bytes.len()].copy_from_slice(bytes);
@@ -323,7 +323,7 @@ impl<E: Engine> Wire<E> {
         let Some(aside) = partial.take() else {
             return Some(Gathered { whole: slice, left: None });
         };
-        let Some(buffer) = self.engine.acquire() else {
+        let Some(buffer) = self.engine.acquire(Room::Whole) else {
             self.engine.release(slice.buffer);
             return None;
         };

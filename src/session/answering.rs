@@ -4,7 +4,7 @@ use super::Traffic;
 use super::exchange::Phase;
 use super::recording::Denial;
 use super::translating::Local;
-use crate::engine::{Engine, Slice};
+use crate::engine::{Engine, Room, Slice};
 use crate::http1::{Answer, ConnectionField, write_answer};
 use crate::mailbox::Stage;
 use crate::stats::CloseReason;
@@ -76,7 +76,7 @@ impl<E: Engine> Traffic<E> {
         connection: ConnectionField,
         is_head: bool,
     ) -> Option<u64> {
-        let buffer = self.wire.engine.acquire()?;
+        let buffer = self.wire.engine.acquire(Room::Whole)?;
         let configured = &self.world.settings.error_answers;
         let configured = configured.iter().find(|answer| answer.status == status);
         let (content_type, body) = match configured {

@@ -48,7 +48,8 @@ pub struct Exchange {
     /// yet.
     pub trial: Option<u32>,
 
-    /// The head as sent to backends, kept until a response begins, so that it can be sent again.
+    /// The head as sent to backends, kept until a response begins, so that it can be sent again;
+    /// only until it is sent, if it cannot.
     pub request_head: Option<Slice>,
     /// Where in `request_head` the address of the backend is to be: the client named no host.
     pub host_room: Option<Range<usize>>,

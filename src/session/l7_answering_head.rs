@@ -5,7 +5,7 @@ use super::exchange::Phase;
 use super::l7_choosing::COPY_BYTES_MAX;
 use super::translating::{self, Response, ResponseOutcome, ResponseSide};
 use super::{State, Traffic};
-use crate::engine::{BufferId, Close, Engine, Failure, Slice};
+use crate::engine::{BufferId, Close, Engine, Failure, Room, Slice};
 use crate::limits::INTERIMS_MAX;
 use crate::stats::CloseReason;
 
@@ -51,7 +51,7 @@ impl<E: Engine> Traffic<E> {
 
     /// Takes one head; returns what followed it if another head is to come.
     fn read_one_response_head(&mut self, index: u32, slice: Slice) -> Option<Slice> {
-        let Some(output) = self.wire.engine.acquire() else {
+        let Some(output) = self.wire.engine.acquire(Room::Whole) else {
             self.wire.engine.release(slice.buffer);
             self.cut_session(index, CloseReason::OutOfBuffers);
             return None;

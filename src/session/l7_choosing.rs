@@ -104,7 +104,7 @@ impl<E: Engine> Traffic<E> {
     ) -> Option<Slice> {
         let rest = rest?;
         let super::body::Body::Sized(length @ 1..) = *body else { return Some(rest) };
-        let room = self.wire.engine.buffer_size() - head.end as usize;
+        let room = self.wire.engine.bytes(head.buffer).len() - head.end as usize;
         if length > rest.len() as u64 || length > COPY_BYTES_MAX.min(room) as u64 {
             return Some(rest);
         }

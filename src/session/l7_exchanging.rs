@@ -6,7 +6,7 @@ use super::exchange::{Exchange, Phase};
 use super::l7_reading_head::reason_of;
 use super::translating::BODY_TOO_LARGE;
 use super::{State, Traffic};
-use crate::engine::{Engine, Failure, More, Slice};
+use crate::engine::{Close, Engine, Failure, More, Slice};
 use crate::stats::{CloseReason, Counter};
 
 /// Buffers of requests before their turn that a client may have here.
@@ -209,6 +209,8 @@ impl<E: Engine> Traffic<E> {
             return true;
         }
         let Some(body) = self.wire.settle(body) else {
+            // What is lost may be the last of it: the framing does not show it any more.
+            self.sessions.at(index).close = Close::Reset;
             self.cut_session(index, CloseReason::OutOfBuffers);
             return false;
         };
@@ -297,7 +299,9 @@ impl<E: Engine> Traffic<E> {
         let connection = self.upstreams.at(upstream);
         self.wire.sent(&mut connection.link, result);
         let Some(index) = connection.session else { return self.settle_upstream(upstream) };
-        if self.wire.has_room(&connection.link) {
+        let has_room = self.wire.has_room(&connection.link);
+        self.shrink_head(index);
+        if has_room {
             self.serve_inbox(index);
         }
         if self.sessions.at(index).state == State::Tunnelling {

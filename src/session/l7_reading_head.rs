@@ -5,10 +5,13 @@ use super::draft::Draft;
 use super::recording::Denial;
 use super::translating::{self, RequestOutcome, RequestSide};
 use super::{Session, State, Traffic};
-use crate::engine::{Engine, Slice};
+use crate::engine::{BufferId, Engine, Room, Slice};
 use crate::http1::{Refusal, leading_line_ends};
 use crate::limits::LEADING_LINE_ENDS_BYTES_MAX;
 use crate::stats::CloseReason;
+
+/// Bytes that a head usually grows by at most when it is written anew.
+const HEAD_GROWTH: usize = 384;
 
 /// There is no buffer left to keep bytes in; they are lost, and with them the session.
 struct OutOfBuffers;
@@ -53,19 +56,16 @@ impl<E: Engine> Traffic<E> {
     pub(super) fn read_head(&mut self, index: u32, slice: Slice) {
         let Some(slice) = self.gather_from_client(index, slice) else { return };
         let Some(slice) = self.skip_line_ends(index, slice) else { return };
-        let Some(output) = self.wire.engine.acquire() else {
-            self.wire.engine.release(slice.buffer);
-            return self.cut_session(index, CloseReason::OutOfBuffers);
+        let room = Room::of(slice.len() + HEAD_GROWTH);
+        let Some((mut output, mut outcome)) = self.translate_head(index, slice, room) else {
+            return;
         };
-        let session = self.sessions.at(index);
-        let side = RequestSide {
-            world: &self.world,
-            listener: self.listeners.get(session.listener.index()).and_then(Option::as_deref),
-            client: session.client.ip(),
-        };
-        let (from, to) = self.wire.engine.bytes_pair(slice.buffer, output);
-        let input = &from[slice.start as usize..slice.end as usize];
-        match translating::request(input, to, &side) {
+        if matches!(outcome, RequestOutcome::NoRoom(_)) && room == Room::Small {
+            self.wire.engine.release(output);
+            let Some(again) = self.translate_head(index, slice, Room::Whole) else { return };
+            (output, outcome) = again;
+        }
+        match outcome {
             RequestOutcome::Forward(request) => {
                 self.count_request(index, request.target.route);
                 let Ok(rest) = self.rest_of(slice, request.head_length) else {
@@ -75,7 +75,7 @@ impl<E: Engine> Traffic<E> {
                 self.begin_exchange(index, request, output, rest);
             }
             RequestOutcome::Incomplete => {
-                let is_begun = input != b"\r";
+                let is_begun = self.wire.bytes(slice) != b"\r";
                 self.wire.engine.release(output);
                 self.wire.set_aside(&mut self.sessions.at(index).partial, slice);
                 // CR alone may be half of a line end, which is no request.
@@ -88,7 +88,7 @@ impl<E: Engine> Traffic<E> {
                 self.wire.engine.release(slice.buffer);
                 self.refuse(index, refusal, draft);
             }
-            RequestOutcome::Local(local) => {
+            RequestOutcome::NoRoom(local) | RequestOutcome::Local(local) => {
                 self.wire.engine.release(output);
                 match self.rest_of(slice, local.head_length) {
                     Ok(None) => {}
@@ -102,6 +102,30 @@ impl<E: Engine> Traffic<E> {
                 self.answer_request(index, local);
             }
         }
+    }
+
+    /// Writes the head that begins in `slice` anew, to a buffer that has this room for it. None if
+    /// there is no buffer: the session ends.
+    fn translate_head(
+        &mut self,
+        index: u32,
+        slice: Slice,
+        room: Room,
+    ) -> Option<(BufferId, RequestOutcome)> {
+        let Some(output) = self.wire.engine.acquire(room) else {
+            self.wire.engine.release(slice.buffer);
+            self.cut_session(index, CloseReason::OutOfBuffers);
+            return None;
+        };
+        let session = self.sessions.at(index);
+        let side = RequestSide {
+            world: &self.world,
+            listener: self.listeners.get(session.listener.index()).and_then(Option::as_deref),
+            client: session.client.ip(),
+        };
+        let (from, to) = self.wire.engine.bytes_pair(slice.buffer, output);
+        let input = &from[slice.start as usize..slice.end as usize];
+        Some((output, translating::request(input, to, &side)))
     }
 
     /// What has come so far of what is only looked at when it is whole; none if the session ends.

@@ -3,7 +3,7 @@
 
 use super::Traffic;
 use super::exchange::Phase;
-use crate::engine::Engine;
+use crate::engine::{Engine, SMALL_BUFFER_BYTES};
 use crate::link::Chain;
 use crate::mailbox::BackendFault;
 use crate::stats::CloseReason;
@@ -40,6 +40,26 @@ impl<E: Engine> Traffic<E> {
         let id = self.sessions.at(index).exchange;
         let phase = id.map(|id| self.exchanges[id as usize].phase);
         phase == Some(Phase::AwaitingHead) && self.head_sent(index, upstream) == HeadSent::Nothing
+    }
+
+    /// After something was sent to a backend: the head's buffer goes back once all of it is sent,
+    /// or gives way to a small one for as long as the request may have to be sent again.
+    pub(super) fn shrink_head(&mut self, index: u32) {
+        let Some(id) = self.sessions.at(index).exchange else { return };
+        let exchange = &self.exchanges[id as usize];
+        let Some(head) = exchange.request_head else { return };
+        let is_needed = exchange.is_replayable();
+        let is_small = self.wire.engine.bytes(head.buffer).len() <= SMALL_BUFFER_BYTES;
+        let fits = !is_small && head.len() <= SMALL_BUFFER_BYTES;
+        if (is_needed && !fits) || self.wire.waiting(head.buffer).is_some() {
+            return;
+        }
+        let kept = if is_needed { self.wire.copy_of(head) } else { None };
+        if is_needed && kept.is_none() {
+            return;
+        }
+        self.exchanges[id as usize].request_head = kept;
+        self.wire.let_go(head.buffer);
     }
 
     /// A connection ended before a whole head came over it.

@@ -94,8 +94,8 @@ impl<E: Engine> Traffic<E> {
         let mut traffic = Self {
             wire: Wire::new(engine),
             sessions: Sessions::with_capacity(sessions),
-            upstreams: Upstreams::default(),
-            exchanges: Slab::new(),
+            upstreams: Upstreams::with_capacity(sessions),
+            exchanges: Slab::with_capacity(sessions),
             serial: 0,
             replicas,
             timers,

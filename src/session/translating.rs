@@ -66,6 +66,8 @@ pub(super) enum RequestOutcome {
     Incomplete,
     Refused(Refusal, Option<Box<Draft>>),
     Local(Local),
+    /// The new head does not fit the output; how to answer where there is no larger one.
+    NoRoom(Local),
     Forward(Request),
 }
 
@@ -82,15 +84,14 @@ pub(super) fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -
         Verdict::Complete(head) => head,
     };
     let draft = settings.has_access_log.then(|| Box::new(Draft::of(&head)));
-    let local = |status, text, draft| {
-        RequestOutcome::Local(Local {
-            head_length: head.length,
-            version: head.version,
-            is_head: head.method.is_head(),
-            keep_alive: head.keep_alive && head.body == BodyLength::None,
-            denial: Denial { status, reason: CloseReason::RequestRefused, text, draft },
-        })
+    let denied = |status, text, draft| Local {
+        head_length: head.length,
+        version: head.version,
+        is_head: head.method.is_head(),
+        keep_alive: head.keep_alive && head.body == BodyLength::None,
+        denial: Denial { status, reason: CloseReason::RequestRefused, text, draft },
     };
+    let local = |status, text, draft| RequestOutcome::Local(denied(status, text, draft));
     let route = side.listener.and_then(|listener| listener.routes.lookup(head.host, head.path));
     let Some(target) = route else {
         return local(404, "there is no route for this host and path", draft);
@@ -110,7 +111,7 @@ pub(super) fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -
         forward_upgrade: upgrade.is_some(),
     };
     let Some(written) = write_request(&head, &rewrite, output) else {
-        return local(431, HEAD_GROWS, draft);
+        return RequestOutcome::NoRoom(denied(431, HEAD_GROWS, draft));
     };
     RequestOutcome::Forward(Request {
         head_length: head.length,

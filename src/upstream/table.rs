@@ -54,6 +54,11 @@ pub struct Upstreams {
 }
 
 impl Upstreams {
+    /// Without a connection, and with room for so many, which costs no memory before it is used.
+    pub fn with_capacity(connections: usize) -> Self {
+        Self { slots: Slab::with_capacity(connections), ..Self::default() }
+    }
+
     /// The key that the next inserted connection will have.
     pub fn next_key(&mut self) -> Key {
         self.generation = self.generation.wrapping_add(1);

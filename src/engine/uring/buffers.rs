@@ -1,29 +1,28 @@
 //! The memory of a shard: the receive ring, from which the kernel takes a buffer when data is
-//! there, and private buffers for what we write ourselves. Both are untouched, and so not backed
-//! by memory, until they are first used; private ones are reused last-in first-out.
+//! there, and private buffers (see `private`) for what we write ourselves. The ring's are
+//! untouched, and so not backed by memory, until they are first used.
 //!
 //! Invariant that makes the slices sound: a buffer is either `held` by us or the kernel's to
 //! write. Only held ones can be read or written here, and a double release stops the shard.
 
 use super::BUFFER_GROUP;
+use super::private::PrivateBuffers;
 use super::setup::{SetupError, UringOptions};
-use crate::engine::{BufferId, BuffersHeld};
+use crate::engine::{BufferId, BuffersHeld, Room};
 use crate::sys::memory::map_forever;
 use io_uring::IoUring;
 use io_uring::types::BufRingEntry;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Private buffers are mapped in blocks of this many.
-const BLOCK_BUFFERS: usize = 64;
 /// Buffers that the kernel has at first. It takes them in turn, so that all it has are touched
-/// sooner or later: few are kinder to caches and to memory. It gets twice as many each time it
-/// finds none.
+/// sooner or later: few are kinder to caches and to memory. It gets twice as many in each
+/// turn in which it finds none.
 const PROVIDED_AT_FIRST: usize = 64;
 
 /// Bytes between two buffers. Heads lie at the beginning of buffers, whose size is a power of two:
 /// without a stagger all of them would compete for the same few sets of a cache.
-const STAGGER: usize = 5 * 64;
+pub(super) const STAGGER: usize = 5 * 64;
 
 /// See the module.
 pub(super) struct Buffers {
@@ -39,10 +38,10 @@ pub(super) struct Buffers {
     /// Buffers of the ring that the kernel has, how many it may have, and those that wait here.
     provided: usize,
     provided_max: usize,
+    /// It has found none in this turn.
+    has_grown: bool,
     spare: Vec<u16>,
-    blocks: Vec<NonNull<u8>>,
-    private_count_max: usize,
-    private_free: Vec<u32>,
+    private: PrivateBuffers,
     held: Vec<bool>,
 }
 
@@ -51,6 +50,8 @@ impl Buffers {
         let count = options.receive_buffers.next_power_of_two();
         let size = options.buffer_size;
         let stride = size + STAGGER;
+        let private = PrivateBuffers::new(size, options.private_buffers_max)
+            .map_err(SetupError::from_memory)?;
         let entries = map_forever(count * size_of::<BufRingEntry>())
             .map_err(SetupError::from_memory)?
             .cast::<BufRingEntry>();
@@ -78,10 +79,9 @@ impl Buffers {
             receive_held: count,
             provided: 0,
             provided_max: PROVIDED_AT_FIRST.min(count),
+            has_grown: false,
             spare: Vec::with_capacity(count),
-            blocks: Vec::new(),
-            private_count_max: options.private_buffers_max,
-            private_free: Vec::with_capacity(BLOCK_BUFFERS),
+            private,
             held: vec![true; count],
         };
         for id in (0..count).rev() {
@@ -100,17 +100,12 @@ impl Buffers {
 
     /// Half of the receive ring, or half of the private buffers that there may be, are in use.
     pub(super) fn is_low(&self) -> bool {
-        self.receive_held * 2 > self.receive_count
-            || self.private_held() * 2 > self.private_count_max
+        self.receive_held * 2 > self.receive_count || self.private.is_low()
     }
 
     /// Buffers that are ours and in use.
     pub(super) fn held_count(&self) -> BuffersHeld {
-        BuffersHeld { receive: self.receive_held as u32, private: self.private_held() as u32 }
-    }
-
-    fn private_held(&self) -> usize {
-        self.blocks.len() * BLOCK_BUFFERS - self.private_free.len()
+        BuffersHeld { receive: self.receive_held as u32, private: self.private.held() as u32 }
     }
 
     /// Less than a quarter of the receive ring is left to the kernel.
@@ -128,13 +123,14 @@ impl Buffers {
         BufferId(u32::from(id))
     }
 
-    pub(super) fn acquire(&mut self) -> Option<BufferId> {
-        if self.private_free.is_empty() {
-            self.map_block()?;
+    pub(super) fn acquire(&mut self, room: Room) -> Option<BufferId> {
+        let id = self.receive_count + self.private.acquire(room)? as usize;
+        let known = self.receive_count + self.private.mapped();
+        if self.held.len() < known {
+            self.held.resize(known, false);
         }
-        let id = self.private_free.pop()?;
-        self.held[id as usize] = true;
-        Some(BufferId(id))
+        self.held[id] = true;
+        Some(BufferId(id as u32))
     }
 
     pub(super) fn release(&mut self, buffer: BufferId) {
@@ -146,49 +142,58 @@ impl Buffers {
             self.spare.push(buffer.0 as u16);
             self.top_up();
         } else {
-            self.private_free.push(buffer.0);
+            self.private.release(buffer.0 - self.receive_count as u32);
         }
     }
 
     pub(super) fn bytes(&self, buffer: BufferId) -> &[u8] {
-        let address = self.address(buffer);
-        // SAFETY: `address` checked that the buffer is held, so the kernel does not write to it,
+        let (address, size) = self.place(buffer);
+        // SAFETY: `place` checked that the buffer is held, so the kernel does not write to it,
         // and it spans `size` mapped bytes. The borrow of self keeps it from being released.
-        unsafe { std::slice::from_raw_parts(address.as_ptr(), self.size) }
+        unsafe { std::slice::from_raw_parts(address.as_ptr(), size) }
     }
 
     pub(super) fn bytes_mut(&mut self, buffer: BufferId) -> &mut [u8] {
-        let address = self.address(buffer);
+        let (address, size) = self.place(buffer);
         // SAFETY: as in `bytes`; the exclusive borrow of self excludes other slices.
-        unsafe { std::slice::from_raw_parts_mut(address.as_ptr(), self.size) }
+        unsafe { std::slice::from_raw_parts_mut(address.as_ptr(), size) }
     }
 
     pub(super) fn bytes_pair(&mut self, read: BufferId, write: BufferId) -> (&[u8], &mut [u8]) {
         assert_ne!(read, write, "a pair is two buffers");
-        let (from, to) = (self.address(read), self.address(write));
+        let ((from, readable), (to, writable)) = (self.place(read), self.place(write));
         // SAFETY: as in `bytes`; the two buffers are different, so they do not overlap.
         unsafe {
             (
-                std::slice::from_raw_parts(from.as_ptr(), self.size),
-                std::slice::from_raw_parts_mut(to.as_ptr(), self.size),
+                std::slice::from_raw_parts(from.as_ptr(), readable),
+                std::slice::from_raw_parts_mut(to.as_ptr(), writable),
             )
         }
     }
 
-    /// The start of a held buffer.
-    pub(super) fn address(&self, buffer: BufferId) -> NonNull<u8> {
+    /// The start of a held buffer and its size.
+    pub(super) fn place(&self, buffer: BufferId) -> (NonNull<u8>, usize) {
         let index = buffer.0 as usize;
         assert!(self.held[index], "buffer {index} is used by someone who does not hold it");
-        let (block, at) = match index.checked_sub(self.receive_count) {
-            None => (self.receive_memory, index),
-            Some(private) => (self.blocks[private / BLOCK_BUFFERS], private % BLOCK_BUFFERS),
-        };
-        // SAFETY: `at` counts buffers within the block, so the result lies inside its mapping.
-        unsafe { block.add(at * self.stride) }
+        match index.checked_sub(self.receive_count) {
+            // SAFETY: there are more buffers in the ring's memory than `index`, so the result
+            // lies inside its mapping.
+            None => (unsafe { self.receive_memory.add(index * self.stride) }, self.size),
+            Some(private) => self.private.place(private),
+        }
     }
 
-    /// The kernel found no buffer: it may have more of them from now on.
+    /// A new turn has begun.
+    pub(super) fn begin_turn(&mut self) {
+        self.has_grown = false;
+    }
+
+    /// The kernel found no buffer: it may have more of them from now on. All that found none in one
+    /// turn count as one.
     pub(super) fn provide_more(&mut self) {
+        if std::mem::replace(&mut self.has_grown, true) {
+            return;
+        }
         self.provided_max = (self.provided_max * 2).min(self.receive_count);
         self.top_up();
     }
@@ -219,17 +224,26 @@ impl Buffers {
             (*tail).store(self.tail, Ordering::Release);
         }
     }
+}
 
-    /// Maps another block of private buffers, unless the limit is reached.
-    fn map_block(&mut self) -> Option<()> {
-        let mapped = self.blocks.len() * BLOCK_BUFFERS;
-        if mapped >= self.private_count_max {
-            return None;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_that_finds_no_buffer_doubles_them_once_in_a_turn() {
+        let ring = IoUring::new(8).expect("io_uring works here");
+        let options = UringOptions {
+            ring_entries: 8,
+            receive_buffers: 512,
+            buffer_size: 16 * 1024,
+            private_buffers_max: 0,
+        };
+        let mut buffers = Buffers::new(&ring, &options).expect("memory");
+        for expected in [128, 256, 512, 512] {
+            buffers.begin_turn();
+            (0..100).for_each(|_| buffers.provide_more());
+            assert_eq!((buffers.provided, buffers.provided_max), (expected, expected));
         }
-        self.blocks.push(map_forever(BLOCK_BUFFERS * self.stride).ok()?);
-        let first = self.receive_count + mapped;
-        self.held.resize(first + BLOCK_BUFFERS, false);
-        self.private_free.extend((first as u32..(first + BLOCK_BUFFERS) as u32).rev());
-        Some(())
     }
 }

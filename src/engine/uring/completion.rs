@@ -12,7 +12,10 @@ impl Uring {
         let more = cqueue::more(entry.flags());
         match op {
             Op::Receive => Some(self.received(entry, key, more)),
-            Op::Send => Some(Event::Sent { key, result: outcome(entry.result()) }),
+            Op::Send => {
+                self.sends.end(key);
+                Some(Event::Sent { key, result: outcome(entry.result()) })
+            }
             Op::Accept => Some(accepted(entry.result(), key, more)),
             Op::Connect => {
                 Some(Event::Connected { key, result: outcome(entry.result()).map(drop) })

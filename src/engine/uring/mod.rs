@@ -8,7 +8,9 @@
 
 mod buffers;
 mod completion;
+mod private;
 mod probe;
+mod sends;
 mod setup;
 mod submission;
 
@@ -16,8 +18,9 @@ pub use probe::probe;
 pub use setup::{SetupError, UringOptions};
 
 use self::buffers::Buffers;
+use self::sends::Sends;
 use self::submission::Scratch;
-use super::{BufferId, BuffersHeld, Close, Engine, Event, Failure, Key, Op, Slice, Socket};
+use super::{BufferId, BuffersHeld, Close, Engine, Event, Failure, Key, Op, Room, Slice, Socket};
 use crate::base::Instant;
 use crate::sys::event_fd::EventFd;
 use crate::sys::{clock, socket};
@@ -34,11 +37,14 @@ pub struct Uring {
     // The ring goes first: its descriptor is closed before anything it points to is dropped.
     ring: IoUring,
     buffers: Buffers,
+    sends: Sends,
     scratch: Scratch,
     wake: Arc<EventFd>,
     /// Completions that had to be taken out of a full queue before their time.
     early: VecDeque<io_uring::cqueue::Entry>,
     now: Instant,
+    /// The kernel had no memory for the last turn, and the log has it.
+    is_short_of_memory: bool,
 }
 
 impl Uring {
@@ -51,6 +57,8 @@ impl Uring {
         let mut engine = Self {
             ring,
             buffers,
+            sends: Sends::default(),
+            is_short_of_memory: false,
             scratch: Scratch::new(),
             wake,
             early: VecDeque::with_capacity(64),
@@ -69,6 +77,7 @@ impl Engine for Uring {
     fn turn(&mut self, deadline: Instant) {
         self.enter(if self.early.is_empty() { deadline } else { self.now });
         self.now = clock::monotonic();
+        self.buffers.begin_turn();
     }
 
     fn next_event(&mut self) -> Option<Event> {
@@ -110,6 +119,7 @@ impl Engine for Uring {
     }
 
     fn send(&mut self, socket: Socket, key: Key, slices: &[Slice], is_last: bool) {
+        self.sends.begin(key, slices);
         self.submit_send(socket, key, slices, is_last);
     }
 
@@ -132,11 +142,12 @@ impl Engine for Uring {
         socket::close(socket);
     }
 
-    fn acquire(&mut self) -> Option<BufferId> {
-        self.buffers.acquire()
+    fn acquire(&mut self, room: Room) -> Option<BufferId> {
+        self.buffers.acquire(room)
     }
 
     fn release(&mut self, buffer: BufferId) {
+        self.sends.check(buffer);
         self.buffers.release(buffer);
     }
 
@@ -149,10 +160,12 @@ impl Engine for Uring {
     }
 
     fn bytes_mut(&mut self, buffer: BufferId) -> &mut [u8] {
+        self.sends.check(buffer);
         self.buffers.bytes_mut(buffer)
     }
 
     fn bytes_pair(&mut self, read: BufferId, write: BufferId) -> (&[u8], &mut [u8]) {
+        self.sends.check(write);
         self.buffers.bytes_pair(read, write)
     }
 

@@ -128,11 +128,12 @@ impl Uring {
 
     /// The address of a range, which must lie in a buffer that we hold.
     fn range(&self, slice: Slice) -> *mut u8 {
+        let (address, size) = self.buffers.place(slice.buffer);
         assert!(
-            slice.start <= slice.end && slice.end as usize <= self.buffers.size(),
+            slice.start <= slice.end && slice.end as usize <= size,
             "a range of {slice:?} does not fit its buffer"
         );
-        self.buffers.address(slice.buffer).as_ptr().wrapping_add(slice.start as usize)
+        address.as_ptr().wrapping_add(slice.start as usize)
     }
 
     pub(super) fn submit_cancel(&mut self, op: Op, key: Key) {
@@ -152,19 +153,26 @@ impl Uring {
         let wait = Timespec::from(deadline.since(crate::sys::clock::monotonic()));
         let arguments = SubmitArgs::new().timespec(&wait);
         match self.ring.submitter().submit_with_args(1, &arguments) {
-            Ok(_) => {}
-            // ETIME and EINTR: nothing came in time. EBUSY and EAGAIN: the completion queue must
-            // be drained first, which the caller does next.
-            Err(error) => debug_assert!(
-                matches!(
-                    error.raw_os_error(),
-                    Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)
-                ),
-                "io_uring_enter: {error}"
-            ),
+            Ok(_) => self.is_short_of_memory = false,
+            Err(error) => self.endure(&error),
         }
         if self.ring.submission().is_empty() {
             self.scratch.clear();
+        }
+    }
+
+    /// Goes on after the kernel did not take everything: the next turn asks again.
+    ///
+    /// # Panics
+    /// Where asking again would never help: the shard is started anew.
+    fn endure(&mut self, error: &std::io::Error) {
+        match gravity(error) {
+            Gravity::Usual => {}
+            Gravity::Shortage if std::mem::replace(&mut self.is_short_of_memory, true) => {}
+            Gravity::Shortage => {
+                tracing::warn!(%error, "no memory in the kernel for what a shard asks; it goes on");
+            }
+            Gravity::Fatal => panic!("io_uring_enter: {error}"),
         }
     }
 
@@ -191,11 +199,51 @@ impl Uring {
             match self.ring.submitter().submit() {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => {
+                Err(error) => {
+                    self.endure(&error);
                     let drained: Vec<cqueue::Entry> = self.ring.completion().collect();
                     self.early.extend(drained);
                 }
             }
+        }
+    }
+}
+
+/// What an error of io_uring_enter means.
+#[derive(Debug, PartialEq, Eq)]
+enum Gravity {
+    /// Nothing came in time, or the completion queue must be drained first, which the caller does.
+    Usual,
+    /// It may be over in a moment.
+    Shortage,
+    /// It would be the same each time.
+    Fatal,
+}
+
+fn gravity(error: &std::io::Error) -> Gravity {
+    match error.raw_os_error() {
+        Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Gravity::Usual,
+        Some(libc::ENOMEM | libc::ENOBUFS) => Gravity::Shortage,
+        _ => Gravity::Fatal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_never_end_is_no_reason_to_spin() {
+        for (number, expected) in [
+            (libc::ETIME, Gravity::Usual),
+            (libc::EBUSY, Gravity::Usual),
+            (libc::ENOMEM, Gravity::Shortage),
+            (libc::EFAULT, Gravity::Fatal),
+            (libc::EINVAL, Gravity::Fatal),
+            (libc::EBADF, Gravity::Fatal),
+        ] {
+            let error = std::io::Error::from_raw_os_error(number);
+            assert_eq!(gravity(&error), expected, "{error}");
         }
     }
 }

@@ -9,7 +9,7 @@ use ringway::coordinator::{
 };
 use ringway::engine::uring::Uring;
 use ringway::engine::{
-    BufferId, BuffersHeld, Close, Engine, Event, Failure, Key, Op, Slice, Socket,
+    BufferId, BuffersHeld, Close, Engine, Event, Failure, Key, Op, Room, Slice, Socket,
 };
 use ringway::shard::{Shard, ShardParts};
 use ringway::stats::Counter;
@@ -74,8 +74,8 @@ impl Engine for Fragile {
     fn close(&mut self, socket: Socket, how: Close) {
         self.inner.close(socket, how);
     }
-    fn acquire(&mut self) -> Option<BufferId> {
-        self.inner.acquire()
+    fn acquire(&mut self, room: Room) -> Option<BufferId> {
+        self.inner.acquire(room)
     }
     fn release(&mut self, buffer: BufferId) {
         self.inner.release(buffer);

@@ -2,6 +2,7 @@
 
 use super::harness::*;
 use super::load::Operated;
+use crate::drilling::{record, size};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Mutex, mpsc};
@@ -81,6 +82,51 @@ fn a_client_that_ends_its_stream_reads_its_answer_or_is_cut_as_configured() {
         if half_close == "abort" {
             has_ended.recv_timeout(PATIENCE).expect("nothing is left at the backend either");
         }
+    }
+}
+
+/// Bytes of memory that each of so many requests holds while their backend has not answered, and
+/// the buffers that all of them hold.
+fn memory_of_waiting(request: &str, count: usize) -> (usize, u64) {
+    let (asked, was_asked) = mpsc::channel::<TcpStream>();
+    let asked = Mutex::new(asked);
+    let origin = Origin::start(move |mut stream: TcpStream| {
+        read_until(&mut stream, b"\r\n\r\n");
+        let _ = asked.lock().expect("no panic").send(stream);
+    });
+    let more = "[timeouts]\nbetween_bytes = \"10m\"\n[runtime]\nshards = 1\n";
+    let operated = Operated::start(&config(&[origin.address], more));
+    let ringway = &operated.ringway;
+    let mut open = Vec::new();
+    let mut wait = |count: usize| {
+        for _ in 0..count {
+            let mut client = ringway.connect();
+            client.write_all(request.as_bytes()).expect("sent");
+            open.push((client, was_asked.recv_timeout(PATIENCE).expect("the backend has it")));
+        }
+    };
+    // What is there from the start, and is touched sooner or later, is no request's.
+    wait(100);
+    let before = ringway.resident();
+    wait(count);
+    let each = ringway.resident().saturating_sub(before) / count;
+    let metrics = operated.asked("GET /metrics", "");
+    let held = metrics.lines().find_map(|line| {
+        line.strip_prefix("ringway_shard_buffers_held{shard=\"0\",kind=\"private\"} ")
+    });
+    (each, held.expect("the gauge").parse().expect("a number"))
+}
+
+#[test]
+fn a_request_that_waits_for_its_backend_holds_little_memory() {
+    let count = size("RINGWAY_WAITING", 500, 3_000);
+    let get = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+    let post = "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello";
+    for (method, request, keeps_its_head) in [("GET", get, true), ("POST", post, false)] {
+        let (each, held) = memory_of_waiting(request, count);
+        record("waiting requests", &format!("bytes of memory of a {method}"), each);
+        assert!(each <= 6_000, "{each} bytes for each {method}");
+        assert_eq!(held > 0, keeps_its_head, "{held} buffers are held by {method}");
     }
 }
 

@@ -305,7 +305,14 @@ impl Client {
             "an answer to {request:?} that its backend never gave"
         );
         let expected = if request.method == "HEAD" { &[] } else { request.down() };
-        assert!(got == expected, "foreign or missing bytes in the answer to {request:?}");
+        let same = got.iter().zip(expected).take_while(|(got, expected)| got == expected).count();
+        assert!(
+            got == expected,
+            "foreign or missing bytes in the answer to {request:?}: of {} bytes instead of {} the \
+             first {same} are right",
+            got.len(),
+            expected.len()
+        );
         assert!(request.mode != Mode::DiesWithin || got.is_empty(), "{request:?} was cut short");
         self.tally.answered += 1;
         self.tally.old_dialect += u32::from(is_old);

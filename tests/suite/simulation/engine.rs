@@ -5,7 +5,8 @@
 use super::network::Network;
 use ringway::base::Instant;
 use ringway::engine::{
-    BufferId, BuffersHeld, Close, Engine, Event, Failure, Key, Op, Slice, Socket,
+    BufferId, BuffersHeld, Close, Engine, Event, Failure, Key, Op, Room, SMALL_BUFFER_BYTES, Slice,
+    Socket,
 };
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -159,17 +160,24 @@ impl Engine for SimEngine {
         self.network.borrow_mut().close(socket, how);
     }
 
-    fn acquire(&mut self) -> Option<BufferId> {
+    fn acquire(&mut self, room: Room) -> Option<BufferId> {
+        let size = match room {
+            Room::Small => SMALL_BUFFER_BYTES,
+            Room::Whole => BUFFER_SIZE,
+        };
         let buffers = &mut self.buffers;
-        let free =
-            (buffers.receive_count..buffers.memory.len()).find(|index| !buffers.held[*index]);
-        let index = match free {
-            Some(index) => index,
-            None if buffers.memory.len() - buffers.receive_count >= buffers.private_max => {
-                return None;
+        let own = buffers.receive_count..buffers.memory.len();
+        let is_of_size = |index: &usize| buffers.memory[*index].len() == size;
+        let count = own.clone().filter(is_of_size).count();
+        let free = own.filter(is_of_size).find(|index| !buffers.held[*index]);
+        let index = match (free, room) {
+            (Some(index), _) => index,
+            (None, Room::Small) if count >= buffers.private_max => {
+                return self.acquire(Room::Whole);
             }
-            None => {
-                buffers.memory.push(vec![0xEE; BUFFER_SIZE].into_boxed_slice());
+            (None, Room::Whole) if count >= buffers.private_max => return None,
+            (None, _) => {
+                buffers.memory.push(vec![0xEE; size].into_boxed_slice());
                 buffers.held.push(false);
                 buffers.sending.push(0);
                 buffers.memory.len() - 1

@@ -1,0 +1,176 @@
+//! Our own buffers, for what the proxy writes itself: whole ones, and small ones for heads that
+//! are kept while a request waits for its answer. Mapped in blocks when they are first needed,
+//! untouched, and so not backed by memory, until they are used, and reused last-in first-out.
+
+use super::buffers::STAGGER;
+use crate::engine::{Room, SMALL_BUFFER_BYTES};
+use crate::sys::memory::map_forever;
+use std::io;
+use std::ptr::NonNull;
+
+/// Buffers are mapped in blocks of this many.
+const BLOCK_BUFFERS: usize = 64;
+
+struct Block {
+    memory: NonNull<u8>,
+    room: Room,
+}
+
+/// The buffers of one size.
+struct Kind {
+    size: usize,
+    mapped: usize,
+    /// Free ones, by the number of the buffer among all private ones.
+    free: Vec<u32>,
+}
+
+impl Kind {
+    fn new(size: usize) -> Self {
+        Self { size, mapped: 0, free: Vec::with_capacity(BLOCK_BUFFERS) }
+    }
+}
+
+/// See the module. A buffer is known by its number from 0 on.
+pub(super) struct PrivateBuffers {
+    blocks: Vec<Block>,
+    whole: Kind,
+    small: Kind,
+    /// Most buffers of each kind.
+    count_max: usize,
+    /// The log has that there is no memory.
+    is_told: bool,
+}
+
+impl PrivateBuffers {
+    /// With the first block of each kind, so that a process without memory for them does not
+    /// start.
+    pub(super) fn new(size: usize, count_max: usize) -> io::Result<Self> {
+        let mut buffers = Self {
+            blocks: Vec::new(),
+            whole: Kind::new(size),
+            small: Kind::new(SMALL_BUFFER_BYTES),
+            count_max,
+            is_told: false,
+        };
+        if count_max > 0 {
+            buffers.map_block(Room::Whole)?;
+            buffers.map_block(Room::Small)?;
+        }
+        Ok(buffers)
+    }
+
+    fn kind(&mut self, room: Room) -> &mut Kind {
+        match room {
+            Room::Whole => &mut self.whole,
+            Room::Small => &mut self.small,
+        }
+    }
+
+    /// The number of a free buffer, which may be larger than asked for.
+    pub(super) fn acquire(&mut self, room: Room) -> Option<u32> {
+        if let Some(number) = self.kind(room).free.pop() {
+            return Some(number);
+        }
+        self.grow(room);
+        match (self.kind(room).free.pop(), room) {
+            (None, Room::Small) => self.acquire(Room::Whole),
+            (number, _) => number,
+        }
+    }
+
+    pub(super) fn release(&mut self, number: u32) {
+        let room = self.blocks[number as usize / BLOCK_BUFFERS].room;
+        self.kind(room).free.push(number);
+    }
+
+    /// The start of a buffer and its size.
+    pub(super) fn place(&self, number: usize) -> (NonNull<u8>, usize) {
+        let block = &self.blocks[number / BLOCK_BUFFERS];
+        let size = match block.room {
+            Room::Whole => self.whole.size,
+            Room::Small => self.small.size,
+        };
+        // SAFETY: the remainder counts buffers within the block, so the result lies inside its
+        // mapping.
+        (unsafe { block.memory.add(number % BLOCK_BUFFERS * (size + STAGGER)) }, size)
+    }
+
+    /// Buffers in use.
+    pub(super) fn held(&self) -> usize {
+        self.mapped() - self.whole.free.len() - self.small.free.len()
+    }
+
+    /// Half of the whole ones that there may be are in use.
+    pub(super) fn is_low(&self) -> bool {
+        (self.whole.mapped - self.whole.free.len()) * 2 > self.count_max
+    }
+
+    /// Buffers that have a number.
+    pub(super) fn mapped(&self) -> usize {
+        self.blocks.len() * BLOCK_BUFFERS
+    }
+
+    /// Maps another block, unless the limit is reached or there is no memory.
+    fn grow(&mut self, room: Room) {
+        if self.kind(room).mapped >= self.count_max {
+            return;
+        }
+        if let Err(error) = self.map_block(room)
+            && !std::mem::replace(&mut self.is_told, true)
+        {
+            tracing::error!(
+                %error,
+                "no memory for buffers: connections that need one are cut (out_of_buffers); give \
+                 the process more memory (systemd: MemoryMax, LimitAS; shell: ulimit -v), or lower \
+                 runtime.max_connections or runtime.buffer_size"
+            );
+        }
+    }
+
+    fn map_block(&mut self, room: Room) -> io::Result<()> {
+        let first = self.mapped() as u32;
+        let kind = self.kind(room);
+        let memory = map_forever(BLOCK_BUFFERS * (kind.size + STAGGER))?;
+        kind.mapped += BLOCK_BUFFERS;
+        kind.free.extend((first..first + BLOCK_BUFFERS as u32).rev());
+        self.blocks.push(Block { memory, room });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: usize = 16 * 1024;
+
+    #[test]
+    fn small_ones_are_small_and_whole_ones_stand_in_when_there_is_none_left() {
+        let mut buffers = PrivateBuffers::new(SIZE, BLOCK_BUFFERS).expect("memory");
+        let size = |buffers: &PrivateBuffers, number: u32| buffers.place(number as usize).1;
+        let taken: Vec<u32> = std::iter::from_fn(|| buffers.acquire(Room::Small)).collect();
+        let sizes: Vec<usize> = taken.iter().map(|number| size(&buffers, *number)).collect();
+        let expected = [vec![SMALL_BUFFER_BYTES; BLOCK_BUFFERS], vec![SIZE; BLOCK_BUFFERS]];
+        assert_eq!(sizes, expected.concat());
+        assert!(buffers.held() == 2 * BLOCK_BUFFERS && buffers.is_low());
+        taken.iter().for_each(|number| buffers.release(*number));
+        assert!(buffers.held() == 0 && !buffers.is_low());
+        let small = buffers.acquire(Room::Small).expect("all are free");
+        assert_eq!(size(&buffers, small), SMALL_BUFFER_BYTES);
+    }
+
+    #[test]
+    fn no_two_overlap() {
+        let mut buffers = PrivateBuffers::new(SIZE, 4 * BLOCK_BUFFERS).expect("memory");
+        let rooms = (0..6 * BLOCK_BUFFERS).map(|n| [Room::Small, Room::Whole][n % 2]);
+        let taken = rooms.map(|room| buffers.acquire(room).expect("there are enough"));
+        let taken: Vec<u32> = taken.collect();
+        let mut places: Vec<(usize, usize)> = taken
+            .iter()
+            .map(|number| buffers.place(*number as usize))
+            .map(|(start, size)| (start.as_ptr() as usize, size))
+            .collect();
+        places.sort_unstable();
+        assert!(places.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0));
+    }
+}
