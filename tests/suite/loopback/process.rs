@@ -71,7 +71,7 @@ fn exchanges_are_recorded_as_json_lines() {
     let log = folder.0.join("access.log");
     let path = log.display().to_string();
     let mut ringway = Ringway::start(&[origin.address], &["--shards", "1", "--access-log", &path]);
-    assert_eq!(ringway.status_of("/a?b=\"c"), 400);
+    assert_eq!(ringway.status_of("/a\"c"), 400);
     assert_eq!(ringway.status_of("/a?b=c"), 200);
     ringway.signal("-TERM");
     assert_eq!(ringway.wait(), Some(0));
