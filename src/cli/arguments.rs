@@ -41,7 +41,7 @@ pub(super) enum Command {
     Run {
         #[command(flatten)]
         source: Source,
-        /// Least severe events that are logged.
+        /// Minimum level to log.
         #[arg(long, value_enum, default_value = "info", env = "RINGWAY_LOG_LEVEL")]
         log_level: LogLevel,
     },
@@ -67,7 +67,7 @@ pub(super) enum Command {
         #[arg(long, value_name = "IP:PORT", value_parser = parse_listen_address,
               default_value = "127.0.0.1:8080")]
         listen: SocketAddr,
-        /// Least severe events that are logged.
+        /// Minimum level to log.
         #[arg(long, value_enum, default_value = "warn", env = "RINGWAY_LOG_LEVEL")]
         log_level: LogLevel,
     },
@@ -114,9 +114,8 @@ pub(super) struct Source {
     #[arg(long, value_name = "IP:PORT", value_parser = parse_listen_address, value_delimiter = ',',
           env = "RINGWAY_LISTEN")]
     pub(super) listen: Vec<SocketAddr>,
-    /// A server to pass requests to, or a name that stands for some, with the weight if not 1; may
-    /// be given several times, and commas split it, as in RINGWAY_BACKEND=a:80,b:80. Without a
-    /// file.
+    /// Backend IP:PORT or DNS name, with *WEIGHT if not 1; repeat the flag or separate with commas,
+    /// as in RINGWAY_BACKEND=a:80,b:80. Without a file.
     #[arg(long, value_name = "HOST:PORT[*WEIGHT]", value_parser = parse_backend_entry,
           value_delimiter = ',', env = "RINGWAY_BACKEND")]
     pub(super) backend: Vec<BackendEntry>,
@@ -167,7 +166,7 @@ pub(super) struct Source {
 #[derive(Clone, Debug)]
 pub(super) struct OrNone<T>(pub(super) Option<T>);
 
-/// Least severe events that are logged.
+/// Minimum level to log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
     /// Only what keeps the balancer from its work.

@@ -33,7 +33,9 @@ pub(super) fn read_into<'d>(config: &mut Config, root: &mut Section<'d>, load: L
     let routes = root.sections("route");
     check_count(&routes, ROUTES_MAX, "routes");
     let routes = Routes::read(routes, &mut listener_names, &mut pool_names);
-    check_presence(report, &listener_names, &pool_names);
+    // One that is wrongly written was reported as such.
+    let has_listener = root.peek_length("listener").is_some_and(|length| length > 0);
+    check_presence(report, has_listener, &pool_names);
     config.routes = routes.finished(report, &listener_names, &mut pool_names);
 }
 
@@ -44,9 +46,9 @@ fn check_count(sections: &[Section<'_>], most: usize, what: &str) {
     }
 }
 
-fn check_presence(report: &Report<'_>, listeners: &Names<'_>, pools: &Names<'_>) {
-    if listeners.entries.is_empty() {
-        let sample = [("name", "web"), ("address", "0.0.0.0:8080")];
+fn check_presence(report: &Report<'_>, has_listener: bool, pools: &Names<'_>) {
+    if !has_listener {
+        let sample = [("name", "web"), ("address", "127.0.0.1:8080")];
         let help = format!("add {}", report.table(&["listener"], &sample));
         report.add_with_help(0..0, "no listener is defined: nobody could connect", help);
     }
@@ -137,7 +139,7 @@ impl Routes {
         if !for_all && !self.incomplete && !pools.entries.is_empty() {
             self.route_bare_listeners(report, listeners, pools);
         }
-        if !self.incomplete {
+        if !self.incomplete && !listeners.entries.is_empty() {
             check_reachable(report, pools);
         }
         self.read.into_iter().map(|(route, _)| route).collect()

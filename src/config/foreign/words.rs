@@ -3,7 +3,7 @@
 use crate::config::units::closest;
 
 /// Words that mean the same, with blanks between them, and what is said of them.
-const WORDS: [(&str, &str); 38] = [
+const WORDS: [(&str, &str); 37] = [
     (
         "ip_hash iphash source hash uri ring_hash maglev consistent_hash sticky sticky_cookie \
          cookie stick_table session_affinity client_ip",
@@ -20,11 +20,6 @@ const WORDS: [(&str, &str); 38] = [
     (
         "balance lb_policy lb_algorithm load_balancing loadbalancer load_balancer lb strategy",
         "here that is `algorithm` of a pool",
-    ),
-    (
-        "combined",
-        "the combined format is not supported yet: \"common\" is the same without referer and \
-         agent, \"json\" has more",
     ),
     (
         "upstream upstreams cluster clusters services backends backend servers server members \
@@ -196,7 +191,6 @@ mod tests {
             "did you mean `least-connections`?"
         );
         assert!(said("backup", &["backlog"]).contains("spare servers"));
-        assert!(said("combined", &["json", "common"]).contains("combined format"));
         assert_eq!(said("idel", &["idle"]), "did you mean `idle`?");
         assert_eq!(instead_of("zebra", &["idle"]), None);
     }

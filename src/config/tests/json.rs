@@ -71,7 +71,7 @@ fn how_to_mend_it_is_said_as_json() {
     assert_eq!(
         helps,
         [
-            r#"add "listener": [{"name": "web", "address": "0.0.0.0:8080"}]"#,
+            r#"add "listener": [{"name": "web", "address": "127.0.0.1:8080"}]"#,
             r#"add "pool": {"web": {"backend": [{"address": "10.0.0.11:8080"}]}}"#
         ]
     );

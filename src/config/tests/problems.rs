@@ -310,7 +310,6 @@ fn words_of_other_balancers_are_explained() {
         ("[pool.app]\nalgorithm = \"leastconn\"", 2, "did you mean `least-connections`?"),
         ("[pool.app]\nbalance = \"roundrobin\"", 2, "here that is `algorithm` of a pool"),
         ("[pool.app]\nmax_conns = 5", 2, "a limit for a backend is not supported yet"),
-        ("[access_log]\npath = \"a\"\nformat = \"combined\"", 3, "\"common\" is the same without"),
         ("[http]\ncert_file = \"a.pem\"", 2, "TLS for clients is not supported yet"),
         ("[[route]]\npool = \"app\"\nserver_name = \"a.test\"", 3, "`host` of a [[route]]"),
     ] {
@@ -340,4 +339,12 @@ fn the_file_of_another_program_is_one_problem() {
     let problems = quoted.expect_err("no quotes of TOML").problems;
     let [problem] = &problems[..] else { panic!("{problems:?}") };
     assert_eq!((problem.line, problem.column), (2, 8));
+}
+
+#[test]
+fn a_listener_that_is_written_as_a_table_is_not_said_to_be_missing() {
+    let text = "[listener]\nname = \"web\"\n[[pool.app.backend]]\naddress = \"10.0.0.1:80\"\n";
+    let problems = parse(text).expect_err("it is no array").problems;
+    let [problem] = &problems[..] else { panic!("{problems:?}") };
+    assert_eq!(problem.help.as_deref(), Some("write [[listener]]"));
 }
