@@ -14,6 +14,18 @@ use ringway::config::{BackendEntry, Choice, LogPath, ProcessLogFormat, ShardsCho
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+const LONG_VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit ",
+    env!("RINGWAY_COMMIT"),
+    "\ntarget ",
+    env!("RINGWAY_TARGET"),
+    ", profile ",
+    env!("RINGWAY_PROFILE"),
+    "\n",
+    env!("RINGWAY_RUSTC"),
+);
+
 const EXAMPLES: &str = "\
 Examples:
   ringway demo
@@ -28,7 +40,8 @@ Precedence: flag, environment variable, file, default.
 
 /// A load balancer: one stable front door for your servers.
 #[derive(Debug, Parser)]
-#[command(name = "ringway", version, after_help = EXAMPLES, subcommand_required = true)]
+#[command(name = "ringway", version, long_version = LONG_VERSION,
+          after_help = EXAMPLES, subcommand_required = true)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,

@@ -160,7 +160,9 @@ fn help_is_an_answer_with_examples() {
         (&["reload", "--help"], "the folder of"),
         (&["plan", "--help"], "the folder of"),
         (&["config", "dump", "--help"], "Precedence: flag"),
-        (&["--version"], env!("CARGO_PKG_VERSION")),
+        (&["--version"], env!("RINGWAY_COMMIT")),
+        (&["--version"], env!("RINGWAY_TARGET")),
+        (&["-V"], env!("CARGO_PKG_VERSION")),
     ] {
         let (status, out, err) = run_line(line);
         assert!(status == 0 && err.is_empty() && out.contains(part), "{line:?}: {out}{err}");

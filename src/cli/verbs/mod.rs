@@ -101,7 +101,8 @@ pub(in crate::cli) enum Verb {
         #[arg(long, value_name = "NUMBER", default_value_t = 0)]
         since: u64,
     },
-    /// Which listener, route, pool and backends a request would meet, and why.
+    /// Which listener, route, pool and backends a request would meet, and why. Status 1 if no
+    /// listener would pass it to a pool.
     #[command(after_help = STATUSES)]
     Explain {
         #[command(flatten)]
@@ -113,6 +114,9 @@ pub(in crate::cli) enum Verb {
         /// Only on this listener.
         #[arg(long, value_name = "NAME")]
         listener: Option<String>,
+        /// Status 1 also if a listener would not pass it to this pool: for tests of routes.
+        #[arg(long, value_name = "POOL")]
+        expect_pool: Option<String>,
     },
     /// Take the process out of service, losing nobody: as SIGTERM does. Given again, it changes
     /// nothing.
@@ -160,7 +164,7 @@ pub(in crate::cli) fn execute(verb: Verb, out: &mut dyn Write) -> Result<(), Fai
             answer(&access, reply, out, show::plan)
         }
         Verb::Events { access, follow, since } => events(&access, follow, since, out),
-        Verb::Explain { access, method, url, listener } => {
+        Verb::Explain { access, method, url, listener, expect_pool } => {
             let listener = listener.map(|name| format!("&listener={}", escaped(&name)));
             let query = format!(
                 "/explain?method={}&url={}{}",
@@ -169,7 +173,9 @@ pub(in crate::cli) fn execute(verb: Verb, out: &mut dyn Write) -> Result<(), Fai
                 listener.unwrap_or_default()
             );
             let reply = Client::new(&access.admin)?.get(&query)?;
-            answer(&access, reply, out, show::explain)
+            let is_expected = leads(&reply.value, expect_pool.as_deref());
+            answer(&access, reply, out, show::explain)?;
+            if is_expected { Ok(()) } else { Err(Failed::Shown) }
         }
         Verb::Drain { access, now, cut } => {
             let path = match (now, cut) {
@@ -180,6 +186,16 @@ pub(in crate::cli) fn execute(verb: Verb, out: &mut dyn Write) -> Result<(), Fai
             order_phase(&access, path, out)
         }
         Verb::Undrain { access } => order_phase(&access, "/undrain", out),
+    }
+}
+
+/// Whether an explained request gets to a pool somewhere, or to the expected one everywhere.
+fn leads(explained: &Value, expected: Option<&str>) -> bool {
+    let listeners = explained["listeners"].as_array().into_iter().flatten();
+    let mut pools = listeners.map(|listener| listener["outcome"]["pool"].as_str());
+    match expected {
+        Some(expected) => pools.all(|pool| pool == Some(expected)),
+        None => pools.any(|pool| pool.is_some()),
     }
 }
 

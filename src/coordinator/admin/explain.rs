@@ -9,11 +9,20 @@ use hyper::{StatusCode, Uri};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
+/// Methods whose names are not case-sensitive in people's minds (RFC 9110, 9.3; RFC 5789).
+const METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
 /// Follows a request through what runs. `listener` narrows it down to one.
 pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Option<&str>) -> Reply {
     if method.is_empty() || !method.bytes().all(is_token_byte) {
         let method = method.escape_debug();
         let error = format!("`{method}` is no method: write it like GET");
+        return refusal(StatusCode::BAD_REQUEST, error);
+    }
+    let upper = method.to_ascii_uppercase();
+    if method != upper && METHODS.contains(&&*upper) {
+        let error = format!("`{method}`: methods are in upper case: did you mean `{upper}`?");
         return refusal(StatusCode::BAD_REQUEST, error);
     }
     let Ok(uri) = url.parse::<Uri>() else {
@@ -93,12 +102,13 @@ fn routed(control: &Control, target: snapshot::Target) -> Value {
     let published = pool.built.iter().flat_map(|built| &built.backends);
     let weights: HashMap<_, _> = published.map(|b| (b.slot, u64::from(b.weight))).collect();
     let sum: u64 = weights.values().sum();
+    let of = |slot| weights.get(&slot).copied().unwrap_or_default();
+    let shares = percentages(&pool.backends.values().map(|b| of(b.slot)).collect::<Vec<_>>());
     let backends: Vec<Value> = pool
         .backends
         .iter()
-        .map(|(address, record)| {
-            let weight = weights.get(&record.slot).copied().unwrap_or_default();
-            let share = (weight * 100).checked_div(sum).unwrap_or_default();
+        .zip(shares)
+        .map(|((address, record), share)| {
             json!({
                 "address": address,
                 "standing": record.standing.word(),
@@ -121,4 +131,37 @@ fn routed(control: &Control, target: snapshot::Target) -> Value {
         "why": why,
         "backends": backends,
     })
+}
+
+/// Weights in percent: whole numbers that add up to 100, each less than one off (the method of the
+/// largest remainder); zeros if there is no weight.
+fn percentages(weights: &[u64]) -> Vec<u64> {
+    let sum: u64 = weights.iter().sum();
+    if sum == 0 {
+        return vec![0; weights.len()];
+    }
+    let mut percent: Vec<u64> = weights.iter().map(|weight| weight * 100 / sum).collect();
+    let missing = 100 - percent.iter().sum::<u64>();
+    let mut by_remainder: Vec<usize> = (0..weights.len()).collect();
+    by_remainder.sort_by_key(|at| std::cmp::Reverse(weights[*at] * 100 % sum));
+    by_remainder.iter().take(missing as usize).for_each(|at| percent[*at] += 1);
+    percent
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_add_up() {
+        for (weights, expected) in [
+            (&[1, 10][..], &[9, 91][..]),
+            (&[1, 1, 1], &[34, 33, 33]),
+            (&[0, 5], &[0, 100]),
+            (&[0, 0], &[0, 0]),
+            (&[], &[]),
+        ] {
+            assert_eq!(percentages(weights), expected, "{weights:?}");
+        }
+    }
 }

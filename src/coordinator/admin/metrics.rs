@@ -81,7 +81,7 @@ pub(super) fn text(control: &Control, now: Instant) -> String {
 }
 
 fn process(text: &mut Text, control: &Control, now: Instant) {
-    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    let version = [("version", env!("CARGO_PKG_VERSION")), ("commit", env!("RINGWAY_COMMIT"))];
     text.family("ringway_build_info", "gauge", "The version that runs; the value is always 1.");
     text.sample("ringway_build_info", &version, 1);
     text.family("ringway_uptime_seconds", "gauge", "Seconds since the process began.");

@@ -72,8 +72,13 @@ fn explain_says_what_the_shards_would_answer() {
         [("GET", "http://t/", "app"), ("CONNECT", "t:443", "501"), ("GET", "https://t/", "421")]
     {
         let (status, text) = operated.verb(&["explain", method, url]);
-        assert!(status == 0 && text.contains(part), "{method} {url}: {text}");
+        let expected = i32::from(part != "app");
+        assert!(status == expected && text.contains(part), "{method} {url}: {text}");
     }
+    let expecting = |pool| operated.verb(&["explain", "GET", "http://t/", "--expect-pool", pool]).0;
+    assert_eq!((expecting("app"), expecting("other")), (0, 1));
+    let (status, text) = operated.verb(&["explain", "get", "http://t/"]);
+    assert!(status == 1 && text.contains("did you mean `GET`"), "{text}");
     let (status, text) = operated.verb(&["explain", "FOO BAR", "http://t/"]);
     assert!(status == 1 && text.contains("no method"), "{text}");
 }
