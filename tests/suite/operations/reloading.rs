@@ -1,7 +1,7 @@
 //! Reloads while clients are served.
 
 use super::{QUICK, config};
-use crate::drilling::{self, record};
+use crate::drilling::{self, record, size};
 use crate::loopback::harness::{
     Origin, Ringway, TempFolder, await_that, connect, ok, read_to_end, read_until, status,
 };
@@ -51,6 +51,34 @@ fn many_reloads_lose_neither_a_request_nor_a_tunnel() {
     assert_eq!(lost.count(), 0, "tunnels are lost");
     let grown = operated.ringway.resident().saturating_sub(before);
     assert!(grown < 24 << 20, "memory grew by {grown} bytes in {RELOADS} reloads");
+}
+
+#[test]
+fn a_route_that_swaps_between_two_pools_fails_no_request_that_is_connecting() {
+    let origins: Vec<Origin> =
+        ["blue", "green"].map(|name| Origin::http(move |_, _| signed(name, b"x"))).into();
+    let text = |turn: usize| {
+        let (pool, address) = (["blue", "green"][turn % 2], origins[turn % 2].address);
+        // Without idle connections every request connects, so that each swap finds some at it.
+        format!(
+            "[runtime]\nshards = 2\n[[listener]]\nname = \"web\"\naddress = \"LISTEN\"\n\
+             protocol = \"http\"\n[[route]]\npool = \"{pool}\"\n[pool.{pool}]\n\
+             idle_connections = 0\n[pool.{pool}.health]\nprotocol = \"none\"\n\
+             [[pool.{pool}.backend]]\naddress = \"{address}\"\n"
+        )
+    };
+    let operated = Operated::start(&text(0));
+    let load = Load::start(operated.ringway.address, 16, "/");
+    load.await_answers(100);
+    for turn in 1..size("RINGWAY_SWAPS", 20, 300) {
+        operated.rewrite(&text(turn));
+        let answer = operated.json(&["reload"]);
+        assert_eq!(answer["applied"], true, "{answer}");
+        load.await_answers(20);
+    }
+    let seen = load.stop();
+    assert_eq!(seen.failed, 0, "{:?}", seen.failures);
+    assert_eq!(seen.by_origin.len(), 2);
 }
 
 /// Parts of a drill, each without reloads and then with them.
