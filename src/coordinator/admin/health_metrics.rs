@@ -1,47 +1,49 @@
 //! Metrics of what decides over backends: probes, ejections, sources.
 
-use super::metrics::{Text, each_backend};
+use super::metrics::{Place, Text, each_backend};
 use crate::base::Instant;
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::Record;
+use std::cell::RefCell;
 
-/// Every family.
-pub(super) fn families(text: &mut Text, control: &Control, now: Instant) {
-    ejections(text, control);
-    probes(text, control);
-    lateness(text, control, now);
-    sources(text, control, now);
-}
-
-fn ejections(text: &mut Text, control: &Control) {
+/// Of these backends.
+pub(super) async fn of_backends(text: &mut Text, control: &RefCell<Control>, places: &[Place]) {
     let name = "ringway_backend_ejections_total";
     text.family(name, "counter", "How often exchanges with clients took a backend out.");
-    each_backend(control, |labels, _, record| text.sample(name, labels, record.ejections));
-}
-
-fn probes(text: &mut Text, control: &Control) {
+    each_backend(control, places, |_, labels, _, record| {
+        text.sample(name, labels, record.ejections);
+    })
+    .await;
     let probes = |record: &Record| {
         let ready = record.ready.clone().map(|ready| ("readiness", ready));
         [("health", record.live.clone())].into_iter().chain(ready)
     };
     let name = "ringway_probe_results_total";
     text.family(name, "counter", "Probes of a backend, by whether they passed.");
-    each_backend(control, |labels, _, record| {
+    each_backend(control, places, |_, labels, _, record| {
         for (probe, probed) in probes(record) {
             for (result, count) in [("passed", probed.passes), ("failed", probed.failures)] {
                 let more = [("probe", probe), ("result", result)];
                 text.sample(name, &[labels[0], labels[1], more[0], more[1]], count);
             }
         }
-    });
+    })
+    .await;
     let name = "ringway_probe_duration_seconds_total";
     text.family(name, "counter", "What the probes of a backend took together.");
-    each_backend(control, |labels, _, record| {
+    each_backend(control, places, |_, labels, _, record| {
         for (probe, probed) in probes(record) {
             let seconds = probed.took.as_secs_f64();
             text.sample(name, &[labels[0], labels[1], ("probe", probe)], seconds);
         }
-    });
+    })
+    .await;
+}
+
+/// Of the coordinator, and of sources.
+pub(super) fn of_process(text: &mut Text, control: &Control, now: Instant) {
+    lateness(text, control, now);
+    sources(text, control, now);
 }
 
 fn lateness(text: &mut Text, control: &Control, now: Instant) {

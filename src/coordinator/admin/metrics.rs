@@ -1,4 +1,6 @@
-//! The text format of Prometheus (exposition format 0.0.4), summed over shards at each scrape.
+//! The text format of Prometheus (exposition format 0.0.4), summed over shards at each scrape. What
+//! has a line for each backend, pool or route is written in parts, between which others have their
+//! turn.
 
 use super::health_metrics;
 use super::process_metrics;
@@ -12,13 +14,19 @@ use crate::stats::{CloseReason, Counter, LATENCY_BOUNDS_US};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::task::yield_now;
 
 /// The media type of the format.
 pub(super) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// How old a text may be.
 const KEPT_MAX: Duration = Duration::from_secs(1);
+
+/// Rows that are written before others have their turn: some milliseconds of work.
+const ROWS_AT_ONCE: usize = 512;
 
 /// A text that grows by families of metrics.
 #[derive(Default)]
@@ -49,35 +57,68 @@ fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-/// The text that was last shown: scrapes in parallel cost one rendering, which holds the
-/// coordinator.
+/// The text that was last shown: scrapes in parallel cost one rendering.
 #[derive(Default)]
-pub(super) struct Kept(RefCell<Option<(Instant, Bytes)>>);
+pub(super) struct Kept(Mutex<Option<(Instant, Bytes)>>);
 
 impl Kept {
     /// The kept text if it is young enough, or what `render` makes.
-    pub(super) fn text(&self, now: Instant, render: impl FnOnce() -> String) -> Bytes {
-        let mut kept = self.0.borrow_mut();
+    pub(super) async fn text(&self, now: Instant, render: impl Future<Output = String>) -> Bytes {
+        let mut kept = self.0.lock().await;
         match &*kept {
             Some((made, text)) if now.since(*made) < KEPT_MAX => text.clone(),
-            _ => kept.insert((now, Bytes::from(render()))).1.clone(),
+            _ => kept.insert((now, Bytes::from(render.await))).1.clone(),
         }
     }
 }
 
+/// A backend as it was found when the text was begun.
+pub(super) struct Place {
+    pool: String,
+    address: SocketAddr,
+    label: String,
+}
+
+/// Every backend.
+fn places(control: &Control) -> Vec<Place> {
+    let mut places = Vec::new();
+    for (pool, record) in &control.fleet.pools {
+        places.extend(record.backends.keys().map(|address| Place {
+            pool: pool.clone(),
+            address: *address,
+            label: address.to_string(),
+        }));
+    }
+    places
+}
+
 /// Every metric, as of `now`.
-pub(super) fn text(control: &Control, now: Instant) -> String {
+pub(super) async fn text(control: &RefCell<Control>, now: Instant) -> String {
     let mut text = Text::default();
-    process(&mut text, control, now);
-    process_metrics::configuration(&mut text, control);
-    process_metrics::process(&mut text, control);
-    counters(&mut text, control);
-    listeners(&mut text, control);
-    routes(&mut text, control);
-    pools(&mut text, control);
-    backends(&mut text, control, now);
-    health_metrics::families(&mut text, control, now);
+    whole_process(&mut text, &control.borrow(), now);
+    routes(&mut text, control).await;
+    pools(&mut text, control).await;
+    let places = places(&control.borrow());
+    backends(&mut text, control, &places, now).await;
+    health_metrics::of_backends(&mut text, control, &places).await;
+    health_metrics::of_process(&mut text, &control.borrow(), now);
     text.0
+}
+
+fn whole_process(text: &mut Text, control: &Control, now: Instant) {
+    process(text, control, now);
+    process_metrics::configuration(text, control);
+    process_metrics::process(text, control);
+    counters(text, control);
+    listeners(text, control);
+}
+
+/// Visits each row; between parts of them others have their turn, and may change what is looked at.
+async fn each<C, R>(control: &RefCell<C>, rows: &[R], mut visit: impl FnMut(&C, &R)) {
+    for part in rows.chunks(ROWS_AT_ONCE) {
+        part.iter().for_each(|row| visit(&control.borrow(), row));
+        yield_now().await;
+    }
 }
 
 fn process(text: &mut Text, control: &Control, now: Instant) {
@@ -181,45 +222,67 @@ fn listeners(text: &mut Text, control: &Control) {
     }
 }
 
-fn routes(text: &mut Text, control: &Control) {
-    let ledger = &control.fleet.ledger;
-    let mut routes: Vec<_> = control.fleet.registry.routes().collect();
-    routes.sort();
+async fn routes(text: &mut Text, control: &RefCell<Control>) {
+    let routes = {
+        let control = control.borrow();
+        let routes = control.fleet.registry.routes();
+        let mut routes: Vec<_> = routes.map(|(key, id)| (key.clone(), id)).collect();
+        routes.sort_unstable();
+        routes
+    };
     text.family("ringway_route_requests_total", "counter", "Requests that a route matched.");
-    for ((listener, host, path), id) in &routes {
+    each(control, &routes, |control, ((listener, host, path), id)| {
         let labels = [("listener", &**listener), ("host", &**host), ("path", &**path)];
-        let requests: u64 = ledger.routes(*id).map(|cell| cell.requests.read()).sum();
+        let requests: u64 = control.fleet.ledger.routes(*id).map(|cell| cell.requests.read()).sum();
         text.sample("ringway_route_requests_total", &labels, requests);
-    }
+    })
+    .await;
     let name = "ringway_route_responses_total";
     text.family(name, "counter", "Final answers to requests of a route, by class of status.");
-    for ((listener, host, path), id) in &routes {
-        let answers = ledger.routes(*id).map(|cell| classes(&cell.answers)).fold([0; 5], add);
+    each(control, &routes, |control, ((listener, host, path), id)| {
+        let cells = control.fleet.ledger.routes(*id);
+        let answers = cells.map(|cell| classes(&cell.answers)).fold([0; 5], add);
         for (class, count) in CLASSES.iter().zip(answers).skip(1) {
             let labels =
                 [("listener", &**listener), ("host", &**host), ("path", &**path), ("class", class)];
             text.sample(name, &labels, count);
         }
-    }
+    })
+    .await;
 }
 
-fn pools(text: &mut Text, control: &Control) {
-    let ledger = &control.fleet.ledger;
+async fn pools(text: &mut Text, control: &RefCell<Control>) {
+    let names: Vec<String> = control.borrow().fleet.pools.keys().cloned().collect();
     text.family("ringway_pool_healthy_backends", "gauge", "Backends that are fit for traffic.");
-    for (name, pool) in &control.fleet.pools {
+    each_pool(control, &names, |_, name, pool| {
         text.sample("ringway_pool_healthy_backends", &[("pool", name)], pool.fit_count());
-    }
-    let name = "ringway_pool_unserved_total";
-    text.family(name, "counter", "Requests that found no backend.");
-    for (pool_name, pool) in &control.fleet.pools {
-        let count: u64 = ledger.pools(pool.id).map(|cell| cell.unserved.read()).sum();
-        text.sample(name, &[("pool", pool_name)], count);
-    }
-    let name = "ringway_pool_request_duration_seconds";
-    text.family(name, "histogram", "From a request's head to the end of its response.");
-    for (pool_name, pool) in &control.fleet.pools {
-        histogram(text, control, pool_name, pool);
-    }
+    })
+    .await;
+    let family = "ringway_pool_unserved_total";
+    text.family(family, "counter", "Requests that found no backend.");
+    each_pool(control, &names, |control, name, pool| {
+        let cells = control.fleet.ledger.pools(pool.id);
+        let count: u64 = cells.map(|cell| cell.unserved.read()).sum();
+        text.sample(family, &[("pool", name)], count);
+    })
+    .await;
+    let family = "ringway_pool_request_duration_seconds";
+    text.family(family, "histogram", "From a request's head to the end of its response.");
+    each_pool(control, &names, |control, name, pool| histogram(text, control, name, pool)).await;
+}
+
+/// Visits each of these pools that is still there.
+async fn each_pool(
+    control: &RefCell<Control>,
+    names: &[String],
+    mut visit: impl FnMut(&Control, &str, &PoolRecord),
+) {
+    each(control, names, |control, name| {
+        if let Some(pool) = control.fleet.pools.get(name) {
+            visit(control, name, pool);
+        }
+    })
+    .await;
 }
 
 fn histogram(text: &mut Text, control: &Control, name: &str, pool: &PoolRecord) {
@@ -240,7 +303,7 @@ fn histogram(text: &mut Text, control: &Control, name: &str, pool: &PoolRecord) 
     text.sample(&count, &[("pool", name)], so_far);
 }
 
-fn backends(text: &mut Text, control: &Control, now: Instant) {
+async fn backends(text: &mut Text, control: &RefCell<Control>, places: &[Place], now: Instant) {
     type Read = fn(&BackendCell) -> u64;
     let families: [(&str, &str, &str, Read); 3] = [
         ("ringway_backend_in_flight", "gauge", "Exchanges in flight.", |cell| {
@@ -258,61 +321,95 @@ fn backends(text: &mut Text, control: &Control, now: Instant) {
     ];
     for (name, kind, help, read) in families {
         text.family(name, kind, help);
-        each_backend(control, |labels, _, record| {
+        each_backend(control, places, |control, labels, _, record| {
             let value: u64 = control.fleet.ledger.backends(record.slot).map(read).sum();
             text.sample(name, labels, value);
-        });
+        })
+        .await;
     }
     let name = "ringway_backend_responses_total";
     text.family(name, "counter", "Final answers of a backend, by class of status.");
-    each_backend(control, |labels, _, record| {
+    each_backend(control, places, |control, labels, _, record| {
         let cells = control.fleet.ledger.backends(record.slot);
         let answers = cells.map(|cell| classes(&cell.answers)).fold([0; 5], add);
         for (class, count) in CLASSES.iter().zip(answers) {
             text.sample(name, &[labels[0], labels[1], ("class", class)], count);
         }
-    });
+    })
+    .await;
     let name = "ringway_backend_standing";
     text.family(name, "gauge", "1 for the standing that a backend has.");
-    each_backend(control, |labels, _, record| {
+    each_backend(control, places, |_, labels, _, record| {
         for standing in Standing::ALL {
             let is_it = u8::from(record.standing == standing);
             text.sample(name, &[labels[0], labels[1], ("standing", standing.word())], is_it);
         }
-    });
+    })
+    .await;
     let name = "ringway_backend_weight";
     text.family(name, "gauge", "The weight that is in force, slow start included.");
-    each_backend(control, |labels, pool, record| {
+    each_backend(control, places, |_, labels, pool, record| {
         let ramp = record.ramp(&pool.config.slow_start, now);
         text.sample(name, labels, f64::from(record.weight()) * ramp);
-    });
+    })
+    .await;
 }
 
-pub(super) fn each_backend(
-    control: &Control,
-    mut visit: impl FnMut(&[(&str, &str); 2], &PoolRecord, &Record),
+/// Visits each of these backends that is still there, with its labels.
+pub(super) async fn each_backend(
+    control: &RefCell<Control>,
+    places: &[Place],
+    mut visit: impl FnMut(&Control, &[(&str, &str); 2], &PoolRecord, &Record),
 ) {
-    for (name, pool) in &control.fleet.pools {
-        for (address, record) in &pool.backends {
-            let address = address.to_string();
-            visit(&[("pool", name), ("backend", &address)], pool, record);
-        }
-    }
+    each(control, places, |control, Place { pool, address, label }| {
+        let Some(record) = control.fleet.pools.get(pool) else { return };
+        let Some(backend) = record.backends.get(address) else { return };
+        visit(control, &[("pool", pool), ("backend", label)], record, backend);
+    })
+    .await;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_text_is_shown_for_a_second() {
+    #[tokio::test]
+    async fn a_text_is_shown_for_a_second() {
         let kept = Kept::default();
-        let begun = Instant::default();
-        let at = |ms, text: &str| {
-            let now = begun + Duration::from_millis(ms);
-            String::from_utf8(kept.text(now, || text.to_owned()).to_vec()).expect("text")
+        let at = async |ms, text: &str| {
+            let now = Instant::default() + Duration::from_millis(ms);
+            let text = kept.text(now, async { text.to_owned() }).await;
+            String::from_utf8(text.to_vec()).expect("text")
         };
-        let shown = [at(0, "a"), at(999, "b"), at(1_000, "c"), at(1_999, "d"), at(2_000, "e")];
+        let mut shown = Vec::new();
+        for (ms, text) in [(0, "a"), (999, "b"), (1_000, "c"), (1_999, "d"), (2_000, "e")] {
+            shown.push(at(ms, text).await);
+        }
         assert_eq!(shown, ["a", "a", "c", "c", "e"]);
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_for_something_else_has_a_turn_between_the_parts_of_a_text() {
+        let kept = Kept::default();
+        let control = RefCell::new(Vec::new());
+        let rows: Vec<usize> = (0..3 * ROWS_AT_ONCE).collect();
+        let (written, turns) = (RefCell::new(0), RefCell::new(Vec::new()));
+        let scrape = || {
+            let rendered = async {
+                each(&control, &rows, |_, _| *written.borrow_mut() += 1).await;
+                control.borrow_mut().push("rendered");
+                String::new()
+            };
+            kept.text(Instant::default(), rendered)
+        };
+        let others = async {
+            while control.borrow().is_empty() {
+                turns.borrow_mut().push(*written.borrow());
+                yield_now().await;
+            }
+        };
+        tokio::join!(biased; scrape(), scrape(), others);
+        assert_eq!(*turns.borrow(), [1, 2, 3].map(|parts| parts * ROWS_AT_ONCE));
+        assert_eq!(*control.borrow(), ["rendered"], "once for both");
     }
 }

@@ -95,8 +95,8 @@ async fn question(shared: &Shared, asker: &Asker, request: &Request<Incoming>) -
         ["status"] => overview(shared, status::status).await,
         ["pools"] => overview(shared, status::pools).await,
         ["metrics"] => {
-            let text = shared.metrics.text(now, || metrics::text(&control.borrow(), now));
-            text_reply(StatusCode::OK, metrics::MEDIA_TYPE, text)
+            let text = shared.metrics.text(now, metrics::text(control, now));
+            text_reply(StatusCode::OK, metrics::MEDIA_TYPE, text.await)
         }
         // Fields of probes may be secrets.
         ["config"] if !asker.may_order => {
