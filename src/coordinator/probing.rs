@@ -3,7 +3,7 @@
 
 use super::control::Control;
 use super::events::Event;
-use super::fleet::{BackendKey, PUNCTUAL_EVERY, ProbeOf};
+use super::fleet::{BackendKey, Excused, PUNCTUAL_EVERY, ProbeOf};
 use super::probe::{ProbeFailure, Prober, Trusted};
 use super::tasks::Tasks;
 use crate::base::{Instant, Prng};
@@ -19,9 +19,6 @@ use tokio::sync::{Notify, Semaphore};
 /// Probes that are under way at the same moment: more would only wait for each other, and for
 /// descriptors.
 pub(super) const AT_ONCE_MAX: usize = 512;
-/// Timeouts in a row that do not count because the coordinator was late: after that they do, so
-/// that a backend that is dead is found out even by one that is always late.
-const HELD_MAX: u32 = 10;
 /// How long a probe waits that failed for a reason of our own, as for want of descriptors.
 const OWN_FAULT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -223,12 +220,12 @@ impl Made {
 
 impl Shared {
     /// Asks a backend, and returns what that says of it: nothing if it could not be asked, or the
-    /// answer not be listened to in time. `held` counts the latter in a row.
+    /// answer not be listened to in time, which is `excused` some times in a row.
     async fn ask(
         &self,
         (backend, which): TaskKey,
         prober: &Replaceable,
-        held: &mut u32,
+        excused: &mut Excused,
     ) -> Option<Result<(), ProbeFailure>> {
         let _permit = self.permits.acquire().await;
         let prober = prober.borrow().clone();
@@ -239,11 +236,14 @@ impl Shared {
         fleet.time_probe(backend, which, now.since(began));
         let is_timeout = matches!(result, Err(ProbeFailure::TimedOut { .. }));
         let late = late.saturating_sub(late_before);
-        if is_timeout && *held < HELD_MAX && fleet.holds_timeout(prober.timeout(), late, now) {
-            *held += 1;
-            return None;
+        match is_timeout {
+            true if excused.takes(prober.timeout(), late) => {
+                fleet.hold_timeout(late, now);
+                return None;
+            }
+            true => {}
+            false => excused.end(),
         }
-        *held = 0;
         (!result.as_ref().is_err_and(ProbeFailure::is_our_own_fault)).then_some(result)
     }
 
@@ -264,9 +264,9 @@ async fn keep_time(control: Rc<RefCell<Control>>) {
 /// Probes one backend until it is not wanted any more.
 async fn run(shared: Rc<Shared>, key: TaskKey, prober: Replaceable, offset: Duration) {
     let (backend, which) = key;
-    let (mut is_first, mut held) = (true, 0);
+    let (mut is_first, mut excused) = (true, Excused::default());
     loop {
-        let delay = match shared.ask(key, &prober, &mut held).await {
+        let delay = match shared.ask(key, &prober, &mut excused).await {
             None => OWN_FAULT_PAUSE,
             Some(result) => {
                 let failure = result.err().map(|failure| failure.to_string());

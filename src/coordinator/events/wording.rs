@@ -69,10 +69,14 @@ impl fmt::Display for Event {
                 write!(f, "pool {pool}: {source}: known again after {} s", failed_ms / 1000)
             }
             Self::CoordinatorLate { late_ms, held } => {
+                let (noun, verb) = match held {
+                    1 => ("health check", "does"),
+                    _ => ("health checks", "do"),
+                };
                 write!(
                     f,
-                    "the coordinator was {late_ms} ms late itself: {held} health checks that timed \
-                     out meanwhile do not count; is the processor overloaded?"
+                    "the coordinator was {late_ms} ms late itself: {held} {noun} that timed out \
+                     meanwhile {verb} not count; is the processor overloaded?"
                 )
             }
             Self::Phase { phase } => write!(f, "the process is {phase} now"),
@@ -138,5 +142,24 @@ mod tests {
         ] {
             assert_eq!((event.level(), event.to_string()), (level, sentence.to_owned()));
         }
+    }
+    #[test]
+    fn every_event_has_its_row_in_the_documents() {
+        let documents = include_str!("../../../docs/operations.md");
+        let (_, code) = include_str!("../events.rs").split_once("pub enum Event {").expect("it is");
+        let (variants, _) = code.split_once("\n}\n").expect("it ends");
+        let names = variants.lines().filter_map(|line| line.strip_prefix("    "));
+        let names = names.filter_map(|line| line.strip_suffix(" {"));
+        let mut count = 0;
+        for name in names.filter(|name| name.starts_with(char::is_uppercase)) {
+            let words = name.chars().flat_map(|letter| {
+                let mark = letter.is_uppercase().then_some('_');
+                mark.into_iter().chain(letter.to_lowercase())
+            });
+            let word: String = words.skip(1).collect();
+            assert!(documents.contains(&format!("\n| `{word}` | ")), "{word} has no row");
+            count += 1;
+        }
+        assert!(count >= 14, "only {count} were found");
     }
 }

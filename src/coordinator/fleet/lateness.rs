@@ -10,6 +10,9 @@ use std::time::Duration;
 pub const PUNCTUAL_EVERY: Duration = Duration::from_millis(100);
 /// A probe's timeout does not count if the coordinator was late for this part of it.
 const EXCUSED_PART: u32 = 4;
+/// Timeouts of one backend's probe in a row that do not count; those that follow do, so that a
+/// backend that is dead is found out even by a coordinator that is always late.
+const HELD_MAX: u32 = 10;
 /// Events of timeouts that do not count, at most.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
@@ -44,13 +47,32 @@ impl Lateness {
     }
 }
 
-impl Fleet {
+/// How many timeouts of a backend's probe in a row the coordinator's lateness has excused.
+#[derive(Debug, Default)]
+pub struct Excused(u32);
+
+impl Excused {
     /// Whether a probe that had this timeout, and ran into it, says nothing of its backend, because
-    /// the coordinator was so `late` meanwhile. If so, it is counted, and told of now and then.
-    pub fn holds_timeout(&mut self, timeout: Duration, late: Duration, now: Instant) -> bool {
+    /// the coordinator was so `late` meanwhile.
+    pub fn takes(&mut self, timeout: Duration, late: Duration) -> bool {
         if late * EXCUSED_PART < timeout {
+            self.end();
             return false;
         }
+        self.0 = (self.0 + 1).min(HELD_MAX + 1);
+        self.0 <= HELD_MAX
+    }
+
+    /// A probe was not late, or did not run into its timeout.
+    pub fn end(&mut self) {
+        self.0 = 0;
+    }
+}
+
+impl Fleet {
+    /// A probe's timeout does not count, because the coordinator was so `late`: that is counted,
+    /// and told of now and then.
+    pub fn hold_timeout(&mut self, late: Duration, now: Instant) {
         let lateness = &mut self.lateness;
         lateness.held += 1;
         if lateness.told_at.is_none_or(|at| now.since(at) >= TOLD_EVERY) {
@@ -59,7 +81,6 @@ impl Fleet {
             let late_ms = late.as_millis() as u64;
             self.events.push(Event::CoordinatorLate { late_ms, held });
         }
-        true
     }
 }
 
@@ -84,5 +105,15 @@ mod tests {
         assert_eq!(late(&lateness, 6_260), 1_060);
         lateness.tick(at(6_260));
         assert_eq!(late(&lateness, 6_260), 1_060);
+    }
+    #[test]
+    fn a_dead_backend_is_found_out_by_a_coordinator_that_is_always_late() {
+        let (timeout, mut excused) = (Duration::from_secs(1), Excused::default());
+        let mut takes = |late_ms| excused.takes(timeout, Duration::from_millis(late_ms));
+        assert_eq!([249, 250, 249].map(&mut takes), [false, true, false]);
+        let taken: Vec<bool> = (0..20).map(|_| takes(900)).collect();
+        assert_eq!(taken.iter().take_while(|is_taken| **is_taken).count(), 10);
+        assert!(taken[10..].iter().all(|is_taken| !is_taken), "each that follows counts");
+        assert_eq!([0, 900].map(takes), [false, true], "once it was on time, it is excused again");
     }
 }

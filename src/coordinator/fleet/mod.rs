@@ -18,7 +18,7 @@ mod saving;
 mod source_state;
 mod sourcing;
 
-pub use lateness::{Lateness, PUNCTUAL_EVERY};
+pub use lateness::{Excused, Lateness, PUNCTUAL_EVERY};
 pub use learning::{Learned, ProbeOf};
 pub use operating::{Operation, OperationError, no_pool};
 pub use pool::PoolRecord;

@@ -45,6 +45,30 @@ fn readiness_follows_the_pools_that_are_required() {
     await_that("it is ready again", || ask(address, "GET /ready").0 == 200);
 }
 
+/// Every key of a value, at any depth.
+fn keys(value: &serde_json::Value, found: &mut Vec<String>) {
+    for (key, value) in value.as_object().into_iter().flatten() {
+        found.push(key.clone());
+        keys(value, found);
+    }
+    value.as_array().into_iter().flatten().for_each(|value| keys(value, found));
+}
+
+#[test]
+fn every_key_of_a_status_is_in_the_documents() {
+    const DOCUMENTS: &str = include_str!("../../../docs/operations.md");
+    let (_, section) = DOCUMENTS.split_once("### `/status`").expect("it is there");
+    let (section, _) = section.split_once("\n### ").expect("it ends");
+    let pool = "[[pool.app.backend]]\naddress = \"localhost:1\"\n[pool.app.readiness]\n";
+    let (_origin, operated, _) = with_questions(pool);
+    let mut found = Vec::new();
+    keys(&operated.json(&["status"]), &mut found);
+    found.retain(|key| !section.contains(&format!("`{key}`")));
+    found.retain(|key| !section.contains(&format!("`{key}[]`")));
+    found.retain(|key| !["1xx", "2xx", "3xx", "4xx", "5xx"].contains(&&**key));
+    assert_eq!(found, Vec::<String>::new());
+}
+
 #[test]
 fn orders_are_taken_on_the_unix_socket_only_and_leave_a_line() {
     let (origin, operated, address) = with_questions("");
