@@ -1,6 +1,7 @@
 //! Notes what the program is built from, for `ringway --version` and the metrics. Nothing of it
 //! depends on the time or the place of the build.
 
+use std::path::Path;
 use std::process::Command;
 
 fn main() {
@@ -20,10 +21,20 @@ fn main() {
         ("RINGWAY_COMMIT", commit.unwrap_or_else(|| "unknown".to_owned())),
         ("RINGWAY_RUSTC", rustc.unwrap_or_else(|| "unknown".to_owned())),
         ("RINGWAY_TARGET", of_cargo("TARGET")),
-        ("RINGWAY_PROFILE", of_cargo("PROFILE")),
+        ("RINGWAY_PROFILE", profile(&of_cargo("OUT_DIR"), &of_cargo("PROFILE"))),
     ] {
         println!("cargo::rustc-env={name}={value}");
     }
+}
+
+/// The profile that is built: cargo tells of the one that it inherits from (debug or release), but
+/// puts what this makes in `PROFILE/build/ringway-HASH/out`.
+fn profile(out_dir: &str, inherited: &str) -> String {
+    let mut folders = Path::new(out_dir).ancestors();
+    let (build, own) = (folders.nth(2), folders.next());
+    let is_build = build.and_then(Path::file_name).is_some_and(|name| name == "build");
+    let own = own.filter(|_| is_build).and_then(Path::file_name);
+    own.map_or_else(|| inherited.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// What a program prints, if it can be run and succeeds.

@@ -152,16 +152,27 @@ fn wrong_arguments_are_refused_with_a_reason() {
     assert!(STARTED.with(|started| started.borrow().is_none()));
 }
 
+/// The folder of the profile that this test is built in.
+fn built_profile() -> String {
+    let program = std::env::current_exe().expect("it runs");
+    let folder = program.parent().and_then(Path::parent).expect("PROFILE/deps/NAME");
+    folder.file_name().expect("it has a name").to_string_lossy().into_owned()
+}
+
 #[test]
 fn help_is_an_answer_with_examples() {
     for (line, part) in [
         (&["--help"][..], "ringway run --listen 0.0.0.0:8080"),
         (&["run", "--help"], "RINGWAY_BUFFER_SIZE"),
         (&["reload", "--help"], "the folder of"),
+        (&["reload", "--help"], "ringway reload --file new.toml"),
+        (&["backend", "--help"], "ringway backend drain --all 10.0.0.11 --wait"),
+        (&["explain", "--help"], "ringway explain GET http://shop.example.com/checkout"),
         (&["plan", "--help"], "the folder of"),
         (&["config", "dump", "--help"], "Precedence: flag"),
         (&["--version"], env!("RINGWAY_COMMIT")),
         (&["--version"], env!("RINGWAY_TARGET")),
+        (&["--version"], &format!("profile {}\n", built_profile())),
         (&["-V"], env!("CARGO_PKG_VERSION")),
     ] {
         let (status, out, err) = run_line(line);
@@ -233,6 +244,9 @@ fn check_finds_what_would_keep_it_from_starting_here_and_what_is_odd() {
         assert_eq!(found, status, "{more}: {out}{err}");
         assert!(parts.iter().all(|part| err.contains(part)), "{more}: {err}");
         assert_eq!(err.is_empty(), parts[0].is_empty(), "{more}: {err}");
+        let (_, out, _) = run_line(&["doctor", &file]);
+        let is_wrong = out.contains("fail  access log");
+        assert_eq!(is_wrong, status == 1 && more.contains("access_log"), "{more}: {out}");
         let (found, out, _) = run_line(&["check", &file, "--json"]);
         let report: serde_json::Value = serde_json::from_str(&out).unwrap();
         assert_eq!((found, &report["ok"]), (status, &(status == 0).into()), "{out}");
@@ -455,5 +469,5 @@ fn doctor_answers_in_text_and_in_json() {
     let (status, out, _) = run_line(&["doctor", "--json"]);
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(report["ok"], status == 0);
-    assert_eq!(report["findings"].as_array().unwrap().len(), 11);
+    assert_eq!(report["findings"].as_array().unwrap().len(), 12);
 }

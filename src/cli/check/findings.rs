@@ -30,6 +30,10 @@ pub(super) struct Finding {
     pub(super) message: String,
 }
 
+/// What to do where the access log cannot be written.
+pub(in crate::cli) const LOG_REMEDY: &str =
+    "make its folder, or let the user that runs this write there";
+
 fn error(key: impl Into<String>, message: impl Into<String>) -> Finding {
     Finding { level: Level::Error, key: key.into(), message: message.into() }
 }
@@ -67,15 +71,17 @@ fn shards(shards: &ShardsChoice) -> Option<Finding> {
 }
 
 fn access_log(config: &Config) -> Option<Finding> {
+    let why = log_error(config)?;
+    Some(error("access_log.path", format!("{why}; {LOG_REMEDY}")))
+}
+
+/// Why the access log cannot be written.
+pub(in crate::cli) fn log_error(config: &Config) -> Option<String> {
     let Some(LogPath::File(path)) = config.access_log.as_ref().map(|log| &log.path) else {
         return None;
     };
     let why = file::check_writable(path).err()?;
-    let message = format!(
-        "cannot write `{}`: {why}; make its folder, or let the user that runs this write there",
-        path.display()
-    );
-    Some(error("access_log.path", message))
+    Some(format!("cannot write `{}`: {why}", path.display()))
 }
 
 /// Without the default one the process starts all the same.

@@ -1,6 +1,6 @@
 //! `ringway check`: would `ringway run` start with these files?
 
-mod findings;
+pub(super) mod findings;
 
 use super::Failed;
 use super::load::{DEFAULT_FILE, LoadError, is_stdin, read_config};

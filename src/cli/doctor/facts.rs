@@ -31,6 +31,8 @@ pub(super) struct Facts {
     pub(super) cores: Vec<usize>,
     /// Network cards by name, with their receive queues.
     pub(super) cards: Vec<(String, usize)>,
+    /// Why the access log cannot be written.
+    pub(super) log_error: Option<String>,
 }
 
 impl Facts {
@@ -54,6 +56,7 @@ impl Facts {
                 .and_then(|words| chosen(&words)),
             cores: allowed_cores(&status),
             cards: cards(&root.join("sys/class/net")),
+            log_error: None,
         }
     }
 }

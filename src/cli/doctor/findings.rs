@@ -1,6 +1,7 @@
 //! Facts against a configuration: what is good, what may hurt, what cannot work, and the remedy.
 
 use super::facts::Facts;
+use crate::cli::check::findings::LOG_REMEDY;
 use crate::cli::descriptors;
 use ringway::config::{Config, ShardsChoice, Steering};
 
@@ -72,6 +73,7 @@ pub(super) fn all(facts: &Facts, config: &Config) -> Vec<Finding> {
         ("ip_local_port_range", local_ports(facts, config)),
         ("tcp_migrate_req", migrate_requests(facts)),
         ("transparent_hugepage", huge_pages(facts)),
+        ("access log", access_log(facts, config)),
     ];
     let finding = |(name, (level, found, remedy))| Finding { name, level, found, remedy };
     judgements.map(finding).into()
@@ -236,5 +238,13 @@ fn huge_pages(facts: &Facts) -> Judgement {
             "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled",
         ),
         Some(chosen) => ok(chosen),
+    }
+}
+
+fn access_log(facts: &Facts, config: &Config) -> Judgement {
+    match (&facts.log_error, &config.access_log) {
+        (Some(error), _) => fail(error, LOG_REMEDY),
+        (None, Some(log)) => ok(log.path.to_string()),
+        (None, None) => ok("none"),
     }
 }

@@ -5,6 +5,7 @@ mod findings;
 #[cfg(test)]
 mod tests;
 
+use super::check::findings::log_error;
 use super::{Failed, ProbeUring};
 use facts::Facts;
 use findings::{Finding, Level};
@@ -20,7 +21,8 @@ pub(super) fn doctor(
     probe_uring: ProbeUring,
     out: &mut dyn Write,
 ) -> Result<(), Failed> {
-    let facts = Facts::gather(Path::new("/"), probe_uring(config));
+    let log_error = log_error(config);
+    let facts = Facts { log_error, ..Facts::gather(Path::new("/"), probe_uring(config)) };
     let findings = findings::all(&facts, config);
     let failed = findings.iter().any(|finding| finding.level == Level::Fail);
     if as_json {

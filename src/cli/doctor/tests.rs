@@ -16,6 +16,7 @@ fn good() -> Facts {
         huge_pages: Some("madvise".to_owned()),
         cores: vec![0, 1],
         cards: vec![("eth0".to_owned(), 2), ("eth1".to_owned(), 4)],
+        log_error: None,
     }
 }
 
@@ -68,6 +69,7 @@ fn each_fault_is_found_with_its_remedy() {
         }),
         ("tcp_migrate_req", Level::Warn, "=1", |f, _| f.migrate_requests = Some(0)),
         ("somaxconn", Level::Warn, "/proc", |f, _| f.somaxconn = None),
+        ("access log", Level::Fail, "make its folder", |f, _| f.log_error = Some("why".into())),
     ];
     for (name, level, part, change) in cases {
         let (mut facts, mut config) = (good(), config());

@@ -227,6 +227,9 @@ fn await_idle(
         let left: u64 = counts.iter().sum();
         let waited = begun.elapsed();
         if left == 0 || waited >= wait {
+            if told.is_some() {
+                forget();
+            }
             return Ok(counts);
         }
         if is_told && told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
@@ -253,4 +256,13 @@ fn tell(left: u64, time: Duration) {
     // Nobody reads it if this fails.
     let _ = write!(err, "{begin}waiting: {left} {noun} in flight, for {seconds} s at most{end}");
     let _ = err.flush();
+}
+
+/// Nothing of what was told while waiting stays before the answer on a terminal.
+fn forget() {
+    let mut err = std::io::stderr();
+    if err.is_terminal() {
+        let _ = write!(err, "\r\x1b[K");
+        let _ = err.flush();
+    }
 }

@@ -34,6 +34,31 @@ const DRAIN_STATUSES: &str = "\
 Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 nobody answers on the socket; 4 taken,
 but not applied by every shard in time, or something was still in flight after --wait.";
 
+const BACKEND_EXAMPLES: &str = "\
+Examples:
+  ringway backend list app
+  ringway backend drain app 10.0.0.11:8080 --wait 60s
+  ringway backend drain --all 10.0.0.11 --wait    # each pool, each port
+  ringway backend ready app 10.0.0.11:8080
+  ringway backend weight app 10.0.0.11:8080 5
+  ringway backend add app 10.0.0.13:8080 --weight 2";
+
+const RELOAD_EXAMPLES: &str = "\
+Examples:
+  ringway check /etc/ringway/ringway.toml && ringway plan /etc/ringway/ringway.toml
+  ringway reload
+  ringway reload --file new.toml";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  ringway explain GET http://shop.example.com/checkout
+  ringway explain POST http://10.0.0.1:8080/ --listener web --expect-pool app";
+
+/// What stands below the help of a command.
+fn below(examples: &str, statuses: &str) -> String {
+    format!("{examples}\n\n{statuses}")
+}
+
 /// Where to ask, and how to answer.
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct Access {
@@ -66,12 +91,13 @@ pub(in crate::cli) enum Verb {
         interval: Duration,
     },
     /// Look at backends and change them: answered when every shard has applied it.
+    #[command(after_help = BACKEND_EXAMPLES)]
     Backend {
         #[command(subcommand)]
         command: BackendVerb,
     },
     /// Read the configuration again. An invalid one changes nothing.
-    #[command(after_help = ORDER_STATUSES)]
+    #[command(after_help = below(RELOAD_EXAMPLES, ORDER_STATUSES))]
     Reload {
         #[command(flatten)]
         access: Access,
@@ -103,7 +129,7 @@ pub(in crate::cli) enum Verb {
     },
     /// Which listener, route, pool and backends a request would meet, and why. Status 1 if no
     /// listener would pass it to a pool.
-    #[command(after_help = STATUSES)]
+    #[command(after_help = below(EXPLAIN_EXAMPLES, STATUSES))]
     Explain {
         #[command(flatten)]
         access: Access,
