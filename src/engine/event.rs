@@ -21,7 +21,8 @@ pub enum Failure {
     OutOfResources,
     /// No local port is left for connections to this address; to others there may be.
     NoLocalPort,
-    /// The receive ring is empty for the moment; nothing is lost, receive again.
+    /// Of a receive: the ring is empty for the moment; nothing is lost, receive again. Of anything
+    /// else: the kernel has no buffer for it.
     NoBuffers,
     /// Anything else, with the system's number.
     Other(i32),

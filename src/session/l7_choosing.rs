@@ -287,7 +287,11 @@ impl<E: Engine> Traffic<E> {
         let trial = self.exchanges[id as usize].trial.take();
         // What is short here is no backend's fault, and no other backend helps. Only a request that
         // was lent for a trial is none the worse: those that serve may have idle connections.
-        if matches!(failure, Failure::OutOfDescriptors | Failure::OutOfResources) {
+        let is_ours = matches!(
+            failure,
+            Failure::OutOfDescriptors | Failure::OutOfResources | Failure::NoBuffers
+        );
+        if is_ours {
             if let Some(round) = trial {
                 self.tell_trial(slot, round, TrialCourse::Undecided);
             }

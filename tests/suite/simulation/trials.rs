@@ -41,7 +41,7 @@ fn trial(course: TrialCourse) -> Observation {
 
 #[test]
 fn a_trial_that_fails_for_a_shortage_of_ours_costs_its_client_nothing() {
-    let shortages = [Failure::OutOfDescriptors, Failure::OutOfResources];
+    let shortages = [Failure::OutOfDescriptors, Failure::OutOfResources, Failure::NoBuffers];
     for (failure, is_begun) in shortages.map(|failure| [(failure, false), (failure, true)]).concat()
     {
         let (mut scene, idle) = one_is_out();
@@ -67,12 +67,15 @@ fn a_trial_that_fails_for_a_shortage_of_ours_costs_its_client_nothing() {
 
 #[test]
 fn without_a_trial_a_shortage_of_ours_is_an_answer_and_not_a_search() {
-    let mut scene = Scene::new(&[Share::Weight(1), Share::Weight(1)], Timeouts::default());
-    scene.network.borrow_mut().next_fate = Some(Fate::Fails(0, Failure::OutOfDescriptors));
-    let client = scene.client();
-    scene.say(client, REQUEST);
-    assert!(scene.heard(client).starts_with("HTTP/1.1 503 "));
-    assert_eq!((scene.connects(), courses(&scene)), (0, Vec::new()));
+    for failure in [Failure::OutOfDescriptors, Failure::OutOfResources, Failure::NoBuffers] {
+        let mut scene = Scene::new(&[Share::Weight(1), Share::Weight(1)], Timeouts::default());
+        scene.network.borrow_mut().next_fate = Some(Fate::Fails(0, failure));
+        let client = scene.client();
+        scene.say(client, REQUEST);
+        assert!(scene.heard(client).starts_with("HTTP/1.1 503 "));
+        assert_eq!((scene.connects(), courses(&scene)), (0, Vec::new()), "{failure:?}");
+        assert_eq!(scene.failures(0) + scene.failures(1), 0, "no backend's fault: {failure:?}");
+    }
 }
 
 #[test]
