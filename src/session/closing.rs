@@ -21,7 +21,7 @@ impl<E: Engine> Traffic<E> {
         }
         // Before it is counted out: a slot with nothing in flight may be given to another backend.
         self.observe_end(&exchange);
-        self.record(index, &exchange);
+        self.record(index, &mut exchange);
         if let Some(upstream) = exchange.upstream.take() {
             let is_complete = exchange.phase == Phase::Done && exchange.request_body.has_ended();
             self.replicas.end(self.upstreams.at(upstream).slot);

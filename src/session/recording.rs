@@ -36,13 +36,13 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Records an exchange that has ended.
-    pub(super) fn record(&mut self, index: u32, exchange: &Exchange) {
+    pub(super) fn record(&mut self, index: u32, exchange: &mut Exchange) {
         if self.access_log.is_none() {
             return;
         }
         let backend = exchange.backend.and_then(|slot| self.replicas.address(slot));
         let duration = self.now().since(exchange.began);
-        let draft = exchange.draft.as_deref().cloned().unwrap_or_default();
+        let draft = exchange.draft.take().map(|draft| *draft).unwrap_or_default();
         let client = self.sessions.at(index).client;
         self.leave(Record {
             client,
