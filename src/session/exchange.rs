@@ -2,7 +2,7 @@
 
 use super::body::Body;
 use super::draft::Draft;
-use crate::base::{BackendSlot, Instant, PoolId, RouteId};
+use crate::base::{BackendSlot, Generation, Instant, PoolId, RouteId};
 use crate::engine::{BufferId, Slice};
 use crate::http1::Version;
 use crate::stats::CloseReason;
@@ -34,6 +34,8 @@ pub struct Exchange {
     pub route: RouteId,
     /// The pool that the request was routed to.
     pub pool: PoolId,
+    /// The snapshot that it was routed by.
+    pub routed_by: Generation,
     /// The backend that it is with, or was last.
     pub backend: Option<BackendSlot>,
     /// The connection that carries it; none for a moment between two attempts.

@@ -52,6 +52,7 @@ impl<E: Engine> Traffic<E> {
             serial: self.serial,
             route: request.target.route,
             pool: request.target.pool,
+            routed_by: self.world.generation,
             backend: None,
             upstream: None,
             tried: Default::default(),
@@ -165,6 +166,11 @@ impl<E: Engine> Traffic<E> {
         let pool = self.exchanges[id].pool;
         if let Some(pick) = self.pick_of(id, pool, need) {
             return Some(pick);
+        }
+        // A route is found by a pass over all of them: too much for each request to a pool that is
+        // down.
+        if self.exchanges[id].routed_by == self.world.generation {
+            return None;
         }
         let listener = self.world.listener(self.sessions.at(index).listener)?;
         let newer = listener.pool_of(self.exchanges[id].route).filter(|newer| *newer != pool)?;
