@@ -239,11 +239,13 @@ impl<E: Engine> Shard<E> {
     pub(super) fn accept_ended(&mut self, key: Key, failure: Failure) {
         let Some(acceptor) = self.acceptor(key) else { return };
         acceptor.is_armed = false;
+        let mut span = Duration::ZERO;
         if failure != Failure::Cancelled {
             self.mailbox().counters.add(Counter::AcceptFailures, 1);
             self.warn_of(failure);
+            span = REST;
         }
-        self.rest(key.index(), REST);
+        self.rest(key.index(), span);
         self.bury_acceptor(key.index());
     }
 

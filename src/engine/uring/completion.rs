@@ -62,6 +62,11 @@ fn outcome(result: i32) -> Result<u32, Failure> {
 fn accepted(result: i32, key: Key, more: bool) -> Event {
     match outcome(result) {
         Ok(_) => Event::Accepted { key, socket: Socket(result), more },
+        // Another taker of a shared queue was faster, and the kernel (6.1, 6.2) then waited in its
+        // own thread, for as long as the listener's receive timeout lets it. Nothing failed.
+        Err(_) if result == -libc::EAGAIN => {
+            Event::AcceptEnded { key, failure: Failure::Cancelled }
+        }
         Err(failure) => Event::AcceptEnded { key, failure },
     }
 }
@@ -80,7 +85,32 @@ fn failure_of_number(number: i32) -> Failure {
         libc::EMFILE | libc::ENFILE => Failure::OutOfDescriptors,
         libc::EADDRNOTAVAIL | libc::EADDRINUSE => Failure::NoLocalPort,
         libc::ENOMEM => Failure::OutOfResources,
-        libc::ENOBUFS => Failure::NoBuffers,
+        // EAGAIN: an accepted socket has the receive timeout of its listener, see `accepted`.
+        libc::ENOBUFS | libc::EAGAIN => Failure::NoBuffers,
         other => Failure::Other(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Owner;
+
+    #[test]
+    fn an_accept_that_another_taker_won_has_not_failed() {
+        let key = Key::new(Owner::Listener, 0, 1);
+        for (number, failure) in [
+            (libc::EAGAIN, Failure::Cancelled),
+            (libc::ECANCELED, Failure::Cancelled),
+            (libc::EMFILE, Failure::OutOfDescriptors),
+        ] {
+            let expected = Event::AcceptEnded { key, failure };
+            assert_eq!(accepted(-number, key, false), expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn a_receive_that_found_nothing_is_made_again() {
+        assert_eq!(failure_of_number(libc::EAGAIN), Failure::NoBuffers);
     }
 }
