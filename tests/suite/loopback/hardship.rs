@@ -257,7 +257,8 @@ fn clients_that_do_not_read_are_no_trouble_to_others_if_nobody_else_is_there() {
 pub(super) fn starved_of_descriptors(origin: &Origin) -> (Ringway, Vec<TcpStream>) {
     let mut command = Command::new("sh");
     let run = format!(
-        "ulimit -n 120; exec {} run --listen 127.0.0.1:0 --backend {} --shards 1",
+        "ulimit -n 120; exec {} run --listen 127.0.0.1:0 --backend {} --shards 1 \
+         --max-connections 1000",
         env!("CARGO_BIN_EXE_ringway"),
         origin.address
     );

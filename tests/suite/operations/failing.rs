@@ -40,7 +40,8 @@ fn with_json_a_failure_is_json_too() {
         let (status, value) = failure(arguments);
         assert_eq!(status, 1, "{value}");
         says(&value, "wrong.toml:2:1");
-        assert_eq!(value["problems"][4]["line"], 2, "{value}");
+        let mut problems = value["problems"].as_array().expect("a list").iter();
+        assert!(problems.any(|problem| problem["line"] == 2), "{value}");
     }
     let nowhere = ["status", "--json", "--admin", "/nope/admin.sock"];
     let output = crate::loopback::harness::command().args(nowhere).output().expect("it runs");

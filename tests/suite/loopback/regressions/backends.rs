@@ -90,7 +90,9 @@ fn without_descriptors_for_many_backends_it_answers_and_recovers() {
             (0..8 - refusers.len()).map(|_| Origin::saying("good")).collect();
         let mut backends: Vec<SocketAddr> = origins.iter().map(|origin| origin.address).collect();
         backends.extend(refusers.iter().map(|(_, address)| *address));
-        let mut script = "ulimit -n 60; exec \"$0\" run --listen 127.0.0.1:0 --shards 1".to_owned();
+        let mut script = String::from(
+            "ulimit -n 60; exec \"$0\" run --listen 127.0.0.1:0 --shards 1 --max-connections 1000",
+        );
         backends.iter().for_each(|backend| script += &format!(" --backend {backend}"));
         let mut command = Command::new("sh");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_ringway")]);
