@@ -58,8 +58,9 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value = "info", env = "RINGWAY_LOG_LEVEL")]
         log_level: LogLevel,
     },
-    /// Check configuration files: status 0 if `ringway run` would start with them here, 1 with
-    /// every error if not. Warnings do not change the status.
+    /// Check configuration files: would `ringway run` start with them here?
+    ///
+    /// Status 0 if it would, 1 with every error if not. Warnings do not change the status.
     Check {
         /// The files; "-" is standard input. Default: /etc/ringway/ringway.toml.
         #[arg(value_name = "FILE")]
@@ -67,14 +68,16 @@ pub(super) enum Command {
         /// A file, as FILE.
         #[arg(short, long, value_name = "FILE", env = "RINGWAY_CONFIG")]
         config: Option<PathBuf>,
-        /// Say nothing but errors.
+        /// Print errors only.
         #[arg(short, long)]
         quiet: bool,
-        /// Answer in JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// A first look: run in front of three small origins that this command brings along.
+    /// A first look: run in front of three small origins, with clients.
+    ///
+    /// The origins and the clients are part of this command; it prints what to try.
     Demo {
         /// Where to listen.
         #[arg(long, value_name = "IP:PORT", value_parser = parse_listen_address,
@@ -84,17 +87,19 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value = "warn", env = "RINGWAY_LOG_LEVEL")]
         log_level: LogLevel,
     },
-    /// Check this machine: kernel, io_uring, limits, settings. Status 1 if Ringway cannot run.
+    /// Check this machine: kernel, io_uring, limits, settings.
+    ///
+    /// Status 1 if Ringway cannot run here.
     Doctor {
         #[command(flatten)]
         source: Source,
-        /// Answer in JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
     #[command(flatten)]
     Verb(Verb),
-    /// Look at the configuration.
+    /// Show the configuration in effect, and where each value comes from.
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
@@ -108,7 +113,7 @@ pub(super) enum ConfigCommand {
     Dump {
         #[command(flatten)]
         source: Source,
-        /// Answer in JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },

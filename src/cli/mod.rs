@@ -11,6 +11,7 @@ mod dump;
 mod habits;
 mod load;
 mod logging;
+mod overview;
 mod passed;
 mod reread;
 mod serve;
@@ -128,7 +129,8 @@ fn run(
 ) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let hint = habits::hint(arguments.get(1));
-    let parsed = Arguments::command().try_get_matches_from(arguments).and_then(|matches| {
+    let command = overview::grouped(Arguments::command());
+    let parsed = command.try_get_matches_from(arguments).and_then(|matches| {
         Arguments::from_arg_matches(&matches).map(|arguments| (arguments, matches))
     });
     let (result, as_json) = match parsed {

@@ -180,6 +180,23 @@ fn help_is_an_answer_with_examples() {
     }
 }
 
+/// The groups are written by hand: a new command must be in one, once, in a line that fits.
+#[test]
+fn help_lists_each_command_in_a_group() {
+    let (status, out, _) = run_line(&["--help"]);
+    let command = Arguments::command();
+    for name in command.get_subcommands().map(clap::Command::get_name) {
+        let start = format!("  {name} ");
+        let lines: Vec<&str> = out.lines().filter(|line| line.starts_with(&start)).collect();
+        assert!(status == 0 && lines.len() == 1, "{name}: {out}");
+        assert!(lines[0].len() <= 80, "{}", lines[0]);
+    }
+    for (heading, _) in overview::GROUPS {
+        assert!(out.contains(&format!("\n{heading}:\n")), "{out}");
+    }
+    assert!(out.contains("--version") && out.contains("Examples:"), "{out}");
+}
+
 #[test]
 fn check_answers_in_text_and_in_json() {
     let folder = Folder::new("check");

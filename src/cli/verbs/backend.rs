@@ -17,7 +17,7 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum BackendVerb {
-    /// All backends, or those of one pool.
+    /// List all backends, or those of one pool.
     #[command(after_help = STATUSES)]
     List {
         #[command(flatten)]
@@ -25,8 +25,9 @@ pub(in crate::cli) enum BackendVerb {
         /// Only of this pool.
         pool: Option<String>,
     },
-    /// Add a backend, or put one back that was removed. It gets traffic after its first passed
-    /// probe.
+    /// Add a backend, or put one back that was removed.
+    ///
+    /// It gets traffic after its first passed health check.
     #[command(after_help = ORDER_STATUSES)]
     Add {
         #[command(flatten)]
@@ -37,7 +38,9 @@ pub(in crate::cli) enum BackendVerb {
         #[command(flatten)]
         access: Access,
     },
-    /// Remove a backend. What it has goes on until done, or until the pool's drain timeout.
+    /// Remove a backend; requests in flight may finish.
+    ///
+    /// They have the `drain_timeout` of the pool.
     #[command(after_help = ORDER_STATUSES)]
     Remove {
         #[command(flatten)]
@@ -45,7 +48,9 @@ pub(in crate::cli) enum BackendVerb {
         #[command(flatten)]
         access: Access,
     },
-    /// No new traffic; what it has goes on until done, or until the pool's drain timeout.
+    /// Send it no new requests; those in flight may finish.
+    ///
+    /// They have the `drain_timeout` of the pool.
     #[command(after_help = DRAIN_STATUSES)]
     Drain {
         #[command(flatten)]
@@ -57,7 +62,7 @@ pub(in crate::cli) enum BackendVerb {
         #[command(flatten)]
         access: Access,
     },
-    /// Back to traffic, if it is healthy.
+    /// Send it traffic again, if it is healthy.
     #[command(after_help = ORDER_STATUSES)]
     Ready {
         #[command(flatten)]
@@ -65,7 +70,7 @@ pub(in crate::cli) enum BackendVerb {
         #[command(flatten)]
         access: Access,
     },
-    /// As drain, and it is not probed any more.
+    /// Like drain, and stop its health checks.
     #[command(after_help = ORDER_STATUSES)]
     Maint {
         #[command(flatten)]
@@ -73,12 +78,12 @@ pub(in crate::cli) enum BackendVerb {
         #[command(flatten)]
         access: Access,
     },
-    /// Change its share.
+    /// Set its weight: its share relative to the others.
     #[command(after_help = ORDER_STATUSES)]
     Weight {
         #[command(flatten)]
         place: Place,
-        /// 0 to 1000, or "default" for that of its source.
+        /// 0 to 1000, or "default" for the configured one.
         weight: String,
         #[command(flatten)]
         access: Access,

@@ -65,20 +65,22 @@ pub(in crate::cli) struct Access {
     /// The admin socket of the process.
     #[arg(long, value_name = "SOCKET", env = "RINGWAY_ADMIN", default_value = ADMIN_SOCKET_DEFAULT)]
     admin: PathBuf,
-    /// Answer in JSON, a failure too: {"error": "…"}.
+    /// Print JSON, also for errors: {"error": "…"}.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Verb {
-    /// What runs, and how well.
+    /// Show listeners, pools, backends and the configuration in force.
     #[command(after_help = STATUSES)]
     Status {
         #[command(flatten)]
         access: Access,
     },
-    /// Live view of shards, pools and backends; with --json one JSON object per line and look.
+    /// Live view of shards, pools and backends.
+    ///
+    /// With --json: one JSON object a line at each refresh.
     #[command(after_help = STATUSES)]
     Top {
         #[command(flatten)]
@@ -86,17 +88,19 @@ pub(in crate::cli) enum Verb {
         /// Print once and end, for scripts.
         #[arg(long)]
         once: bool,
-        /// Between two looks.
+        /// Between two refreshes.
         #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "1s")]
         interval: Duration,
     },
-    /// Look at backends and change them: answered when every shard has applied it.
+    /// List, drain, weigh, add and remove backends.
+    ///
+    /// A change is answered when every shard has applied it.
     #[command(after_help = BACKEND_EXAMPLES)]
     Backend {
         #[command(subcommand)]
         command: BackendVerb,
     },
-    /// Read the configuration again. An invalid one changes nothing.
+    /// Read the configuration again; an invalid one changes nothing.
     #[command(after_help = below(RELOAD_EXAMPLES, ORDER_STATUSES))]
     Reload {
         #[command(flatten)]
@@ -106,7 +110,7 @@ pub(in crate::cli) enum Verb {
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
     },
-    /// What a configuration file would change in the running process. Changes nothing.
+    /// Show what a reload of a file would change; changes nothing.
     #[command(after_help = STATUSES)]
     Plan {
         #[command(flatten)]
@@ -115,20 +119,22 @@ pub(in crate::cli) enum Verb {
         /// started with, while for `ringway check` they do from its own.
         file: PathBuf,
     },
-    /// What happened lately.
+    /// Show recent events: health, ejections, orders, reloads.
     #[command(after_help = STATUSES)]
     Events {
         #[command(flatten)]
         access: Access,
-        /// Go on with what happens from now on.
+        /// Keep printing new events until Ctrl-C.
         #[arg(long, short)]
         follow: bool,
-        /// From this number on.
+        /// Only events from this number on.
         #[arg(long, value_name = "NUMBER", default_value_t = 0)]
         since: u64,
     },
-    /// Which listener, route, pool and backends a request would meet, and why. Status 1 if no
-    /// listener would pass it to a pool.
+    /// Show where a request would go, and why.
+    ///
+    /// Listener, route, pool and backends, without sending it. Status 1 if no listener would pass
+    /// it to a pool.
     #[command(after_help = below(EXPLAIN_EXAMPLES, STATUSES))]
     Explain {
         #[command(flatten)]
@@ -144,8 +150,10 @@ pub(in crate::cli) enum Verb {
         #[arg(long, value_name = "POOL")]
         expect_pool: Option<String>,
     },
-    /// Take the process out of service, losing nobody: as SIGTERM does. Given again, it changes
-    /// nothing.
+    /// Shut down gracefully, as SIGTERM does.
+    ///
+    /// Clients get time to leave, then listeners close, and requests in flight finish. Given again,
+    /// it changes nothing.
     #[command(after_help = STATUSES)]
     Drain {
         #[command(flatten)]
@@ -157,7 +165,7 @@ pub(in crate::cli) enum Verb {
         #[arg(long, conflicts_with = "now")]
         cut: bool,
     },
-    /// Take an order to drain back, while listeners are still open.
+    /// Cancel a drain, while listeners are still open.
     #[command(after_help = STATUSES)]
     Undrain {
         #[command(flatten)]
