@@ -80,19 +80,23 @@ fn introduce(
     // As it was called, so that the lines work where it is not in the PATH.
     let program = std::env::args().next().unwrap_or_else(|| "ringway".to_owned());
     let (clients, first) = (traffic::CLIENTS, addresses[0]);
-    writeln!(
-        out,
-        "\n{clients} clients of the demo send them some 60 requests a second. In another \
-         terminal:\n\n  \
-         export RINGWAY_ADMIN={socket}\n  \
-         {program} top          # the traffic, live; q ends it\n  \
-         {program} backend drain default {first} --wait   # falcon goes, no request fails\n  \
-         {program} status       # what runs, and how well\n  \
-         {program} backend ready default {first}          # falcon comes back, slowly\n  \
-         {program} explain GET http://{listener}/hello    # where a request goes, and why\n  \
-         curl http://{listener}/hello                     # who answers, and what it was asked\n\n\
-         End it with Ctrl-C.",
-        socket = socket.display()
-    )?;
+    let lines = [
+        (format!("{program} top"), "the traffic, live; q ends it"),
+        (
+            format!("{program} backend drain default {first} --wait"),
+            "falcon goes, no request fails",
+        ),
+        (format!("{program} status"), "listeners, pools, backends"),
+        (format!("{program} backend ready default {first}"), "falcon comes back, slowly"),
+        (format!("{program} explain GET http://{listener}/hello"), "where a request goes, and why"),
+        (format!("curl http://{listener}/hello"), "who answers, and what it was asked"),
+    ];
+    let width = lines.iter().map(|(line, _)| line.len()).max().unwrap_or_default();
+    writeln!(out, "\n{clients} clients of the demo send about 60 requests a second.")?;
+    writeln!(out, "Try in another terminal:\n\n  export RINGWAY_ADMIN={}", socket.display())?;
+    for (line, what) in lines {
+        writeln!(out, "  {line:<width$}  # {what}")?;
+    }
+    writeln!(out, "\nPress Ctrl-C to end it.")?;
     out.flush()
 }

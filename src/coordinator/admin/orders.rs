@@ -149,7 +149,7 @@ async fn await_applied(control: &Shared, generation: Generation) -> bool {
 pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> (Reply, Option<usize>) {
     match reloading::reload(control, |control| read(control, given)).await {
         Err(Unusable { reason, problems }) => {
-            let error = format!("{reason}\n\nnothing has changed");
+            let error = format!("{}\n\nnothing has changed", reason.trim_end());
             let status = refused_status(&control.borrow());
             (refusal_with(status, error, &problems), None)
         }

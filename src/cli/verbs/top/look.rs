@@ -58,7 +58,7 @@ impl Look {
         self.rate(&pool_key(pool), number(&pool["requests"]))
     }
 
-    /// Every backend, in the order of the configuration.
+    /// Every backend, in the order of the status: by pool and address.
     pub(super) fn backends(&self) -> Vec<Backend> {
         let mut backends = Vec::new();
         for pool in list(&self.status["pools"]) {

@@ -42,12 +42,12 @@ const SHARD_COLUMNS: [Column; 5] = [
     column("GENERATION", 4, Kind::Number),
 ];
 
-const HELP: [&str; 5] = [
-    "REQ/S answers a second   ERR/S of them 5xx, and failures (connects, cut or bad answers)",
-    "P50 <=, P99 <=: half, and 99 of 100, of the answers since the start took at most that long",
-    "WEIGHT 3 x 40%: in its slow start   HEALTHY 1/2: one of two backends can serve",
-    "arrows PgUp PgDn Home End: through the backends   s: another order",
-    "?: less help   q: end",
+pub(super) const HELP: [&str; 5] = [
+    "REQ/S: answers a second   ERR/S: 5xx, failed connects, cut or malformed answers",
+    "P50, P99: 50 and 99 of 100 answers since the start took at most so long",
+    "WEIGHT 3 x 40%: in slow start   HEALTHY 1/2: one of two backends can serve",
+    "arrows PgUp PgDn Home End: scroll the backends   s: sort by something else",
+    "?: hide this help   q: quit",
 ];
 
 const fn column(name: &'static str, rank: u8, kind: Kind) -> Column {
@@ -106,8 +106,10 @@ fn keys(look: &Look, view: &View) -> Line<'static> {
     let backends: usize =
         list(&look.status["pools"]).map(|pool| list(&pool["backends"]).count()).sum();
     let order = view.order.name();
-    Line::from(format!("{backends} backends  q end  ? help  s order: {order}  arrows PgUp PgDn"))
-        .style(Style::new().add_modifier(Modifier::DIM))
+    Line::from(format!(
+        "{backends} backends  q quit  ? help  s sorted by: {order}  arrows PgUp PgDn"
+    ))
+    .style(Style::new().add_modifier(Modifier::DIM))
 }
 
 fn help_lines() -> Vec<Line<'static>> {

@@ -1,5 +1,5 @@
 use super::look::Look;
-use super::screen::draw;
+use super::screen::{HELP, draw};
 use super::view::{After, View};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -81,7 +81,7 @@ fn at_80_columns_and_24_rows_it_shows_what_matters_whole() {
     }
     let serving = ["app", "192.168.100.101:65000", "serving", "100", "0", "2", "3", "x", "40%"];
     assert_eq!(seen.words("192.168.100.101")[..9], serving);
-    assert!(seen.lines().last().expect("lines").contains("2 backends  q end  ? help"));
+    assert!(seen.lines().last().expect("lines").contains("2 backends  q quit  ? help"));
 }
 
 #[test]
@@ -132,6 +132,9 @@ fn help_comes_and_goes_and_q_ends() {
     let mut seen = Seen::new(80, 24, &two(1), &two(1));
     assert_eq!(seen.press(KeyCode::Char('?')), After::Draw);
     assert!(seen.lines().iter().any(|line| line.starts_with("arrows PgUp PgDn")));
+    for line in HELP {
+        assert!(seen.lines().iter().any(|shown| shown.trim_end() == line), "cut: {line}");
+    }
     assert!(seen.lines().iter().any(|line| line.contains("10.0.0.2:80")), "it hides nothing");
     seen.press(KeyCode::Char('?'));
     assert!(!seen.lines().iter().any(|line| line.starts_with("arrows")));

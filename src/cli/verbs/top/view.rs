@@ -8,9 +8,9 @@ use std::cmp::Reverse;
 /// How the backends are ordered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Order {
-    /// As in the configuration.
+    /// As in the status: by pool and address.
     #[default]
-    Configured,
+    Address,
     Requests,
     Errors,
     InFlight,
@@ -21,7 +21,7 @@ pub(super) enum Order {
 impl Order {
     pub(super) const fn name(self) -> &'static str {
         match self {
-            Self::Configured => "configuration",
+            Self::Address => "address",
             Self::Requests => "requests/s",
             Self::Errors => "errors/s",
             Self::InFlight => "in flight",
@@ -31,21 +31,21 @@ impl Order {
 
     const fn next(self) -> Self {
         match self {
-            Self::Configured => Self::Requests,
+            Self::Address => Self::Requests,
             Self::Requests => Self::Errors,
             Self::Errors => Self::InFlight,
             Self::InFlight => Self::Trouble,
-            Self::Trouble => Self::Configured,
+            Self::Trouble => Self::Address,
         }
     }
 
-    /// Orders the backends; equals stay as they are in the configuration.
+    /// Orders the backends; equals stay as they are.
     pub(super) fn apply(self, backends: &mut [Backend]) {
         let falling = |read: fn(&Backend) -> f64| {
             move |one: &Backend, other: &Backend| read(other).total_cmp(&read(one))
         };
         match self {
-            Self::Configured => {}
+            Self::Address => {}
             Self::Requests => backends.sort_by(falling(|backend| backend.requests_per_s)),
             Self::Errors => backends.sort_by(falling(|backend| backend.errors_per_s)),
             Self::InFlight => backends.sort_by_key(|backend| Reverse(backend.in_flight)),
