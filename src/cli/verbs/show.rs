@@ -179,7 +179,7 @@ fn named(configuration: &Value) -> String {
 pub(super) fn plan(plan: &Value, out: &mut dyn Write) -> io::Result<()> {
     restart(plan, out)?;
     let running = named(&plan["configuration"]);
-    writeln!(out, "in force: {running}; this one has digest {}", text(&plan["digest"]))?;
+    writeln!(out, "in force: {running}; the file has digest {}", text(&plan["digest"]))?;
     changes(plan, out)
 }
 

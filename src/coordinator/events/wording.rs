@@ -36,7 +36,11 @@ impl fmt::Display for Event {
                     "refuse" => "its requests are answered with 503",
                     _ => "its requests are tried on all of them",
                 };
-                write!(f, "pool {pool}: none of {backends} backends is healthy: {becomes}")
+                let unfit = match backends {
+                    1 => "its only backend is not healthy".to_owned(),
+                    _ => format!("none of its {backends} backends is healthy"),
+                };
+                write!(f, "pool {pool}: {unfit}: {becomes}")
             }
             Self::Trial { pool, backend, passed } => {
                 let outcome = if *passed { "passed" } else { "failed" };
@@ -120,7 +124,12 @@ mod tests {
             (
                 Event::PoolWithoutHealthy { pool: pool.clone(), backends: 3, policy: "refuse" },
                 Level::Error,
-                "pool app: none of 3 backends is healthy: its requests are answered with 503",
+                "pool app: none of its 3 backends is healthy: its requests are answered with 503",
+            ),
+            (
+                Event::PoolWithoutHealthy { pool: pool.clone(), backends: 1, policy: "refuse" },
+                Level::Error,
+                "pool app: its only backend is not healthy: its requests are answered with 503",
             ),
             (
                 Event::ReloadRefused { reason: "a.toml:1:1: wrong\n\n".to_owned() },

@@ -41,7 +41,7 @@ fn the_log_is_sentences_with_date_and_level() {
     let date = down.split('T').next().expect("a date");
     assert_eq!(date.chars().filter(|c| *c == '-').count(), 2, "{down}");
     assert!(line("configuration refused").contains("Z ERROR configuration refused, nothing"));
-    assert!(line("pool app: none of 1 backends is healthy").contains("Z ERROR pool"));
+    assert!(line("pool app: its only backend is not healthy").contains("Z ERROR pool"));
     // As `check` prints it, over several lines; none of them looks like one of the log's own.
     assert!(line("ringway.toml:3:1: unknown key `nme`").starts_with("    "), "{log}");
     assert!(line("nme = \"web\"").starts_with("    "), "{log}");

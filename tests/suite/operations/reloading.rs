@@ -196,7 +196,7 @@ fn a_reload_tells_what_changed_and_what_needs_a_restart() {
     let digest = loaded["digest"].as_str().expect("a digest");
     assert!(done.contains(&format!("reloaded: configuration 2 (digest {digest})")), "{done}");
     assert!(planned.contains("in force: configuration 1 (digest "), "{planned}");
-    assert!(planned.contains(&format!("this one has digest {digest}")), "{planned}");
+    assert!(planned.contains(&format!("the file has digest {digest}")), "{planned}");
     let shown = operated.done(&["status"]);
     assert!(shown.contains(&format!("configuration 2 (digest {digest}), loaded 2")), "{shown}");
     assert!(operated.done(&["plan", file]).contains("NEEDS A RESTART"), "the rest is done");
