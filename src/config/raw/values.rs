@@ -93,7 +93,10 @@ impl<'d> Section<'d> {
         let parsed = match value.get_ref() {
             DeValue::String(text) => parse(text),
             DeValue::Integer(number) => parse(number.as_str()),
-            other => Err(format!("`{key}` cannot be {}", other.type_str())),
+            other => {
+                let other = other.type_str();
+                Err(format!("`{key}` must be text in quotes or a number, not {other}"))
+            }
         };
         if let Some(parsed) = self.report_error(value.span(), parsed) {
             *target = parsed;

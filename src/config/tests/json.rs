@@ -36,7 +36,10 @@ fn each_problem_has_its_place_in_the_json() {
     for (text, expected) in [
         (good("\"timeouts\": {\"idel\": \"5s\"}"), "4:14: unknown key `idel` in [timeouts]"),
         (good("\"timeouts\": {\"idle\": null}"), "4:22: null is no value"),
-        (good("\"runtime\": {\"shards\": true}"), "4:23: `shards` cannot be boolean"),
+        (
+            good("\"runtime\": {\"shards\": true}"),
+            "4:23: `shards` must be text in quotes or a number, not boolean",
+        ),
         (good("\"runtime\": {\"backlog\": 1.5}"), "4:24: `backlog` must be a whole number"),
         (good("\"runtime\": {}, \"runtime\": {}"), "4:16: duplicate key `runtime`"),
         (good("\"timeouts\": {\"idle\": \"5s\"},"), "5:1: not JSON: trailing comma"),
