@@ -8,6 +8,7 @@ use ringway::sys::{core, file, socket};
 use serde::Serialize;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
 /// Whether the process would start.
@@ -89,6 +90,13 @@ fn admin_socket(config: &Config) -> Option<Finding> {
     let path = config.admin.socket.as_ref()?;
     if path == Path::new(ADMIN_SOCKET_DEFAULT) {
         return None;
+    }
+    if std::fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
+        let message = format!(
+            "{} is there and is no socket: write another path, or remove what is there",
+            path.display()
+        );
+        return Some(error("admin.socket", message));
     }
     // The folder is made at the start.
     let existing = path.ancestors().skip(1).map(file::or_here).find(|folder| folder.exists())?;

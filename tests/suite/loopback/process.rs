@@ -169,6 +169,21 @@ fn what_cannot_start_says_why_and_how_to_mend_it() {
 }
 
 #[test]
+fn check_refuses_an_admin_socket_whose_path_is_taken_as_run_does() {
+    let origin = Origin::saying("hello");
+    let folder = TempFolder::new();
+    let taken = folder.write("taken", "data");
+    let admin = format!("[admin]\nsocket = \"{}\"", taken.display());
+    let text = config(&[origin.address], &admin).replace("LISTEN", "127.0.0.1:0");
+    let file = folder.write("ringway.toml", &text);
+    for verb in ["check", "run"] {
+        let out = command().arg(verb).arg(&file).output().expect("it runs");
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.code() == Some(1) && said.contains("is no socket"), "{verb}: {said}");
+    }
+}
+
+#[test]
 fn addresses_of_the_environment_are_refused_with_a_file_and_check_reads_standard_input() {
     let origin = Origin::saying("hello");
     let folder = TempFolder::new();
