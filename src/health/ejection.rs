@@ -135,16 +135,18 @@ impl Track {
         matches!((newest.next(), newest.next()), (Some(last), Some(before)) if last > before)
     }
 
-    /// Why it is to be ejected now; none if it is not bad enough. `successes` is the sum of its
-    /// successes until now: what has gone well since the failures, and what a window shows of
-    /// failures that are over, takes nobody out.
-    fn fault(
-        &self,
-        rules: &EjectionRules,
-        successes: impl FnOnce() -> u64,
-    ) -> Option<EjectionCause> {
+    /// Ends a run of failures if the sum of its successes has moved since.
+    fn note_successes(&mut self, successes: u64) {
+        if self.successes != successes {
+            self.in_a_row = 0;
+        }
+    }
+
+    /// Why it is to be ejected now; none if it is not bad enough. What a window shows of failures
+    /// that are over takes nobody out.
+    fn fault(&self, rules: &EjectionRules) -> Option<EjectionCause> {
         let limit = rules.consecutive_failures;
-        if limit > 0 && self.in_a_row >= limit && self.successes == successes() {
+        if limit > 0 && self.in_a_row >= limit {
             return Some(EjectionCause::InARow(self.in_a_row));
         }
         let percent = self.success_percent(rules)?;
@@ -154,7 +156,7 @@ impl Track {
 
     /// True if it may have to be ejected.
     fn is_suspect(&self, rules: &EjectionRules) -> bool {
-        self.state == Outlier::In && self.fault(rules, || self.successes).is_some()
+        self.state == Outlier::In && self.fault(rules).is_some()
     }
 }
 
@@ -193,8 +195,8 @@ impl Ejections {
     /// another than at the failure before, the run of failures begins anew.
     pub fn note_failures(&mut self, slot: BackendSlot, failures: u32, successes: u64) {
         let track = self.track(slot);
-        let before = if track.successes == successes { track.in_a_row } else { 0 };
-        track.in_a_row = before.saturating_add(failures);
+        track.note_successes(successes);
+        track.in_a_row = track.in_a_row.saturating_add(failures);
         track.successes = successes;
     }
 
@@ -239,9 +241,14 @@ impl Ejections {
         let out = fit.iter().filter(is_out).count();
         let share = fit.len() * rules.share_max_percent as usize / 100;
         let most = share.max(1).min(fit.len().saturating_sub(1));
+        for slot in fit {
+            if let Some(track) = self.tracks.get_mut(slot) {
+                track.note_successes(successes(*slot));
+            }
+        }
         let bad = |slot: &BackendSlot| {
             let track = self.tracks.get(slot).filter(|track| track.state == Outlier::In)?;
-            Some((track.fault(rules, || successes(*slot))?, *slot))
+            Some((track.fault(rules)?, *slot))
         };
         let mut bad: Vec<(EjectionCause, BackendSlot)> = fit.iter().filter_map(bad).collect();
         bad.sort_by(|a, b| b.0.badness().cmp(&a.0.badness()).then(a.1.cmp(&b.1)));
