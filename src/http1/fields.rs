@@ -182,12 +182,15 @@ fn read_one<'b>(
             }
         }
         Known::ContentLength | Known::TransferEncoding if kind == Kind::EmptyResponse => {
-            let is_none = known == Known::ContentLength && content_length(value) == Ok(0);
+            let is_none = known == Known::ContentLength && one_length(value) == Ok(0);
             found.announces_content |= !is_none;
         }
         Known::ContentLength => {
-            let length = content_length(value)?;
             // A response may say the same twice (RFC 9110 §8.6); a request that does is refused.
+            let length = match kind {
+                Kind::Request => content_length(value)?,
+                Kind::Response | Kind::EmptyResponse => one_length(value)?,
+            };
             let is_same = |before| kind != Kind::Request && before == length;
             if !found.content_length.replace(length).is_none_or(is_same) {
                 return Err(Refusal::SeveralContentLengths);
@@ -282,6 +285,18 @@ fn content_length(value: &[u8]) -> Result<u64, Refusal> {
         return Err(Refusal::MalformedContentLength);
     }
     Ok(number)
+}
+
+/// A length, or a list of lengths that are all the same (RFC 9110 §8.6, RFC 9112 §6.3, item 5).
+fn one_length(value: &[u8]) -> Result<u64, Refusal> {
+    content_length(value).or_else(|refusal| {
+        let mut lengths = list(value).map(content_length);
+        let first = lengths.next().unwrap_or(Err(refusal))?;
+        lengths.try_fold(first, |first, length| match length? {
+            length if length == first => Ok(first),
+            _ => Err(Refusal::SeveralContentLengths),
+        })
+    })
 }
 
 /// No control byte but TAB (RFC 9110 §5.5). httparse checks this too; the rule must not hang on

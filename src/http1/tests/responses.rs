@@ -99,6 +99,13 @@ fn what_is_said_of_the_length_is_passed_on_where_there_can_be_one() {
             &["Content-Length: 4"; 2],
             &["Content-Length: 4"],
         ),
+        (
+            "RFC 9112 §6.3, 5: in one line",
+            200,
+            GET,
+            &["Content-Length: 4 ,\t04", "content-length: 4"],
+            &["Content-Length: 4"],
+        ),
         ("RFC 9112 §5.1: a blank before a colon", 200, GET, &["A\t : 1"], &["A: 1"]),
         ("RFC 9110 §8.6: 204 that says 0", 204, GET, &["Content-Length: 0", "A: 1"], &["A: 1"]),
         ("§8.6: nor has 1xx", 103, GET, &["Content-Length: 0", "Link: </a>"], &["Link: </a>"]),
