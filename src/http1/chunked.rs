@@ -3,8 +3,8 @@
 //! are left out, as are trailers that must not go on; sizes that overflow, bare line ends and
 //! control bytes are refused.
 
-use super::Refusal;
 use super::trailers::{Peer, TrailerRules};
+use super::{Refusal, UnderscoreNames};
 use crate::limits::CHUNK_LINE_BYTES_MAX;
 use std::ops::Range;
 
@@ -129,8 +129,11 @@ impl ChunkedDecoder {
     /// Ends the body with the trailer section that `bytes` begin with: its length, and how much of
     /// it goes on, at its front. Nothing of it, if it is not whole.
     fn end(&mut self, bytes: &mut [u8]) -> Result<(usize, usize), Refusal> {
-        const OF_BACKENDS: TrailerRules =
-            TrailerRules { from: Peer::Backend, named_by_connection: None };
+        const OF_BACKENDS: TrailerRules = TrailerRules {
+            from: Peer::Backend,
+            underscore_names: UnderscoreNames::Drop,
+            named_by_connection: None,
+        };
         let section = match &self.passing {
             Passing::Chunks(rules) => rules.filter(bytes)?,
             Passing::Content => OF_BACKENDS.filter(bytes)?,

@@ -3,8 +3,8 @@
 //! A section is looked at only when it is whole, so that a field is kept or left out whole however
 //! the bytes were split.
 
-use super::Refusal;
 use super::fields::{check_line_ends, list};
+use super::{Refusal, UnderscoreNames};
 use crate::limits::{FIELDS_MAX, TRAILER_BYTES_MAX};
 use httparse::{EMPTY_HEADER, Status};
 
@@ -13,6 +13,8 @@ use httparse::{EMPTY_HEADER, Status};
 pub struct TrailerRules {
     /// Who sends the section.
     pub from: Peer,
+    /// What is done with underscores in a client's names. From a backend, such fields are left out.
+    pub underscore_names: UnderscoreNames,
     /// What Connection names in the head, separated by commas: fields of one connection
     /// (RFC 9110 §7.6.1). None if it names none.
     pub named_by_connection: Option<Box<[u8]>>,
@@ -61,12 +63,6 @@ const FORBIDDEN: [&[u8]; 18] = [
 /// What tells who a client is, and is believed from a head alone.
 const OF_CLIENTS: [&[u8]; 4] = [b"cookie", b"proxy-authorization", b"remote-user", b"x-real-ip"];
 
-enum Fate {
-    Kept,
-    LeftOut,
-    Refused,
-}
-
 impl TrailerRules {
     /// Moves what goes on of the section at the start of `bytes` to the front of it. None, and
     /// nothing moved, if the section is not whole.
@@ -95,32 +91,50 @@ impl TrailerRules {
         check_line_ends(&bytes[..length]).map_err(|_| Refusal::MalformedTrailer)?;
         let mut left_out = 0;
         for (at, field) in fields.iter().enumerate() {
-            match self.fate_of(field.name.as_bytes()) {
-                Fate::Kept => {}
-                Fate::LeftOut => left_out |= 1 << at,
-                Fate::Refused => return Err(Refusal::MalformedTrailer),
-            }
+            left_out |= u128::from(!self.keeps(field.name.as_bytes())?) << at;
         }
         Ok(Some((length, left_out)))
     }
 
-    fn fate_of(&self, name: &[u8]) -> Fate {
-        let is_among = |known: &[&[u8]]| known.iter().any(|known| known.eq_ignore_ascii_case(name));
-        let is_forbidden = name.contains(&b'_') || is_among(&FORBIDDEN);
+    /// True for a field that goes on.
+    fn keeps(&self, name: &[u8]) -> Result<bool, Refusal> {
+        let has_underscore = name.contains(&b'_');
+        let is_forbidden = is_among(&FORBIDDEN, name);
+        let may_pass = match self.from {
+            Peer::Client if has_underscore => match self.underscore_names {
+                UnderscoreNames::Reject => return Err(Refusal::UnderscoreInName),
+                UnderscoreNames::Drop => false,
+                // Who takes both spellings for one name would believe the client.
+                UnderscoreNames::Allow => !is_forbidden && !is_of_clients(name),
+            },
+            Peer::Client if is_forbidden => return Err(Refusal::MalformedTrailer),
+            Peer::Client => !is_of_clients(name),
+            Peer::Backend => !has_underscore && !is_forbidden,
+        };
+        Ok(may_pass && !self.is_named_by_connection(name))
+    }
+
+    fn is_named_by_connection(&self, name: &[u8]) -> bool {
         let mut named = self.named_by_connection.as_deref().map(list).into_iter().flatten();
-        match self.from {
-            Peer::Client if is_forbidden => Fate::Refused,
-            Peer::Client if is_among(&OF_CLIENTS) || begins_forwarded(name) => Fate::LeftOut,
-            Peer::Backend if is_forbidden => Fate::LeftOut,
-            _ if named.any(|named| named.eq_ignore_ascii_case(name)) => Fate::LeftOut,
-            _ => Fate::Kept,
-        }
+        named.any(|named| named.eq_ignore_ascii_case(name))
     }
 }
 
-fn begins_forwarded(name: &[u8]) -> bool {
+fn is_of_clients(name: &[u8]) -> bool {
     let start = b"x-forwarded-";
-    name.get(..start.len()).is_some_and(|begun| begun.eq_ignore_ascii_case(start))
+    is_among(&OF_CLIENTS, name) || name.get(..start.len()).is_some_and(|name| is(start, name))
+}
+
+fn is_among(known: &[&[u8]], name: &[u8]) -> bool {
+    known.iter().any(|known| is(known, name))
+}
+
+/// True if a name is the known one, in any case, and with `_` for any `-`.
+fn is(known: &[u8], name: &[u8]) -> bool {
+    let is_same = |(known, byte): (&u8, &u8)| {
+        known.eq_ignore_ascii_case(byte) || (*known == b'-' && *byte == b'_')
+    };
+    known.len() == name.len() && known.iter().zip(name).all(is_same)
 }
 
 /// Moves the other lines of a section to its front; returns how many bytes they are.

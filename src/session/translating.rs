@@ -6,8 +6,8 @@ use super::draft::Draft;
 use super::recording::Denial;
 use crate::http1::{
     BodyLength, ChunkedDecoder, ConnectionField, FieldStorage, Passing, Peer, Refusal, RequestHead,
-    RequestRewrite, ResponseBody, ResponseHead, ResponseRewrite, ResponseTo, TrailerRules, Verdict,
-    Version, host_room, write_request, write_response,
+    RequestRewrite, ResponseBody, ResponseHead, ResponseRewrite, ResponseTo, TrailerRules,
+    UnderscoreNames, Verdict, Version, host_room, write_request, write_response,
 };
 use crate::snapshot::{Listener, Snapshot, Target};
 use crate::stats::CloseReason;
@@ -117,7 +117,7 @@ pub(super) fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -
         head_length: head.length,
         written,
         host_room: host_room(&head),
-        body: request_body(&head),
+        body: request_body(&head, settings.rules.underscore_names),
         target,
         keep_alive: head.keep_alive,
         version: head.version,
@@ -257,12 +257,14 @@ fn upstream_idle_max(head: &ResponseHead<'_, '_>) -> Option<Duration> {
     (head.keep_alive && !idle_max.is_zero()).then_some(idle_max)
 }
 
-fn request_body(head: &RequestHead<'_, '_>) -> Body {
+fn request_body(head: &RequestHead<'_, '_>, underscore_names: UnderscoreNames) -> Body {
     match head.body {
         BodyLength::None => Body::ENDED,
         BodyLength::Sized(bytes) => Body::Sized(bytes),
         BodyLength::Chunked => {
-            let rules = trailer_rules(Peer::Client, head.named_by_connection());
+            let named_by_connection = join_names(head.named_by_connection());
+            let from = Peer::Client;
+            let rules = TrailerRules { from, underscore_names, named_by_connection };
             Body::Chunked(ChunkedDecoder::new(Passing::Chunks(rules)))
         }
     }
@@ -276,7 +278,11 @@ fn response_body(head: &ResponseHead<'_, '_>, is_unframed: bool) -> Body {
             Body::Chunked(ChunkedDecoder::new(Passing::Content))
         }
         ResponseBody::Chunked => {
-            let rules = trailer_rules(Peer::Backend, head.named_by_connection());
+            let rules = TrailerRules {
+                from: Peer::Backend,
+                underscore_names: UnderscoreNames::Drop,
+                named_by_connection: join_names(head.named_by_connection()),
+            };
             Body::Chunked(ChunkedDecoder::new(Passing::Chunks(rules)))
         }
         ResponseBody::UntilClose => Body::UntilClose,
@@ -284,7 +290,7 @@ fn response_body(head: &ResponseHead<'_, '_>, is_unframed: bool) -> Body {
 }
 
 /// What Connection names is kept until the trailers come; it hardly ever names anything.
-fn trailer_rules<'h>(from: Peer, names: impl Iterator<Item = &'h [u8]>) -> TrailerRules {
+fn join_names<'h>(names: impl Iterator<Item = &'h [u8]>) -> Option<Box<[u8]>> {
     let named = names.collect::<Vec<_>>().join(&b","[..]);
-    TrailerRules { from, named_by_connection: (!named.is_empty()).then(|| named.into()) }
+    (!named.is_empty()).then(|| named.into())
 }

@@ -1,6 +1,8 @@
 //! Chunked bodies, split wherever they can be.
 
-use super::super::{ChunkedDecoder, Passing, Peer, Progress, Refusal, TrailerRules};
+use super::super::{
+    ChunkedDecoder, Passing, Peer, Progress, Refusal, TrailerRules, UnderscoreNames,
+};
 use crate::base::Prng;
 use crate::limits::{CHUNK_LINE_BYTES_MAX, FIELDS_MAX, TRAILER_BYTES_MAX};
 
@@ -37,7 +39,11 @@ impl Reader {
 }
 
 fn from(from: Peer) -> Passing {
-    Passing::Chunks(TrailerRules { from, named_by_connection: None })
+    Passing::Chunks(rules(from))
+}
+
+fn rules(from: Peer) -> TrailerRules {
+    TrailerRules { from, underscore_names: UnderscoreNames::Drop, named_by_connection: None }
 }
 
 /// Reads a body in pieces that end at these places.
@@ -124,7 +130,7 @@ fn every_split_of_a_body_gives_the_same_content_and_the_same_chunks() {
 fn every_split_of_a_trailer_section_leaves_out_the_same_fields() {
     let named = |from| {
         let named_by_connection = Some(b"close,x-a,X-Hop"[..].into());
-        Passing::Chunks(TrailerRules { from, named_by_connection })
+        Passing::Chunks(TrailerRules { named_by_connection, ..rules(from) })
     };
     let backend = "Cache-Control: no-store\r\nX-B: 1\r\nx_sum: 2\r\nX-A: 3\r\nSet-Cookie: a=b\r\n\
         X-C: 4\r\nTrailer: X-B\r\n";
@@ -135,7 +141,7 @@ fn every_split_of_a_trailer_section_leaves_out_the_same_fields() {
         (
             from(Peer::Client),
             "X-Real-IP: 1\r\nRemote-User: a\r\ncookie: a=b\r\nX-B: 1\r\nX-Forwarded-For: 1\r\n\
-             Proxy-Authorization: x\r\nx-forwarded-anything:\r\n",
+             Proxy-Authorization: x\r\nx-forwarded-anything:\r\nX_C: 1\r\nContent_Length: 9\r\n",
             "X-B: 1\r\n",
         ),
         (
@@ -152,21 +158,34 @@ fn every_split_of_a_trailer_section_leaves_out_the_same_fields() {
 
 #[test]
 fn a_client_is_refused_what_would_change_its_message() {
-    for name in [
-        "Content-Length",
-        "TRANSFER-encoding",
-        "host",
-        "Connection",
-        "Authorization",
-        "Forwarded",
-        "x_y",
-    ] {
+    for name in
+        ["Content-Length", "TRANSFER-encoding", "host", "Connection", "Authorization", "Forwarded"]
+    {
         let body = format!("0\r\nA: b\r\n{name}: 1\r\n\r\n");
         let bytes = body.as_bytes();
         for split in 0..=body.len() {
             let refused = pass(bytes, &[split], from(Peer::Client));
             assert_eq!(refused, Err(Refusal::MalformedTrailer), "{name} split at {split}");
         }
+    }
+}
+
+#[test]
+fn underscores_in_trailer_names_are_left_out_refused_or_kept_as_in_a_head() {
+    let section = "x_sum: 1\r\nX-B: 2\r\nContent_length: 9\r\nHost_: 3\r\nX_Real-IP: 4\r\n\
+        x-forwarded_for: 5\r\nRemote_User: 6\r\n";
+    let body = format!("1\r\nx\r\n0\r\n{section}\r\n");
+    let of = |underscore_names| {
+        Passing::Chunks(TrailerRules { underscore_names, ..rules(Peer::Client) })
+    };
+    let relayed = |kept: &str| format!("1\r\nx\r\n0\r\n{kept}\r\n");
+    check_splits(&body, &of(UnderscoreNames::Drop), &relayed("X-B: 2\r\n"));
+    // Not what a backend could take for a field that a trailer section cannot have.
+    let allowed = relayed("x_sum: 1\r\nX-B: 2\r\nHost_: 3\r\n");
+    check_splits(&body, &of(UnderscoreNames::Allow), &allowed);
+    for split in 0..=body.len() {
+        let refused = pass(body.as_bytes(), &[split], of(UnderscoreNames::Reject));
+        assert_eq!(refused, Err(Refusal::UnderscoreInName), "split at {split}");
     }
 }
 

@@ -38,7 +38,11 @@ fn judge(bytes: &[u8], rules: &Rules) -> Judgement {
 }
 
 fn decoder() -> ChunkedDecoder {
-    let rules = TrailerRules { from: Peer::Client, named_by_connection: None };
+    let rules = TrailerRules {
+        from: Peer::Client,
+        underscore_names: UnderscoreNames::Drop,
+        named_by_connection: None,
+    };
     ChunkedDecoder::new(Passing::Chunks(rules))
 }
 

@@ -515,7 +515,7 @@ fn trailers(maker: &mut Maker) {
         "TE",
         "Expect",
         "Forwarded",
-        "X_A",
+        "Proxy-Connection",
         "Cache-Control",
         "Keep-Alive",
     ] {

@@ -24,7 +24,7 @@ fn a_request_is_relayed_without_what_readers_may_differ_on() {
     for (body, relayed) in [
         ("5 ;a=\"\r\nhello\r\n0;x\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n"),
         (
-            "2;;\r\nhi\r\n0\r\nX-A: 1\r\nX-B: 2\r\nX-Real-IP: 3\r\nCookie: 4\r\n\r\n",
+            "2;;\r\nhi\r\n0\r\nX-A: 1\r\nX-B: 2\r\nX-Real-IP: 3\r\nCookie: 4\r\nX_C: 5\r\n\r\n",
             "2\r\nhi\r\n0\r\nX-B: 2\r\n\r\n",
         ),
     ] {
