@@ -60,7 +60,8 @@ pub(super) enum Command {
     },
     /// Check configuration files: would `ringway run` start with them here?
     ///
-    /// Status 0 if it would, 1 with every error if not. Warnings do not change the status.
+    /// The variables RINGWAY_… are looked at as by `run`. Status 0 if it would, 1 with every error
+    /// if not, or if something can never work. Warnings do not change the status.
     Check {
         /// The files; "-" is standard input. Default: /etc/ringway/ringway.toml.
         #[arg(value_name = "FILE")]

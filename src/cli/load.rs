@@ -2,7 +2,7 @@
 //! of them each value comes.
 
 use super::arguments::Source;
-use super::descriptors;
+use super::{descriptors, environment};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use ringway::config::{
@@ -24,6 +24,8 @@ pub(super) struct Effective {
     pub(super) connections_when_unset: usize,
     written: WrittenKeys,
     given: BTreeMap<String, Origin>,
+    /// The variables of the environment that keys are from.
+    variables: BTreeMap<String, String>,
 }
 
 /// The key that follows from the limit of open files.
@@ -31,6 +33,9 @@ const MAX_CONNECTIONS: &str = "runtime.max_connections";
 
 /// Where the configuration file is looked for if nothing else is said.
 pub(super) const DEFAULT_FILE: &str = "/etc/ringway/ringway.toml";
+
+/// Set by systemd (systemd.exec(5), StateDirectory=).
+const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
 
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +87,11 @@ impl Effective {
     pub(super) fn set_connections(&self) -> Option<usize> {
         let is_set = !matches!(self.origin(MAX_CONNECTIONS), Origin::Limit | Origin::Default);
         is_set.then_some(self.config.runtime.max_connections)
+    }
+
+    /// The variable of the environment that the value under a key path is from.
+    pub(super) fn variable(&self, key_path: &str) -> Option<&str> {
+        self.variables.get(key_path).map(String::as_str)
     }
 
     /// The origin of the value under a key path as of [`WrittenKeys`].
@@ -200,8 +210,8 @@ pub(super) fn chosen(source: &Source, matches: &ArgMatches) -> Result<Chosen, Lo
     match origins.iter().find(|(_, origin)| *origin != Origin::Default) {
         None => Ok(Chosen::File(file.clone())),
         Some((id, Origin::Environment)) => Err(LoadError::Usage(format!(
-            "RINGWAY_{} cannot be used with the file {path}: unset it, or write it into the file",
-            id.to_uppercase()
+            "{} cannot be used with the file {path}: unset it, or write it into the file",
+            environment::variable(id)
         ))),
         Some((id, _)) => Err(LoadError::Usage(format!(
             "--{id} cannot be used with the file {path}: write it into the file"
@@ -212,7 +222,7 @@ pub(super) fn chosen(source: &Source, matches: &ArgMatches) -> Result<Chosen, Lo
 fn from_flags(source: &Source, matches: &ArgMatches) -> Result<Effective, LoadError> {
     let algorithm = source.algorithm.unwrap_or_default();
     let config = Config::quick_of_entries(&source.listen, &source.backend, algorithm)
-        .map_err(|message| LoadError::Usage(format!("--listen and --backend: {message}")))?;
+        .map_err(|message| LoadError::Usage(format!("{}: {message}", given_addresses(matches))))?;
     let mut effective = Effective { config, ..Effective::default() };
     for index in 0..source.listen.len() {
         let key = format!("listener[{index}].address");
@@ -228,10 +238,20 @@ fn from_flags(source: &Source, matches: &ArgMatches) -> Result<Effective, LoadEr
     Ok(effective)
 }
 
+/// What the addresses are given with.
+fn given_addresses(matches: &ArgMatches) -> String {
+    let names = ["listen", "backend"].map(|id| match given(matches, id) {
+        Origin::Environment => environment::variable(id),
+        _ => format!("--{id}"),
+    });
+    names.join(" and ")
+}
+
 /// The arguments that are laid over a configuration, with the keys that they set.
 struct Overlay<'a> {
     matches: &'a ArgMatches,
     given_keys: &'a mut BTreeMap<String, Origin>,
+    variables: &'a mut BTreeMap<String, String>,
 }
 
 impl Overlay<'_> {
@@ -244,14 +264,18 @@ impl Overlay<'_> {
     }
 
     fn note(&mut self, id: &str, key: &str) {
-        self.given_keys.insert(key.to_owned(), given(self.matches, id));
+        let origin = given(self.matches, id);
+        self.given_keys.insert(key.to_owned(), origin);
+        if origin == Origin::Environment {
+            self.variables.insert(key.to_owned(), environment::variable(id));
+        }
     }
 }
 
 /// Lays the flags and the environment over the configuration.
 pub(super) fn lay_over(effective: &mut Effective, source: Source, matches: &ArgMatches) {
-    let Effective { config, given: given_keys, .. } = effective;
-    let mut over = Overlay { matches, given_keys };
+    let Effective { config, given: given_keys, variables, .. } = effective;
+    let mut over = Overlay { matches, given_keys, variables };
     lay_over_runtime(&mut over, &mut config.runtime, &source);
     let Source { access_log, admin, admin_listen, state_file, .. } = source;
     over.set("state_file", "runtime.state_file", &mut config.runtime.state_file, state_file);
@@ -272,12 +296,14 @@ pub(super) fn lay_over(effective: &mut Effective, source: Source, matches: &ArgM
 /// The state file where systemd gives a directory for it (systemd.exec(5), StateDirectory=) and
 /// nothing else is said.
 fn lay_over_state_directory(over: &mut Overlay<'_>, runtime: &mut Runtime) {
-    let Some(folders) = std::env::var_os("STATE_DIRECTORY") else { return };
+    let Some(folders) = std::env::var_os(STATE_DIRECTORY) else { return };
     // There may be several, with colons in between.
     let first = std::env::split_paths(&folders).next().filter(|first| first.is_absolute());
     if let (Some(folder), StateFile::Given) = (first, &runtime.state_file) {
         runtime.state_file = StateFile::At(folder.join("state.json"));
-        over.given_keys.insert("runtime.state_file".to_owned(), Origin::Environment);
+        let key = "runtime.state_file".to_owned();
+        over.given_keys.insert(key.clone(), Origin::Environment);
+        over.variables.insert(key, STATE_DIRECTORY.to_owned());
     }
 }
 

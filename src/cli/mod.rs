@@ -8,6 +8,7 @@ mod descriptors;
 mod doctor;
 mod doors;
 mod dump;
+mod environment;
 mod habits;
 mod load;
 mod logging;
@@ -52,6 +53,8 @@ pub struct Start {
     pub set_connections: Option<usize>,
     /// Least severe events that are logged.
     pub log_level: LogLevel,
+    /// What is odd, though it can run, to be logged: a line each.
+    pub warnings: Vec<String>,
     /// What else happens once clients can connect.
     pub on_listening: Option<OnListening>,
 }
@@ -63,8 +66,8 @@ impl Start {
     fn of(effective: Effective, source: Reread, log_level: LogLevel) -> Self {
         let set_connections = effective.set_connections();
         let Effective { config, config_file, .. } = effective;
-        let (source, on_listening) = (Box::new(source), None);
-        Self { config, config_file, source, set_connections, log_level, on_listening }
+        let (source, warnings, on_listening) = (Box::new(source), Vec::new(), None);
+        Self { config, config_file, source, set_connections, log_level, warnings, on_listening }
     }
 }
 
@@ -130,9 +133,10 @@ fn run(
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let hint = habits::hint(arguments.get(1));
     let command = overview::grouped(Arguments::command());
-    let parsed = command.try_get_matches_from(arguments).and_then(|matches| {
+    let parsed = command.clone().try_get_matches_from(&arguments).and_then(|matches| {
         Arguments::from_arg_matches(&matches).map(|arguments| (arguments, matches))
     });
+    let parsed = parsed.map_err(|error| environment::named(error, &command, &arguments));
     let (result, as_json) = match parsed {
         Ok((arguments, matches)) => {
             let matches = leaf(&matches);
@@ -188,7 +192,9 @@ fn execute(
         Command::Run { source, log_level } => {
             let effective = load::load(source.clone(), matches)?;
             let source = Reread::new(source, matches.clone(), &effective);
-            (parts.serve)(Start::of(effective, source, log_level)).map_err(Failed::Error)
+            let warnings = check::warnings_of_run(&effective);
+            let start = Start { warnings, ..Start::of(effective, source, log_level) };
+            (parts.serve)(start).map_err(Failed::Error)
         }
         Command::Verb(verb) => verbs::execute(verb, out),
         Command::Check { mut files, config, quiet, json } => {

@@ -35,8 +35,12 @@ pub(super) const MORE_DESCRIPTORS: &str =
 /// # Errors
 /// A sentence that says what stands in the way and what to do.
 pub(crate) fn serve(start: Start) -> Result<(), Box<dyn Error>> {
-    let Start { config, config_file, source, set_connections, log_level, on_listening } = start;
+    let Start { config, config_file, source, set_connections, log_level, .. } = start;
+    let (warnings, on_listening) = (start.warnings, start.on_listening);
     let _guard = logging::start(log_level, config.runtime.log_format);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     raise_open_files(&config, set_connections)?;
     check_descriptors(&config)?;
     probe_ring()?;

@@ -241,6 +241,9 @@ fn check_finds_what_would_keep_it_from_starting_here_and_what_is_odd() {
     let own = "[[pool.app.backend]]\naddress = \"127.0.0.1:80\"\n";
     let foreign = "[[listener]]\nname = \"far\"\naddress = \"192.0.2.1:80\"\n";
     let file = folder.write("file", "");
+    folder.write("b.json", "[\"10.0.0.7:80\"]");
+    let state = |path: &str| format!("[runtime]\nstate_file = \"{here}{path}\"\n");
+    let backends = |path: &str| format!("[pool.app]\nbackends_file = \"{here}{path}\"\n");
     for (more, status, parts) in [
         (
             format!("[access_log]\npath = \"{here}/none/a.log\"\n"),
@@ -251,11 +254,23 @@ fn check_finds_what_would_keep_it_from_starting_here_and_what_is_odd() {
         (format!("[access_log]\npath = \"{here}/a.log\"\n"), 0, ["", ""]),
         (format!("[admin]\nsocket = \"{here}/new/a.sock\"\n"), 0, ["", ""]),
         (format!("[admin]\nsocket = \"{file}/a.sock\"\n"), 1, ["error: ", "admin.socket: cannot"]),
+        (state(""), 1, ["runtime.state_file: `", "is not a regular file: write the path"]),
+        (state("/none/state.json"), 1, ["error: ", "cannot write `"]),
+        (state("/state.json"), 0, ["", ""]),
+        (backends(""), 1, ["pool.app.backends_file: `", "is not a regular file"]),
+        (backends("/../../../../../../dev/zero"), 1, ["error: ", "is not a regular file"]),
+        (backends("/later.json"), 0, ["warning: ", "later.json` is not there: until it is"]),
+        (backends("/file"), 0, ["pool.app.backends_file: `", "line 1: the file is empty"]),
+        (backends("/b.json"), 0, ["", ""]),
         (health.to_owned(), 0, ["pool.app.health.timeout: 5s is longer", "fast_interval: 3s is"]),
         (own.to_owned(), 0, ["pool.app.backend: 127.0.0.1:80 is listener `web`", "come back"]),
         (foreign.to_owned(), 0, ["listener.far.address: 192.0.2.1 is no address", "warning: "]),
     ] {
         let text = GOOD.replace("shards = 3", "shards = 1") + &more;
+        let text = match more.strip_prefix("[runtime]\n") {
+            Some(key) => GOOD.replace("shards = 3\n", key),
+            None => text,
+        };
         let file = folder.write("a.toml", &text);
         let (found, out, err) = run_line(&["check", &file]);
         assert_eq!(found, status, "{more}: {out}{err}");

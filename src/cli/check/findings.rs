@@ -1,11 +1,19 @@
 //! What `ringway run` would find when it starts here with a configuration that is right by itself,
 //! and what of it is hardly meant. Reads, changes nothing.
 
+use crate::cli::environment::Wrong;
+use crate::cli::load::{Effective, LoadError};
 use crate::cli::serve::cores;
 use ringway::config::units::print_duration;
-use ringway::config::{ADMIN_SOCKET_DEFAULT, Config, Listener, LogPath, Pool, Probe, ShardsChoice};
+use ringway::config::values::overlap;
+use ringway::config::{
+    ADMIN_SOCKET_DEFAULT, Config, FILE_BYTES_MAX, Listener, LogPath, Pool, Probe, ShardsChoice,
+    parse_backends_file,
+};
 use ringway::sys::{core, file, socket};
 use serde::Serialize;
+use std::fmt;
+use std::fs;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt as _;
@@ -16,6 +24,9 @@ use std::path::Path;
 #[serde(rename_all = "lowercase")]
 pub(super) enum Level {
     /// It would not.
+    #[serde(rename = "error")]
+    Fatal,
+    /// It would, and something in it can never work.
     Error,
     /// It would, and something is odd.
     Warning,
@@ -25,33 +36,75 @@ pub(super) enum Level {
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
     pub(super) level: Level,
-    /// The key, as `access_log.path`.
+    /// The key, as `access_log.path`, or the variable of the environment.
     pub(super) key: String,
+    /// The variable of the environment that the value of the key is from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) variable: Option<String>,
     /// What is wrong and how to mend it.
     pub(super) message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.variable {
+            Some(variable) => write!(f, "{variable} ({}): {}", self.key, self.message),
+            None => write!(f, "{}: {}", self.key, self.message),
+        }
+    }
 }
 
 /// What to do where the access log cannot be written.
 pub(in crate::cli) const LOG_REMEDY: &str =
     "make its folder, or let the user that runs this write there";
 
+fn found(level: Level, key: impl Into<String>, message: impl Into<String>) -> Finding {
+    Finding { level, key: key.into(), variable: None, message: message.into() }
+}
+
 fn error(key: impl Into<String>, message: impl Into<String>) -> Finding {
-    Finding { level: Level::Error, key: key.into(), message: message.into() }
+    found(Level::Error, key, message)
+}
+
+fn fatal(key: impl Into<String>, message: impl Into<String>) -> Finding {
+    found(Level::Fatal, key, message)
 }
 
 fn warning(key: impl Into<String>, message: impl Into<String>) -> Finding {
-    Finding { level: Level::Warning, key: key.into(), message: message.into() }
+    found(Level::Warning, key, message)
+}
+
+/// A variable with a value that `ringway run` refuses.
+pub(super) fn of_refused(Wrong { variable, message }: Wrong) -> Finding {
+    fatal(variable, message)
+}
+
+/// Arguments of the environment that do not go together with a file.
+pub(super) fn of_usage(error: &LoadError) -> Finding {
+    fatal("environment", error.to_string())
+}
+
+/// A variable that nothing reads.
+pub(super) fn of_unread(Wrong { variable, message }: Wrong) -> Finding {
+    warning(variable, message)
 }
 
 /// All of them.
-pub(super) fn all(config: &Config) -> Vec<Finding> {
+pub(super) fn all(effective: &Effective) -> Vec<Finding> {
+    let config = &effective.config;
     let mut findings: Vec<Finding> = shards(&config.runtime.shards).into_iter().collect();
     findings.extend(access_log(config));
     findings.extend(admin_socket(config));
+    findings.extend(admin_address(config));
+    findings.extend(state_file(config));
     findings.extend(config.listeners.iter().filter_map(foreign_address));
     for pool in &config.pools {
         findings.extend(probes(pool));
+        findings.extend(backends_file(pool));
         findings.extend(loops(config, pool));
+    }
+    for finding in &mut findings {
+        finding.variable = effective.variable(&finding.key).map(str::to_owned);
     }
     findings
 }
@@ -59,7 +112,7 @@ pub(super) fn all(config: &Config) -> Vec<Finding> {
 fn shards(shards: &ShardsChoice) -> Option<Finding> {
     let key = "runtime.shards";
     if let Err(why) = cores(shards) {
-        return Some(error(key, format!("{why}: name cores of these, or write \"auto\"")));
+        return Some(fatal(key, format!("{why}: name cores of these, or write \"auto\"")));
     }
     let available = core::allowed().ok()?.len();
     match shards {
@@ -73,7 +126,7 @@ fn shards(shards: &ShardsChoice) -> Option<Finding> {
 
 fn access_log(config: &Config) -> Option<Finding> {
     let why = log_error(config)?;
-    Some(error("access_log.path", format!("{why}; {LOG_REMEDY}")))
+    Some(fatal("access_log.path", format!("{why}; {LOG_REMEDY}")))
 }
 
 /// Why the access log cannot be written.
@@ -91,12 +144,12 @@ fn admin_socket(config: &Config) -> Option<Finding> {
     if path == Path::new(ADMIN_SOCKET_DEFAULT) {
         return None;
     }
-    if std::fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
         let message = format!(
             "{} is there and is no socket: write another path, or remove what is there",
             path.display()
         );
-        return Some(error("admin.socket", message));
+        return Some(fatal("admin.socket", message));
     }
     // The folder is made at the start.
     let existing = path.ancestors().skip(1).map(file::or_here).find(|folder| folder.exists())?;
@@ -106,7 +159,74 @@ fn admin_socket(config: &Config) -> Option<Finding> {
         path.display(),
         existing.display()
     );
-    Some(error("admin.socket", message))
+    Some(fatal("admin.socket", message))
+}
+
+/// In the file it is refused with its place; a flag or a variable is laid over it.
+fn admin_address(config: &Config) -> Option<Finding> {
+    let address = config.admin.listen?;
+    let taken = config.listeners.iter().find(|listener| overlap(listener.address, address))?;
+    let message = format!(
+        "{address} is in the way of listener `{}` on {}: give one another port",
+        taken.name, taken.address
+    );
+    Some(fatal("admin.listen", message))
+}
+
+/// The process starts without it, and saves nothing.
+fn state_file(config: &Config) -> Option<Finding> {
+    let path = config.runtime.state_file.path()?;
+    let remedy = "write the path of a file, or \"none\"";
+    let message = match fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            format!("`{}` is there and is not a regular file: {remedy}", path.display())
+        }
+        _ => {
+            // It is written beside its place, and moved there.
+            let mut beside = path.as_os_str().to_owned();
+            beside.push(".new");
+            let why = file::check_writable(Path::new(&beside)).err()?;
+            format!(
+                "cannot write `{}`: {why}; make its folder, or let the user that runs this write \
+                 there",
+                path.display()
+            )
+        }
+    };
+    Some(error("runtime.state_file", message))
+}
+
+/// It is looked at again and again: what is missing or wrong in it may come right.
+fn backends_file(pool: &Pool) -> Option<Finding> {
+    let path = pool.backends_file.as_ref()?;
+    let shown = path.display();
+    let key = format!("pool.{}.backends_file", pool.name);
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            let message = format!("`{shown}` is not a regular file: write the path of a file");
+            return Some(error(key, message));
+        }
+        Err(why) if why.kind() == ErrorKind::NotFound => {
+            return Some(warning(
+                key,
+                format!("`{shown}` is not there: until it is, the pool has no backends from it"),
+            ));
+        }
+        _ => {}
+    }
+    let read = file::read_regular(path, FILE_BYTES_MAX).map_err(|why| why.to_string());
+    let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(|why| why.to_string()));
+    let parsed = text.and_then(|text| {
+        parse_backends_file(&text, &shown.to_string()).map_err(|all| {
+            let first = all.problems.first();
+            first.map_or_else(String::new, |one| format!("line {}: {}", one.line, one.message))
+        })
+    });
+    let why = parsed.err()?;
+    Some(warning(
+        key,
+        format!("`{shown}` cannot be used: {why}; until it can, the pool has no backends from it"),
+    ))
 }
 
 /// The configuration may be for another machine.

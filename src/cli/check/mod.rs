@@ -3,7 +3,8 @@
 pub(super) mod findings;
 
 use super::Failed;
-use super::load::{DEFAULT_FILE, LoadError, is_stdin, read_config};
+use super::environment;
+use super::load::{self, DEFAULT_FILE, Effective, LoadError, is_stdin, read_config};
 use findings::{Finding, Level};
 use ringway::config::Config;
 use ringway::sys;
@@ -19,23 +20,67 @@ pub(super) struct Telling {
     pub(super) is_quiet: bool,
 }
 
+/// Lines that are logged of what is odd.
+const LINES_MAX: usize = 20;
+
 /// What is found out about a file.
 struct Checked<'f> {
     file: &'f Path,
-    result: Result<Config, LoadError>,
+    /// With the environment laid over it, as `ringway run FILE` does.
+    result: Result<Effective, LoadError>,
     findings: Vec<Finding>,
 }
 
 impl<'f> Checked<'f> {
     fn of(file: &'f Path) -> Self {
-        let result = read_config(file, read).map(|(config, _)| config);
-        let findings = result.as_ref().map(findings::all).unwrap_or_default();
+        let mut findings: Vec<Finding> =
+            environment::unread().into_iter().map(findings::of_unread).collect();
+        let result = read_config(file, read);
+        let mut result = result.map(|(config, written)| Effective::of(config, written));
+        match environment::of_run(file) {
+            Err(wrong) => findings.extend(wrong.into_iter().map(findings::of_refused)),
+            Ok((source, matches)) => {
+                if let Err(error) = load::chosen(&source, &matches) {
+                    findings.push(findings::of_usage(&error));
+                }
+                if let Ok(effective) = &mut result {
+                    load::lay_over(effective, source, &matches);
+                }
+            }
+        }
+        findings.extend(result.as_ref().map(findings::all).unwrap_or_default());
         Self { file, result, findings }
     }
 
     fn is_right(&self) -> bool {
         self.result.is_ok() && self.findings.iter().all(|finding| finding.level == Level::Warning)
     }
+}
+
+/// What is odd about a configuration that begins to run, and about the environment: a line each.
+/// What keeps it from running is said where it does.
+pub(super) fn warnings_of_run(effective: &Effective) -> Vec<String> {
+    let unread = environment::unread().into_iter().map(findings::of_unread);
+    let found = findings::all(effective).into_iter();
+    lines(unread.chain(found.filter(|finding| finding.level != Level::Fatal)))
+}
+
+/// What is odd about a configuration that a reload puts in force: a line each.
+pub(super) fn warnings_of_reload(effective: &Effective) -> Vec<String> {
+    lines(findings::all(effective).into_iter())
+}
+
+fn lines(findings: impl Iterator<Item = Finding>) -> Vec<String> {
+    let line = |finding: Finding| match finding.level {
+        Level::Fatal => format!("{finding}; `ringway run` would not start"),
+        Level::Error | Level::Warning => finding.to_string(),
+    };
+    let mut lines: Vec<String> = findings.map(line).collect();
+    if let Some(more) = lines.len().checked_sub(LINES_MAX).filter(|more| *more > 0) {
+        lines.truncate(LINES_MAX);
+        lines.push(format!("… and {more} more: see `ringway check`"));
+    }
+    lines
 }
 
 /// Says on `out` of each file that it is right, and on `err` what is wrong or odd; fails if one is
@@ -78,17 +123,17 @@ fn show(
 ) -> io::Result<()> {
     let Checked { file, result, findings } = checked;
     let file = file.display();
-    for Finding { level, key, message } in findings {
-        match level {
-            Level::Error => writeln!(err, "error: {file}: {key}: {message}")?,
+    for finding in findings {
+        match finding.level {
+            Level::Fatal | Level::Error => writeln!(err, "error: {file}: {finding}")?,
             Level::Warning if is_quiet => {}
-            Level::Warning => writeln!(err, "warning: {file}: {key}: {message}")?,
+            Level::Warning => writeln!(err, "warning: {file}: {finding}")?,
         }
     }
     match result {
         Err(error) => writeln!(err, "error: {}", error.to_string().trim_end()),
-        Ok(config) if checked.is_right() && !is_quiet => {
-            writeln!(out, "{file}: ok, {}", summary(config))
+        Ok(effective) if checked.is_right() && !is_quiet => {
+            writeln!(out, "{file}: ok, {}", summary(&effective.config))
         }
         Ok(_) => Ok(()),
     }
@@ -129,24 +174,26 @@ fn found_later(config: &Config) -> [(usize, &'static str); 2] {
 fn report(checked: &Checked<'_>) -> Value {
     let Checked { file, result, findings } = checked;
     let mut report = json!({ "file": file.display().to_string(), "ok": checked.is_right() });
-    let of = |level| findings.iter().filter(move |finding: &&Finding| finding.level == level);
-    report["warnings"] = of(Level::Warning).map(|finding| json!(finding)).collect();
+    let (warnings, errors): (Vec<&Finding>, Vec<&Finding>) =
+        findings.iter().partition(|finding| finding.level == Level::Warning);
+    report["warnings"] = json!(warnings);
+    let mut problems: Vec<Value> = errors.iter().map(|finding| json!(finding)).collect();
     match result {
-        Ok(config) => {
+        Ok(Effective { config, .. }) => {
             for (count, noun) in counts(config) {
                 report[format!("{noun}s")] = count.into();
             }
             let [(names, _), (files, _)] = found_later(config);
             (report["backend_names"], report["backends_files"]) = (names.into(), files.into());
-            if !checked.is_right() {
-                report["problems"] = of(Level::Error).map(|finding| json!(finding)).collect();
-            }
         }
         Err(LoadError::Invalid(diagnostics)) => {
-            report["problems"] = json!(diagnostics.problems);
+            problems.extend(diagnostics.problems.iter().map(|problem| json!(problem)));
             report["more_problems"] = diagnostics.more.into();
         }
-        Err(other) => report["problems"] = json!([{ "message": other.to_string() }]),
+        Err(other) => problems.push(json!({ "message": other.to_string() })),
+    }
+    if !checked.is_right() {
+        report["problems"] = problems.into();
     }
     report
 }

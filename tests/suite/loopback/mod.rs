@@ -6,6 +6,7 @@ mod backends;
 mod connections;
 mod demo;
 mod drills;
+mod environment;
 mod hardship;
 pub mod harness;
 pub mod load;

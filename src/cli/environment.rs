@@ -1,0 +1,220 @@
+//! The variables `RINGWAY_…`: those with a value that `ringway run` refuses, and those that nothing
+//! reads. An error about a value from a variable names the variable. Does not: set anything.
+
+use super::arguments::{Arguments, Source};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Arg, ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
+use ringway::config::units::closest;
+use std::collections::BTreeSet;
+use std::env;
+use std::error::Error as _;
+use std::ffi::OsString;
+use std::path::Path;
+
+const PREFIX: &str = "RINGWAY_";
+
+/// Read by the tests, or set by cargo for a program that it starts.
+const OF_DEVELOPERS: [&str; 15] = [
+    "RINGWAY_ANSWERS",
+    "RINGWAY_COMMIT",
+    "RINGWAY_DRILLS",
+    "RINGWAY_DROPPED",
+    "RINGWAY_GOLDEN",
+    "RINGWAY_PROFILE",
+    "RINGWAY_RUSTC",
+    "RINGWAY_SEED",
+    "RINGWAY_SEEDS",
+    "RINGWAY_SLOW",
+    "RINGWAY_SPLITS",
+    "RINGWAY_SWAPS",
+    "RINGWAY_TARGET",
+    "RINGWAY_TEST_ORIGIN",
+    "RINGWAY_WAITING",
+];
+
+/// Kubernetes sets these in each pod beside a service named `ringway`.
+const OF_KUBERNETES: [&str; 2] = ["RINGWAY_PORT", "RINGWAY_SERVICE_"];
+
+/// A variable, and what is wrong with it and how to mend it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    pub(super) variable: String,
+    pub(super) message: String,
+}
+
+/// The variable that stands for the argument with this id.
+pub(super) fn variable(id: &str) -> String {
+    format!("{PREFIX}{}", id.to_uppercase())
+}
+
+/// What `ringway run FILE` takes from the environment.
+///
+/// # Errors
+/// Every variable with a value that it refuses.
+pub(super) fn of_run(file: &Path) -> Result<(Source, ArgMatches), Vec<Wrong>> {
+    let command = Arguments::command();
+    let run = command.find_subcommand("run").expect("it is a command");
+    let wrong: Vec<Wrong> = run.get_arguments().filter_map(refused).collect();
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    let line = [OsString::from("run"), "--".into(), file.into()];
+    let parsed = run.clone().try_get_matches_from(line);
+    let parsed = parsed.and_then(|matches| Ok((Source::from_arg_matches(&matches)?, matches)));
+    parsed.map_err(|error| {
+        let message = error.to_string();
+        vec![Wrong { variable: format!("{PREFIX}…"), message }]
+    })
+}
+
+/// Why the variable of an argument has no value that it can have.
+fn refused(argument: &Arg) -> Option<Wrong> {
+    let variable = argument.get_env()?.to_str()?.to_owned();
+    let alone = Command::new("ringway").arg(argument.clone());
+    let error = alone.clone().try_get_matches_from(["ringway"]).err()?;
+    let message = match error.source() {
+        Some(reason) => reason.to_string(),
+        None => {
+            let text = named(error, &alone, &[]).to_string();
+            let text = text.strip_prefix("error: ").unwrap_or(&text);
+            let (text, _) = text.split_once("\n\n").unwrap_or((text, ""));
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        }
+    };
+    Some(Wrong { variable, message })
+}
+
+/// The same error with the name of the variable in place of the flag's, if the value is from there.
+pub(super) fn named(
+    mut error: clap::Error,
+    command: &Command,
+    arguments: &[OsString],
+) -> clap::Error {
+    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    let long = shown.split([' ', '=']).next().and_then(|word| word.strip_prefix("--"));
+    let is_set = |known: &&Arg| known.get_env().is_some_and(|name| env::var_os(name).is_some());
+    let known = all_arguments(command).into_iter();
+    let known = known.filter(is_set).find(|known| long.is_some() && known.get_long() == long);
+    let Some(known) = known.filter(|known| !is_given(known, arguments)) else { return error };
+    let name = known.get_env().unwrap_or_default().to_string_lossy().into_owned();
+    error.insert(ContextKind::InvalidArg, ContextValue::String(name));
+    error
+}
+
+/// True if the command line has the flag of an argument.
+fn is_given(argument: &Arg, arguments: &[OsString]) -> bool {
+    let long = argument.get_long().map(|long| format!("--{long}"));
+    let short = argument.get_short().map(|short| format!("-{short}"));
+    arguments.iter().map(|argument| argument.to_string_lossy()).any(|given| {
+        let is_long = long.as_ref().is_some_and(|long| {
+            given
+                .strip_prefix(long.as_str())
+                .is_some_and(|rest| matches!(rest.as_bytes(), [] | [b'=', ..]))
+        });
+        is_long || short.as_ref().is_some_and(|short| given.starts_with(short.as_str()))
+    })
+}
+
+/// The arguments of a command and of those below it.
+fn all_arguments(command: &Command) -> Vec<&Arg> {
+    let below = command.get_subcommands().flat_map(all_arguments);
+    command.get_arguments().chain(below).collect()
+}
+
+/// The variables of this process that nothing reads.
+pub(super) fn unread() -> Vec<Wrong> {
+    unknown(env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+}
+
+/// Those of these names that begin like a variable of Ringway's and are none.
+fn unknown(names: impl Iterator<Item = String>) -> Vec<Wrong> {
+    let command = Arguments::command();
+    let known = all_arguments(&command).into_iter().filter_map(|known| known.get_env()?.to_str());
+    let known: BTreeSet<&str> = known.collect();
+    let is_meant = |name: &String| {
+        name.starts_with(PREFIX)
+            && !known.contains(&**name)
+            && !OF_DEVELOPERS.contains(&&**name)
+            && !OF_KUBERNETES.iter().any(|start| name.starts_with(start))
+    };
+    let names: BTreeSet<String> = names.filter(is_meant).collect();
+    let wrong = |variable: String| {
+        let message = match close(&variable, &known) {
+            Some(meant) => format!("nothing reads this variable: did you mean {meant}?"),
+            None => "nothing reads this variable: unset it; `ringway run --help` lists those that \
+                     are read"
+                .to_owned(),
+        };
+        Wrong { variable, message }
+    };
+    names.into_iter().map(wrong).collect()
+}
+
+/// The known name that is like this one behind the prefix, which all of them have in common.
+fn close<'k>(name: &str, known: &BTreeSet<&'k str>) -> Option<&'k str> {
+    let tail = closest(&name[PREFIX.len()..], known.iter().map(|known| &known[PREFIX.len()..]))?;
+    known.iter().copied().find(|known| &known[PREFIX.len()..] == tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::PathBuf;
+
+    fn unknown_of(names: &[&str]) -> Vec<(String, String)> {
+        let names = names.iter().map(|name| format!("{PREFIX}{name}"));
+        unknown(names).into_iter().map(|wrong| (wrong.variable, wrong.message)).collect()
+    }
+
+    #[test]
+    fn a_variable_that_nothing_reads_is_told_with_what_was_probably_meant() {
+        for (name, meant) in [
+            ("SHRADS", "RINGWAY_SHARDS?"),
+            ("BUFER_SIZE", "RINGWAY_BUFFER_SIZE?"),
+            ("LISTENER", "RINGWAY_LISTEN?"),
+            ("LOGLEVEL", "RINGWAY_LOG_LEVEL?"),
+            ("COLOUR", "`ringway run --help`"),
+            ("", "`ringway run --help`"),
+        ] {
+            let found = unknown_of(&[name]);
+            let [(variable, message)] = &found[..] else { panic!("{name}: {found:?}") };
+            assert_eq!(*variable, format!("RINGWAY_{name}"));
+            assert!(message.contains(meant), "{message}");
+        }
+        assert_eq!(unknown_of(&["SHARDS", "CONFIG", "LOG_LEVEL", "SEED"]), []);
+        assert_eq!(unknown_of(&["PORT", "PORT_80_TCP_ADDR", "SERVICE_HOST"]), []);
+        assert_eq!(unknown(["PATH", "ringway_shards"].map(str::to_owned).into_iter()), []);
+    }
+
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            match entry.path() {
+                path if path.is_dir() => sources(&path, found),
+                path => found
+                    .extend(path.extension().is_some_and(|ending| ending == "rs").then_some(path)),
+            }
+        }
+    }
+
+    #[test]
+    fn the_variables_of_the_tests_are_not_taken_for_mistakes() {
+        let mut files = Vec::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), &mut files);
+        let mut names = BTreeSet::new();
+        for file in files {
+            let text = fs::read_to_string(file).expect("text");
+            for (at, _) in text.match_indices(&format!("\"{PREFIX}")) {
+                let name = text[at + 1..]
+                    .split(|c: char| !c.is_ascii_uppercase() && c != '_')
+                    .next()
+                    .unwrap_or_default();
+                names.insert(name.to_owned());
+            }
+        }
+        assert!(names.len() > 5, "{names:?}");
+        assert_eq!(unknown(names.into_iter()), []);
+    }
+}
