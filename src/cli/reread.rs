@@ -2,6 +2,7 @@
 //! it was started with.
 
 use super::arguments::Source;
+use super::check;
 use super::load::{self, Effective, LoadError};
 use clap::ArgMatches;
 use ringway::config::{Config, TextFormat, WrittenKeys};
@@ -28,11 +29,15 @@ impl Reread {
         Self { source, matches, file, connections_when_unset }
     }
 
-    fn laid_over(&self, config: Config, written: WrittenKeys) -> Config {
+    fn effective(&self, config: Config, written: WrittenKeys) -> Effective {
         let mut effective = Effective::of(config, written);
         load::lay_over(&mut effective, self.source.clone(), &self.matches);
         effective.take_unset_connections(self.connections_when_unset);
-        effective.config
+        effective
+    }
+
+    fn laid_over(&self, config: Config, written: WrittenKeys) -> Config {
+        self.effective(config, written).config
     }
 }
 
@@ -56,6 +61,11 @@ impl ConfigSource for Reread {
         let (mut config, written) = parsed.map_err(|all| unusable(LoadError::Invalid(all)))?;
         load::resolve_paths(&mut config, folder);
         Ok(self.laid_over(config, written))
+    }
+
+    fn warnings(&self, config: &Config) -> Vec<String> {
+        // Laid over once more, only for the names of variables.
+        check::warnings_of_reload(&self.effective(config.clone(), WrittenKeys::new()))
     }
 }
 

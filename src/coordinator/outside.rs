@@ -44,6 +44,12 @@ pub trait ConfigSource {
     /// # Errors
     /// As for [`ConfigSource::read`].
     fn parse(&self, text: &str, format: TextFormat, name: &str) -> Result<Config, Unusable>;
+
+    /// What is odd about a configuration, or would keep a new process from starting with it: a
+    /// line each, the same as `ringway check` warns of.
+    fn warnings(&self, _config: &Config) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Why there is no configuration.

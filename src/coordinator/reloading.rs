@@ -11,6 +11,15 @@ use crate::sys::clock;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+/// What a reload did.
+pub(super) struct Reloaded {
+    pub(super) plan: Plan,
+    /// The one that has it.
+    pub(super) generation: Generation,
+    /// What is odd about what is in force now; logged already.
+    pub(super) warnings: Vec<String>,
+}
+
 /// Puts in force what `read` gives.
 ///
 /// # Errors
@@ -18,7 +27,7 @@ use std::rc::Rc;
 pub(super) async fn reload(
     control: &Rc<RefCell<Control>>,
     read: impl FnOnce(&Control) -> Result<Config, Unusable>,
-) -> Result<(Plan, Generation), Unusable> {
+) -> Result<Reloaded, Unusable> {
     let reloading = control.borrow().reloading.clone();
     let _turn = reloading.lock().await;
     let loaded = load(control, read).await;
@@ -31,9 +40,14 @@ pub(super) async fn reload(
 async fn load(
     control: &Rc<RefCell<Control>>,
     read: impl FnOnce(&Control) -> Result<Config, Unusable>,
-) -> Result<(Plan, Generation), Unusable> {
+) -> Result<Reloaded, Unusable> {
     control.borrow().check_open()?;
     let config = read(&control.borrow())?;
     let learned = look_ahead(control, &config).await;
-    Ok(control.borrow_mut().apply(config, learned, clock::monotonic())?)
+    let warnings = control.borrow().source.warnings(&config);
+    let (plan, generation) = control.borrow_mut().apply(config, learned, clock::monotonic())?;
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(Reloaded { plan, generation, warnings })
 }

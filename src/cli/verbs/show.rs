@@ -183,13 +183,13 @@ pub(super) fn plan(plan: &Value, out: &mut dyn Write) -> io::Result<()> {
     changes(plan, out)
 }
 
-/// What a reload does not do comes first, so that nobody misses it.
+/// What a reload does not do, and what is odd, comes first, so that nobody misses it.
 fn restart(plan: &Value, out: &mut dyn Write) -> io::Result<()> {
     let keys: Vec<String> = list(&plan["needs_restart"]).map(text).collect();
-    match keys.as_slice() {
-        [] => Ok(()),
-        keys => writeln!(out, "NEEDS A RESTART, not applied by a reload: {}", keys.join(", ")),
+    if !keys.is_empty() {
+        writeln!(out, "NEEDS A RESTART, not applied by a reload: {}", keys.join(", "))?;
     }
+    list(&plan["warnings"]).try_for_each(|warning| writeln!(out, "warning: {}", text(warning)))
 }
 
 fn changes(plan: &Value, out: &mut dyn Write) -> io::Result<()> {

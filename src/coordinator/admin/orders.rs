@@ -11,7 +11,7 @@ use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{Operation, OperationError};
 use crate::coordinator::phase::Phase;
 use crate::coordinator::plan::Plan;
-use crate::coordinator::reloading;
+use crate::coordinator::reloading::{self, Reloaded};
 use crate::health::OperatorState;
 use crate::sys::clock;
 use hyper::StatusCode;
@@ -153,7 +153,7 @@ pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> (Reply, O
             let status = refused_status(&control.borrow());
             (refusal_with(status, error, &problems), None)
         }
-        Ok((plan, generation)) => {
+        Ok(Reloaded { plan, generation, warnings }) => {
             let applied = await_applied(control, generation).await;
             let Plan { changes, needs_restart } = plan;
             let count = changes.len();
@@ -163,6 +163,7 @@ pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> (Reply, O
                 "applied": applied,
                 "changes": changes,
                 "needs_restart": needs_restart,
+                "warnings": warnings,
             });
             (json_reply(applied_status(applied), &body), Some(count))
         }
@@ -179,11 +180,13 @@ pub(super) fn plan(control: &Control, given: Option<&Given>) -> Reply {
     match read(control, given) {
         Ok(config) => {
             let Plan { changes, needs_restart } = control.plan(&config);
+            let warnings = control.source.warnings(&config);
             let body = json!({
                 "configuration": control.loaded,
                 "digest": control.digest_of(config).to_string(),
                 "changes": changes,
                 "needs_restart": needs_restart,
+                "warnings": warnings,
             });
             json_reply(StatusCode::OK, &body)
         }

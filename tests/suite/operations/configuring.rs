@@ -84,3 +84,36 @@ fn what_is_said_and_kept_of_a_wrong_text_does_not_grow_with_it() {
         assert!(reason.len() < 2200 && reason.ends_with("\n… (the rest is left out)"), "{reason}");
     }
 }
+
+#[test]
+fn run_and_each_reload_tell_the_warnings_that_check_tells() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let slow = |ms: u32| format!("[pool.app.health]\ninterval = \"1s\"\ntimeout = \"{ms}ms\"\n");
+    let text = |ms| config(&[origin.address], "", &slow(ms));
+    let operated = Operated::start(&text(2001));
+    let warned = |ms: u32| {
+        let part = format!("pool.app.health.timeout: 2s{ms}ms is longer than `interval`");
+        let log = operated.log();
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(&part)).collect();
+        assert!(lines.iter().all(|line| line.contains(" WARN ")), "{log}");
+        lines.len()
+    };
+    await_that("the start warns", || warned(1) == 1);
+
+    operated.rewrite(&text(2002));
+    operated.ringway.signal("-HUP");
+    await_that("the signal warns", || warned(2) == 1);
+    operated.rewrite(&text(2003));
+    let plan = json(&operated.asked("POST /plan", ""));
+    assert!(plan["warnings"][0].as_str().is_some_and(|text| text.contains("2s3ms")), "{plan}");
+    assert_eq!(warned(3), 0, "a plan changes nothing, and logs nothing");
+    let said = operated.done(&["reload"]);
+    assert!(said.contains("warning: pool.app.health.timeout: 2s3ms is longer"), "{said}");
+    await_that("the command warns", || warned(3) == 1);
+    let answer = operated.asked("PUT /config", &text(2004).replace("LISTEN", "127.0.0.1:0"));
+    let warnings = json(&answer)["warnings"].clone();
+    assert!(warnings[0].as_str().is_some_and(|text| text.contains("2s4ms")), "{answer}");
+    await_that("the request warns", || warned(4) == 1);
+    let right = json(&operated.asked("PUT /config", &text(999).replace("LISTEN", "127.0.0.1:0")));
+    assert_eq!(right["warnings"], serde_json::json!([]), "{right}");
+}
