@@ -1,7 +1,7 @@
 //! A record as a line of text.
 
 use super::Record;
-use crate::base::calendar::{Civil, rfc3339};
+use crate::base::calendar::{Civil, MONTHS, rfc3339};
 use serde::Serialize;
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -122,8 +122,6 @@ fn write_escaped(bytes: &[u8], out: &mut impl Write) -> io::Result<()> {
 
 /// `10/Oct/2000:13:55:36 +0000`
 fn clf_time(time_ms: u64) -> String {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let Civil { year, month, day, hour, minute, second } = Civil::at(time_ms / 1_000);
     let month = MONTHS[month as usize - 1];
     format!("{day:02}/{month}/{year}:{hour:02}:{minute:02}:{second:02} +0000")

@@ -27,6 +27,27 @@ impl Civil {
     }
 }
 
+/// The months as HTTP and logs abbreviate them.
+pub const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+/// From the one that 1970 began with.
+const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT` (IMF-fixdate, RFC 9110 §5.6.7), of seconds since 1970. Of a year
+/// beyond 9999 the last four digits.
+pub fn imf_fixdate(seconds: u64) -> [u8; 29] {
+    let Civil { year, month, day, hour, minute, second } = Civil::at(seconds);
+    let mut text = *b"Thu, 00 Jan 0000 00:00:00 GMT";
+    text[..3].copy_from_slice(WEEKDAYS[(seconds / 86_400 % 7) as usize].as_bytes());
+    text[8..11].copy_from_slice(MONTHS[month as usize - 1].as_bytes());
+    let pairs = [(5, day), (12, year / 100), (14, year), (17, hour), (20, minute), (23, second)];
+    for (at, number) in pairs {
+        text[at] = b'0' + (number / 10 % 10) as u8;
+        text[at + 1] = b'0' + (number % 10) as u8;
+    }
+    text
+}
+
 /// `2026-11-30T12:00:00.123Z` (RFC 3339), of milliseconds since 1970.
 pub fn rfc3339(time_ms: u64) -> String {
     let Civil { year, month, day, hour, minute, second } = Civil::at(time_ms / 1_000);
@@ -51,6 +72,18 @@ fn civil_date(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_are_written_as_rfc_9110_has_them() {
+        for (seconds, expected) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (1_796_039_999, "Mon, 30 Nov 2026 11:59:59 GMT"),
+        ] {
+            assert_eq!(imf_fixdate(seconds).escape_ascii().to_string(), expected);
+        }
+    }
 
     #[test]
     fn moments_are_written_as_rfc_3339_has_them() {

@@ -109,6 +109,9 @@ pub trait Engine {
     /// The moment that this turn began. Does not advance within a turn.
     fn now(&self) -> Instant;
 
+    /// The wall clock, whole seconds since 1970 in UTC; 0 before that. It may be set back.
+    fn wall_seconds(&self) -> u64;
+
     /// Hands over all that was asked for since the last turn, then waits for an event, a wake or
     /// `deadline`, whichever comes first. Does not wait if events are left from the last turn.
     fn turn(&mut self, deadline: Instant);

@@ -2,12 +2,15 @@
 
 use super::ConnectionField;
 use super::output::Output;
+use crate::base::calendar::imf_fixdate;
 
 /// A whole answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
     /// Its status.
     pub status: u16,
+    /// When it is given, seconds since 1970: its Date (RFC 9110 §6.6.1).
+    pub seconds: u64,
     /// The type of its body.
     pub content_type: &'a str,
     /// Its body.
@@ -26,6 +29,7 @@ pub fn write_answer(answer: &Answer<'_>, out: &mut [u8]) -> Option<usize> {
     out.put(b" ");
     out.put(reason_phrase(answer.status).as_bytes());
     out.put(b"\r\n");
+    out.put_field(b"Date", &imf_fixdate(answer.seconds));
     if answer.status == 405 {
         // Only TRACE is answered so; which others there are is for backends to say.
         out.put_field(b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");

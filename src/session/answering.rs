@@ -83,7 +83,8 @@ impl<E: Engine> Traffic<E> {
             Some(answer) => (answer.content_type.as_str(), answer.body.bytes()),
             None => ("text/plain", crate::http1::default_body(status)),
         };
-        let answer = Answer { status, content_type, body, connection, is_head };
+        let seconds = self.wire.engine.wall_seconds();
+        let answer = Answer { status, seconds, content_type, body, connection, is_head };
         let output = self.wire.engine.bytes_mut(buffer);
         let length = body.len() as u64;
         let written = write_answer(&answer, output).expect("bodies are bounded by configuration");

@@ -1,11 +1,17 @@
-//! The monotonic clock as the pure code wants it: a number.
+//! The clocks as the pure code wants them: numbers.
 
 use crate::base::Instant;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Now, on CLOCK_MONOTONIC.
 pub fn monotonic() -> Instant {
     Instant::from_nanos(nanos(libc::CLOCK_MONOTONIC))
+}
+
+/// The wall clock, whole seconds since 1970; 0 before that. No system call: the kernel lets every
+/// process read it (vDSO).
+pub fn wall_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// CPU time of all threads of the process.

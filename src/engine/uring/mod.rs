@@ -74,6 +74,10 @@ impl Engine for Uring {
         self.now
     }
 
+    fn wall_seconds(&self) -> u64 {
+        clock::wall_seconds()
+    }
+
     fn turn(&mut self, deadline: Instant) {
         self.enter(if self.early.is_empty() { deadline } else { self.now });
         self.now = clock::monotonic();

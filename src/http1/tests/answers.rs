@@ -5,9 +5,19 @@ use super::{lines, with_response, written};
 
 const STATUSES: [u16; 14] = [400, 404, 405, 408, 413, 414, 417, 421, 431, 501, 502, 503, 504, 505];
 
+const SECONDS: u64 = 784_111_777;
+const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT";
+
 fn answer(status: u16) -> Answer<'static> {
     let (body, connection) = (default_body(status), ConnectionField::Close);
-    Answer { status, content_type: "text/plain", body, connection, is_head: false }
+    Answer {
+        status,
+        seconds: SECONDS,
+        content_type: "text/plain",
+        body,
+        connection,
+        is_head: false,
+    }
 }
 
 #[test]
@@ -23,7 +33,7 @@ fn every_status_has_a_reason_and_a_body_that_says_what_to_think() {
         let fields = ["Content-Type: text/plain", &length, "Connection: close"];
         let allow =
             (status == 405).then_some("Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-        let fields: Vec<&str> = allow.into_iter().chain(fields).collect();
+        let fields: Vec<&str> = [DATE].into_iter().chain(allow).chain(fields).collect();
         assert_eq!(lines[1..], fields);
         with_response(&text, ResponseTo::default(), |head| {
             assert_eq!(head.body, ResponseBody::Sized(body.len() as u64));
@@ -43,9 +53,9 @@ fn head_is_answered_with_the_same_head_and_no_body() {
 fn a_configured_answer_is_sent_as_it_is() {
     let connection = ConnectionField::None;
     let (content_type, body) = ("text/html; charset=utf-8", &b"<h1>sorry</h1>\r\n\r\n"[..]);
-    let answer = Answer { status: 503, content_type, body, connection, is_head: false };
+    let answer = Answer { content_type, body, connection, ..answer(503) };
     let text = written(|out| write_answer(&answer, out));
-    let expected = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/html; charset=utf-8\r\n\
-        Content-Length: 18\r\n\r\n<h1>sorry</h1>\r\n\r\n";
-    assert_eq!(text, expected);
+    let line = "HTTP/1.1 503 Service Unavailable";
+    let fields = "Content-Type: text/html; charset=utf-8\r\nContent-Length: 18";
+    assert_eq!(text, format!("{line}\r\n{DATE}\r\n{fields}\r\n\r\n<h1>sorry</h1>\r\n\r\n"));
 }

@@ -38,6 +38,9 @@ impl Engine for Fragile {
     fn now(&self) -> ringway::base::Instant {
         self.inner.now()
     }
+    fn wall_seconds(&self) -> u64 {
+        self.inner.wall_seconds()
+    }
     fn turn(&mut self, deadline: ringway::base::Instant) {
         self.inner.turn(deadline);
     }

@@ -2,9 +2,11 @@
 //! whether the connection goes on.
 
 use super::harness::*;
+use ringway::base::calendar::imf_fixdate;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What brings about a status, and whether the connection ends with it.
 struct Case {
@@ -59,6 +61,15 @@ fn cases() -> Vec<Case> {
         case(504, "504 Gateway Timeout", &get("silent.test"), false),
         case(505, "505 HTTP Version Not Supported", "GET / HTTP/2.0\nHost: a\n\n", true),
     ]
+}
+
+/// How a Date of these days begins.
+fn today_and_yesterday() -> [String; 2] {
+    let today = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    [today, today - 86_400].map(|seconds| {
+        let date = imf_fixdate(seconds);
+        String::from_utf8_lossy(&date[.."Sun, 06 Nov 1994".len()]).into_owned()
+    })
 }
 
 /// Backends by the name of their host.
@@ -117,6 +128,10 @@ fn every_error_is_a_whole_answer_with_the_configured_body_if_there_is_one() {
             let (head, body) = read_answer(&mut stream);
             assert!(head.starts_with(&format!("HTTP/1.1 {line}\r\n")), "{line}: {head}");
             assert_eq!(head.contains("\r\nConnection: close\r\n"), closes, "{head}");
+            let date = head.lines().find_map(|line| line.strip_prefix("Date: "));
+            let date = date.unwrap_or_else(|| panic!("no Date: {head}"));
+            // Of today, or of yesterday just after midnight.
+            assert!(today_and_yesterday().iter().any(|day| date.starts_with(day)), "{date}");
             let kind = if own.is_empty() { "text/plain" } else { "text/html" };
             assert!(head.contains(&format!("\r\nContent-Type: {kind}\r\n")), "{head}");
             match own.is_empty() {

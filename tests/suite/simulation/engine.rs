@@ -16,6 +16,9 @@ use std::rc::Rc;
 /// Size of every buffer: the smallest that the configuration allows.
 pub const BUFFER_SIZE: usize = 16 * 1024;
 
+/// The wall clock when the network's is at 0: Sun, 06 Nov 1994 08:49:37 GMT.
+pub const WALL_SECONDS: u64 = 784_111_777;
+
 pub struct SimEngine {
     shard: usize,
     network: Rc<RefCell<Network>>,
@@ -87,6 +90,10 @@ impl Buffers {
 impl Engine for SimEngine {
     fn now(&self) -> Instant {
         self.now
+    }
+
+    fn wall_seconds(&self) -> u64 {
+        WALL_SECONDS + self.now.as_millis() / 1_000
     }
 
     fn turn(&mut self, deadline: Instant) {
