@@ -318,13 +318,14 @@ impl<E: Engine> Wire<E> {
     // --- heads and trailer sections that come in pieces ---
 
     /// Puts what was set aside before a range, in one buffer. `left` is what did not fit; it
-    /// follows the whole. None if there is no buffer left; all is released then.
+    /// follows the whole. None if there is no buffer left; the range is released then.
     pub fn gather(&mut self, partial: &mut Option<Box<[u8]>>, slice: Slice) -> Option<Gathered> {
         let Some(aside) = partial.take() else {
             return Some(Gathered { whole: slice, left: None });
         };
         let Some(buffer) = self.engine.acquire(Room::Whole) else {
             self.engine.release(slice.buffer);
+            *partial = Some(aside);
             return None;
         };
         let (from, to) = self.engine.bytes_pair(slice.buffer, buffer);

@@ -18,7 +18,7 @@ impl<E: Engine> Traffic<E> {
         let Local { denial, is_head, .. } = local;
         let reason = denial.reason;
         let Some(bytes) = self.queue_answer(index, denial.status, connection, is_head) else {
-            return self.cut_session(index, CloseReason::OutOfBuffers);
+            return self.cut_denied(index, denial);
         };
         self.record_denial(index, denial, bytes);
         if keep_alive {
@@ -32,7 +32,7 @@ impl<E: Engine> Traffic<E> {
     pub(super) fn answer_and_close(&mut self, index: u32, denial: Denial) {
         let (connection, reason) = (ConnectionField::Close, denial.reason);
         let Some(bytes) = self.queue_answer(index, denial.status, connection, false) else {
-            return self.cut_session(index, CloseReason::OutOfBuffers);
+            return self.cut_denied(index, denial);
         };
         self.record_denial(index, denial, bytes);
         self.linger(index, reason);

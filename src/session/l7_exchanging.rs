@@ -105,7 +105,7 @@ impl<E: Engine> Traffic<E> {
     /// Keeps bytes until it is their turn, behind what waits already.
     pub(super) fn keep_for_later(&mut self, index: u32, slice: Slice) {
         let Some(slice) = self.wire.settle(slice) else {
-            return self.cut_session(index, CloseReason::OutOfBuffers);
+            return self.cut_out_of_buffers(index, None);
         };
         let session = self.sessions.at(index);
         self.wire.keep(&mut session.inbox, slice);

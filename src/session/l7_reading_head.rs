@@ -70,7 +70,7 @@ impl<E: Engine> Traffic<E> {
                 self.count_request(index, request.target.route);
                 let Ok(rest) = self.rest_of(slice, request.head_length) else {
                     self.wire.engine.release(output);
-                    return self.cut_session(index, CloseReason::OutOfBuffers);
+                    return self.cut_out_of_buffers(index, request.draft);
                 };
                 self.begin_exchange(index, request, output, rest);
             }
@@ -95,9 +95,7 @@ impl<E: Engine> Traffic<E> {
                     Ok(Some(rest)) => {
                         self.wire.keep_first(&mut self.sessions.at(index).inbox, rest);
                     }
-                    Err(OutOfBuffers) => {
-                        return self.cut_session(index, CloseReason::OutOfBuffers);
-                    }
+                    Err(OutOfBuffers) => return self.cut_denied(index, local.denial),
                 }
                 self.answer_request(index, local);
             }
@@ -113,8 +111,9 @@ impl<E: Engine> Traffic<E> {
         room: Room,
     ) -> Option<(BufferId, RequestOutcome)> {
         let Some(output) = self.wire.engine.acquire(room) else {
+            let draft = self.draft_of(slice);
             self.wire.engine.release(slice.buffer);
-            self.cut_session(index, CloseReason::OutOfBuffers);
+            self.cut_out_of_buffers(index, draft);
             return None;
         };
         let session = self.sessions.at(index);
@@ -132,13 +131,15 @@ impl<E: Engine> Traffic<E> {
     pub(super) fn gather_from_client(&mut self, index: u32, slice: Slice) -> Option<Slice> {
         let session = self.sessions.at(index);
         let Some(gathered) = self.wire.gather(&mut session.partial, slice) else {
-            self.cut_session(index, CloseReason::OutOfBuffers);
+            let draft = self.draft_of_partial(index);
+            self.cut_out_of_buffers(index, draft);
             return None;
         };
         if let Some(left) = gathered.left {
             let Some(left) = self.wire.settle(left) else {
+                let draft = self.draft_of(gathered.whole);
                 self.wire.engine.release(gathered.whole.buffer);
-                self.cut_session(index, CloseReason::OutOfBuffers);
+                self.cut_out_of_buffers(index, draft);
                 return None;
             };
             self.wire.keep_first(&mut session.inbox, left);
@@ -200,9 +201,7 @@ impl<E: Engine> Traffic<E> {
 
     /// The rest of a head did not come in time.
     pub(super) fn head_expired(&mut self, index: u32) {
-        let part = self.sessions.at(index).partial.as_deref();
-        let part = part.filter(|_| self.access_log.is_some());
-        let draft = part.map(|part| Box::new(Draft::of_part(part)));
+        let draft = self.draft_of_partial(index);
         let text = "the rest of the head did not come in time";
         let reason = CloseReason::HeadTimeout;
         self.answer_and_close(index, Denial { status: 408, reason, text, draft });

@@ -4,7 +4,7 @@ use super::Traffic;
 use super::draft::Draft;
 use super::exchange::Exchange;
 use crate::access_log::Record;
-use crate::engine::{Engine, Failure};
+use crate::engine::{Engine, Failure, Slice};
 use crate::http1::Version;
 use crate::stats::{CloseReason, Counter};
 
@@ -90,6 +90,36 @@ impl<E: Engine> Traffic<E> {
             failure: Some(reason.label()),
             refusal: Some(text),
         });
+    }
+
+    /// Ends a session for want of a buffer. A request that has no exchange yet leaves a record all
+    /// the same.
+    pub(super) fn cut_out_of_buffers(&mut self, index: u32, draft: Option<Box<Draft>>) {
+        let (status, reason) = (0, CloseReason::OutOfBuffers);
+        let text = "no buffer was left for the request";
+        match self.sessions.at(index).exchange {
+            Some(_) => self.cut_session(index, reason),
+            None => self.cut_denied(index, Denial { status, reason, text, draft }),
+        }
+    }
+
+    /// Ends a session for want of a buffer for an answer of our own.
+    pub(super) fn cut_denied(&mut self, index: u32, denial: Denial) {
+        let reason = CloseReason::OutOfBuffers;
+        self.record_denial(index, Denial { status: 0, reason, ..denial }, 0);
+        self.cut_session(index, reason);
+    }
+
+    /// What the access log wants of a head, or of a part of one; none without an access log.
+    pub(super) fn draft_of(&self, head: Slice) -> Option<Box<Draft>> {
+        self.access_log.as_ref().map(|_| Box::new(Draft::of_part(self.wire.bytes(head))))
+    }
+
+    /// The same of the part that was set aside; none if there is none.
+    pub(super) fn draft_of_partial(&mut self, index: u32) -> Option<Box<Draft>> {
+        let part = self.sessions.at(index).partial.as_deref();
+        let part = part.filter(|_| self.access_log.is_some());
+        part.map(|part| Box::new(Draft::of_part(part)))
     }
 
     fn leave(&self, record: Record) {

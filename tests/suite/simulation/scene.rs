@@ -3,9 +3,10 @@
 use super::engine::SimEngine;
 use super::lone::{self, CALM, listen_address};
 use super::network::Network;
+use ringway::access_log::Sender;
 use ringway::base::{BackendSlot, Generation, PoolId, ShardId};
 use ringway::config::{self, Config, ListenerIndex};
-use ringway::engine::{Close, Wake};
+use ringway::engine::{Close, Engine, Room, Wake};
 use ringway::mailbox::{Mailbox, Observation, Shared, Stage};
 use ringway::shard::{Shard, ShardParts};
 use ringway::snapshot::{self, Listener, Member, Pool, Registry, Settings, Share, Snapshot};
@@ -68,6 +69,15 @@ impl Scene {
 
     /// A backend for each of `shares`, and a configuration that is changed in this way.
     pub fn with(shares: &[Share], change: impl FnOnce(&mut Config)) -> Self {
+        Self::recorded(shares, None, change)
+    }
+
+    /// The same, with an access log.
+    pub fn recorded(
+        shares: &[Share],
+        access_log: Option<Sender>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut network = Network::new(1, CALM, 1);
         let door = network.open_door(listen_address(), 0);
         let network = Rc::new(RefCell::new(network));
@@ -93,7 +103,7 @@ impl Scene {
             mailboxes: Arc::new([mailbox.clone()]),
             index: 0,
             snapshot: Arc::new(first),
-            access_log: None,
+            access_log,
             seed: 1,
         });
         let (accepts, generation, connects) = (true, 1, Vec::new());
@@ -241,6 +251,12 @@ impl Scene {
     /// From now on a receive on this connection finds no buffer.
     pub fn starve(&mut self, socket: i32) {
         self.network.borrow_mut().starved.insert(socket);
+    }
+
+    /// Takes every buffer that the shard could write to.
+    pub fn hoard(&mut self) {
+        // Whole ones stand in where no small one is left.
+        while self.shard.traffic().wire.engine.acquire(Room::Small).is_some() {}
     }
 
     /// Buffers are back for everybody.

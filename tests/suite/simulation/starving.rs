@@ -2,8 +2,11 @@
 //! what waits for him is.
 
 use super::scene::Scene;
-use ringway::config::Timeouts;
+use crate::loopback::harness::TempFolder;
+use ringway::access_log::{self, Destination, Format};
+use ringway::config::{AccessLog, LogPath, Timeouts};
 use ringway::snapshot::Share;
+use serde_json::json;
 use std::time::Duration;
 
 /// Each of them is over several times while buffers are short.
@@ -134,4 +137,60 @@ fn a_client_that_does_not_read_is_cut_also_while_it_cannot_be_heard() {
     scene.network.borrow_mut().meanness.peer_bytes_max = 0;
     scene.pass(SHORTAGE);
     assert!(scene.is_closed(client));
+}
+
+/// The lines of the access log of a scene in which a client does something without any buffer left
+/// for it.
+fn lines_of(what: &str, act: impl FnOnce(&mut Scene, i32)) -> Vec<serde_json::Value> {
+    let folder = TempFolder::new();
+    let path = folder.0.join("access.log");
+    let destination = Destination::File(path.clone());
+    let (sender, writer) = access_log::start(&destination, Format::Json, 64).expect("it starts");
+    let mut scene = Scene::recorded(&[Share::Weight(1)], Some(sender), |config| {
+        config.timeouts.request_head = SHORT;
+        config.access_log = Some(AccessLog::at(LogPath::File(path.clone())));
+    });
+    let client = scene.client();
+    scene.turns(2);
+    act(&mut scene, client);
+    assert!(scene.has_ended(client), "{what}: it is cut");
+    assert_eq!(scene.heard(client), "", "{what}");
+    drop(scene);
+    drop(writer);
+    let text = std::fs::read_to_string(&path).expect("it is there");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[test]
+fn a_request_that_is_cut_for_want_of_buffers_leaves_a_line_in_the_access_log() {
+    type Act = fn(&mut Scene, i32);
+    let acts: [(&str, Act); 4] = [
+        ("a whole head", |scene, client| {
+            scene.hoard();
+            scene.say(client, "GET /a?b HTTP/1.1\r\nHost: t\r\n\r\n");
+        }),
+        ("a head in pieces", |scene, client| {
+            scene.say(client, "GET /a?b HTTP/1.1\r\nHost: t\r\n");
+            scene.hoard();
+            scene.say(client, "\r\n");
+        }),
+        ("a head that does not come in time", |scene, client| {
+            scene.say(client, "GET /a?b HTTP/1.1\r\nHost: t\r\n");
+            scene.hoard();
+            scene.pass(2 * SHORT);
+        }),
+        ("an answer that finds none", |scene, client| {
+            scene.say(client, "GET /a?b HTTP/1.1\r\nHost: t\r\n\r\n");
+            let (backend, _) = scene.connected();
+            scene.hoard();
+            scene.say(backend, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }),
+    ];
+    for (what, act) in acts {
+        let lines = lines_of(what, act);
+        assert_eq!(lines.len(), 1, "{what}: {lines:?}");
+        let seen = ["status", "failure", "method", "host", "target"].map(|key| &lines[0][key]);
+        let expected = json!([0, "out_of_buffers", "GET", "t", "/a?b"]);
+        assert_eq!(json!(seen), expected, "{what}");
+    }
 }
