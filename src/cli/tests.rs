@@ -238,7 +238,11 @@ fn check_finds_what_would_keep_it_from_starting_here_and_what_is_odd() {
     let folder = Folder::new("findings");
     let here = folder.0.display();
     let health = "[pool.app.health]\ninterval = \"1s\"\ntimeout = \"5s\"\nfast_interval = \"3s\"\n";
-    let own = "[[pool.app.backend]]\naddress = \"127.0.0.1:80\"\n";
+    let chain = "[[listener]]\nname = \"in\"\naddress = \"127.0.0.1:81\"\n\
+                 [[pool.app.backend]]\naddress = \"127.0.0.1:81\"\n\
+                 [[pool.end.backend]]\naddress = \"10.0.0.2:80\"\n\
+                 [[route]]\nlistener = \"web\"\npool = \"app\"\n\
+                 [[route]]\nlistener = \"in\"\npool = \"end\"\n";
     let foreign = "[[listener]]\nname = \"far\"\naddress = \"192.0.2.1:80\"\n";
     let file = folder.write("file", "");
     folder.write("b.json", "[\"10.0.0.7:80\"]");
@@ -263,7 +267,7 @@ fn check_finds_what_would_keep_it_from_starting_here_and_what_is_odd() {
         (backends("/file"), 0, ["pool.app.backends_file: `", "line 1: the file is empty"]),
         (backends("/b.json"), 0, ["", ""]),
         (health.to_owned(), 0, ["pool.app.health.timeout: 5s is longer", "fast_interval: 3s is"]),
-        (own.to_owned(), 0, ["pool.app.backend: 127.0.0.1:80 is listener `web`", "come back"]),
+        (chain.to_owned(), 0, ["pool.app.backend: 127.0.0.1:81 is listener `in`", "twice"]),
         (foreign.to_owned(), 0, ["listener.far.address: 192.0.2.1 is no address", "warning: "]),
     ] {
         let text = GOOD.replace("shards = 3", "shards = 1") + &more;

@@ -46,7 +46,8 @@ pub fn parse_admin_address(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn parse_bound(text: &str, purpose: Purpose) -> Result<SocketAddr, String> {
-    text.parse::<SocketAddr>().map_err(|_| what_is_wrong(text, purpose))
+    let address = text.parse::<SocketAddr>().map_err(|_| what_is_wrong(text, purpose))?;
+    check_single(&address).map(|()| address)
 }
 
 /// `IP:PORT`, the port not 0.
@@ -145,12 +146,42 @@ pub fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
         && (is_all || one.ip() == other.ip())
 }
 
-/// Whether one can connect to an address: not if its port is 0.
-pub fn check_backend_address(address: &SocketAddr) -> Result<(), String> {
-    match address.port() {
-        0 => Err(format!("`{address}` has port 0: give the port, from 1 to 65535")),
-        _ => Ok(()),
+/// True if whoever connects to `address` on this machine certainly gets to a listener.
+pub fn reaches(address: SocketAddr, listener: SocketAddr) -> bool {
+    if address.port() != listener.port() {
+        return false;
     }
+    let (ip, own) = (address.ip().to_canonical(), listener.ip().to_canonical());
+    let is_all = own.is_unspecified() && own.is_ipv4() == ip.is_ipv4();
+    ip == own || (is_all && ip.is_loopback())
+}
+
+/// Whether one can connect to an address: not if its port is 0, or its IP is that of all addresses
+/// of a machine or of many machines.
+pub fn check_backend_address(address: &SocketAddr) -> Result<(), String> {
+    let port = address.port();
+    if port == 0 {
+        return Err(format!("`{address}` has port 0: give the port, from 1 to 65535"));
+    }
+    if address.ip().to_canonical().is_unspecified() {
+        let here = if address.is_ipv4() { "127.0.0.1" } else { "[::1]" };
+        return Err(format!(
+            "`{address}` is no address to connect to: for a server on this machine write \
+             \"{here}:{port}\""
+        ));
+    }
+    check_single(address)
+}
+
+/// Refuses multicast (RFC 5771; RFC 4291, 2.7) and broadcast (RFC 919, 7): TCP has no such peers.
+fn check_single(address: &SocketAddr) -> Result<(), String> {
+    let ip = address.ip().to_canonical();
+    let kind = match ip {
+        _ if ip.is_multicast() => "multicast",
+        IpAddr::V4(ip) if ip.is_broadcast() => "broadcast",
+        _ => return Ok(()),
+    };
+    Err(format!("`{address}` is a {kind} address, which TCP cannot use: write that of one machine"))
 }
 
 /// The host and the port; a number alone is a port.

@@ -10,6 +10,7 @@ mod choices;
 mod diagnostics;
 mod digest;
 mod foreign;
+mod loops;
 mod model;
 mod network;
 mod paths;

@@ -2,6 +2,7 @@
 
 use super::backend::{Backend, BackendEntry, BackendName};
 use super::choices::{Protocol, Steering};
+use super::loops::Loops;
 use super::model::{Config, Listener, ListenerIndex, Pool, PoolIndex, Route};
 use super::values::check_total_weight;
 use crate::balance::Algorithm;
@@ -49,12 +50,15 @@ impl Config {
             pool: PoolIndex(0),
         };
         let pool = Pool { algorithm, names, ..Pool::new("default", backends) };
-        Ok(Self {
-            listeners: listen.iter().enumerate().map(listener).collect(),
-            routes: (0..listen.len()).map(route).collect(),
-            pools: vec![pool],
-            ..Self::default()
-        })
+        let listeners: Vec<Listener> = listen.iter().enumerate().map(listener).collect();
+        let routes: Vec<Route> = (0..listen.len()).map(route).collect();
+        let loops = Loops::new(&listeners, &routes);
+        let mut backends = pool.backends.iter();
+        let looped = |backend: &Backend| loops.of(PoolIndex(0), backend.address, backend.weight);
+        if let Some((message, help)) = backends.find_map(looped) {
+            return Err(format!("{message}; {help}"));
+        }
+        Ok(Self { listeners, routes, pools: vec![pool], ..Self::default() })
     }
 }
 

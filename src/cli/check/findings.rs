@@ -5,7 +5,7 @@ use crate::cli::environment::Wrong;
 use crate::cli::load::{Effective, LoadError};
 use crate::cli::serve::cores;
 use ringway::config::units::print_duration;
-use ringway::config::values::overlap;
+use ringway::config::values::{overlap, reaches};
 use ringway::config::{
     ADMIN_SOCKET_DEFAULT, Config, FILE_BYTES_MAX, Listener, LogPath, Pool, Probe, ShardsChoice,
     parse_backends_file,
@@ -267,23 +267,17 @@ fn slow_probe(table: &str, probe: &Probe) -> Vec<Finding> {
     found.into_iter().flatten().collect()
 }
 
-/// Backends that are Ringway itself.
+/// Backends that are Ringway itself: at best requests pass through it twice. Where they certainly
+/// come back to the same pool, the configuration is refused.
 fn loops<'c>(config: &'c Config, pool: &'c Pool) -> impl Iterator<Item = Finding> + 'c {
     pool.backends.iter().filter_map(|backend| {
         let address = backend.address;
         let own = config.listeners.iter().find(|listener| reaches(address, listener.address))?;
         let message = format!(
-            "{address} is listener `{}` of this configuration: each request would come back, until \
-             there is no connection left; write the server's own address",
+            "{address} is listener `{}` of this configuration: requests pass through it twice, and \
+             without end if they are routed back; write the server's own address",
             own.name
         );
         Some(warning(format!("pool.{}.backend", pool.name), message))
     })
-}
-
-/// True if who connects to `address` on this machine gets to a listener.
-fn reaches(address: SocketAddr, listener: SocketAddr) -> bool {
-    let is_here = address.ip().is_loopback() || address.ip().is_unspecified();
-    let is_all = listener.ip().is_unspecified() && listener.is_ipv4() == address.is_ipv4();
-    address == listener || (address.port() == listener.port() && is_here && is_all)
 }

@@ -10,12 +10,14 @@ use std::net::SocketAddr;
 use std::ops::Range;
 
 /// Adds what the section of a pool has, whose `backends_file` was read before. True if there are
-/// only addresses, all of them right: then the backends of the pool are known.
+/// only addresses, all of them right: then the backends of the pool are known. `spans` gets
+/// the place of each of `pool.backends`.
 pub(super) fn read_into(
     pool: &mut Pool,
     section: &mut Section<'_>,
     name: &At<&str>,
     left: &mut usize,
+    spans: &mut Vec<Range<usize>>,
 ) -> bool {
     let mut sections = section.sections("backend");
     let count = sections.len();
@@ -29,6 +31,7 @@ pub(super) fn read_into(
         match entry(section) {
             Some((BackendEntry::Address(backend), span)) => {
                 let address = backend.address;
+                spans.push(span.clone());
                 addresses.note(report, address, span, &format!("backend {address} of this pool"));
                 pool.backends.push(backend);
             }

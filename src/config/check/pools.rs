@@ -7,7 +7,7 @@ use crate::config::raw::{At, Section};
 use crate::config::values::{check_name, parse_interval, parse_span, parse_timeout};
 use crate::health::EjectionRules;
 use crate::limits::BACKENDS_MAX;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 /// Most idle upstream connections to one backend.
 const IDLE_CONNECTIONS_MAX: usize = 65_535;
@@ -21,26 +21,32 @@ const CONSECUTIVE_FAILURES_MAX: u32 = 1_000;
 /// Exchanges that a share may be asked to rest on.
 const EXCHANGES_MIN_RANGE: RangeInclusive<u32> = 1..=1_000_000;
 
+/// The places of the backends with an address, by pool, in the order of the configuration.
+pub(super) type Places = Vec<Vec<Range<usize>>>;
+
 /// Reads every pool, sorted by name.
 pub(super) fn pools<'d>(
     mut section: Section<'d>,
     names: &mut Names<'d>,
     load: Loader<'_>,
-) -> Vec<Pool> {
+) -> (Vec<Pool>, Places) {
     let mut backends_left = BACKENDS_MAX;
-    let mut pools = Vec::new();
+    let (mut pools, mut places) = (Vec::new(), Places::new());
     for (name, section) in section.named_sections() {
         section.report_error(name.span.clone(), check_name(name.value));
         names.push(name.value, name.span.clone());
-        pools.push(pool(section, &name, &mut backends_left, load));
+        let mut spans = Vec::new();
+        pools.push(pool(section, &name, &mut backends_left, &mut spans, load));
+        places.push(spans);
     }
-    pools
+    (pools, places)
 }
 
 fn pool(
     mut section: Section<'_>,
     name: &At<&str>,
     backends_left: &mut usize,
+    spans: &mut Vec<Range<usize>>,
     load: Loader<'_>,
 ) -> Pool {
     let mut pool = Pool::new(name.value, Vec::new());
@@ -58,7 +64,7 @@ fn pool(
     let readiness = section.section("readiness");
     pool.readiness = readiness.is_written().then(|| probing::probe(readiness, load));
     pool.ejection = ejection(section.section("ejection"));
-    let only_addresses = backends::read_into(&mut pool, &mut section, name, backends_left);
+    let only_addresses = backends::read_into(&mut pool, &mut section, name, backends_left, spans);
     if let Some(min_ready) = min_ready {
         pool.min_ready = min_ready.value;
         let count = pool.backends.len();

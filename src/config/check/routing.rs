@@ -2,11 +2,12 @@
 
 use super::Loader;
 use super::names::{Name, Names, Seen};
-use super::pools::pools;
+use super::pools::{Places, pools};
 use crate::config::addresses::parse_listen_address;
 use crate::config::choices::unknown_choice;
 use crate::config::choices::{Choice, Protocol, Steering};
 use crate::config::diagnostics::Report;
+use crate::config::loops::Loops;
 use crate::config::model::{Config, Listener, ListenerIndex, PoolIndex, Route};
 use crate::config::raw::{At, Section};
 use crate::config::values::check_name;
@@ -26,7 +27,8 @@ pub(super) fn read_into<'d>(config: &mut Config, root: &mut Section<'d>, load: L
     let listener_sections = root.sections("listener");
     check_count(&listener_sections, LISTENERS_MAX, "listeners");
     config.listeners = listeners(listener_sections, &mut listener_names);
-    config.pools = pools(root.section("pool"), &mut pool_names, load);
+    let (pools, places) = pools(root.section("pool"), &mut pool_names, load);
+    config.pools = pools;
     if let Some(beyond) = pool_names.entries.get(POOLS_MAX) {
         report.add(beyond.span.clone(), format!("too many pools: at most {POOLS_MAX}"));
     }
@@ -37,6 +39,23 @@ pub(super) fn read_into<'d>(config: &mut Config, root: &mut Section<'d>, load: L
     let has_listener = root.peek_length("listener").is_some_and(|length| length > 0);
     check_presence(report, has_listener, &pool_names);
     config.routes = routes.finished(report, &listener_names, &mut pool_names);
+    // One without a right address has a name, and so a number in routes, but is not among them.
+    if config.listeners.len() == listener_names.entries.len() {
+        check_loops(report, config, &places);
+    }
+}
+
+/// Reports backends from which requests would come back.
+fn check_loops(report: &Report<'_>, config: &Config, places: &Places) {
+    let loops = Loops::new(&config.listeners, &config.routes);
+    for ((index, pool), spans) in config.pools.iter().enumerate().zip(places) {
+        for (backend, span) in pool.backends.iter().zip(spans) {
+            let found = loops.of(PoolIndex(index), backend.address, backend.weight);
+            if let Some((message, help)) = found {
+                report.add_with_help(span.clone(), message, help);
+            }
+        }
+    }
 }
 
 fn check_count(sections: &[Section<'_>], most: usize, what: &str) {

@@ -1,6 +1,6 @@
 //! `[runtime]` and `[timeouts]`.
 
-use crate::config::addresses::parse_address;
+use crate::config::addresses::{check_backend_address, parse_address};
 use crate::config::model::{Runtime, Timeouts};
 use crate::config::raw::{At, Section};
 use crate::config::values::{
@@ -46,7 +46,10 @@ pub(super) fn runtime(mut section: Section<'_>) -> Runtime {
 /// `IP` or `IP:PORT`.
 fn parse_dns_server(text: &str) -> Result<SocketAddr, String> {
     match text.trim_matches(['[', ']']).parse::<IpAddr>() {
-        Ok(ip) => Ok(SocketAddr::new(ip, DNS_PORT)),
+        Ok(ip) => {
+            let server = SocketAddr::new(ip, DNS_PORT);
+            check_backend_address(&server).map(|()| server)
+        }
         Err(_) => parse_address(text),
     }
 }

@@ -87,6 +87,9 @@ pub(super) async fn add_backend(control: &Shared, pool: &str, new: NewBackend) -
         Ok(address) => address,
         Err(error) => return refusal(StatusCode::BAD_REQUEST, error),
     };
+    if let Some(error) = control.borrow().config.loop_by(pool, address) {
+        return refusal(StatusCode::BAD_REQUEST, error);
+    }
     let operation = Operation::Add { weight: new.weight };
     operate(control, pool, address, &[operation]).await
 }

@@ -239,6 +239,22 @@ fn a_backend_that_nobody_could_connect_to_is_not_added() {
 }
 
 #[test]
+fn a_backend_from_which_requests_would_come_back_is_not_added() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    // Nobody else in the tests has this address, so the port stays free.
+    let own = std::net::TcpListener::bind("127.0.83.1:0").and_then(|free| free.local_addr());
+    let own = own.expect("a port").to_string();
+    let text = config(&[origin.address], "", QUICK).replace("LISTEN", &own);
+    let operated = Operated::start(&text);
+    let (status, said) = operated.verb(&["backend", "add", "app", &own]);
+    assert!(status == 1 && said.contains("is listener `web`, from which"), "{said}");
+    operated.rewrite(&format!("{text}[[pool.app.backend]]\naddress = \"{own}\"\n"));
+    let (status, said) = operated.verb(&["reload"]);
+    assert!(status == 1 && said.contains("write the address of the server itself"), "{said}");
+    assert_eq!(operated.ringway.status_of("/"), 200);
+}
+
+#[test]
 fn two_processes_do_not_share_an_admin_socket() {
     let (_origin, operated, _) = with_questions("");
     let folder = TempFolder::new();

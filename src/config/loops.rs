@@ -1,0 +1,79 @@
+//! Backends that are listeners of the same configuration, by way of which a request would come back
+//! to the pool that it was sent from, again and again until no connection is left. Does not: know
+//! the addresses of the machine, or follow a request over several pools.
+
+use super::addresses::reaches;
+use super::model::{Config, Listener, ListenerIndex, PoolIndex, Route};
+use crate::route::HostPattern;
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+
+impl Config {
+    /// Why a backend cannot be added to a pool: requests would certainly come back to the pool.
+    pub fn loop_by(&self, pool: &str, address: SocketAddr) -> Option<String> {
+        let index = self.pools.iter().position(|known| known.name == pool)?;
+        let loops = Loops::new(&self.listeners, &self.routes);
+        let (message, help) = loops.of(PoolIndex(index), address, 1)?;
+        Some(format!("{message}; {help}"))
+    }
+}
+
+/// Where requests get to from each listener.
+pub(super) struct Loops<'c> {
+    by_port: HashMap<u16, Vec<(ListenerIndex, &'c Listener)>>,
+    /// By a route of the listener's own.
+    leads: HashSet<(ListenerIndex, PoolIndex)>,
+    /// The routes of listeners of their own, which go before those for all.
+    own: HashSet<(ListenerIndex, &'c HostPattern, &'c str)>,
+    for_all: HashMap<PoolIndex, Vec<&'c Route>>,
+}
+
+impl<'c> Loops<'c> {
+    pub(super) fn new(listeners: &'c [Listener], routes: &'c [Route]) -> Self {
+        let mut by_port: HashMap<u16, Vec<_>> = HashMap::new();
+        for (index, listener) in listeners.iter().enumerate() {
+            let entry = (ListenerIndex(index), listener);
+            by_port.entry(listener.address.port()).or_default().push(entry);
+        }
+        let (mut leads, mut own) = (HashSet::new(), HashSet::new());
+        let mut for_all: HashMap<PoolIndex, Vec<&Route>> = HashMap::new();
+        for route in routes {
+            match route.listener {
+                Some(listener) => {
+                    leads.insert((listener, route.pool));
+                    own.insert((listener, &route.host, &*route.path));
+                }
+                None => for_all.entry(route.pool).or_default().push(route),
+            }
+        }
+        Self { by_port, leads, own, for_all }
+    }
+
+    /// What is wrong with a backend of a pool from which requests certainly come back to the pool,
+    /// and the remedy. One of weight 0 gets none.
+    pub(super) fn of(
+        &self,
+        pool: PoolIndex,
+        address: SocketAddr,
+        weight: u32,
+    ) -> Option<(String, &'static str)> {
+        let mut met = self.by_port.get(&address.port()).filter(|_| weight > 0)?.iter();
+        let (_, listener) = met.find(|(index, listener)| {
+            reaches(address, listener.address) && self.leads(*index, pool)
+        })?;
+        let message = format!(
+            "{address} is listener `{}`, from which a route leads to this pool: requests would \
+             come back to it until no connection is left",
+            listener.name
+        );
+        let help = "write the address of the server itself; if it is on this machine, give it or \
+                    the listener another port";
+        Some((message, help))
+    }
+
+    fn leads(&self, listener: ListenerIndex, pool: PoolIndex) -> bool {
+        let is_own = |route: &&Route| self.own.contains(&(listener, &route.host, &*route.path));
+        self.leads.contains(&(listener, pool))
+            || self.for_all.get(&pool).is_some_and(|all| !all.iter().all(|one| is_own(one)))
+    }
+}
