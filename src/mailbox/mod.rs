@@ -16,5 +16,5 @@ pub use client_limit::ClientCounts;
 pub use handoff::Handoff;
 pub use ledger::Ledger;
 pub use observations::{BackendFault, Observation, Observations, TrialCourse};
-pub use post::{Mailbox, Shared, Stage};
+pub use post::{Mailbox, Shared, Stage, Taken};
 pub use tables::{Answers, BackendCell, Count, Level, ListenerCell, PoolCell, RouteCell};

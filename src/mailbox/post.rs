@@ -3,11 +3,11 @@
 use super::{ClientCounts, Handoff, Ledger, Observations};
 use crate::base::{Generation, Instant, ShardId};
 use crate::engine::{BuffersHeld, Wake};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Listener, Snapshot};
 use crate::stats::Counters;
 use crossbeam::queue::ArrayQueue;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Connections on their way from one shard to another; more stay where they are.
 const HANDOFFS_MAX: usize = 1024;
@@ -57,12 +57,31 @@ impl Shared {
     }
 }
 
+/// What lies in a letter box of the coordinator.
+#[derive(Default)]
+struct Slot {
+    newest: Option<Arc<Snapshot>>,
+    /// Listeners that the newest snapshot has not, or has with another socket, and a snapshot had
+    /// that was not taken; and those of a shard that has panicked. Each is open: the shard closes
+    /// what it does not know otherwise.
+    unclaimed: Vec<Arc<Listener>>,
+}
+
+/// What a shard takes out of its box.
+pub struct Taken {
+    /// The newest snapshot, if it is newer than the shard's.
+    pub newest: Option<Arc<Snapshot>>,
+    /// Listeners whose socket for this shard may be open without anybody who accepts on it.
+    pub unclaimed: Vec<Arc<Listener>>,
+}
+
 /// What the coordinator and the other shards leave for one shard, and what it shows them.
 pub struct Mailbox {
     shard: ShardId,
     wake: Arc<dyn Wake>,
     newest: AtomicU64,
-    slot: Mutex<Option<Arc<Snapshot>>>,
+    slot: Mutex<Slot>,
+    has_unclaimed: AtomicBool,
     applied: AtomicU64,
     stage: AtomicU8,
     connections: AtomicU32,
@@ -83,7 +102,8 @@ impl Mailbox {
             shard,
             wake,
             newest: AtomicU64::new(0),
-            slot: Mutex::new(None),
+            slot: Mutex::default(),
+            has_unclaimed: AtomicBool::new(false),
             applied: AtomicU64::new(0),
             stage: AtomicU8::new(Stage::Serving as u8),
             connections: AtomicU32::new(0),
@@ -104,18 +124,56 @@ impl Mailbox {
     /// Leaves a snapshot, in place of one that was not taken yet, and wakes the shard.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let generation = snapshot.generation;
-        // The lock is held for the length of a move; the shard only ever tries it.
-        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
+        {
+            // The lock is held for the length of a look at the listeners; the shard only ever
+            // tries it.
+            let mut slot = self.lock();
+            if let Some(skipped) = slot.newest.replace(snapshot.clone()) {
+                slot.unclaimed.extend(self.gone(&skipped, &snapshot));
+                self.has_unclaimed.store(!slot.unclaimed.is_empty(), Ordering::Release);
+            }
+        }
         self.newest.store(generation.0, Ordering::Release);
         self.wake.wake();
     }
 
-    /// Takes the newest snapshot if it is newer than `have`. One load if it is not; never waits.
-    pub fn take(&self, have: Generation) -> Option<Arc<Snapshot>> {
-        if self.newest.load(Ordering::Acquire) <= have.0 {
+    /// Leaves a listener of a shard that has panicked to the one after it.
+    pub fn leave(&self, listener: Arc<Listener>) {
+        self.lock().unclaimed.push(listener);
+        self.has_unclaimed.store(true, Ordering::Release);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The listeners of a snapshot whose socket for this shard another one has not.
+    fn gone(&self, before: &Snapshot, after: &Snapshot) -> Vec<Arc<Listener>> {
+        let socket = |listener: &Arc<Listener>| listener.sockets.get(self.shard.index()).copied();
+        let goes_on = |listener: &Arc<Listener>| {
+            // Nearly all are where they were.
+            after.listener(listener.id).map(socket) == Some(socket(listener))
+                || after.listeners.iter().flatten().any(|one| socket(one) == socket(listener))
+        };
+        before.listeners.iter().flatten().filter(|one| !goes_on(one)).cloned().collect()
+    }
+
+    /// True if [`Mailbox::take`] would give something to a shard that has this generation.
+    pub fn has_newer(&self, have: Generation) -> bool {
+        self.newest.load(Ordering::Acquire) > have.0 || self.has_unclaimed.load(Ordering::Acquire)
+    }
+
+    /// Takes the newest snapshot if it is newer than `have`, and the listeners that nobody accepts
+    /// on. Two loads if there is neither; never waits.
+    pub fn take(&self, have: Generation) -> Option<Taken> {
+        if !self.has_newer(have) {
             return None;
         }
-        self.slot.try_lock().ok()?.take()
+        let mut slot = self.slot.try_lock().ok()?;
+        let newest = slot.newest.take().filter(|snapshot| snapshot.generation > have);
+        let unclaimed = std::mem::take(&mut slot.unclaimed);
+        self.has_unclaimed.store(false, Ordering::Release);
+        Some(Taken { newest, unclaimed })
     }
 
     /// Reports the generation that the shard works with, and lets the coordinator know.
@@ -231,7 +289,6 @@ mod tests {
     use crate::base::ListenerId;
     use crate::engine::Socket;
     use std::sync::Barrier;
-    use std::sync::atomic::AtomicBool;
 
     struct NoWake;
 

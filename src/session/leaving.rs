@@ -7,7 +7,7 @@ use super::{State, Traffic};
 use crate::base::BackendSlot;
 use crate::engine::{Engine, Key};
 use crate::link::Chain;
-use crate::snapshot::{Leaving, Snapshot};
+use crate::snapshot::{Leaving, Listener, Snapshot};
 use crate::stats::CloseReason;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +23,19 @@ impl<E: Engine> Traffic<E> {
         if self.take_listeners() {
             self.release_sessions();
         }
+    }
+
+    /// Takes in a listener of a snapshot that was never in force here: somebody may have connected
+    /// to it.
+    pub fn remember_listener(&mut self, listener: Arc<Listener>) {
+        let index = listener.id.index();
+        if self.world.listener(listener.id).is_some() {
+            return;
+        }
+        if self.listeners.len() <= index {
+            self.listeners.resize_with(index + 1, || None);
+        }
+        self.listeners[index] = Some(listener);
     }
 
     /// Takes the listeners of the snapshot. Those that are gone are kept: their sessions may be in

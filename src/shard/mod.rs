@@ -6,16 +6,18 @@
 mod accepting;
 mod dispatching;
 mod draining;
+mod listening;
 
 use crate::access_log::Sender;
 use crate::base::{Generation, Instant, Prng};
-use crate::engine::Engine;
+use crate::engine::{Engine, Socket};
 use crate::limits::{COMPLETIONS_PER_TURN_MAX, TIMERS_PER_TURN_MAX};
-use crate::mailbox::{Handoff, Mailbox, Stage};
+use crate::mailbox::{Handoff, Mailbox, Stage, Taken};
 use crate::session::Traffic;
 use crate::snapshot::Snapshot;
-use accepting::{Acceptor, REST};
-use std::collections::VecDeque;
+use accepting::REST;
+use listening::Acceptor;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,8 +43,8 @@ pub struct ShardParts<E> {
 /// One shard.
 pub struct Shard<E: Engine> {
     traffic: Traffic<E>,
-    /// By the index of their listener.
-    acceptors: Vec<Option<Acceptor>>,
+    /// By their socket.
+    acceptors: BTreeMap<Socket, Acceptor>,
     /// Accepted connections for which there is no place yet.
     held: VecDeque<Handoff>,
     /// Nothing is said before about connections that cannot be accepted.
@@ -64,7 +66,7 @@ impl<E: Engine> Shard<E> {
         let generation = traffic.generation();
         let mut shard = Self {
             traffic,
-            acceptors: Vec::new(),
+            acceptors: BTreeMap::new(),
             held: VecDeque::new(),
             next_warning: Instant::default(),
             unreported: Some(generation),
@@ -120,7 +122,7 @@ impl<E: Engine> Shard<E> {
             Stage::Draining | Stage::Ending => {
                 self.traffic.sessions.is_empty()
                     && self.traffic.upstreams.is_empty()
-                    && !self.is_accepting()
+                    && self.acceptors.is_empty()
                     && !self.mailbox().has_handoffs()
             }
         }
@@ -128,8 +130,7 @@ impl<E: Engine> Shard<E> {
 
     fn next_deadline(&self, latest: Instant) -> Instant {
         let timers = self.traffic.next_deadline(latest);
-        let acceptors = self.acceptors.iter().flatten();
-        let acceptors = acceptors.filter_map(|acceptor| acceptor.resume_at);
+        let acceptors = self.acceptors.values().filter_map(Acceptor::deadline);
         let next = acceptors.fold(timers.min(latest), Instant::min);
         // Nobody tells that another shard's connection has closed.
         if self.held.is_empty() { next } else { next.min(self.traffic.wire.engine.now() + REST) }
@@ -149,19 +150,31 @@ impl<E: Engine> Shard<E> {
 
     /// Snapshots, orders and connections that others left.
     fn take_mail(&mut self) {
-        if let Some(snapshot) = self.mailbox().take(self.traffic.generation()) {
+        // An order is followed in the world that it was given in: a listener that was published
+        // before the order to drain would be closed by nobody.
+        let stage = self.mailbox().stage();
+        self.take_world();
+        let is_current = !self.mailbox().has_newer(self.traffic.generation());
+        if is_current && stage.may_follow(self.traffic.stage()) {
+            self.enter_stage(stage);
+        }
+        while let Some(handoff) = self.mailbox().next_handoff() {
+            self.serve(handoff);
+        }
+    }
+
+    /// Goes on in the newest world, if there is one.
+    fn take_world(&mut self) {
+        let Some(taken) = self.mailbox().take(self.traffic.generation()) else { return };
+        let Taken { newest, unclaimed } = taken;
+        let before = self.traffic.snapshot().clone();
+        if let Some(snapshot) = newest {
             self.unreported = Some(snapshot.generation);
             self.traffic.take_snapshot(snapshot);
             if self.traffic.stage() < Stage::Draining {
                 self.follow_listeners();
             }
         }
-        let stage = self.mailbox().stage();
-        if stage.may_follow(self.traffic.stage()) {
-            self.enter_stage(stage);
-        }
-        while let Some(handoff) = self.mailbox().next_handoff() {
-            self.serve(handoff);
-        }
+        self.adopt(unclaimed, &before);
     }
 }

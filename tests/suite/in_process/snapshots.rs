@@ -5,8 +5,14 @@ use super::stage;
 use ringway::base::Generation;
 use ringway::coordinator::Control;
 use ringway::coordinator::fleet::Operation;
+use ringway::mailbox::Taken;
+use ringway::snapshot::Snapshot;
 use ringway::sys::clock;
 use std::sync::Arc;
+
+fn newer(taken: Option<Taken>) -> Option<Arc<Snapshot>> {
+    taken?.newest
+}
 
 #[test]
 fn a_snapshot_is_freed_by_the_coordinator_and_never_by_a_shard() {
@@ -20,7 +26,7 @@ fn a_snapshot_is_freed_by_the_coordinator_and_never_by_a_shard() {
     control.step(now);
     let first = Arc::downgrade(&control.snapshot());
     let of_shards = mailboxes.iter().map(|mailbox| mailbox.take(Generation(0)));
-    let of_shards: Vec<_> = of_shards.map(|taken| taken.expect("it is there")).collect();
+    let of_shards: Vec<_> = of_shards.map(|taken| newer(taken).expect("it is there")).collect();
     let reweigh = |control: &mut Control, weight| {
         let order = [Operation::Weight(weight)];
         control.operate("default", backend, &order, now).expect("it is there");
@@ -32,7 +38,7 @@ fn a_snapshot_is_freed_by_the_coordinator_and_never_by_a_shard() {
     assert!(skipped.upgrade().is_none(), "no shard has taken it");
     // The shards go on one by one.
     for (mailbox, old) in mailboxes.iter().zip(of_shards) {
-        let newer = mailbox.take(old.generation).expect("there is a newer one");
+        let newer = newer(mailbox.take(old.generation)).expect("there is a newer one");
         assert!(Arc::ptr_eq(&newer, &control.snapshot()));
         drop(old);
         assert!(first.upgrade().is_some(), "a shard has freed it");

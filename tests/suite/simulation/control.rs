@@ -153,7 +153,7 @@ impl Control {
             return;
         }
         if prng.one_in(6) {
-            self.change_side_door(network);
+            self.change_side_door(network, prng);
         }
         for _ in 0..1 + prng.below(3) {
             match prng.below(9) {
@@ -168,17 +168,14 @@ impl Control {
         self.mailboxes.iter().for_each(|mailbox| mailbox.publish(snapshot.clone()));
     }
 
-    /// As the coordinator does, only when the change before is in force everywhere, and while every
-    /// shard looks at listeners.
-    fn change_side_door(&mut self, network: &mut Network) {
+    /// Not once a shard is on its way out: the coordinator takes no configuration then.
+    fn change_side_door(&mut self, network: &mut Network, prng: &mut Prng) {
         let is_leaving = |mailbox: &Arc<Mailbox>| mailbox.stage() >= Stage::Draining;
-        if !self.is_applied() || self.mailboxes.iter().any(is_leaving) {
+        if self.mailboxes.iter().any(is_leaving) {
             return;
         }
-        self.side = match self.side.take() {
-            Some(_) => None,
-            None => Some(self.open_doors(SIDE, network)),
-        };
+        let is_there = self.side.is_none() || prng.one_in(2);
+        self.side = is_there.then(|| self.open_doors(SIDE, network));
     }
 
     fn change_pool(&mut self, prng: &mut Prng) {

@@ -14,6 +14,7 @@ mod engine;
 mod kernel;
 mod line_ends;
 mod lingering;
+mod listening;
 mod lone;
 mod message;
 mod moving;

@@ -193,10 +193,7 @@ impl World {
         if self.prng.one_in(self.plan.changes_one_in) && self.course.phase() < Phase::Finishing {
             self.control.change(network, &mut self.prng);
         }
-        // What is published is taken before the way out begins, so that each listening socket has
-        // a shard that closes it.
-        let may_begin = self.control.is_applied();
-        if may_begin && self.plan.leaves_in.is_some_and(|round| round < self.round) {
+        if self.plan.leaves_in.is_some_and(|round| round < self.round) {
             self.plan.leaves_in = None;
             let shard = self.plan.shards - 1;
             self.mailboxes[shard].order(Stage::Draining);
@@ -213,7 +210,7 @@ impl World {
             Some(round) => round < self.round,
             None => self.is_served(),
         };
-        if is_due && may_begin && !self.course.phase().is_draining() {
+        if is_due && !self.course.phase().is_draining() {
             self.course.drain(&timeouts, now);
             if self.plan.cuts {
                 self.course.finish(&timeouts, now);
@@ -223,10 +220,7 @@ impl World {
             self.course.undrain();
             self.plan.drains_in = None;
         }
-        // Listeners that a shard does not know yet could be closed by nobody.
-        if self.course.phase() != Phase::Lingering || may_begin {
-            self.course.tick(&timeouts, now);
-        }
+        self.course.tick(&timeouts, now);
         self.order_stage(now);
     }
 
