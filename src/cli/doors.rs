@@ -21,16 +21,19 @@ pub(crate) struct SocketDoors {
     passed: PassedSockets,
     /// Addresses that this process listens, or listened, on.
     own: HashSet<SocketAddr>,
+    /// Sockets that were opened here, and not passed.
+    opened: HashSet<Socket>,
 }
 
 impl SocketDoors {
     /// For shards on these cores, with the sockets that were passed.
     pub(crate) fn new(cores: Vec<Option<usize>>, backlog: u32, passed: PassedSockets) -> Self {
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
-        Self { cores, backlog, passed, own: HashSet::new() }
+        Self { cores, backlog, passed, own: HashSet::new(), opened: HashSet::new() }
     }
 
-    fn open_all(&mut self, listener: &Listener) -> io::Result<Vec<OwnedFd>> {
+    fn open_all(&mut self, listener: &Listener) -> io::Result<Door> {
+        let number = |socket: OwnedFd| Socket(socket.into_raw_fd());
         if let Some(passed) = self.passed.for_shards(listener, self.cores.len())? {
             if listener.steering == Steering::Cpu {
                 tracing::warn!(
@@ -39,7 +42,11 @@ impl SocketDoors {
                     listener.name
                 );
             }
-            return Ok(passed);
+            let bound = socket::local_address(&passed[0])?;
+            let sockets: Vec<Socket> = passed.into_iter().map(number).collect();
+            // Numbers are given again.
+            self.opened.retain(|socket| !sockets.contains(socket));
+            return Ok(Door { bound, sockets });
         }
         self.check_free(listener.address)?;
         let first = socket::listen(listener.address, self.backlog)?;
@@ -54,7 +61,9 @@ impl SocketDoors {
                 core.map_or(Ok(()), |core| socket::prefer_core(socket, core))?;
             }
         }
-        Ok(sockets)
+        let sockets: Vec<Socket> = sockets.into_iter().map(number).collect();
+        self.opened.extend(&sockets);
+        Ok(Door { bound: address, sockets })
     }
 
     /// Fails if somebody else listens on an address. Sockets that share an address share it with
@@ -90,14 +99,24 @@ impl Doors for SocketDoors {
             };
             format!("listener \"{name}\" cannot listen on {address}: {error}{hint}")
         };
-        let sockets = self.open_all(listener).map_err(refused)?;
-        let bound = socket::local_address(&sockets[0]).map_err(refused)?;
-        let sockets = sockets.into_iter().map(|socket| Socket(socket.into_raw_fd())).collect();
-        Ok(Door { bound, sockets })
+        self.open_all(listener).map_err(refused)
     }
 
     fn settle(&mut self, listeners: &[Listener]) {
         self.passed.settle(listeners);
+    }
+
+    fn turn_away(&mut self, sockets: &[Socket]) {
+        // A socket that was passed is also that of who passed it, and stays open there.
+        if !sockets.iter().all(|socket| self.opened.contains(socket)) {
+            return;
+        }
+        if let Err(error) = socket::turn_away(sockets) {
+            tracing::warn!(
+                "the kernel still gives connections to a listener that closes ({error}): some may \
+                 be reset"
+            );
+        }
     }
 
     fn close(&mut self, door: Door) {

@@ -2,23 +2,25 @@
 //! changes it goes through here and ends in a new snapshot for the shards. One thread owns it;
 //! nothing here waits.
 
+mod listeners;
+
+use self::listeners::successor;
 use super::events::{Event, beginning};
 use super::fleet::{Fleet, Learned, Operation, OperationError, Record};
 use super::loaded::Loaded;
-use super::outside::{ConfigSource, Door, Doors};
+use super::outside::{ConfigSource, Doors};
 use super::phase::{Course, Phase};
 use super::plan::{self, Part, Plan, Touched};
 use super::readiness::ReadyAnswers;
 use super::retired::Retired;
 use super::source::Resolvers;
 use crate::base::{Generation, Instant};
-use crate::config::values::overlap;
-use crate::config::{self, Config, Digest, ListenerIndex};
+use crate::config::{self, Config, Digest};
 use crate::engine::BuffersHeld;
 use crate::mailbox::Mailbox;
 use crate::snapshot::{self, Listener, Settings, Snapshot};
 use crate::stats::Counter;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,13 +31,6 @@ type DoorKey = (String, SocketAddr);
 
 /// The backends of each pool that another configuration keeps.
 type Kept<'c> = BTreeMap<&'c str, BTreeSet<SocketAddr>>;
-
-/// The address at which a listener goes on in another configuration: its own, or one that has some
-/// of the same clients, as from all addresses of a port to a single one. None if it ends.
-fn successor(config: &Config, name: &str, address: SocketAddr) -> Option<SocketAddr> {
-    let mut namesakes = config.listeners.iter().filter(|listener| listener.name == name);
-    namesakes.find_map(|one| overlap(one.address, address).then_some(one.address))
-}
 
 /// True if a part of a configuration is the listener with this key.
 fn is_of(part: &Part, key: &DoorKey) -> bool {
@@ -387,81 +382,6 @@ impl Control {
     pub fn refuse(&mut self, reason: &str) {
         self.loaded.note_refusal();
         self.fleet.events.push(Event::ReloadRefused { reason: beginning(reason) });
-    }
-
-    /// Opens the listeners of a configuration that are not open yet: all of them, or none.
-    fn open_doors(&mut self, config: &Config) -> Result<Vec<(DoorKey, Door)>, String> {
-        let keys = config.listeners.iter().map(|one| (one.name.clone(), one.address));
-        let kept = keys.filter_map(|key| Some((self.listeners.get(&key)?.address, key.0)));
-        let mut by_address: HashMap<SocketAddr, String> = kept.collect();
-        let mut opened: Vec<(DoorKey, Door)> = Vec::new();
-        for listener in &config.listeners {
-            let key = (listener.name.clone(), listener.address);
-            if self.listeners.contains_key(&key) {
-                continue;
-            }
-            match self.open_door(listener, &by_address) {
-                Ok(door) => {
-                    by_address.insert(door.bound, listener.name.clone());
-                    opened.push((key, door));
-                }
-                Err(error) => {
-                    opened.into_iter().for_each(|(_, door)| self.doors.close(door));
-                    return Err(error);
-                }
-            }
-        }
-        Ok(opened)
-    }
-
-    /// Opens a listener beside those that are open by address. A socket that was passed to the
-    /// process may be one listener's by its name and another's by its address.
-    fn open_door(
-        &mut self,
-        listener: &config::Listener,
-        by_address: &HashMap<SocketAddr, String>,
-    ) -> Result<Door, String> {
-        let door = self.doors.open(listener)?;
-        let Some(other) = by_address.get(&door.bound) else { return Ok(door) };
-        let (name, bound) = (&listener.name, door.bound);
-        self.doors.close(door);
-        Err(format!(
-            "listeners \"{name}\" and \"{other}\" would both have {bound}, as where a socket that \
-             was passed is one's by its name and the other's by its address: give one of them \
-             another name or address"
-        ))
-    }
-
-    /// The listeners of the configuration, with the doors of those that are new. Shards close
-    /// what is gone.
-    fn set_listeners(&mut self, opened: Vec<(DoorKey, Door)>) {
-        let mut doors: BTreeMap<_, Door> = opened.into_iter().collect();
-        let moved = self.listeners.iter().filter_map(|((name, from), known)| {
-            let to = successor(&self.config, name, known.address)?;
-            (!self.listeners.contains_key(&(name.clone(), to))).then_some((name, *from, to))
-        });
-        moved.for_each(|(name, from, to)| self.fleet.registry.move_listener(name, from, to));
-        let mut listeners = BTreeMap::new();
-        for (index, listener) in self.config.listeners.iter().enumerate() {
-            let key = (listener.name.clone(), listener.address);
-            let known = self.listeners.get(&key);
-            let (bound, sockets) = match (doors.remove(&key), known) {
-                (Some(door), _) => (door.bound, door.sockets),
-                (None, Some(known)) => (known.address, known.sockets.clone()),
-                (None, None) => continue,
-            };
-            let registry = &mut self.fleet.registry;
-            let index = ListenerIndex(index);
-            match snapshot::build_listener(&self.config, index, registry, bound, sockets) {
-                Some(listener) => drop(listeners.insert(key, Arc::new(listener))),
-                None => {
-                    let what = format!("listener {}", listener.name);
-                    self.fleet.events.push(Event::NoRoom { what });
-                }
-            }
-        }
-        self.listeners = listeners;
-        self.doors.settle(&self.config.listeners);
     }
 
     /// Takes back the numbers of routes and listeners that have gone, once no shard knows them.

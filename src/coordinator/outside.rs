@@ -24,6 +24,11 @@ pub trait Doors {
     /// These listeners are open now: whatever is kept for another one is told of.
     fn settle(&mut self, listeners: &[config::Listener]);
 
+    /// Has new connections go past the sockets of a listener, to another one on the same port if
+    /// there is one. Shards still accept who has come before. Without it the others would be reset
+    /// when the sockets are closed.
+    fn turn_away(&mut self, sockets: &[Socket]);
+
     /// Closes what was opened and is not needed.
     fn close(&mut self, door: Door);
 

@@ -58,6 +58,46 @@ fn never_sleep(listener: &BorrowedFd<'_>) {
     let _ = SockRef::from(listener).set_read_timeout(Some(AT_ONCE));
 }
 
+/// The index of a network interface that no machine has.
+const NOWHERE: libc::c_int = libc::c_int::MAX;
+
+/// Has new connections go past all listening sockets of one address: to other sockets that listen
+/// on the same port, or to nobody. Connections that wait in their backlogs and those in the middle
+/// of the handshake are theirs all the same (the kernel looks for a listening socket only when a
+/// handshake begins). It needs no privilege, and cannot be taken back without one.
+///
+/// # Errors
+/// What the kernel says: it is older than Linux 5.7, or a socket is bound to an interface. Then
+/// some of them still get connections.
+pub fn turn_away(listeners: &[Socket]) -> io::Result<()> {
+    let share = |shares| {
+        listeners.iter().try_for_each(|one| SockRef::from(&borrowed(*one)).set_reuse_port(shares))
+    };
+    // As long as one of them is found, the kernel picks any of those that share its address, also
+    // one that is bound elsewhere, whose answer to the client would go nowhere: so they share
+    // nothing while they are bound one by one. Later ones on the address must share it with them.
+    share(false)?;
+    let bound = listeners.iter().try_for_each(|one| bind_to_interface(*one, NOWHERE));
+    share(true)?;
+    bound
+}
+
+/// Has a socket get only what comes over one interface (socket(7), `SO_BINDTOIFINDEX`).
+fn bind_to_interface(socket: Socket, index: libc::c_int) -> io::Result<()> {
+    // JUSTIFICATION: socket2 offers this by an interface's name only, which must be one.
+    // SAFETY: the kernel reads one integer of the size that it is told.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.0,
+            libc::SOL_SOCKET,
+            libc::SO_BINDTOIFINDEX,
+            (&raw const index).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Fails if anybody listens on an address, also if it would be shared.
 ///
 /// # Errors
@@ -265,6 +305,40 @@ mod tests {
             (0..CLIENTS).for_each(|_| drop(TcpStream::connect(address).unwrap()));
         });
         assert_eq!(served.into_inner(), CLIENTS);
+    }
+
+    /// A listening socket beside others, without waiting for its turn to accept.
+    fn has_one(listener: &OwnedFd) -> bool {
+        accept_now(Socket(listener.as_raw_fd())).map(close).is_some()
+    }
+
+    #[test]
+    fn connections_go_past_sockets_that_turn_them_away_and_are_theirs_if_they_came_before() {
+        for hosts in [["127.0.0.1", "0.0.0.0"], ["0.0.0.0", "127.0.0.1"], ["::1", "::"]] {
+            let [old, new] = hosts.map(|host| host.parse::<std::net::IpAddr>().unwrap());
+            let client = hosts.into_iter().find(|host| host.ends_with('1')).unwrap();
+            let first = listen((old, 0).into(), 16).unwrap();
+            let port = local_address(&first).unwrap().port();
+            let group = [first, listen((old, port).into(), 16).unwrap()];
+            let before = TcpStream::connect((client, port)).unwrap();
+            let other = listen((new, port).into(), 16).unwrap();
+            let sockets: Vec<Socket> = group.iter().map(|one| Socket(one.as_raw_fd())).collect();
+            turn_away(&sockets).unwrap();
+            for _ in 0..20 {
+                let _client = TcpStream::connect((client, port)).unwrap();
+                assert!(has_one(&other), "{hosts:?}");
+            }
+            assert_eq!(group.iter().filter(|one| has_one(one)).count(), 1, "{hosts:?}");
+            drop(before);
+            // Back on the first address, while the old sockets are still there.
+            let again = listen((old, port).into(), 16).unwrap();
+            turn_away(&[Socket(other.as_raw_fd())]).unwrap();
+            let _client = TcpStream::connect((client, port)).unwrap();
+            assert!(has_one(&again), "{hosts:?}");
+            turn_away(&[Socket(again.as_raw_fd())]).unwrap();
+            let refused = TcpStream::connect((client, port)).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused, "{hosts:?}");
+        }
     }
 
     /// The place of the socket that gets a connection whose packets are on `core`.

@@ -24,6 +24,8 @@ impl Doors for Closed {
 
     fn settle(&mut self, _listeners: &[Listener]) {}
 
+    fn turn_away(&mut self, _sockets: &[Socket]) {}
+
     fn close(&mut self, _door: Door) {}
 
     fn shut(&mut self) {}

@@ -206,6 +206,8 @@ impl Doors for OpenDoors {
 
     fn settle(&mut self, _listeners: &[Listener]) {}
 
+    fn turn_away(&mut self, _sockets: &[Socket]) {}
+
     fn close(&mut self, _door: Door) {}
 
     fn shut(&mut self) {}
