@@ -315,6 +315,13 @@ impl<E: Engine> Wire<E> {
         Some(Slice { buffer, start: 0, end: bytes.len() as u32 })
     }
 
+    /// These bytes in a private buffer; none if there is none left.
+    pub fn private(&mut self, bytes: &[u8]) -> Option<Slice> {
+        let buffer = self.engine.acquire(Room::of(bytes.len()))?;
+        self.engine.bytes_mut(buffer)[..bytes.len()].copy_from_slice(bytes);
+        Some(Slice { buffer, start: 0, end: bytes.len() as u32 })
+    }
+
     // --- heads and trailer sections that come in pieces ---
 
     /// Puts what was set aside before a range, in one buffer. `left` is what did not fit; it

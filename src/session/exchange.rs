@@ -53,6 +53,8 @@ pub struct Exchange {
     /// The head as sent to backends, kept until a response begins, so that it can be sent again;
     /// only until it is sent, if it cannot.
     pub request_head: Option<Slice>,
+    /// The same on the heap, once it has been sent: one that no small buffer holds waits there.
+    pub head_aside: Option<Box<[u8]>>,
     /// Where in `request_head` the address of the backend is to be: the client named no host.
     pub host_room: Option<Range<usize>>,
     /// What is still to come of the request's body.
@@ -110,11 +112,13 @@ impl Exchange {
 
     /// True if the request may be sent to a backend again although it may have been seen by one.
     pub fn is_replayable(&self) -> bool {
-        self.is_idempotent && !self.is_streaming && self.request_head.is_some()
+        let is_kept = self.request_head.is_some() || self.head_aside.is_some();
+        self.is_idempotent && !self.is_streaming && is_kept
     }
 
-    /// The buffer that keeps the request's head.
+    /// Keeps the request's head no longer; the buffer that it was in.
     pub fn take_request_head(&mut self) -> Option<BufferId> {
+        self.head_aside = None;
         self.request_head.take().map(|slice| slice.buffer)
     }
 }

@@ -60,6 +60,7 @@ impl<E: Engine> Traffic<E> {
             needs_fresh: false,
             trial: None,
             request_head: Some(head),
+            head_aside: None,
             host_room: request.host_room,
             is_streaming: !body.has_ended(),
             request_body: body,

@@ -42,24 +42,35 @@ impl<E: Engine> Traffic<E> {
         phase == Some(Phase::AwaitingHead) && self.head_sent(index, upstream) == HeadSent::Nothing
     }
 
-    /// After something was sent to a backend: the head's buffer goes back once all of it is sent,
-    /// or gives way to a small one for as long as the request may have to be sent again.
+    /// After something was sent to a backend: the head's buffer goes back once all of it is sent.
+    /// For as long as the request may have to be sent again, its head is kept in a small buffer,
+    /// or on the heap if none holds it.
     pub(super) fn shrink_head(&mut self, index: u32) {
         let Some(id) = self.sessions.at(index).exchange else { return };
         let exchange = &self.exchanges[id as usize];
         let Some(head) = exchange.request_head else { return };
         let is_needed = exchange.is_replayable();
         let is_small = self.wire.engine.bytes(head.buffer).len() <= SMALL_BUFFER_BYTES;
-        let fits = !is_small && head.len() <= SMALL_BUFFER_BYTES;
-        if (is_needed && !fits) || self.wire.waiting(head.buffer).is_some() {
+        if (is_needed && is_small) || self.wire.waiting(head.buffer).is_some() {
             return;
         }
-        let kept = if is_needed { self.wire.copy_of(head) } else { None };
-        if is_needed && kept.is_none() {
-            return;
+        let fits = is_needed && head.len() <= SMALL_BUFFER_BYTES;
+        let copy = if fits { self.wire.copy_of(head) } else { None };
+        if is_needed && copy.is_none() {
+            let aside = self.wire.bytes(head).into();
+            self.exchanges[id as usize].head_aside = Some(aside);
         }
-        self.exchanges[id as usize].request_head = kept;
+        self.exchanges[id as usize].request_head = copy;
         self.wire.let_go(head.buffer);
+    }
+
+    /// Puts a head that was set aside back into a buffer, to be sent again. False if there is none
+    /// left.
+    fn restore_head(&mut self, id: u32) -> bool {
+        let exchange = &mut self.exchanges[id as usize];
+        let Some(aside) = exchange.head_aside.take() else { return true };
+        exchange.request_head = self.wire.private(&aside);
+        exchange.request_head.is_some()
     }
 
     /// A connection ended before a whole head came over it.
@@ -89,6 +100,9 @@ impl<E: Engine> Traffic<E> {
         self.count_retry(index);
         let Some(id) = self.sessions.at(index).exchange else { return };
         let sent = self.head_sent(index, upstream);
+        if !self.restore_head(id) {
+            return self.cut_session(index, CloseReason::OutOfBuffers);
+        }
         let head = self.exchanges[id as usize].request_head.expect("kept until a response begins");
         let waiting = match sent {
             HeadSent::Nothing => std::mem::take(&mut self.upstreams.at(upstream).link.outbox),

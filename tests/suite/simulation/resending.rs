@@ -42,6 +42,47 @@ fn a_request_that_may_be_sent_again_is_sent_whole() {
     assert!(scene.heard(client).ends_with("good"));
 }
 
+/// A request whose head no small buffer holds.
+fn long_get() -> String {
+    format!("GET /long HTTP/1.1\r\nHost: t\r\nCookie: {}\r\n\r\n", "x".repeat(7_000))
+}
+
+#[test]
+fn one_with_a_long_head_is_sent_again_as_it_was() {
+    let mut scene = Scene::new(&[Share::Weight(1)], Timeouts::default());
+    let client = scene.client();
+    scene.say(client, GET);
+    let (idle, _) = scene.connected();
+    scene.say(idle, ANSWER);
+    scene.heard(client);
+    scene.heard(idle);
+    scene.say(client, &long_get());
+    let first = scene.heard(idle);
+    assert!(first.contains(&"x".repeat(7_000)) && first.ends_with("\r\n\r\n"), "{first}");
+    assert_eq!(scene.private_buffers(), 0, "a request that waits holds none");
+    scene.end(idle);
+    let (fresh, _) = scene.connected();
+    assert_ne!(fresh, idle);
+    assert_eq!(scene.heard(fresh), first);
+    scene.say(fresh, ANSWER);
+    assert!(scene.heard(client).ends_with("good"));
+}
+
+#[test]
+fn one_with_a_long_head_and_no_buffer_to_send_it_from_again_is_cut() {
+    let mut scene = Scene::new(&[Share::Weight(1)], Timeouts::default());
+    let client = scene.client();
+    scene.say(client, GET);
+    let (idle, _) = scene.connected();
+    scene.say(idle, ANSWER);
+    scene.heard(client);
+    scene.say(client, &long_get());
+    scene.hoard();
+    scene.end(idle);
+    assert!(scene.has_ended(client) && scene.heard(client).is_empty());
+    assert_eq!(scene.connects(), 1);
+}
+
 #[test]
 fn one_that_may_not_goes_to_nobody_else() {
     for request in [POST, CHUNKED] {

@@ -259,6 +259,11 @@ impl Scene {
         while self.shard.traffic().wire.engine.acquire(Room::Small).is_some() {}
     }
 
+    /// Buffers of its own that the shard holds.
+    pub fn private_buffers(&mut self) -> u32 {
+        self.shard.traffic().wire.engine.buffers_held().private
+    }
+
     /// Buffers are back for everybody.
     pub fn feed(&mut self) {
         self.network.borrow_mut().starved.clear();
