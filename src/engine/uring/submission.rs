@@ -7,14 +7,17 @@ use crate::engine::{Key, Op, SEND_SLICES_MAX, Slice, Socket};
 use crate::sys::socket::raw_address;
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{Fd, SubmitArgs, Timespec};
-use io_uring::{cqueue, opcode};
+use io_uring::{EnterFlags, opcode};
 use socket2::SockAddr;
-use std::io::ErrorKind;
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 /// Gathered sends and connects of one turn; when it is full, what was asked so far is submitted.
 const SCRATCH_SLOTS: usize = 256;
+/// How long a shard waits before it asks again for what the kernel had no memory for.
+const PAUSE: Duration = Duration::from_millis(1);
 /// No signal where the peer is gone; one completion for the whole.
 const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
 
@@ -154,7 +157,15 @@ impl Uring {
         let arguments = SubmitArgs::new().timespec(&wait);
         match self.ring.submitter().submit_with_args(1, &arguments) {
             Ok(_) => self.is_short_of_memory = false,
-            Err(error) => self.endure(&error),
+            Err(error) if self.endure(&error) == Gravity::Shortage => {
+                // Nothing was waited for: the next turn would ask again at once.
+                self.run_completions();
+                if self.early.is_empty() && self.ring.completion().is_empty() {
+                    let left = deadline.since(crate::sys::clock::monotonic());
+                    std::thread::sleep(left.min(PAUSE));
+                }
+            }
+            Err(_) => {}
         }
         if self.ring.submission().is_empty() {
             self.scratch.clear();
@@ -165,8 +176,9 @@ impl Uring {
     ///
     /// # Panics
     /// Where asking again would never help: the shard is started anew.
-    fn endure(&mut self, error: &std::io::Error) {
-        match gravity(error) {
+    fn endure(&mut self, error: &io::Error) -> Gravity {
+        let gravity = gravity(error);
+        match gravity {
             Gravity::Usual => {}
             Gravity::Shortage if std::mem::replace(&mut self.is_short_of_memory, true) => {}
             Gravity::Shortage => {
@@ -174,6 +186,15 @@ impl Uring {
             }
             Gravity::Fatal => panic!("io_uring_enter: {error}"),
         }
+        gravity
+    }
+
+    /// Lets the kernel do the work that it has put off until it is entered, which frees what the
+    /// operations held that are done.
+    fn run_completions(&mut self) {
+        let flags = EnterFlags::GETEVENTS.bits();
+        // SAFETY: nothing is submitted, and no argument is passed.
+        let _ = unsafe { self.ring.submitter().enter::<()>(0, 0, flags, None) };
     }
 
     /// Makes sure that the scratch has a free slot of each kind.
@@ -192,25 +213,61 @@ impl Uring {
         }
     }
 
-    /// Submits without waiting until the submission queue is empty. Completions are put aside
-    /// where the kernel wants room for more of them first.
+    /// Submits without waiting until the submission queue is empty.
     fn flush(&mut self) {
-        while !self.ring.submission().is_empty() {
-            match self.ring.submitter().submit() {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.endure(&error);
-                    let drained: Vec<cqueue::Entry> = self.ring.completion().collect();
-                    self.early.extend(drained);
-                }
-            }
+        submit_all(self);
+    }
+}
+
+/// What submitting needs of a ring; a test has another one.
+trait Submitting {
+    /// Something waits in the submission queue.
+    fn has_more(&mut self) -> bool;
+    /// Submits as much as the kernel takes.
+    fn submit(&mut self) -> io::Result<()>;
+    /// Puts completions aside, so that the kernel has room and memory for more; false if there is
+    /// none.
+    fn take_completions(&mut self) -> bool;
+    /// Lets others give memory back.
+    fn pause(&mut self);
+}
+
+/// Submits all. What the kernel does not take is asked for again after completions were taken, or,
+/// where there are none, after a pause: a shard without memory does not use up its core.
+fn submit_all(ring: &mut impl Submitting) {
+    while ring.has_more() {
+        if ring.submit().is_err() && !ring.take_completions() {
+            ring.pause();
         }
     }
 }
 
+impl Submitting for Uring {
+    fn has_more(&mut self) -> bool {
+        !self.ring.submission().is_empty()
+    }
+
+    fn submit(&mut self) -> io::Result<()> {
+        let submitted = self.ring.submitter().submit();
+        submitted.map(drop).inspect_err(|error| {
+            self.endure(error);
+        })
+    }
+
+    fn take_completions(&mut self) -> bool {
+        self.run_completions();
+        let before = self.early.len();
+        self.early.extend(self.ring.completion());
+        self.early.len() > before
+    }
+
+    fn pause(&mut self) {
+        std::thread::sleep(PAUSE);
+    }
+}
+
 /// What an error of io_uring_enter means.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Gravity {
     /// Nothing came in time, or the completion queue must be drained first, which the caller does.
     Usual,
@@ -220,10 +277,10 @@ enum Gravity {
     Fatal,
 }
 
-fn gravity(error: &std::io::Error) -> Gravity {
+fn gravity(error: &io::Error) -> Gravity {
     match error.raw_os_error() {
-        Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Gravity::Usual,
-        Some(libc::ENOMEM | libc::ENOBUFS) => Gravity::Shortage,
+        Some(libc::ETIME | libc::EINTR | libc::EBUSY) => Gravity::Usual,
+        Some(libc::ENOMEM | libc::ENOBUFS | libc::EAGAIN) => Gravity::Shortage,
         _ => Gravity::Fatal,
     }
 }
@@ -238,12 +295,50 @@ mod tests {
             (libc::ETIME, Gravity::Usual),
             (libc::EBUSY, Gravity::Usual),
             (libc::ENOMEM, Gravity::Shortage),
+            (libc::EAGAIN, Gravity::Shortage),
             (libc::EFAULT, Gravity::Fatal),
             (libc::EINVAL, Gravity::Fatal),
             (libc::EBADF, Gravity::Fatal),
         ] {
-            let error = std::io::Error::from_raw_os_error(number);
+            let error = io::Error::from_raw_os_error(number);
             assert_eq!(gravity(&error), expected, "{error}");
         }
+    }
+
+    /// A kernel that does not take anything for a while, and has completions now and then.
+    struct Short {
+        refusals: u32,
+        completions: Vec<bool>,
+        course: Vec<&'static str>,
+    }
+
+    impl Submitting for Short {
+        fn has_more(&mut self) -> bool {
+            self.course.last() != Some(&"submitted")
+        }
+
+        fn submit(&mut self) -> io::Result<()> {
+            let is_refused = self.refusals > 0;
+            self.refusals = self.refusals.saturating_sub(1);
+            self.course.push(if is_refused { "refused" } else { "submitted" });
+            if is_refused { Err(io::Error::from_raw_os_error(libc::ENOMEM)) } else { Ok(()) }
+        }
+
+        fn take_completions(&mut self) -> bool {
+            self.completions.pop().unwrap_or(false)
+        }
+
+        fn pause(&mut self) {
+            self.course.push("pause");
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_take_is_asked_again_after_completions_or_a_pause() {
+        let (completions, course) = (vec![false, true, false], Vec::new());
+        let mut ring = Short { refusals: 4, completions, course };
+        submit_all(&mut ring);
+        let expected = "refused pause refused refused pause refused pause submitted";
+        assert_eq!(ring.course.join(" "), expected);
     }
 }
