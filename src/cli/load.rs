@@ -7,6 +7,7 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 use ringway::config::{
     AccessLog, Config, Diagnostics, FILE_BYTES_MAX, Runtime, StateFile, TextFormat, WrittenKeys,
+    text_of,
 };
 use ringway::sys::file;
 use ringway::sys::rlimit::{Resource, limit};
@@ -334,8 +335,7 @@ pub(super) fn is_stdin(path: &Path) -> bool {
 pub(super) fn read_config(path: &Path, read: ReadFile) -> Result<(Config, WrittenKeys), LoadError> {
     let unreadable = |error| LoadError::Unreadable(path.to_owned(), error);
     let bytes = read(path, FILE_BYTES_MAX).map_err(unreadable)?;
-    let text = String::from_utf8(bytes);
-    let text = text.map_err(|error| unreadable(io::Error::new(InvalidData, error)))?;
+    let text = text_of(bytes).map_err(|why| unreadable(io::Error::new(InvalidData, why)))?;
     let folder = folder_of(Some(path));
     let name = if is_stdin(path) { "<stdin>".to_owned() } else { path.display().to_string() };
     let (mut config, written) =

@@ -385,6 +385,32 @@ fn a_file_without_an_end_is_not_read_whole() {
 }
 
 #[test]
+fn a_file_that_is_no_utf8_is_refused_with_how_to_mend_it() {
+    let folder = Folder::new("encodings");
+    let utf16: Vec<u8> = GOOD.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (bytes, part) in [
+        ([&[0xff, 0xfe], &utf16[..]].concat(), "it is UTF-16: save it as UTF-8"),
+        (utf16, "it is UTF-16: save it as UTF-8"),
+        ([GOOD.as_bytes(), b"# \xe4\n"].concat(), "on line 9, byte 0xE4: save it as UTF-8"),
+        ([b"\x7fELF\x02\x01\0\0", GOOD.as_bytes()].concat(), "it is not text"),
+    ] {
+        let path = folder.0.join("a.toml");
+        fs::write(&path, bytes).unwrap();
+        let file = path.to_str().unwrap();
+        for verb in ["check", "run"] {
+            let (status, _, err) = run_line(&[verb, file]);
+            assert!(status == 1 && err.contains(part) && err.contains(file), "{verb}: {err}");
+        }
+        let more =
+            folder.write("b.toml", &format!("{GOOD}[pool.app]\nbackends_file = \"a.toml\"\n"));
+        let (status, _, err) = run_line(&["check", &more]);
+        assert!(status == 0 && err.contains(part), "{err}");
+    }
+    let marked = folder.write("c.toml", &format!("\u{feff}{GOOD}"));
+    assert_eq!(run_line(&["check", &marked]).0, 0);
+}
+
+#[test]
 fn files_that_are_named_are_read_beside_the_configuration() {
     let folder = Folder::new("named");
     folder.write("sorry.html", "sorry");

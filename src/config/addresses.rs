@@ -4,7 +4,7 @@
 use super::backend::{Backend, BackendEntry, BackendName, Lookup};
 use super::units::parse_count;
 use crate::limits::WEIGHT_MAX;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Characters of a name (RFC 1035, 2.3.4, without the length bytes), and of one of its labels.
 const NAME_LENGTH_MAX: usize = 253;
@@ -18,6 +18,20 @@ enum Purpose {
     /// The admin interface, which nobody should reach from everywhere.
     Admin,
 }
+
+impl Purpose {
+    /// What is most often meant where an IP address is missing.
+    fn ip(self) -> &'static str {
+        match self {
+            Self::Backend => "10.0.0.11",
+            Self::Listener => "0.0.0.0",
+            Self::Admin => "127.0.0.1",
+        }
+    }
+}
+
+/// How the interface of a link-local address is named (RFC 4007, 11.2).
+const ZONE: &str = "name the interface by its number, which `ip link` shows, as in";
 
 impl BackendEntry {
     /// `IP:PORT` or `NAME:PORT`.
@@ -59,7 +73,7 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
 /// Why a text is no address, and what was probably meant.
 fn what_is_wrong(text: &str, purpose: Purpose) -> String {
     if let Some((scheme, rest)) = text.split_once("://") {
-        return url(text, scheme, rest);
+        return url(text, scheme, rest, purpose);
     }
     if looks_foreign(text) {
         return format!("`{text}`: Unix sockets are not supported here yet, write IP:PORT");
@@ -68,6 +82,12 @@ fn what_is_wrong(text: &str, purpose: Purpose) -> String {
         return no_port(text, ip);
     }
     let (host, port) = split_port(text);
+    if let Some((ip, _)) = host.trim_matches(['[', ']']).split_once('%')
+        && ip.parse::<Ipv6Addr>().is_ok()
+    {
+        let port = if is_port(port) { port } else { "8080" };
+        return format!("`{text}`: {ZONE} \"[{ip}%2]:{port}\"");
+    }
     if ["", "*"].contains(&host) && is_port(port) {
         return no_ip(text, port, purpose);
     }
@@ -85,14 +105,22 @@ fn what_is_wrong(text: &str, purpose: Purpose) -> String {
 }
 
 /// `scheme://rest` in the place of an address.
-fn url(text: &str, scheme: &str, rest: &str) -> String {
+fn url(text: &str, scheme: &str, rest: &str, purpose: Purpose) -> String {
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let port = if scheme == "https" { "443" } else { "80" };
     let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| is_port(port));
     let meant = if has_port { authority.to_owned() } else { format!("{authority}:{port}") };
-    let tls = match scheme {
-        "https" => "; TLS to backends is not supported yet",
+    let tls = match (scheme, purpose) {
+        ("https", Purpose::Backend) => "; TLS to backends is not supported yet",
+        ("https", Purpose::Listener) => "; TLS to clients is not supported yet",
+        ("https", Purpose::Admin) => "; the admin interface has no TLS",
         _ => "",
+    };
+    let meant = match purpose {
+        Purpose::Backend => meant,
+        _ if meant.parse::<SocketAddr>().is_ok() => meant,
+        // A name cannot be listened on.
+        _ => format!("{}:{}", purpose.ip(), split_port(&meant).1),
     };
     format!("`{text}` is a URL: write \"{meant}\", without the scheme and a path{tls}")
 }
@@ -174,14 +202,23 @@ pub fn check_backend_address(address: &SocketAddr) -> Result<(), String> {
 }
 
 /// Refuses multicast (RFC 5771; RFC 4291, 2.7) and broadcast (RFC 919, 7): TCP has no such peers.
+/// And what is link-local (RFC 4291, 2.5.6) on an interface that is not named.
 fn check_single(address: &SocketAddr) -> Result<(), String> {
     let ip = address.ip().to_canonical();
     let kind = match ip {
         _ if ip.is_multicast() => "multicast",
         IpAddr::V4(ip) if ip.is_broadcast() => "broadcast",
+        IpAddr::V6(ip) if ip.is_unicast_link_local() && has_no_zone(address) => {
+            let port = address.port();
+            return Err(format!("`{address}` is link-local: {ZONE} \"[{ip}%2]:{port}\""));
+        }
         _ => return Ok(()),
     };
     Err(format!("`{address}` is a {kind} address, which TCP cannot use: write that of one machine"))
+}
+
+fn has_no_zone(address: &SocketAddr) -> bool {
+    matches!(address, SocketAddr::V6(address) if address.scope_id() == 0)
 }
 
 /// The host and the port; a number alone is a port.

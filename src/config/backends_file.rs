@@ -7,6 +7,7 @@ use super::backend::Backend;
 use super::check::Seen;
 use super::diagnostics::{Diagnostics, Report};
 use super::raw::{Document, Section, read_toml};
+use super::text::unmarked;
 use crate::limits::{BACKENDS_MAX, WEIGHT_MAX};
 use serde::Deserialize;
 use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
@@ -25,6 +26,7 @@ struct Written<'t> {
 /// JSON: `{ "backends": [ … ] }` or the array alone, of the same keys or of `"IP:PORT*WEIGHT"`.
 /// An empty text is an error: it is what a file looks like that is just being written.
 pub fn parse_backends_file(text: &str, file_name: &str) -> Result<Vec<Backend>, Diagnostics> {
+    let text = unmarked(text);
     let report = Report::new(text, format_of(text));
     let written = match first_characters(text) {
         (None, _) => {

@@ -20,6 +20,7 @@ mod quick;
 mod raw;
 #[cfg(test)]
 mod tests;
+mod text;
 mod trust;
 pub mod units;
 pub mod values;
@@ -42,6 +43,7 @@ pub use network::IpNetwork;
 pub use print::PrintedSection;
 pub use probing::{HttpProbe, Probe, ProbeKind, TlsProbe};
 pub use raw::WrittenKeys;
+pub use text::{text_of, unmarked};
 pub use trust::parse_certificates;
 
 /// Bytes of a file that the configuration names: the longest are bundles of certificates, and

@@ -8,7 +8,7 @@ use ringway::config::units::print_duration;
 use ringway::config::values::{overlap, reaches};
 use ringway::config::{
     ADMIN_SOCKET_DEFAULT, Config, FILE_BYTES_MAX, Listener, LogPath, Pool, Probe, ShardsChoice,
-    parse_backends_file,
+    parse_backends_file, text_of,
 };
 use ringway::sys::{core, file, socket};
 use serde::Serialize;
@@ -215,7 +215,7 @@ fn backends_file(pool: &Pool) -> Option<Finding> {
         _ => {}
     }
     let read = file::read_regular(path, FILE_BYTES_MAX).map_err(|why| why.to_string());
-    let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(|why| why.to_string()));
+    let text = read.and_then(|bytes| text_of(bytes));
     let parsed = text.and_then(|text| {
         parse_backends_file(&text, &shown.to_string()).map_err(|all| {
             let first = all.problems.first();

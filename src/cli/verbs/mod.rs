@@ -14,7 +14,7 @@ use backend::BackendVerb;
 use clap::{Args, Subcommand};
 use client::{Client, Reply};
 use ringway::config::units::parse_duration;
-use ringway::config::{ADMIN_SOCKET_DEFAULT, FILE_BYTES_MAX};
+use ringway::config::{ADMIN_SOCKET_DEFAULT, FILE_BYTES_MAX, text_of};
 use ringway::sys::file;
 use serde_json::Value;
 use std::io::Write;
@@ -283,9 +283,7 @@ fn answer(
 /// A configuration to be sent: as long as the process takes it, at most.
 fn read(file: &std::path::Path) -> Result<String, Failed> {
     let bytes = file::read(file, FILE_BYTES_MAX);
-    let text = bytes.and_then(|bytes| {
-        String::from_utf8(bytes).map_err(|_| std::io::Error::other("it is not UTF-8"))
-    });
+    let text = bytes.and_then(|bytes| text_of(bytes).map_err(std::io::Error::other));
     text.map_err(|error| Failed::Error(format!("cannot read `{}`: {error}", file.display()).into()))
 }
 

@@ -15,6 +15,7 @@ pub(super) use names::Seen;
 use super::diagnostics::{Diagnostics, Report};
 use super::model::Config;
 use super::raw::{Document, Section, WrittenKeys, read_json, read_toml};
+use super::text::unmarked;
 use std::io;
 use std::path::Path;
 use toml::Spanned;
@@ -50,6 +51,7 @@ impl Config {
         file_name: &str,
         load: Loader<'_>,
     ) -> Result<(Self, WrittenKeys), Diagnostics> {
+        let text = unmarked(text);
         let report = Report::new(text, format);
         let table = match format {
             TextFormat::Toml => read_toml(&report, text),

@@ -46,6 +46,8 @@ pub(super) struct Names<'d> {
     kind: &'static str,
     pub(super) entries: Vec<Name<'d>>,
     indexes: HashMap<&'d str, usize>,
+    /// There are others, whose names are not known: what cannot be read was reported.
+    pub(super) is_partial: bool,
 }
 
 pub(super) struct Name<'d> {
@@ -56,7 +58,7 @@ pub(super) struct Name<'d> {
 
 impl<'d> Names<'d> {
     pub(super) fn new(kind: &'static str) -> Self {
-        Self { kind, entries: Vec::new(), indexes: HashMap::new() }
+        Self { kind, entries: Vec::new(), indexes: HashMap::new(), is_partial: false }
     }
 
     pub(super) fn push(&mut self, name: &'d str, span: Range<usize>) {
@@ -68,6 +70,9 @@ impl<'d> Names<'d> {
         if let Some(&index) = self.indexes.get(name.value) {
             self.entries[index].referred_to = true;
             return Some(index);
+        }
+        if self.is_partial {
+            return None;
         }
         report.add_lazily(name.span.clone(), || {
             let message = format!("there is no {} `{}`", self.kind, name.value.escape_debug());

@@ -26,8 +26,12 @@ pub(super) fn read_into<'d>(config: &mut Config, root: &mut Section<'d>, load: L
     let mut pool_names = Names::new("pool");
     let listener_sections = root.sections("listener");
     check_count(&listener_sections, LISTENERS_MAX, "listeners");
+    listener_names.is_partial =
+        root.peek_length("listener").is_some_and(|length| length > listener_sections.len());
     config.listeners = listeners(listener_sections, &mut listener_names);
-    let (pools, places) = pools(root.section("pool"), &mut pool_names, load);
+    let pool_section = root.section("pool");
+    pool_names.is_partial = root.has("pool") && !pool_section.is_written();
+    let (pools, places) = pools(pool_section, &mut pool_names, load);
     config.pools = pools;
     if let Some(beyond) = pool_names.entries.get(POOLS_MAX) {
         report.add(beyond.span.clone(), format!("too many pools: at most {POOLS_MAX}"));
@@ -71,7 +75,7 @@ fn check_presence(report: &Report<'_>, has_listener: bool, pools: &Names<'_>) {
         let help = format!("add {}", report.table(&["listener"], &sample));
         report.add_with_help(0..0, "no listener is defined: nobody could connect", help);
     }
-    if pools.entries.is_empty() {
+    if pools.entries.is_empty() && !pools.is_partial {
         let sample = [("address", "10.0.0.11:8080")];
         let help = format!("add {}", report.table(&["pool", "web", "backend"], &sample));
         report.add_with_help(0..0, "no pool is defined: nobody could answer", help);

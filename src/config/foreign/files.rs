@@ -18,9 +18,13 @@ pub(in crate::config) struct Guess {
 const SEE: &str = "Ringway reads TOML: begin with config/ringway.toml, the annotated reference, \
                    and try the result with `ringway check FILE`";
 
+const JSON: &str = "JSON";
+const SEE_JSON: &str = "files are TOML, as config/ringway.toml, the annotated reference; the admin \
+                        API takes JSON too, with `Content-Type: application/json`";
+
 /// What a text is whose first error is at `wrong`; none if it looks like TOML with errors.
 pub(in crate::config) fn guess(text: &str, wrong: usize) -> Option<Guess> {
-    if let Some(guess) = quotes(text, wrong) {
+    if let Some(guess) = quotes(text, wrong).or_else(|| line_ends(text)) {
         return Some(guess);
     }
     let kinds: [fn(&str) -> Option<&'static str>; 5] = [json, haproxy, nginx, yaml, braces];
@@ -36,13 +40,24 @@ pub(in crate::config) fn guess(text: &str, wrong: usize) -> Option<Guess> {
     });
     let (span, what) = found?;
     let what = if what == YAML { yaml_of(text) } else { what };
-    Some(Guess { span, message: format!("this looks like {what}"), help: SEE })
+    let help = if what == JSON { SEE_JSON } else { SEE };
+    Some(Guess { span, message: format!("this looks like {what}"), help })
 }
 
 /// The lines without the blanks around them, each with its place.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let start = text.as_ptr() as usize;
     text.lines().map(str::trim).map(move |line| (line.as_ptr() as usize - start, line))
+}
+
+/// Lines that all end as on the oldest Macs.
+fn line_ends(text: &str) -> Option<Guess> {
+    let at = text.find('\r').filter(|_| !text.contains('\n'))?;
+    Some(Guess {
+        span: at..at + 1,
+        message: "lines end with CR alone".to_owned(),
+        help: "end them with LF or CRLF, as `tr '\\r' '\\n' <OLD >NEW` does",
+    })
 }
 
 /// A typographic quote on the line that is wrong.
@@ -80,8 +95,8 @@ fn is_toml(line: &str) -> bool {
 }
 
 fn json(line: &str) -> Option<&'static str> {
-    let is_json = line == "{" || line.starts_with("{\"");
-    is_json.then_some("JSON, which only the admin API takes (`PUT /config`)")
+    let within = line.strip_prefix('{')?.trim_start();
+    (within.is_empty() || within.starts_with(['"', '}'])).then_some(JSON)
 }
 
 fn haproxy(line: &str) -> Option<&'static str> {
@@ -153,6 +168,7 @@ mod tests {
             ("apiVersion: v1\nkind: Service\n", "a Kubernetes"),
             ("---\nlisteners:\n  - web\n", "YAML"),
             ("{\n  \"listener\": []\n}\n", "JSON"),
+            ("{ \"listener\": [] }", "JSON"),
         ] {
             let found = guess(text, 0).unwrap_or_else(|| panic!("{text}"));
             assert!(found.message.starts_with(&format!("this looks like {what}")), "{found:?}");

@@ -68,7 +68,9 @@ impl<'d> Section<'d> {
             let found = value.get_ref().type_str();
             let message = match self.report().format() {
                 TextFormat::Toml => {
-                    format!("`{path}` must be a table, not {found}: write [{path}]")
+                    // The names of pools are the user's.
+                    let header = if path == "pool" { "pool.NAME" } else { &*path };
+                    format!("`{path}` must be a table, not {found}: write [{header}]")
                 }
                 TextFormat::Json => format!("`{path}` must be an object, not {found}"),
             };

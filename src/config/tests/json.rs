@@ -24,6 +24,9 @@ fn json_has_the_tables_and_keys_of_toml() {
         [[pool.app.backend]]\naddress = \"10.0.0.1:80\"\nweight = 7\n[timeouts]\nidle = \"5s\"\n";
     let read = Config::parse_as(TextFormat::Json, json, "test.json", &load);
     assert_eq!(read.expect("it is well").0, parse(toml).expect("so is this"));
+    let marked = format!("\u{feff}{json}");
+    let read = Config::parse_as(TextFormat::Json, &marked, "test.json", &load);
+    assert_eq!(read.expect("as without").0, parse(toml).expect("so is this"));
 }
 
 #[test]

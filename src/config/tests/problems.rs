@@ -1,5 +1,6 @@
 //! Problems: each where it is, with how to mend it.
 
+use super::super::parse_backends_file;
 use super::{GOOD, GOOD_LINES, assert_problems, parse};
 use crate::base::Prng;
 use crate::limits::ROUTES_MAX;
@@ -347,4 +348,51 @@ fn a_listener_that_is_written_as_a_table_is_not_said_to_be_missing() {
     let problems = parse(text).expect_err("it is no array").problems;
     let [problem] = &problems[..] else { panic!("{problems:?}") };
     assert_eq!(problem.help.as_deref(), Some("write [[listener]]"));
+}
+
+#[test]
+fn one_mistake_is_told_once_with_its_remedy() {
+    let listener = "[[listener]]\nname = \"web\"\naddress = \"0.0.0.0:80\"\n";
+    let pool = "[[pool.app.backend]]\naddress = \"10.0.0.1:80\"\n";
+    let route = "[[route]]\nlistener = \"web\"\npool = \"app\"\n";
+    for (text, part) in [
+        (format!("{listener}[[pool]]\nname = \"app\"\n{route}"), "write [pool.NAME]"),
+        (format!("{listener}[[pool]]\nname = \"app\"\n"), "write [pool.NAME]"),
+        (
+            format!("{}{pool}{route}", listener.replace("[[listener]]", "[listener]")),
+            "[[listener]]",
+        ),
+        (GOOD.replace('\n', "\r"), "end them with LF or CRLF"),
+        (format!("# {}", GOOD.replace('\n', "\r")), "lines end with CR alone"),
+        ("{\"listener\": [],\n \"pool\": {}}".to_owned(), "`Content-Type: application/json`"),
+        (
+            format!("{GOOD}[[pool.app.backend]]\naddress = \"[fe80::1%eth0]:80\"\n"),
+            "\"[fe80::1%2]:80\"",
+        ),
+        (format!("{GOOD}[[pool.app.backend]]\naddress = \"[fe80::1]:80\"\n"), "\"[fe80::1%2]:80\""),
+        (GOOD.replace("0.0.0.0:80", "[fe80::1%eth0]:80"), "by its number"),
+        (GOOD.replace("0.0.0.0:80", "https://0.0.0.0"), "\"0.0.0.0:443\", without the scheme"),
+        (GOOD.replace("0.0.0.0:80", "https://0.0.0.0"), "TLS to clients is not supported yet"),
+        (GOOD.replace("0.0.0.0:80", "https://shop.test"), "\"0.0.0.0:443\", without the scheme"),
+        (GOOD.replace("0.0.0.0:80", "http://[::1]:8080/"), "\"[::1]:8080\", without the scheme"),
+        (format!("[admin]\nlisten = \"https://a.test\"\n{GOOD}"), "\"127.0.0.1:443\", without"),
+        (GOOD.replace("10.0.0.1:80", "https://a.test"), "TLS to backends is not supported yet"),
+    ] {
+        let error = parse(&text).expect_err(part);
+        assert_eq!(error.problems.len(), 1, "{text}\n{error}");
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    let scoped = GOOD.replace("10.0.0.1:80", "[fe80::1%1]:80");
+    assert!(parse(&scoped).is_ok(), "the number of an interface is one");
+}
+
+#[test]
+fn the_mark_of_utf8_is_no_part_of_the_text() {
+    let marked = format!("\u{feff}{GOOD}x = 1\n");
+    let problem = parse(&marked).expect_err("a key too many").problems.remove(0);
+    assert_eq!((problem.line, problem.column), (6, 1));
+    let problem = parse("\u{feff}x = 1\n").expect_err("a key").problems.pop().expect("it is one");
+    assert_eq!((problem.line, problem.column), (1, 1));
+    let file = parse_backends_file("\u{feff}[\"10.0.0.1:80\"]", "b.json");
+    assert_eq!(file.expect("it is well").len(), 1);
 }

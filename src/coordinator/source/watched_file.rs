@@ -3,7 +3,7 @@
 //! because a file system may take its time.
 
 use super::{Shared, unique};
-use crate::config::{FILE_BYTES_MAX, parse_backends_file};
+use crate::config::{FILE_BYTES_MAX, parse_backends_file, text_of};
 use crate::coordinator::events::beginning;
 use crate::coordinator::fleet::{Found, Source};
 use crate::sys::file::{self, Stamp};
@@ -55,7 +55,7 @@ fn read(path: &Path) -> Result<Vec<Found>, String> {
     let name = path.display().to_string();
     let wrong = |error: &dyn std::fmt::Display| format!("cannot read `{name}`: {error}");
     let bytes = file::read_regular(path, FILE_BYTES_MAX).map_err(|error| wrong(&error))?;
-    let text = String::from_utf8(bytes).map_err(|error| wrong(&error))?;
+    let text = text_of(bytes).map_err(|error| wrong(&error))?;
     let backends =
         parse_backends_file(&text, &name).map_err(|wrong| beginning(&wrong.to_string()))?;
     let found = |backend: crate::config::Backend| Found {
