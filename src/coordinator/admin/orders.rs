@@ -27,6 +27,11 @@ pub const APPLY_MAX: Duration = Duration::from_secs(10);
 
 type Shared = Rc<RefCell<Control>>;
 
+/// What an order for a backend looks like.
+pub(super) const BACKEND_ORDER_EXAMPLE: &str = r#"{"state": "drain"} or {"weight": 5}"#;
+/// What an order to add a backend looks like.
+pub(super) const NEW_BACKEND_EXAMPLE: &str = r#"{"address": "10.0.0.11:8080", "weight": 1}"#;
+
 /// The body of an order for a backend.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

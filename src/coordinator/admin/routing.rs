@@ -6,6 +6,7 @@ use super::reply::{Refused, Reply, json_reply, refusal, text_reply};
 use super::{config_text, explain, metrics, orders, readiness, status};
 use crate::base::Instant;
 use crate::config::values::parse_address;
+use crate::config::{text_of, unmarked};
 use crate::coordinator::control::Control;
 use crate::coordinator::events::Event;
 use crate::coordinator::fleet::no_pool;
@@ -154,12 +155,15 @@ async fn order(
             Ok(given) => orders::plan(&control.borrow(), given.as_ref()),
             Err(refused) => *refused,
         },
-        (&Method::POST, ["pools", pool, "backends"]) => match body_json(request, what).await {
-            Ok(new) => orders::add_backend(control, pool, new).await,
-            Err(refused) => *refused,
-        },
+        (&Method::POST, ["pools", pool, "backends"]) => {
+            match body_json(request, what, orders::NEW_BACKEND_EXAMPLE).await {
+                Ok(new) => orders::add_backend(control, pool, new).await,
+                Err(refused) => *refused,
+            }
+        }
         (&Method::PUT, ["pools", pool, "backends", backend]) => {
-            match (body_json(request, what).await, address(backend)) {
+            let example = orders::BACKEND_ORDER_EXAMPLE;
+            match (body_json(request, what, example).await, address(backend)) {
                 (Ok(order), Ok(backend)) => {
                     orders::change_backend(control, pool, backend, order).await
                 }
@@ -276,8 +280,10 @@ where
     let body = Limited::new(body, BODY_BYTES_MAX).collect();
     let collected = tokio::time::timeout(limit, body).await.map_err(too_slow)?;
     let bytes = collected.map_err(too_long)?.to_bytes();
-    String::from_utf8(bytes.to_vec())
-        .map_err(|_| Box::new(refusal(StatusCode::BAD_REQUEST, "the body is not UTF-8")))
+    text_of(bytes.to_vec()).map_err(|why| {
+        let error = format!("the body cannot be read: {why}");
+        Box::new(refusal(StatusCode::BAD_REQUEST, error))
+    })
 }
 
 /// The configuration in a body; none if it is empty, whatever format it is said to have.
@@ -291,7 +297,7 @@ async fn body_config(
         what.push_str(&format!(" of {file}"));
     }
     let text = body_text(request).await?;
-    if text.is_empty() {
+    if unmarked(&text).trim().is_empty() {
         return Ok(None);
     }
     let name = file.unwrap_or_else(|| "configuration".to_owned());
@@ -301,11 +307,19 @@ async fn body_config(
 async fn body_json<T: DeserializeOwned>(
     request: Request<Incoming>,
     what: &mut String,
+    example: &str,
 ) -> Result<T, Refused> {
     let text = body_text(request).await?;
     what.push_str(&format!(" {}", shown(&text)));
-    serde_json::from_str(&text)
-        .map_err(|error| Box::new(refusal(StatusCode::BAD_REQUEST, format!("the body: {error}"))))
+    let text = unmarked(&text).trim();
+    let refused = |why: String| {
+        let error = format!("the body {why}; write it like {example}");
+        Box::new(refusal(StatusCode::BAD_REQUEST, error))
+    };
+    if text.is_empty() {
+        return Err(refused("is empty".to_owned()));
+    }
+    serde_json::from_str(text).map_err(|error| refused(format!("is not such an order: {error}")))
 }
 
 /// The part of a URL behind the question mark.
