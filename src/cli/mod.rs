@@ -1,6 +1,7 @@
 //! The command line: arguments to a configuration, and the commands that need no running
 //! balancer. Does not: start shards; `serve` is handed in.
 
+mod address_space;
 mod arguments;
 mod check;
 mod demo;

@@ -1,10 +1,10 @@
 //! Putting the parts together: limits, sockets, shards, coordinator.
 
-use super::descriptors;
 use super::doors::SocketDoors;
 use super::passed::PassedSockets;
 use super::threads::{self, Threads};
 use super::{OnListening, Start, logging, signals};
+use super::{address_space, descriptors};
 use ringway::access_log::{self, Destination, Format, Sender, Writer};
 use ringway::base::ShardId;
 use ringway::config::{Config, LogFormat, LogPath, ShardsChoice};
@@ -37,6 +37,7 @@ pub(super) const MORE_DESCRIPTORS: &str =
 pub(crate) fn serve(start: Start) -> Result<(), Box<dyn Error>> {
     let Start { config, config_file, source, set_connections, log_level, .. } = start;
     let (warnings, on_listening) = (start.warnings, start.on_listening);
+    address_space::check(cores(&config.runtime.shards)?.len())?;
     let _guard = logging::start(log_level, config.runtime.log_format);
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -55,9 +56,10 @@ pub(crate) fn serve(start: Start) -> Result<(), Box<dyn Error>> {
 /// # Errors
 /// A sentence that says what stands in the way and what to do.
 pub(crate) fn probe_uring(config: &Config) -> Result<(), Box<dyn Error>> {
-    probe_ring()?;
     // Cores that are not there are found elsewhere.
     let shards = cores(&config.runtime.shards).map_or(1, |cores| cores.len());
+    address_space::check(shards)?;
+    probe_ring()?;
     Ok(threads::try_engines(&uring_options(config, shards), shards)?)
 }
 

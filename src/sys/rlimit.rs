@@ -10,6 +10,8 @@ pub enum Resource {
     OpenFiles,
     /// Locked memory, bytes: rings are counted here.
     LockedMemory,
+    /// Address space, bytes: whatever is mapped is counted, used or not.
+    AddressSpace,
 }
 
 impl Resource {
@@ -17,6 +19,7 @@ impl Resource {
         match self {
             Self::OpenFiles => libc::RLIMIT_NOFILE,
             Self::LockedMemory => libc::RLIMIT_MEMLOCK,
+            Self::AddressSpace => libc::RLIMIT_AS,
         }
     }
 }

@@ -100,8 +100,8 @@ impl fmt::Display for SetupError {
             Self::OutOfMemory(what) => write!(
                 f,
                 "no memory for {what}: raise RLIMIT_MEMLOCK (systemd: LimitMEMLOCK=infinity; \
-                 shell: ulimit -l unlimited), or lower --ring-entries, --buffers-per-shard or \
-                 --shards"
+                 shell: ulimit -l unlimited) and RLIMIT_AS (LimitAS=infinity; ulimit -v \
+                 unlimited), or lower --ring-entries, --buffers-per-shard or --shards"
             ),
             Self::OutOfDescriptors => write!(
                 f,

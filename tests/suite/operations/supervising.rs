@@ -3,7 +3,7 @@
 use super::held_thread::HeldThread;
 use super::interface::{ask, with_questions};
 use super::{QUICK, config};
-use crate::loopback::harness::{Origin, PATIENCE, await_that, ok};
+use crate::loopback::harness::{Origin, PATIENCE, await_that, command, ok};
 use crate::loopback::load::Operated;
 use serde_json::Value;
 use std::os::unix::net::UnixDatagram;
@@ -143,6 +143,20 @@ fn nobody_is_told_that_it_is_ready_before_every_shard_is() {
     let (operated, hears) = start(4096);
     while !hears.recv_timeout(PATIENCE).expect("it is ready").contains("READY=1") {}
     assert_eq!(operated.ringway.status_of("/"), 200);
+}
+
+#[test]
+fn too_little_address_space_is_told_and_does_not_abort() {
+    for kibibytes in [100_000, 120_000, 140_000] {
+        let ringway = command();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -v {kibibytes}; exec \"$0\" \"$@\"")]);
+        shell.arg(ringway.get_program()).args(["run", "--shards", "2", "--backend", "127.0.0.1:9"]);
+        let ended = shell.args(["--listen", "127.0.0.1:0"]).output().expect("a shell");
+        assert_eq!(ended.status.code(), Some(1), "{kibibytes} KiB: {ended:?}");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(said.contains("(RLIMIT_AS)") && said.contains("ulimit -v unlimited"), "{said}");
+    }
 }
 
 #[test]
