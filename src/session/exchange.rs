@@ -53,7 +53,8 @@ pub struct Exchange {
     /// The head as sent to backends, kept until a response begins, so that it can be sent again;
     /// only until it is sent, if it cannot.
     pub request_head: Option<Slice>,
-    /// The same on the heap, once it has been sent: one that no small buffer holds waits there.
+    /// The same on the heap instead: there a head that no small buffer holds waits for its
+    /// connection, and for the response.
     pub head_aside: Option<Box<[u8]>>,
     /// Where in `request_head` the address of the backend is to be: the client named no host.
     pub host_room: Option<Range<usize>>,

@@ -6,7 +6,6 @@ use super::translating::Request;
 use super::{State, Traffic};
 use crate::base::{BackendSlot, PoolId};
 use crate::engine::{BufferId, Close, Engine, Failure, Slice};
-use crate::http1::fill_host_room;
 use crate::link::Chain;
 use crate::mailbox::{BackendFault, TrialCourse};
 use crate::stats::{CloseReason, Counter};
@@ -212,21 +211,21 @@ impl<E: Engine> Traffic<E> {
                 Err(may_go_on) => return Err(Unattached { back: waiting, may_go_on }),
             },
         };
+        if idle.is_some() && !self.restore_head(id) {
+            self.close_upstream(upstream, Close::Graceful);
+            return Err(Unattached { back: waiting, may_go_on: false });
+        }
         self.replicas.begin(slot);
         let exchange = &mut self.exchanges[id as usize];
         exchange.upstream = Some(upstream);
         exchange.backend = Some(slot);
         exchange.has_response_bytes = false;
-        let head = exchange.request_head.expect("kept until a response begins");
-        if let Some(room) = exchange.host_room.clone() {
-            fill_host_room(pick.address, &mut self.wire.bytes_mut(head)[room]);
+        if !waiting.is_empty() {
+            self.wire.adopt_outbox(&mut self.upstreams.at(upstream).link, waiting);
+        } else if idle.is_some() || !self.set_head_aside(id) {
+            self.queue_head(id, upstream);
         }
-        let link = &mut self.upstreams.at(upstream).link;
-        if waiting.is_empty() {
-            self.wire.send_and_retain(link, head);
-        } else {
-            self.wire.adopt_outbox(link, waiting);
-        }
+        self.name_host(id, pick.address);
         let timeouts = &self.world.settings.timeouts;
         let span = if idle.is_some() { timeouts.between_bytes } else { timeouts.connect };
         self.set_deadline(index, span);
@@ -261,6 +260,9 @@ impl<E: Engine> Traffic<E> {
         };
         if let Err(failure) = result {
             return self.connect_failed(index, upstream, failure);
+        }
+        if !self.send_head_aside(index, upstream) {
+            return self.cut_session(index, CloseReason::OutOfBuffers);
         }
         let link = &mut self.upstreams.at(upstream).link;
         self.wire.receive(link);

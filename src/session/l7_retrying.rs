@@ -3,7 +3,7 @@
 
 use super::Traffic;
 use super::exchange::Phase;
-use crate::engine::{Engine, SMALL_BUFFER_BYTES};
+use crate::engine::Engine;
 use crate::link::Chain;
 use crate::mailbox::BackendFault;
 use crate::stats::CloseReason;
@@ -23,7 +23,11 @@ enum HeadSent {
 
 impl<E: Engine> Traffic<E> {
     fn head_sent(&mut self, index: u32, upstream: u32) -> HeadSent {
-        let is_sending = self.upstreams.at(upstream).link.sending > 0;
+        let link = &self.upstreams.at(upstream).link;
+        if link.is_connecting {
+            return HeadSent::Nothing;
+        }
+        let is_sending = link.sending > 0;
         let id = self.sessions.at(index).exchange;
         let head = id.and_then(|id| self.exchanges[id as usize].request_head);
         let waiting = head.and_then(|head| self.wire.waiting(head.buffer));
@@ -40,37 +44,6 @@ impl<E: Engine> Traffic<E> {
         let id = self.sessions.at(index).exchange;
         let phase = id.map(|id| self.exchanges[id as usize].phase);
         phase == Some(Phase::AwaitingHead) && self.head_sent(index, upstream) == HeadSent::Nothing
-    }
-
-    /// After something was sent to a backend: the head's buffer goes back once all of it is sent.
-    /// For as long as the request may have to be sent again, its head is kept in a small buffer,
-    /// or on the heap if none holds it.
-    pub(super) fn shrink_head(&mut self, index: u32) {
-        let Some(id) = self.sessions.at(index).exchange else { return };
-        let exchange = &self.exchanges[id as usize];
-        let Some(head) = exchange.request_head else { return };
-        let is_needed = exchange.is_replayable();
-        let is_small = self.wire.engine.bytes(head.buffer).len() <= SMALL_BUFFER_BYTES;
-        if (is_needed && is_small) || self.wire.waiting(head.buffer).is_some() {
-            return;
-        }
-        let fits = is_needed && head.len() <= SMALL_BUFFER_BYTES;
-        let copy = if fits { self.wire.copy_of(head) } else { None };
-        if is_needed && copy.is_none() {
-            let aside = self.wire.bytes(head).into();
-            self.exchanges[id as usize].head_aside = Some(aside);
-        }
-        self.exchanges[id as usize].request_head = copy;
-        self.wire.let_go(head.buffer);
-    }
-
-    /// Puts a head that was set aside back into a buffer, to be sent again. False if there is none
-    /// left.
-    fn restore_head(&mut self, id: u32) -> bool {
-        let exchange = &mut self.exchanges[id as usize];
-        let Some(aside) = exchange.head_aside.take() else { return true };
-        exchange.request_head = self.wire.private(&aside);
-        exchange.request_head.is_some()
     }
 
     /// A connection ended before a whole head came over it.
@@ -100,17 +73,14 @@ impl<E: Engine> Traffic<E> {
         self.count_retry(index);
         let Some(id) = self.sessions.at(index).exchange else { return };
         let sent = self.head_sent(index, upstream);
-        if !self.restore_head(id) {
-            return self.cut_session(index, CloseReason::OutOfBuffers);
-        }
-        let head = self.exchanges[id as usize].request_head.expect("kept until a response begins");
         let waiting = match sent {
             HeadSent::Nothing => std::mem::take(&mut self.upstreams.at(upstream).link.outbox),
             HeadSent::Unknown | HeadSent::Part | HeadSent::All => Chain::default(),
         };
         self.leave_attempt(index, upstream);
         self.exchanges[id as usize].needs_fresh = true;
-        if sent == HeadSent::Unknown {
+        let head = self.exchanges[id as usize].request_head;
+        if let (HeadSent::Unknown, Some(head)) = (sent, head) {
             // The kernel still reads the old buffer.
             let Some(copy) = self.wire.copy_of(head) else {
                 return self.cut_session(index, CloseReason::OutOfBuffers);

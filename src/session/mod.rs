@@ -4,7 +4,7 @@
 //! One file per state or step:
 //! `opening` → `l7_reading_head` → `l7_choosing` (a backend) → `l7_exchanging` (both bodies) with
 //! `l7_answering_head` (the response's head) → back to reading, or `tunnelling` after an upgrade;
-//! `l7_retrying` sends a request again,
+//! `l7_retrying` sends a request again, `l7_keeping_head` keeps its head for that,
 //! `answering` is a local answer, `closing` the end, `timeouts` what happens when nothing does,
 //! `leaving` what a newer snapshot takes away, `observing` what exchanges show of their backends.
 //! `translating` is the pure part: bytes of a head in, bytes of a head out.
@@ -19,6 +19,7 @@ mod exchange;
 mod l7_answering_head;
 mod l7_choosing;
 mod l7_exchanging;
+mod l7_keeping_head;
 mod l7_reading_head;
 mod l7_retrying;
 mod leaving;

@@ -1,9 +1,11 @@
 //! A connection that takes half of a request's head and breaks: no backend ever gets the rest of
 //! it, whatever follows in the same moment.
 
+use super::network::Fate;
 use super::scene::Scene;
 use ringway::config::Timeouts;
 use ringway::snapshot::Share;
+use std::time::Duration;
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
 const GET: &str = "GET /again HTTP/1.1\r\nHost: t\r\n\r\n";
@@ -69,6 +71,71 @@ fn one_with_a_long_head_is_sent_again_as_it_was() {
 }
 
 #[test]
+fn one_with_a_long_head_waits_for_its_connection_without_a_buffer() {
+    let body = "Content-Length: 5\r\n\r\nhello";
+    let post = long_get().replacen("GET", "POST", 1).replace("\r\n\r\n", &format!("\r\n{body}"));
+    let old = long_get().replace("1.1\r\nHost: t", "1.0");
+    for request in [long_get(), post, old] {
+        let mut scene = Scene::new(&[Share::Weight(1), Share::Weight(1)], Timeouts::default());
+        scene.accepts = false;
+        let client = scene.client();
+        scene.say(client, &request);
+        let (silent, first) = scene.connected();
+        assert_eq!((scene.connects(), scene.private_buffers()), (1, 0), "{request}");
+        scene.accepts = true;
+        scene.pass(Timeouts::default().connect);
+        scene.turns(8);
+        let (fresh, second) = scene.connected();
+        assert!(scene.is_closed(silent) && first != second, "it goes to the other one");
+        let heard = scene.heard(fresh);
+        let end = if request.ends_with("hello") { "\r\n\r\nhello" } else { "\r\n\r\n" };
+        assert!(heard.contains(&"x".repeat(7_000)) && heard.ends_with(end), "{heard}");
+        let host = if request.contains("Host") { "t".to_owned() } else { second.to_string() };
+        let said = heard.lines().find_map(|line| line.strip_prefix("Host:"));
+        assert_eq!(said.map(str::trim), Some(host.as_str()), "{heard}");
+        scene.say(fresh, ANSWER);
+        assert!(scene.heard(client).ends_with("good"));
+    }
+}
+
+#[test]
+fn one_with_a_long_head_goes_from_a_silent_backend_to_an_idle_connection() {
+    for has_buffers in [true, false] {
+        let mut scene = Scene::new(&[Share::Weight(1), Share::Weight(1)], Timeouts::default());
+        let client = scene.client();
+        scene.say(client, GET);
+        let (idle, first) = scene.connected();
+        scene.say(idle, ANSWER);
+        assert!(scene.heard(client).ends_with("good"));
+        scene.heard(idle);
+        scene.accepts = false;
+        scene.say(client, &long_get());
+        assert_ne!(scene.connected().1, first, "the next in turn");
+        if !has_buffers {
+            scene.hoard();
+        }
+        scene.pass(Timeouts::default().connect);
+        scene.turns(8);
+        assert_eq!(scene.connects(), 2);
+        assert_eq!(scene.heard(idle).contains(&"x".repeat(7_000)), has_buffers);
+        assert_eq!((scene.is_closed(idle), scene.has_ended(client)), (!has_buffers, !has_buffers));
+    }
+}
+
+#[test]
+fn one_with_a_long_head_and_no_buffer_when_its_connection_is_there_is_cut() {
+    let mut scene = Scene::new(&[Share::Weight(1)], Timeouts::default());
+    scene.network.borrow_mut().next_fate = Some(Fate::Connects(50));
+    let client = scene.client();
+    scene.say(client, &long_get());
+    scene.hoard();
+    scene.pass(Duration::from_secs(1));
+    let (fresh, _) = scene.connected();
+    assert!(scene.has_ended(client) && scene.heard(client).is_empty());
+    assert!(scene.is_closed(fresh) && scene.connects() == 1);
+}
+
+#[test]
 fn one_with_a_long_head_and_no_buffer_to_send_it_from_again_is_cut() {
     let mut scene = Scene::new(&[Share::Weight(1)], Timeouts::default());
     let client = scene.client();
@@ -80,7 +147,8 @@ fn one_with_a_long_head_and_no_buffer_to_send_it_from_again_is_cut() {
     scene.hoard();
     scene.end(idle);
     assert!(scene.has_ended(client) && scene.heard(client).is_empty());
-    assert_eq!(scene.connects(), 1);
+    let (fresh, _) = scene.connected();
+    assert!(scene.is_closed(fresh) && scene.heard(fresh).is_empty());
 }
 
 #[test]
