@@ -74,6 +74,6 @@ impl<'c> Loops<'c> {
     fn leads(&self, listener: ListenerIndex, pool: PoolIndex) -> bool {
         let is_own = |route: &&Route| self.own.contains(&(listener, &route.host, &*route.path));
         self.leads.contains(&(listener, pool))
-            || self.for_all.get(&pool).is_some_and(|all| !all.iter().all(|one| is_own(one)))
+            || self.for_all.get(&pool).is_some_and(|all| !all.iter().all(is_own))
     }
 }

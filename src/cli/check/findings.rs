@@ -215,7 +215,7 @@ fn backends_file(pool: &Pool) -> Option<Finding> {
         _ => {}
     }
     let read = file::read_regular(path, FILE_BYTES_MAX).map_err(|why| why.to_string());
-    let text = read.and_then(|bytes| text_of(bytes));
+    let text = read.and_then(text_of);
     let parsed = text.and_then(|text| {
         parse_backends_file(&text, &shown.to_string()).map_err(|all| {
             let first = all.problems.first();

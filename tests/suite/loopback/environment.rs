@@ -77,9 +77,11 @@ fn a_variable_that_nothing_reads_is_warned_of() {
 
     let text = config(&["127.0.0.1:1".parse().expect("an address")], "");
     let operated = Operated::start_with(&text, |_, run| {
-        run.env(&variable, "2");
+        run.env(&variable, "2").env("RINGWAY_STATE_FILE", "/");
     });
-    await_that("it warns", || operated.log().contains(&variable));
+    let state = "WARN  RINGWAY_STATE_FILE (runtime.state_file): `/` is there and is not a regular";
+    let has_warned = |part: &str| operated.log().contains(part);
+    await_that("it warns", || has_warned(&variable) && has_warned(state));
     let log = operated.log();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains(&variable)).collect();
     assert!(lines.len() == 1 && lines[0].contains(" WARN "), "{log}");
