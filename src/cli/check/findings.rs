@@ -196,37 +196,44 @@ fn state_file(config: &Config) -> Option<Finding> {
     Some(error("runtime.state_file", message))
 }
 
-/// It is looked at again and again: what is missing or wrong in it may come right.
+/// It is looked at again and again: what is missing may come.
 fn backends_file(pool: &Pool) -> Option<Finding> {
     let path = pool.backends_file.as_ref()?;
-    let shown = path.display();
-    let key = format!("pool.{}.backends_file", pool.name);
+    let (key, shown) = (format!("pool.{}.backends_file", pool.name), path.display());
     match fs::metadata(path) {
         Ok(found) if !found.is_file() => {
             let message = format!("`{shown}` is not a regular file: write the path of a file");
-            return Some(error(key, message));
+            Some(error(key, message))
         }
         Err(why) if why.kind() == ErrorKind::NotFound => {
-            return Some(warning(
-                key,
-                format!("`{shown}` is not there: until it is, the pool has no backends from it"),
-            ));
+            let message =
+                format!("`{shown}` is not there: until it is, the pool has no backends from it");
+            Some(warning(key, message))
         }
-        _ => {}
+        _ => None,
     }
-    let read = file::read_regular(path, FILE_BYTES_MAX).map_err(|why| why.to_string());
-    let text = read.and_then(text_of);
-    let parsed = text.and_then(|text| {
-        parse_backends_file(&text, &shown.to_string()).map_err(|all| {
-            let first = all.problems.first();
-            first.map_or_else(String::new, |one| format!("line {}: {}", one.line, one.message))
-        })
-    });
-    let why = parsed.err()?;
-    Some(warning(
-        key,
-        format!("`{shown}` cannot be used: {why}; until it can, the pool has no backends from it"),
-    ))
+}
+
+/// What is wrong within files that list backends. While a process serves, its sources read them,
+/// and tell of it.
+pub(super) fn in_backends_files(config: &Config) -> impl Iterator<Item = Finding> + '_ {
+    config.pools.iter().filter_map(|pool| {
+        let path = pool.backends_file.as_ref().filter(|path| path.is_file())?;
+        let shown = path.display();
+        let read = file::read_regular(path, FILE_BYTES_MAX).map_err(|why| why.to_string());
+        let parsed = read.and_then(text_of).and_then(|text| {
+            let parsed = parse_backends_file(&text, &shown.to_string());
+            parsed.map_err(|all| match all.problems.first() {
+                Some(first) => format!("line {}: {}", first.line, first.message),
+                None => all.to_string(),
+            })
+        });
+        let message = format!(
+            "`{shown}` cannot be used: {}; until it can, the pool has no backends from it",
+            parsed.err()?
+        );
+        Some(warning(format!("pool.{}.backends_file", pool.name), message))
+    })
 }
 
 /// The configuration may be for another machine.

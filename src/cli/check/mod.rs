@@ -48,7 +48,10 @@ impl<'f> Checked<'f> {
                 }
             }
         }
-        findings.extend(result.as_ref().map(findings::all).unwrap_or_default());
+        if let Ok(effective) = &result {
+            findings.extend(findings::all(effective));
+            findings.extend(findings::in_backends_files(&effective.config));
+        }
         Self { file, result, findings }
     }
 
