@@ -1,4 +1,4 @@
-//! Counts the instructions of Ringway's pure code: heads, routing, picking.
+//! Counts the instructions of Ringway's code: whole exchanges, heads, routing, picking.
 //!
 //! Does: start itself under callgrind twice for each case, with N and with 2N operations, and
 //! print the difference divided by N, so that the start-up cancels out. Does not: measure time,
@@ -15,7 +15,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Instructions per operation of Ringway's pure code, counted by valgrind's callgrind.
+/// Instructions per operation of Ringway's code, counted by valgrind's callgrind.
 #[derive(Debug, Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Arguments {

@@ -1,5 +1,7 @@
 //! What is counted: each case prepares its input and then repeats one operation. Does not count.
 
+mod engine;
+mod exchanges;
 mod heads;
 mod picking;
 mod routing;
@@ -22,7 +24,8 @@ impl Case {
 
 /// All cases, in the order of the table.
 pub fn all() -> Vec<Case> {
-    let mut cases = heads::cases();
+    let mut cases = exchanges::cases();
+    cases.extend(heads::cases());
     cases.extend(routing::cases());
     cases.extend(picking::cases());
     cases

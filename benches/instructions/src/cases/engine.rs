@@ -1,0 +1,262 @@
+//! An engine whose network is a script: clients that ask the same request again and again, and
+//! backends that answer each with the same response, in whole. It does the bookkeeping of buffers
+//! that a real engine does, and nothing else, so what is counted is the shard.
+//!
+//! Does not: split, delay or fail anything; the simulation of the tests does.
+
+use ringway::base::Instant;
+use ringway::engine::{
+    BufferId, BuffersHeld, Close, Engine, Event, Failure, Key, More, Op, Room, SMALL_BUFFER_BYTES,
+    Slice, Socket,
+};
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+const BUFFER_BYTES: usize = 16 * 1024;
+const RECEIVE_BUFFERS: u32 = 64;
+const TURN: Duration = Duration::from_micros(50);
+
+/// What the other ends do.
+#[derive(Clone, Copy)]
+pub struct Script {
+    /// What each client sends.
+    pub request: &'static [u8],
+    /// What each backend answers.
+    pub response: &'static [u8],
+    /// Clients at the same time.
+    pub clients: u32,
+    /// Each client leaves after its answer, and another one comes.
+    pub connection_each: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Closed,
+    Client,
+    Backend,
+}
+
+/// One socket: whose other end it has, and the key of its receive.
+#[derive(Clone, Copy)]
+struct Peer {
+    end: End,
+    receiving: Option<Key>,
+}
+
+/// See the module.
+pub struct ScriptedEngine {
+    script: Script,
+    now: Instant,
+    listener: Option<Key>,
+    peers: Vec<Peer>,
+    free_sockets: Vec<i32>,
+    /// Given in this turn, and in the next one.
+    events: VecDeque<Event>,
+    coming: VecDeque<Event>,
+    memory: Vec<Box<[u8]>>,
+    free: [Vec<BufferId>; 3],
+    /// Answers that clients have got in whole.
+    pub answered: u64,
+}
+
+const RECEIVE: usize = 0;
+const SMALL: usize = 1;
+const WHOLE: usize = 2;
+
+impl ScriptedEngine {
+    /// Nobody has connected yet.
+    pub fn new(script: Script) -> Self {
+        let mut engine = Self {
+            script,
+            now: Instant::default(),
+            listener: None,
+            peers: Vec::new(),
+            free_sockets: Vec::new(),
+            events: VecDeque::with_capacity(4096),
+            coming: VecDeque::with_capacity(4096),
+            memory: Vec::new(),
+            free: Default::default(),
+            answered: 0,
+        };
+        for _ in 0..RECEIVE_BUFFERS.max(script.clients * 4) {
+            let buffer = engine.add(BUFFER_BYTES);
+            engine.free[RECEIVE].push(buffer);
+        }
+        engine
+    }
+
+    fn add(&mut self, bytes: usize) -> BufferId {
+        self.memory.push(vec![0; bytes].into_boxed_slice());
+        BufferId(self.memory.len() as u32 - 1)
+    }
+
+    fn open(&mut self, end: End) -> Socket {
+        let peer = Peer { end, receiving: None };
+        let socket = self.free_sockets.pop().unwrap_or(self.peers.len() as i32);
+        match self.peers.get_mut(socket as usize) {
+            Some(place) => *place = peer,
+            None => self.peers.push(peer),
+        }
+        Socket(socket)
+    }
+
+    fn client_comes(&mut self) {
+        let (Some(key), socket) = (self.listener, self.open(End::Client)) else { return };
+        self.coming.push_back(Event::Accepted { key, socket, more: true });
+    }
+
+    /// The other end of a socket sends its part of the script.
+    fn peer_sends(&mut self, socket: Socket) {
+        let peer = self.peers[socket.0 as usize];
+        let bytes = match peer.end {
+            End::Client => self.script.request,
+            End::Backend => self.script.response,
+            End::Closed => return,
+        };
+        let (Some(key), Some(buffer)) = (peer.receiving, self.free[RECEIVE].pop()) else { return };
+        self.memory[buffer.0 as usize][..bytes.len()].copy_from_slice(bytes);
+        let more = More { armed: true, readable: false };
+        self.coming.push_back(Event::Received { key, buffer, length: bytes.len() as u32, more });
+    }
+
+    /// The other end of a client's socket has its answer.
+    fn client_answered(&mut self, socket: Socket) {
+        self.answered += 1;
+        if !self.script.connection_each {
+            return self.peer_sends(socket);
+        }
+        if let Some(key) = self.peers[socket.0 as usize].receiving.take() {
+            self.coming.push_back(Event::ReceiveEnded { key, failure: None });
+        }
+        self.client_comes();
+    }
+}
+
+impl Engine for ScriptedEngine {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn turn(&mut self, _deadline: Instant) {
+        self.now = self.now + TURN;
+        if self.events.is_empty() {
+            std::mem::swap(&mut self.events, &mut self.coming);
+        }
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn accept(&mut self, _listener: Socket, key: Key, _takes_many: bool) {
+        self.listener = Some(key);
+        (0..self.script.clients).for_each(|_| self.client_comes());
+    }
+
+    fn accept_now(&mut self, _listener: Socket) -> Option<Socket> {
+        None
+    }
+
+    fn peer_address(&self, socket: Socket) -> Option<SocketAddr> {
+        Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 1024 + socket.0 as u16)))
+    }
+
+    fn connect(&mut self, _address: SocketAddr, key: Key) -> Result<Socket, Failure> {
+        self.coming.push_back(Event::Connected { key, result: Ok(()) });
+        Ok(self.open(End::Backend))
+    }
+
+    fn receive(&mut self, socket: Socket, key: Key) {
+        let peer = &mut self.peers[socket.0 as usize];
+        let is_first = peer.receiving.replace(key).is_none();
+        if is_first && peer.end == End::Client {
+            self.peer_sends(socket);
+        }
+    }
+
+    fn poll(&mut self, _socket: Socket, _key: Key) {}
+
+    fn send(&mut self, socket: Socket, key: Key, slices: &[Slice], _is_last: bool) {
+        let bytes: u32 = slices.iter().map(|slice| slice.end - slice.start).sum();
+        self.coming.push_back(Event::Sent { key, result: Ok(bytes) });
+        match self.peers[socket.0 as usize].end {
+            End::Client => self.client_answered(socket),
+            End::Backend => self.peer_sends(socket),
+            End::Closed => {}
+        }
+    }
+
+    fn acknowledged(&self, _socket: Socket) -> u64 {
+        0
+    }
+
+    fn shutdown_write(&mut self, _socket: Socket) {}
+
+    fn cancel(&mut self, op: Op, key: Key) {
+        let receives = |peer: &&mut Peer| peer.receiving == Some(key);
+        if op == Op::Receive
+            && let Some(peer) = self.peers.iter_mut().find(receives)
+        {
+            peer.receiving = None;
+            let failure = Some(Failure::Cancelled);
+            self.coming.push_back(Event::ReceiveEnded { key, failure });
+        }
+    }
+
+    fn close(&mut self, socket: Socket, _how: Close) {
+        self.peers[socket.0 as usize] = Peer { end: End::Closed, receiving: None };
+        self.free_sockets.push(socket.0);
+    }
+
+    fn acquire(&mut self, room: Room) -> Option<BufferId> {
+        let (kind, bytes) = match room {
+            Room::Small => (SMALL, SMALL_BUFFER_BYTES),
+            Room::Whole => (WHOLE, BUFFER_BYTES),
+        };
+        Some(self.free[kind].pop().unwrap_or_else(|| self.add(bytes)))
+    }
+
+    fn release(&mut self, buffer: BufferId) {
+        let kind = match self.memory[buffer.0 as usize].len() {
+            _ if self.is_receive_buffer(buffer) => RECEIVE,
+            SMALL_BUFFER_BYTES => SMALL,
+            _ => WHOLE,
+        };
+        self.free[kind].push(buffer);
+    }
+
+    fn buffer_size(&self) -> usize {
+        BUFFER_BYTES
+    }
+
+    fn bytes(&self, buffer: BufferId) -> &[u8] {
+        &self.memory[buffer.0 as usize]
+    }
+
+    fn bytes_mut(&mut self, buffer: BufferId) -> &mut [u8] {
+        &mut self.memory[buffer.0 as usize]
+    }
+
+    fn bytes_pair(&mut self, read: BufferId, write: BufferId) -> (&[u8], &mut [u8]) {
+        let both = self.memory.get_disjoint_mut([read.0 as usize, write.0 as usize]);
+        let [from, to] = both.expect("two buffers");
+        (from, to)
+    }
+
+    fn receive_buffers_scarce(&self) -> bool {
+        false
+    }
+
+    fn buffers_low(&self) -> bool {
+        false
+    }
+
+    fn buffers_held(&self) -> BuffersHeld {
+        BuffersHeld::default()
+    }
+
+    fn is_receive_buffer(&self, buffer: BufferId) -> bool {
+        buffer.0 < RECEIVE_BUFFERS.max(self.script.clients * 4)
+    }
+}
