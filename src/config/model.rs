@@ -354,6 +354,9 @@ pub struct Pool {
     pub algorithm: Algorithm,
     /// Idle upstream connections kept for each backend, in total over the shards.
     pub idle_connections: usize,
+    /// Requests that may be sent to a second backend, in percent of those that came lately; 0:
+    /// none.
+    pub retry_budget_percent: u32,
     /// How a backend that comes back gets its share.
     pub slow_start: SlowStart,
     /// What happens when no backend is healthy.
@@ -386,6 +389,7 @@ impl Pool {
             name: name.into(),
             algorithm: Algorithm::default(),
             idle_connections: IDLE_CONNECTIONS_DEFAULT,
+            retry_budget_percent: 20,
             slow_start: SlowStart::default(),
             no_healthy: NoHealthy::default(),
             drain_timeout: Duration::from_secs(30),

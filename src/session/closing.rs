@@ -19,6 +19,7 @@ impl<E: Engine> Traffic<E> {
         if let Some(buffer) = exchange.take_request_head() {
             self.wire.let_go(buffer);
         }
+        self.wire.drop_chain(&mut exchange.waiting);
         // Before it is counted out: a slot with nothing in flight may be given to another backend.
         self.observe_end(&exchange);
         self.record(index, &mut exchange);

@@ -5,6 +5,8 @@ use super::draft::Draft;
 use crate::base::{BackendSlot, Generation, Instant, PoolId, RouteId};
 use crate::engine::{BufferId, Slice};
 use crate::http1::Version;
+use crate::limits::RETRY_TIME_MAX;
+use crate::link::Chain;
 use crate::stats::CloseReason;
 use std::ops::Range;
 use std::sync::Arc;
@@ -44,8 +46,13 @@ pub struct Exchange {
     pub tried: [Option<BackendSlot>; ATTEMPTS_MAX],
     /// Attempts that it was taken back from, to make another one.
     pub retries: u32,
-    /// An idle connection died under it: the next attempt uses a fresh one.
+    /// A connection died under it: the next attempt uses a fresh one.
     pub needs_fresh: bool,
+    /// The first backend that may have seen the request and did not answer. If a second one does
+    /// not either, the request may be what is wrong with them, and no third one gets it.
+    pub unanswered_by: Option<BackendSlot>,
+    /// What is sent with the next attempt, while that waits for its time.
+    pub waiting: Chain,
     /// The round of its backend's trial, if it is to show whether that has recovered, and has not
     /// yet.
     pub trial: Option<u32>,
@@ -115,6 +122,21 @@ impl Exchange {
     pub fn is_replayable(&self) -> bool {
         let is_kept = self.request_head.is_some() || self.head_aside.is_some();
         self.is_idempotent && !self.is_streaming && is_kept
+    }
+
+    /// True if a request that this backend may have seen may be sent again: no byte of an answer
+    /// has come, and at most one backend more than this one will have seen it.
+    pub fn may_be_resent(&self, slot: BackendSlot, now: Instant) -> bool {
+        let is_first = self.unanswered_by.is_none_or(|first| first == slot);
+        is_first
+            && self.is_replayable()
+            && !self.has_response_bytes
+            && !self.is_too_old_to_retry(now)
+    }
+
+    /// See [`RETRY_TIME_MAX`].
+    pub fn is_too_old_to_retry(&self, now: Instant) -> bool {
+        now.since(self.began) >= RETRY_TIME_MAX
     }
 
     /// Keeps the request's head no longer; the buffer that it was in.

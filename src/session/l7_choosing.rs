@@ -57,6 +57,8 @@ impl<E: Engine> Traffic<E> {
             tried: Default::default(),
             retries: 0,
             needs_fresh: false,
+            unanswered_by: None,
+            waiting: Chain::default(),
             trial: None,
             request_head: Some(head),
             head_aside: None,
@@ -89,6 +91,7 @@ impl<E: Engine> Traffic<E> {
         session.keep_alive = request.keep_alive;
         session.partial = None;
         self.count(Counter::Requests);
+        self.replicas.note_request(request.target.pool, began);
         // What came behind the head is the body, or the next request: whoever called serves it.
         if let Some(rest) = rest {
             self.wire.keep_first(&mut self.sessions.at(index).inbox, rest);
@@ -183,7 +186,8 @@ impl<E: Engine> Traffic<E> {
         let now = self.now();
         let exchange = &self.exchanges[id];
         let tried = exchange.tried.map(|slot| slot.unwrap_or(BackendSlot(u32::MAX)));
-        let may_try = exchange.is_replayable() && exchange.retries == 0;
+        let may_try =
+            exchange.is_replayable() && exchange.retries == 0 && exchange.unanswered_by.is_none();
         let wish = Wish { pool, tried: &tried, may_try, takes_any: need == Need::Any };
         self.replicas.pick(&wish, now, &mut self.prng)
     }
@@ -278,8 +282,7 @@ impl<E: Engine> Traffic<E> {
         let may_go_on = self.note_connect_failure(index, slot, failure);
         self.leave_attempt(index, upstream);
         if may_go_on {
-            self.count_retry(index);
-            self.choose(index, waiting);
+            self.go_elsewhere(index, waiting);
         } else {
             self.wire.drop_chain(&mut waiting);
             self.fail_exchange(index, 503, CloseReason::NoBackend);
@@ -318,8 +321,10 @@ impl<E: Engine> Traffic<E> {
                 self.backend_failed(slot, BackendFault::Connect, trial);
             }
         }
+        let now = self.now();
         let exchange = &mut self.exchanges[id as usize];
-        let (pool, may_go_on) = (exchange.pool, exchange.note_failed(slot));
+        let may_go_on = exchange.note_failed(slot) && !exchange.is_too_old_to_retry(now);
+        let pool = exchange.pool;
         // Where nobody is known to be well, another one would only let the client wait as long
         // again. One that refuses costs no time.
         let is_silent = failure == Failure::TimedOut;

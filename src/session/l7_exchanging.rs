@@ -22,7 +22,8 @@ impl<E: Engine> Traffic<E> {
             return self.wire.engine.release(slice.buffer);
         };
         let exchange = &mut self.exchanges[id as usize];
-        if exchange.request_body.has_ended() {
+        // Between two attempts there is nobody to pass a body on to.
+        if exchange.request_body.has_ended() || exchange.upstream.is_none() {
             return self.keep_for_later(index, slice);
         }
         let Some(slice) = self.gather_from_client(index, slice) else { return };

@@ -3,10 +3,13 @@
 
 use super::Traffic;
 use super::exchange::Phase;
+use super::l7_choosing::Need;
 use crate::engine::Engine;
+use crate::limits::{RETRY_BACKOFF_MAX, RETRY_BACKOFF_MIN};
 use crate::link::Chain;
 use crate::mailbox::BackendFault;
-use crate::stats::CloseReason;
+use crate::stats::{CloseReason, Counter};
+use std::time::Duration;
 
 /// How much of a request's head its present connection has taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,46 +51,117 @@ impl<E: Engine> Traffic<E> {
 
     /// A connection ended before a whole head came over it.
     pub(super) fn died_unanswered(&mut self, index: u32, upstream: u32) {
-        let is_reused = self.upstreams.at(upstream).is_reused;
-        let Some(id) = self.sessions.at(index).exchange else { return };
-        let exchange = &self.exchanges[id as usize];
-        let may_replay = !exchange.has_response_bytes && exchange.is_replayable();
-        if may_replay && exchange.trial.is_some() {
+        let connection = self.upstreams.at(upstream);
+        let (is_reused, slot) = (connection.is_reused, connection.slot);
+        let (now, Some(id)) = (self.now(), self.sessions.at(index).exchange) else { return };
+        let exchange = &mut self.exchanges[id as usize];
+        let may_be_resent = exchange.may_be_resent(slot, now);
+        if may_be_resent && let Some(round) = exchange.trial.take() {
             // The request was lent to find out whether the backend has recovered: it has not.
-            let slot = self.upstreams.at(upstream).slot;
-            let trial = self.exchanges[id as usize].trial.take();
-            self.backend_failed(slot, BackendFault::Reset, trial);
+            self.backend_failed(slot, BackendFault::Reset, Some(round));
             return self.replay(index, upstream);
         }
+        // An idle connection may have ended before it got the request, whatever its backend does.
         // Of what was not sent yet nothing can have been done, whatever the method.
-        if is_reused && (may_replay || self.is_untouched(index, upstream)) {
+        if is_reused && (may_be_resent || self.is_untouched(index, upstream)) {
             return self.replay(index, upstream);
         }
-        self.fail_exchange(index, 502, CloseReason::BackendReset);
+        self.move_away(index, upstream, Some(BackendFault::Reset), CloseReason::BackendReset);
     }
 
-    /// Sends a request again, on a fresh connection, after an idle one had died under it. What
-    /// waits moves as it is if nothing of it was sent; otherwise the whole head is sent again,
-    /// which the caller has checked to be safe.
+    /// Sends a request again, on a fresh connection, to any backend.
     pub(super) fn replay(&mut self, index: u32, upstream: u32) {
         self.count_retry(index);
-        let Some(id) = self.sessions.at(index).exchange else { return };
-        let sent = self.head_sent(index, upstream);
+        if let Some(waiting) = self.take_back(index, upstream) {
+            self.choose(index, waiting);
+        }
+    }
+
+    /// Gives a request whose backend did not answer it to another one, if it may be sent again and
+    /// the pool's retry budget allows that; answers 502 if not, or if there is no other one.
+    /// `fault`: what the backend is charged with.
+    pub(super) fn move_away(
+        &mut self,
+        index: u32,
+        upstream: u32,
+        fault: Option<BackendFault>,
+        reason: CloseReason,
+    ) {
+        let slot = self.upstreams.at(upstream).slot;
+        let (now, Some(id)) = (self.now(), self.sessions.at(index).exchange) else { return };
+        let is_untouched = self.is_untouched(index, upstream);
+        let exchange = &mut self.exchanges[id as usize];
+        let may_be_resent = is_untouched || exchange.may_be_resent(slot, now);
+        if !may_be_resent || !exchange.note_failed(slot) {
+            return self.fail_exchange(index, 502, reason);
+        }
+        let Some(pick) = self.pick(index, Need::Any) else {
+            return self.fail_exchange(index, 502, reason);
+        };
+        let pool = self.exchanges[id as usize].pool;
+        if !is_untouched && !self.replicas.may_resend(pool, now) {
+            self.count(Counter::RetriesDenied);
+            return self.fail_exchange(index, 502, reason);
+        }
+        if let Some(fault) = fault {
+            self.backend_failed(slot, fault, None);
+        }
+        self.count_retry(index);
+        if let Some(waiting) = self.take_back(index, upstream) {
+            self.go_to(index, Some(pick), waiting);
+        }
+    }
+
+    /// Takes a request back from its connection, which is closed. What waits moves as it is if
+    /// nothing of it was sent; otherwise nothing is returned and the whole head is sent again,
+    /// which the caller has checked to be safe. None without a buffer for that: the session ends.
+    fn take_back(&mut self, index: u32, upstream: u32) -> Option<Chain> {
+        let id = self.sessions.at(index).exchange? as usize;
+        let (slot, sent) = (self.upstreams.at(upstream).slot, self.head_sent(index, upstream));
         let waiting = match sent {
             HeadSent::Nothing => std::mem::take(&mut self.upstreams.at(upstream).link.outbox),
             HeadSent::Unknown | HeadSent::Part | HeadSent::All => Chain::default(),
         };
         self.leave_attempt(index, upstream);
-        self.exchanges[id as usize].needs_fresh = true;
-        let head = self.exchanges[id as usize].request_head;
-        if let (HeadSent::Unknown, Some(head)) = (sent, head) {
+        let exchange = &mut self.exchanges[id];
+        exchange.needs_fresh = true;
+        if sent != HeadSent::Nothing {
+            exchange.unanswered_by.get_or_insert(slot);
+        }
+        if let (HeadSent::Unknown, Some(head)) = (sent, exchange.request_head) {
             // The kernel still reads the old buffer.
             let Some(copy) = self.wire.copy_of(head) else {
-                return self.cut_session(index, CloseReason::OutOfBuffers);
+                self.cut_session(index, CloseReason::OutOfBuffers);
+                return None;
             };
             self.wire.let_go(head.buffer);
-            self.exchanges[id as usize].request_head = Some(copy);
+            self.exchanges[id].request_head = Some(copy);
         }
+        Some(waiting)
+    }
+
+    /// Gives an exchange that got no connection to another backend: at once the first time, after a
+    /// random while later on.
+    pub(super) fn go_elsewhere(&mut self, index: u32, waiting: Chain) {
+        self.count_retry(index);
+        let Some(id) = self.sessions.at(index).exchange else { return };
+        let Some(doublings) = self.exchanges[id as usize].retries.checked_sub(2) else {
+            return self.choose(index, waiting);
+        };
+        // Where there is nobody to wait for, the client hears so at once.
+        if self.pick(index, Need::Any).is_none() {
+            return self.go_to(index, None, waiting);
+        }
+        let most = (RETRY_BACKOFF_MIN * (1 << doublings.min(8))).min(RETRY_BACKOFF_MAX);
+        let micros = self.prng.below(most.as_micros() as u32);
+        self.exchanges[id as usize].waiting = waiting;
+        self.set_deadline(index, Duration::from_micros(u64::from(micros)));
+    }
+
+    /// The time of an exchange that waits for its next attempt has come.
+    pub(super) fn end_backoff(&mut self, index: u32) {
+        let Some(id) = self.sessions.at(index).exchange else { return };
+        let waiting = std::mem::take(&mut self.exchanges[id as usize].waiting);
         self.choose(index, waiting);
     }
 }

@@ -114,12 +114,7 @@ impl<E: Engine> Traffic<E> {
         let is_tunnel = session.state == State::Tunnelling;
         match phase {
             _ if is_tunnel => self.cut_session(index, CloseReason::BackendGone),
-            // Nothing that a backend has seen goes to a second one: it may be what is wrong with
-            // the first, and then it would go through the pool.
-            Phase::AwaitingHead if self.is_untouched(index, upstream) => {
-                self.replay(index, upstream);
-            }
-            Phase::AwaitingHead => self.fail_exchange(index, 502, CloseReason::BackendGone),
+            Phase::AwaitingHead => self.move_away(index, upstream, None, CloseReason::BackendGone),
             Phase::RelayingBody => self.cut_session(index, CloseReason::BackendGone),
             Phase::Done => {}
         }

@@ -18,6 +18,8 @@ const DEMOTE_AFTER: Duration = Duration::from_secs(5);
 /// Who has been waited for in vain.
 enum Late {
     Connect,
+    /// Nobody: it is time for the next attempt.
+    Backoff,
     ClientReading,
     ClientSending,
     Backend,
@@ -50,8 +52,8 @@ impl<E: Engine> Traffic<E> {
             State::Tunnelling => timeouts.tunnel,
             State::Exchanging => {
                 let upstream = session.exchange.and_then(|id| self.exchanges[id as usize].upstream);
-                let is_connecting = |upstream| self.upstreams.at(upstream).link.is_connecting;
-                if upstream.is_some_and(is_connecting) {
+                let is_connected = |upstream| !self.upstreams.at(upstream).link.is_connecting;
+                if !upstream.is_some_and(is_connected) {
                     return; // what the client does meanwhile is no news of the backend
                 }
                 timeouts.between_bytes
@@ -131,7 +133,7 @@ impl<E: Engine> Traffic<E> {
                 let waits_for_client = upstream.is_flushed() && self.awaits_client(index);
                 is_upstream_starved || (is_client_starved && waits_for_client)
             }
-            Some(Late::Connect | Late::ClientReading) | None => false,
+            Some(Late::Connect | Late::Backoff | Late::ClientReading) | None => false,
         }
     }
 
@@ -195,6 +197,7 @@ impl<E: Engine> Traffic<E> {
                 let upstream = self.upstream_of(index).expect("it is connecting");
                 self.connect_failed(index, upstream, Failure::TimedOut);
             }
+            Some(Late::Backoff) => self.end_backoff(index),
             Some(Late::ClientReading) => self.client_slow(index),
             Some(Late::ClientSending) => {
                 let text = "the rest of the body did not come in time";
@@ -214,7 +217,8 @@ impl<E: Engine> Traffic<E> {
         let session = self.sessions.at(index);
         let client_flushed = session.link.is_flushed();
         let exchange = &self.exchanges[session.exchange? as usize];
-        let upstream = &self.upstreams.at(exchange.upstream?).link;
+        let Some(upstream) = exchange.upstream else { return Some(Late::Backoff) };
+        let upstream = &self.upstreams.at(upstream).link;
         let is_awaiting_body = !exchange.request_body.has_ended() && upstream.is_flushed();
         Some(if upstream.is_connecting {
             Late::Connect

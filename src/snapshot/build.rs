@@ -104,6 +104,7 @@ pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: u
         name: pool.name.as_str().into(),
         algorithm: pool.algorithm,
         idle_connections: pool.idle_connections as u32,
+        retry_budget_percent: pool.retry_budget_percent,
         backends: Vec::new(),
         is_last_resort: false,
         trials: Vec::new(),

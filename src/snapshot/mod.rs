@@ -67,6 +67,8 @@ pub struct Pool {
     pub algorithm: Algorithm,
     /// Idle connections that are kept to each backend, in total over the shards.
     pub idle_connections: u32,
+    /// Requests that may be sent to a second backend, in percent of those that came lately.
+    pub retry_budget_percent: u32,
     /// The backends that get traffic.
     pub backends: Vec<Backend>,
     /// None of these is known to be well: they get traffic for want of a better one.

@@ -50,6 +50,7 @@ counters! {
     UpstreamNoLocalPort "ringway_upstream_no_local_port_total" "Connections to backends that found no local port free for the backend's address.";
     UpstreamReuses "ringway_upstream_reuses_total" "Exchanges that took an idle connection.";
     Retries "ringway_retries_total" "Exchanges sent to a backend once more.";
+    RetriesDenied "ringway_retries_denied_total" "Exchanges not sent to a backend once more because the retry budget of their pool was used up.";
     LateCompletions "ringway_late_completions_total" "Completions of operations whose owner was gone.";
     ReceiveRingEmpty "ringway_receive_ring_empty_total" "Receives that found no buffer for the moment.";
     AccessLogDropped "ringway_access_log_dropped_total" "Exchanges that were not recorded because the queue of the access log was full.";

@@ -4,6 +4,7 @@
 //! Does not: know HTTP or what a connection is used for.
 
 mod replica;
+mod retry_budget;
 mod table;
 mod view;
 

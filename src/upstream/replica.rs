@@ -1,5 +1,6 @@
 //! A shard's replica of the pools: a picker for each, and the trials that are this shard's.
 
+use super::retry_budget::RetryBudget;
 use super::view::View;
 use crate::balance::{Candidate, Picker};
 use crate::base::{BackendSlot, Instant, PoolId, Prng, ShardId};
@@ -18,6 +19,7 @@ struct Replica {
     picker: Picker,
     /// Trials of this shard that no request was sent to yet.
     trials: Vec<Trial>,
+    budget: RetryBudget,
 }
 
 /// A backend for an exchange.
@@ -100,6 +102,7 @@ impl Replicas {
             }
             _ => Picker::new(pool.algorithm, &candidates, prng),
         };
+        let budget = was.as_ref().map(|was| was.budget).unwrap_or_default();
         let own = |trial: &&Trial| trial.shard == self.view.shard();
         let is_known =
             |trial: &Trial| was.as_ref().is_some_and(|was| was.pool.trials.contains(trial));
@@ -118,7 +121,7 @@ impl Replicas {
                 self.refused_until[backend.slot.index()] = Instant::default();
             }
         }
-        Replica { pool: pool.clone(), picker, trials }
+        Replica { pool: pool.clone(), picker, trials, budget }
     }
 
     /// The backend for the next exchange of a pool; none if none can be used.
@@ -138,6 +141,20 @@ impl Replicas {
             picked => picked,
         }?;
         Some(Pick { slot, address: self.view.address(slot)?, trial: None })
+    }
+
+    /// Takes note that a request to a pool has come.
+    pub fn note_request(&mut self, pool: PoolId, now: Instant) {
+        if let Some(Some(replica)) = self.pools.get_mut(pool.index()) {
+            replica.budget.note_request(now);
+        }
+    }
+
+    /// True if one more request of a pool may be sent again that a backend may have seen; it is
+    /// counted against the pool's retry budget.
+    pub fn may_resend(&mut self, pool: PoolId, now: Instant) -> bool {
+        let Some(Some(replica)) = self.pools.get_mut(pool.index()) else { return false };
+        replica.budget.take(now, replica.pool.retry_budget_percent)
     }
 
     /// The pool of this number, if it is there.

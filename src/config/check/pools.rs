@@ -52,6 +52,7 @@ fn pool(
     let mut pool = Pool::new(name.value, Vec::new());
     section.choice_into("algorithm", &mut pool.algorithm);
     section.count_into("idle_connections", &mut pool.idle_connections, 0..=IDLE_CONNECTIONS_MAX);
+    section.count_into("retry_budget_percent", &mut pool.retry_budget_percent, 0..=100);
     let slow_start = &mut pool.slow_start;
     section.duration_into("slow_start", &mut slow_start.window, parse_span);
     section.fraction_into("slow_start_aggression", &mut slow_start.aggression, AGGRESSION_RANGE);

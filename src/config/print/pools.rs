@@ -42,6 +42,7 @@ fn pool_values(pool: &Pool) -> Values {
     vec![
         ("algorithm", text(pool.algorithm)),
         ("idle_connections", count(pool.idle_connections)),
+        ("retry_budget_percent", number(pool.retry_budget_percent)),
         ("slow_start", duration(pool.slow_start.window)),
         ("slow_start_aggression", Value::Float(pool.slow_start.aggression)),
         ("no_healthy", text(pool.no_healthy)),

@@ -24,6 +24,7 @@ mod plan;
 mod refusing;
 mod request_timeouts;
 mod resending;
+mod retrying;
 mod scene;
 mod starving;
 mod trials;

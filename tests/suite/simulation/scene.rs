@@ -233,6 +233,17 @@ impl Scene {
         text
     }
 
+    /// Connections to backends that have heard something since their end last listened.
+    pub fn asked(&mut self) -> Vec<i32> {
+        let begun: Vec<i32> = self.connects.iter().map(|(socket, _)| *socket).collect();
+        begun.into_iter().filter(|socket| !self.heard(*socket).is_empty()).collect()
+    }
+
+    /// Buffers that the shard holds.
+    pub fn held_buffers(&mut self) -> usize {
+        self.shard.traffic().wire.engine.held_count()
+    }
+
     pub fn is_closed(&self, socket: i32) -> bool {
         self.closed(socket).is_some()
     }
