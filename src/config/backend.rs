@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 /// `[[pool.NAME.backend]]`: a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Backend {
     /// Never port 0.
     pub address: SocketAddr,

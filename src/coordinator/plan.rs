@@ -1,8 +1,8 @@
 //! What a new configuration would change, what hangs on that, and what of it needs a restart. Pure.
 
-use crate::config::{Config, PrintedSection};
+use crate::config::{Backend, Config, PrintedSection};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use toml::Value;
 
@@ -123,7 +123,8 @@ pub fn plan(
     touched: impl Fn(&Part) -> Touched,
     ending: impl Fn(&Part) -> Option<Touched>,
 ) -> Plan {
-    let (old, new) = (sections(old), sections(new));
+    let (old, new) = differing(old, new);
+    let (old, new) = (sections(&old), sections(&new));
     let mut plan = Plan::default();
     for (name, (part, before)) in &old {
         match new.get(name) {
@@ -217,6 +218,23 @@ fn compare(plan: &mut Plan, name: &str, before: &Keys, after: &Keys) -> String {
     changed.join(", ")
 }
 
+/// Both without the backends that are the same in both: there may be thousands, which would take
+/// long to be written down and compared.
+fn differing(old: &Config, new: &Config) -> (Config, Config) {
+    let (mut old, mut new) = (old.clone(), new.clone());
+    for before in &mut old.pools {
+        let Some(after) = new.pools.iter_mut().find(|pool| pool.name == before.name) else {
+            continue;
+        };
+        let known: HashSet<Backend> = before.backends.iter().copied().collect();
+        let same: HashSet<Backend> =
+            after.backends.iter().copied().filter(|backend| known.contains(backend)).collect();
+        before.backends.retain(|backend| !same.contains(backend));
+        after.backends.retain(|backend| !same.contains(backend));
+    }
+    (old, new)
+}
+
 /// The parts of a configuration by their names.
 fn sections(config: &Config) -> Sections {
     let mut sections = Sections::new();
@@ -304,6 +322,25 @@ mod tests {
             [[pool.app.backend]]\naddress = \"10.0.0.1:80\"\n\
             [[listener]]\naddress = \"0.0.0.0:80\"\nname = \"web\"\n";
         assert_eq!(planned(reordered), Plan::default());
+    }
+
+    #[test]
+    fn a_backend_that_moves_to_another_pool_or_changes_its_weight_is_named() {
+        let weighed = format!("{OLD}weight = 5\n");
+        let shown = |plan: Plan| -> Vec<(String, String)> {
+            plan.changes.into_iter().map(|change| (change.what, change.how)).collect()
+        };
+        let changed = shown(planned(&weighed));
+        let how = ("pool app: backend 10.0.0.2:80".to_owned(), "weight 1 -> 5".to_owned());
+        assert_eq!(changed, [how]);
+        let moved = OLD.replacen("app.backend", "other.backend", 1);
+        let moved =
+            moved + "[[route]]\npool = \"app\"\n[[route]]\npath = \"/o\"\npool = \"other\"\n";
+        let changed = shown(planned(&moved));
+        for (pool, how) in [("app", "removed"), ("other", "added")] {
+            let what = (format!("pool {pool}: backend 10.0.0.1:80"), how.to_owned());
+            assert!(changed.contains(&what), "{what:?} is not in {changed:?}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::{Fleet, Found, PoolRecord, Record, Source};
 use crate::base::Instant;
 use crate::config::{self, Config};
 use crate::coordinator::events::Event;
+use std::collections::{BTreeSet, HashSet};
 use std::net::SocketAddr;
 
 impl Fleet {
@@ -132,10 +133,13 @@ impl Fleet {
 impl PoolRecord {
     fn count_fit_that_stay(&self, config: &config::Pool) -> usize {
         let is_same_file = self.config.backends_file == config.backends_file;
+        // Each of thousands of backends is asked for.
+        let addresses: HashSet<SocketAddr> = config.backends.iter().map(|b| b.address).collect();
+        let names: BTreeSet<Source> = config.names.iter().map(Source::of_name).collect();
         let stays = |address: &SocketAddr, source: &Source| match source {
-            Source::Config => config.backends.iter().any(|backend| backend.address == *address),
+            Source::Config => addresses.contains(address),
             Source::Operator => true,
-            Source::Name(_) => config.names.iter().any(|name| Source::of_name(name) == *source),
+            Source::Name(_) => names.contains(source),
             Source::File => is_same_file,
         };
         let fit = self.backends.iter().filter(|(_, record)| is_fit(record));
