@@ -67,3 +67,21 @@ fn a_socket_that_is_published_just_before_the_way_out_is_closed_too() {
         assert!(scene.is_over());
     }
 }
+
+#[test]
+fn a_socket_of_a_shard_that_panicked_goes_on_or_is_closed_as_the_newest_snapshot_has_it() {
+    for goes_on in [true, false] {
+        let mut scene = scene();
+        scene.panics();
+        assert_eq!(scene.doors(), 1);
+        if !goes_on {
+            scene.listen(false);
+        }
+        let client = scene.client();
+        scene.begin_again();
+        scene.turns(2);
+        is_served(&mut scene, client);
+        scene.pass(LONG);
+        assert_eq!(scene.doors(), usize::from(goes_on));
+    }
+}

@@ -52,6 +52,7 @@ pub struct Scene {
     listener: Option<Arc<Listener>>,
     pool: Arc<Pool>,
     settings: Arc<Settings>,
+    newest: Arc<Snapshot>,
     generation: u64,
     connects: Vec<(i32, SocketAddr)>,
 }
@@ -98,11 +99,12 @@ impl Scene {
         let listener = first.listeners[0].clone();
         let pool = first.pools[0].clone().expect("it is there");
         let settings = first.settings.clone();
+        let newest = Arc::new(first);
         let shard = Shard::new(ShardParts {
             engine,
             mailboxes: Arc::new([mailbox.clone()]),
             index: 0,
-            snapshot: Arc::new(first),
+            snapshot: newest.clone(),
             access_log,
             seed: 1,
         });
@@ -118,6 +120,7 @@ impl Scene {
             listener,
             pool,
             settings,
+            newest,
             generation,
             connects,
         };
@@ -162,7 +165,27 @@ impl Scene {
         let listeners = self.listener.iter().cloned().collect();
         let (pools, settings) = (vec![self.pool.clone()], self.settings.clone());
         let next: Snapshot = snapshot::assemble(generation, listeners, pools, settings);
-        self.mailbox.publish(Arc::new(next));
+        self.newest = Arc::new(next);
+        self.mailbox.publish(self.newest.clone());
+    }
+
+    /// The shard panics, and has closed what is its own.
+    pub fn panics(&mut self) {
+        self.network.borrow_mut().is_abandoned = true;
+        self.shard.abandon();
+        self.network.borrow_mut().is_abandoned = false;
+    }
+
+    /// Another shard begins in the place of one that has panicked.
+    pub fn begin_again(&mut self) {
+        self.shard = Shard::new(ShardParts {
+            engine: SimEngine::new(0, self.network.clone(), 64, 64),
+            mailboxes: Arc::new([self.mailbox.clone()]),
+            index: 0,
+            snapshot: self.newest.clone(),
+            access_log: None,
+            seed: 2,
+        });
     }
 
     /// A new snapshot without the listener, or with it on a new socket. Nothing happens yet.
