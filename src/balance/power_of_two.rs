@@ -9,6 +9,9 @@ use crate::base::Prng;
 /// Draws to find a second candidate that is not the first.
 const DRAWS_MAX: u32 = 4;
 
+/// How many times as busy the first must be to lose to one that these draws did not find.
+const HANDICAP: u32 = 2;
+
 pub(super) fn pick(
     candidates: &[Candidate],
     weights: &Weights,
@@ -24,11 +27,15 @@ pub(super) fn pick(
     if one_load == 0 || candidates.len() == 1 {
         return Some(first);
     }
-    let others = |index: usize| index != first && usable(index);
-    let second = (0..DRAWS_MAX).find_map(|_| weights.draw(usable, prng).filter(|i| others(*i)));
-    let Some(second) = second else { return Some(first) };
+    let is_other = |index: usize| index != first && usable(index);
+    let drawn = (0..DRAWS_MAX).find_map(|_| weights.draw(usable, prng).filter(|i| is_other(*i)));
+    // Where the first was drawn again and again it is heavy, or it is chance. If it always got the
+    // exchange then, one that stands still would collect all clients; if it never had that
+    // advantage, shards with stale counts would all run to the light ones.
+    let handicap = if drawn.is_some() { 1 } else { HANDICAP };
+    let Some(second) = drawn.or_else(|| weights.draw(&is_other, prng)) else { return Some(first) };
     let two = candidates[second];
     // The exchange to come counts too.
-    let two_load = load.in_flight(two.slot) + 1;
+    let two_load = (load.in_flight(two.slot) + 1).saturating_mul(handicap);
     Some(if is_less(two_load, two.weight, one_load + 1, one.weight) { second } else { first })
 }

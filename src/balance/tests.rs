@@ -228,3 +228,33 @@ fn shards_in_round_robin_stay_spread_over_any_number_of_changes() {
         }
     }
 }
+
+/// Answers at once but for one backend, which keeps what it gets.
+struct Standstill {
+    still: BackendSlot,
+    kept: u32,
+}
+
+impl Load for Standstill {
+    fn in_flight(&mut self, slot: BackendSlot) -> u32 {
+        if slot == self.still { self.kept } else { 0 }
+    }
+}
+
+#[test]
+fn a_backend_that_stands_still_collects_few_requests() {
+    for algorithm in [Algorithm::P2c, Algorithm::LeastConnections] {
+        for weights in [vec![1, 1], vec![1, 1, 1], vec![10, 1, 1], vec![1, 10], vec![1; 100]] {
+            let mut prng = Prng::new(7);
+            let candidates = candidates(&weights);
+            let mut picker = Picker::new(algorithm, &candidates, &mut prng);
+            let mut load = Standstill { still: BackendSlot(0), kept: 0 };
+            for _ in 0..100_000 {
+                let slot = picker.pick(&mut load, |_| true, &mut prng).expect("all are usable");
+                load.kept += u32::from(slot == load.still);
+            }
+            let most = 2 * weights[0];
+            assert!(load.kept <= most, "{algorithm:?} {weights:?}: {} are kept", load.kept);
+        }
+    }
+}
