@@ -135,7 +135,7 @@ pub fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
 }
 
 /// A whole answer with a Content-Length: its head and status.
-fn read_answer(reader: &mut BufReader<TcpStream>) -> Result<(String, u16), String> {
+pub fn read_answer(reader: &mut BufReader<TcpStream>) -> Result<(String, u16), String> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         match reader.read_line(&mut head) {
@@ -185,6 +185,14 @@ impl OriginProcess {
             .expect("this binary runs");
         *self.child.lock().expect("no panic") = Some(child);
         await_that("the origin listens", || TcpStream::connect(self.address).is_ok());
+    }
+
+    /// Sends it a signal, as `-STOP`.
+    pub fn signal(&self, name: &str) {
+        let child = self.child.lock().expect("no panic");
+        let pid = child.as_ref().expect("it runs").id().to_string();
+        let status = Command::new("kill").args([name, &pid]).status();
+        assert!(status.expect("kill is installed").success());
     }
 
     /// As kill -9 does.

@@ -3,6 +3,7 @@
 mod backends;
 mod configuring;
 mod draining;
+mod drills;
 mod failing;
 mod held_coordinator;
 mod held_thread;
