@@ -149,6 +149,10 @@ fn drain_the_last(
         for client in clients {
             log.extend(client.join().expect("clients do not panic"));
         }
+        operated.await_standstill("ringway_requests_total");
+        let begun = ["ringway_upstream_connects_total", "ringway_upstream_reuses_total"];
+        let begun = begun.map(|count| operated.metric(count)).iter().sum::<u64>();
+        assert_eq!(begun, asked.load(Ordering::SeqCst) as u64, "what connects to it gets there");
         (drains, log)
     })
 }
@@ -171,6 +175,13 @@ fn drains_of_the_last_backend_fail_nothing_that_it_has_and_refuse_the_rest_whole
         record(&drill, "drains", drains.len());
         record(&drill, "200, 503", format!("{}, {}", count(200), count(503)));
         record(&drill, "200 that were under way at an order", met.count());
+        // The shard had not read these when it heard of the drain: nothing of them had begun.
+        let early = log.iter().filter(|entry| {
+            let is_early =
+                |drain: &Drain| entry.began < drain.ordered && entry.ended >= drain.ordered;
+            entry.result == Ok(503) && drains.iter().any(is_early)
+        });
+        record(&drill, "503 of requests that were not read yet at an order", early.count());
         record(&drill, "wrong", all_wrong.len());
         assert!(all_wrong.is_empty(), "{} answers are wrong: {first:?}", all_wrong.len());
         assert_eq!(asked.load(Ordering::SeqCst), count(200), "what it gets, it answers, once");
