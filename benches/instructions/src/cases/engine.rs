@@ -138,6 +138,10 @@ impl Engine for ScriptedEngine {
         self.now
     }
 
+    fn wall_seconds(&self) -> u64 {
+        self.now.as_millis() / 1_000
+    }
+
     fn turn(&mut self, _deadline: Instant) {
         self.now = self.now + TURN;
         if self.events.is_empty() {
