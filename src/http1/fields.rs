@@ -49,28 +49,41 @@ pub(super) enum Known {
 }
 
 impl Known {
+    /// What the field of this name, a token, is.
     #[inline]
     pub(super) fn of(name: &str) -> Self {
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        let name = name.as_bytes();
         match name.len() {
-            2 if is("te") => Self::HopByHop,
-            3 if is("via") => Self::Via,
-            4 if is("host") => Self::Host,
-            6 if is("expect") => Self::Expect,
-            7 if is("upgrade") => Self::Upgrade,
-            9 if is("forwarded") => Self::Forwarded,
-            9 if is("x-real-ip") => Self::RealIp,
-            10 if is("connection") => Self::Connection,
-            10 if is("keep-alive") => Self::KeepAlive,
-            14 if is("content-length") => Self::ContentLength,
-            15 if is("x-forwarded-for") => Self::ForwardedFor,
-            16 if is("proxy-connection") => Self::HopByHop,
-            16 if is("x-forwarded-host") => Self::ForwardedHost,
-            17 if is("transfer-encoding") => Self::TransferEncoding,
-            17 if is("x-forwarded-proto") => Self::ForwardedProto,
+            2 if is(name, b"te") => Self::HopByHop,
+            3 if is(name, b"via") => Self::Via,
+            4 if is(name, b"host") => Self::Host,
+            6 if is(name, b"expect") => Self::Expect,
+            7 if is(name, b"upgrade") => Self::Upgrade,
+            9 if is(name, b"forwarded") => Self::Forwarded,
+            9 if is(name, b"x-real-ip") => Self::RealIp,
+            10 if is(name, b"connection") => Self::Connection,
+            10 if is(name, b"keep-alive") => Self::KeepAlive,
+            14 if is(name, b"content-length") => Self::ContentLength,
+            15 if is(name, b"x-forwarded-for") => Self::ForwardedFor,
+            16 if is(name, b"proxy-connection") => Self::HopByHop,
+            16 if is(name, b"x-forwarded-host") => Self::ForwardedHost,
+            17 if is(name, b"transfer-encoding") => Self::TransferEncoding,
+            17 if is(name, b"x-forwarded-proto") => Self::ForwardedProto,
             _ => Self::Other,
         }
     }
+}
+
+/// True if a name, a token, is the known one in any case. Of tokens, only a letter becomes another
+/// byte by the bit that tells the cases apart, so the names are compared as a whole.
+#[inline(always)]
+fn is<const LENGTH: usize>(name: &[u8], known: &[u8; LENGTH]) -> bool {
+    let Ok(name) = <&[u8; LENGTH]>::try_from(name) else { return false };
+    let mut differs = 0;
+    for at in 0..LENGTH {
+        differs |= (name[at] | 0x20) ^ known[at];
+    }
+    differs == 0
 }
 
 impl Known {
@@ -150,7 +163,6 @@ pub(super) fn read<'b>(
 ) -> Result<Found<'b>, Refusal> {
     let mut found = Found::default();
     for (at, field) in fields.iter().enumerate() {
-        check_value(field.value)?;
         let known = Known::of(field.name);
         if known != Known::Other {
             read_one(&mut found, known, field.value, version, kind)?;
@@ -299,29 +311,42 @@ fn one_length(value: &[u8]) -> Result<u64, Refusal> {
     })
 }
 
-/// No control byte but TAB (RFC 9110 §5.5). httparse checks this too; the rule must not hang on
-/// another crate's option. It looks at every byte without leaving early, since the compiler then
-/// takes many at once: almost every value is good.
-fn check_value(value: &[u8]) -> Result<(), Refusal> {
-    let is_bad = |byte: u8| ((byte < 0x20) & (byte != b'\t')) | (byte == 0x7f);
-    if value.iter().fold(false, |any, byte| any | is_bad(*byte)) {
-        return Err(Refusal::MalformedField);
+/// Every line of a head ends with CRLF (RFC 9112 §2.2), and there is no control byte in it but TAB
+/// (RFC 9110 §5.5). httparse takes a bare LF, and checks the rest too, but the rule must not hang on
+/// another crate's option.
+pub(super) fn check_bytes(head: &[u8]) -> Result<(), Refusal> {
+    let Some((first, behind)) = head.split_first() else { return Ok(()) };
+    if *first >= b' ' && !has_flaw(head, behind) {
+        return Ok(());
     }
-    Ok(())
-}
-
-/// True for a byte of a token (RFC 9110 §5.6.2).
-pub(super) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// Every line of a head must end with CRLF; httparse takes a bare LF as well.
-pub(super) fn check_line_ends(head: &[u8]) -> Result<(), Refusal> {
     let is_bare = |at: usize| at == 0 || head[at - 1] != b'\r';
-    if memchr::memchr_iter(b'\n', head).any(is_bare) {
-        return Err(Refusal::BareLineFeed);
+    match memchr::memchr_iter(b'\n', head).any(is_bare) {
+        true => Err(Refusal::BareLineFeed),
+        false => Err(Refusal::MalformedField),
     }
-    Ok(())
+}
+
+/// True if one of these bytes may not follow the one before it. Almost every head is good, so all
+/// bytes are looked at without leaving early, sixteen at once, which compilers make one operation of.
+fn has_flaw(before: &[u8], bytes: &[u8]) -> bool {
+    let (before, before_rest) = before[..bytes.len()].as_chunks::<16>();
+    let (bytes, bytes_rest) = bytes.as_chunks::<16>();
+    let mut flaws = [false; 16];
+    for (before, bytes) in before.iter().zip(bytes) {
+        for at in 0..16 {
+            flaws[at] |= is_flaw(before[at], bytes[at]);
+        }
+    }
+    let rest = before_rest.iter().zip(bytes_rest);
+    let in_rest = rest.fold(false, |any, (before, byte)| any | is_flaw(*before, *byte));
+    in_rest | flaws.iter().any(|flaw| *flaw)
+}
+
+#[inline(always)]
+fn is_flaw(before: u8, byte: u8) -> bool {
+    let (is_line_feed, is_after_return) = (byte == b'\n', before == b'\r');
+    let is_control = (byte < b' ') & (byte != b'\t') & (byte != b'\r') & !is_line_feed;
+    is_control | (byte == 0x7f) | (is_line_feed != is_after_return)
 }
 
 /// The refusal for what httparse did not take.

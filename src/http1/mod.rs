@@ -8,6 +8,7 @@
 
 mod answer;
 mod chunked;
+mod classes;
 mod fields;
 mod output;
 mod refusal;

@@ -41,18 +41,30 @@ impl<'a> Output<'a> {
     }
 
     pub(super) fn put_number(&mut self, number: u64) {
+        if number < 1_000 {
+            return self.put_small_number(number as u16);
+        }
         let mut digits = [0; 20];
         let mut at = digits.len();
         let mut rest = number;
-        loop {
+        while rest > 0 {
             at -= 1;
             digits[at] = b'0' + (rest % 10) as u8;
             rest /= 10;
-            if rest == 0 {
-                break;
-            }
         }
         self.put(&digits[at..]);
+    }
+
+    /// Puts a number below 1,000: a status, or a part of an address.
+    #[inline]
+    pub(super) fn put_small_number(&mut self, number: u16) {
+        debug_assert!(number < 1_000, "three digits");
+        let digits = [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit as u8);
+        match number {
+            100.. => self.put(&digits),
+            10.. => self.put(&digits[1..]),
+            _ => self.put(&digits[2..]),
+        }
     }
 
     pub(super) fn put_field(&mut self, name: &[u8], value: &[u8]) {

@@ -82,7 +82,7 @@ impl<'b, 's> RequestHead<'b, 's> {
         if length > rules.head_bytes_max {
             return Err(Refusal::HeadTooLarge);
         }
-        fields::check_line_ends(&bytes[..length])?;
+        fields::check_bytes(&bytes[..length])?;
         let start = StartLine::of(&line, bytes, rules)?;
         Self::judge(start, fields, rules).map(|mut whole| {
             whole.length = length;

@@ -1,6 +1,6 @@
 //! The first line of a request (RFC 9112 §3).
 
-use super::fields::is_token_byte;
+use super::classes::is_token;
 use super::target::{self, Target};
 use super::{Refusal, Rules, Version};
 use httparse::Request;
@@ -107,7 +107,7 @@ pub(super) fn check_start(head: &[u8], rules: &Rules) -> Result<(), Refusal> {
     let method = head.iter().take(METHOD_BYTES_MAX + 1).position(|byte| *byte == b' ');
     let seen = &head[..method.unwrap_or(head.len().min(METHOD_BYTES_MAX + 1))];
     let is_begun_empty_line = seen == b"\r";
-    if !is_begun_empty_line && !seen.iter().all(|byte| is_token_byte(*byte)) {
+    if !is_begun_empty_line && !seen.iter().all(|byte| is_token(*byte)) {
         return Err(Refusal::MalformedStartLine);
     }
     if method == Some(0) {

@@ -162,7 +162,7 @@ fn put_address(address: IpAddr, out: &mut Output<'_>) -> Range<usize> {
                 if at > 0 {
                     out.put(b".");
                 }
-                out.put_number(u64::from(octet));
+                out.put_small_number(u16::from(octet));
             }
         }
         // A failure shows in `Output::finish`.

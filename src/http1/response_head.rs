@@ -80,7 +80,7 @@ impl<'b, 's> ResponseHead<'b, 's> {
             return Err(Refusal::HeadTooLarge);
         }
         let head = &bytes[..length];
-        fields::check_line_ends(head)?;
+        fields::check_bytes(head)?;
         let (version, status, reason) = status_line(&response, head)?;
         if response.headers.len() > rules.fields_max {
             return Err(Refusal::TooManyFields);
@@ -134,9 +134,6 @@ fn status_line<'b>(
         [b' ', reason @ ..] => reason,
         _ => return Err(Refusal::MalformedStatus),
     };
-    if reason.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
-        return Err(Refusal::MalformedStartLine);
-    }
     let status = digits.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
     if !is_number || !(100..=999).contains(&status) {
         return Err(Refusal::MalformedStatus);

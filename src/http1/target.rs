@@ -1,6 +1,7 @@
 //! Request targets (RFC 9112 §3.2, RFC 3986) and hosts.
 
 use super::Refusal;
+use super::classes::{is_host_name, is_ip_literal};
 
 /// A target taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,24 +184,25 @@ fn port_number(digits: &[u8]) -> u32 {
 
 /// The digits of a host's port, none of them if it has no port. None if it is not a host.
 fn port_of(host: &[u8]) -> Option<&[u8]> {
-    let (name, rest) = match host.first() {
-        Some(b'[') => {
-            let end = host.iter().position(|byte| *byte == b']')?;
-            (&host[1..end], &host[end + 1..])
+    let (name, rest) = match host {
+        [b'[', literal @ ..] => {
+            let (name, rest) = split_behind(literal, is_ip_literal);
+            (name, rest.strip_prefix(b"]")?)
         }
-        _ => host.split_at(host.iter().position(|byte| *byte == b':').unwrap_or(host.len())),
+        _ => split_behind(host, is_host_name),
     };
     let digits = match rest {
         [] => rest,
         [b':', digits @ ..] => digits,
         _ => return None,
     };
-    let is_name_byte: fn(&u8) -> bool = match host.first() {
-        Some(b'[') => |byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'),
-        _ => |byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(byte),
-    };
-    let is_host = is_port(digits) && !name.is_empty() && name.iter().all(is_name_byte);
-    is_host.then_some(digits)
+    (!name.is_empty() && is_port(digits)).then_some(digits)
+}
+
+/// What begins with bytes of a class, and what follows them.
+fn split_behind(bytes: &[u8], is_of_class: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
+    let end = bytes.iter().position(|byte| !is_of_class(*byte));
+    bytes.split_at(end.unwrap_or(bytes.len()))
 }
 
 /// `*DIGIT` (RFC 3986 §3.2.3), and a number that a port can have.

@@ -3,7 +3,7 @@
 //! A section is looked at only when it is whole, so that a field is kept or left out whole however
 //! the bytes were split.
 
-use super::fields::{check_line_ends, list};
+use super::fields::{check_bytes, list};
 use super::{Refusal, UnderscoreNames};
 use crate::limits::{FIELDS_MAX, TRAILER_BYTES_MAX};
 use httparse::{EMPTY_HEADER, Status};
@@ -88,7 +88,7 @@ impl TrailerRules {
             Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooManyFields),
             Err(_) => return Err(Refusal::MalformedTrailer),
         };
-        check_line_ends(&bytes[..length]).map_err(|_| Refusal::MalformedTrailer)?;
+        check_bytes(&bytes[..length]).map_err(|_| Refusal::MalformedTrailer)?;
         let mut left_out = 0;
         for (at, field) in fields.iter().enumerate() {
             left_out |= u128::from(!self.keeps(field.name.as_bytes())?) << at;

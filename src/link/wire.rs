@@ -135,16 +135,24 @@ impl<E: Engine> Wire<E> {
         if link.sending > 0 || link.is_connecting || link.is_broken || link.is_closed {
             return;
         }
-        let empty = Slice { buffer: BufferId(0), start: 0, end: 0 };
-        let mut slices = [empty; SEND_SLICES_MAX];
-        let count = self.chains.peek(&link.outbox, &mut slices);
-        if count > 0 {
-            link.sending = slices[..count].iter().map(|slice| slice.end - slice.start).sum();
-            let is_last = link.write_ended && count == link.outbox.len() as usize;
-            self.engine.send(link.socket, link.key, &slices[..count], is_last);
-        } else if link.write_ended {
-            self.engine.shutdown_write(link.socket);
+        match (self.chains.front(&link.outbox), link.outbox.len()) {
+            (Some(only), 1) => self.send_now(link, &[only]),
+            (Some(_), _) => {
+                let empty = Slice { buffer: BufferId(0), start: 0, end: 0 };
+                let mut slices = [empty; SEND_SLICES_MAX];
+                let count = self.chains.peek(&link.outbox, &mut slices);
+                self.send_now(link, &slices[..count]);
+            }
+            (None, _) if link.write_ended => self.engine.shutdown_write(link.socket),
+            (None, _) => {}
         }
+    }
+
+    #[inline]
+    fn send_now(&mut self, link: &mut Link, slices: &[Slice]) {
+        link.sending = slices.iter().map(|slice| slice.end - slice.start).sum();
+        let is_last = link.write_ended && slices.len() == link.outbox.len() as usize;
+        self.engine.send(link.socket, link.key, slices, is_last);
     }
 
     /// Takes note of a finished send. True if all went well and the link may go on.

@@ -96,14 +96,12 @@ impl<E: Engine> Traffic<E> {
 
     /// The next request may come on this connection.
     pub(super) fn await_next_request(&mut self, index: u32) {
-        let span = self.world.settings.timeouts.idle;
         let session = self.sessions.at(index);
         session.await_head();
         session.requests += 1;
         if session.link.peer_ended && session.inbox.is_empty() {
             return self.linger(index, CloseReason::ClientClosed);
         }
-        self.set_deadline(index, span);
         self.begin_idle(index);
     }
 

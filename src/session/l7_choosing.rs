@@ -185,10 +185,9 @@ impl<E: Engine> Traffic<E> {
     fn pick_of(&mut self, id: usize, pool: PoolId, need: Need) -> Option<Pick> {
         let now = self.now();
         let exchange = &self.exchanges[id];
-        let tried = exchange.tried.map(|slot| slot.unwrap_or(BackendSlot(u32::MAX)));
         let may_try =
             exchange.is_replayable() && exchange.retries == 0 && exchange.unanswered_by.is_none();
-        let wish = Wish { pool, tried: &tried, may_try, takes_any: need == Need::Any };
+        let wish = Wish { pool, tried: &exchange.tried, may_try, takes_any: need == Need::Any };
         self.replicas.pick(&wish, now, &mut self.prng)
     }
 

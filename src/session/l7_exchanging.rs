@@ -51,9 +51,11 @@ impl<E: Engine> Traffic<E> {
     pub(super) fn takes_body(&mut self, index: u32) -> bool {
         let Some(id) = self.sessions.at(index).exchange else { return false };
         let exchange = &self.exchanges[id as usize];
+        if exchange.request_body.has_ended() {
+            return false;
+        }
         let Some(upstream) = exchange.upstream else { return false };
-        !exchange.request_body.has_ended()
-            && !self.wire.is_congested(&self.upstreams.at(upstream).link)
+        !self.wire.is_congested(&self.upstreams.at(upstream).link)
     }
 
     /// Queues the first bytes of a range to the backend, and keeps what is not done with.

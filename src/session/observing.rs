@@ -31,11 +31,12 @@ impl<E: Engine> Traffic<E> {
         let exchange = &mut self.exchanges[id as usize];
         let trial = exchange.trial.take();
         let Some(slot) = exchange.backend else { return };
-        self.backend_cell(slot).answers.add(status);
+        let cell = self.mailbox.shared.ledger.backend(self.mailbox.shard(), slot);
+        cell.answers.add(status);
         if matches!(status, 502..=504) {
             return self.backend_failed(slot, BackendFault::Status(status), trial);
         }
-        self.backend_cell(slot).successes.add(1);
+        cell.successes.add(1);
         if let Some(round) = trial {
             self.tell_trial(slot, round, TrialCourse::Passed);
         }

@@ -150,9 +150,7 @@ impl<E: Engine> Traffic<E> {
     /// The session waits for its next request: first armed, then, after a while, polled.
     pub(super) fn begin_idle(&mut self, index: u32) {
         let idle = self.world.settings.timeouts.idle;
-        if idle > DEMOTE_AFTER {
-            self.set_deadline(index, DEMOTE_AFTER);
-        }
+        self.set_deadline(index, idle.min(DEMOTE_AFTER));
     }
 
     fn idle_expired(&mut self, index: u32) {

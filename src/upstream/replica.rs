@@ -39,7 +39,7 @@ pub struct Wish<'a> {
     /// The pool that it is to be of.
     pub pool: PoolId,
     /// Backends that the exchange has failed on.
-    pub tried: &'a [BackendSlot],
+    pub tried: &'a [Option<BackendSlot>],
     /// The exchange does no harm if it fails, so it may be the one that shows whether a backend
     /// has recovered.
     pub may_try: bool,
@@ -133,7 +133,7 @@ impl Replicas {
             return Some(Pick { slot: backend.slot, address: backend.address, trial: Some(round) });
         }
         let refused_until = &self.refused_until;
-        let is_untried = |slot: BackendSlot| !wish.tried.contains(&slot);
+        let is_untried = |slot: BackendSlot| !wish.tried.contains(&Some(slot));
         let is_well = |slot: BackendSlot| is_untried(slot) && refused_until[slot.index()] <= now;
         self.view.set_now(now);
         let slot = match replica.picker.pick(&mut self.view, is_well, prng) {
