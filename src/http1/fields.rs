@@ -326,27 +326,33 @@ pub(super) fn check_bytes(head: &[u8]) -> Result<(), Refusal> {
     }
 }
 
-/// True if one of these bytes may not follow the one before it. Almost every head is good, so all
-/// bytes are looked at without leaving early, sixteen at once, which compilers make one operation of.
+/// True if one of `bytes` may not follow the one of `before` in the same place. Almost every head is
+/// good, so all are looked at without leaving early, sixteen at once, which compilers make one
+/// operation of; the last sixteen may overlap with those before them.
 fn has_flaw(before: &[u8], bytes: &[u8]) -> bool {
-    let (before, before_rest) = before[..bytes.len()].as_chunks::<16>();
-    let (bytes, bytes_rest) = bytes.as_chunks::<16>();
-    let mut flaws = [false; 16];
-    for (before, bytes) in before.iter().zip(bytes) {
+    let before = &before[..bytes.len()];
+    let (Some(last_before), Some(last)) = (before.last_chunk(), bytes.last_chunk()) else {
+        let pairs = before.iter().zip(bytes);
+        return pairs.fold(0, |any, (before, byte)| any | flaw(*before, *byte)) != 0;
+    };
+    let chunks = before.as_chunks::<16>().0.iter().zip(bytes.as_chunks::<16>().0);
+    let mut flaws = [0; 16];
+    for (before, bytes) in chunks.chain([(last_before, last)]) {
         for at in 0..16 {
-            flaws[at] |= is_flaw(before[at], bytes[at]);
+            flaws[at] |= flaw(before[at], bytes[at]);
         }
     }
-    let rest = before_rest.iter().zip(bytes_rest);
-    let in_rest = rest.fold(false, |any, (before, byte)| any | is_flaw(*before, *byte));
-    in_rest | flaws.iter().any(|flaw| *flaw)
+    flaws.iter().fold(0, |any, flaw| any | flaw) != 0
 }
 
+/// 1 for a byte that may not follow the one before it, else 0.
 #[inline(always)]
-fn is_flaw(before: u8, byte: u8) -> bool {
-    let (is_line_feed, is_after_return) = (byte == b'\n', before == b'\r');
-    let is_control = (byte < b' ') & (byte != b'\t') & (byte != b'\r') & !is_line_feed;
-    is_control | (byte == 0x7f) | (is_line_feed != is_after_return)
+fn flaw(before: u8, byte: u8) -> u8 {
+    let is = |byte: u8, known: u8| u8::from(byte == known);
+    let (is_line_feed, is_after_return) = (is(byte, b'\n'), is(before, b'\r'));
+    let may_be = is(byte, b'\t') | is(byte, b'\r') | is_line_feed;
+    let is_control = u8::from(byte < b' ') & (may_be ^ 1) | is(byte, 0x7f);
+    is_control | (is_line_feed ^ is_after_return)
 }
 
 /// The refusal for what httparse did not take.

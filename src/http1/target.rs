@@ -96,9 +96,14 @@ const CLASSES: [u8; 256] = {
 fn check_origin_form(target: &[u8]) -> Result<&[u8], Refusal> {
     let mut at = 0;
     let mut may_have_dot_segments = false;
-    while at < target.len() {
-        match CLASSES[usize::from(target[at])] {
-            FINE => {}
+    let class_of = |byte: &u8| CLASSES[usize::from(*byte)];
+    loop {
+        let fine = target[at..].iter().position(|byte| class_of(byte) != FINE);
+        at = fine.map_or(target.len(), |fine| at + fine);
+        if at == target.len() {
+            break;
+        }
+        match class_of(&target[at]) {
             DOT => may_have_dot_segments |= target[at - 1] == b'/' || target[at - 1] == b'.',
             PERCENT => {
                 let is_dot = check_percent(&target[at + 1..])? == b'.';
@@ -110,7 +115,7 @@ fn check_origin_form(target: &[u8]) -> Result<&[u8], Refusal> {
         }
         at += 1;
     }
-    let (path, query) = target.split_at(at.min(target.len()));
+    let (path, query) = target.split_at(at);
     if may_have_dot_segments && path.split(|byte| *byte == b'/').any(is_dot_segment) {
         return Err(Refusal::DotSegmentInTarget);
     }
