@@ -312,8 +312,8 @@ fn one_length(value: &[u8]) -> Result<u64, Refusal> {
 }
 
 /// Every line of a head ends with CRLF (RFC 9112 §2.2), and there is no control byte in it but TAB
-/// (RFC 9110 §5.5). httparse takes a bare LF, and checks the rest too, but the rule must not hang on
-/// another crate's option.
+/// (RFC 9110 §5.5). httparse takes a bare LF, and checks the rest too, but the rule must not hang
+/// on another crate's option.
 pub(super) fn check_bytes(head: &[u8]) -> Result<(), Refusal> {
     let Some((first, behind)) = head.split_first() else { return Ok(()) };
     if *first >= b' ' && !has_flaw(head, behind) {
@@ -326,9 +326,9 @@ pub(super) fn check_bytes(head: &[u8]) -> Result<(), Refusal> {
     }
 }
 
-/// True if one of `bytes` may not follow the one of `before` in the same place. Almost every head is
-/// good, so all are looked at without leaving early, sixteen at once, which compilers make one
-/// operation of; the last sixteen may overlap with those before them.
+/// True if one of `bytes` may not follow the one of `before` in the same place. Almost every head
+/// is good, so all are looked at without leaving early, sixteen at once, which the compiler makes
+/// one operation of; the last sixteen may overlap with those before them.
 fn has_flaw(before: &[u8], bytes: &[u8]) -> bool {
     let before = &before[..bytes.len()];
     let (Some(last_before), Some(last)) = (before.last_chunk(), bytes.last_chunk()) else {
