@@ -14,9 +14,10 @@ use std::path::Path;
 const PREFIX: &str = "RINGWAY_";
 
 /// Read by the tests, or set by cargo for a program that it starts.
-const OF_DEVELOPERS: [&str; 15] = [
+const OF_DEVELOPERS: [&str; 16] = [
     "RINGWAY_ANSWERS",
     "RINGWAY_COMMIT",
+    "RINGWAY_DRAINS",
     "RINGWAY_DRILLS",
     "RINGWAY_DROPPED",
     "RINGWAY_GOLDEN",
