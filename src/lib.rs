@@ -21,4 +21,5 @@ pub mod shard;
 pub mod snapshot;
 pub mod stats;
 pub mod sys;
+pub mod table;
 pub mod upstream;

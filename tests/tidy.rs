@@ -17,15 +17,17 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("stats", &["base", "limits"]),
     ("access_log", &["base", "limits"]),
     ("health", &["base", "limits"]),
+    ("table", &["engine"]),
     ("link", &["engine", "base", "limits"]),
     ("config", &["balance", "health", "http1", "route", "base", "limits"]),
     ("snapshot", &["config", "balance", "http1", "route", "engine", "base", "limits"]),
     ("mailbox", &["snapshot", "stats", "engine", "base", "limits"]),
-    ("upstream", &["link", "snapshot", "mailbox", "balance", "engine", "base", "limits"]),
+    ("upstream", &["table", "link", "snapshot", "mailbox", "balance", "engine", "base", "limits"]),
     (
         "session",
         &[
             "upstream",
+            "table",
             "link",
             "snapshot",
             "mailbox",
@@ -39,7 +41,17 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     (
         "shard",
-        &["session", "snapshot", "mailbox", "access_log", "stats", "engine", "base", "limits"],
+        &[
+            "session",
+            "table",
+            "snapshot",
+            "mailbox",
+            "access_log",
+            "stats",
+            "engine",
+            "base",
+            "limits",
+        ],
     ),
     (
         "coordinator",
@@ -52,8 +64,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
 
 /// Folders that know no clock, thread, file or descriptor.
 const PURE: &[&str] = &[
-    "base", "balance", "route", "http1", "stats", "health", "config", "snapshot", "upstream",
-    "session",
+    "base", "balance", "route", "http1", "stats", "health", "config", "snapshot", "table",
+    "upstream", "session",
 ];
 const IMPURE_WORDS: &[&str] =
     &["Instant::now", "SystemTime", "std::thread", "std::fs", "println!", "std::env"];

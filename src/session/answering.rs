@@ -8,11 +8,12 @@ use crate::engine::{Engine, Room, Slice};
 use crate::http1::{Answer, ConnectionField, write_answer};
 use crate::mailbox::Stage;
 use crate::stats::CloseReason;
+use crate::table::ClientId;
 
 impl<E: Engine> Traffic<E> {
     /// Answers a request that goes to no backend. The connection goes on if nothing of the
     /// request is still to come.
-    pub(super) fn answer_request(&mut self, index: u32, local: Local) {
+    pub(super) fn answer_request(&mut self, index: ClientId, local: Local) {
         let keep_alive = local.keep_alive && !self.is_ending(index);
         let connection = ConnectionField::of(keep_alive, local.version);
         let Local { denial, is_head, .. } = local;
@@ -29,7 +30,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Answers whatever the client is sending, then closes.
-    pub(super) fn answer_and_close(&mut self, index: u32, denial: Denial) {
+    pub(super) fn answer_and_close(&mut self, index: ClientId, denial: Denial) {
         let (connection, reason) = (ConnectionField::Close, denial.reason);
         let Some(bytes) = self.queue_answer(index, denial.status, connection, false) else {
             return self.cut_denied(index, denial);
@@ -41,9 +42,9 @@ impl<E: Engine> Traffic<E> {
     /// Ends an exchange without a response from a backend: answers if nothing of a response has
     /// been passed on, else cuts the connection, so that what the client has cannot be taken for
     /// the whole.
-    pub(super) fn fail_exchange(&mut self, index: u32, status: u16, reason: CloseReason) {
+    pub(super) fn fail_exchange(&mut self, index: ClientId, status: u16, reason: CloseReason) {
         let Some(id) = self.sessions.at(index).exchange else { return };
-        let exchange = &mut self.exchanges[id as usize];
+        let exchange = &mut self.exchanges[id];
         exchange.failure = Some(reason);
         if exchange.phase != Phase::AwaitingHead {
             return self.cut_session(index, reason);
@@ -56,7 +57,7 @@ impl<E: Engine> Traffic<E> {
         let Some(bytes) = self.queue_answer(index, status, connection, is_head) else {
             return self.cut_session(index, CloseReason::OutOfBuffers);
         };
-        let exchange = &mut self.exchanges[id as usize];
+        let exchange = &mut self.exchanges[id];
         exchange.status = status;
         exchange.response_bytes = bytes;
         self.end_exchange(index);
@@ -71,7 +72,7 @@ impl<E: Engine> Traffic<E> {
     /// Queues a whole answer; returns the length of its body, or none without a buffer for it.
     fn queue_answer(
         &mut self,
-        index: u32,
+        index: ClientId,
         status: u16,
         connection: ConnectionField,
         is_head: bool,
@@ -95,7 +96,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// The next request may come on this connection.
-    pub(super) fn await_next_request(&mut self, index: u32) {
+    pub(super) fn await_next_request(&mut self, index: ClientId) {
         let session = self.sessions.at(index);
         session.await_head();
         session.requests += 1;
@@ -107,7 +108,7 @@ impl<E: Engine> Traffic<E> {
 
     /// True if a connection ends with its present exchange because the process, or its listener,
     /// does.
-    pub(super) fn is_ending(&mut self, index: u32) -> bool {
+    pub(super) fn is_ending(&mut self, index: ClientId) -> bool {
         self.stage != Stage::Serving || self.sessions.at(index).is_leaving
     }
 }

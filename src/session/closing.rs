@@ -7,15 +7,16 @@ use crate::engine::{Close, Engine, Failure, Owner, Slice, Socket};
 use crate::limits::{LINGER_BYTES_MAX, LINGER_IDLE, LINGER_MAX, LINGER_SILENCE};
 use crate::mailbox::Stage;
 use crate::stats::{CloseReason, Counter};
+use crate::table::{ClientId, UpstreamId};
 
 impl<E: Engine> Traffic<E> {
     // --- exchanges ---
 
     /// Ends the exchange of a session, whatever its state, and gives back all that it held. The
     /// connection to the backend is kept only if both messages ended exactly where they should.
-    pub(super) fn end_exchange(&mut self, index: u32) {
+    pub(super) fn end_exchange(&mut self, index: ClientId) {
         let Some(id) = self.sessions.at(index).exchange.take() else { return };
-        let mut exchange = self.exchanges.remove(id as usize);
+        let mut exchange = self.exchanges.remove(id);
         if let Some(buffer) = exchange.take_request_head() {
             self.wire.let_go(buffer);
         }
@@ -31,7 +32,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Keeps a connection for the next exchange, or closes it.
-    fn leave_upstream(&mut self, upstream: u32, is_reusable: bool) {
+    fn leave_upstream(&mut self, upstream: UpstreamId, is_reusable: bool) {
         let connection = self.upstreams.at(upstream);
         let slot = connection.slot;
         let link = &mut connection.link;
@@ -55,7 +56,7 @@ impl<E: Engine> Traffic<E> {
     // --- connections to backends ---
 
     /// Closes a connection as soon as nothing is in flight on it.
-    pub(super) fn close_upstream(&mut self, upstream: u32, how: Close) {
+    pub(super) fn close_upstream(&mut self, upstream: UpstreamId, how: Close) {
         let connection = self.upstreams.at(upstream);
         connection.session = None;
         connection.is_closing = true;
@@ -65,7 +66,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Closes a connection that is to be closed, if nothing is in flight on it.
-    pub(super) fn settle_upstream(&mut self, upstream: u32) {
+    pub(super) fn settle_upstream(&mut self, upstream: UpstreamId) {
         let connection = self.upstreams.at(upstream);
         if !connection.is_closing || connection.link.is_closed || !connection.link.is_quiet() {
             return;
@@ -84,7 +85,7 @@ impl<E: Engine> Traffic<E> {
     /// Closes after the last answer to a client that has sent all of its request and expects the
     /// connection to end: there is nothing to drop, so nothing is waited for, and the end travels
     /// with the last bytes. If something comes all the same before that, it is lingered for.
-    pub(super) fn finish(&mut self, index: u32, reason: CloseReason) {
+    pub(super) fn finish(&mut self, index: ClientId, reason: CloseReason) {
         let session = self.sessions.at(index);
         if !session.inbox.is_empty() {
             return self.linger(index, reason);
@@ -101,7 +102,7 @@ impl<E: Engine> Traffic<E> {
     /// Closes after the last answer: our direction ends when it is sent, and what the client
     /// still sends is dropped for a while. Where a reset is to end the connection, it comes when
     /// all is sent.
-    pub(super) fn linger(&mut self, index: u32, reason: CloseReason) {
+    pub(super) fn linger(&mut self, index: ClientId, reason: CloseReason) {
         let session = self.sessions.at(index);
         session.state = State::Lingering;
         session.close_reason = reason;
@@ -118,7 +119,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Ends a connection on which nothing is asked for: few bytes can still come.
-    pub(super) fn end_idle(&mut self, index: u32, reason: CloseReason) {
+    pub(super) fn end_idle(&mut self, index: ClientId, reason: CloseReason) {
         self.linger(index, reason);
         if matches!(self.sessions.at(index).state, State::Discarding { .. }) {
             self.set_deadline(index, LINGER_IDLE);
@@ -126,7 +127,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Drops what a client sends after its last answer.
-    pub(super) fn discard(&mut self, index: u32, slice: Slice) {
+    pub(super) fn discard(&mut self, index: ClientId, slice: Slice) {
         self.wire.engine.release(slice.buffer);
         let now = self.now();
         let session = self.sessions.at(index);
@@ -143,7 +144,7 @@ impl<E: Engine> Traffic<E> {
 
     /// After the outbox of a client was looked at: a lingering session that has sent everything
     /// is closed, at once if the client has ended its direction too, and soon if it has not.
-    pub(super) fn after_client_flush(&mut self, index: u32) {
+    pub(super) fn after_client_flush(&mut self, index: ClientId) {
         let session = self.sessions.at(index);
         if !session.link.is_flushed() || session.link.sending > 0 {
             return;
@@ -164,7 +165,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// The stream from a client ended.
-    pub fn client_ended(&mut self, index: u32, failure: Option<Failure>) {
+    pub fn client_ended(&mut self, index: ClientId, failure: Option<Failure>) {
         self.count_if_starved(failure);
         let session = self.sessions.at(index);
         let has_ended = self.wire.receive_ended(&mut session.link, failure);
@@ -194,12 +195,12 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// The client has sent all that it will. That cuts its request short, or is the end after it.
-    fn client_half_closed(&mut self, index: u32) {
+    fn client_half_closed(&mut self, index: ClientId) {
         let session = self.sessions.at(index);
         let has_more = !session.inbox.is_empty();
         session.keep_alive &= has_more;
         let id = session.exchange;
-        let has_request = id.is_some_and(|id| self.exchanges[id as usize].request_body.has_ended());
+        let has_request = id.is_some_and(|id| self.exchanges[id].request_body.has_ended());
         let allows = self.world.settings.allows_half_close;
         if !allows {
             self.abort_session(index, CloseReason::ClientClosed);
@@ -211,22 +212,22 @@ impl<E: Engine> Traffic<E> {
     /// Ends a session in the middle of what it does. What is queued is sent first: there may be
     /// whole answers to earlier requests. The framing of an answer shows the client that it is cut
     /// short; where there is none, a reset does.
-    pub(super) fn cut_session(&mut self, index: u32, reason: CloseReason) {
+    pub(super) fn cut_session(&mut self, index: ClientId, reason: CloseReason) {
         if self.is_ended_by_stream(index) {
             self.sessions.at(index).close = Close::Reset;
         }
         if let Some(id) = self.sessions.at(index).exchange {
-            self.exchanges[id as usize].failure.get_or_insert(reason);
+            self.exchanges[id].failure.get_or_insert(reason);
         }
         self.end_exchange(index);
         self.linger(index, reason);
     }
 
     /// True if an orderly end of the stream would be taken for the end of what is being sent.
-    fn is_ended_by_stream(&mut self, index: u32) -> bool {
+    fn is_ended_by_stream(&mut self, index: ClientId) -> bool {
         let session = self.sessions.at(index);
         let Some(id) = session.exchange else { return false };
-        let exchange = &self.exchanges[id as usize];
+        let exchange = &self.exchanges[id];
         let is_unframed =
             exchange.phase == Phase::RelayingBody && exchange.response_body.is_passed_unframed();
         session.state == State::Tunnelling || is_unframed
@@ -234,15 +235,15 @@ impl<E: Engine> Traffic<E> {
 
     /// Closes at once and lets the client know that what it has is not the whole. For clients that
     /// are gone, or do not read, and for the end of the process.
-    pub(super) fn abort_session(&mut self, index: u32, reason: CloseReason) {
+    pub(super) fn abort_session(&mut self, index: ClientId, reason: CloseReason) {
         self.sessions.at(index).close = Close::Reset;
         self.close_session(index, reason);
     }
 
     /// Closes at once; what waits to be sent is dropped.
-    pub fn close_session(&mut self, index: u32, reason: CloseReason) {
+    pub fn close_session(&mut self, index: ClientId, reason: CloseReason) {
         if let Some(id) = self.sessions.at(index).exchange {
-            self.exchanges[id as usize].failure.get_or_insert(reason);
+            self.exchanges[id].failure.get_or_insert(reason);
         }
         self.end_exchange(index);
         let session = self.sessions.at(index);
@@ -255,7 +256,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Closes a session that is to be closed, if nothing is in flight on its socket.
-    pub(super) fn settle_closing(&mut self, index: u32) {
+    pub(super) fn settle_closing(&mut self, index: ClientId) {
         let session = self.sessions.at(index);
         if session.link.is_closed || !session.link.is_quiet() {
             return;
@@ -278,8 +279,14 @@ impl<E: Engine> Traffic<E> {
     pub(super) fn bury(&mut self) {
         while let Some(key) = self.gone.pop() {
             match key.owner() {
-                Owner::Client => drop(self.sessions.remove(key.index() as u32)),
-                _ => drop(self.upstreams.remove(key.index() as u32)),
+                Owner::Client => {
+                    let client = self.sessions.find(key).expect("closed in this turn");
+                    drop(self.sessions.remove(client));
+                }
+                _ => {
+                    let upstream = self.upstreams.find(key).expect("closed in this turn");
+                    drop(self.upstreams.remove(upstream));
+                }
             }
         }
         self.mailbox.show_connections(self.sessions.len() as u32);
@@ -294,10 +301,10 @@ impl<E: Engine> Traffic<E> {
         if stage < Stage::Draining {
             return;
         }
-        for upstream in self.upstreams.idle_indexes() {
+        for upstream in self.upstreams.idle_ids() {
             self.discard_idle_upstream(upstream);
         }
-        for index in self.sessions.indexes() {
+        for index in self.sessions.ids() {
             let session = self.sessions.at(index);
             let is_idle = session.is_idle();
             match session.state {
@@ -313,7 +320,7 @@ impl<E: Engine> Traffic<E> {
     /// What was closed in its last turn has still a slot, but its descriptor may be another's.
     pub fn abandon(&mut self) {
         let mut sockets: Vec<Socket> = self.upstreams.open_sockets();
-        for index in self.sessions.indexes() {
+        for index in self.sessions.ids() {
             let link = &self.sessions.at(index).link;
             sockets.extend((!link.is_closed).then_some(link.socket));
         }

@@ -8,11 +8,9 @@ use crate::http1::Version;
 use crate::limits::RETRY_TIME_MAX;
 use crate::link::Chain;
 use crate::stats::CloseReason;
+use crate::table::UpstreamId;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Index of an exchange.
-pub type ExchangeId = u32;
 
 /// Backends that one exchange may fail on before it is given up.
 pub const ATTEMPTS_MAX: usize = 4;
@@ -41,7 +39,7 @@ pub struct Exchange {
     /// The backend that it is with, or was last.
     pub backend: Option<BackendSlot>,
     /// The connection that carries it; none for a moment between two attempts.
-    pub upstream: Option<u32>,
+    pub upstream: Option<UpstreamId>,
     /// Backends that it has failed on.
     pub tried: [Option<BackendSlot>; ATTEMPTS_MAX],
     /// Attempts that it was taken back from, to make another one.

@@ -8,14 +8,15 @@ use super::{State, Traffic};
 use crate::engine::{BufferId, Close, Engine, Failure, Room, Slice};
 use crate::limits::INTERIMS_MAX;
 use crate::stats::CloseReason;
+use crate::table::{ClientId, UpstreamId};
 
 impl<E: Engine> Traffic<E> {
     /// Takes bytes in which a response begins or goes on.
-    pub(super) fn read_response_head(&mut self, index: u32, slice: Slice) {
+    pub(super) fn read_response_head(&mut self, index: ClientId, slice: Slice) {
         let Some(id) = self.sessions.at(index).exchange else {
             return self.wire.engine.release(slice.buffer);
         };
-        let exchange = &mut self.exchanges[id as usize];
+        let exchange = &mut self.exchanges[id];
         exchange.has_response_bytes = true;
         let (serial, upstream) = (exchange.serial, exchange.upstream);
         let Some(gathered) = self.wire.gather(&mut exchange.response_partial, slice) else {
@@ -27,7 +28,7 @@ impl<E: Engine> Traffic<E> {
             input = rest;
         }
         let Some(left) = gathered.left else { return };
-        let exchange = self.sessions.at(index).exchange.map(|id| &self.exchanges[id as usize]);
+        let exchange = self.sessions.at(index).exchange.map(|id| &self.exchanges[id]);
         // The exchange may have ended, and the next one begun, with what came first: what is left
         // belongs to neither then.
         if !exchange.is_some_and(|e| e.serial == serial && e.upstream == upstream) {
@@ -41,7 +42,7 @@ impl<E: Engine> Traffic<E> {
 
     /// Takes note that more of what was read is still to be looked at, so that the connection is
     /// not kept if the response ends before it. Returns what was noted before.
-    fn note_left(&mut self, upstream: Option<u32>, is_left: bool) -> bool {
+    fn note_left(&mut self, upstream: Option<UpstreamId>, is_left: bool) -> bool {
         let Some(upstream) = upstream else { return false };
         let connection = self.upstreams.at(upstream);
         let had_unread = connection.has_unread;
@@ -50,14 +51,14 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Takes one head; returns what followed it if another head is to come.
-    fn read_one_response_head(&mut self, index: u32, slice: Slice) -> Option<Slice> {
+    fn read_one_response_head(&mut self, index: ClientId, slice: Slice) -> Option<Slice> {
         let Some(output) = self.wire.engine.acquire(Room::Whole) else {
             self.wire.engine.release(slice.buffer);
             self.cut_session(index, CloseReason::OutOfBuffers);
             return None;
         };
         let keep_alive = self.may_keep_alive(index);
-        let id = self.sessions.at(index).exchange? as usize;
+        let id = self.sessions.at(index).exchange?;
         let exchange = &self.exchanges[id];
         let side = ResponseSide {
             world: &self.world,
@@ -75,14 +76,14 @@ impl<E: Engine> Traffic<E> {
 
     fn take_response_head(
         &mut self,
-        index: u32,
+        index: ClientId,
         outcome: ResponseOutcome,
         slice: Slice,
         output: BufferId,
     ) -> Option<Slice> {
         match outcome {
             ResponseOutcome::Interim { head_length, written } => {
-                let id = self.sessions.at(index).exchange? as usize;
+                let id = self.sessions.at(index).exchange?;
                 self.exchanges[id].interims += 1;
                 if self.exchanges[id].interims > INTERIMS_MAX {
                     self.wire.engine.release(output);
@@ -102,8 +103,7 @@ impl<E: Engine> Traffic<E> {
             ResponseOutcome::Final(response) if self.is_of_idle_time(index, response.status) => {
                 self.wire.engine.release(output);
                 self.wire.engine.release(slice.buffer);
-                let upstream =
-                    self.exchanges[self.sessions.at(index).exchange? as usize].upstream?;
+                let upstream = self.exchanges[self.sessions.at(index).exchange?].upstream?;
                 self.replay(index, upstream);
             }
             ResponseOutcome::Final(response) => {
@@ -116,7 +116,7 @@ impl<E: Engine> Traffic<E> {
             }
             ResponseOutcome::Incomplete => {
                 self.wire.engine.release(output);
-                let id = self.sessions.at(index).exchange? as usize;
+                let id = self.sessions.at(index).exchange?;
                 self.wire.set_aside(&mut self.exchanges[id].response_partial, slice);
                 self.note_progress(index);
             }
@@ -136,18 +136,18 @@ impl<E: Engine> Traffic<E> {
 
     /// True for a 408 that is an idle connection's and not the request's: a backend gave up waiting
     /// just when the request was sent, which may be repeated then (RFC 9110 §15.5.9).
-    fn is_of_idle_time(&mut self, index: u32, status: u16) -> bool {
+    fn is_of_idle_time(&mut self, index: ClientId, status: u16) -> bool {
         if status != 408 {
             return false;
         }
         let Some(id) = self.sessions.at(index).exchange else { return false };
-        let exchange = &self.exchanges[id as usize];
+        let exchange = &self.exchanges[id];
         let is_reused = exchange.upstream.is_some_and(|at| self.upstreams.at(at).is_reused);
         is_reused && exchange.interims == 0 && exchange.is_replayable()
     }
 
     /// Queues a head that was written to `output`; nothing if its length is 0.
-    fn pass_head(&mut self, index: u32, output: BufferId, written: usize) {
+    fn pass_head(&mut self, index: ClientId, output: BufferId, written: usize) {
         if written == 0 {
             return self.wire.engine.release(output);
         }
@@ -157,7 +157,13 @@ impl<E: Engine> Traffic<E> {
 
     /// The final head: it goes to the client with as much of the body as is there, if that is
     /// well. Nothing of a response has been passed on before.
-    fn begin_response(&mut self, index: u32, response: Response, slice: Slice, output: BufferId) {
+    fn begin_response(
+        &mut self,
+        index: ClientId,
+        response: Response,
+        slice: Slice,
+        output: BufferId,
+    ) {
         let Some(id) = self.sessions.at(index).exchange else { return };
         let rest = Slice { start: slice.start + response.head_length as u32, ..slice };
         let mut body = response.body;
@@ -170,7 +176,7 @@ impl<E: Engine> Traffic<E> {
             }
         };
         self.sessions.at(index).keep_alive = response.keep_alive;
-        let exchange = &mut self.exchanges[id as usize];
+        let exchange = &mut self.exchanges[id];
         exchange.phase = Phase::RelayingBody;
         exchange.status = response.status;
         exchange.response_body = body;
@@ -193,7 +199,7 @@ impl<E: Engine> Traffic<E> {
 
     /// Queues a head and the first of its body. A little of that is copied behind the head, so
     /// that one plain send carries both. False if there was no buffer left.
-    fn send_head_with_body(&mut self, index: u32, head: Slice, body: Slice) -> bool {
+    fn send_head_with_body(&mut self, index: ClientId, head: Slice, body: Slice) -> bool {
         let at = head.end as usize;
         if body.len() > COPY_BYTES_MAX.min(self.wire.engine.buffer_size() - at) {
             self.wire.send(&mut self.sessions.at(index).link, head);
@@ -209,16 +215,16 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// True if nothing on the client's side speaks against keeping its connection.
-    fn may_keep_alive(&mut self, index: u32) -> bool {
+    fn may_keep_alive(&mut self, index: ClientId) -> bool {
         let is_ending = self.is_ending(index);
         let session = self.sessions.at(index);
         let request_ended =
-            session.exchange.is_none_or(|id| self.exchanges[id as usize].request_body.has_ended());
+            session.exchange.is_none_or(|id| self.exchanges[id].request_body.has_ended());
         session.keep_alive && request_ended && !is_ending
     }
 
     /// The stream from a backend ended.
-    pub fn upstream_ended(&mut self, upstream: u32, failure: Option<Failure>) {
+    pub fn upstream_ended(&mut self, upstream: UpstreamId, failure: Option<Failure>) {
         self.count_if_starved(failure);
         let connection = self.upstreams.at(upstream);
         let has_ended = self.wire.receive_ended(&mut connection.link, failure);
@@ -236,7 +242,7 @@ impl<E: Engine> Traffic<E> {
             return self.tunnel_upstream_ended(index, failure);
         }
         let Some(id) = self.sessions.at(index).exchange else { return };
-        let exchange = &mut self.exchanges[id as usize];
+        let exchange = &mut self.exchanges[id];
         exchange.is_upstream_reusable = false;
         match exchange.phase {
             Phase::AwaitingHead => self.died_unanswered(index, upstream),
@@ -253,7 +259,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// An idle connection on which something came that nobody asked for, or its end.
-    pub(super) fn discard_idle_upstream(&mut self, upstream: u32) {
+    pub(super) fn discard_idle_upstream(&mut self, upstream: UpstreamId) {
         self.upstreams.unpark(upstream);
         self.close_upstream(upstream, Close::Graceful);
     }

@@ -9,6 +9,7 @@ use crate::engine::{BufferId, Close, Engine, Failure, Slice};
 use crate::link::Chain;
 use crate::mailbox::{BackendFault, TrialCourse};
 use crate::stats::{CloseReason, Counter};
+use crate::table::{ClientId, ExchangeId, UpstreamId};
 use crate::upstream::{Pick, Wish};
 
 /// A body that came with its head in one read is copied behind the new head, so that one plain
@@ -37,7 +38,7 @@ impl<E: Engine> Traffic<E> {
     /// request's head.
     pub(super) fn begin_exchange(
         &mut self,
-        index: u32,
+        index: ClientId,
         request: Request,
         output: BufferId,
         rest: Option<Slice>,
@@ -86,7 +87,7 @@ impl<E: Engine> Traffic<E> {
             refusal: None,
         });
         let session = self.sessions.at(index);
-        session.exchange = Some(id as u32);
+        session.exchange = Some(id);
         session.state = State::Exchanging;
         session.keep_alive = request.keep_alive;
         session.partial = None;
@@ -127,13 +128,13 @@ impl<E: Engine> Traffic<E> {
 
     /// Finds a backend and a connection to it. `waiting` is what an earlier attempt did not get
     /// to send, its head included.
-    pub(super) fn choose(&mut self, index: u32, waiting: Chain) {
+    pub(super) fn choose(&mut self, index: ClientId, waiting: Chain) {
         let pick = self.pick(index, Need::Any);
         self.go_to(index, pick, waiting);
     }
 
     /// Connects to a backend, or to another one if that fails at once; answers if there is none.
-    pub(super) fn go_to(&mut self, index: u32, pick: Option<Pick>, waiting: Chain) {
+    pub(super) fn go_to(&mut self, index: ClientId, pick: Option<Pick>, waiting: Chain) {
         let (mut pick, mut waiting) = (pick, waiting);
         loop {
             let Some(picked) = pick else {
@@ -155,17 +156,17 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    pub(super) fn count_retry(&mut self, index: u32) {
+    pub(super) fn count_retry(&mut self, index: ClientId) {
         self.count(Counter::Retries);
         if let Some(id) = self.sessions.at(index).exchange {
-            self.exchanges[id as usize].retries += 1;
+            self.exchanges[id].retries += 1;
         }
     }
 
     /// A backend of the exchange's pool; where that has none, or is gone, of the one that the
     /// route leads to by now.
-    pub(super) fn pick(&mut self, index: u32, need: Need) -> Option<Pick> {
-        let id = self.sessions.at(index).exchange? as usize;
+    pub(super) fn pick(&mut self, index: ClientId, need: Need) -> Option<Pick> {
+        let id = self.sessions.at(index).exchange?;
         let pool = self.exchanges[id].pool;
         if let Some(pick) = self.pick_of(id, pool, need) {
             return Some(pick);
@@ -182,7 +183,7 @@ impl<E: Engine> Traffic<E> {
         Some(pick)
     }
 
-    fn pick_of(&mut self, id: usize, pool: PoolId, need: Need) -> Option<Pick> {
+    fn pick_of(&mut self, id: ExchangeId, pool: PoolId, need: Need) -> Option<Pick> {
         let now = self.now();
         let exchange = &self.exchanges[id];
         let may_try =
@@ -192,12 +193,12 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Takes an idle connection to a backend, or begins a fresh one.
-    fn attach(&mut self, index: u32, pick: Pick, waiting: Chain) -> Result<(), Unattached> {
+    fn attach(&mut self, index: ClientId, pick: Pick, waiting: Chain) -> Result<(), Unattached> {
         let slot = pick.slot;
         let Some(id) = self.sessions.at(index).exchange else {
             return Err(Unattached { back: waiting, may_go_on: false });
         };
-        let exchange = &mut self.exchanges[id as usize];
+        let exchange = &mut self.exchanges[id];
         exchange.trial = pick.trial;
         let needs_fresh = exchange.needs_fresh;
         if let Some(round) = pick.trial {
@@ -219,7 +220,7 @@ impl<E: Engine> Traffic<E> {
             return Err(Unattached { back: waiting, may_go_on: false });
         }
         self.replicas.begin(slot);
-        let exchange = &mut self.exchanges[id as usize];
+        let exchange = &mut self.exchanges[id];
         exchange.upstream = Some(upstream);
         exchange.backend = Some(slot);
         exchange.has_response_bytes = false;
@@ -237,7 +238,7 @@ impl<E: Engine> Traffic<E> {
 
     /// Begins a connection to a backend. If there can be none, tells whether another backend may
     /// be tried.
-    fn connect(&mut self, index: u32, pick: Pick) -> Result<u32, bool> {
+    fn connect(&mut self, index: ClientId, pick: Pick) -> Result<UpstreamId, bool> {
         let Pick { slot, address, .. } = pick;
         self.count(Counter::UpstreamConnects);
         let key = self.upstreams.next_key();
@@ -256,7 +257,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// A connect ended.
-    pub fn upstream_connected(&mut self, upstream: u32, result: Result<(), Failure>) {
+    pub fn upstream_connected(&mut self, upstream: UpstreamId, result: Result<(), Failure>) {
         self.upstreams.at(upstream).link.is_connecting = false;
         let Some(index) = self.upstreams.at(upstream).session else {
             return self.settle_upstream(upstream);
@@ -275,7 +276,12 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// A connection to a backend did not come about: the exchange goes to another one at once.
-    pub(super) fn connect_failed(&mut self, index: u32, upstream: u32, failure: Failure) {
+    pub(super) fn connect_failed(
+        &mut self,
+        index: ClientId,
+        upstream: UpstreamId,
+        failure: Failure,
+    ) {
         let slot = self.upstreams.at(upstream).slot;
         let mut waiting = std::mem::take(&mut self.upstreams.at(upstream).link.outbox);
         let may_go_on = self.note_connect_failure(index, slot, failure);
@@ -289,13 +295,18 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// True if the exchange may try another backend.
-    fn note_connect_failure(&mut self, index: u32, slot: BackendSlot, failure: Failure) -> bool {
+    fn note_connect_failure(
+        &mut self,
+        index: ClientId,
+        slot: BackendSlot,
+        failure: Failure,
+    ) -> bool {
         self.count(Counter::UpstreamConnectFailures);
         if failure == Failure::NoLocalPort {
             self.count(Counter::UpstreamNoLocalPort);
         }
         let Some(id) = self.sessions.at(index).exchange else { return false };
-        let trial = self.exchanges[id as usize].trial.take();
+        let trial = self.exchanges[id].trial.take();
         // What is short here is no backend's fault, and no other backend helps. Only a request that
         // was lent for a trial is none the worse: those that serve may have idle connections.
         let is_ours = matches!(
@@ -321,7 +332,7 @@ impl<E: Engine> Traffic<E> {
             }
         }
         let now = self.now();
-        let exchange = &mut self.exchanges[id as usize];
+        let exchange = &mut self.exchanges[id];
         let may_go_on = exchange.note_failed(slot) && !exchange.is_too_old_to_retry(now);
         let pool = exchange.pool;
         // Where nobody is known to be well, another one would only let the client wait as long
@@ -333,10 +344,10 @@ impl<E: Engine> Traffic<E> {
 
     /// Closes a connection that an exchange goes on without. If it was a trial that has shown
     /// nothing so far, that is told first: while it is counted, nobody else gets the slot.
-    pub(super) fn leave_attempt(&mut self, index: u32, upstream: u32) {
+    pub(super) fn leave_attempt(&mut self, index: ClientId, upstream: UpstreamId) {
         let slot = self.upstreams.at(upstream).slot;
         if let Some(id) = self.sessions.at(index).exchange {
-            let exchange = &mut self.exchanges[id as usize];
+            let exchange = &mut self.exchanges[id];
             exchange.upstream = None;
             if let Some(round) = exchange.trial.take() {
                 self.tell_trial(slot, round, TrialCourse::Undecided);

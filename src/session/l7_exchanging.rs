@@ -8,6 +8,7 @@ use super::translating::BODY_TOO_LARGE;
 use super::{State, Traffic};
 use crate::engine::{Close, Engine, Failure, More, Slice};
 use crate::stats::{CloseReason, Counter};
+use crate::table::{ClientId, UpstreamId};
 
 /// Buffers of requests before their turn that a client may have here.
 const PIPELINED_BUFFERS_MAX: u32 = 2;
@@ -17,17 +18,17 @@ const FINISH_BYTES_MAX: u64 = 64 * 1024;
 
 impl<E: Engine> Traffic<E> {
     /// Bytes from the client during an exchange: its body, or requests before their turn.
-    pub(super) fn request_bytes(&mut self, index: u32, slice: Slice) {
+    pub(super) fn request_bytes(&mut self, index: ClientId, slice: Slice) {
         let Some(id) = self.sessions.at(index).exchange else {
             return self.wire.engine.release(slice.buffer);
         };
-        let exchange = &mut self.exchanges[id as usize];
+        let exchange = &mut self.exchanges[id];
         // Between two attempts there is nobody to pass a body on to.
         if exchange.request_body.has_ended() || exchange.upstream.is_none() {
             return self.keep_for_later(index, slice);
         }
         let Some(slice) = self.gather_from_client(index, slice) else { return };
-        let exchange = &mut self.exchanges[id as usize];
+        let exchange = &mut self.exchanges[id];
         let passed = match exchange.request_body.pass(self.wire.bytes_mut(slice)) {
             Ok(passed) => passed,
             Err(refusal) => {
@@ -48,9 +49,9 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// True if the request's body goes on and its backend keeps up.
-    pub(super) fn takes_body(&mut self, index: u32) -> bool {
+    pub(super) fn takes_body(&mut self, index: ClientId) -> bool {
         let Some(id) = self.sessions.at(index).exchange else { return false };
-        let exchange = &self.exchanges[id as usize];
+        let exchange = &self.exchanges[id];
         if exchange.request_body.has_ended() {
             return false;
         }
@@ -59,7 +60,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Queues the first bytes of a range to the backend, and keeps what is not done with.
-    fn forward_body(&mut self, index: u32, slice: Slice, passed: Passed) {
+    fn forward_body(&mut self, index: ClientId, slice: Slice, passed: Passed) {
         let body = Slice { end: slice.start + passed.kept as u32, ..slice };
         let rest = Slice { start: slice.start + passed.consumed as u32, ..slice };
         if !rest.is_empty() && !self.keep_behind_body(index, rest) {
@@ -70,7 +71,7 @@ impl<E: Engine> Traffic<E> {
             return self.cut_session(index, CloseReason::OutOfBuffers);
         };
         let session = self.sessions.at(index);
-        let exchange = session.exchange.map(|id| &self.exchanges[id as usize]);
+        let exchange = session.exchange.map(|id| &self.exchanges[id]);
         let Some(upstream) = exchange.and_then(|exchange| exchange.upstream) else {
             return self.wire.engine.release(body.buffer);
         };
@@ -93,9 +94,9 @@ impl<E: Engine> Traffic<E> {
 
     /// Keeps a copy of what follows the part of a body that is passed on: the next request, or the
     /// beginning of a trailer section. False if there is no buffer left.
-    fn keep_behind_body(&mut self, index: u32, rest: Slice) -> bool {
+    fn keep_behind_body(&mut self, index: ClientId, rest: Slice) -> bool {
         let session = self.sessions.at(index);
-        let exchange = session.exchange.map(|id| &self.exchanges[id as usize]);
+        let exchange = session.exchange.map(|id| &self.exchanges[id]);
         if exchange.is_some_and(|exchange| !exchange.request_body.has_ended()) {
             session.partial = Some(self.wire.bytes(rest).into());
             return true;
@@ -106,7 +107,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Keeps bytes until it is their turn, behind what waits already.
-    pub(super) fn keep_for_later(&mut self, index: u32, slice: Slice) {
+    pub(super) fn keep_for_later(&mut self, index: ClientId, slice: Slice) {
         let Some(slice) = self.wire.settle(slice) else {
             return self.cut_out_of_buffers(index, None);
         };
@@ -120,7 +121,7 @@ impl<E: Engine> Traffic<E> {
     /// Ends an exchange because of what the client sent, or did not.
     pub(super) fn fail_request(
         &mut self,
-        index: u32,
+        index: ClientId,
         status: u16,
         reason: CloseReason,
         text: &'static str,
@@ -131,7 +132,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Bytes from a backend.
-    pub fn upstream_received(&mut self, upstream: u32, slice: Slice, more: More) {
+    pub fn upstream_received(&mut self, upstream: UpstreamId, slice: Slice, more: More) {
         let buffer = slice.buffer;
         let connection = self.upstreams.at(upstream);
         let session = connection.session;
@@ -157,7 +158,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Takes the next bytes from the backend of a session, wherever its response is.
-    pub(super) fn response_goes_on(&mut self, index: u32, slice: Slice) {
+    pub(super) fn response_goes_on(&mut self, index: ClientId, slice: Slice) {
         let session = self.sessions.at(index);
         if session.state == State::Tunnelling {
             return self.tunnel_from_upstream(index, slice);
@@ -165,7 +166,7 @@ impl<E: Engine> Traffic<E> {
         let Some(id) = session.exchange else {
             return self.wire.engine.release(slice.buffer);
         };
-        let exchange = &mut self.exchanges[id as usize];
+        let exchange = &mut self.exchanges[id];
         match exchange.phase {
             Phase::AwaitingHead => self.read_response_head(index, slice),
             Phase::RelayingBody => self.response_bytes(index, slice),
@@ -177,11 +178,11 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Passes on bytes of a response's body.
-    fn response_bytes(&mut self, index: u32, slice: Slice) {
+    fn response_bytes(&mut self, index: ClientId, slice: Slice) {
         let Some(id) = self.sessions.at(index).exchange else {
             return self.wire.engine.release(slice.buffer);
         };
-        let exchange = &mut self.exchanges[id as usize];
+        let exchange = &mut self.exchanges[id];
         let Some(gathered) = self.wire.gather(&mut exchange.response_partial, slice) else {
             return self.cut_session(index, CloseReason::OutOfBuffers);
         };
@@ -206,7 +207,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Queues bytes of a response to the client. False if there was no buffer left for that.
-    pub(super) fn send_response_bytes(&mut self, index: u32, body: Slice) -> bool {
+    pub(super) fn send_response_bytes(&mut self, index: ClientId, body: Slice) -> bool {
         if body.is_empty() {
             self.wire.engine.release(body.buffer);
             return true;
@@ -223,9 +224,9 @@ impl<E: Engine> Traffic<E> {
 
     /// After bytes of a response were queued to the client: ends the exchange, or holds the
     /// backend back if the client is slow.
-    pub(super) fn after_response_bytes(&mut self, index: u32) {
+    pub(super) fn after_response_bytes(&mut self, index: ClientId) {
         let Some(id) = self.sessions.at(index).exchange else { return };
-        let exchange = &self.exchanges[id as usize];
+        let exchange = &self.exchanges[id];
         if exchange.response_body.has_ended() {
             return self.response_complete(index);
         }
@@ -239,9 +240,9 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// All of the response is queued.
-    pub(super) fn response_complete(&mut self, index: u32) {
+    pub(super) fn response_complete(&mut self, index: ClientId) {
         let Some(id) = self.sessions.at(index).exchange else { return };
-        let exchange = &mut self.exchanges[id as usize];
+        let exchange = &mut self.exchanges[id];
         exchange.phase = Phase::Done;
         let is_whole = exchange.request_body.has_ended();
         // Nothing more is to come from a client that asked for the end itself. Where others do
@@ -261,7 +262,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// A send to a client ended.
-    pub fn client_sent(&mut self, index: u32, result: Result<u32, Failure>) {
+    pub fn client_sent(&mut self, index: ClientId, result: Result<u32, Failure>) {
         if let Ok(bytes) = result {
             self.counters().add(Counter::ClientBytesSent, u64::from(bytes));
         }
@@ -283,7 +284,7 @@ impl<E: Engine> Traffic<E> {
             State::Exchanging | State::Tunnelling => {}
         }
         let has_room = self.wire.has_room(&session.link);
-        let upstream = session.exchange.and_then(|id| self.exchanges[id as usize].upstream);
+        let upstream = session.exchange.and_then(|id| self.exchanges[id].upstream);
         if let (true, Some(upstream)) = (has_room, upstream) {
             let link = &mut self.upstreams.at(upstream).link;
             if !link.is_connecting {
@@ -295,7 +296,7 @@ impl<E: Engine> Traffic<E> {
 
     /// A send to a backend ended. A failure is not the end: the backend may have answered before
     /// it cut the connection, and the receive will tell.
-    pub fn upstream_sent(&mut self, upstream: u32, result: Result<u32, Failure>) {
+    pub fn upstream_sent(&mut self, upstream: UpstreamId, result: Result<u32, Failure>) {
         if let Ok(bytes) = result {
             self.counters().add(Counter::UpstreamBytesSent, u64::from(bytes));
         }

@@ -5,15 +5,16 @@
 use super::Traffic;
 use crate::engine::{Engine, SMALL_BUFFER_BYTES, Slice};
 use crate::http1::fill_host_room;
+use crate::table::{ClientId, ExchangeId, UpstreamId};
 use std::net::SocketAddr;
 
 impl<E: Engine> Traffic<E> {
     /// After something was sent to a backend: the head's buffer goes back once all of it is sent.
     /// For as long as the request may have to be sent again, its head is kept in a small buffer,
     /// or on the heap if none holds it.
-    pub(super) fn shrink_head(&mut self, index: u32) {
+    pub(super) fn shrink_head(&mut self, index: ClientId) {
         let Some(id) = self.sessions.at(index).exchange else { return };
-        let exchange = &self.exchanges[id as usize];
+        let exchange = &self.exchanges[id];
         let Some(head) = exchange.request_head else { return };
         let is_needed = exchange.is_replayable();
         if (is_needed && self.is_small(head)) || self.wire.waiting(head.buffer).is_some() {
@@ -21,7 +22,7 @@ impl<E: Engine> Traffic<E> {
         }
         let fits = is_needed && head.len() <= SMALL_BUFFER_BYTES;
         let copy = if fits { self.wire.copy_of(head) } else { None };
-        let exchange = &mut self.exchanges[id as usize];
+        let exchange = &mut self.exchanges[id];
         if is_needed && copy.is_none() {
             exchange.head_aside = Some(self.wire.bytes(head).into());
         }
@@ -36,12 +37,12 @@ impl<E: Engine> Traffic<E> {
 
     /// Sets a head aside until its connection is there, if it is all there is of the request and in
     /// no small buffer. True if it waits aside.
-    pub(super) fn set_head_aside(&mut self, id: u32) -> bool {
-        let exchange = &self.exchanges[id as usize];
+    pub(super) fn set_head_aside(&mut self, id: ExchangeId) -> bool {
+        let exchange = &self.exchanges[id];
         let Some(head) = exchange.request_head else { return true };
         let is_aside = !exchange.is_streaming && !self.is_small(head);
         if is_aside {
-            let exchange = &mut self.exchanges[id as usize];
+            let exchange = &mut self.exchanges[id];
             exchange.head_aside = Some(self.wire.bytes(head).into());
             exchange.request_head = None;
             self.wire.let_go(head.buffer);
@@ -50,8 +51,8 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Puts a head that was set aside back into a buffer, to be sent. False if there is none left.
-    pub(super) fn restore_head(&mut self, id: u32) -> bool {
-        let exchange = &mut self.exchanges[id as usize];
+    pub(super) fn restore_head(&mut self, id: ExchangeId) -> bool {
+        let exchange = &mut self.exchanges[id];
         let Some(aside) = &exchange.head_aside else { return true };
         exchange.request_head = self.wire.private(aside);
         let is_restored = exchange.request_head.is_some();
@@ -62,9 +63,9 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Queues a head that waited aside for its connection. False if there is no buffer for it.
-    pub(super) fn send_head_aside(&mut self, index: u32, upstream: u32) -> bool {
+    pub(super) fn send_head_aside(&mut self, index: ClientId, upstream: UpstreamId) -> bool {
         let Some(id) = self.sessions.at(index).exchange else { return true };
-        if self.exchanges[id as usize].head_aside.is_none() {
+        if self.exchanges[id].head_aside.is_none() {
             return true;
         }
         let is_restored = self.restore_head(id);
@@ -75,14 +76,14 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Queues a head that is in a buffer.
-    pub(super) fn queue_head(&mut self, id: u32, upstream: u32) {
-        let head = self.exchanges[id as usize].request_head.expect("kept until a response begins");
+    pub(super) fn queue_head(&mut self, id: ExchangeId, upstream: UpstreamId) {
+        let head = self.exchanges[id].request_head.expect("kept until a response begins");
         self.wire.send_and_retain(&mut self.upstreams.at(upstream).link, head);
     }
 
     /// Writes the address of a backend where the client named no host.
-    pub(super) fn name_host(&mut self, id: u32, address: SocketAddr) {
-        let exchange = &mut self.exchanges[id as usize];
+    pub(super) fn name_host(&mut self, id: ExchangeId, address: SocketAddr) {
+        let exchange = &mut self.exchanges[id];
         let Some(room) = exchange.host_room.clone() else { return };
         match (exchange.request_head, &mut exchange.head_aside) {
             (Some(head), _) => fill_host_room(address, &mut self.wire.bytes_mut(head)[room]),

@@ -9,6 +9,7 @@ use crate::engine::{BufferId, Engine, Room, Slice};
 use crate::http1::{Refusal, leading_line_ends};
 use crate::limits::LEADING_LINE_ENDS_BYTES_MAX;
 use crate::stats::CloseReason;
+use crate::table::ClientId;
 
 /// Bytes that a head usually grows by at most when it is written anew.
 const HEAD_GROWTH: usize = 384;
@@ -19,7 +20,7 @@ struct OutOfBuffers;
 impl<E: Engine> Traffic<E> {
     /// Serves what came before its turn: the rest of a body, and requests one after the other,
     /// for as long as who takes it keeps up.
-    pub(super) fn serve_inbox(&mut self, index: u32) {
+    pub(super) fn serve_inbox(&mut self, index: ClientId) {
         while self.takes_more(index) {
             let session = self.sessions.at(index);
             let Some(slice) = self.wire.take(&mut session.inbox) else {
@@ -33,7 +34,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// True if the next bytes of the client are wanted now.
-    fn takes_more(&mut self, index: u32) -> bool {
+    fn takes_more(&mut self, index: ClientId) -> bool {
         let session = self.sessions.at(index);
         match session.state {
             // Answers that the client does not read hold its next requests back.
@@ -44,7 +45,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Everything that came has been served.
-    fn await_more(&mut self, index: u32) {
+    fn await_more(&mut self, index: ClientId) {
         let session = self.sessions.at(index);
         match session.link.peer_ended {
             false => self.wire.receive(&mut session.link),
@@ -53,7 +54,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Takes bytes in which a request begins or goes on.
-    pub(super) fn read_head(&mut self, index: u32, slice: Slice) {
+    pub(super) fn read_head(&mut self, index: ClientId, slice: Slice) {
         let Some(slice) = self.gather_from_client(index, slice) else { return };
         let Some(slice) = self.skip_line_ends(index, slice) else { return };
         let room = Room::of(slice.len() + HEAD_GROWTH);
@@ -106,7 +107,7 @@ impl<E: Engine> Traffic<E> {
     /// there is no buffer: the session ends.
     fn translate_head(
         &mut self,
-        index: u32,
+        index: ClientId,
         slice: Slice,
         room: Room,
     ) -> Option<(BufferId, RequestOutcome)> {
@@ -128,7 +129,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// What has come so far of what is only looked at when it is whole; none if the session ends.
-    pub(super) fn gather_from_client(&mut self, index: u32, slice: Slice) -> Option<Slice> {
+    pub(super) fn gather_from_client(&mut self, index: ClientId, slice: Slice) -> Option<Slice> {
         let session = self.sessions.at(index);
         let Some(gathered) = self.wire.gather(&mut session.partial, slice) else {
             let draft = self.draft_of_partial(index);
@@ -149,7 +150,7 @@ impl<E: Engine> Traffic<E> {
 
     /// Drops line ends before a request: whoever sends nothing else stays as idle as before. None
     /// if nothing is left, or there were too many.
-    fn skip_line_ends(&mut self, index: u32, slice: Slice) -> Option<Slice> {
+    fn skip_line_ends(&mut self, index: ClientId, slice: Slice) -> Option<Slice> {
         let length = leading_line_ends(self.wire.bytes(slice)) as u32;
         if length == 0 {
             return Some(slice);
@@ -179,7 +180,7 @@ impl<E: Engine> Traffic<E> {
         self.wire.settle(rest).map(Some).ok_or(OutOfBuffers)
     }
 
-    fn await_rest_of_head(&mut self, index: u32) {
+    fn await_rest_of_head(&mut self, index: ClientId) {
         let session = self.sessions.at(index);
         if session.state == State::AwaitingHead {
             session.state = State::ReadingHead;
@@ -192,7 +193,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Answers a head that is not taken, and closes.
-    fn refuse(&mut self, index: u32, refusal: Refusal, draft: Option<Box<Draft>>) {
+    fn refuse(&mut self, index: ClientId, refusal: Refusal, draft: Option<Box<Draft>>) {
         let client = self.sessions.at(index).client;
         tracing::debug!(%client, refusal = refusal.text(), "request refused");
         let (status, reason, text) = (refusal.status(), reason_of(refusal), refusal.text());
@@ -200,7 +201,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// The rest of a head did not come in time.
-    pub(super) fn head_expired(&mut self, index: u32) {
+    pub(super) fn head_expired(&mut self, index: ClientId) {
         let draft = self.draft_of_partial(index);
         let text = "the rest of the head did not come in time";
         let reason = CloseReason::HeadTimeout;

@@ -9,6 +9,7 @@ use crate::limits::{RETRY_BACKOFF_MAX, RETRY_BACKOFF_MIN};
 use crate::link::Chain;
 use crate::mailbox::BackendFault;
 use crate::stats::{CloseReason, Counter};
+use crate::table::{ClientId, UpstreamId};
 use std::time::Duration;
 
 /// How much of a request's head its present connection has taken.
@@ -25,14 +26,14 @@ enum HeadSent {
 }
 
 impl<E: Engine> Traffic<E> {
-    fn head_sent(&mut self, index: u32, upstream: u32) -> HeadSent {
+    fn head_sent(&mut self, index: ClientId, upstream: UpstreamId) -> HeadSent {
         let link = &self.upstreams.at(upstream).link;
         if link.is_connecting {
             return HeadSent::Nothing;
         }
         let is_sending = link.sending > 0;
         let id = self.sessions.at(index).exchange;
-        let head = id.and_then(|id| self.exchanges[id as usize].request_head);
+        let head = id.and_then(|id| self.exchanges[id].request_head);
         let waiting = head.and_then(|head| self.wire.waiting(head.buffer));
         match waiting {
             None => HeadSent::All,
@@ -43,18 +44,18 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// True if no byte of the request can have reached a backend.
-    pub(super) fn is_untouched(&mut self, index: u32, upstream: u32) -> bool {
+    pub(super) fn is_untouched(&mut self, index: ClientId, upstream: UpstreamId) -> bool {
         let id = self.sessions.at(index).exchange;
-        let phase = id.map(|id| self.exchanges[id as usize].phase);
+        let phase = id.map(|id| self.exchanges[id].phase);
         phase == Some(Phase::AwaitingHead) && self.head_sent(index, upstream) == HeadSent::Nothing
     }
 
     /// A connection ended before a whole head came over it.
-    pub(super) fn died_unanswered(&mut self, index: u32, upstream: u32) {
+    pub(super) fn died_unanswered(&mut self, index: ClientId, upstream: UpstreamId) {
         let connection = self.upstreams.at(upstream);
         let (is_reused, slot) = (connection.is_reused, connection.slot);
         let (now, Some(id)) = (self.now(), self.sessions.at(index).exchange) else { return };
-        let exchange = &mut self.exchanges[id as usize];
+        let exchange = &mut self.exchanges[id];
         let may_be_resent = exchange.may_be_resent(slot, now);
         if may_be_resent && let Some(round) = exchange.trial.take() {
             // The request was lent to find out whether the backend has recovered: it has not.
@@ -70,7 +71,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Sends a request again, on a fresh connection, to any backend.
-    pub(super) fn replay(&mut self, index: u32, upstream: u32) {
+    pub(super) fn replay(&mut self, index: ClientId, upstream: UpstreamId) {
         self.count_retry(index);
         if let Some(waiting) = self.take_back(index, upstream) {
             self.choose(index, waiting);
@@ -82,15 +83,15 @@ impl<E: Engine> Traffic<E> {
     /// `fault`: what the backend is charged with.
     pub(super) fn move_away(
         &mut self,
-        index: u32,
-        upstream: u32,
+        index: ClientId,
+        upstream: UpstreamId,
         fault: Option<BackendFault>,
         reason: CloseReason,
     ) {
         let slot = self.upstreams.at(upstream).slot;
         let (now, Some(id)) = (self.now(), self.sessions.at(index).exchange) else { return };
         let is_untouched = self.is_untouched(index, upstream);
-        let exchange = &mut self.exchanges[id as usize];
+        let exchange = &mut self.exchanges[id];
         let may_be_resent = is_untouched || exchange.may_be_resent(slot, now);
         if !may_be_resent || !exchange.note_failed(slot) {
             return self.fail_exchange(index, 502, reason);
@@ -98,7 +99,7 @@ impl<E: Engine> Traffic<E> {
         let Some(pick) = self.pick(index, Need::Any) else {
             return self.fail_exchange(index, 502, reason);
         };
-        let pool = self.exchanges[id as usize].pool;
+        let pool = self.exchanges[id].pool;
         if !is_untouched && !self.replicas.may_resend(pool, now) {
             self.count(Counter::RetriesDenied);
             return self.fail_exchange(index, 502, reason);
@@ -115,8 +116,8 @@ impl<E: Engine> Traffic<E> {
     /// Takes a request back from its connection, which is closed. What waits moves as it is if
     /// nothing of it was sent; otherwise nothing is returned and the whole head is sent again,
     /// which the caller has checked to be safe. None without a buffer for that: the session ends.
-    fn take_back(&mut self, index: u32, upstream: u32) -> Option<Chain> {
-        let id = self.sessions.at(index).exchange? as usize;
+    fn take_back(&mut self, index: ClientId, upstream: UpstreamId) -> Option<Chain> {
+        let id = self.sessions.at(index).exchange?;
         let (slot, sent) = (self.upstreams.at(upstream).slot, self.head_sent(index, upstream));
         let waiting = match sent {
             HeadSent::Nothing => std::mem::take(&mut self.upstreams.at(upstream).link.outbox),
@@ -142,10 +143,10 @@ impl<E: Engine> Traffic<E> {
 
     /// Gives an exchange that got no connection to another backend: at once the first time, after a
     /// random while later on.
-    pub(super) fn go_elsewhere(&mut self, index: u32, waiting: Chain) {
+    pub(super) fn go_elsewhere(&mut self, index: ClientId, waiting: Chain) {
         self.count_retry(index);
         let Some(id) = self.sessions.at(index).exchange else { return };
-        let Some(doublings) = self.exchanges[id as usize].retries.checked_sub(2) else {
+        let Some(doublings) = self.exchanges[id].retries.checked_sub(2) else {
             return self.choose(index, waiting);
         };
         // Where there is nobody to wait for, the client hears so at once.
@@ -154,14 +155,14 @@ impl<E: Engine> Traffic<E> {
         }
         let most = (RETRY_BACKOFF_MIN * (1 << doublings.min(8))).min(RETRY_BACKOFF_MAX);
         let micros = self.prng.below(most.as_micros() as u32);
-        self.exchanges[id as usize].waiting = waiting;
+        self.exchanges[id].waiting = waiting;
         self.set_deadline(index, Duration::from_micros(u64::from(micros)));
     }
 
     /// The time of an exchange that waits for its next attempt has come.
-    pub(super) fn end_backoff(&mut self, index: u32) {
+    pub(super) fn end_backoff(&mut self, index: ClientId) {
         let Some(id) = self.sessions.at(index).exchange else { return };
-        let waiting = std::mem::take(&mut self.exchanges[id as usize].waiting);
+        let waiting = std::mem::take(&mut self.exchanges[id].waiting);
         self.choose(index, waiting);
     }
 }

@@ -9,6 +9,7 @@ use crate::engine::{Engine, Key};
 use crate::link::Chain;
 use crate::snapshot::{Leaving, Listener, Snapshot};
 use crate::stats::CloseReason;
+use crate::table::{ClientId, UpstreamId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -57,7 +58,7 @@ impl<E: Engine> Traffic<E> {
 
     /// Ends the idle sessions of listeners that are gone, and lets the others finish.
     fn release_sessions(&mut self) {
-        for index in self.sessions.indexes() {
+        for index in self.sessions.ids() {
             let session = self.sessions.at(index);
             if session.is_leaving || self.world.listener(session.listener).is_some() {
                 continue;
@@ -96,7 +97,7 @@ impl<E: Engine> Traffic<E> {
 
     /// Gives an exchange of which nothing has been sent to another backend. If there is none, and
     /// its own only leaves, it goes on with that, which lives.
-    fn move_on(&mut self, index: u32, upstream: u32, need: Need) {
+    fn move_on(&mut self, index: ClientId, upstream: UpstreamId, need: Need) {
         let pick = self.pick(index, need);
         if pick.is_none() && need == Need::Better {
             return;
@@ -107,10 +108,10 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Ends an exchange or a tunnel whose backend must not be used any more.
-    fn cut_upstream(&mut self, index: u32, upstream: u32) {
+    fn cut_upstream(&mut self, index: ClientId, upstream: UpstreamId) {
         let session = self.sessions.at(index);
         let Some(id) = session.exchange else { return };
-        let phase = self.exchanges[id as usize].phase;
+        let phase = self.exchanges[id].phase;
         let is_tunnel = session.state == State::Tunnelling;
         match phase {
             _ if is_tunnel => self.cut_session(index, CloseReason::BackendGone),

@@ -40,9 +40,9 @@ use crate::link::Wire;
 use crate::mailbox::{Mailbox, Stage};
 use crate::snapshot::{Listener, Snapshot};
 use crate::stats::{Counter, Counters};
+use crate::table::{ExchangeId, Table};
 use crate::upstream::{Replicas, Upstreams};
 use exchange::Exchange;
-use slab::Slab;
 use std::sync::Arc;
 
 /// Sessions that room is made for at the start, at most; twice a shard's share, because clients do
@@ -58,7 +58,7 @@ pub struct Traffic<E: Engine> {
     pub sessions: Sessions,
     /// Connections to backends.
     pub upstreams: Upstreams,
-    exchanges: Slab<Exchange>,
+    exchanges: Table<ExchangeId, Exchange>,
     /// That of the newest exchange.
     serial: u64,
     replicas: Replicas,
@@ -96,7 +96,7 @@ impl<E: Engine> Traffic<E> {
             wire: Wire::new(engine),
             sessions: Sessions::with_capacity(sessions),
             upstreams: Upstreams::with_capacity(sessions),
-            exchanges: Slab::with_capacity(sessions),
+            exchanges: Table::with_capacity(sessions),
             serial: 0,
             replicas,
             timers,
@@ -147,17 +147,13 @@ impl<E: Engine> Traffic<E> {
     /// Sends what was queued in this turn, and feeds those who found the receive ring empty.
     pub fn finish_turn(&mut self) {
         while let Some(key) = self.wire.next_dirty() {
-            let index = match key.owner() {
-                Owner::Client => self.sessions.find(key),
-                _ => self.upstreams.find(key),
-            };
-            match (index, key.owner()) {
-                (None, _) => {}
-                (Some(index), Owner::Client) => {
-                    self.wire.flush(&mut self.sessions.at(index).link);
-                    self.after_client_flush(index);
+            if key.owner() == Owner::Client {
+                if let Some(client) = self.sessions.find(key) {
+                    self.wire.flush(&mut self.sessions.at(client).link);
+                    self.after_client_flush(client);
                 }
-                (Some(index), _) => self.wire.flush(&mut self.upstreams.at(index).link),
+            } else if let Some(upstream) = self.upstreams.find(key) {
+                self.wire.flush(&mut self.upstreams.at(upstream).link);
             }
         }
         while let Some(key) = self.wire.next_starved() {

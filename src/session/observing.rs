@@ -7,6 +7,7 @@ use crate::base::{BackendSlot, RouteId};
 use crate::engine::Engine;
 use crate::mailbox::{BackendCell, BackendFault, Observation, TrialCourse};
 use crate::stats::CloseReason;
+use crate::table::{ClientId, ExchangeId};
 use std::time::Duration;
 
 /// Between two warnings of malformed answers.
@@ -14,7 +15,7 @@ const WARNINGS_APART: Duration = Duration::from_secs(10);
 
 impl<E: Engine> Traffic<E> {
     /// A request was routed.
-    pub(super) fn count_request(&mut self, index: u32, route: RouteId) {
+    pub(super) fn count_request(&mut self, index: ClientId, route: RouteId) {
         let listener = self.sessions.at(index).listener;
         let (shard, ledger) = (self.mailbox.shard(), &self.mailbox.shared.ledger);
         ledger.listener(shard, listener).requests.add(1);
@@ -27,8 +28,8 @@ impl<E: Engine> Traffic<E> {
 
     /// A backend gave a final answer, or opened a tunnel. An application's 500 is an answer like
     /// any other; what a gateway says in place of an application is a failure.
-    pub(super) fn backend_answered(&mut self, id: u32, status: u16) {
-        let exchange = &mut self.exchanges[id as usize];
+    pub(super) fn backend_answered(&mut self, id: ExchangeId, status: u16) {
+        let exchange = &mut self.exchanges[id];
         let trial = exchange.trial.take();
         let Some(slot) = exchange.backend else { return };
         let cell = self.mailbox.shared.ledger.backend(self.mailbox.shard(), slot);
@@ -64,28 +65,28 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Notes what was wrong with a request or its response, for the record of the exchange.
-    pub(super) fn note_refusal(&mut self, index: u32, text: &'static str) {
+    pub(super) fn note_refusal(&mut self, index: ClientId, text: &'static str) {
         if let Some(id) = self.sessions.at(index).exchange {
-            self.exchanges[id as usize].refusal = Some(text);
+            self.exchanges[id].refusal = Some(text);
         }
     }
 
     /// Takes an answer of a backend for none because of this.
-    pub(super) fn refuse_answer(&mut self, index: u32, text: &'static str) {
+    pub(super) fn refuse_answer(&mut self, index: ClientId, text: &'static str) {
         self.note_refusal(index, text);
         self.warn_of_answer(index, text);
         self.fail_exchange(index, 502, CloseReason::BackendMalformed);
     }
 
     /// Says what is wrong with the answers of backends, not once for each of them.
-    fn warn_of_answer(&mut self, index: u32, text: &'static str) {
+    fn warn_of_answer(&mut self, index: ClientId, text: &'static str) {
         let now = self.now();
         if now < self.next_warning {
             self.unsaid += 1;
             return;
         }
         let Some(id) = self.sessions.at(index).exchange else { return };
-        let exchange = &self.exchanges[id as usize];
+        let exchange = &self.exchanges[id];
         let Some(address) = exchange.backend.and_then(|slot| self.replicas.address(slot)) else {
             return;
         };

@@ -1,10 +1,11 @@
 //! A connection that was accepted becomes a session.
 
-use super::{State, Traffic};
+use super::{Session, State, Traffic};
 use crate::base::ListenerId;
 use crate::engine::{Close, Engine, More, Slice, Socket};
 use crate::mailbox::Stage;
 use crate::stats::{CloseReason, Counter};
+use crate::table::ClientId;
 use std::net::SocketAddr;
 
 impl<E: Engine> Traffic<E> {
@@ -21,7 +22,8 @@ impl<E: Engine> Traffic<E> {
         let cell = self.mailbox.shared.ledger.listener(shard, listener);
         cell.accepted.add(1);
         cell.sessions.rise();
-        let index = self.sessions.insert(socket, client, listener);
+        let key = self.sessions.next_key();
+        let index = self.sessions.insert(Session::new(socket, key, client, listener));
         let session = self.sessions.at(index);
         // It may have waited while its listener was removed.
         session.is_leaving = self.world.listener(listener).is_none();
@@ -35,7 +37,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Bytes from a client.
-    pub fn client_received(&mut self, index: u32, slice: Slice, more: More) {
+    pub fn client_received(&mut self, index: ClientId, slice: Slice, more: More) {
         let session = self.sessions.at(index);
         self.wire.received(&mut session.link, more.armed);
         self.counters().add(Counter::ClientBytesReceived, slice.len() as u64);

@@ -7,6 +7,7 @@ use crate::access_log::Record;
 use crate::engine::{Engine, Failure, Slice};
 use crate::http1::Version;
 use crate::stats::{CloseReason, Counter};
+use crate::table::ClientId;
 
 /// An answer of our own to a request that goes to no backend.
 pub(super) struct Denial {
@@ -36,7 +37,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Records an exchange that has ended.
-    pub(super) fn record(&mut self, index: u32, exchange: &mut Exchange) {
+    pub(super) fn record(&mut self, index: ClientId, exchange: &mut Exchange) {
         if self.access_log.is_none() {
             return;
         }
@@ -65,7 +66,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Records a request that was answered here.
-    pub(super) fn record_denial(&mut self, index: u32, denial: Denial, response_bytes: u64) {
+    pub(super) fn record_denial(&mut self, index: ClientId, denial: Denial, response_bytes: u64) {
         if self.access_log.is_none() {
             return;
         }
@@ -94,7 +95,7 @@ impl<E: Engine> Traffic<E> {
 
     /// Ends a session for want of a buffer. A request that has no exchange yet leaves a record all
     /// the same.
-    pub(super) fn cut_out_of_buffers(&mut self, index: u32, draft: Option<Box<Draft>>) {
+    pub(super) fn cut_out_of_buffers(&mut self, index: ClientId, draft: Option<Box<Draft>>) {
         let (status, reason) = (0, CloseReason::OutOfBuffers);
         let text = "no buffer was left for the request";
         match self.sessions.at(index).exchange {
@@ -104,7 +105,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Ends a session for want of a buffer for an answer of our own.
-    pub(super) fn cut_denied(&mut self, index: u32, denial: Denial) {
+    pub(super) fn cut_denied(&mut self, index: ClientId, denial: Denial) {
         let reason = CloseReason::OutOfBuffers;
         self.record_denial(index, Denial { status: 0, reason, ..denial }, 0);
         self.cut_session(index, reason);
@@ -116,7 +117,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// The same of the part that was set aside; none if there is none.
-    pub(super) fn draft_of_partial(&mut self, index: u32) -> Option<Box<Draft>> {
+    pub(super) fn draft_of_partial(&mut self, index: ClientId) -> Option<Box<Draft>> {
         let part = self.sessions.at(index).partial.as_deref();
         let part = part.filter(|_| self.access_log.is_some());
         part.map(|part| Box::new(Draft::of_part(part)))

@@ -1,12 +1,11 @@
 //! What is kept of a client connection. It is small, because most connections are idle: what an
 //! exchange needs is kept with the exchange.
 
-use super::exchange::ExchangeId;
 use crate::base::{Instant, ListenerId, TimerId};
-use crate::engine::{Close, Key, Owner, Socket};
+use crate::engine::{Close, Key, Socket};
 use crate::link::{Chain, Link};
 use crate::stats::CloseReason;
-use slab::Slab;
+use crate::table::{ClientId, ExchangeId, Operating, Table};
 use std::net::SocketAddr;
 
 /// What a session is doing.
@@ -77,32 +76,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// Kept by a client that has been served and asks for nothing at the moment. One whose next
-    /// request is here, and only waits until its answers are read, is not idle.
-    pub fn is_idle(&self) -> bool {
-        self.state == State::AwaitingHead && self.requests > 0 && self.inbox.is_empty()
-    }
-}
-
-/// All sessions of a shard.
-#[derive(Default)]
-pub struct Sessions {
-    slots: Slab<Session>,
-    generation: u32,
-}
-
-impl Sessions {
-    /// Without a session, and with room for so many. Room costs no memory before it is used, but
-    /// a table that grows is copied, which takes time and leaves holes.
-    pub fn with_capacity(sessions: usize) -> Self {
-        Self { slots: Slab::with_capacity(sessions), generation: 0 }
-    }
-
-    /// Adds a session whose connection is open; returns its index.
-    pub fn insert(&mut self, socket: Socket, client: SocketAddr, listener: ListenerId) -> u32 {
-        self.generation = self.generation.wrapping_add(1);
-        let key = Key::new(Owner::Client, self.slots.vacant_key(), self.generation);
-        let index = self.slots.insert(Session {
+    /// One whose connection is open.
+    pub fn new(socket: Socket, key: Key, client: SocketAddr, listener: ListenerId) -> Self {
+        Self {
             link: Link::new(socket, key),
             client,
             state: State::AwaitingHead,
@@ -121,39 +97,22 @@ impl Sessions {
             requests: 0,
             dropped_bytes: 0,
             acknowledged: 0,
-        });
-        index as u32
+        }
     }
 
-    /// The session of an operation; none if the operation is older than the slot's tenant.
-    pub fn find(&self, key: Key) -> Option<u32> {
-        let session = self.slots.get(key.index())?;
-        (session.link.key == key).then_some(key.index() as u32)
+    /// Kept by a client that has been served and asks for nothing at the moment. One whose next
+    /// request is here, and only waits until its answers are read, is not idle.
+    pub fn is_idle(&self) -> bool {
+        self.state == State::AwaitingHead && self.requests > 0 && self.inbox.is_empty()
     }
+}
 
-    /// A session that exists.
-    pub fn at(&mut self, index: u32) -> &mut Session {
-        &mut self.slots[index as usize]
-    }
+/// All sessions of a shard.
+pub type Sessions = Table<ClientId, Session>;
 
-    /// Takes a session out; its socket has been closed.
-    pub fn remove(&mut self, index: u32) -> Session {
-        self.slots.remove(index as usize)
-    }
-
-    /// Number of sessions.
-    pub fn len(&self) -> usize {
-        self.slots.len()
-    }
-
-    /// True without a session.
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
-    }
-
-    /// Indexes of all sessions.
-    pub fn indexes(&self) -> Vec<u32> {
-        self.slots.iter().map(|(index, _)| index as u32).collect()
+impl Operating for Session {
+    fn key(&self) -> Key {
+        self.link.key
     }
 }
 

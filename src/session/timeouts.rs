@@ -9,6 +9,7 @@ use crate::base::TimerId;
 use crate::engine::{Engine, Failure, Key, Owner};
 use crate::link::Receiving;
 use crate::stats::CloseReason;
+use crate::table::{ClientId, UpstreamId};
 use std::time::Duration;
 
 /// After this long without a byte, a kept connection is polled instead of received on, which
@@ -27,7 +28,7 @@ enum Late {
 
 impl<E: Engine> Traffic<E> {
     /// From now on the present state may last this long without news.
-    pub(super) fn set_deadline(&mut self, index: u32, span: Duration) {
+    pub(super) fn set_deadline(&mut self, index: ClientId, span: Duration) {
         let deadline = self.now() + span;
         let session = self.sessions.at(index);
         session.deadline = deadline;
@@ -45,13 +46,13 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// A byte moved: the exchange or tunnel has its time again.
-    pub(super) fn note_progress(&mut self, index: u32) {
+    pub(super) fn note_progress(&mut self, index: ClientId) {
         let timeouts = &self.world.settings.timeouts;
         let session = self.sessions.at(index);
         let span = match session.state {
             State::Tunnelling => timeouts.tunnel,
             State::Exchanging => {
-                let upstream = session.exchange.and_then(|id| self.exchanges[id as usize].upstream);
+                let upstream = session.exchange.and_then(|id| self.exchanges[id].upstream);
                 let is_connected = |upstream| !self.upstreams.at(upstream).link.is_connecting;
                 if !upstream.is_some_and(is_connected) {
                     return; // what the client does meanwhile is no news of the backend
@@ -117,7 +118,7 @@ impl<E: Engine> Traffic<E> {
 
     /// True if a session waits for bytes that cannot be received, as there is no buffer for them.
     /// Who does not take what waits for him is late all the same: he may hold those buffers.
-    fn is_starved(&mut self, index: u32) -> bool {
+    fn is_starved(&mut self, index: ClientId) -> bool {
         let session = self.sessions.at(index);
         let waits_for_head = matches!(session.state, State::AwaitingHead | State::ReadingHead);
         let is_client_starved = session.link.receiving == Receiving::Starved;
@@ -138,22 +139,22 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// True if what the client sends next is for the backend of now.
-    fn awaits_client(&mut self, index: u32) -> bool {
+    fn awaits_client(&mut self, index: ClientId) -> bool {
         let session = self.sessions.at(index);
         let is_tunnel = session.state == State::Tunnelling;
-        let exchange = session.exchange.map(|id| &self.exchanges[id as usize]);
+        let exchange = session.exchange.map(|id| &self.exchanges[id]);
         is_tunnel || exchange.is_some_and(|exchange| !exchange.request_body.has_ended())
     }
 
     // --- idle ---
 
     /// The session waits for its next request: first armed, then, after a while, polled.
-    pub(super) fn begin_idle(&mut self, index: u32) {
+    pub(super) fn begin_idle(&mut self, index: ClientId) {
         let idle = self.world.settings.timeouts.idle;
         self.set_deadline(index, idle.min(DEMOTE_AFTER));
     }
 
-    fn idle_expired(&mut self, index: u32) {
+    fn idle_expired(&mut self, index: ClientId) {
         let idle = self.world.settings.timeouts.idle;
         let session = self.sessions.at(index);
         if session.was_polled || idle <= DEMOTE_AFTER {
@@ -167,7 +168,7 @@ impl<E: Engine> Traffic<E> {
 
     /// Polls a session that waits for a request and is not received on any more. One whose next
     /// request is here, and only waits until its answers are read, is not idle.
-    pub(super) fn demote_if_idle(&mut self, index: u32) {
+    pub(super) fn demote_if_idle(&mut self, index: ClientId) {
         let session = self.sessions.at(index);
         let waits = session.state == State::AwaitingHead && session.inbox.is_empty();
         let is_off = session.link.receiving == Receiving::Off && !session.link.is_polling;
@@ -178,7 +179,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// A polled client has something to say, or its poll was cancelled.
-    pub fn client_readable(&mut self, index: u32) {
+    pub fn client_readable(&mut self, index: ClientId) {
         let session = self.sessions.at(index);
         session.link.is_polling = false;
         match session.state {
@@ -189,7 +190,7 @@ impl<E: Engine> Traffic<E> {
 
     // --- exchanges ---
 
-    fn exchange_expired(&mut self, index: u32) {
+    fn exchange_expired(&mut self, index: ClientId) {
         match self.who_is_late(index) {
             Some(Late::Connect) => {
                 let upstream = self.upstream_of(index).expect("it is connecting");
@@ -206,15 +207,15 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    fn upstream_of(&mut self, index: u32) -> Option<u32> {
+    fn upstream_of(&mut self, index: ClientId) -> Option<UpstreamId> {
         let id = self.sessions.at(index).exchange?;
-        self.exchanges[id as usize].upstream
+        self.exchanges[id].upstream
     }
 
-    fn who_is_late(&mut self, index: u32) -> Option<Late> {
+    fn who_is_late(&mut self, index: ClientId) -> Option<Late> {
         let session = self.sessions.at(index);
         let client_flushed = session.link.is_flushed();
-        let exchange = &self.exchanges[session.exchange? as usize];
+        let exchange = &self.exchanges[session.exchange?];
         let Some(upstream) = exchange.upstream else { return Some(Late::Backoff) };
         let upstream = &self.upstreams.at(upstream).link;
         let is_awaiting_body = !exchange.request_body.has_ended() && upstream.is_flushed();
@@ -231,7 +232,7 @@ impl<E: Engine> Traffic<E> {
 
     /// A client has not read its answer for long. A slow one is not a dead one: it has its time
     /// again if it has acknowledged bytes since the last time it was asked.
-    fn client_slow(&mut self, index: u32) {
+    fn client_slow(&mut self, index: ClientId) {
         let session = self.sessions.at(index);
         // The low bits will do: nobody reads four gigabytes within a timeout, or exactly none.
         let acknowledged = self.wire.engine.acknowledged(session.link.socket) as u32;
@@ -246,7 +247,7 @@ impl<E: Engine> Traffic<E> {
 
     // --- idle connections to backends ---
 
-    pub(super) fn watch_idle_upstream(&mut self, upstream: u32) {
+    pub(super) fn watch_idle_upstream(&mut self, upstream: UpstreamId) {
         let (now, span) = (self.now(), self.world.settings.timeouts.idle);
         let connection = self.upstreams.at(upstream);
         let idle_until = now + span.min(connection.idle_max);

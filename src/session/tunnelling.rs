@@ -4,16 +4,17 @@
 use super::{State, Traffic};
 use crate::engine::{Close, Engine, Failure, Slice};
 use crate::stats::CloseReason;
+use crate::table::{ClientId, ExchangeId, UpstreamId};
 
 impl<E: Engine> Traffic<E> {
     /// Opens a tunnel; `rest` is what the backend sent behind its head. What the client sent
     /// behind its request has waited until now.
-    pub(super) fn begin_tunnel(&mut self, index: u32, status: u16, rest: Slice) {
+    pub(super) fn begin_tunnel(&mut self, index: ClientId, status: u16, rest: Slice) {
         let session = self.sessions.at(index);
         session.state = State::Tunnelling;
         session.keep_alive = false;
         let Some(id) = session.exchange else { return };
-        let exchange = &mut self.exchanges[id as usize];
+        let exchange = &mut self.exchanges[id];
         exchange.status = status;
         exchange.is_upstream_reusable = false;
         exchange.phase = super::exchange::Phase::RelayingBody;
@@ -45,7 +46,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Bytes for the backend.
-    pub(super) fn tunnel_from_client(&mut self, index: u32, slice: Slice) {
+    pub(super) fn tunnel_from_client(&mut self, index: ClientId, slice: Slice) {
         let Some((id, upstream)) = self.tunnel_ends(index) else {
             return self.wire.engine.release(slice.buffer);
         };
@@ -62,7 +63,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Bytes for the client.
-    pub(super) fn tunnel_from_upstream(&mut self, index: u32, slice: Slice) {
+    pub(super) fn tunnel_from_upstream(&mut self, index: ClientId, slice: Slice) {
         let Some((id, upstream)) = self.tunnel_ends(index) else {
             return self.wire.engine.release(slice.buffer);
         };
@@ -79,14 +80,14 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// The client has sent its last byte: the backend learns of it after all that waits.
-    pub(super) fn tunnel_client_ended(&mut self, index: u32) {
+    pub(super) fn tunnel_client_ended(&mut self, index: ClientId) {
         let Some((_, upstream)) = self.tunnel_ends(index) else { return };
         self.wire.end_write(&mut self.upstreams.at(upstream).link);
         self.end_tunnel_if_over(index);
     }
 
     /// The backend has sent its last byte.
-    pub(super) fn tunnel_upstream_ended(&mut self, index: u32, failure: Option<Failure>) {
+    pub(super) fn tunnel_upstream_ended(&mut self, index: ClientId, failure: Option<Failure>) {
         if failure.is_some() {
             return self.cut_session(index, CloseReason::BackendReset);
         }
@@ -95,7 +96,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// After a backend has taken something: the client may go on, or both are done.
-    pub(super) fn resume_tunnel(&mut self, index: u32) {
+    pub(super) fn resume_tunnel(&mut self, index: ClientId) {
         let Some((_, upstream)) = self.tunnel_ends(index) else { return };
         if self.wire.has_room(&self.upstreams.at(upstream).link) {
             self.wire.receive(&mut self.sessions.at(index).link);
@@ -105,7 +106,7 @@ impl<E: Engine> Traffic<E> {
 
     /// Ends a tunnel whose sides have both ended, once the backend has got everything. What still
     /// waits for the client is sent while lingering.
-    pub(super) fn end_tunnel_if_over(&mut self, index: u32) {
+    pub(super) fn end_tunnel_if_over(&mut self, index: ClientId) {
         let client_ended = self.sessions.at(index).link.peer_ended;
         let Some((id, upstream)) = self.tunnel_ends(index) else { return };
         let link = &self.upstreams.at(upstream).link;
@@ -121,8 +122,8 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    fn tunnel_ends(&mut self, index: u32) -> Option<(usize, u32)> {
-        let id = self.sessions.at(index).exchange? as usize;
+    fn tunnel_ends(&mut self, index: ClientId) -> Option<(ExchangeId, UpstreamId)> {
+        let id = self.sessions.at(index).exchange?;
         Some((id, self.exchanges[id].upstream?))
     }
 }

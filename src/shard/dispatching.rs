@@ -4,6 +4,13 @@
 use super::Shard;
 use crate::engine::{Close, Engine, Event, Key, Owner, Slice};
 use crate::stats::Counter;
+use crate::table::{ClientId, UpstreamId};
+
+/// Whom an operation belongs to.
+enum Found {
+    Client(ClientId),
+    Upstream(UpstreamId),
+}
 
 impl<E: Engine> Shard<E> {
     pub(super) fn dispatch(&mut self, event: Event) {
@@ -13,8 +20,8 @@ impl<E: Engine> Shard<E> {
             | Event::Sent { key, .. }
             | Event::Connected { key, .. }
             | Event::Readable { key } => match self.find(key) {
-                Some((Owner::Client, index)) => self.client_event(index, event),
-                Some((_, index)) => self.upstream_event(index, event),
+                Some(Found::Client(client)) => self.client_event(client, event),
+                Some(Found::Upstream(upstream)) => self.upstream_event(upstream, event),
                 None => self.late(event),
             },
             Event::Accepted { key, socket, more } => self.accepted(key, socket, more),
@@ -23,24 +30,23 @@ impl<E: Engine> Shard<E> {
         }
     }
 
-    fn find(&self, key: Key) -> Option<(Owner, u32)> {
-        let index = match key.owner() {
-            Owner::Client => self.traffic.sessions.find(key),
-            Owner::Upstream => self.traffic.upstreams.find(key),
+    fn find(&self, key: Key) -> Option<Found> {
+        match key.owner() {
+            Owner::Client => self.traffic.sessions.find(key).map(Found::Client),
+            Owner::Upstream => self.traffic.upstreams.find(key).map(Found::Upstream),
             Owner::Listener => None,
-        }?;
-        Some((key.owner(), index))
+        }
     }
 
-    fn client_event(&mut self, index: u32, event: Event) {
+    fn client_event(&mut self, client: ClientId, event: Event) {
         match event {
             Event::Received { buffer, length, more, .. } => {
                 let slice = Slice { buffer, start: 0, end: length };
-                self.traffic.client_received(index, slice, more);
+                self.traffic.client_received(client, slice, more);
             }
-            Event::ReceiveEnded { failure, .. } => self.traffic.client_ended(index, failure),
-            Event::Sent { result, .. } => self.traffic.client_sent(index, result),
-            Event::Readable { .. } => self.traffic.client_readable(index),
+            Event::ReceiveEnded { failure, .. } => self.traffic.client_ended(client, failure),
+            Event::Sent { result, .. } => self.traffic.client_sent(client, result),
+            Event::Readable { .. } => self.traffic.client_readable(client),
             Event::Connected { .. }
             | Event::Accepted { .. }
             | Event::AcceptEnded { .. }
@@ -48,15 +54,15 @@ impl<E: Engine> Shard<E> {
         }
     }
 
-    fn upstream_event(&mut self, index: u32, event: Event) {
+    fn upstream_event(&mut self, upstream: UpstreamId, event: Event) {
         match event {
             Event::Received { buffer, length, more, .. } => {
                 let slice = Slice { buffer, start: 0, end: length };
-                self.traffic.upstream_received(index, slice, more);
+                self.traffic.upstream_received(upstream, slice, more);
             }
-            Event::ReceiveEnded { failure, .. } => self.traffic.upstream_ended(index, failure),
-            Event::Sent { result, .. } => self.traffic.upstream_sent(index, result),
-            Event::Connected { result, .. } => self.traffic.upstream_connected(index, result),
+            Event::ReceiveEnded { failure, .. } => self.traffic.upstream_ended(upstream, failure),
+            Event::Sent { result, .. } => self.traffic.upstream_sent(upstream, result),
+            Event::Connected { result, .. } => self.traffic.upstream_connected(upstream, result),
             Event::Readable { .. }
             | Event::Accepted { .. }
             | Event::AcceptEnded { .. }

@@ -2,12 +2,10 @@
 //! most recently used is the least likely to have been closed by the other side.
 
 use crate::base::{BackendSlot, Instant, TimerId};
-use crate::engine::{Close, Key, Owner, Socket};
+use crate::engine::{Close, Key, Socket};
 use crate::link::Link;
-use slab::Slab;
+use crate::table::{ClientId, Operating, Table, UpstreamId};
 use std::time::Duration;
-
-const NONE: u32 = u32::MAX;
 
 /// A connection to a backend.
 pub struct Upstream {
@@ -16,7 +14,7 @@ pub struct Upstream {
     /// The backend.
     pub slot: BackendSlot,
     /// The session whose exchange it carries; none while it is idle or closing.
-    pub session: Option<u32>,
+    pub session: Option<ClientId>,
     /// It has carried an exchange before the present one.
     pub is_reused: bool,
     /// It waits for its operations to end and is closed then.
@@ -33,41 +31,49 @@ pub struct Upstream {
     pub timer: Option<TimerId>,
     /// When the timer fires.
     pub alarm: Instant,
-    newer: u32,
-    older: u32,
+    newer: Option<UpstreamId>,
+    older: Option<UpstreamId>,
 }
 
-#[derive(Clone, Copy)]
+impl Operating for Upstream {
+    fn key(&self) -> Key {
+        self.link.key
+    }
+}
+
+#[derive(Clone, Copy, Default)]
 struct IdleList {
-    newest: u32,
+    newest: Option<UpstreamId>,
     count: u32,
 }
-
-const NO_IDLE: IdleList = IdleList { newest: NONE, count: 0 };
 
 /// See the module.
 #[derive(Default)]
 pub struct Upstreams {
-    slots: Slab<Upstream>,
+    rows: Table<UpstreamId, Upstream>,
     idle: Vec<IdleList>,
-    generation: u32,
 }
 
 impl Upstreams {
     /// Without a connection, and with room for so many, which costs no memory before it is used.
     pub fn with_capacity(connections: usize) -> Self {
-        Self { slots: Slab::with_capacity(connections), ..Self::default() }
+        Self { rows: Table::with_capacity(connections), idle: Vec::new() }
     }
 
     /// The key that the next inserted connection will have.
     pub fn next_key(&mut self) -> Key {
-        self.generation = self.generation.wrapping_add(1);
-        Key::new(Owner::Upstream, self.slots.vacant_key(), self.generation)
+        self.rows.next_key()
     }
 
-    /// Adds a connection under the key from [`Upstreams::next_key`]; returns its index.
-    pub fn insert(&mut self, socket: Socket, key: Key, slot: BackendSlot, session: u32) -> u32 {
-        let index = self.slots.insert(Upstream {
+    /// Adds a connection under the key from [`Upstreams::next_key`].
+    pub fn insert(
+        &mut self,
+        socket: Socket,
+        key: Key,
+        slot: BackendSlot,
+        session: ClientId,
+    ) -> UpstreamId {
+        self.rows.insert(Upstream {
             link: Link::new(socket, key),
             slot,
             session: Some(session),
@@ -79,55 +85,52 @@ impl Upstreams {
             idle_until: Instant::default(),
             timer: None,
             alarm: Instant::default(),
-            newer: NONE,
-            older: NONE,
-        });
-        debug_assert_eq!(index, key.index());
-        index as u32
+            newer: None,
+            older: None,
+        })
     }
 
-    /// The connection of an operation; none if the operation is older than the slot's tenant.
-    pub fn find(&self, key: Key) -> Option<u32> {
-        let upstream = self.slots.get(key.index())?;
-        (upstream.link.key == key).then_some(key.index() as u32)
+    /// The connection of an operation; none if the operation is older than the row's tenant.
+    pub fn find(&self, key: Key) -> Option<UpstreamId> {
+        self.rows.find(key)
     }
 
     /// A connection that exists.
-    pub fn at(&mut self, index: u32) -> &mut Upstream {
-        &mut self.slots[index as usize]
+    pub fn at(&mut self, id: UpstreamId) -> &mut Upstream {
+        self.rows.at(id)
     }
 
     /// Takes a connection out; its socket has been closed.
-    pub fn remove(&mut self, index: u32) -> Upstream {
-        self.slots.remove(index as usize)
+    pub fn remove(&mut self, id: UpstreamId) -> Upstream {
+        self.rows.remove(id)
     }
 
     /// Number of connections.
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.rows.len()
     }
 
     /// True without a connection.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.rows.is_empty()
     }
 
-    /// Indexes of all idle connections, for the end of the shard or of a backend.
-    pub fn idle_indexes(&self) -> Vec<u32> {
+    /// All idle connections, for the end of the shard or of a backend.
+    pub fn idle_ids(&self) -> Vec<UpstreamId> {
         let is_idle = |upstream: &Upstream| upstream.session.is_none() && !upstream.is_closing;
-        let idle = self.slots.iter().filter(|(_, upstream)| is_idle(upstream));
-        idle.map(|(index, _)| index as u32).collect()
+        let idle = self.rows.iter().filter(|(_, upstream)| is_idle(upstream));
+        idle.map(|(id, _)| id).collect()
     }
 
     /// The keys of all connections to some backends.
     pub fn keys_of(&self, is_wanted: impl Fn(BackendSlot) -> bool) -> Vec<Key> {
-        let wanted = self.slots.iter().filter(|(_, upstream)| is_wanted(upstream.slot));
+        let wanted = self.rows.iter().filter(|(_, upstream)| is_wanted(upstream.slot));
         wanted.map(|(_, upstream)| upstream.link.key).collect()
     }
 
     /// The sockets of all connections that have not been closed.
     pub fn open_sockets(&self) -> Vec<Socket> {
-        let links = self.slots.iter().map(|(_, upstream)| &upstream.link);
+        let links = self.rows.iter().map(|(_, upstream)| &upstream.link);
         links.filter(|link| !link.is_closed).map(|link| link.socket).collect()
     }
 
@@ -137,46 +140,43 @@ impl Upstreams {
     }
 
     /// Puts a connection that nobody uses before the other idle ones.
-    pub fn park(&mut self, index: u32) {
-        let slot = self.slots[index as usize].slot;
+    pub fn park(&mut self, id: UpstreamId) {
+        let slot = self.rows[id].slot;
         if self.idle.len() <= slot.index() {
-            self.idle.resize(slot.index() + 1, NO_IDLE);
+            self.idle.resize(slot.index() + 1, IdleList::default());
         }
         let list = &mut self.idle[slot.index()];
-        let older = std::mem::replace(&mut list.newest, index);
+        let older = list.newest.replace(id);
         list.count += 1;
-        let upstream = &mut self.slots[index as usize];
+        let upstream = self.rows.at(id);
         upstream.session = None;
         upstream.is_reused = true;
         upstream.older = older;
-        upstream.newer = NONE;
-        if older != NONE {
-            self.slots[older as usize].newer = index;
+        upstream.newer = None;
+        if let Some(older) = older {
+            self.rows.at(older).newer = Some(id);
         }
     }
 
     /// The most recently used idle connection to a backend, for `session`.
-    pub fn reuse(&mut self, slot: BackendSlot, session: u32) -> Option<u32> {
-        let newest = self.idle.get(slot.index())?.newest;
-        if newest == NONE {
-            return None;
-        }
+    pub fn reuse(&mut self, slot: BackendSlot, session: ClientId) -> Option<UpstreamId> {
+        let newest = self.idle.get(slot.index())?.newest?;
         self.unpark(newest);
-        self.slots[newest as usize].session = Some(session);
+        self.rows.at(newest).session = Some(session);
         Some(newest)
     }
 
     /// Takes an idle connection out of its list.
-    pub fn unpark(&mut self, index: u32) {
-        let Upstream { slot, newer, older, .. } = self.slots[index as usize];
+    pub fn unpark(&mut self, id: UpstreamId) {
+        let Upstream { slot, newer, older, .. } = self.rows[id];
         let list = &mut self.idle[slot.index()];
         list.count -= 1;
         match newer {
-            NONE => list.newest = older,
-            newer => self.slots[newer as usize].older = older,
+            None => list.newest = older,
+            Some(newer) => self.rows.at(newer).older = older,
         }
-        if older != NONE {
-            self.slots[older as usize].newer = newer;
+        if let Some(older) = older {
+            self.rows.at(older).newer = newer;
         }
     }
 }
@@ -184,33 +184,25 @@ impl Upstreams {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::RowId;
 
     #[test]
     fn the_last_used_is_used_first_and_any_can_leave() {
         let mut table = Upstreams::default();
         let (slot, other) = (BackendSlot(3), BackendSlot(0));
-        for (socket, slot) in [(10, slot), (11, slot), (12, other), (13, slot)] {
+        let client = ClientId::from_row(7);
+        let ids = [(10, slot), (11, slot), (12, other), (13, slot)].map(|(socket, slot)| {
             let key = table.next_key();
-            let index = table.insert(Socket(socket), key, slot, 0);
-            table.park(index);
-        }
+            let id = table.insert(Socket(socket), key, slot, client);
+            table.park(id);
+            id
+        });
         assert_eq!((table.idle_count(slot), table.idle_count(other)), (3, 1));
-        table.unpark(1);
-        assert_eq!(table.reuse(slot, 7), Some(3));
-        assert_eq!(table.reuse(slot, 7), Some(0));
-        assert_eq!(table.reuse(slot, 7), None);
-        assert_eq!(table.reuse(BackendSlot(9), 7), None);
+        table.unpark(ids[1]);
+        assert_eq!(table.reuse(slot, client), Some(ids[3]));
+        assert_eq!(table.reuse(slot, client), Some(ids[0]));
+        assert_eq!(table.reuse(slot, client), None);
+        assert_eq!(table.reuse(BackendSlot(9), client), None);
         assert_eq!(table.idle_count(other), 1);
-    }
-
-    #[test]
-    fn a_late_operation_does_not_find_the_next_tenant() {
-        let mut table = Upstreams::default();
-        let first = table.next_key();
-        let index = table.insert(Socket(1), first, BackendSlot(0), 0);
-        table.remove(index);
-        let second = table.next_key();
-        table.insert(Socket(2), second, BackendSlot(0), 0);
-        assert_eq!((table.find(first), table.find(second)), (None, Some(index)));
     }
 }

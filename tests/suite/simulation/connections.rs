@@ -163,8 +163,9 @@ fn a_shard_that_panicked_closes_what_it_accepted_and_had_no_session_for() {
     scene.network().is_abandoned = true;
     // One of them was closed in the turn of the panic: its number may be another's.
     let traffic = scene.lone.shard.traffic();
-    traffic.close_session(0, CloseReason::ClientClosed);
-    traffic.client_ended(0, Some(Failure::Cancelled));
+    let first = traffic.sessions.ids()[0];
+    traffic.close_session(first, CloseReason::ClientClosed);
+    traffic.client_ended(first, Some(Failure::Cancelled));
     assert_eq!(scene.open_sockets(), 2_059);
     scene.lone.shard.abandon();
     assert_eq!(scene.open_sockets(), 0, "clients wait for ever");

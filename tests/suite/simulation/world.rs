@@ -320,9 +320,9 @@ impl World {
                 CloseReason::ALL.iter().map(|reason| (reason, counters.read_closes(*reason)));
             let closes: Vec<_> = closes.filter(|(_, count)| *count > 0).collect();
             picture += &format!("shard {index}: {closes:?}\n");
-            let sessions = &mut shard.traffic().sessions;
-            for session in sessions.indexes() {
-                picture += &format!("{:?}\n", sessions.at(session));
+            let sessions = &shard.traffic().sessions;
+            for (_, session) in sessions.iter() {
+                picture += &format!("{session:?}\n");
             }
         }
         picture
