@@ -2,7 +2,7 @@
 //! reads. An error about a value from a variable names the variable. Does not: set anything.
 
 use super::arguments::{Arguments, Source};
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
 use ringway::config::units::closest;
 use std::collections::BTreeSet;
@@ -33,8 +33,22 @@ const OF_DEVELOPERS: [&str; 16] = [
     "RINGWAY_WAITING",
 ];
 
-/// Kubernetes sets these in each pod beside a service named `ringway`.
-const OF_KUBERNETES: [&str; 2] = ["RINGWAY_PORT", "RINGWAY_SERVICE_"];
+/// Kubernetes sets these in each pod beside a service named `ringway` or `ringway-…`, the name of
+/// the service in place of the first word: `_SERVICE_HOST`, `_SERVICE_PORT`, `_SERVICE_PORT_<name>`,
+/// `_PORT`, and for each port `_PORT_<number>_<protocol>` and three more that begin so.
+fn is_of_kubernetes(name: &str) -> bool {
+    let is_of_port = |(_, port): (&str, &str)| {
+        let mut words = port.split('_');
+        let is_number = words.next().is_some_and(|number| number.parse::<u16>().is_ok());
+        let is_protocol = words.next().is_some_and(|word| ["TCP", "UDP", "SCTP"].contains(&word));
+        let last = words.next();
+        let is_known = last.is_none_or(|word| ["PROTO", "PORT", "ADDR"].contains(&word));
+        is_number && is_protocol && is_known && words.next().is_none()
+    };
+    ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT"].iter().any(|end| name.ends_with(end))
+        || name.contains("_SERVICE_PORT_")
+        || name.rsplit_once("_PORT_").into_iter().any(is_of_port)
+}
 
 /// A variable, and what is wrong with it and how to mend it.
 #[derive(Debug, PartialEq, Eq)]
@@ -91,6 +105,12 @@ pub(super) fn named(
     command: &Command,
     arguments: &[OsString],
 ) -> clap::Error {
+    if error.kind() == ErrorKind::InvalidUtf8
+        && let Some(name) = no_utf8(command, arguments)
+    {
+        let message = format!("{name} is not UTF-8: write its value in UTF-8, or unset it\n");
+        return clap::Error::raw(ErrorKind::InvalidUtf8, message).with_cmd(command);
+    }
     let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else {
         return error;
     };
@@ -102,6 +122,19 @@ pub(super) fn named(
     let name = known.get_env().unwrap_or_default().to_string_lossy().into_owned();
     error.insert(ContextKind::InvalidArg, ContextValue::String(name));
     error
+}
+
+/// The variable that is in the way because it is not UTF-8. Paths may be anything.
+fn no_utf8(command: &Command, arguments: &[OsString]) -> Option<String> {
+    let is_wrong = |known: &&Arg| {
+        let alone = Command::new("ringway").arg((*known).clone());
+        let parsed = alone.try_get_matches_from(["ringway"]);
+        !is_given(known, arguments)
+            && parsed.is_err_and(|error| error.kind() == ErrorKind::InvalidUtf8)
+    };
+    let known = all_arguments(command).into_iter().filter(|known| known.get_env().is_some());
+    let name = known.filter(|known| known.get_env().and_then(env::var_os).is_some());
+    Some(name.filter(is_wrong).next()?.get_env()?.to_string_lossy().into_owned())
 }
 
 /// True if the command line has the flag of an argument.
@@ -138,7 +171,7 @@ fn unknown(names: impl Iterator<Item = String>) -> Vec<Wrong> {
         name.starts_with(PREFIX)
             && !known.contains(&**name)
             && !OF_DEVELOPERS.contains(&&**name)
-            && !OF_KUBERNETES.iter().any(|start| name.starts_with(start))
+            && !is_of_kubernetes(name)
     };
     let names: BTreeSet<String> = names.filter(is_meant).collect();
     let wrong = |variable: String| {
@@ -186,7 +219,22 @@ mod tests {
             assert!(message.contains(meant), "{message}");
         }
         assert_eq!(unknown_of(&["SHARDS", "CONFIG", "LOG_LEVEL", "SEED"]), []);
-        assert_eq!(unknown_of(&["PORT", "PORT_80_TCP_ADDR", "SERVICE_HOST"]), []);
+        for service in ["", "ADMIN_", "EDGE_PORT_2_"] {
+            let names = [
+                "PORT",
+                "PORT_80_TCP",
+                "PORT_80_TCP_ADDR",
+                "PORT_80_UDP_PORT",
+                "SERVICE_HOST",
+                "SERVICE_PORT",
+                "SERVICE_PORT_HTTP",
+            ];
+            let names = names.map(|name| format!("{service}{name}"));
+            assert_eq!(unknown_of(&names.each_ref().map(String::as_str)), []);
+        }
+        for name in ["PORT_X_TCP", "PORT_80_TLS", "PORT_80_TCP_SIZE", "SERVICES_HOST", "SHARDS_"] {
+            assert_eq!(unknown_of(&[name]).len(), 1, "{name}");
+        }
         assert_eq!(unknown(["PATH", "ringway_shards"].map(str::to_owned).into_iter()), []);
     }
 

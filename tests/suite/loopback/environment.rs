@@ -2,6 +2,7 @@
 
 use super::harness::*;
 use super::load::Operated;
+use std::os::unix::ffi::OsStrExt;
 use std::process::Output;
 
 fn said(output: &Output) -> String {
@@ -56,6 +57,14 @@ fn check_refuses_the_variables_that_run_refuses_and_names_them() {
     let run = run.args(["run", file, "--shards", "x"]).env("RINGWAY_SHARDS", "y").output();
     let run = said(&run.expect("it runs"));
     assert!(run.contains("'--shards <SHARDS>'") && !run.contains("RINGWAY_SHARDS"), "{run}");
+    let wrong = std::ffi::OsStr::from_bytes(b"\xff");
+    for (verb, status) in [("run", 2), ("check", 1)] {
+        let mut command = command();
+        let out = command.args([verb, file]).env("RINGWAY_SHARDS", wrong).output();
+        let (out, mended) = (out.expect("it runs"), "RINGWAY_SHARDS is not UTF-8: write its");
+        let is_named = said(&out).replace("RINGWAY_SHARDS: RING", "RING").contains(mended);
+        assert!(out.status.code() == Some(status) && is_named, "{verb}: {}", said(&out));
+    }
     let mut check = command();
     let out = check.args(["check", file]).env("RINGWAY_SHARDS", "1").output().expect("it runs");
     assert!(out.status.success() && out.stderr.is_empty(), "{}", said(&out));
@@ -74,6 +83,9 @@ fn a_variable_that_nothing_reads_is_warned_of() {
         check.contains("warning: ") && check.contains("did you mean RINGWAY_SHARDS?"),
         "{check}"
     );
+    let mut check = command();
+    let out = check.arg("check").args([&file; 3]).env(&variable, "2").output().expect("it runs");
+    assert_eq!(said(&out).matches(&variable).count(), 1, "{}", said(&out));
 
     let text = config(&["127.0.0.1:1".parse().expect("an address")], "");
     let operated = Operated::start_with(&text, |_, run| {
