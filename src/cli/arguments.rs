@@ -60,8 +60,9 @@ pub(super) enum Command {
     },
     /// Check configuration files: would `ringway run` start with them here?
     ///
-    /// The variables RINGWAY_… are looked at as by `run`. Status 0 if it would, 1 with every error
-    /// if not, or if something can never work. Warnings do not change the status.
+    /// The variables RINGWAY_… are looked at as by `run`; a flag of `run` would go before its
+    /// variable, and is not known here. Status 0 if it would, 1 with every error if not. Warnings
+    /// do not change the status.
     Check {
         /// The files; "-" is standard input. Default: /etc/ringway/ringway.toml.
         #[arg(value_name = "FILE")]
@@ -69,7 +70,7 @@ pub(super) enum Command {
         /// A file, as FILE.
         #[arg(short, long, value_name = "FILE", env = "RINGWAY_CONFIG")]
         config: Option<PathBuf>,
-        /// Print errors only.
+        /// Print errors only; with --json: leave the warnings empty.
         #[arg(short, long)]
         quiet: bool,
         /// Print JSON.

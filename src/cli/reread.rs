@@ -5,7 +5,7 @@ use super::arguments::Source;
 use super::check;
 use super::load::{self, Effective, LoadError};
 use clap::ArgMatches;
-use ringway::config::{Config, TextFormat, WrittenKeys};
+use ringway::config::{Config, Listener, TextFormat, WrittenKeys};
 use ringway::coordinator::{ConfigSource, Unusable};
 use ringway::sys::file;
 use std::path::{Path, PathBuf};
@@ -63,9 +63,9 @@ impl ConfigSource for Reread {
         Ok(self.laid_over(config, written))
     }
 
-    fn warnings(&self, config: &Config) -> Vec<String> {
+    fn warnings(&self, config: &Config, open: &[Listener]) -> Vec<String> {
         // Laid over once more, only for the names of variables.
-        check::warnings_of_reload(&self.effective(config.clone(), WrittenKeys::new()))
+        check::warnings_of_reload(&self.effective(config.clone(), WrittenKeys::new()), open)
     }
 }
 

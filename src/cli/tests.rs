@@ -246,6 +246,7 @@ fn check_finds_what_would_keep_it_from_starting_here_and_what_is_odd() {
     let foreign = "[[listener]]\nname = \"far\"\naddress = \"192.0.2.1:80\"\n";
     let file = folder.write("file", "");
     folder.write("b.json", "[\"10.0.0.7:80\"]");
+    fs::create_dir(folder.0.join("socket")).unwrap();
     let state = |path: &str| format!("[runtime]\nstate_file = \"{here}{path}\"\n");
     let backends = |path: &str| format!("[pool.app]\nbackends_file = \"{here}{path}\"\n");
     for (more, status, parts) in [
@@ -258,11 +259,14 @@ fn check_finds_what_would_keep_it_from_starting_here_and_what_is_odd() {
         (format!("[access_log]\npath = \"{here}/a.log\"\n"), 0, ["", ""]),
         (format!("[admin]\nsocket = \"{here}/new/a.sock\"\n"), 0, ["", ""]),
         (format!("[admin]\nsocket = \"{file}/a.sock\"\n"), 1, ["error: ", "admin.socket: cannot"]),
-        (state(""), 1, ["runtime.state_file: `", "is not a regular file: write the path"]),
-        (state("/none/state.json"), 1, ["error: ", "cannot write `"]),
+        (format!("[admin]\nsocket = \"{here}/a.sock\"\n"), 0, ["", ""]),
+        (state(""), 0, ["warning: ", "is not a regular file: nothing is saved; write the path"]),
+        (state("/none/state.json"), 0, ["warning: ", "cannot write `"]),
+        (state("/../../../../../../dev/null"), 0, ["warning: ", "is not a regular file"]),
         (state("/state.json"), 0, ["", ""]),
-        (backends(""), 1, ["pool.app.backends_file: `", "is not a regular file"]),
-        (backends("/../../../../../../dev/zero"), 1, ["error: ", "is not a regular file"]),
+        (backends(""), 0, ["warning: ", "is not a regular file"]),
+        (backends("/../../../../../../dev/zero"), 0, ["warning: ", "is not a regular file"]),
+        (backends("/file/b.json"), 0, ["warning: ", "b.json`: Not a directory"]),
         (backends("/later.json"), 0, ["warning: ", "later.json` is not there: until it is"]),
         (backends("/file"), 0, ["pool.app.backends_file: `", "line 1: the file is empty"]),
         (backends("/b.json"), 0, ["", ""]),
@@ -291,6 +295,17 @@ fn check_finds_what_would_keep_it_from_starting_here_and_what_is_odd() {
         assert_eq!(none, parts[0].is_empty(), "{out}");
         if status == 0 {
             assert_eq!(run_line(&["check", "-q", &file]), (0, String::new(), String::new()));
+            let (_, out, _) = run_line(&["check", "-q", "--json", &file]);
+            let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+            assert_eq!(report["warnings"], serde_json::json!([]), "{out}");
+            assert_eq!(run_line(&["run", &file]).0, 0);
+            let Start { source, config, warnings, .. } = started();
+            let of_machine = ["no address of this machine", "state_file", "backends_file"];
+            let reload = source.warnings(&config, &config.listeners).join("\n");
+            assert!(of_machine.iter().all(|part| !reload.contains(part)), "{reload}");
+            assert!(!warnings.join("\n").contains(of_machine[0]), "{warnings:?}");
+            let plan = source.warnings(&config, &[]).join("\n");
+            assert_eq!(plan.contains(of_machine[0]), more.contains("192.0.2.1"), "{plan}");
         }
     }
     for (shards, status, part) in

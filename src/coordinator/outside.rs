@@ -50,9 +50,10 @@ pub trait ConfigSource {
     /// As for [`ConfigSource::read`].
     fn parse(&self, text: &str, format: TextFormat, name: &str) -> Result<Config, Unusable>;
 
-    /// What is odd about a configuration, or would keep a new process from starting with it: a
-    /// line each, the same as `ringway check` warns of.
-    fn warnings(&self, _config: &Config) -> Vec<String> {
+    /// What is odd about a configuration, or would keep a new process from starting with it, where
+    /// these listeners are open: a line each, the same as `ringway check` warns of, but for what
+    /// takes a look at a file. It is asked by the thread of the coordinator.
+    fn warnings(&self, _config: &Config, _open: &[config::Listener]) -> Vec<String> {
         Vec::new()
     }
 }

@@ -44,7 +44,7 @@ async fn load(
     control.borrow().check_open()?;
     let config = read(&control.borrow())?;
     let learned = look_ahead(control, &config).await;
-    let warnings = control.borrow().source.warnings(&config);
+    let warnings = control.borrow().source.warnings(&config, &config.listeners);
     let (plan, generation) = control.borrow_mut().apply(config, learned, clock::monotonic())?;
     for warning in &warnings {
         tracing::warn!("{warning}");

@@ -77,6 +77,17 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether this process may make files in a folder.
+///
+/// # Errors
+/// Why not.
+pub fn check_folder(path: &Path) -> io::Result<()> {
+    if !std::fs::metadata(path)?.is_dir() {
+        return Err(wrong("it is not a directory".to_owned()));
+    }
+    check_access(path, libc::W_OK | libc::X_OK)
+}
+
 /// The folder that an empty path stands for.
 pub fn or_here(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }

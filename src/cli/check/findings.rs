@@ -26,9 +26,7 @@ pub(super) enum Level {
     /// It would not.
     #[serde(rename = "error")]
     Fatal,
-    /// It would, and something in it can never work.
-    Error,
-    /// It would, and something is odd.
+    /// It would, and something is odd or will not work.
     Warning,
 }
 
@@ -62,10 +60,6 @@ fn found(level: Level, key: impl Into<String>, message: impl Into<String>) -> Fi
     Finding { level, key: key.into(), variable: None, message: message.into() }
 }
 
-fn error(key: impl Into<String>, message: impl Into<String>) -> Finding {
-    found(Level::Error, key, message)
-}
-
 fn fatal(key: impl Into<String>, message: impl Into<String>) -> Finding {
     found(Level::Fatal, key, message)
 }
@@ -89,20 +83,56 @@ pub(super) fn of_unread(Wrong { variable, message }: Wrong) -> Finding {
     warning(variable, message)
 }
 
-/// All of them.
+/// All of them that a new process would meet.
 pub(super) fn all(effective: &Effective) -> Vec<Finding> {
     let config = &effective.config;
-    let mut findings: Vec<Finding> = shards(&config.runtime.shards).into_iter().collect();
-    findings.extend(access_log(config));
-    findings.extend(admin_socket(config));
-    findings.extend(admin_address(config));
-    findings.extend(state_file(config));
+    let mut findings = of_text(config);
+    findings.extend(of_files(config));
     findings.extend(config.listeners.iter().filter_map(foreign_address));
+    named(findings, effective)
+}
+
+/// Those of a process that begins. It opens its listeners itself, or says why it cannot.
+pub(super) fn of_start(effective: &Effective) -> Vec<Finding> {
+    let config = &effective.config;
+    let mut findings = of_text(config);
+    findings.extend(of_files(config));
+    named(findings, effective)
+}
+
+/// Those of a process that serves, which has the listeners that are `open` already. No file is
+/// looked at: a file system that does not answer would hold up the thread that asks.
+pub(super) fn of_reload(effective: &Effective, open: &[Listener]) -> Vec<Finding> {
+    let config = &effective.config;
+    let mut findings = of_text(config);
+    let is_open = |new: &&Listener| open.iter().any(|open| open.address == new.address);
+    let new = config.listeners.iter().filter(|listener| !is_open(listener));
+    findings.extend(new.filter_map(foreign_address));
+    named(findings, effective)
+}
+
+/// What follows from the configuration and the cores alone.
+fn of_text(config: &Config) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = shards(&config.runtime.shards).into_iter().collect();
+    findings.extend(admin_address(config));
     for pool in &config.pools {
         findings.extend(probes(pool));
-        findings.extend(backends_file(pool));
         findings.extend(loops(config, pool));
     }
+    findings
+}
+
+/// What the file system says of the paths.
+fn of_files(config: &Config) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = access_log(config).into_iter().collect();
+    findings.extend(admin_socket(config));
+    findings.extend(state_file(config));
+    findings.extend(config.pools.iter().filter_map(backends_file));
+    findings
+}
+
+/// With the variables of the environment that the values are from.
+fn named(mut findings: Vec<Finding>, effective: &Effective) -> Vec<Finding> {
     for finding in &mut findings {
         finding.variable = effective.variable(&finding.key).map(str::to_owned);
     }
@@ -153,7 +183,7 @@ fn admin_socket(config: &Config) -> Option<Finding> {
     }
     // The folder is made at the start.
     let existing = path.ancestors().skip(1).map(file::or_here).find(|folder| folder.exists())?;
-    let why = file::check_writable(&existing.join("socket")).err()?;
+    let why = file::check_folder(existing).err()?;
     let message = format!(
         "cannot make `{}`: {}: {why}; write a path that this user may make, or \"\" for none",
         path.display(),
@@ -179,7 +209,10 @@ fn state_file(config: &Config) -> Option<Finding> {
     let remedy = "write the path of a file, or \"none\"";
     let message = match fs::metadata(path) {
         Ok(found) if !found.is_file() => {
-            format!("`{}` is there and is not a regular file: {remedy}", path.display())
+            format!(
+                "`{}` is there and is not a regular file: nothing is saved; {remedy}",
+                path.display()
+            )
         }
         _ => {
             // It is written beside its place, and moved there.
@@ -187,31 +220,34 @@ fn state_file(config: &Config) -> Option<Finding> {
             beside.push(".new");
             let why = file::check_writable(Path::new(&beside)).err()?;
             format!(
-                "cannot write `{}`: {why}; make its folder, or let the user that runs this write \
-                 there",
+                "cannot write `{}`: {why}: nothing is saved; make its folder, or let the user that \
+                 runs this write there",
                 path.display()
             )
         }
     };
-    Some(error("runtime.state_file", message))
+    Some(warning("runtime.state_file", message))
 }
 
 /// It is looked at again and again: what is missing may come.
 fn backends_file(pool: &Pool) -> Option<Finding> {
     let path = pool.backends_file.as_ref()?;
     let (key, shown) = (format!("pool.{}.backends_file", pool.name), path.display());
-    match fs::metadata(path) {
-        Ok(found) if !found.is_file() => {
-            let message = format!("`{shown}` is not a regular file: write the path of a file");
-            Some(error(key, message))
-        }
+    let message = match fs::metadata(path) {
+        Ok(found) if found.is_file() => return None,
+        Ok(_) => format!(
+            "`{shown}` is not a regular file: the pool has no backends from it; write the path of \
+             a file"
+        ),
         Err(why) if why.kind() == ErrorKind::NotFound => {
-            let message =
-                format!("`{shown}` is not there: until it is, the pool has no backends from it");
-            Some(warning(key, message))
+            format!("`{shown}` is not there: until it is, the pool has no backends from it")
         }
-        _ => None,
-    }
+        Err(why) => format!(
+            "cannot read `{shown}`: {why}: until it can be read, the pool has no backends from \
+             it; let the user that runs this read it"
+        ),
+    };
+    Some(warning(key, message))
 }
 
 /// What is wrong within files that list backends. While a process serves, its sources read them,
@@ -242,7 +278,8 @@ fn foreign_address(listener: &Listener) -> Option<Finding> {
     let why = socket::check_free(any_port).err()?;
     (why.kind() == ErrorKind::AddrNotAvailable).then(|| {
         let message = format!(
-            "{} is no address of this machine: `ringway run` would not start here",
+            "{} is no address of this machine: `ringway run` would not start here, unless systemd \
+             passes a socket for it",
             listener.address.ip()
         );
         warning(format!("listener.{}.address", listener.name), message)

@@ -6,7 +6,7 @@ use super::Failed;
 use super::environment;
 use super::load::{self, DEFAULT_FILE, Effective, LoadError, is_stdin, read_config};
 use findings::{Finding, Level};
-use ringway::config::Config;
+use ringway::config::{Config, Listener};
 use ringway::sys;
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct Telling {
     /// In JSON, or in text.
     pub(super) as_json: bool,
-    /// Nothing but errors.
+    /// Nothing but errors, in text and in JSON.
     pub(super) is_quiet: bool,
 }
 
@@ -33,8 +33,7 @@ struct Checked<'f> {
 
 impl<'f> Checked<'f> {
     fn of(file: &'f Path) -> Self {
-        let mut findings: Vec<Finding> =
-            environment::unread().into_iter().map(findings::of_unread).collect();
+        let mut findings = Vec::new();
         let result = read_config(file, read);
         let mut result = result.map(|(config, written)| Effective::of(config, written));
         match environment::of_run(file) {
@@ -64,19 +63,20 @@ impl<'f> Checked<'f> {
 /// What keeps it from running is said where it does.
 pub(super) fn warnings_of_run(effective: &Effective) -> Vec<String> {
     let unread = environment::unread().into_iter().map(findings::of_unread);
-    let found = findings::all(effective).into_iter();
+    let found = findings::of_start(effective).into_iter();
     lines(unread.chain(found.filter(|finding| finding.level != Level::Fatal)))
 }
 
-/// What is odd about a configuration that a reload puts in force: a line each.
-pub(super) fn warnings_of_reload(effective: &Effective) -> Vec<String> {
-    lines(findings::all(effective).into_iter())
+/// What is odd about a configuration that a reload puts, or would put, in force where these
+/// listeners are open: a line each.
+pub(super) fn warnings_of_reload(effective: &Effective, open: &[Listener]) -> Vec<String> {
+    lines(findings::of_reload(effective, open).into_iter())
 }
 
 fn lines(findings: impl Iterator<Item = Finding>) -> Vec<String> {
     let line = |finding: Finding| match finding.level {
         Level::Fatal => format!("{finding}; `ringway run` would not start"),
-        Level::Error | Level::Warning => finding.to_string(),
+        Level::Warning => finding.to_string(),
     };
     let mut lines: Vec<String> = findings.map(line).collect();
     if let Some(more) = lines.len().checked_sub(LINES_MAX).filter(|more| *more > 0) {
@@ -102,13 +102,20 @@ pub(super) fn check(
         files.push(DEFAULT_FILE.into());
     }
     let all: Vec<Checked<'_>> = files.iter().map(|file| Checked::of(file)).collect();
+    let unread: Vec<Finding> = match telling.is_quiet {
+        true => Vec::new(),
+        false => environment::unread().into_iter().map(findings::of_unread).collect(),
+    };
     if telling.as_json {
+        let report = |checked| report(checked, &unread, telling.is_quiet);
         let reports: Vec<Value> = all.iter().map(report).collect();
         match &reports[..] {
             [one] => writeln!(out, "{one:#}")?,
             all => writeln!(out, "{:#}", json!(all))?,
         }
     } else {
+        // They are not of one file: a line each, however many files there are.
+        unread.iter().try_for_each(|finding| writeln!(err, "warning: {finding}"))?;
         all.iter().try_for_each(|checked| show(checked, telling.is_quiet, out, err))?;
     }
     if all.iter().all(Checked::is_right) { Ok(()) } else { Err(Failed::Shown) }
@@ -128,7 +135,7 @@ fn show(
     let file = file.display();
     for finding in findings {
         match finding.level {
-            Level::Fatal | Level::Error => writeln!(err, "error: {file}: {finding}")?,
+            Level::Fatal => writeln!(err, "error: {file}: {finding}")?,
             Level::Warning if is_quiet => {}
             Level::Warning => writeln!(err, "warning: {file}: {finding}")?,
         }
@@ -174,12 +181,14 @@ fn found_later(config: &Config) -> [(usize, &'static str); 2] {
     [(names, "DNS name"), (files, "watched file")]
 }
 
-fn report(checked: &Checked<'_>) -> Value {
+/// For programs; the variables that nothing reads are among the warnings of each file.
+fn report(checked: &Checked<'_>, unread: &[Finding], is_quiet: bool) -> Value {
     let Checked { file, result, findings } = checked;
     let mut report = json!({ "file": file.display().to_string(), "ok": checked.is_right() });
     let (warnings, errors): (Vec<&Finding>, Vec<&Finding>) =
         findings.iter().partition(|finding| finding.level == Level::Warning);
-    report["warnings"] = json!(warnings);
+    let warnings = unread.iter().chain(warnings).filter(|_| !is_quiet);
+    report["warnings"] = json!(warnings.collect::<Vec<_>>());
     let mut problems: Vec<Value> = errors.iter().map(|finding| json!(finding)).collect();
     match result {
         Ok(Effective { config, .. }) => {

@@ -188,7 +188,7 @@ pub(super) fn plan(control: &Control, given: Option<&Given>) -> Reply {
     match read(control, given) {
         Ok(config) => {
             let Plan { changes, needs_restart } = control.plan(&config);
-            let warnings = control.source.warnings(&config);
+            let warnings = control.source.warnings(&config, &control.config.listeners);
             let body = json!({
                 "configuration": control.loaded,
                 "digest": control.digest_of(config).to_string(),
