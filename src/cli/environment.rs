@@ -33,9 +33,9 @@ const OF_DEVELOPERS: [&str; 16] = [
     "RINGWAY_WAITING",
 ];
 
-/// Kubernetes sets these in each pod beside a service named `ringway` or `ringway-…`, the name of
-/// the service in place of the first word: `_SERVICE_HOST`, `_SERVICE_PORT`, `_SERVICE_PORT_<name>`,
-/// `_PORT`, and for each port `_PORT_<number>_<protocol>` and three more that begin so.
+/// Kubernetes sets these in each pod beside a service named `ringway` or `ringway-…`, behind the
+/// name of the service: `_SERVICE_HOST`, `_SERVICE_PORT`, `_SERVICE_PORT_<name>`, `_PORT`, and for
+/// each port `_PORT_<number>_<protocol>` and three more that begin so.
 fn is_of_kubernetes(name: &str) -> bool {
     let is_of_port = |(_, port): (&str, &str)| {
         let mut words = port.split('_');
