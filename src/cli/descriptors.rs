@@ -2,6 +2,10 @@
 
 use ringway::config::{Config, Runtime};
 
+/// What to do where there are too few descriptors.
+pub(super) const MORE_DESCRIPTORS: &str =
+    "raise RLIMIT_NOFILE (systemd: LimitNOFILE=1048576; shell: ulimit -n 1048576)";
+
 /// Rings, listeners, files, the runtime, probes.
 const OTHERS: u64 = 256;
 

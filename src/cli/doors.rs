@@ -1,7 +1,7 @@
 //! Opening listening sockets: one per shard for each listener, or those that systemd has opened.
 
+use super::descriptors::MORE_DESCRIPTORS;
 use super::passed::PassedSockets;
-use super::serve::MORE_DESCRIPTORS;
 use ringway::config::values::overlap;
 use ringway::config::{Listener, Steering};
 use ringway::coordinator::{Door, Doors};

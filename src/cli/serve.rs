@@ -26,10 +26,6 @@ use std::sync::Arc;
 /// logs, the first probes.
 const OTHER_DESCRIPTORS: usize = 32;
 
-/// What to do where there are too few descriptors.
-pub(super) const MORE_DESCRIPTORS: &str =
-    "raise RLIMIT_NOFILE (systemd: LimitNOFILE=1048576; shell: ulimit -n 1048576)";
-
 /// Serves until the process is told to end.
 ///
 /// # Errors
@@ -162,7 +158,7 @@ fn check_descriptors(config: &Config) -> Result<(), Box<dyn Error>> {
     let held: io::Result<Vec<EventFd>> = (0..needed).map(|_| EventFd::new()).collect();
     let Err(error) = held else { return Ok(()) };
     let mending = match is_for_want_of_descriptors(&error) {
-        true => format!(": {MORE_DESCRIPTORS}"),
+        true => format!(": {}", descriptors::MORE_DESCRIPTORS),
         false => String::new(),
     };
     Err(format!(

@@ -4,6 +4,7 @@
 mod name;
 mod resolver;
 mod resolvers;
+mod system_files;
 mod watched_file;
 
 pub(super) use name::ask_name;

@@ -1,7 +1,7 @@
 //! Asks name servers. A and AAAA of a host are asked apart, so that an answer that was lost does
 //! not pass for one that there is no address of this kind.
 
-use super::resolvers::SystemFiles;
+use super::system_files::SystemFiles;
 use crate::coordinator::fleet::FIRST_ROUND_MAX;
 use hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,

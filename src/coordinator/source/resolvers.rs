@@ -2,30 +2,12 @@
 //! or somebody reloads: name servers move, and what one said before must not outlive it.
 
 use super::resolver::Resolver;
+use super::system_files::SystemFiles;
 use crate::sys::file::Stamp;
 use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::rc::Rc;
 use tokio::sync::watch;
-
-/// Where the system says whom to ask, and what it knows itself.
-pub(super) struct SystemFiles {
-    pub(super) resolv_conf: PathBuf,
-    pub(super) hosts: PathBuf,
-}
-
-impl Default for SystemFiles {
-    fn default() -> Self {
-        Self { resolv_conf: "/etc/resolv.conf".into(), hosts: "/etc/hosts".into() }
-    }
-}
-
-impl SystemFiles {
-    fn stamps(&self) -> [Option<Stamp>; 2] {
-        [Stamp::of(&self.resolv_conf), Stamp::of(&self.hosts)]
-    }
-}
 
 /// A resolver, and the state of the files that it was made from.
 struct Made {

@@ -6,8 +6,9 @@
 //! write. Only held ones can be read or written here, and a double release stops the shard.
 
 use super::BUFFER_GROUP;
-use super::private::PrivateBuffers;
-use super::setup::{SetupError, UringOptions};
+use super::options::UringOptions;
+use super::private::{PrivateBuffers, STAGGER};
+use super::setup_error::SetupError;
 use crate::engine::{BufferId, BuffersHeld, Room};
 use crate::sys::memory::map_forever;
 use io_uring::IoUring;
@@ -19,10 +20,6 @@ use std::sync::atomic::{AtomicU16, Ordering};
 /// sooner or later: few are kinder to caches and to memory. It gets twice as many in each
 /// turn in which it finds none.
 const PROVIDED_AT_FIRST: usize = 64;
-
-/// Bytes between two buffers. Heads lie at the beginning of buffers, whose size is a power of two:
-/// without a stagger all of them would compete for the same few sets of a cache.
-pub(super) const STAGGER: usize = 5 * 64;
 
 /// See the module.
 pub(super) struct Buffers {

@@ -8,14 +8,17 @@
 
 mod buffers;
 mod completion;
+mod options;
 mod private;
 mod probe;
 mod sends;
 mod setup;
+mod setup_error;
 mod submission;
 
+pub use options::UringOptions;
 pub use probe::probe;
-pub use setup::{SetupError, UringOptions};
+pub use setup_error::SetupError;
 
 use self::buffers::Buffers;
 use self::sends::Sends;

@@ -2,11 +2,14 @@
 //! are kept while a request waits for its answer. Mapped in blocks when they are first needed,
 //! untouched, and so not backed by memory, until they are used, and reused last-in first-out.
 
-use super::buffers::STAGGER;
 use crate::engine::{Room, SMALL_BUFFER_BYTES};
 use crate::sys::memory::map_forever;
 use std::io;
 use std::ptr::NonNull;
+
+/// Bytes between two buffers. Heads lie at the beginning of buffers, whose size is a power of two:
+/// without a stagger all of them would compete for the same few sets of a cache.
+pub(super) const STAGGER: usize = 5 * 64;
 
 /// Buffers are mapped in blocks of this many.
 const BLOCK_BUFFERS: usize = 64;

@@ -1,119 +1,13 @@
-//! Building the ring, and saying in one sentence why it cannot be built and what to do.
+//! Building the ring with its buffers, as large as memory allows.
 
 use super::buffers::Buffers;
-use crate::limits::{BUFFERS_PER_SHARD_MIN, RING_ENTRIES_MIN};
+use super::options::UringOptions;
+use super::setup_error::SetupError;
+use crate::limits::RING_ENTRIES_MIN;
 use io_uring::IoUring;
-use std::fmt;
-use std::io;
 
 /// Multishot operations complete many times per submission.
 const COMPLETIONS_PER_ENTRY: u32 = 4;
-
-/// The sizes of one shard's engine.
-#[derive(Clone, Copy, Debug)]
-pub struct UringOptions {
-    /// Submission queue entries; the completion queue is four times as long.
-    pub ring_entries: u32,
-    /// Buffers in the receive ring, rounded up to a power of two, at most 32,768.
-    pub receive_buffers: usize,
-    /// Bytes of every buffer.
-    pub buffer_size: usize,
-    /// Most private buffers, for what the proxy writes itself.
-    pub private_buffers_max: usize,
-}
-
-impl UringOptions {
-    /// The same in the proportion of so many ring entries.
-    fn shrunk_to(&self, entries: u32) -> Self {
-        let halvings = self.ring_entries.next_power_of_two().ilog2() - entries.ilog2();
-        let receive_buffers = (self.receive_buffers >> halvings).max(BUFFERS_PER_SHARD_MIN);
-        Self { ring_entries: entries, receive_buffers, ..*self }
-    }
-}
-
-/// Why io_uring cannot be used here. Its text is one sentence with the remedy.
-#[derive(Debug)]
-pub enum SetupError {
-    /// The kernel is older than 6.1 or lacks an operation.
-    KernelTooOld(String),
-    /// A policy forbids io_uring: sysctl, seccomp.
-    Forbidden(String),
-    /// RLIMIT_MEMLOCK or memory does not suffice, even for the smallest ring.
-    OutOfMemory(String),
-    /// RLIMIT_NOFILE does not suffice.
-    OutOfDescriptors,
-    /// Something else that the kernel said.
-    Other(io::Error),
-}
-
-impl SetupError {
-    fn from_ring(error: io::Error, entries: u32) -> Self {
-        match error.raw_os_error() {
-            Some(libc::EPERM) => Self::Forbidden("EPERM".to_owned()),
-            Some(libc::ENOSYS) => Self::Forbidden("ENOSYS".to_owned()),
-            Some(libc::EINVAL) => {
-                Self::KernelTooOld("single-issuer rings with deferred task work".to_owned())
-            }
-            Some(libc::ENOMEM) => Self::OutOfMemory(format!("a ring of {entries} entries")),
-            _ => Self::from_descriptor(error),
-        }
-    }
-
-    pub(super) fn from_buffer_ring(error: io::Error) -> Self {
-        match error.raw_os_error() {
-            Some(libc::EINVAL) => Self::KernelTooOld("provided-buffer rings".to_owned()),
-            Some(libc::ENOMEM) => Self::OutOfMemory("the receive buffers".to_owned()),
-            _ => Self::Other(error),
-        }
-    }
-
-    /// Of what only needs a descriptor.
-    pub(super) fn from_descriptor(error: io::Error) -> Self {
-        match error.raw_os_error() {
-            Some(libc::EMFILE | libc::ENFILE) => Self::OutOfDescriptors,
-            _ => Self::Other(error),
-        }
-    }
-
-    pub(super) fn from_memory(error: io::Error) -> Self {
-        match error.raw_os_error() {
-            Some(libc::ENOMEM) => Self::OutOfMemory("the buffers".to_owned()),
-            _ => Self::Other(error),
-        }
-    }
-}
-
-impl fmt::Display for SetupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::KernelTooOld(what) => write!(
-                f,
-                "this kernel does not offer {what}: Ringway needs Linux 6.1 or newer \
-                 (6.12 or newer is recommended)"
-            ),
-            Self::Forbidden(error) => write!(
-                f,
-                "io_uring is forbidden here ({error}): set sysctl kernel.io_uring_disabled=0, and \
-                 in a container allow io_uring_setup, io_uring_enter and io_uring_register in its \
-                 seccomp profile"
-            ),
-            Self::OutOfMemory(what) => write!(
-                f,
-                "no memory for {what}: raise RLIMIT_MEMLOCK (systemd: LimitMEMLOCK=infinity; \
-                 shell: ulimit -l unlimited) and RLIMIT_AS (LimitAS=infinity; ulimit -v \
-                 unlimited), or lower --ring-entries, --buffers-per-shard or --shards"
-            ),
-            Self::OutOfDescriptors => write!(
-                f,
-                "no file descriptor is left for io_uring: raise RLIMIT_NOFILE (systemd: \
-                 LimitNOFILE=1048576; shell: ulimit -n 1048576)"
-            ),
-            Self::Other(error) => write!(f, "io_uring cannot be set up: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for SetupError {}
 
 /// A ring and its buffers: as many entries and receive buffers as are wanted, or half as many
 /// again and again while memory does not suffice, down to the least that the configuration allows.
@@ -169,6 +63,7 @@ fn build_ring_of(entries: u32) -> Result<IoUring, SetupError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
 
     fn error(number: i32, entries: u32) -> SetupError {
         SetupError::from_ring(io::Error::from_raw_os_error(number), entries)
