@@ -2,7 +2,7 @@
 //! orders, and over a TCP address, which only answers questions.
 //!
 //! `server` accepts and checks who asks, `places` makes room, `bounded` gives up who does not read,
-//! `routing` finds what is asked for, `status`, `metrics`, `health_metrics`, `readiness` and
+//! `routing` finds what is asked for, `status`, `metrics` (a folder), `readiness` and
 //! `explain` answer questions, `overview` does so without keeping others waiting, `orders` follows
 //! orders, `config_text` knows the formats of a configuration. Does not: lock anything of the data
 //! path; wait, but for shards to apply an order.
@@ -10,12 +10,10 @@
 mod bounded;
 mod config_text;
 mod explain;
-mod health_metrics;
 mod metrics;
 mod orders;
 mod overview;
 mod places;
-mod process_metrics;
 mod readiness;
 mod reply;
 mod routing;

@@ -1,6 +1,7 @@
 //! Metrics of what decides over backends: probes, ejections, sources.
 
-use super::metrics::{Place, Text, each_backend};
+use super::rows::{Place, each_backend};
+use super::text::Text;
 use crate::base::Instant;
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::Record;

@@ -1,7 +1,7 @@
 //! What Prometheus expects of every process, under the names that its client libraries have, and
 //! what became of configurations.
 
-use super::metrics::Text;
+use super::text::Text;
 use crate::coordinator::control::Control;
 use crate::sys::clock;
 use crate::sys::rlimit::{Resource, limit};

@@ -1,0 +1,106 @@
+//! Metrics for Prometheus, summed over shards at each scrape: `shards` and `process` write those of
+//! the process, `traffic` and `health` those of routes, pools and backends; `text` is the format and
+//! `rows` what keeps a long text from holding others up.
+
+mod health;
+mod process;
+mod rows;
+mod shards;
+mod text;
+mod traffic;
+
+pub(super) use text::MEDIA_TYPE;
+
+use crate::base::Instant;
+use crate::coordinator::control::Control;
+use bytes::Bytes;
+use std::cell::RefCell;
+use std::time::Duration;
+use text::Text;
+use tokio::sync::Mutex;
+
+/// How old a text may be.
+const KEPT_MAX: Duration = Duration::from_secs(1);
+
+/// The text that was last shown: scrapes in parallel cost one rendering.
+#[derive(Default)]
+pub(super) struct Kept(Mutex<Option<(Instant, Bytes)>>);
+
+impl Kept {
+    /// The kept text if it is young enough, or what `render` makes.
+    pub(super) async fn text(&self, now: Instant, render: impl Future<Output = String>) -> Bytes {
+        let mut kept = self.0.lock().await;
+        match &*kept {
+            Some((made, text)) if now.since(*made) < KEPT_MAX => text.clone(),
+            _ => kept.insert((now, Bytes::from(render.await))).1.clone(),
+        }
+    }
+}
+
+/// Every metric, as of `now`.
+pub(super) async fn text(control: &RefCell<Control>, now: Instant) -> String {
+    let mut text = Text::default();
+    whole_process(&mut text, &control.borrow(), now);
+    traffic::routes(&mut text, control).await;
+    traffic::pools(&mut text, control).await;
+    let places = rows::places(&control.borrow());
+    traffic::backends(&mut text, control, &places, now).await;
+    health::of_backends(&mut text, control, &places).await;
+    health::of_process(&mut text, &control.borrow(), now);
+    text.0
+}
+
+fn whole_process(text: &mut Text, control: &Control, now: Instant) {
+    shards::process(text, control, now);
+    process::configuration(text, control);
+    process::process(text, control);
+    shards::counters(text, control);
+    shards::listeners(text, control);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rows::{ROWS_AT_ONCE, each};
+    use super::*;
+    use tokio::task::yield_now;
+
+    #[tokio::test]
+    async fn a_text_is_shown_for_a_second() {
+        let kept = Kept::default();
+        let at = async |ms, text: &str| {
+            let now = Instant::default() + Duration::from_millis(ms);
+            let text = kept.text(now, async { text.to_owned() }).await;
+            String::from_utf8(text.to_vec()).expect("text")
+        };
+        let mut shown = Vec::new();
+        for (ms, text) in [(0, "a"), (999, "b"), (1_000, "c"), (1_999, "d"), (2_000, "e")] {
+            shown.push(at(ms, text).await);
+        }
+        assert_eq!(shown, ["a", "a", "c", "c", "e"]);
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_for_something_else_has_a_turn_between_the_parts_of_a_text() {
+        let kept = Kept::default();
+        let control = RefCell::new(Vec::new());
+        let rows: Vec<usize> = (0..3 * ROWS_AT_ONCE).collect();
+        let (written, turns) = (RefCell::new(0), RefCell::new(Vec::new()));
+        let scrape = || {
+            let rendered = async {
+                each(&control, &rows, |_, _| *written.borrow_mut() += 1).await;
+                control.borrow_mut().push("rendered");
+                String::new()
+            };
+            kept.text(Instant::default(), rendered)
+        };
+        let others = async {
+            while control.borrow().is_empty() {
+                turns.borrow_mut().push(*written.borrow());
+                yield_now().await;
+            }
+        };
+        tokio::join!(biased; scrape(), scrape(), others);
+        assert_eq!(*turns.borrow(), [1, 2, 3].map(|parts| parts * ROWS_AT_ONCE));
+        assert_eq!(*control.borrow(), ["rendered"], "once for both");
+    }
+}

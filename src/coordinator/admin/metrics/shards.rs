@@ -1,0 +1,108 @@
+//! Metrics of the process and its shards: phase, connections, buffers, counters, listeners.
+
+use super::text::Text;
+use crate::base::Instant;
+use crate::coordinator::control::Control;
+use crate::mailbox::{ListenerCell, Mailbox};
+use crate::stats::{CloseReason, Counter};
+
+pub(super) fn process(text: &mut Text, control: &Control, now: Instant) {
+    let version = [("version", env!("CARGO_PKG_VERSION")), ("commit", env!("RINGWAY_COMMIT"))];
+    text.family("ringway_build_info", "gauge", "The version that runs; the value is always 1.");
+    text.sample("ringway_build_info", &version, 1);
+    text.family("ringway_uptime_seconds", "gauge", "Seconds since the process began.");
+    text.sample("ringway_uptime_seconds", &[], now.since(control.began).as_secs());
+    text.family("ringway_phase", "gauge", "1 for the phase that the process is in.");
+    text.sample("ringway_phase", &[("phase", control.phase().word())], 1);
+    let is_ready = control.readiness().process().readiness.ready;
+    text.family("ringway_ready", "gauge", "1 if traffic should come here.");
+    text.sample("ringway_ready", &[], u8::from(is_ready));
+    text.family("ringway_generation", "gauge", "The newest snapshot.");
+    text.sample("ringway_generation", &[], control.generation());
+    shards(text, control, now);
+    buffers(text, control);
+    let dropped = control.mailboxes[0].shared.observations.dropped();
+    let name = "ringway_observations_dropped_total";
+    text.family(name, "counter", "Failures of backends that found no room on their way here.");
+    text.sample(name, &[], dropped);
+}
+
+/// A family after the other: all lines of a metric must be one group.
+fn shards(text: &mut Text, control: &Control, now: Instant) {
+    type Read = fn(&Mailbox, Instant) -> f64;
+    let families: [(&str, &str, Read); 3] = [
+        ("ringway_shard_generation", "The snapshot that a shard works with.", |mailbox, _| {
+            mailbox.applied().0 as f64
+        }),
+        ("ringway_shard_connections", "Client connections of a shard.", |mailbox, _| {
+            mailbox.connections().into()
+        }),
+        ("ringway_shard_turn_age_seconds", "Seconds since a shard last turned.", |mailbox, now| {
+            now.since(mailbox.last_turn()).as_secs_f64()
+        }),
+    ];
+    for (name, help, read) in families {
+        text.family(name, "gauge", help);
+        for (shard, mailbox) in control.mailboxes.iter().enumerate() {
+            text.sample(name, &[("shard", &shard.to_string())], read(mailbox, now));
+        }
+    }
+}
+
+fn buffers(text: &mut Text, control: &Control) {
+    let name = "ringway_shard_buffers_held";
+    let help = "Buffers of a shard that hold bytes: of the receive ring, or its own.";
+    text.family(name, "gauge", help);
+    for (shard, mailbox) in control.mailboxes.iter().enumerate() {
+        let shard = shard.to_string();
+        let held = mailbox.buffers_held();
+        for (kind, count) in [("receive", held.receive), ("private", held.private)] {
+            text.sample(name, &[("shard", &shard), ("kind", kind)], count);
+        }
+    }
+}
+
+pub(super) fn counters(text: &mut Text, control: &Control) {
+    for counter in Counter::ALL {
+        text.family(counter.name(), "counter", counter.help());
+        for (shard, mailbox) in control.mailboxes.iter().enumerate() {
+            let value = mailbox.counters.read(*counter);
+            text.sample(counter.name(), &[("shard", &shard.to_string())], value);
+        }
+    }
+    let name = "ringway_sessions_closed_total";
+    text.family(
+        name,
+        "counter",
+        "Client connections that ended, by reason and whose fault it was.",
+    );
+    for reason in CloseReason::ALL {
+        let counters = control.mailboxes.iter().map(|mailbox| &mailbox.counters);
+        let count: u64 = counters.map(|counters| counters.read_closes(*reason)).sum();
+        let fault = format!("{:?}", reason.fault()).to_lowercase();
+        text.sample(name, &[("reason", reason.label()), ("fault", &fault)], count);
+    }
+}
+
+pub(super) fn listeners(text: &mut Text, control: &Control) {
+    let ledger = &control.fleet.ledger;
+    type Read = fn(&ListenerCell) -> u64;
+    let families: [(&str, &str, &str, Read); 3] = [
+        ("ringway_listener_accepted_total", "counter", "Connections accepted.", |cell| {
+            cell.accepted.read()
+        }),
+        ("ringway_listener_connections", "gauge", "Client connections that are open.", |cell| {
+            cell.sessions.read().into()
+        }),
+        ("ringway_listener_requests_total", "counter", "Requests that were routed.", |cell| {
+            cell.requests.read()
+        }),
+    ];
+    for (name, kind, help, read) in families {
+        text.family(name, kind, help);
+        for listener in control.listeners() {
+            let value: u64 = ledger.listeners(listener.id).map(read).sum();
+            text.sample(name, &[("listener", &listener.name)], value);
+        }
+    }
+}
