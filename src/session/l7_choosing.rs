@@ -186,8 +186,10 @@ impl<E: Engine> Traffic<E> {
     fn pick_of(&mut self, id: ExchangeId, pool: PoolId, need: Need) -> Option<Pick> {
         let now = self.now();
         let exchange = &self.exchanges[id];
-        let may_try =
-            exchange.is_replayable() && exchange.retries == 0 && exchange.unanswered_by.is_none();
+        // A request that has lost an attempt is lent to no trial: a second loss would cost it its
+        // answer. Nor is one that could stay with a backend that lives.
+        let is_first = exchange.retries == 0 && exchange.tried[0].is_none();
+        let may_try = need == Need::Any && is_first && exchange.is_replayable();
         let wish = Wish { pool, tried: &exchange.tried, may_try, takes_any: need == Need::Any };
         self.replicas.pick(&wish, now, &mut self.prng)
     }

@@ -95,6 +95,37 @@ fn a_trial_whose_backend_leaves_before_it_is_connected_is_undecided() {
 }
 
 #[test]
+fn a_request_that_another_backend_left_unanswered_is_no_trial() {
+    let shares = [Share::Nothing, Share::Weight(1), Share::Weight(1)];
+    let mut scene = Scene::new(&shares, Timeouts::default());
+    let client = scene.client();
+    scene.say(client, REQUEST);
+    let (asked, first) = scene.connected();
+    scene.publish(&[Share::Trial(ROUND), Share::Weight(1), Share::Weight(1)]);
+    scene.told();
+    scene.reset(asked);
+    let (second, to) = scene.connected();
+    assert!(to != first && to != address(0), "{to}");
+    assert!(!courses(&scene).iter().any(|told| matches!(told, Observation::Trial(..))));
+    scene.say(second, ANSWER);
+    assert!(scene.heard(client).ends_with("good"));
+}
+
+#[test]
+fn one_that_could_stay_with_a_backend_that_is_drained_is_no_trial_either() {
+    let mut scene = Scene::new(&[Share::Nothing, Share::Weight(1)], Timeouts::default());
+    scene.network.borrow_mut().next_fate = Some(Fate::Connects(20));
+    let client = scene.client();
+    scene.say(client, REQUEST);
+    scene.publish(&[Share::Trial(ROUND), Share::Nothing]);
+    scene.turns(20);
+    assert_eq!((scene.connects(), courses(&scene)), (1, Vec::new()));
+    let (asked, _) = scene.connected();
+    scene.say(asked, ANSWER);
+    assert!(scene.heard(client).ends_with("good"));
+}
+
+#[test]
 fn what_is_told_of_a_backend_is_told_while_it_is_still_counted() {
     let (mut scene, _) = one_is_out();
     scene.publish(&[Share::Weight(1), Share::Nothing]);
