@@ -74,8 +74,8 @@ impl Known {
     }
 }
 
-/// True if a name, a token, is the known one in any case. Of tokens, only a letter becomes another
-/// byte by the bit that tells the cases apart, so the names are compared as a whole.
+/// True if a name, a token, is the known one in any case. No token but the capital letter becomes a
+/// byte of a known name by the bit that tells the cases apart, so the names are compared whole.
 #[inline(always)]
 fn is<const LENGTH: usize>(name: &[u8], known: &[u8; LENGTH]) -> bool {
     let Ok(name) = <&[u8; LENGTH]>::try_from(name) else { return false };
@@ -316,7 +316,7 @@ fn one_length(value: &[u8]) -> Result<u64, Refusal> {
 /// on another crate's option.
 pub(super) fn check_bytes(head: &[u8]) -> Result<(), Refusal> {
     let Some((first, behind)) = head.split_first() else { return Ok(()) };
-    if *first >= b' ' && !has_flaw(head, behind) {
+    if *first >= b' ' && *first != 0x7f && !has_flaw(head, behind) {
         return Ok(());
     }
     let is_bare = |at: usize| at == 0 || head[at - 1] != b'\r';
@@ -383,5 +383,44 @@ impl Found<'_> {
             Version::Http11 => !self.connection.close,
             Version::Http10 => self.connection.keep_alive && !self.connection.close,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_checked_wherever_it_is_in_a_head_of_any_length() {
+        for length in 2..=50 {
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut head = vec![b'a'; length];
+                    head[at] = byte;
+                    // Whether a CR is the last byte only matters with the LF that is still to come.
+                    let is_last_return = byte == b'\r' && at > 0 && at == length - 1;
+                    let is_text = byte >= b' ' && byte != 0x7f;
+                    let is_good = is_text || (byte == b'\t' && at > 0) || is_last_return;
+                    assert_eq!(check_bytes(&head).is_ok(), is_good, "{byte:#x} at {at}: {length}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_ends_with_both_bytes_in_their_order_wherever_that_is() {
+        for length in 3..=50 {
+            for at in 1..length - 1 {
+                for (end, is_good) in
+                    [(b"\r\n", true), (b"\n\r", false), (b"\r\r", false), (b"\n\n", false)]
+                {
+                    let mut head = vec![b'a'; length];
+                    head[at..at + 2].copy_from_slice(end);
+                    assert_eq!(check_bytes(&head).is_ok(), is_good, "{end:?} at {at}: {length}");
+                }
+            }
+        }
+        assert_eq!(check_bytes(b"GET / HTTP/1.1\nHost: t\r\n"), Err(Refusal::BareLineFeed));
+        assert_eq!(check_bytes(b"GET / HTTP/1.1\rHost: t\r\n"), Err(Refusal::MalformedField));
     }
 }

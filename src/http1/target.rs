@@ -98,8 +98,8 @@ fn check_origin_form(target: &[u8]) -> Result<&[u8], Refusal> {
     let mut may_have_dot_segments = false;
     let class_of = |byte: &u8| CLASSES[usize::from(*byte)];
     loop {
-        let fine = target[at..].iter().position(|byte| class_of(byte) != FINE);
-        at = fine.map_or(target.len(), |fine| at + fine);
+        let special = target[at..].iter().position(|byte| class_of(byte) != FINE);
+        at = special.map_or(target.len(), |special| at + special);
         if at == target.len() {
             break;
         }
