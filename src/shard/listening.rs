@@ -6,7 +6,7 @@ use super::accepting::REST;
 use crate::base::{Instant, ListenerId};
 use crate::engine::{Close, Engine, Event, Key, Op, Owner, Socket};
 use crate::mailbox::Stage;
-use crate::snapshot::{Listener, Snapshot};
+use crate::snapshot::Listener;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +56,10 @@ impl<E: Engine> Shard<E> {
         let leaves_at = self.traffic.wire.engine.now() + LEAVES_AFTER;
         for acceptor in self.acceptors.values_mut() {
             match wanted.remove(&acceptor.socket) {
-                Some(listener) => acceptor.listener = listener.id,
+                Some(listener) => {
+                    acceptor.listener = listener.id;
+                    acceptor.leaves_at = None;
+                }
                 None => {
                     acceptor.leaves_at.get_or_insert(leaves_at);
                 }
@@ -67,15 +70,16 @@ impl<E: Engine> Shard<E> {
         }
     }
 
-    /// Takes over sockets that nobody accepts on: of snapshots between `before` and the one in
-    /// force, or of a shard that has panicked. Those that no listener has are left after a while:
-    /// somebody may have connected there.
-    pub(super) fn adopt(&mut self, unclaimed: Vec<Arc<Listener>>, before: &Snapshot) {
+    /// Takes over sockets that nobody accepts on: of snapshots that were replaced before they were
+    /// taken, or of a shard that has panicked. Those that no listener of the next snapshot has are
+    /// left after a while: somebody may have connected there.
+    pub(super) fn adopt(&mut self, unclaimed: Vec<Arc<Listener>>) {
+        let present = self.traffic.snapshot().clone();
         for listener in unclaimed {
             let socket = listener.sockets[self.index];
             let is_its = |one: &Arc<Listener>| one.sockets[self.index] == socket;
-            let was_known = before.listeners.iter().flatten().any(is_its);
-            if was_known || self.acceptors.contains_key(&socket) {
+            let is_known = present.listeners.iter().flatten().any(is_its);
+            if is_known || self.acceptors.contains_key(&socket) {
                 continue;
             }
             let leaves_at = self.traffic.wire.engine.now() + LEAVES_AFTER;
@@ -198,15 +202,17 @@ impl<E: Engine> Shard<E> {
     }
 
     /// Leaves the listening sockets to the shard after this one, and closes those that it would not
-    /// want: clients would wait there for nobody.
+    /// want: clients would wait there for nobody. The snapshot may be newer than what the acceptors
+    /// say of their listeners, so the sockets are compared.
     fn abandon_listeners(&mut self) {
         let is_last = self.mailbox().stage() >= Stage::Draining;
         let snapshot = self.traffic.snapshot().clone();
+        let present = snapshot.listeners.iter().flatten().filter(|_| !is_last);
+        let wanted: BTreeMap<Socket, &Arc<Listener>> =
+            present.map(|listener| (listener.sockets[self.index], listener)).collect();
         for acceptor in std::mem::take(&mut self.acceptors).into_values() {
-            let is_left = !is_last && acceptor.leaves_at.is_none();
-            let listener = snapshot.listener(acceptor.listener).filter(|_| is_left);
-            if let Some(listener) = listener {
-                self.mailbox().leave(listener.clone());
+            if let Some(listener) = wanted.get(&acceptor.socket) {
+                self.mailbox().leave(Arc::clone(listener));
                 continue;
             }
             while let Some(accepted) = self.traffic.wire.engine.accept_now(acceptor.socket) {

@@ -167,7 +167,8 @@ impl<E: Engine> Shard<E> {
     fn take_world(&mut self) {
         let Some(taken) = self.mailbox().take(self.traffic.generation()) else { return };
         let Taken { newest, unclaimed } = taken;
-        let before = self.traffic.snapshot().clone();
+        // First, so that they are among the acceptors if what follows panics.
+        self.adopt(unclaimed);
         if let Some(snapshot) = newest {
             self.unreported = Some(snapshot.generation);
             self.traffic.take_snapshot(snapshot);
@@ -175,6 +176,5 @@ impl<E: Engine> Shard<E> {
                 self.follow_listeners();
             }
         }
-        self.adopt(unclaimed, &before);
     }
 }

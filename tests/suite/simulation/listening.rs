@@ -85,3 +85,35 @@ fn a_socket_of_a_shard_that_panicked_goes_on_or_is_closed_as_the_newest_snapshot
         assert_eq!(scene.doors(), usize::from(goes_on));
     }
 }
+
+#[test]
+fn so_does_a_socket_of_one_that_panicked_when_it_had_taken_half_of_that_snapshot() {
+    type Change = fn(&mut Scene);
+    let changes: [Change; 2] = [Scene::rename_listener, |scene| scene.listen(true)];
+    for change in changes {
+        let mut scene = scene();
+        change(&mut scene);
+        scene.panics_in_the_newest_world();
+        assert_eq!(scene.doors(), 1, "what the next shard accepts on, and nothing else");
+        let client = scene.client();
+        scene.begin_again();
+        scene.turns(2);
+        is_served(&mut scene, client);
+        scene.pass(LONG);
+        assert_eq!(scene.doors(), 1);
+    }
+}
+
+#[test]
+fn a_socket_of_a_snapshot_that_is_skipped_is_closed_if_the_shard_panics_before_the_next_one() {
+    let mut scene = scene();
+    (0..3).for_each(|_| scene.listen(true));
+    scene.turns(1);
+    scene.rename_listener();
+    scene.panics_in_the_newest_world();
+    assert_eq!(scene.doors(), 1);
+    scene.begin_again();
+    scene.turns(2);
+    let client = scene.client();
+    is_served(&mut scene, client);
+}

@@ -176,6 +176,23 @@ impl Scene {
         self.network.borrow_mut().is_abandoned = false;
     }
 
+    /// The shard panics while it goes on in the newest world, and has closed what is its own.
+    pub fn panics_in_the_newest_world(&mut self) {
+        let newest = self.newest.clone();
+        self.shard.traffic().take_snapshot(newest);
+        self.panics();
+    }
+
+    /// A new snapshot in which another listener has the socket of the present one.
+    pub fn rename_listener(&mut self) {
+        let (config, registry, bound) = (&mut self.config, &mut self.registry, listen_address());
+        config.listeners[0].name.push('2');
+        let sockets = self.listener.as_ref().expect("it listens").sockets.clone();
+        let built = snapshot::build_listener(config, ListenerIndex(0), registry, bound, sockets);
+        self.listener = Some(Arc::new(built.expect("there is room")));
+        self.publish_world();
+    }
+
     /// Another shard begins in the place of one that has panicked.
     pub fn begin_again(&mut self) {
         self.shard = Shard::new(ShardParts {
