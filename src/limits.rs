@@ -10,15 +10,16 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 pub const FIELDS_MAX: usize = 100;
 /// Bytes of one chunk-size line with its extensions. A legitimate line has fewer than twenty.
 pub const CHUNK_LINE_BYTES_MAX: usize = 256;
-/// So long after its head was complete, a request is not sent to another backend any more: its
-/// client has hardly waited, and what is old must not make an outage longer.
+/// Attempts that one request gets, the first included: what four could not take, a fifth will not,
+/// and its client has waited for each of them.
+pub const ATTEMPTS_MAX: usize = 4;
+/// So long after its head was complete, a request gets no further attempt: its client has hardly
+/// waited, and what is old must not make an outage longer.
 pub const RETRY_TIME_MAX: Duration = Duration::from_secs(30);
-/// From the second retry of a request on, each waits a random part of this first, twice as much
-/// each time up to [`RETRY_BACKOFF_MAX`], so that requests whose backends fail together do not come
-/// together again. The first retry does not wait: another backend is most likely well.
-pub const RETRY_BACKOFF_MIN: Duration = Duration::from_millis(25);
-/// See [`RETRY_BACKOFF_MIN`].
-pub const RETRY_BACKOFF_MAX: Duration = Duration::from_millis(250);
+/// The second retry of a request that got no connection waits a random part of this first, the
+/// third one of twice as much, so that requests whose backends fail together do not come together
+/// again. The first retry does not wait: another backend is most likely well.
+pub const RETRY_BACKOFF: Duration = Duration::from_millis(25);
 /// Bytes of a trailer section.
 pub const TRAILER_BYTES_MAX: usize = 4 * 1024;
 /// Bytes of one field in a line of the access log, and of a target that was refused: more tells

@@ -5,15 +5,12 @@ use super::draft::Draft;
 use crate::base::{BackendSlot, Generation, Instant, PoolId, RouteId};
 use crate::engine::{BufferId, Slice};
 use crate::http1::Version;
-use crate::limits::RETRY_TIME_MAX;
+use crate::limits::{ATTEMPTS_MAX, RETRY_TIME_MAX};
 use crate::link::Chain;
 use crate::stats::CloseReason;
 use crate::table::UpstreamId;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Backends that one exchange may fail on before it is given up.
-pub const ATTEMPTS_MAX: usize = 4;
 
 /// How far the response is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +35,8 @@ pub struct Exchange {
     pub routed_by: Generation,
     /// The backend that it is with, or was last.
     pub backend: Option<BackendSlot>,
-    /// The connection that carries it; none for a moment between two attempts.
+    /// The connection that carries it; none between two attempts, which may be the wait before a
+    /// retry.
     pub upstream: Option<UpstreamId>,
     /// Backends that it has failed on.
     pub tried: [Option<BackendSlot>; ATTEMPTS_MAX],
@@ -110,10 +108,17 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Notes a failed attempt; false if there have been enough.
-    pub fn note_failed(&mut self, slot: BackendSlot) -> bool {
-        let free = self.tried.iter_mut().find(|tried| tried.is_none());
-        free.map(|place| *place = Some(slot)).is_some() && self.tried[ATTEMPTS_MAX - 1].is_none()
+    /// Takes note of a backend that it has failed on.
+    pub fn note_failed(&mut self, slot: BackendSlot) {
+        if let Some(place) = self.tried.iter_mut().find(|tried| tried.is_none()) {
+            *place = Some(slot);
+        }
+    }
+
+    /// True if the request may have a further attempt, whatever ended the present one: see
+    /// [`ATTEMPTS_MAX`] and [`RETRY_TIME_MAX`].
+    pub fn may_try_again(&self, now: Instant) -> bool {
+        (self.retries as usize) < ATTEMPTS_MAX - 1 && now.since(self.began) < RETRY_TIME_MAX
     }
 
     /// True if the request may be sent to a backend again although it may have been seen by one.
@@ -126,15 +131,7 @@ impl Exchange {
     /// has come, and at most one backend more than this one will have seen it.
     pub fn may_be_resent(&self, slot: BackendSlot, now: Instant) -> bool {
         let is_first = self.unanswered_by.is_none_or(|first| first == slot);
-        is_first
-            && self.is_replayable()
-            && !self.has_response_bytes
-            && !self.is_too_old_to_retry(now)
-    }
-
-    /// See [`RETRY_TIME_MAX`].
-    pub fn is_too_old_to_retry(&self, now: Instant) -> bool {
-        now.since(self.began) >= RETRY_TIME_MAX
+        is_first && self.is_replayable() && !self.has_response_bytes && self.may_try_again(now)
     }
 
     /// Keeps the request's head no longer; the buffer that it was in.

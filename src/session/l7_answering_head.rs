@@ -140,10 +140,11 @@ impl<E: Engine> Traffic<E> {
         if status != 408 {
             return false;
         }
-        let Some(id) = self.sessions.at(index).exchange else { return false };
-        let exchange = &self.exchanges[id];
+        let (now, id) = (self.now(), self.sessions.at(index).exchange);
+        let Some(exchange) = id.map(|id| &self.exchanges[id]) else { return false };
         let is_reused = exchange.upstream.is_some_and(|at| self.upstreams.at(at).is_reused);
-        is_reused && exchange.interims == 0 && exchange.is_replayable()
+        let may_be_repeated = exchange.is_replayable() && exchange.may_try_again(now);
+        is_reused && exchange.interims == 0 && may_be_repeated
     }
 
     /// Queues a head that was written to `output`; nothing if its length is 0.

@@ -29,8 +29,8 @@ pub(super) enum Need {
 struct Unattached {
     /// What it was to send.
     back: Chain,
-    /// Another backend may be tried.
-    may_go_on: bool,
+    /// What it ends by; none if another backend may be tried.
+    ends_by: Option<CloseReason>,
 }
 
 impl<E: Engine> Traffic<E> {
@@ -143,14 +143,17 @@ impl<E: Engine> Traffic<E> {
             };
             match self.attach(index, picked, waiting) {
                 Ok(()) => return,
-                Err(Unattached { back, may_go_on: true }) => {
+                Err(Unattached { back, ends_by: None }) => {
                     waiting = back;
                     self.count_retry(index);
                     pick = self.pick(index, Need::Any);
                 }
-                Err(Unattached { mut back, may_go_on: false }) => {
+                Err(Unattached { mut back, ends_by: Some(reason) }) => {
                     self.wire.drop_chain(&mut back);
-                    return self.fail_exchange(index, 503, CloseReason::NoBackend);
+                    return match reason {
+                        CloseReason::OutOfBuffers => self.cut_session(index, reason),
+                        _ => self.fail_exchange(index, 503, reason),
+                    };
                 }
             }
         }
@@ -171,16 +174,33 @@ impl<E: Engine> Traffic<E> {
         if let Some(pick) = self.pick_of(id, pool, need) {
             return Some(pick);
         }
-        // A route is found by a pass over all of them: too much for each request to a pool that is
-        // down.
-        if self.exchanges[id].routed_by == self.world.generation {
-            return None;
-        }
-        let listener = self.world.listener(self.sessions.at(index).listener)?;
-        let newer = listener.pool_of(self.exchanges[id].route).filter(|newer| *newer != pool)?;
+        let newer = self.newer_pool(index)?;
         let pick = self.pick_of(id, newer, need)?;
         self.exchanges[id].pool = newer;
         Some(pick)
+    }
+
+    /// True if [`Traffic::pick`] would find any backend. Nothing is picked: no backend's turn is
+    /// spent.
+    pub(super) fn has_pick(&mut self, index: ClientId) -> bool {
+        let Some(id) = self.sessions.at(index).exchange else { return false };
+        let newer = self.newer_pool(index);
+        let exchange = &self.exchanges[id];
+        let mut pools = [Some(exchange.pool), newer].into_iter().flatten();
+        pools.any(|pool| self.replicas.has_untried(pool, &exchange.tried))
+    }
+
+    /// The pool that an exchange's route leads to by now, if it is another one than its own.
+    fn newer_pool(&mut self, index: ClientId) -> Option<PoolId> {
+        let session = self.sessions.at(index);
+        let exchange = &self.exchanges[session.exchange?];
+        // A route is found by a pass over all of them: too much for each request to a pool that is
+        // down.
+        if exchange.routed_by == self.world.generation {
+            return None;
+        }
+        let listener = self.world.listener(session.listener)?;
+        listener.pool_of(exchange.route).filter(|newer| *newer != exchange.pool)
     }
 
     fn pick_of(&mut self, id: ExchangeId, pool: PoolId, need: Need) -> Option<Pick> {
@@ -198,7 +218,7 @@ impl<E: Engine> Traffic<E> {
     fn attach(&mut self, index: ClientId, pick: Pick, waiting: Chain) -> Result<(), Unattached> {
         let slot = pick.slot;
         let Some(id) = self.sessions.at(index).exchange else {
-            return Err(Unattached { back: waiting, may_go_on: false });
+            return Err(Unattached { back: waiting, ends_by: Some(CloseReason::NoBackend) });
         };
         let exchange = &mut self.exchanges[id];
         exchange.trial = pick.trial;
@@ -214,12 +234,18 @@ impl<E: Engine> Traffic<E> {
             }
             None => match self.connect(index, pick) {
                 Ok(upstream) => upstream,
-                Err(may_go_on) => return Err(Unattached { back: waiting, may_go_on }),
+                Err(may_go_on) => {
+                    let ends_by = (!may_go_on).then_some(CloseReason::NoBackend);
+                    return Err(Unattached { back: waiting, ends_by });
+                }
             },
         };
         if idle.is_some() && !self.restore_head(id) {
             self.close_upstream(upstream, Close::Graceful);
-            return Err(Unattached { back: waiting, may_go_on: false });
+            if let Some(round) = self.exchanges[id].trial.take() {
+                self.tell_trial(slot, round, TrialCourse::Undecided);
+            }
+            return Err(Unattached { back: waiting, ends_by: Some(CloseReason::OutOfBuffers) });
         }
         self.replicas.begin(slot);
         let exchange = &mut self.exchanges[id];
@@ -277,7 +303,7 @@ impl<E: Engine> Traffic<E> {
         self.set_deadline(index, span);
     }
 
-    /// A connection to a backend did not come about: the exchange goes to another one at once.
+    /// A connection to a backend did not come about: the exchange goes to another one.
     pub(super) fn connect_failed(
         &mut self,
         index: ClientId,
@@ -319,7 +345,7 @@ impl<E: Engine> Traffic<E> {
             if let Some(round) = trial {
                 self.tell_trial(slot, round, TrialCourse::Undecided);
             }
-            return trial.is_some();
+            return trial.is_some() && self.may_try_again(index);
         }
         match (failure, trial) {
             // No fault of the backend: there are too many connections between us and it.
@@ -335,7 +361,8 @@ impl<E: Engine> Traffic<E> {
         }
         let now = self.now();
         let exchange = &mut self.exchanges[id];
-        let may_go_on = exchange.note_failed(slot) && !exchange.is_too_old_to_retry(now);
+        exchange.note_failed(slot);
+        let may_go_on = exchange.may_try_again(now);
         let pool = exchange.pool;
         // Where nobody is known to be well, another one would only let the client wait as long
         // again. One that refuses costs no time.

@@ -152,7 +152,10 @@ impl<E: Engine> Traffic<E> {
         if !is_flushed && self.is_untouched(index, upstream) {
             // It came before the request was sent, so it is no answer to it.
             self.wire.engine.release(buffer);
-            return self.replay(index, upstream);
+            return match self.may_try_again(index) {
+                true => self.replay(index, upstream),
+                false => self.refuse_answer(index, "it came before the request was sent"),
+            };
         }
         self.response_goes_on(index, slice);
     }

@@ -5,7 +5,7 @@ use super::Traffic;
 use super::exchange::Phase;
 use super::l7_choosing::Need;
 use crate::engine::Engine;
-use crate::limits::{RETRY_BACKOFF_MAX, RETRY_BACKOFF_MIN};
+use crate::limits::RETRY_BACKOFF;
 use crate::link::Chain;
 use crate::mailbox::BackendFault;
 use crate::stats::{CloseReason, Counter};
@@ -43,6 +43,12 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
+    /// True if the request of a session may have a further attempt.
+    pub(super) fn may_try_again(&mut self, index: ClientId) -> bool {
+        let (now, id) = (self.now(), self.sessions.at(index).exchange);
+        id.is_some_and(|id| self.exchanges[id].may_try_again(now))
+    }
+
     /// True if no byte of the request can have reached a backend.
     pub(super) fn is_untouched(&mut self, index: ClientId, upstream: UpstreamId) -> bool {
         let id = self.sessions.at(index).exchange;
@@ -64,13 +70,15 @@ impl<E: Engine> Traffic<E> {
         }
         // An idle connection may have ended before it got the request, whatever its backend does.
         // Of what was not sent yet nothing can have been done, whatever the method.
-        if is_reused && (may_be_resent || self.is_untouched(index, upstream)) {
+        let may_move = self.may_try_again(index) && self.is_untouched(index, upstream);
+        if is_reused && (may_be_resent || may_move) {
             return self.replay(index, upstream);
         }
         self.move_away(index, upstream, Some(BackendFault::Reset), CloseReason::BackendReset);
     }
 
-    /// Sends a request again, on a fresh connection, to any backend.
+    /// Sends a request again, on a fresh connection, to any backend. The caller has checked that it
+    /// may have a further attempt.
     pub(super) fn replay(&mut self, index: ClientId, upstream: UpstreamId) {
         self.count_retry(index);
         if let Some(waiting) = self.take_back(index, upstream) {
@@ -92,10 +100,11 @@ impl<E: Engine> Traffic<E> {
         let (now, Some(id)) = (self.now(), self.sessions.at(index).exchange) else { return };
         let is_untouched = self.is_untouched(index, upstream);
         let exchange = &mut self.exchanges[id];
-        let may_be_resent = is_untouched || exchange.may_be_resent(slot, now);
-        if !may_be_resent || !exchange.note_failed(slot) {
+        let may_move = is_untouched && exchange.may_try_again(now);
+        if !may_move && !exchange.may_be_resent(slot, now) {
             return self.fail_exchange(index, 502, reason);
         }
+        exchange.note_failed(slot);
         let Some(pick) = self.pick(index, Need::Any) else {
             return self.fail_exchange(index, 502, reason);
         };
@@ -150,10 +159,10 @@ impl<E: Engine> Traffic<E> {
             return self.choose(index, waiting);
         };
         // Where there is nobody to wait for, the client hears so at once.
-        if self.pick(index, Need::Any).is_none() {
+        if !self.has_pick(index) {
             return self.go_to(index, None, waiting);
         }
-        let most = (RETRY_BACKOFF_MIN * (1 << doublings.min(8))).min(RETRY_BACKOFF_MAX);
+        let most = RETRY_BACKOFF * (1 << doublings);
         let micros = self.prng.below(most.as_micros() as u32);
         self.exchanges[id].waiting = waiting;
         self.set_deadline(index, Duration::from_micros(u64::from(micros)));

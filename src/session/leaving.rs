@@ -71,7 +71,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Lets go of backends: idle connections close, exchanges that have not begun move, and where
-    /// it is ordered everything else is cut.
+    /// it is ordered those that may be repeated move too, and everything else is cut.
     fn release_backends(&mut self, left: &[Leaving]) {
         let left: HashMap<BackendSlot, bool> =
             left.iter().map(|leaving| (leaving.slot, leaving.is_cut)).collect();
@@ -95,12 +95,14 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Gives an exchange of which nothing has been sent to another backend. If there is none, and
-    /// its own only leaves, it goes on with that, which lives.
+    /// Gives an exchange of which nothing has been sent to another backend. If there is none, or it
+    /// has had its attempts, and its own only leaves, it goes on with that, which lives.
     fn move_on(&mut self, index: ClientId, upstream: UpstreamId, need: Need) {
-        let pick = self.pick(index, need);
-        if pick.is_none() && need == Need::Better {
-            return;
+        let pick = if self.may_try_again(index) { self.pick(index, need) } else { None };
+        match pick {
+            Some(_) => self.count_retry(index),
+            None if need == Need::Better => return,
+            None => {}
         }
         let waiting: Chain = std::mem::take(&mut self.upstreams.at(upstream).link.outbox);
         self.leave_attempt(index, upstream);

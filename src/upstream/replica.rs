@@ -143,6 +143,12 @@ impl Replicas {
         Some(Pick { slot, address: self.view.address(slot)?, trial: None })
     }
 
+    /// True if a pool has a backend that an exchange has not failed on.
+    pub fn has_untried(&self, pool: PoolId, tried: &[Option<BackendSlot>]) -> bool {
+        let backends = self.pool(pool).map_or(&[][..], |pool| &pool.backends);
+        backends.iter().any(|backend| !tried.contains(&Some(backend.slot)))
+    }
+
     /// Takes note that a request to a pool has come.
     pub fn note_request(&mut self, pool: PoolId, now: Instant) {
         if let Some(Some(replica)) = self.pools.get_mut(pool.index()) {

@@ -4,7 +4,7 @@
 use super::scene::{Scene, address};
 use ringway::config::Timeouts;
 use ringway::engine::Failure;
-use ringway::limits::RETRY_BACKOFF_MIN;
+use ringway::limits::{ATTEMPTS_MAX, RETRY_BACKOFF};
 use ringway::mailbox::{BackendFault, Observation};
 use ringway::snapshot::Share;
 use ringway::stats::Counter;
@@ -173,6 +173,62 @@ fn a_request_that_is_old_is_not_sent_again() {
     }
 }
 
+#[test]
+fn a_408_of_an_idle_connection_is_passed_on_if_the_request_is_old() {
+    let late = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let timeouts = Timeouts { between_bytes: Duration::from_secs(3_600), ..Timeouts::default() };
+    for (waits, connects) in [(29, 2), (31, 1)] {
+        let mut scene = Scene::new(&[SERVES], timeouts);
+        let (client, backend) = asking(&mut scene, GET);
+        scene.say(backend, ANSWER);
+        assert!(scene.heard(client).ends_with("good"));
+        scene.say(client, GET);
+        scene.pass(Duration::from_secs(waits));
+        scene.say(backend, late);
+        assert_eq!(scene.connects(), connects, "after {waits} s");
+        assert_eq!(scene.heard(client).starts_with("HTTP/1.1 408 "), connects == 1);
+    }
+}
+
+#[test]
+fn one_that_was_never_sent_gets_no_further_attempt_when_it_is_old_either() {
+    let timeouts = Timeouts { connect: Duration::from_secs(3_600), ..Timeouts::default() };
+    for (waits, connects) in [(29, 2), (31, 1)] {
+        for leaves in [Share::Nothing, Share::Cut] {
+            let mut scene = Scene::new(&[SERVES, Share::Nothing], timeouts);
+            scene.accepts = false;
+            let client = scene.client();
+            scene.say(client, POST);
+            scene.pass(Duration::from_secs(waits));
+            scene.publish(&[leaves, SERVES]);
+            assert_eq!(scene.connects(), connects, "{leaves:?} after {waits} s");
+            let is_refused = scene.heard(client).starts_with("HTTP/1.1 503 ");
+            assert_eq!(is_refused, connects == 1 && leaves == Share::Cut);
+        }
+    }
+}
+
+#[test]
+fn there_are_four_attempts_at_most() {
+    let mut scene = scene(6);
+    let mut idle = Vec::new();
+    for _ in 0..6 {
+        let (client, backend) = asking(&mut scene, GET);
+        scene.say(backend, ANSWER);
+        assert!(scene.heard(client).ends_with("good"));
+        idle.push(backend);
+    }
+    let client = scene.client();
+    scene.say(client, GET);
+    let asked = scene.asked();
+    assert_eq!((scene.connects(), asked.len()), (6, 1), "an idle connection has it");
+    scene.network.borrow_mut().refuses_all = Some(Failure::Refused);
+    scene.reset(asked[0]);
+    scene.pass(Duration::from_secs(1));
+    assert!(scene.heard(client).starts_with("HTTP/1.1 503 "));
+    assert_eq!(scene.connects(), 6 + ATTEMPTS_MAX - 1);
+}
+
 /// A client whose request two backends of three have refused, or are about to, `turns` later.
 fn refused_twice(request: &str, turns: usize) -> (Scene, i32) {
     let mut scene = scene(3);
@@ -198,7 +254,7 @@ fn the_second_retry_waits_a_moment_and_what_the_client_sends_meanwhile_is_not_lo
         }
         waited += 1;
         scene.say(client, "hello");
-        scene.pass(RETRY_BACKOFF_MIN);
+        scene.pass(RETRY_BACKOFF);
         scene.say(client, "world");
         assert_eq!(scene.connects(), 3);
         let (backend, _) = scene.connected();

@@ -126,6 +126,30 @@ fn one_that_could_stay_with_a_backend_that_is_drained_is_no_trial_either() {
 }
 
 #[test]
+fn a_trial_for_whose_request_no_buffer_is_left_is_undecided() {
+    let mut scene = Scene::new(&[Share::Trial(ROUND), Share::Weight(1)], Timeouts::default());
+    let first = scene.client();
+    scene.say(first, REQUEST);
+    let (idle, to) = scene.connected();
+    assert_eq!(to, address(0));
+    scene.say(idle, ANSWER);
+    assert!(scene.heard(first).ends_with("good"));
+    // A head that no small buffer holds waits aside for its connection.
+    scene.network.borrow_mut().next_fate = Some(Fate::Connects(50));
+    let client = scene.client();
+    let cookie = "x".repeat(7_000);
+    scene.say(client, &format!("GET / HTTP/1.1\r\nHost: t\r\nCookie: {cookie}\r\n\r\n"));
+    assert_eq!(scene.connected().1, address(1));
+    scene.told();
+    scene.hoard();
+    scene.publish(&[Share::Trial(ROUND + 1), Share::Cut]);
+    let trial = |course| Observation::Trial(TRIED, ROUND + 1, course);
+    let expected = [trial(TrialCourse::Begun), trial(TrialCourse::Undecided)];
+    assert_eq!(courses(&scene), expected);
+    assert!(scene.has_ended(client) && scene.heard(client).is_empty());
+}
+
+#[test]
 fn what_is_told_of_a_backend_is_told_while_it_is_still_counted() {
     let (mut scene, _) = one_is_out();
     scene.publish(&[Share::Weight(1), Share::Nothing]);
