@@ -61,9 +61,8 @@ impl Shared {
 #[derive(Default)]
 struct Slot {
     newest: Option<Arc<Snapshot>>,
-    /// Listeners that the newest snapshot has not, or has with another socket, and a snapshot had
-    /// that was not taken; and those of a shard that has panicked. Each is open: the shard closes
-    /// what it does not know otherwise.
+    /// Listeners of snapshots that were replaced before the shard took them, if the newest one does
+    /// not have their socket; and listeners of a shard that panicked. Their sockets are open.
     unclaimed: Vec<Arc<Listener>>,
 }
 
@@ -137,7 +136,9 @@ impl Mailbox {
         self.wake.wake();
     }
 
-    /// Leaves a listener of a shard that has panicked to the one after it.
+    /// Leaves a listener of a shard that has panicked to the one after it. It waits for the lock,
+    /// which the coordinator holds for a look at the listeners: the shard serves nobody any more,
+    /// and a socket that it did not leave would stay open with nobody who accepts on it.
     pub fn leave(&self, listener: Arc<Listener>) {
         self.lock().unclaimed.push(listener);
         self.has_unclaimed.store(true, Ordering::Release);

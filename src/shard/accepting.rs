@@ -22,6 +22,7 @@ const HANDOVER_MARGIN: u32 = 8;
 const HANDOVER_SHARE: u32 = 8;
 /// Connections that are taken one by one in a turn, at most.
 const TAKEN_AT_ONCE_MAX: usize = 64;
+
 impl<E: Engine> Shard<E> {
     pub(super) fn accepted(&mut self, key: Key, socket: Socket, more: bool) {
         let Some(acceptor) = self.acceptor(key) else {

@@ -1,13 +1,14 @@
 //! How many requests of a pool may be sent again: a share of those that came lately, so that an
 //! outage never gets much more traffic than the clients make (Finagle's and Envoy's retry budget).
-//! Each shard keeps to the share for its own requests, so all of them together do.
+//! Each shard keeps to the share for its own requests, so all of them together do; the reserve is
+//! each shard's, so a pool has it as many times as there are shards.
 
 use crate::base::Instant;
 
 /// The budget is over the present span of this length and the one before.
 const SPAN_MS: u64 = 2_000;
 
-/// Requests that may be sent again in a span however few have come.
+/// Requests of one shard that may be sent again in two spans however few have come.
 const RESERVE: u64 = 3;
 
 /// What came and what was sent again in one span.

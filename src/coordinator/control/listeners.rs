@@ -118,8 +118,8 @@ impl Control {
         self.doors.settle(&self.config.listeners);
     }
 
-    /// Has who comes from now on go past a listener that has gone. Not where another one has its
-    /// very address: the kernel would still find the sockets of both.
+    /// New connections go past a listener that has gone. Not where another one has its very
+    /// address: the kernel would still find the sockets of both.
     fn turn_away(&mut self, gone: &Listener) {
         let mut open = self.listeners.values();
         if open.all(|one| one.address != gone.address) {
