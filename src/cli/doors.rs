@@ -102,6 +102,10 @@ impl Doors for SocketDoors {
         self.open_all(listener).map_err(refused)
     }
 
+    fn is_passed_the_same(&self, one: &Listener, other: &Listener) -> bool {
+        self.passed.are_the_same(one, other)
+    }
+
     fn settle(&mut self, listeners: &[Listener]) {
         self.passed.settle(listeners);
     }

@@ -59,6 +59,11 @@ impl PassedSockets {
         places.collect()
     }
 
+    /// Whether two listeners have the same of them, or none.
+    pub(super) fn are_the_same(&self, one: &Listener, other: &Listener) -> bool {
+        self.places_for(one) == self.places_for(other)
+    }
+
     /// A socket for each shard, none if nothing was passed for this listener. Shards share them:
     /// each is accepted from.
     ///

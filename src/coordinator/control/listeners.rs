@@ -69,16 +69,20 @@ impl Control {
     }
 
     /// The sockets of a listener that ends in a configuration and has the very address of this new
-    /// one: they go on there, so that nobody who connects at that moment is lost.
+    /// one: they go on there, so that nobody who connects at that moment is lost. Not where another
+    /// socket was passed for the new one, as by its name: a new process would have that.
     fn inherited(&self, config: &Config, new: &config::Listener) -> Option<Door> {
         let is_key =
             |one: &config::Listener, key: &DoorKey| one.name == key.0 && one.address == key.1;
         let fits = |key: &DoorKey| {
-            let steered_alike =
-                |one: &config::Listener| is_key(one, key) && one.steering == new.steering;
+            let is_alike = |one: &config::Listener| {
+                is_key(one, key)
+                    && one.steering == new.steering
+                    && self.doors.is_passed_the_same(one, new)
+            };
             key.1 == new.address
                 && key.1.port() != 0
-                && self.config.listeners.iter().any(steered_alike)
+                && self.config.listeners.iter().any(is_alike)
                 && !config.listeners.iter().any(|one| is_key(one, key))
         };
         let (_, ends) = self.listeners.iter().find(|(key, _)| fits(key))?;

@@ -130,6 +130,32 @@ fn of_one_name_and_two_addresses_the_one_without_a_listener_is_told_of_truly() {
 }
 
 #[test]
+fn a_listener_with_another_name_has_the_socket_of_that_name() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let (first, second) = (listening(ANY_PORT), listening(ANY_PORT));
+    let (at_first, at_second) = (address_of(&first), address_of(&second));
+    // Of neither address: sockets are found by their names.
+    let text = config(&[origin.address], "", QUICK).replace("LISTEN", "127.0.83.2:1");
+    let operated = Operated::start_with(&text, |folder, command| {
+        let sockets = [(first.as_fd(), "web"), (second.as_fd(), "other")];
+        pass(command, &sockets, &folder.join("log"));
+    });
+    assert_eq!(operated.ringway.address, at_first);
+    operated.rewrite(&text.replace("\"web\"", "\"other\""));
+    assert_eq!(operated.json(&["reload"])["applied"], true);
+    let listeners = operated.json(&["status"])["listeners"].clone();
+    assert_eq!(listeners[0]["address"], at_second.to_string(), "{listeners}");
+    let mut client = connect(at_second);
+    client.write_all(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).expect("it is answered");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let log = || std::fs::read_to_string(operated.file.with_file_name("log")).expect("text");
+    let unused = format!("the socket \"web\" on {at_first} that was passed is not used");
+    await_that("it is warned of", || log().contains(&unused));
+}
+
+#[test]
 fn what_is_no_listening_socket_is_refused_at_the_start() {
     let datagrams = shared(ANY_PORT, Type::DGRAM);
     let silent = shared(ANY_PORT, Type::STREAM);
