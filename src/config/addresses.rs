@@ -171,17 +171,39 @@ pub fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() == other.port()
         && one.port() != 0
         && is_same_family
-        && (is_all || one.ip() == other.ip())
+        && (is_all || is_same_host(one, other))
+}
+
+/// True if two addresses are one. A link-local one is another on each interface (RFC 4007, 6).
+fn is_same_host(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_same_zone = match (one, other) {
+        (SocketAddr::V6(one), SocketAddr::V6(other)) if one.ip().is_unicast_link_local() => {
+            one.scope_id() == other.scope_id()
+        }
+        _ => true,
+    };
+    is_same_zone && one.ip().to_canonical() == other.ip().to_canonical()
 }
 
 /// True if whoever connects to `address` on this machine certainly gets to a listener.
-pub fn reaches(address: SocketAddr, listener: SocketAddr) -> bool {
+fn reaches(address: SocketAddr, listener: SocketAddr) -> bool {
     if address.port() != listener.port() {
         return false;
     }
     let (ip, own) = (address.ip().to_canonical(), listener.ip().to_canonical());
     let is_all = own.is_unspecified() && own.is_ipv4() == ip.is_ipv4();
-    ip == own || (is_all && ip.is_loopback())
+    is_same_host(address, listener) || (is_all && ip.is_loopback())
+}
+
+/// The listener that whoever connects to `address` on this machine certainly gets to: one on a
+/// single address goes before one on all of them.
+pub fn reached<L>(
+    listeners: impl IntoIterator<Item = L>,
+    address: SocketAddr,
+    address_of: impl Fn(&L) -> SocketAddr,
+) -> Option<L> {
+    let reached = listeners.into_iter().filter(|one| reaches(address, address_of(one)));
+    reached.min_by_key(|one| address_of(one).ip().is_unspecified())
 }
 
 /// Whether one can connect to an address: not if its port is 0, or its IP is that of all addresses

@@ -2,7 +2,7 @@
 //! to the pool that it was sent from, again and again until no connection is left. Does not: know
 //! the addresses of the machine, or follow a request over several pools.
 
-use super::addresses::reaches;
+use super::addresses::reached;
 use super::model::{Config, Listener, ListenerIndex, PoolIndex, Route};
 use crate::route::HostPattern;
 use std::collections::{HashMap, HashSet};
@@ -57,10 +57,11 @@ impl<'c> Loops<'c> {
         address: SocketAddr,
         weight: u32,
     ) -> Option<(String, &'static str)> {
-        let mut met = self.by_port.get(&address.port()).filter(|_| weight > 0)?.iter();
-        let (_, listener) = met.find(|(index, listener)| {
-            reaches(address, listener.address) && self.leads(*index, pool)
-        })?;
+        let met = self.by_port.get(&address.port()).filter(|_| weight > 0)?;
+        let (index, listener) = reached(met, address, |(_, listener)| listener.address)?;
+        if !self.leads(*index, pool) {
+            return None;
+        }
         let message = format!(
             "{address} is listener `{}`, from which a route leads to this pool: requests would \
              come back to it until no connection is left",

@@ -4,7 +4,7 @@
 pub use super::addresses::{
     check_backend_address, check_total_weight, overlap, parse_address, parse_admin_address,
     parse_backend_entry, parse_host_name, parse_listen_address, parse_service_name,
-    parse_weighted_backend, reaches,
+    parse_weighted_backend, reached,
 };
 use super::model::{LogPath, ShardsChoice, StateFile};
 use super::units::{parse_count, parse_duration, parse_size, print_duration, print_size};

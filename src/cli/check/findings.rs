@@ -5,7 +5,7 @@ use crate::cli::environment::Wrong;
 use crate::cli::load::{Effective, LoadError};
 use crate::cli::serve::cores;
 use ringway::config::units::print_duration;
-use ringway::config::values::{overlap, reaches};
+use ringway::config::values::{overlap, reached};
 use ringway::config::{
     ADMIN_SOCKET_DEFAULT, Config, FILE_BYTES_MAX, Listener, LogPath, Pool, Probe, ShardsChoice,
     parse_backends_file, text_of,
@@ -316,7 +316,7 @@ fn slow_probe(table: &str, probe: &Probe) -> Vec<Finding> {
 fn loops<'c>(config: &'c Config, pool: &'c Pool) -> impl Iterator<Item = Finding> + 'c {
     pool.backends.iter().filter_map(|backend| {
         let address = backend.address;
-        let own = config.listeners.iter().find(|listener| reaches(address, listener.address))?;
+        let own = reached(&config.listeners, address, |listener| listener.address)?;
         let message = format!(
             "{address} is listener `{}` of this configuration: requests pass through it twice, and \
              without end if they are routed back; write the server's own address",

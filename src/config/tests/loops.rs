@@ -31,6 +31,8 @@ fn a_backend_that_is_a_listener_which_leads_back_is_a_problem() {
         ("0.0.0.0:80", "[::1]:80", false),
         ("[::]:80", "127.0.0.1:80", false),
         ("127.0.0.1:0", "127.0.0.1:80", false),
+        ("[fe80::1%2]:80", "[fe80::1%2]:80", true),
+        ("[fe80::1%2]:80", "[fe80::1%3]:80", false),
     ] {
         let found = parse(&text(&[listener], "", &["10.9.9.9:80", backend]));
         let quick = Config::quick(
@@ -92,6 +94,22 @@ fn only_the_routes_of_that_listener_count() {
             [[pool.app.backend]]\naddress = \"10.0.0.1:80\"\n[[pool.o",
         );
         assert!(parse(&unused).is_ok(), "{unused}");
+    }
+}
+
+#[test]
+fn the_listener_on_the_single_address_is_the_one_that_is_met() {
+    let routes = "[[route]]\nlistener = \"l0\"\npool = \"app\"\n\
+                  [[route]]\nlistener = \"l1\"\npool = \"other\"\n";
+    let other = "[[pool.other.backend]]\naddress = \"10.0.0.9:80\"\n";
+    for (listeners, backend, is_loop) in [
+        (["0.0.0.0:80", "127.0.0.1:80"], "127.0.0.1:80", false),
+        (["127.0.0.1:80", "0.0.0.0:80"], "127.0.0.1:80", true),
+        (["0.0.0.0:80", "127.0.0.1:80"], "127.0.0.2:80", true),
+        (["[::]:80", "[::1]:80"], "[::1]:80", false),
+    ] {
+        let written = text(&listeners, routes, &[backend]) + other;
+        assert_eq!(parse(&written).is_err(), is_loop, "{listeners:?} {backend}");
     }
 }
 
