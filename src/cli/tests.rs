@@ -411,6 +411,21 @@ fn a_file_without_an_end_is_not_read_whole() {
 }
 
 #[test]
+fn a_file_without_a_configuration_is_not_sent() {
+    let folder = Folder::new("blank");
+    for text in ["", " \n\t\n", "\u{feff}\n"] {
+        let file = folder.write("blank.toml", text);
+        for line in [&["plan", &*file][..], &["reload", "--file", &file]] {
+            // Nobody answers on that socket: status 3 if it were asked.
+            let nobody = format!("{file}.sock");
+            let (status, _, err) = run_line(&[line, &["--admin", &nobody]].concat());
+            let told = format!("`{file}` is empty: give a whole configuration");
+            assert!(status == 1 && err.contains(&told), "{line:?}: {status} {err}");
+        }
+    }
+}
+
+#[test]
 fn a_file_that_is_no_utf8_is_refused_with_how_to_mend_it() {
     let folder = Folder::new("encodings");
     let utf16: Vec<u8> = GOOD.encode_utf16().flat_map(u16::to_le_bytes).collect();

@@ -14,7 +14,7 @@ use backend::BackendVerb;
 use clap::{Args, Subcommand};
 use client::{Client, Reply};
 use ringway::config::units::parse_duration;
-use ringway::config::{ADMIN_SOCKET_DEFAULT, FILE_BYTES_MAX, text_of};
+use ringway::config::{ADMIN_SOCKET_DEFAULT, FILE_BYTES_MAX, text_of, unmarked};
 use ringway::sys::file;
 use serde_json::Value;
 use std::io::Write;
@@ -284,7 +284,14 @@ fn answer(
 fn read(file: &std::path::Path) -> Result<String, Failed> {
     let bytes = file::read(file, FILE_BYTES_MAX);
     let text = bytes.and_then(|bytes| text_of(bytes).map_err(std::io::Error::other));
-    text.map_err(|error| Failed::Error(format!("cannot read `{}`: {error}", file.display()).into()))
+    let shown = file.display();
+    let refused = |why: String| Failed::Error(why.into());
+    let text = text.map_err(|error| refused(format!("cannot read `{shown}`: {error}")))?;
+    // Without a body the process would take the file that it was started with.
+    if unmarked(&text).trim().is_empty() {
+        return Err(refused(format!("`{shown}` is empty: give a whole configuration")));
+    }
+    Ok(text)
 }
 
 /// The path of an order with the name of the file that goes with it.

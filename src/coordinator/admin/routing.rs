@@ -319,6 +319,10 @@ async fn body_json<T: DeserializeOwned>(
     if text.is_empty() {
         return Err(refused("is empty".to_owned()));
     }
+    // A list would be taken for the values of an order in their turn.
+    if !text.starts_with('{') {
+        return Err(refused("is not such an order: expected an object".to_owned()));
+    }
     serde_json::from_str(text).map_err(|error| refused(format!("is not such an order: {error}")))
 }
 
