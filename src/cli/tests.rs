@@ -261,7 +261,9 @@ fn check_finds_what_would_keep_it_from_starting_here_and_what_is_odd() {
                  [[route]]\nlistener = \"in\"\npool = \"end\"\n";
     let foreign = "[[listener]]\nname = \"far\"\naddress = \"192.0.2.1:80\"\n";
     let file = folder.write("file", "");
+    let local = "[[pool.app.backend]]\naddress = \"localhost:80\"\n";
     folder.write("b.json", "[\"10.0.0.7:80\"]");
+    folder.write("own.json", "[\"10.0.0.7:80\", \"127.0.0.1:80\"]");
     fs::create_dir(folder.0.join("socket")).unwrap();
     let state = |path: &str| format!("[runtime]\nstate_file = \"{here}{path}\"\n");
     let backends = |path: &str| format!("[pool.app]\nbackends_file = \"{here}{path}\"\n");
@@ -287,6 +289,8 @@ fn check_finds_what_would_keep_it_from_starting_here_and_what_is_odd() {
         (backends("/file"), 0, ["pool.app.backends_file: `", "line 1: the file is empty"]),
         (backends("/b.json"), 0, ["", ""]),
         (health.to_owned(), 0, ["pool.app.health.timeout: 5s is longer", "fast_interval: 3s is"]),
+        (backends("/own.json"), 0, ["own.json`: 127.0.0.1:80 is listener `web`", "warning: "]),
+        (local.to_owned(), 0, ["localhost:80: 127.0.0.1:80 is listener `web`", "warning: "]),
         (chain.to_owned(), 0, ["pool.app.backend: 127.0.0.1:81 is listener `in`", "twice"]),
         (foreign.to_owned(), 0, ["listener.far.address: 192.0.2.1 is no address", "warning: "]),
     ] {

@@ -11,10 +11,22 @@ use std::net::SocketAddr;
 impl Config {
     /// Why a backend cannot be added to a pool: requests would certainly come back to the pool.
     pub fn loop_by(&self, pool: &str, address: SocketAddr) -> Option<String> {
-        let index = self.pools.iter().position(|known| known.name == pool)?;
+        self.loops_by([(pool, address)]).pop().map(|(_, why)| why)
+    }
+
+    /// The same for many backends, each with the name of its pool: those that cannot be, and why.
+    pub fn loops_by<'b>(
+        &self,
+        backends: impl IntoIterator<Item = (&'b str, SocketAddr)>,
+    ) -> Vec<((&'b str, SocketAddr), String)> {
         let loops = Loops::new(&self.listeners, &self.routes);
-        let (message, help) = loops.of(PoolIndex(index), address, 1)?;
-        Some(format!("{message}; {help}"))
+        let pools = self.pools.iter().enumerate();
+        let pools: HashMap<&str, usize> = pools.map(|(at, pool)| (&*pool.name, at)).collect();
+        let looped = |(pool, address): (&'b str, SocketAddr)| {
+            let (message, help) = loops.of(PoolIndex(*pools.get(pool)?), address, 1)?;
+            Some(((pool, address), format!("{message}; {help}")))
+        };
+        backends.into_iter().filter_map(looped).collect()
     }
 }
 

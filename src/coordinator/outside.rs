@@ -21,8 +21,8 @@ pub trait Doors {
     /// A sentence that says why it cannot be.
     fn open(&mut self, listener: &config::Listener) -> Result<Door, String>;
 
-    /// Whether two listeners, opened alone, would have the same sockets of those that were passed to
-    /// the process, or none of them.
+    /// Whether two listeners, opened alone, would have the same sockets of those that were passed
+    /// to the process, or none of them.
     fn is_passed_the_same(&self, _one: &config::Listener, _other: &config::Listener) -> bool {
         true
     }

@@ -3,13 +3,19 @@
 
 use super::Unusable;
 use super::control::Control;
+use super::fleet::{Record, Source};
 use super::plan::Plan;
 use super::preflight::look_ahead;
 use crate::base::Generation;
-use crate::config::Config;
+use crate::config::{Backend, Config, Listener, Pool};
 use crate::sys::clock;
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
+
+/// Lines that are said of backends that are listeners.
+const LOOPS_MAX: usize = 20;
 
 /// What a reload did.
 pub(super) struct Reloaded {
@@ -18,6 +24,47 @@ pub(super) struct Reloaded {
     pub(super) generation: Generation,
     /// What is odd about what is in force now; logged already.
     pub(super) warnings: Vec<String>,
+}
+
+/// What is odd about a configuration where these listeners are open: a line each.
+pub(super) fn warnings(control: &Control, config: &Config, open: &[Listener]) -> Vec<String> {
+    let mut warnings = control.source.warnings(config, open);
+    warnings.extend(loops(control, config));
+    warnings
+}
+
+/// The backends that are not from the configuration itself, and from which requests would come back
+/// to their pools with it: a line each. Those that the configuration has are refused where it is
+/// read.
+pub(super) fn loops(control: &Control, config: &Config) -> Vec<String> {
+    let next: HashMap<&str, &Pool> = config.pools.iter().map(|pool| (&*pool.name, pool)).collect();
+    let both = control.fleet.pools.iter();
+    let both = both.filter_map(|(name, pool)| Some((&**name, pool, *next.get(&**name)?)));
+    let records = both.flat_map(|(name, pool, next)| {
+        let told = pool
+            .backends
+            .iter()
+            .filter(|(_, record)| !record.is_removed && record.weight() > 0 && has(next, record));
+        told.map(move |(address, _)| (name, *address))
+    });
+    let line = |((pool, address), why): ((&str, SocketAddr), String)| {
+        format!("pool.{pool}.backend: {why}, or `ringway backend remove {pool} {address}`")
+    };
+    config.loops_by(records).into_iter().take(LOOPS_MAX).map(line).collect()
+}
+
+/// Whether a backend is in a pool as a configuration has it, and with a weight that is not from
+/// there.
+fn has(next: &Pool, record: &Record) -> bool {
+    match &record.source {
+        Source::Operator => true,
+        Source::File => next.backends_file.is_some(),
+        name @ Source::Name(_) => next.names.iter().any(|next| Source::of_name(next) == *name),
+        Source::Config => {
+            let is_it = |next: &Backend| next.address == record.found.address;
+            record.weight_override.is_some() && next.backends.iter().any(is_it)
+        }
+    }
 }
 
 /// Puts in force what `read` gives.
@@ -44,7 +91,7 @@ async fn load(
     control.borrow().check_open()?;
     let config = read(&control.borrow())?;
     let learned = look_ahead(control, &config).await;
-    let warnings = control.borrow().source.warnings(&config, &config.listeners);
+    let warnings = warnings(&control.borrow(), &config, &config.listeners);
     let (plan, generation) = control.borrow_mut().apply(config, learned, clock::monotonic())?;
     for warning in &warnings {
         tracing::warn!("{warning}");

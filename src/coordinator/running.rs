@@ -278,6 +278,10 @@ impl Coordinator {
                     );
                 }
                 self.control.borrow_mut().fleet.restore(&pools, age, clock::monotonic());
+                let control = self.control.borrow();
+                for warning in reloading::loops(&control, &control.config) {
+                    tracing::warn!("{warning}");
+                }
             }
             Err(error) => tracing::warn!("the state file is not used: {error}"),
         }

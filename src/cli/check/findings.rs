@@ -7,15 +7,15 @@ use crate::cli::serve::cores;
 use ringway::config::units::print_duration;
 use ringway::config::values::{overlap, reached};
 use ringway::config::{
-    ADMIN_SOCKET_DEFAULT, Config, FILE_BYTES_MAX, Listener, LogPath, Pool, Probe, ShardsChoice,
-    parse_backends_file, text_of,
+    ADMIN_SOCKET_DEFAULT, BackendName, Config, FILE_BYTES_MAX, Listener, LogPath, Lookup, Pool,
+    Probe, ShardsChoice, parse_backends_file, text_of,
 };
 use ringway::sys::{core, file, socket};
 use serde::Serialize;
 use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
@@ -264,10 +264,16 @@ pub(super) fn in_backends_files(config: &Config) -> impl Iterator<Item = Finding
                 None => all.to_string(),
             })
         });
-        let message = format!(
-            "`{shown}` cannot be used: {}; until it can, the pool has no backends from it",
-            parsed.err()?
-        );
+        let message = match parsed {
+            Err(why) => format!(
+                "`{shown}` cannot be used: {why}; until it can, the pool has no backends from it"
+            ),
+            Ok(backends) => {
+                let mut backends = backends.iter();
+                let own = backends.find_map(|backend| own_listener(config, backend.address))?;
+                format!("`{shown}`: {own}")
+            }
+        };
         Some(warning(format!("pool.{}.backends_file", pool.name), message))
     })
 }
@@ -314,14 +320,27 @@ fn slow_probe(table: &str, probe: &Probe) -> Vec<Finding> {
 /// Backends that are Ringway itself: at best requests pass through it twice. Where they certainly
 /// come back to the same pool, the configuration is refused.
 fn loops<'c>(config: &'c Config, pool: &'c Pool) -> impl Iterator<Item = Finding> + 'c {
-    pool.backends.iter().filter_map(|backend| {
-        let address = backend.address;
-        let own = reached(&config.listeners, address, |listener| listener.address)?;
-        let message = format!(
-            "{address} is listener `{}` of this configuration: requests pass through it twice, and \
-             without end if they are routed back; write the server's own address",
-            own.name
-        );
-        Some(warning(format!("pool.{}.backend", pool.name), message))
-    })
+    let found = |message| warning(format!("pool.{}.backend", pool.name), message);
+    let addresses = pool.backends.iter().map(|backend| backend.address);
+    let addresses = addresses.filter_map(|address| own_listener(config, address));
+    let names = pool.names.iter().filter_map(|name| own_by_name(config, name));
+    addresses.chain(names).map(found)
+}
+
+fn own_listener(config: &Config, address: SocketAddr) -> Option<String> {
+    let own = reached(&config.listeners, address, |listener| listener.address)?;
+    Some(format!(
+        "{address} is listener `{}` of this configuration: requests pass through it twice, and \
+         without end if they are routed back; write the server's own address",
+        own.name
+    ))
+}
+
+/// The one name whose addresses are known without a question (RFC 6761, 6.3).
+fn own_by_name(config: &Config, name: &BackendName) -> Option<String> {
+    let Lookup::Address { name, port } = &name.lookup else { return None };
+    let hosts = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+    let mut hosts = hosts.iter().filter(|_| name.trim_end_matches('.') == "localhost");
+    let message = hosts.find_map(|host| own_listener(config, SocketAddr::new(*host, *port)))?;
+    Some(format!("{name}:{port}: {message}"))
 }

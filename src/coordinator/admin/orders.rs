@@ -83,7 +83,17 @@ pub(super) async fn change_backend(
         let error = "nothing is ordered: give `state` or `weight`";
         return refusal(StatusCode::BAD_REQUEST, error);
     }
+    let weight = order.weight.flatten().unwrap_or(0);
+    let is_there = control.borrow().fleet.record(pool, backend).is_some();
+    if let Some(error) = loop_by(&control.borrow(), pool, backend, weight).filter(|_| is_there) {
+        return refusal(StatusCode::BAD_REQUEST, error);
+    }
     operate(control, pool, backend, &operations).await
+}
+
+/// Why a backend cannot have a weight. As in the file, it may be anything with weight 0.
+fn loop_by(control: &Control, pool: &str, backend: SocketAddr, weight: u32) -> Option<String> {
+    if weight == 0 { None } else { control.config.loop_by(pool, backend) }
 }
 
 /// Adds a backend.
@@ -92,7 +102,7 @@ pub(super) async fn add_backend(control: &Shared, pool: &str, new: NewBackend) -
         Ok(address) => address,
         Err(error) => return refusal(StatusCode::BAD_REQUEST, error),
     };
-    if let Some(error) = control.borrow().config.loop_by(pool, address) {
+    if let Some(error) = loop_by(&control.borrow(), pool, address, new.weight) {
         return refusal(StatusCode::BAD_REQUEST, error);
     }
     let operation = Operation::Add { weight: new.weight };
@@ -188,7 +198,7 @@ pub(super) fn plan(control: &Control, given: Option<&Given>) -> Reply {
     match read(control, given) {
         Ok(config) => {
             let Plan { changes, needs_restart } = control.plan(&config);
-            let warnings = control.source.warnings(&config, &control.config.listeners);
+            let warnings = reloading::warnings(control, &config, &control.config.listeners);
             let body = json!({
                 "configuration": control.loaded,
                 "digest": control.digest_of(config).to_string(),

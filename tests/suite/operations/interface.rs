@@ -252,6 +252,44 @@ fn a_backend_from_which_requests_would_come_back_is_not_added() {
     let (status, said) = operated.verb(&["reload"]);
     assert!(status == 1 && said.contains("write the address of the server itself"), "{said}");
     assert_eq!(operated.ringway.status_of("/"), 200);
+
+    // With weight 0 nothing comes back, whoever says it; a weight would change that.
+    operated.rewrite(&format!("{text}[[pool.app.backend]]\naddress = \"{own}\"\nweight = 0\n"));
+    operated.done(&["reload"]);
+    let (status, said) = operated.verb(&["backend", "weight", "app", &own, "1"]);
+    assert!(status == 1 && said.contains("is listener `web`, from which"), "{said}");
+    operated.rewrite(&text);
+    operated.done(&["reload"]);
+    let own_address = own.parse().expect("an address");
+    await_that("it is gone", || operated.backend(own_address).is_null());
+    operated.done(&["backend", "add", "app", &own, "--weight", "0"]);
+    let (status, said) = operated.verb(&["backend", "weight", "app", &own, "2"]);
+    assert!(status == 1 && said.contains("is listener `web`, from which"), "{said}");
+    for order in ["[\"drain\", 1]", "[]"] {
+        let answer = operated.asked(&format!("PUT /pools/app/backends/{own}"), order);
+        let is_refused =
+            answer.starts_with("HTTP/1.1 400") && answer.contains("expected an object");
+        assert!(is_refused, "{answer}");
+    }
+}
+
+#[test]
+fn a_backend_of_the_operator_that_becomes_a_listener_is_warned_of() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let operated = Operated::start(&config(&[origin.address], "", QUICK));
+    let own = std::net::TcpListener::bind("127.0.83.3:0").and_then(|free| free.local_addr());
+    let own = own.expect("a port").to_string();
+    operated.done(&["backend", "add", "app", &own]);
+    let listener = format!("[[listener]]\nname = \"new\"\naddress = \"{own}\"\n[pool.app]\n");
+    let text = config(&[origin.address], "", QUICK).replacen("[pool.app]\n", &listener, 1);
+    operated.rewrite(&text);
+    let told = format!("pool.app.backend: {own} is listener `new`, from which a route leads");
+    let file = operated.file.to_str().expect("text");
+    for line in [&["plan", file][..], &["reload"]] {
+        let said = operated.done(line);
+        assert!(said.contains(&told), "{said}");
+        assert!(said.contains(&format!("or `ringway backend remove app {own}`")), "{said}");
+    }
 }
 
 #[test]
