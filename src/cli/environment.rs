@@ -133,8 +133,8 @@ fn no_utf8(command: &Command, arguments: &[OsString]) -> Option<String> {
             && parsed.is_err_and(|error| error.kind() == ErrorKind::InvalidUtf8)
     };
     let known = all_arguments(command).into_iter().filter(|known| known.get_env().is_some());
-    let name = known.filter(|known| known.get_env().and_then(env::var_os).is_some());
-    Some(name.filter(is_wrong).next()?.get_env()?.to_string_lossy().into_owned())
+    let mut set = known.filter(|known| known.get_env().and_then(env::var_os).is_some());
+    Some(set.find(is_wrong)?.get_env()?.to_string_lossy().into_owned())
 }
 
 /// True if the command line has the flag of an argument.
