@@ -1,6 +1,6 @@
 //! Metrics for Prometheus, summed over shards at each scrape: `shards` and `process` write those of
-//! the process, `traffic` and `health` those of routes, pools and backends; `text` is the format and
-//! `rows` what keeps a long text from holding others up.
+//! the process, `traffic` and `health` those of routes, pools and backends; `text` is the format,
+//! and `rows` what keeps a long text from holding others up.
 
 mod health;
 mod process;
