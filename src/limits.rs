@@ -67,6 +67,10 @@ pub const ROUTES_MAX: usize = 65_536;
 /// Listeners of a process, those on their way out too: the length of the tables with a row per
 /// listener.
 pub const LISTENERS_MAX: usize = 4_096;
+/// How long a socket whose listener is gone is still accepted on. The kernel resets connections
+/// that are in its backlog or in the middle of their handshake when it is closed; a handshake takes
+/// a round trip.
+pub const LISTENER_LEAVES_AFTER: Duration = Duration::from_secs(1);
 /// Highest weight of a backend. Bounded so that weight sums and sequences stay small.
 pub const WEIGHT_MAX: u32 = 1_000;
 /// Completions taken in one turn before timers and accepts get their share.

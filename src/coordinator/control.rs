@@ -17,6 +17,7 @@ use super::source::Resolvers;
 use crate::base::{Generation, Instant};
 use crate::config::{self, Config, Digest};
 use crate::engine::BuffersHeld;
+use crate::limits::LISTENER_LEAVES_AFTER;
 use crate::mailbox::Mailbox;
 use crate::snapshot::{self, Listener, Settings, Snapshot};
 use crate::stats::Counter;
@@ -24,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Mutex, Notify, watch};
 
 /// The name and the configured address of a listener.
@@ -31,6 +33,11 @@ type DoorKey = (String, SocketAddr);
 
 /// The backends of each pool that another configuration keeps.
 type Kept<'c> = BTreeMap<&'c str, BTreeSet<SocketAddr>>;
+
+/// How long the numbers of what has gone are kept after every shard works without it. Shards still
+/// accept on the old sockets for a while, and count what comes there under the old numbers; as long
+/// again is for a shard that is late.
+const NUMBERS_KEPT: Duration = LISTENER_LEAVES_AFTER.saturating_mul(2);
 
 /// True if a part of a configuration is the listener with this key.
 fn is_of(part: &Part, key: &DoorKey) -> bool {
@@ -74,6 +81,8 @@ pub struct Control {
     is_dirty: bool,
     /// Routes or listeners have gone, and still have their numbers.
     has_gone: bool,
+    /// When all shards were first seen to work without them; none before.
+    gone_since: Option<Instant>,
 }
 
 impl Control {
@@ -112,6 +121,7 @@ impl Control {
             generation: Generation::default(),
             is_dirty: true,
             has_gone: false,
+            gone_since: None,
             config,
         };
         control.fleet.configure(&control.config, now);
@@ -132,7 +142,7 @@ impl Control {
         let applied = *self.applied.borrow();
         self.retired.free();
         self.fleet.bury(applied, self.generation, now);
-        self.release_numbers();
+        self.release_numbers(now);
         if self.course.tick(&self.config.timeouts, now) {
             self.order();
         }
@@ -247,7 +257,7 @@ impl Control {
     }
 
     /// Time until the next phase comes by itself.
-    pub fn phase_ends_in(&self, now: Instant) -> Option<std::time::Duration> {
+    pub fn phase_ends_in(&self, now: Instant) -> Option<Duration> {
         self.course.until().map(|until| until.since(now))
     }
 
@@ -351,7 +361,7 @@ impl Control {
             // Sessions that kept the number of a listener may have ended since it was looked at.
             self.note_applied();
             self.has_gone = true;
-            self.release_numbers();
+            self.release_numbers(now);
         }
         self.fleet.registry.check_room(&wanted)?;
         let opened = self.open_doors(&config)?;
@@ -363,7 +373,7 @@ impl Control {
         if *self.settings != settings {
             self.settings = Arc::new(settings);
         }
-        (self.is_dirty, self.has_gone) = (true, true);
+        (self.is_dirty, self.has_gone, self.gone_since) = (true, true, None);
         let generation = self.publish(now);
         let (changes, needs_restart) = (plan.changes.len(), plan.needs_restart.clone());
         self.loaded.note(&self.config);
@@ -384,9 +394,13 @@ impl Control {
         self.fleet.events.push(Event::ReloadRefused { reason: beginning(reason) });
     }
 
-    /// Takes back the numbers of routes and listeners that have gone, once no shard knows them.
-    fn release_numbers(&mut self) {
+    /// Takes back the numbers of routes and listeners that have gone, once no shard knows them or
+    /// accepts on their sockets.
+    fn release_numbers(&mut self, now: Instant) {
         if !self.has_gone || *self.applied.borrow() < self.generation {
+            return;
+        }
+        if now.since(*self.gone_since.get_or_insert(now)) < NUMBERS_KEPT {
             return;
         }
         let wanted = snapshot::wanted(&self.config);

@@ -5,16 +5,12 @@ use super::Shard;
 use super::accepting::REST;
 use crate::base::{Instant, ListenerId};
 use crate::engine::{Close, Engine, Event, Key, Op, Owner, Socket};
+use crate::limits::LISTENER_LEAVES_AFTER;
 use crate::mailbox::Stage;
 use crate::snapshot::Listener;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How long a socket whose listener is gone is still accepted on. The kernel resets connections
-/// that are in its backlog or in the middle of their handshake when it is closed; a handshake takes
-/// a round trip.
-pub(super) const LEAVES_AFTER: Duration = Duration::from_secs(1);
 /// Fewer places than this, and connections are taken one by one: once a listener accepts many, it
 /// takes all that wait before it can be stopped, and those beyond the limit would be held here,
 /// each with a descriptor, instead of waiting in the backlog.
@@ -53,7 +49,7 @@ impl<E: Engine> Shard<E> {
         let present = snapshot.listeners.iter().flatten();
         let mut wanted: BTreeMap<Socket, &Listener> =
             present.map(|listener| (listener.sockets[self.index], &**listener)).collect();
-        let leaves_at = self.traffic.wire.engine.now() + LEAVES_AFTER;
+        let leaves_at = self.traffic.wire.engine.now() + LISTENER_LEAVES_AFTER;
         for acceptor in self.acceptors.values_mut() {
             match wanted.remove(&acceptor.socket) {
                 Some(listener) => {
@@ -82,7 +78,7 @@ impl<E: Engine> Shard<E> {
             if is_known || self.acceptors.contains_key(&socket) {
                 continue;
             }
-            let leaves_at = self.traffic.wire.engine.now() + LEAVES_AFTER;
+            let leaves_at = self.traffic.wire.engine.now() + LISTENER_LEAVES_AFTER;
             let id = listener.id;
             self.traffic.remember_listener(listener);
             self.begin_accepting(socket, id, Some(leaves_at));

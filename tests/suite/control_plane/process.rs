@@ -134,6 +134,7 @@ fn listeners_that_ended_their_sessions_make_room_for_new_ones() {
     sessions().for_each(Level::rise);
     control.apply(listening(9_000, 1), Learned::default(), now).expect("there is room");
     control.step(now);
+    let now = now + Duration::from_secs(3);
     let refused =
         control.apply(listening(10_000, 2_049), Learned::default(), now).expect_err("too many");
     assert!(refused.contains("2049 new listeners"), "{refused}");
@@ -142,4 +143,20 @@ fn listeners_that_ended_their_sessions_make_room_for_new_ones() {
         .apply(listening(10_000, 2_049), Learned::default(), now)
         .expect("what is gone has no session any more");
     assert_eq!(control.listeners().count(), 2_049);
+}
+
+#[test]
+fn the_number_of_a_listener_is_kept_while_its_old_sockets_are_accepted_on() {
+    let mut process = Process::new(listening(1_000, 2_049));
+    let (control, now) = (&mut process.control, process.now);
+    control.step(now);
+    control.apply(listening(9_000, 1), Learned::default(), now).expect("there is room");
+    control.step(now);
+    let soon = now + Duration::from_millis(1_500);
+    control.step(soon);
+    let refused = control.apply(listening(10_000, 2_049), Learned::default(), soon);
+    assert!(refused.expect_err("they may be in use").contains("2049 new listeners"));
+    let later = now + Duration::from_secs(3);
+    control.step(later);
+    control.apply(listening(10_000, 2_049), Learned::default(), later).expect("there is room");
 }
