@@ -90,7 +90,7 @@ pub enum Event {
     Sent {
         /// The connection.
         key: Key,
-        /// Bytes that were taken; fewer than asked only if the connection fails.
+        /// Bytes that were taken; fewer than asked only if the connection fails. A failure: none.
         result: Result<u32, Failure>,
     },
     /// Another thread called [`super::Wake::wake`].

@@ -46,6 +46,9 @@ pub struct Link {
     pub key: Key,
     /// What waits to be sent, in order; its front is what a send in flight covers.
     pub outbox: Chain,
+    /// What waited when a send failed that took nothing of it: a connection in place of this one
+    /// may send it, until something that was to follow is dropped.
+    pub unsent: Chain,
     /// Bytes that the send in flight covers; 0 without one.
     pub sending: u32,
     /// What it does about incoming bytes.
@@ -73,6 +76,7 @@ impl Link {
             socket,
             key,
             outbox: Chain::default(),
+            unsent: Chain::default(),
             sending: 0,
             receiving: Receiving::Off,
             is_polling: false,

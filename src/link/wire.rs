@@ -82,6 +82,7 @@ impl<E: Engine> Wire<E> {
         debug_assert!(!slice.is_empty() && !link.write_ended);
         self.check_settled(slice);
         if link.is_broken {
+            self.drop_chain(&mut link.unsent);
             if !is_retained {
                 self.engine.release(slice.buffer);
             }
@@ -160,8 +161,7 @@ impl<E: Engine> Wire<E> {
         link.sending = 0;
         let Ok(mut bytes) = result else {
             link.is_broken = true;
-            let mut outbox = std::mem::take(&mut link.outbox);
-            self.drop_chain(&mut outbox);
+            link.unsent = std::mem::take(&mut link.outbox);
             return false;
         };
         while bytes > 0 {
@@ -377,17 +377,17 @@ impl<E: Engine> Wire<E> {
         if link.sending > 0 {
             self.engine.cancel(Op::Send, link.key);
         } else {
-            let mut outbox = std::mem::take(&mut link.outbox);
-            self.drop_chain(&mut outbox);
+            self.drop_chain(&mut link.outbox);
         }
+        self.drop_chain(&mut link.unsent);
         link.is_broken = true;
     }
 
     /// Releases what is left and closes the socket of a quiet link.
     pub fn close(&mut self, link: &mut Link, how: Close) {
         debug_assert!(link.is_quiet(), "closed with an operation in flight: {link:?}");
-        let mut outbox = std::mem::take(&mut link.outbox);
-        self.drop_chain(&mut outbox);
+        self.drop_chain(&mut link.outbox);
+        self.drop_chain(&mut link.unsent);
         self.engine.close(link.socket, how);
         link.is_closed = true;
     }

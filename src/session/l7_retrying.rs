@@ -2,7 +2,7 @@
 //! and how. A backend never gets anything but a whole head first.
 
 use super::Traffic;
-use super::exchange::Phase;
+use super::exchange::{Exchange, Phase};
 use super::l7_choosing::Need;
 use crate::engine::Engine;
 use crate::limits::RETRY_BACKOFF;
@@ -52,8 +52,11 @@ impl<E: Engine> Traffic<E> {
     /// True if no byte of the request can have reached a backend.
     pub(super) fn is_untouched(&mut self, index: ClientId, upstream: UpstreamId) -> bool {
         let id = self.sessions.at(index).exchange;
-        let phase = id.map(|id| self.exchanges[id].phase);
-        phase == Some(Phase::AwaitingHead) && self.head_sent(index, upstream) == HeadSent::Nothing
+        let is_answered = |exchange: &Exchange| {
+            exchange.has_response_bytes || exchange.phase != Phase::AwaitingHead
+        };
+        let is_unanswered = id.is_some_and(|id| !is_answered(&self.exchanges[id]));
+        is_unanswered && self.head_sent(index, upstream) == HeadSent::Nothing
     }
 
     /// A connection ended before a whole head came over it.
@@ -129,7 +132,12 @@ impl<E: Engine> Traffic<E> {
         let id = self.sessions.at(index).exchange?;
         let (slot, sent) = (self.upstreams.at(upstream).slot, self.head_sent(index, upstream));
         let waiting = match sent {
-            HeadSent::Nothing => std::mem::take(&mut self.upstreams.at(upstream).link.outbox),
+            HeadSent::Nothing => {
+                let link = &mut self.upstreams.at(upstream).link;
+                // One that the peer has cut before anything was sent is broken too.
+                let unsent = std::mem::take(&mut link.unsent);
+                if unsent.is_empty() { std::mem::take(&mut link.outbox) } else { unsent }
+            }
             HeadSent::Unknown | HeadSent::Part | HeadSent::All => Chain::default(),
         };
         self.leave_attempt(index, upstream);

@@ -149,11 +149,11 @@ impl Network {
             stream.actor_ended = true;
         }
         let key = send.armed.key;
+        stream.actor_reset |= self.resets_at_send.remove(&socket);
         if stream.actor_reset {
             // What was taken before the failure is told first; the next send meets it again.
             let taken = send.done as u32;
-            let is_told = taken > 0 && self.prng.one_in(2);
-            let result = if is_told { Ok(taken) } else { Err(Failure::Reset) };
+            let result = if taken > 0 { Ok(taken) } else { Err(Failure::Reset) };
             return self.push(shard, Event::Sent { key, result });
         }
         let room = WINDOW.saturating_sub(stream.to_actor.len());

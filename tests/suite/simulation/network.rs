@@ -161,6 +161,8 @@ pub struct Network {
     pub accepts: bool,
     /// Peers that end their direction when they are sent something, and what they say before.
     pub ends_at_send: BTreeMap<i32, String>,
+    /// Peers that cut the connection when they are sent something, before they take any of it.
+    pub resets_at_send: BTreeSet<i32>,
     /// A backend that refuses connections.
     pub refusing: Option<SocketAddr>,
     /// Backends accept no connection, for this reason.
@@ -195,6 +197,7 @@ impl Network {
             next_fate: None,
             accepts: true,
             ends_at_send: BTreeMap::new(),
+            resets_at_send: BTreeSet::new(),
             refusing: None,
             refuses_all: None,
             is_out_of_descriptors: false,

@@ -173,3 +173,53 @@ fn an_answer_that_comes_after_a_part_of_the_head_is_the_clients() {
         assert_eq!(scene.connects(), 1, "{request} is not sent again");
     }
 }
+
+/// The connection that was begun last has a whole request; its answer is the client's.
+fn is_served(scene: &mut Scene, client: i32, request: &str) {
+    let (fresh, _) = scene.connected();
+    let whole = scene.heard(fresh);
+    let line = request.split("\r\n").next().expect("a request");
+    let (_, body) = request.split_once("\r\n\r\n").expect("a request");
+    assert!(whole.starts_with(line) && whole.ends_with(&format!("\r\n\r\n{body}")), "{whole}");
+    scene.say(fresh, ANSWER);
+    assert!(scene.heard(client).ends_with("good"), "{request}");
+}
+
+#[test]
+fn one_of_which_a_send_that_failed_took_nothing_is_sent_by_a_fresh_connection() {
+    for request in [GET, POST] {
+        let (mut scene, client, idle) = about_to_break("");
+        let mut network = scene.network.borrow_mut();
+        network.ends_at_send.clear();
+        network.resets_at_send.insert(idle);
+        drop(network);
+        scene.say(client, request);
+        assert_eq!((scene.heard(idle), scene.connects()), (String::new(), 2), "{request}");
+        is_served(&mut scene, client, request);
+        // A fresh one that is cut as early: another backend has the request.
+        let mut scene = Scene::new(&[Share::Weight(1), Share::Weight(1)], Timeouts::default());
+        scene.network.borrow_mut().next_fate = Some(Fate::Connects(20));
+        let client = scene.client();
+        scene.say(client, request);
+        let (first, to) = scene.connected();
+        scene.network.borrow_mut().resets_at_send.insert(first);
+        scene.turns(30);
+        assert_eq!(scene.heard(first), "");
+        assert!(scene.connects() == 2 && scene.connected().1 != to);
+        is_served(&mut scene, client, request);
+    }
+}
+
+#[test]
+fn one_whose_body_goes_on_is_not_sent_without_what_is_lost() {
+    let (mut scene, client, idle) = about_to_break("");
+    let mut network = scene.network.borrow_mut();
+    network.ends_at_send.clear();
+    network.resets_at_send.insert(idle);
+    drop(network);
+    scene.say(client, CHUNKED);
+    assert_eq!((scene.heard(idle), scene.connects()), (String::new(), 2));
+    scene.say(client, "5\r\nworld\r\n0\r\n\r\n");
+    let whole = format!("{CHUNKED}5\r\nworld\r\n0\r\n\r\n");
+    is_served(&mut scene, client, &whole);
+}
