@@ -285,7 +285,7 @@ impl<E: Engine> Traffic<E> {
                 }
                 _ => {
                     let upstream = self.upstreams.find(key).expect("closed in this turn");
-                    drop(self.upstreams.remove(upstream));
+                    self.upstreams.remove(upstream);
                 }
             }
         }
