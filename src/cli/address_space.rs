@@ -1,34 +1,52 @@
 //! Whether a limit of address space leaves room to run: below it an allocation that fails would
 //! end the process somewhere, without a word that helps.
 
+use ringway::config::Runtime;
 use ringway::sys::rlimit::{Resource, limit};
 use std::error::Error;
 
-/// Address space of the program, its libraries and what the allocator reserves, bytes; with a
-/// margin, as it was found by trying.
-const OF_PROCESS: u64 = 256 << 20;
-/// The same of each shard's thread: its stack, its part of the allocator, its smallest ring and
-/// buffers. Larger ones are made smaller where there is no room for them.
-const OF_SHARD: u64 = 64 << 20;
+/// Below this much address space of the program, in bytes, and so much of each shard it certainly
+/// does not start, as was found by trying. Above it may: where little is left the allocator
+/// reserves less, and rings and buffers are made smaller.
+const OF_PROCESS_LEAST: u64 = 256 << 20;
+const OF_SHARD_LEAST: u64 = 64 << 20;
+/// Enough for the program, its libraries and what the allocator reserves for the threads that are
+/// no shards.
+const OF_PROCESS: u64 = 1152 << 20;
+/// Enough for a shard's stack, its part of the allocator and its ring, without buffers.
+const OF_SHARD: u64 = 96 << 20;
+/// Enough for the rows of a connection in tables, which are made at the start.
+const OF_CONNECTION: u64 = 2 << 10;
+/// Private buffers that a shard maps at the start.
+const PRIVATE_BUFFERS: u64 = 64;
 
 /// Fails if the limit (getrlimit(2), `RLIMIT_AS`) is too low for so many shards.
 ///
 /// # Errors
-/// A sentence that says how much it takes and what to do.
-pub(super) fn check(shards: usize) -> Result<(), Box<dyn Error>> {
+/// A sentence that says how much is enough and what to do.
+pub(super) fn check(runtime: &Runtime, shards: usize) -> Result<(), Box<dyn Error>> {
     let (soft, _) = limit(Resource::AddressSpace)?;
-    refusal(soft, shards).map_or(Ok(()), |why| Err(why.into()))
+    refusal(soft, runtime, shards).map_or(Ok(()), |why| Err(why.into()))
 }
 
-fn refusal(limit: u64, shards: usize) -> Option<String> {
-    let needed = OF_PROCESS + OF_SHARD * shards as u64;
+/// Bytes with which it starts in any case.
+fn enough(runtime: &Runtime, shards: usize) -> u64 {
+    let buffers = runtime.buffers_per_shard.next_power_of_two() as u64 + PRIVATE_BUFFERS;
+    let of_shard = OF_SHARD + buffers * runtime.buffer_size as u64;
+    OF_PROCESS + of_shard * shards as u64 + OF_CONNECTION * runtime.max_connections as u64
+}
+
+fn refusal(limit: u64, runtime: &Runtime, shards: usize) -> Option<String> {
+    let is_too_low = limit < OF_PROCESS_LEAST + OF_SHARD_LEAST * shards as u64;
+    let enough = enough(runtime, shards).div_ceil(1 << 20);
     let shards = if shards == 1 { "1 shard".to_owned() } else { format!("{shards} shards") };
-    let (has, takes) = (limit >> 20, needed >> 20);
-    (limit < needed).then(|| {
+    let has = limit >> 20;
+    is_too_low.then(|| {
         format!(
-            "the limit of address space (RLIMIT_AS) is {has} MiB, and it takes {takes} MiB to \
-             start with {shards}: raise it (systemd: LimitAS=infinity; shell: ulimit -v \
-             unlimited) or lower --shards; systemd's MemoryMax limits memory itself"
+            "the limit of address space (RLIMIT_AS) is {has} MiB, too low to start with {shards}: \
+             raise it to at least {enough} MiB, which is enough with these buffers and \
+             max_connections, or leave it out (systemd: LimitAS=infinity; shell: ulimit -v \
+             unlimited), or lower --shards; systemd's MemoryMax limits memory itself"
         )
     })
 }
@@ -38,18 +56,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_little_is_told_with_what_it_takes() {
+    fn what_is_too_little_is_told_with_what_is_enough() {
+        let runtime = Runtime { max_connections: 9_000, ..Runtime::default() };
         for (limit, shards, told) in [
             (u64::MAX, 256, None),
             (384 << 20, 2, None),
-            ((384 << 20) - 1, 2, Some("is 383 MiB, and it takes 384 MiB to start with 2 shards")),
-            (100 << 20, 1, Some("is 100 MiB, and it takes 320 MiB to start with 1 shard:")),
+            ((384 << 20) - 1, 2, Some("is 383 MiB, too low to start with 2 shards: raise it to")),
+            (100 << 20, 1, Some("is 100 MiB, too low to start with 1 shard: raise it to")),
         ] {
-            let refused = refusal(limit, shards);
+            let refused = refusal(limit, &runtime, shards);
             match told {
                 None => assert_eq!(refused, None),
                 Some(part) => assert!(refused.is_some_and(|why| why.contains(part)), "{part}"),
             }
+        }
+    }
+
+    /// What processes without a limit were found to take at most, in MiB.
+    #[test]
+    fn what_is_told_is_enough() {
+        let with = |max_connections| Runtime { max_connections, ..Runtime::default() };
+        let many = Runtime { buffers_per_shard: 8_192, ..with(1_000) };
+        let large = Runtime { buffer_size: 1 << 20, buffers_per_shard: 128, ..with(1_000) };
+        for (runtime, shards, taken) in [
+            (with(9_000), 1, 1_248),
+            (with(9_000), 2, 1_320),
+            (with(9_000), 4, 1_552),
+            (with(9_000), 8, 1_956),
+            (with(200_000), 8, 1_956),
+            (many, 4, 2_426),
+            (large, 4, 2_154),
+        ] {
+            assert!(enough(&runtime, shards) >= taken << 20, "{shards} {taken}");
         }
     }
 }

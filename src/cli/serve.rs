@@ -33,7 +33,7 @@ const OTHER_DESCRIPTORS: usize = 32;
 pub(crate) fn serve(start: Start) -> Result<(), Box<dyn Error>> {
     let Start { config, config_file, source, set_connections, log_level, .. } = start;
     let (warnings, on_listening) = (start.warnings, start.on_listening);
-    address_space::check(cores(&config.runtime.shards)?.len())?;
+    address_space::check(&config.runtime, cores(&config.runtime.shards)?.len())?;
     let _guard = logging::start(log_level, config.runtime.log_format);
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -54,7 +54,7 @@ pub(crate) fn serve(start: Start) -> Result<(), Box<dyn Error>> {
 pub(crate) fn probe_uring(config: &Config) -> Result<(), Box<dyn Error>> {
     // Cores that are not there are found elsewhere.
     let shards = cores(&config.runtime.shards).map_or(1, |cores| cores.len());
-    address_space::check(shards)?;
+    address_space::check(&config.runtime, shards)?;
     probe_ring()?;
     Ok(threads::try_engines(&uring_options(config, shards), shards)?)
 }
