@@ -13,9 +13,11 @@ use crate::coordinator::phase::Phase;
 use crate::coordinator::plan::Plan;
 use crate::coordinator::reloading::{self, Reloaded};
 use crate::health::OperatorState;
+use crate::limits::WEIGHT_MAX;
 use crate::sys::clock;
 use hyper::StatusCode;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -40,7 +42,22 @@ pub(super) struct BackendOrder {
     state: Option<String>,
     /// 0 to 1000; `null` for that of its source.
     #[serde(default, deserialize_with = "present")]
-    weight: Option<Option<u32>>,
+    weight: Option<Option<Weight>>,
+}
+
+/// A weight, as far as it is a number.
+#[derive(Clone, Copy, Debug)]
+struct Weight(u32);
+
+impl<'de> Deserialize<'de> for Weight {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = serde_json::Value::deserialize(deserializer)?;
+        // One that is out of range is refused where its range is known.
+        let in_range = |whole| Self(u32::try_from(whole).unwrap_or(u32::MAX));
+        number.as_u64().map(in_range).ok_or_else(|| {
+            D::Error::custom(format!("`weight` is {number}: give a number from 0 to {WEIGHT_MAX}"))
+        })
+    }
 }
 
 /// The body of an order to add a backend.
@@ -49,19 +66,19 @@ pub(super) struct BackendOrder {
 pub(super) struct NewBackend {
     address: String,
     #[serde(default = "one")]
-    weight: u32,
+    weight: Weight,
 }
 
-fn one() -> u32 {
-    1
+fn one() -> Weight {
+    Weight(1)
 }
 
 /// Tells a `null` from nothing at all.
-fn present<'de, D>(deserializer: D) -> Result<Option<Option<u32>>, D::Error>
+fn present<'de, D>(deserializer: D) -> Result<Option<Option<Weight>>, D::Error>
 where
-    D: serde::Deserializer<'de>,
+    D: Deserializer<'de>,
 {
-    Option::<u32>::deserialize(deserializer).map(Some)
+    Option::<Weight>::deserialize(deserializer).map(Some)
 }
 
 /// Changes a backend.
@@ -78,12 +95,13 @@ pub(super) async fn change_backend(
             Err(error) => return refusal(StatusCode::BAD_REQUEST, error),
         }
     }
-    operations.extend(order.weight.map(Operation::Weight));
+    let weight = order.weight.map(|weight| weight.map(|Weight(weight)| weight));
+    operations.extend(weight.map(Operation::Weight));
     if operations.is_empty() {
         let error = "nothing is ordered: give `state` or `weight`";
         return refusal(StatusCode::BAD_REQUEST, error);
     }
-    let weight = order.weight.flatten().unwrap_or(0);
+    let weight = weight.flatten().unwrap_or(0);
     let is_there = control.borrow().fleet.record(pool, backend).is_some();
     if let Some(error) = loop_by(&control.borrow(), pool, backend, weight).filter(|_| is_there) {
         return refusal(StatusCode::BAD_REQUEST, error);
@@ -102,10 +120,10 @@ pub(super) async fn add_backend(control: &Shared, pool: &str, new: NewBackend) -
         Ok(address) => address,
         Err(error) => return refusal(StatusCode::BAD_REQUEST, error),
     };
-    if let Some(error) = loop_by(&control.borrow(), pool, address, new.weight) {
+    if let Some(error) = loop_by(&control.borrow(), pool, address, new.weight.0) {
         return refusal(StatusCode::BAD_REQUEST, error);
     }
-    let operation = Operation::Add { weight: new.weight };
+    let operation = Operation::Add { weight: new.weight.0 };
     operate(control, pool, address, &[operation]).await
 }
 

@@ -217,9 +217,12 @@ fn what_gets_no_traffic_is_not_shown_as_ready() {
 fn orders_are_followed_together_or_not_at_all() {
     let (origin, operated, _) = with_questions("");
     let line = format!("PUT /pools/app/backends/{}", origin.address);
-    let answer = operated.asked(&line, r#"{"state": "drain", "weight": 99999}"#);
-    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-    assert_eq!(operated.backend(origin.address)["standing"], "serving");
+    for weight in ["99999", "5000000000"] {
+        let order = format!("{{\"state\": \"drain\", \"weight\": {weight}}}");
+        let answer = operated.asked(&line, &order);
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        assert_eq!(operated.backend(origin.address)["standing"], "serving");
+    }
     let answer = operated.asked(&line, r#"{"state": "drain", "weight": 9}"#);
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(operated.backend(origin.address)["standing"], "draining");
@@ -265,6 +268,12 @@ fn a_backend_from_which_requests_would_come_back_is_not_added() {
     operated.done(&["backend", "add", "app", &own, "--weight", "0"]);
     let (status, said) = operated.verb(&["backend", "weight", "app", &own, "2"]);
     assert!(status == 1 && said.contains("is listener `web`, from which"), "{said}");
+    for weight in ["\"5\"", "-1", "1.5", "[]"] {
+        let order = format!("{{\"weight\": {weight}}}");
+        let answer = operated.asked(&format!("PUT /pools/app/backends/{own}"), &order);
+        let is_refused = answer.starts_with("HTTP/1.1 400") && answer.contains("from 0 to 1000");
+        assert!(is_refused, "{answer}");
+    }
     for order in ["[\"drain\", 1]", "[]"] {
         let answer = operated.asked(&format!("PUT /pools/app/backends/{own}"), order);
         let is_refused =
