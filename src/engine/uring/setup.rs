@@ -8,6 +8,8 @@ use io_uring::IoUring;
 
 /// Multishot operations complete many times per submission.
 const COMPLETIONS_PER_ENTRY: u32 = 4;
+/// The longest completion queue that the kernel makes.
+const COMPLETIONS_MAX: u32 = 65_536;
 
 /// A ring and its buffers: as many entries and receive buffers as are wanted, or half as many
 /// again and again while memory does not suffice, down to the least that the configuration allows.
@@ -46,7 +48,7 @@ fn build_ring_of(entries: u32) -> Result<IoUring, SetupError> {
         .setup_single_issuer()
         .setup_defer_taskrun()
         .setup_submit_all()
-        .setup_cqsize(entries * COMPLETIONS_PER_ENTRY)
+        .setup_cqsize((entries * COMPLETIONS_PER_ENTRY).min(COMPLETIONS_MAX))
         .build(entries)
         .map_err(|error| SetupError::from_ring(error, entries))?;
     let parameters = ring.params();
@@ -63,10 +65,19 @@ fn build_ring_of(entries: u32) -> Result<IoUring, SetupError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::RING_ENTRIES_MAX;
     use std::io;
 
     fn error(number: i32, entries: u32) -> SetupError {
         SetupError::from_ring(io::Error::from_raw_os_error(number), entries)
+    }
+
+    #[test]
+    fn the_largest_ring_that_may_be_configured_is_not_too_large_for_the_kernel() {
+        match build_ring_of(RING_ENTRIES_MAX) {
+            Ok(_) | Err(SetupError::OutOfMemory(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
     }
 
     #[test]
