@@ -43,7 +43,7 @@ impl<E: Engine> Traffic<E> {
     /// been passed on, else cuts the connection, so that what the client has cannot be taken for
     /// the whole.
     pub(super) fn fail_exchange(&mut self, index: ClientId, status: u16, reason: CloseReason) {
-        let Some(id) = self.sessions.at(index).exchange else { return };
+        let Some(id) = self.sessions.at(index).exchange() else { return };
         let exchange = &mut self.exchanges[id];
         exchange.failure = Some(reason);
         if exchange.phase != Phase::AwaitingHead {

@@ -7,7 +7,7 @@ use crate::engine::{Close, Engine, Failure, Owner, Slice, Socket};
 use crate::limits::{LINGER_BYTES_MAX, LINGER_IDLE, LINGER_MAX, LINGER_SILENCE};
 use crate::mailbox::Stage;
 use crate::stats::{CloseReason, Counter};
-use crate::table::{ClientId, UpstreamId};
+use crate::table::{ClientId, ExchangeId, UpstreamId};
 
 impl<E: Engine> Traffic<E> {
     // --- exchanges ---
@@ -15,7 +15,10 @@ impl<E: Engine> Traffic<E> {
     /// Ends the exchange of a session, whatever its state, and gives back all that it held. The
     /// connection to the backend is kept only if both messages ended exactly where they should.
     pub(super) fn end_exchange(&mut self, index: ClientId) {
-        let Some(id) = self.sessions.at(index).exchange.take() else { return };
+        let session = self.sessions.at(index);
+        let Some(id) = session.exchange() else { return };
+        // What follows, the caller says.
+        session.state = State::AwaitingHead;
         let mut exchange = self.exchanges.remove(id);
         if let Some(buffer) = exchange.take_request_head() {
             self.wire.let_go(buffer);
@@ -185,8 +188,8 @@ impl<E: Engine> Traffic<E> {
                 self.cut_session(index, CloseReason::ClientClosed);
             }
             State::AwaitingHead | State::ReadingHead => {}
-            State::Exchanging => self.client_half_closed(index),
-            State::Tunnelling => self.tunnel_client_ended(index),
+            State::Exchanging(id) => self.client_half_closed(index, id),
+            State::Tunnelling(_) => self.tunnel_client_ended(index),
             State::Lingering | State::Discarding { .. } | State::Finishing => {
                 self.after_client_flush(index);
             }
@@ -195,12 +198,11 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// The client has sent all that it will. That cuts its request short, or is the end after it.
-    fn client_half_closed(&mut self, index: ClientId) {
+    fn client_half_closed(&mut self, index: ClientId, id: ExchangeId) {
         let session = self.sessions.at(index);
         let has_more = !session.inbox.is_empty();
         session.keep_alive &= has_more;
-        let id = session.exchange;
-        let has_request = id.is_some_and(|id| self.exchanges[id].request_body.has_ended());
+        let has_request = self.exchanges[id].request_body.has_ended();
         let allows = self.world.settings.allows_half_close;
         if !allows {
             self.abort_session(index, CloseReason::ClientClosed);
@@ -216,7 +218,7 @@ impl<E: Engine> Traffic<E> {
         if self.is_ended_by_stream(index) {
             self.sessions.at(index).close = Close::Reset;
         }
-        if let Some(id) = self.sessions.at(index).exchange {
+        if let Some(id) = self.sessions.at(index).exchange() {
             self.exchanges[id].failure.get_or_insert(reason);
         }
         self.end_exchange(index);
@@ -226,11 +228,11 @@ impl<E: Engine> Traffic<E> {
     /// True if an orderly end of the stream would be taken for the end of what is being sent.
     fn is_ended_by_stream(&mut self, index: ClientId) -> bool {
         let session = self.sessions.at(index);
-        let Some(id) = session.exchange else { return false };
+        let Some(id) = session.exchange() else { return false };
         let exchange = &self.exchanges[id];
         let is_unframed =
             exchange.phase == Phase::RelayingBody && exchange.response_body.is_passed_unframed();
-        session.state == State::Tunnelling || is_unframed
+        session.is_tunnel() || is_unframed
     }
 
     /// Closes at once and lets the client know that what it has is not the whole. For clients that
@@ -242,7 +244,7 @@ impl<E: Engine> Traffic<E> {
 
     /// Closes at once; what waits to be sent is dropped.
     pub fn close_session(&mut self, index: ClientId, reason: CloseReason) {
-        if let Some(id) = self.sessions.at(index).exchange {
+        if let Some(id) = self.sessions.at(index).exchange() {
             self.exchanges[id].failure.get_or_insert(reason);
         }
         self.end_exchange(index);

@@ -1,21 +1,18 @@
 //! Reading the head of a response, and what it decides: interim or final, a tunnel or a body, and
 //! whether the client's connection is kept.
 
+use super::Traffic;
 use super::exchange::Phase;
 use super::l7_choosing::COPY_BYTES_MAX;
 use super::translating::{self, Response, ResponseOutcome, ResponseSide};
-use super::{State, Traffic};
 use crate::engine::{BufferId, Close, Engine, Failure, Room, Slice};
 use crate::limits::INTERIMS_MAX;
 use crate::stats::CloseReason;
-use crate::table::{ClientId, UpstreamId};
+use crate::table::{ClientId, ExchangeId, UpstreamId};
 
 impl<E: Engine> Traffic<E> {
     /// Takes bytes in which a response begins or goes on.
-    pub(super) fn read_response_head(&mut self, index: ClientId, slice: Slice) {
-        let Some(id) = self.sessions.at(index).exchange else {
-            return self.wire.engine.release(slice.buffer);
-        };
+    pub(super) fn read_response_head(&mut self, index: ClientId, id: ExchangeId, slice: Slice) {
         let exchange = &mut self.exchanges[id];
         exchange.has_response_bytes = true;
         let (serial, upstream) = (exchange.serial, exchange.upstream);
@@ -28,7 +25,7 @@ impl<E: Engine> Traffic<E> {
             input = rest;
         }
         let Some(left) = gathered.left else { return };
-        let exchange = self.sessions.at(index).exchange.map(|id| &self.exchanges[id]);
+        let exchange = self.sessions.at(index).exchange().map(|id| &self.exchanges[id]);
         // The exchange may have ended, and the next one begun, with what came first: what is left
         // belongs to neither then.
         if !exchange.is_some_and(|e| e.serial == serial && e.upstream == upstream) {
@@ -58,7 +55,7 @@ impl<E: Engine> Traffic<E> {
             return None;
         };
         let keep_alive = self.may_keep_alive(index);
-        let id = self.sessions.at(index).exchange?;
+        let id = self.sessions.at(index).exchange()?;
         let exchange = &self.exchanges[id];
         let side = ResponseSide {
             world: &self.world,
@@ -83,7 +80,7 @@ impl<E: Engine> Traffic<E> {
     ) -> Option<Slice> {
         match outcome {
             ResponseOutcome::Interim { head_length, written } => {
-                let id = self.sessions.at(index).exchange?;
+                let id = self.sessions.at(index).exchange()?;
                 self.exchanges[id].interims += 1;
                 if self.exchanges[id].interims > INTERIMS_MAX {
                     self.wire.engine.release(output);
@@ -103,7 +100,7 @@ impl<E: Engine> Traffic<E> {
             ResponseOutcome::Final(response) if self.is_of_idle_time(index, response.status) => {
                 self.wire.engine.release(output);
                 self.wire.engine.release(slice.buffer);
-                let upstream = self.exchanges[self.sessions.at(index).exchange?].upstream?;
+                let upstream = self.exchanges[self.sessions.at(index).exchange()?].upstream?;
                 self.replay(index, upstream);
             }
             ResponseOutcome::Final(response) => {
@@ -116,7 +113,7 @@ impl<E: Engine> Traffic<E> {
             }
             ResponseOutcome::Incomplete => {
                 self.wire.engine.release(output);
-                let id = self.sessions.at(index).exchange?;
+                let id = self.sessions.at(index).exchange()?;
                 self.wire.set_aside(&mut self.exchanges[id].response_partial, slice);
                 self.note_progress(index);
             }
@@ -140,7 +137,7 @@ impl<E: Engine> Traffic<E> {
         if status != 408 {
             return false;
         }
-        let (now, id) = (self.now(), self.sessions.at(index).exchange);
+        let (now, id) = (self.now(), self.sessions.at(index).exchange());
         let Some(exchange) = id.map(|id| &self.exchanges[id]) else { return false };
         let is_reused = exchange.upstream.is_some_and(|at| self.upstreams.at(at).is_reused);
         let may_be_repeated = exchange.is_replayable() && exchange.may_try_again(now);
@@ -165,7 +162,7 @@ impl<E: Engine> Traffic<E> {
         slice: Slice,
         output: BufferId,
     ) {
-        let Some(id) = self.sessions.at(index).exchange else { return };
+        let Some(id) = self.sessions.at(index).exchange() else { return };
         let rest = Slice { start: slice.start + response.head_length as u32, ..slice };
         let mut body = response.body;
         let passed = match body.pass(self.wire.bytes_mut(rest)) {
@@ -194,7 +191,7 @@ impl<E: Engine> Traffic<E> {
         let head = Slice { buffer: output, start: 0, end: response.written as u32 };
         let body = Slice { end: rest.start + passed.kept as u32, ..rest };
         if self.send_head_with_body(index, head, body) {
-            self.after_response_bytes(index);
+            self.after_response_bytes(index, id);
         }
     }
 
@@ -220,7 +217,7 @@ impl<E: Engine> Traffic<E> {
         let is_ending = self.is_ending(index);
         let session = self.sessions.at(index);
         let request_ended =
-            session.exchange.is_none_or(|id| self.exchanges[id].request_body.has_ended());
+            session.exchange().is_none_or(|id| self.exchanges[id].request_body.has_ended());
         session.keep_alive && request_ended && !is_ending
     }
 
@@ -239,10 +236,10 @@ impl<E: Engine> Traffic<E> {
         if !has_ended {
             return;
         }
-        if self.sessions.at(index).state == State::Tunnelling {
+        if self.sessions.at(index).is_tunnel() {
             return self.tunnel_upstream_ended(index, failure);
         }
-        let Some(id) = self.sessions.at(index).exchange else { return };
+        let Some(id) = self.sessions.at(index).exchange() else { return };
         let exchange = &mut self.exchanges[id];
         exchange.is_upstream_reusable = false;
         match exchange.phase {
@@ -252,7 +249,7 @@ impl<E: Engine> Traffic<E> {
                     && matches!(exchange.response_body, super::body::Body::UntilClose) =>
             {
                 exchange.response_body = super::body::Body::ENDED;
-                self.response_complete(index);
+                self.response_complete(index, id);
             }
             Phase::RelayingBody => self.cut_session(index, CloseReason::BackendTruncated),
             Phase::Done => {}

@@ -87,8 +87,7 @@ impl<E: Engine> Traffic<E> {
             refusal: None,
         });
         let session = self.sessions.at(index);
-        session.exchange = Some(id);
-        session.state = State::Exchanging;
+        session.state = State::Exchanging(id);
         session.keep_alive = request.keep_alive;
         session.partial = None;
         self.count(Counter::Requests);
@@ -161,7 +160,7 @@ impl<E: Engine> Traffic<E> {
 
     pub(super) fn count_retry(&mut self, index: ClientId) {
         self.count(Counter::Retries);
-        if let Some(id) = self.sessions.at(index).exchange {
+        if let Some(id) = self.sessions.at(index).exchange() {
             self.exchanges[id].retries += 1;
         }
     }
@@ -169,7 +168,7 @@ impl<E: Engine> Traffic<E> {
     /// A backend of the exchange's pool; where that has none, or is gone, of the one that the
     /// route leads to by now.
     pub(super) fn pick(&mut self, index: ClientId, need: Need) -> Option<Pick> {
-        let id = self.sessions.at(index).exchange?;
+        let id = self.sessions.at(index).exchange()?;
         let pool = self.exchanges[id].pool;
         if let Some(pick) = self.pick_of(id, pool, need) {
             return Some(pick);
@@ -183,7 +182,7 @@ impl<E: Engine> Traffic<E> {
     /// True if [`Traffic::pick`] would find any backend. Nothing is picked: no backend's turn is
     /// spent.
     pub(super) fn has_pick(&mut self, index: ClientId) -> bool {
-        let Some(id) = self.sessions.at(index).exchange else { return false };
+        let Some(id) = self.sessions.at(index).exchange() else { return false };
         let newer = self.newer_pool(index);
         let exchange = &self.exchanges[id];
         let mut pools = [Some(exchange.pool), newer].into_iter().flatten();
@@ -193,7 +192,7 @@ impl<E: Engine> Traffic<E> {
     /// The pool that an exchange's route leads to by now, if it is another one than its own.
     fn newer_pool(&mut self, index: ClientId) -> Option<PoolId> {
         let session = self.sessions.at(index);
-        let exchange = &self.exchanges[session.exchange?];
+        let exchange = &self.exchanges[session.exchange()?];
         // A route is found by a pass over all of them: too much for each request to a pool that is
         // down.
         if exchange.routed_by == self.world.generation {
@@ -217,7 +216,7 @@ impl<E: Engine> Traffic<E> {
     /// Takes an idle connection to a backend, or begins a fresh one.
     fn attach(&mut self, index: ClientId, pick: Pick, waiting: Chain) -> Result<(), Unattached> {
         let slot = pick.slot;
-        let Some(id) = self.sessions.at(index).exchange else {
+        let Some(id) = self.sessions.at(index).exchange() else {
             return Err(Unattached { back: waiting, ends_by: Some(CloseReason::NoBackend) });
         };
         let exchange = &mut self.exchanges[id];
@@ -333,7 +332,7 @@ impl<E: Engine> Traffic<E> {
         if failure == Failure::NoLocalPort {
             self.count(Counter::UpstreamNoLocalPort);
         }
-        let Some(id) = self.sessions.at(index).exchange else { return false };
+        let Some(id) = self.sessions.at(index).exchange() else { return false };
         let trial = self.exchanges[id].trial.take();
         // What is short here is no backend's fault, and no other backend helps. Only a request that
         // was lent for a trial is none the worse: those that serve may have idle connections.
@@ -375,7 +374,7 @@ impl<E: Engine> Traffic<E> {
     /// nothing so far, that is told first: while it is counted, nobody else gets the slot.
     pub(super) fn leave_attempt(&mut self, index: ClientId, upstream: UpstreamId) {
         let slot = self.upstreams.at(upstream).slot;
-        if let Some(id) = self.sessions.at(index).exchange {
+        if let Some(id) = self.sessions.at(index).exchange() {
             let exchange = &mut self.exchanges[id];
             exchange.upstream = None;
             if let Some(round) = exchange.trial.take() {

@@ -8,7 +8,7 @@ use super::translating::BODY_TOO_LARGE;
 use super::{State, Traffic};
 use crate::engine::{Close, Engine, Failure, More, Slice};
 use crate::stats::{CloseReason, Counter};
-use crate::table::{ClientId, UpstreamId};
+use crate::table::{ClientId, ExchangeId, UpstreamId};
 
 /// Buffers of requests before their turn that a client may have here.
 const PIPELINED_BUFFERS_MAX: u32 = 2;
@@ -18,15 +18,12 @@ const FINISH_BYTES_MAX: u64 = 64 * 1024;
 
 impl<E: Engine> Traffic<E> {
     /// Bytes from the client during an exchange: its body, or requests before their turn.
-    pub(super) fn request_bytes(&mut self, index: ClientId, slice: Slice) {
-        let Some(id) = self.sessions.at(index).exchange else {
-            return self.wire.engine.release(slice.buffer);
-        };
-        let exchange = &mut self.exchanges[id];
+    pub(super) fn request_bytes(&mut self, index: ClientId, id: ExchangeId, slice: Slice) {
+        let exchange = &self.exchanges[id];
         // Between two attempts there is nobody to pass a body on to.
-        if exchange.request_body.has_ended() || exchange.upstream.is_none() {
+        let (Some(upstream), false) = (exchange.upstream, exchange.request_body.has_ended()) else {
             return self.keep_for_later(index, slice);
-        }
+        };
         let Some(slice) = self.gather_from_client(index, slice) else { return };
         let exchange = &mut self.exchanges[id];
         let passed = match exchange.request_body.pass(self.wire.bytes_mut(slice)) {
@@ -45,12 +42,11 @@ impl<E: Engine> Traffic<E> {
             let reason = CloseReason::RequestRefused;
             return self.fail_request(index, 413, reason, BODY_TOO_LARGE);
         }
-        self.forward_body(index, slice, passed);
+        self.forward_body(index, upstream, slice, passed);
     }
 
     /// True if the request's body goes on and its backend keeps up.
-    pub(super) fn takes_body(&mut self, index: ClientId) -> bool {
-        let Some(id) = self.sessions.at(index).exchange else { return false };
+    pub(super) fn takes_body(&mut self, id: ExchangeId) -> bool {
         let exchange = &self.exchanges[id];
         if exchange.request_body.has_ended() {
             return false;
@@ -60,7 +56,13 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Queues the first bytes of a range to the backend, and keeps what is not done with.
-    fn forward_body(&mut self, index: ClientId, slice: Slice, passed: Passed) {
+    fn forward_body(
+        &mut self,
+        index: ClientId,
+        upstream: UpstreamId,
+        slice: Slice,
+        passed: Passed,
+    ) {
         let body = Slice { end: slice.start + passed.kept as u32, ..slice };
         let rest = Slice { start: slice.start + passed.consumed as u32, ..slice };
         if !rest.is_empty() && !self.keep_behind_body(index, rest) {
@@ -69,11 +71,6 @@ impl<E: Engine> Traffic<E> {
         }
         let Some(body) = self.wire.settle(body) else {
             return self.cut_session(index, CloseReason::OutOfBuffers);
-        };
-        let session = self.sessions.at(index);
-        let exchange = session.exchange.map(|id| &self.exchanges[id]);
-        let Some(upstream) = exchange.and_then(|exchange| exchange.upstream) else {
-            return self.wire.engine.release(body.buffer);
         };
         let upstream = &mut self.upstreams.at(upstream).link;
         if body.is_empty() {
@@ -96,7 +93,7 @@ impl<E: Engine> Traffic<E> {
     /// beginning of a trailer section. False if there is no buffer left.
     fn keep_behind_body(&mut self, index: ClientId, rest: Slice) -> bool {
         let session = self.sessions.at(index);
-        let exchange = session.exchange.map(|id| &self.exchanges[id]);
+        let exchange = session.exchange().map(|id| &self.exchanges[id]);
         if exchange.is_some_and(|exchange| !exchange.request_body.has_ended()) {
             session.partial = Some(self.wire.bytes(rest).into());
             return true;
@@ -162,17 +159,15 @@ impl<E: Engine> Traffic<E> {
 
     /// Takes the next bytes from the backend of a session, wherever its response is.
     pub(super) fn response_goes_on(&mut self, index: ClientId, slice: Slice) {
-        let session = self.sessions.at(index);
-        if session.state == State::Tunnelling {
-            return self.tunnel_from_upstream(index, slice);
-        }
-        let Some(id) = session.exchange else {
-            return self.wire.engine.release(slice.buffer);
+        let id = match self.sessions.at(index).state {
+            State::Tunnelling(_) => return self.tunnel_from_upstream(index, slice),
+            State::Exchanging(id) => id,
+            _ => return self.wire.engine.release(slice.buffer),
         };
         let exchange = &mut self.exchanges[id];
         match exchange.phase {
-            Phase::AwaitingHead => self.read_response_head(index, slice),
-            Phase::RelayingBody => self.response_bytes(index, slice),
+            Phase::AwaitingHead => self.read_response_head(index, id, slice),
+            Phase::RelayingBody => self.response_bytes(index, id, slice),
             Phase::Done => {
                 exchange.is_upstream_reusable = false;
                 self.wire.engine.release(slice.buffer);
@@ -181,10 +176,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Passes on bytes of a response's body.
-    fn response_bytes(&mut self, index: ClientId, slice: Slice) {
-        let Some(id) = self.sessions.at(index).exchange else {
-            return self.wire.engine.release(slice.buffer);
-        };
+    fn response_bytes(&mut self, index: ClientId, id: ExchangeId, slice: Slice) {
         let exchange = &mut self.exchanges[id];
         let Some(gathered) = self.wire.gather(&mut exchange.response_partial, slice) else {
             return self.cut_session(index, CloseReason::OutOfBuffers);
@@ -205,7 +197,7 @@ impl<E: Engine> Traffic<E> {
         exchange.note_passed(passed, self.wire.bytes(slice));
         let body = Slice { end: slice.start + passed.kept as u32, ..slice };
         if self.send_response_bytes(index, body) {
-            self.after_response_bytes(index);
+            self.after_response_bytes(index, id);
         }
     }
 
@@ -227,11 +219,10 @@ impl<E: Engine> Traffic<E> {
 
     /// After bytes of a response were queued to the client: ends the exchange, or holds the
     /// backend back if the client is slow.
-    pub(super) fn after_response_bytes(&mut self, index: ClientId) {
-        let Some(id) = self.sessions.at(index).exchange else { return };
+    pub(super) fn after_response_bytes(&mut self, index: ClientId, id: ExchangeId) {
         let exchange = &self.exchanges[id];
         if exchange.response_body.has_ended() {
-            return self.response_complete(index);
+            return self.response_complete(index, id);
         }
         let upstream = exchange.upstream;
         let is_congested = self.wire.is_congested(&self.sessions.at(index).link);
@@ -243,8 +234,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// All of the response is queued.
-    pub(super) fn response_complete(&mut self, index: ClientId) {
-        let Some(id) = self.sessions.at(index).exchange else { return };
+    pub(super) fn response_complete(&mut self, index: ClientId, id: ExchangeId) {
         let exchange = &mut self.exchanges[id];
         exchange.phase = Phase::Done;
         let is_whole = exchange.request_body.has_ended();
@@ -284,10 +274,10 @@ impl<E: Engine> Traffic<E> {
                 }
                 return;
             }
-            State::Exchanging | State::Tunnelling => {}
+            State::Exchanging(_) | State::Tunnelling(_) => {}
         }
         let has_room = self.wire.has_room(&session.link);
-        let upstream = session.exchange.and_then(|id| self.exchanges[id].upstream);
+        let upstream = session.exchange().and_then(|id| self.exchanges[id].upstream);
         if let (true, Some(upstream)) = (has_room, upstream) {
             let link = &mut self.upstreams.at(upstream).link;
             if !link.is_connecting {
@@ -311,7 +301,7 @@ impl<E: Engine> Traffic<E> {
         if has_room {
             self.serve_inbox(index);
         }
-        if self.sessions.at(index).state == State::Tunnelling {
+        if self.sessions.at(index).is_tunnel() {
             let link = &self.upstreams.at(upstream).link;
             if link.is_broken && link.peer_ended {
                 return self.cut_session(index, CloseReason::BackendReset);

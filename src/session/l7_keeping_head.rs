@@ -13,7 +13,7 @@ impl<E: Engine> Traffic<E> {
     /// For as long as the request may have to be sent again, its head is kept in a small buffer,
     /// or on the heap if none holds it.
     pub(super) fn shrink_head(&mut self, index: ClientId) {
-        let Some(id) = self.sessions.at(index).exchange else { return };
+        let Some(id) = self.sessions.at(index).exchange() else { return };
         let exchange = &self.exchanges[id];
         let Some(head) = exchange.request_head else { return };
         let is_needed = exchange.is_replayable();
@@ -64,7 +64,7 @@ impl<E: Engine> Traffic<E> {
 
     /// Queues a head that waited aside for its connection. False if there is no buffer for it.
     pub(super) fn send_head_aside(&mut self, index: ClientId, upstream: UpstreamId) -> bool {
-        let Some(id) = self.sessions.at(index).exchange else { return true };
+        let Some(id) = self.sessions.at(index).exchange() else { return true };
         if self.exchanges[id].head_aside.is_none() {
             return true;
         }

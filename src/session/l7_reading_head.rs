@@ -27,7 +27,7 @@ impl<E: Engine> Traffic<E> {
                 return self.await_more(index);
             };
             match self.sessions.at(index).state {
-                State::Exchanging => self.request_bytes(index, slice),
+                State::Exchanging(id) => self.request_bytes(index, id, slice),
                 _ => self.read_head(index, slice),
             }
         }
@@ -39,7 +39,7 @@ impl<E: Engine> Traffic<E> {
         match session.state {
             // Answers that the client does not read hold its next requests back.
             State::AwaitingHead | State::ReadingHead => !self.wire.is_congested(&session.link),
-            State::Exchanging => self.takes_body(index),
+            State::Exchanging(id) => self.takes_body(id),
             _ => false,
         }
     }
@@ -222,7 +222,6 @@ impl Session {
     pub(super) fn await_head(&mut self) {
         self.state = State::AwaitingHead;
         self.partial = None;
-        self.exchange = None;
         self.dropped_bytes = 0;
         self.was_polled = false;
     }

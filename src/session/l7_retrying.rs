@@ -32,7 +32,7 @@ impl<E: Engine> Traffic<E> {
             return HeadSent::Nothing;
         }
         let is_sending = link.sending > 0;
-        let id = self.sessions.at(index).exchange;
+        let id = self.sessions.at(index).exchange();
         let head = id.and_then(|id| self.exchanges[id].request_head);
         let waiting = head.and_then(|head| self.wire.waiting(head.buffer));
         match waiting {
@@ -45,13 +45,13 @@ impl<E: Engine> Traffic<E> {
 
     /// True if the request of a session may have a further attempt.
     pub(super) fn may_try_again(&mut self, index: ClientId) -> bool {
-        let (now, id) = (self.now(), self.sessions.at(index).exchange);
+        let (now, id) = (self.now(), self.sessions.at(index).exchange());
         id.is_some_and(|id| self.exchanges[id].may_try_again(now))
     }
 
     /// True if no byte of the request can have reached a backend.
     pub(super) fn is_untouched(&mut self, index: ClientId, upstream: UpstreamId) -> bool {
-        let id = self.sessions.at(index).exchange;
+        let id = self.sessions.at(index).exchange();
         let is_answered = |exchange: &Exchange| {
             exchange.has_response_bytes || exchange.phase != Phase::AwaitingHead
         };
@@ -63,7 +63,7 @@ impl<E: Engine> Traffic<E> {
     pub(super) fn died_unanswered(&mut self, index: ClientId, upstream: UpstreamId) {
         let connection = self.upstreams.at(upstream);
         let (is_reused, slot) = (connection.is_reused, connection.slot);
-        let (now, Some(id)) = (self.now(), self.sessions.at(index).exchange) else { return };
+        let (now, Some(id)) = (self.now(), self.sessions.at(index).exchange()) else { return };
         let exchange = &mut self.exchanges[id];
         let may_be_resent = exchange.may_be_resent(slot, now);
         if may_be_resent && let Some(round) = exchange.trial.take() {
@@ -100,7 +100,7 @@ impl<E: Engine> Traffic<E> {
         reason: CloseReason,
     ) {
         let slot = self.upstreams.at(upstream).slot;
-        let (now, Some(id)) = (self.now(), self.sessions.at(index).exchange) else { return };
+        let (now, Some(id)) = (self.now(), self.sessions.at(index).exchange()) else { return };
         let is_untouched = self.is_untouched(index, upstream);
         let exchange = &mut self.exchanges[id];
         let may_move = is_untouched && exchange.may_try_again(now);
@@ -129,7 +129,7 @@ impl<E: Engine> Traffic<E> {
     /// nothing of it was sent; otherwise nothing is returned and the whole head is sent again,
     /// which the caller has checked to be safe. None without a buffer for that: the session ends.
     fn take_back(&mut self, index: ClientId, upstream: UpstreamId) -> Option<Chain> {
-        let id = self.sessions.at(index).exchange?;
+        let id = self.sessions.at(index).exchange()?;
         let (slot, sent) = (self.upstreams.at(upstream).slot, self.head_sent(index, upstream));
         let waiting = match sent {
             HeadSent::Nothing => {
@@ -162,7 +162,7 @@ impl<E: Engine> Traffic<E> {
     /// random while later on.
     pub(super) fn go_elsewhere(&mut self, index: ClientId, waiting: Chain) {
         self.count_retry(index);
-        let Some(id) = self.sessions.at(index).exchange else { return };
+        let Some(id) = self.sessions.at(index).exchange() else { return };
         let Some(doublings) = self.exchanges[id].retries.checked_sub(2) else {
             return self.choose(index, waiting);
         };
@@ -178,7 +178,7 @@ impl<E: Engine> Traffic<E> {
 
     /// The time of an exchange that waits for its next attempt has come.
     pub(super) fn end_backoff(&mut self, index: ClientId) {
-        let Some(id) = self.sessions.at(index).exchange else { return };
+        let Some(id) = self.sessions.at(index).exchange() else { return };
         let waiting = std::mem::take(&mut self.exchanges[id].waiting);
         self.choose(index, waiting);
     }

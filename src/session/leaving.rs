@@ -1,9 +1,9 @@
 //! A newer snapshot takes something away: a backend gets no new exchanges, or loses those that it
 //! has, and a listener's sessions end with what they are doing.
 
+use super::Traffic;
 use super::exchange::Phase;
 use super::l7_choosing::Need;
-use super::{State, Traffic};
 use crate::base::BackendSlot;
 use crate::engine::{Engine, Key};
 use crate::link::Chain;
@@ -112,9 +112,9 @@ impl<E: Engine> Traffic<E> {
     /// Ends an exchange or a tunnel whose backend must not be used any more.
     fn cut_upstream(&mut self, index: ClientId, upstream: UpstreamId) {
         let session = self.sessions.at(index);
-        let Some(id) = session.exchange else { return };
+        let Some(id) = session.exchange() else { return };
         let phase = self.exchanges[id].phase;
-        let is_tunnel = session.state == State::Tunnelling;
+        let is_tunnel = session.is_tunnel();
         match phase {
             _ if is_tunnel => self.cut_session(index, CloseReason::BackendGone),
             Phase::AwaitingHead => self.move_away(index, upstream, None, CloseReason::BackendGone),

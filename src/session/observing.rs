@@ -66,7 +66,7 @@ impl<E: Engine> Traffic<E> {
 
     /// Notes what was wrong with a request or its response, for the record of the exchange.
     pub(super) fn note_refusal(&mut self, index: ClientId, text: &'static str) {
-        if let Some(id) = self.sessions.at(index).exchange {
+        if let Some(id) = self.sessions.at(index).exchange() {
             self.exchanges[id].refusal = Some(text);
         }
     }
@@ -85,7 +85,7 @@ impl<E: Engine> Traffic<E> {
             self.unsaid += 1;
             return;
         }
-        let Some(id) = self.sessions.at(index).exchange else { return };
+        let Some(id) = self.sessions.at(index).exchange() else { return };
         let exchange = &self.exchanges[id];
         let Some(address) = exchange.backend.and_then(|slot| self.replicas.address(slot)) else {
             return;

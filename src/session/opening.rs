@@ -43,7 +43,7 @@ impl<E: Engine> Traffic<E> {
         self.counters().add(Counter::ClientBytesReceived, slice.len() as u64);
         let session = self.sessions.at(index);
         match session.state {
-            State::AwaitingHead | State::ReadingHead | State::Exchanging
+            State::AwaitingHead | State::ReadingHead | State::Exchanging(_)
                 if !session.inbox.is_empty() =>
             {
                 self.keep_for_later(index, slice);
@@ -53,8 +53,8 @@ impl<E: Engine> Traffic<E> {
                 self.read_head(index, slice);
                 self.serve_inbox(index);
             }
-            State::Exchanging => self.request_bytes(index, slice),
-            State::Tunnelling => self.tunnel_from_client(index, slice),
+            State::Exchanging(id) => self.request_bytes(index, id, slice),
+            State::Tunnelling(_) => self.tunnel_from_client(index, slice),
             State::Lingering | State::Discarding { .. } => self.discard(index, slice),
             State::Finishing => {
                 let reason = session.close_reason;

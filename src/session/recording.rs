@@ -98,7 +98,7 @@ impl<E: Engine> Traffic<E> {
     pub(super) fn cut_out_of_buffers(&mut self, index: ClientId, draft: Option<Box<Draft>>) {
         let (status, reason) = (0, CloseReason::OutOfBuffers);
         let text = "no buffer was left for the request";
-        match self.sessions.at(index).exchange {
+        match self.sessions.at(index).exchange() {
             Some(_) => self.cut_session(index, reason),
             None => self.cut_denied(index, Denial { status, reason, text, draft }),
         }

@@ -15,10 +15,10 @@ pub enum State {
     AwaitingHead,
     /// Part of a head has come.
     ReadingHead,
-    /// A request is with a backend.
-    Exchanging,
+    /// A request is with a backend, or waits for one.
+    Exchanging(ExchangeId),
     /// Bytes go both ways after an upgrade.
-    Tunnelling,
+    Tunnelling(ExchangeId),
     /// The last answer is being sent; then it closes.
     Finishing,
     /// The last answer is being sent; what the client still sends is dropped.
@@ -57,8 +57,6 @@ pub struct Session {
     pub inbox: Chain,
     /// The part of a head, or of a trailer section, that came with earlier reads.
     pub partial: Option<Box<[u8]>>,
-    /// The exchange in flight.
-    pub exchange: Option<ExchangeId>,
     /// When the present state has lasted too long.
     pub deadline: Instant,
     /// Fires at `alarm`, which is never after `deadline`.
@@ -89,7 +87,6 @@ impl Session {
             close_reason: CloseReason::ClientClosed,
             inbox: Chain::default(),
             partial: None,
-            exchange: None,
             deadline: Instant::default(),
             timer: None,
             alarm: Instant::default(),
@@ -98,6 +95,19 @@ impl Session {
             dropped_bytes: 0,
             acknowledged: 0,
         }
+    }
+
+    /// The exchange in flight, or that the tunnel began with.
+    pub fn exchange(&self) -> Option<ExchangeId> {
+        match self.state {
+            State::Exchanging(id) | State::Tunnelling(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// True after an upgrade.
+    pub fn is_tunnel(&self) -> bool {
+        matches!(self.state, State::Tunnelling(_))
     }
 
     /// Kept by a client that has been served and asks for nothing at the moment. One whose next

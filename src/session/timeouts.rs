@@ -50,9 +50,9 @@ impl<E: Engine> Traffic<E> {
         let timeouts = &self.world.settings.timeouts;
         let session = self.sessions.at(index);
         let span = match session.state {
-            State::Tunnelling => timeouts.tunnel,
-            State::Exchanging => {
-                let upstream = session.exchange.and_then(|id| self.exchanges[id].upstream);
+            State::Tunnelling(_) => timeouts.tunnel,
+            State::Exchanging(_) => {
+                let upstream = session.exchange().and_then(|id| self.exchanges[id].upstream);
                 let is_connected = |upstream| !self.upstreams.at(upstream).link.is_connecting;
                 if !upstream.is_some_and(is_connected) {
                     return; // what the client does meanwhile is no news of the backend
@@ -106,8 +106,8 @@ impl<E: Engine> Traffic<E> {
             }
             State::AwaitingHead => self.idle_expired(index),
             State::ReadingHead => self.head_expired(index),
-            State::Exchanging => self.exchange_expired(index),
-            State::Tunnelling => self.cut_session(index, CloseReason::TunnelIdle),
+            State::Exchanging(_) => self.exchange_expired(index),
+            State::Tunnelling(_) => self.cut_session(index, CloseReason::TunnelIdle),
             State::Lingering | State::Discarding { .. } | State::Finishing => {
                 let reason = session.close_reason;
                 self.close_session(index, reason);
@@ -141,8 +141,8 @@ impl<E: Engine> Traffic<E> {
     /// True if what the client sends next is for the backend of now.
     fn awaits_client(&mut self, index: ClientId) -> bool {
         let session = self.sessions.at(index);
-        let is_tunnel = session.state == State::Tunnelling;
-        let exchange = session.exchange.map(|id| &self.exchanges[id]);
+        let is_tunnel = session.is_tunnel();
+        let exchange = session.exchange().map(|id| &self.exchanges[id]);
         is_tunnel || exchange.is_some_and(|exchange| !exchange.request_body.has_ended())
     }
 
@@ -208,14 +208,14 @@ impl<E: Engine> Traffic<E> {
     }
 
     fn upstream_of(&mut self, index: ClientId) -> Option<UpstreamId> {
-        let id = self.sessions.at(index).exchange?;
+        let id = self.sessions.at(index).exchange()?;
         self.exchanges[id].upstream
     }
 
     fn who_is_late(&mut self, index: ClientId) -> Option<Late> {
         let session = self.sessions.at(index);
         let client_flushed = session.link.is_flushed();
-        let exchange = &self.exchanges[session.exchange?];
+        let exchange = &self.exchanges[session.exchange()?];
         let Some(upstream) = exchange.upstream else { return Some(Late::Backoff) };
         let upstream = &self.upstreams.at(upstream).link;
         let is_awaiting_body = !exchange.request_body.has_ended() && upstream.is_flushed();

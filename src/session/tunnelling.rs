@@ -11,9 +11,9 @@ impl<E: Engine> Traffic<E> {
     /// behind its request has waited until now.
     pub(super) fn begin_tunnel(&mut self, index: ClientId, status: u16, rest: Slice) {
         let session = self.sessions.at(index);
-        session.state = State::Tunnelling;
+        let Some(id) = session.exchange() else { return };
+        session.state = State::Tunnelling(id);
         session.keep_alive = false;
-        let Some(id) = session.exchange else { return };
         let exchange = &mut self.exchanges[id];
         exchange.status = status;
         exchange.is_upstream_reusable = false;
@@ -30,12 +30,12 @@ impl<E: Engine> Traffic<E> {
         } else {
             self.tunnel_from_upstream(index, rest);
         }
-        while self.sessions.at(index).state == State::Tunnelling {
+        while self.sessions.at(index).is_tunnel() {
             let Some(slice) = self.wire.take(&mut self.sessions.at(index).inbox) else { break };
             self.tunnel_from_client(index, slice);
         }
         let session = self.sessions.at(index);
-        if session.state != State::Tunnelling {
+        if !session.is_tunnel() {
             return;
         }
         if session.link.peer_ended {
@@ -123,7 +123,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     fn tunnel_ends(&mut self, index: ClientId) -> Option<(ExchangeId, UpstreamId)> {
-        let id = self.sessions.at(index).exchange?;
+        let id = self.sessions.at(index).exchange()?;
         Some((id, self.exchanges[id].upstream?))
     }
 }
