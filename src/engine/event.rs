@@ -30,11 +30,11 @@ pub enum Failure {
 
 /// What follows some received bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct More {
+pub struct ReceiveFlags {
     /// The receive is still armed; false in its final event.
-    pub armed: bool,
-    /// More was there to be read already.
-    pub readable: bool,
+    pub still_armed: bool,
+    /// More bytes were there to be read already.
+    pub more_readable: bool,
 }
 
 /// Something that happened. Every event but `Woken` names the owner of the operation.
@@ -72,7 +72,7 @@ pub enum Event {
         /// Number of bytes, at least one.
         length: u32,
         /// What is still to come.
-        more: More,
+        flags: ReceiveFlags,
     },
     /// The receive ended: the peer's end of stream if there is no failure.
     ReceiveEnded {

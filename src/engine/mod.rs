@@ -18,7 +18,7 @@ mod key;
 
 pub mod uring;
 
-pub use event::{Event, Failure, More};
+pub use event::{Event, Failure, ReceiveFlags};
 pub use key::{Key, Op, Owner};
 
 use crate::base::Instant;

@@ -38,10 +38,10 @@ struct Row {
     end: u32,
     next: u32,
     is_queued: bool,
-    is_retained: bool,
+    is_pinned: bool,
 }
 
-const UNUSED: Row = Row { start: 0, end: 0, next: NONE, is_queued: false, is_retained: false };
+const UNUSED: Row = Row { start: 0, end: 0, next: NONE, is_queued: false, is_pinned: false };
 
 /// The rows of all queues of a shard.
 #[derive(Default)]
@@ -50,10 +50,10 @@ pub struct Chains {
 }
 
 impl Chains {
-    /// Appends a range. `is_retained`: whoever takes it off the queue must not release its
+    /// Appends a range. `is_pinned`: whoever takes it off the queue must not release its
     /// buffer, because somebody may want to send it again.
-    pub fn push(&mut self, chain: &mut Chain, slice: Slice, is_retained: bool) {
-        let index = self.enter(slice, is_retained);
+    pub fn push(&mut self, chain: &mut Chain, slice: Slice, is_pinned: bool) {
+        let index = self.enter(slice, is_pinned);
         match chain.tail {
             NONE => chain.head = index,
             tail => self.rows[tail as usize].next = index,
@@ -86,14 +86,14 @@ impl Chains {
         let index = chain.head;
         let slice = self.slice(index);
         let row = &mut self.rows[index as usize];
-        let is_retained = row.is_retained;
+        let is_pinned = row.is_pinned;
         chain.head = row.next;
         chain.count -= 1;
         if chain.head == NONE {
             chain.tail = NONE;
         }
-        *row = Row { is_retained, ..UNUSED };
-        Some((slice, is_retained))
+        *row = Row { is_pinned, ..UNUSED };
+        Some((slice, is_pinned))
     }
 
     /// Cuts `bytes` off the start of the first range, which is longer than that.
@@ -118,9 +118,9 @@ impl Chains {
 
     /// Gives up the hold on a retained buffer. True if it is in no queue, so that the caller must
     /// release it; else whoever takes it off its queue does.
-    pub fn let_go(&mut self, buffer: BufferId) -> bool {
+    pub fn unpin(&mut self, buffer: BufferId) -> bool {
         let Some(row) = self.rows.get_mut(buffer.0 as usize) else { return true };
-        row.is_retained = false;
+        row.is_pinned = false;
         !row.is_queued
     }
 
@@ -135,7 +135,7 @@ impl Chains {
         Slice { buffer: BufferId(index), start: row.start, end: row.end }
     }
 
-    fn enter(&mut self, slice: Slice, is_retained: bool) -> u32 {
+    fn enter(&mut self, slice: Slice, is_pinned: bool) -> u32 {
         let index = slice.buffer.0 as usize;
         if index >= self.rows.len() {
             self.rows.resize(index + 1, UNUSED);
@@ -143,7 +143,7 @@ impl Chains {
         let row = &mut self.rows[index];
         assert!(!row.is_queued, "buffer {index} is in two queues");
         let Slice { start, end, .. } = slice;
-        *row = Row { start, end, next: NONE, is_queued: true, is_retained };
+        *row = Row { start, end, next: NONE, is_queued: true, is_pinned };
         slice.buffer.0
     }
 }
@@ -181,11 +181,11 @@ mod tests {
         let mut chains = Chains::default();
         let mut chain = Chain::default();
         chains.push(&mut chain, slice(1, 5), true);
-        assert!(!chains.let_go(BufferId(1)), "still queued");
+        assert!(!chains.unpin(BufferId(1)), "still queued");
         assert_eq!(chains.pop(&mut chain).map(|(_, retained)| retained), Some(false));
 
         chains.push(&mut chain, slice(1, 5), true);
         assert_eq!(chains.pop(&mut chain).map(|(_, retained)| retained), Some(true));
-        assert!(chains.let_go(BufferId(1)), "sent, so the holder releases it");
+        assert!(chains.unpin(BufferId(1)), "sent, so the holder releases it");
     }
 }

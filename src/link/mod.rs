@@ -34,7 +34,7 @@ pub enum Receiving {
         resume: bool,
     },
     /// The receive ring was empty; the receive is armed again once buffers are back.
-    Starved,
+    OutOfBuffers,
 }
 
 /// One end of one connection.
@@ -94,7 +94,7 @@ impl Link {
         self.sending == 0
             && !self.is_polling
             && !self.is_connecting
-            && matches!(self.receiving, Receiving::Off | Receiving::Starved)
+            && matches!(self.receiving, Receiving::Off | Receiving::OutOfBuffers)
     }
 
     /// True if everything that was queued has been sent.

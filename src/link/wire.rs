@@ -31,26 +31,26 @@ impl<E: Engine> Wire<E> {
     // --- queues of ranges ---
 
     /// Appends a range to a queue that is not an outbox.
-    pub fn keep(&mut self, chain: &mut Chain, slice: Slice) {
-        self.check_settled(slice);
+    pub fn push_back(&mut self, chain: &mut Chain, slice: Slice) {
+        self.check_copied_out(slice);
         self.chains.push(chain, slice, false);
     }
 
     /// Puts a range before all others of a queue.
-    pub fn keep_first(&mut self, chain: &mut Chain, slice: Slice) {
-        self.check_settled(slice);
+    pub fn push_front(&mut self, chain: &mut Chain, slice: Slice) {
+        self.check_copied_out(slice);
         self.chains.push_front(chain, slice);
     }
 
     /// Takes the first range, and with it its buffer, off a queue that is not an outbox.
-    pub fn take(&mut self, chain: &mut Chain) -> Option<Slice> {
+    pub fn pop_front(&mut self, chain: &mut Chain) -> Option<Slice> {
         self.chains.pop(chain).map(|(slice, _)| slice)
     }
 
     /// Releases all buffers of a queue.
     pub fn drop_chain(&mut self, chain: &mut Chain) {
-        while let Some((slice, is_retained)) = self.chains.pop(chain) {
-            if !is_retained {
+        while let Some((slice, is_pinned)) = self.chains.pop(chain) {
+            if !is_pinned {
                 self.engine.release(slice.buffer);
             }
         }
@@ -73,22 +73,22 @@ impl<E: Engine> Wire<E> {
         self.queue(link, slice, false);
     }
 
-    /// As [`Wire::send`], but the buffer stays ours until [`Wire::let_go`].
-    pub fn send_and_retain(&mut self, link: &mut Link, slice: Slice) {
+    /// As [`Wire::send`], but the buffer stays ours until [`Wire::unpin`].
+    pub fn send_pinned(&mut self, link: &mut Link, slice: Slice) {
         self.queue(link, slice, true);
     }
 
-    fn queue(&mut self, link: &mut Link, slice: Slice, is_retained: bool) {
+    fn queue(&mut self, link: &mut Link, slice: Slice, is_pinned: bool) {
         debug_assert!(!slice.is_empty() && !link.write_ended);
-        self.check_settled(slice);
+        self.check_copied_out(slice);
         if link.is_broken {
             self.drop_chain(&mut link.unsent);
-            if !is_retained {
+            if !is_pinned {
                 self.engine.release(slice.buffer);
             }
             return;
         }
-        self.chains.push(&mut link.outbox, slice, is_retained);
+        self.chains.push(&mut link.outbox, slice, is_pinned);
         self.mark_dirty(link);
     }
 
@@ -100,15 +100,15 @@ impl<E: Engine> Wire<E> {
     }
 
     /// Sends what waits on a link that could not send before.
-    pub fn touch(&mut self, link: &mut Link) {
+    pub fn schedule_flush(&mut self, link: &mut Link) {
         if !link.outbox.is_empty() {
             self.mark_dirty(link);
         }
     }
 
     /// Gives up a retained buffer; it is released now or when it has been sent.
-    pub fn let_go(&mut self, buffer: BufferId) {
-        if self.chains.let_go(buffer) {
+    pub fn unpin(&mut self, buffer: BufferId) {
+        if self.chains.unpin(buffer) {
             self.engine.release(buffer);
         }
     }
@@ -219,7 +219,7 @@ impl<E: Engine> Wire<E> {
             Receiving::Cancelling { .. } => {
                 link.receiving = Receiving::Cancelling { resume: true };
             }
-            Receiving::Off | Receiving::Armed | Receiving::Starved => {}
+            Receiving::Off | Receiving::Armed | Receiving::OutOfBuffers => {}
         }
     }
 
@@ -233,7 +233,7 @@ impl<E: Engine> Wire<E> {
             Receiving::Cancelling { .. } => {
                 link.receiving = Receiving::Cancelling { resume: false };
             }
-            Receiving::Starved => link.receiving = Receiving::Off,
+            Receiving::OutOfBuffers => link.receiving = Receiving::Off,
             Receiving::Off => {}
         }
     }
@@ -266,7 +266,7 @@ impl<E: Engine> Wire<E> {
             }
             Some(Failure::NoBuffers) => {
                 if was != (Receiving::Cancelling { resume: false }) {
-                    link.receiving = Receiving::Starved;
+                    link.receiving = Receiving::OutOfBuffers;
                     self.starved.push_back(link.key);
                 }
                 false
@@ -281,13 +281,13 @@ impl<E: Engine> Wire<E> {
 
     /// Links to arm again because buffers are back, who waits longest first; none while there are
     /// no buffers.
-    pub fn next_starved(&mut self) -> Option<Key> {
+    pub fn next_out_of_buffers(&mut self) -> Option<Key> {
         if self.engine.receive_buffers_scarce() { None } else { self.starved.pop_front() }
     }
 
     /// Arms a link again that had found the receive ring empty.
-    pub fn feed(&mut self, link: &mut Link) {
-        if link.receiving == Receiving::Starved {
+    pub fn rearm(&mut self, link: &mut Link) {
+        if link.receiving == Receiving::OutOfBuffers {
             link.receiving = Receiving::Off;
             self.receive(link);
         }
@@ -295,7 +295,7 @@ impl<E: Engine> Wire<E> {
 
     /// Makes a received range safe to hold: while the receive ring is nearly empty its bytes
     /// move to a private buffer. None if there is none left; the range is released then.
-    pub fn settle(&mut self, slice: Slice) -> Option<Slice> {
+    pub fn copy_out(&mut self, slice: Slice) -> Option<Slice> {
         let is_scarce = self.engine.receive_buffers_scarce();
         if !is_scarce || !self.engine.is_receive_buffer(slice.buffer) {
             return Some(slice);
@@ -307,7 +307,7 @@ impl<E: Engine> Wire<E> {
 
     /// Whatever is held for longer than a moment must have been settled: otherwise all buffers of
     /// the receive ring may end up with those who wait for bytes that need one.
-    fn check_settled(&self, slice: Slice) {
+    fn check_copied_out(&self, slice: Slice) {
         debug_assert!(
             !self.engine.receive_buffers_scarce() || !self.engine.is_receive_buffer(slice.buffer),
             "a buffer of the receive ring is held while the ring is scarce"

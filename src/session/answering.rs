@@ -78,7 +78,7 @@ impl<E: Engine> Traffic<E> {
         is_head: bool,
     ) -> Option<u64> {
         let buffer = self.wire.engine.acquire(Room::Whole)?;
-        let configured = &self.world.settings.error_answers;
+        let configured = &self.snapshot.settings.error_answers;
         let configured = configured.iter().find(|answer| answer.status == status);
         let (content_type, body) = match configured {
             Some(answer) => (answer.content_type.as_str(), answer.body.bytes()),

@@ -21,7 +21,7 @@ impl<E: Engine> Traffic<E> {
         session.state = State::AwaitingHead;
         let mut exchange = self.exchanges.remove(id);
         if let Some(buffer) = exchange.take_request_head() {
-            self.wire.let_go(buffer);
+            self.wire.unpin(buffer);
         }
         self.wire.drop_chain(&mut exchange.waiting);
         // Before it is counted out: a slot with nothing in flight may be given to another backend.
@@ -79,7 +79,7 @@ impl<E: Engine> Traffic<E> {
         if let Some(timer) = connection.timer.take() {
             self.timers.disarm(timer);
         }
-        self.gone.push(connection.link.key);
+        self.closed.push(connection.link.key);
         self.backend_cell(slot).connections.fall();
     }
 
@@ -97,7 +97,7 @@ impl<E: Engine> Traffic<E> {
         session.close_reason = reason;
         self.wire.end_write(&mut session.link);
         self.wire.pause(&mut session.link);
-        let span = self.world.settings.timeouts.between_bytes;
+        let span = self.snapshot.settings.timeouts.between_bytes;
         self.set_deadline(index, span);
         self.after_client_flush(index);
     }
@@ -116,7 +116,7 @@ impl<E: Engine> Traffic<E> {
             self.wire.end_write(&mut session.link);
         }
         self.wire.receive(&mut session.link);
-        let span = self.world.settings.timeouts.between_bytes;
+        let span = self.snapshot.settings.timeouts.between_bytes;
         self.set_deadline(index, span);
         self.after_client_flush(index);
     }
@@ -203,7 +203,7 @@ impl<E: Engine> Traffic<E> {
         let has_more = !session.inbox.is_empty();
         session.keep_alive &= has_more;
         let has_request = self.exchanges[id].request_body.has_ended();
-        let allows = self.world.settings.allows_half_close;
+        let allows = self.snapshot.settings.allows_half_close;
         if !allows {
             self.abort_session(index, CloseReason::ClientClosed);
         } else if !(has_request || has_more) {
@@ -267,7 +267,7 @@ impl<E: Engine> Traffic<E> {
         if let Some(timer) = session.timer.take() {
             self.timers.disarm(timer);
         }
-        self.gone.push(session.link.key);
+        self.closed.push(session.link.key);
         let (shard, shared) = (self.mailbox.shard(), &self.mailbox.shared);
         shared.clients.leave(shard, session.client.ip());
         shared.ledger.listener(shard, session.listener).sessions.fall();
@@ -278,8 +278,8 @@ impl<E: Engine> Traffic<E> {
 
     /// Frees the slots of what was closed in this turn. Not before its end, so that a session that
     /// closes in the middle of a step is still there when the step goes on.
-    pub(super) fn bury(&mut self) {
-        while let Some(key) = self.gone.pop() {
+    pub(super) fn reap(&mut self) {
+        while let Some(key) = self.closed.pop() {
             match key.owner() {
                 Owner::Client => {
                     let client = self.sessions.find(key).expect("closed in this turn");

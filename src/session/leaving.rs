@@ -2,8 +2,8 @@
 //! has, and a listener's sessions end with what they are doing.
 
 use super::Traffic;
+use super::choosing::Need;
 use super::exchange::Phase;
-use super::l7_choosing::Need;
 use crate::base::BackendSlot;
 use crate::engine::{Engine, Key};
 use crate::link::Chain;
@@ -14,10 +14,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 impl<E: Engine> Traffic<E> {
-    /// Goes on in the world of a newer snapshot. Exchanges keep the backend that they are with.
+    /// Goes on by a newer snapshot. Exchanges keep the backend that they are with.
     pub fn take_snapshot(&mut self, snapshot: Arc<Snapshot>) {
         let left = self.replicas.take(&snapshot, &mut self.prng);
-        self.world = snapshot;
+        self.snapshot = snapshot;
         if !left.is_empty() {
             self.release_backends(&left);
         }
@@ -30,7 +30,7 @@ impl<E: Engine> Traffic<E> {
     /// to it.
     pub fn remember_listener(&mut self, listener: Arc<Listener>) {
         let index = listener.id.index();
-        if self.world.listener(listener.id).is_some() {
+        if self.snapshot.listener(listener.id).is_some() {
             return;
         }
         if self.listeners.len() <= index {
@@ -42,7 +42,7 @@ impl<E: Engine> Traffic<E> {
     /// Takes the listeners of the snapshot. Those that are gone are kept: their sessions may be in
     /// the middle of a request. True if one is gone.
     fn take_listeners(&mut self) -> bool {
-        let new = &self.world.listeners;
+        let new = &self.snapshot.listeners;
         if self.listeners.len() < new.len() {
             self.listeners.resize_with(new.len(), || None);
         }
@@ -60,7 +60,7 @@ impl<E: Engine> Traffic<E> {
     fn release_sessions(&mut self) {
         for index in self.sessions.ids() {
             let session = self.sessions.at(index);
-            if session.is_leaving || self.world.listener(session.listener).is_some() {
+            if session.is_leaving || self.snapshot.listener(session.listener).is_some() {
                 continue;
             }
             session.is_leaving = true;

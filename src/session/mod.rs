@@ -2,9 +2,9 @@
 //! go out to the engine; nothing here waits.
 //!
 //! One file per state or step:
-//! `opening` → `l7_reading_head` → `l7_choosing` (a backend) → `l7_exchanging` (both bodies) with
-//! `l7_answering_head` (the response's head) → back to reading, or `tunnelling` after an upgrade;
-//! `l7_retrying` sends a request again, `l7_keeping_head` keeps its head for that,
+//! `opening` → `http1_reading_head` → `choosing` (a backend) → `http1_exchanging` (both bodies) with
+//! `http1_answering_head` (the response's head) → back to reading, or `tunnelling` after an upgrade;
+//! `retrying` sends a request again, `keeping_head` keeps its head for that,
 //! `answering` is a local answer, `closing` the end, `timeouts` what happens when nothing does,
 //! `leaving` what a newer snapshot takes away, `observing` what exchanges show of their backends.
 //! `translating` is the pure part: bytes of a head in, bytes of a head out.
@@ -13,19 +13,19 @@
 
 mod answering;
 mod body;
+mod choosing;
 mod closing;
 mod draft;
 mod exchange;
-mod l7_answering_head;
-mod l7_choosing;
-mod l7_exchanging;
-mod l7_keeping_head;
-mod l7_reading_head;
-mod l7_retrying;
+mod http1_answering_head;
+mod http1_exchanging;
+mod http1_reading_head;
+mod keeping_head;
 mod leaving;
 mod observing;
 mod opening;
 mod recording;
+mod retrying;
 mod table;
 mod timeouts;
 mod translating;
@@ -63,14 +63,14 @@ pub struct Traffic<E: Engine> {
     serial: u64,
     replicas: Replicas,
     timers: TimerWheel<Key>,
-    world: Arc<Snapshot>,
+    snapshot: Arc<Snapshot>,
     /// Every listener that a session may have been accepted on, in its newest form.
     listeners: Vec<Option<Arc<Listener>>>,
     mailbox: Arc<Mailbox>,
     prng: Prng,
     stage: Stage,
     /// What was closed in this turn; its slots are free at the turn's end.
-    gone: Vec<Key>,
+    closed: Vec<Key>,
     access_log: Option<Sender>,
     /// Before this, malformed answers are only counted.
     next_warning: Instant,
@@ -79,7 +79,7 @@ pub struct Traffic<E: Engine> {
 }
 
 impl<E: Engine> Traffic<E> {
-    /// No traffic yet, in the world of `snapshot`.
+    /// No traffic yet; `snapshot` is in force.
     pub fn new(
         engine: E,
         mailbox: Arc<Mailbox>,
@@ -100,12 +100,12 @@ impl<E: Engine> Traffic<E> {
             serial: 0,
             replicas,
             timers,
-            world: snapshot.clone(),
+            snapshot: snapshot.clone(),
             listeners: Vec::new(),
             mailbox,
             prng: Prng::new(seed),
             stage: Stage::Serving,
-            gone: Vec::with_capacity(1024),
+            closed: Vec::with_capacity(1024),
             access_log,
             next_warning: Instant::default(),
             unsaid: 0,
@@ -116,12 +116,12 @@ impl<E: Engine> Traffic<E> {
 
     /// The generation in force.
     pub fn generation(&self) -> Generation {
-        self.world.generation
+        self.snapshot.generation
     }
 
     /// The snapshot in force.
     pub fn snapshot(&self) -> &Arc<Snapshot> {
-        &self.world
+        &self.snapshot
     }
 
     /// What the process is about.
@@ -156,17 +156,17 @@ impl<E: Engine> Traffic<E> {
                 self.wire.flush(&mut self.upstreams.at(upstream).link);
             }
         }
-        while let Some(key) = self.wire.next_starved() {
+        while let Some(key) = self.wire.next_out_of_buffers() {
             if key.owner() == Owner::Client {
                 if let Some(index) = self.sessions.find(key) {
-                    self.wire.feed(&mut self.sessions.at(index).link);
+                    self.wire.rearm(&mut self.sessions.at(index).link);
                 }
             } else if let Some(index) = self.upstreams.find(key) {
-                self.wire.feed(&mut self.upstreams.at(index).link);
+                self.wire.rearm(&mut self.upstreams.at(index).link);
             }
         }
-        if !self.gone.is_empty() {
-            self.bury();
+        if !self.closed.is_empty() {
+            self.reap();
         }
     }
 

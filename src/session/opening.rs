@@ -2,7 +2,7 @@
 
 use super::{Session, State, Traffic};
 use crate::base::ListenerId;
-use crate::engine::{Close, Engine, More, Slice, Socket};
+use crate::engine::{Close, Engine, ReceiveFlags, Slice, Socket};
 use crate::mailbox::Stage;
 use crate::stats::{CloseReason, Counter};
 use crate::table::ClientId;
@@ -26,9 +26,9 @@ impl<E: Engine> Traffic<E> {
         let index = self.sessions.insert(Session::new(socket, key, client, listener));
         let session = self.sessions.at(index);
         // It may have waited while its listener was removed.
-        session.is_leaving = self.world.listener(listener).is_none();
+        session.is_leaving = self.snapshot.listener(listener).is_none();
         self.wire.receive(&mut session.link);
-        let span = self.world.settings.timeouts.request_head;
+        let span = self.snapshot.settings.timeouts.request_head;
         self.set_deadline(index, span);
         self.mailbox.show_connections(self.sessions.len() as u32);
         if self.stage == Stage::Ending {
@@ -37,9 +37,9 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Bytes from a client.
-    pub fn client_received(&mut self, index: ClientId, slice: Slice, more: More) {
+    pub fn client_received(&mut self, index: ClientId, slice: Slice, flags: ReceiveFlags) {
         let session = self.sessions.at(index);
-        self.wire.received(&mut session.link, more.armed);
+        self.wire.received(&mut session.link, flags.still_armed);
         self.counters().add(Counter::ClientBytesReceived, slice.len() as u64);
         let session = self.sessions.at(index);
         match session.state {

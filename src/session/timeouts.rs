@@ -17,7 +17,7 @@ use std::time::Duration;
 const DEMOTE_AFTER: Duration = Duration::from_secs(5);
 
 /// Who has been waited for in vain.
-enum Late {
+enum Stall {
     Connect,
     /// Nobody: it is time for the next attempt.
     Backoff,
@@ -47,7 +47,7 @@ impl<E: Engine> Traffic<E> {
 
     /// A byte moved: the exchange or tunnel has its time again.
     pub(super) fn note_progress(&mut self, index: ClientId) {
-        let timeouts = &self.world.settings.timeouts;
+        let timeouts = &self.snapshot.settings.timeouts;
         let session = self.sessions.at(index);
         let span = match session.state {
             State::Tunnelling(_) => timeouts.tunnel,
@@ -89,12 +89,12 @@ impl<E: Engine> Traffic<E> {
         }
         if self.is_starved(index) {
             // Nothing was read for want of buffers: that is our delay, not the other side's.
-            let span = self.world.settings.timeouts.between_bytes;
+            let span = self.snapshot.settings.timeouts.between_bytes;
             return self.set_deadline(index, span);
         }
         let session = self.sessions.at(index);
         let is_flushed = session.link.is_flushed();
-        let is_starved = session.link.receiving == Receiving::Starved;
+        let is_starved = session.link.receiving == Receiving::OutOfBuffers;
         match session.state {
             State::AwaitingHead | State::Lingering | State::Finishing if !is_flushed => {
                 self.client_slow(index);
@@ -121,20 +121,20 @@ impl<E: Engine> Traffic<E> {
     fn is_starved(&mut self, index: ClientId) -> bool {
         let session = self.sessions.at(index);
         let waits_for_head = matches!(session.state, State::AwaitingHead | State::ReadingHead);
-        let is_client_starved = session.link.receiving == Receiving::Starved;
+        let is_client_starved = session.link.receiving == Receiving::OutOfBuffers;
         if waits_for_head && session.link.is_flushed() {
             return is_client_starved;
         }
-        match self.who_is_late(index) {
-            Some(Late::ClientSending | Late::Backend) => {
+        match self.stalled_on(index) {
+            Some(Stall::ClientSending | Stall::Backend) => {
                 let upstream = self.upstream_of(index).expect("somebody is late");
                 let upstream = &self.upstreams.at(upstream).link;
-                let is_upstream_starved = upstream.receiving == Receiving::Starved;
+                let is_upstream_starved = upstream.receiving == Receiving::OutOfBuffers;
                 // A backend that has taken everything may be waiting for the client.
                 let waits_for_client = upstream.is_flushed() && self.awaits_client(index);
                 is_upstream_starved || (is_client_starved && waits_for_client)
             }
-            Some(Late::Connect | Late::Backoff | Late::ClientReading) | None => false,
+            Some(Stall::Connect | Stall::Backoff | Stall::ClientReading) | None => false,
         }
     }
 
@@ -150,12 +150,12 @@ impl<E: Engine> Traffic<E> {
 
     /// The session waits for its next request: first armed, then, after a while, polled.
     pub(super) fn begin_idle(&mut self, index: ClientId) {
-        let idle = self.world.settings.timeouts.idle;
+        let idle = self.snapshot.settings.timeouts.idle;
         self.set_deadline(index, idle.min(DEMOTE_AFTER));
     }
 
     fn idle_expired(&mut self, index: ClientId) {
-        let idle = self.world.settings.timeouts.idle;
+        let idle = self.snapshot.settings.timeouts.idle;
         let session = self.sessions.at(index);
         if session.was_polled || idle <= DEMOTE_AFTER {
             return self.close_session(index, CloseReason::ClientIdle);
@@ -191,18 +191,18 @@ impl<E: Engine> Traffic<E> {
     // --- exchanges ---
 
     fn exchange_expired(&mut self, index: ClientId) {
-        match self.who_is_late(index) {
-            Some(Late::Connect) => {
+        match self.stalled_on(index) {
+            Some(Stall::Connect) => {
                 let upstream = self.upstream_of(index).expect("it is connecting");
                 self.connect_failed(index, upstream, Failure::TimedOut);
             }
-            Some(Late::Backoff) => self.end_backoff(index),
-            Some(Late::ClientReading) => self.client_slow(index),
-            Some(Late::ClientSending) => {
+            Some(Stall::Backoff) => self.end_backoff(index),
+            Some(Stall::ClientReading) => self.client_slow(index),
+            Some(Stall::ClientSending) => {
                 let text = "the rest of the body did not come in time";
                 self.fail_request(index, 408, CloseReason::BodyTimeout, text);
             }
-            Some(Late::Backend) => self.fail_exchange(index, 504, CloseReason::BackendTimeout),
+            Some(Stall::Backend) => self.fail_exchange(index, 504, CloseReason::BackendTimeout),
             None => self.close_session(index, CloseReason::BackendTimeout),
         }
     }
@@ -212,21 +212,21 @@ impl<E: Engine> Traffic<E> {
         self.exchanges[id].upstream
     }
 
-    fn who_is_late(&mut self, index: ClientId) -> Option<Late> {
+    fn stalled_on(&mut self, index: ClientId) -> Option<Stall> {
         let session = self.sessions.at(index);
         let client_flushed = session.link.is_flushed();
         let exchange = &self.exchanges[session.exchange()?];
-        let Some(upstream) = exchange.upstream else { return Some(Late::Backoff) };
+        let Some(upstream) = exchange.upstream else { return Some(Stall::Backoff) };
         let upstream = &self.upstreams.at(upstream).link;
         let is_awaiting_body = !exchange.request_body.has_ended() && upstream.is_flushed();
         Some(if upstream.is_connecting {
-            Late::Connect
+            Stall::Connect
         } else if !client_flushed {
-            Late::ClientReading
+            Stall::ClientReading
         } else if is_awaiting_body && exchange.phase == Phase::AwaitingHead {
-            Late::ClientSending
+            Stall::ClientSending
         } else {
-            Late::Backend
+            Stall::Backend
         })
     }
 
@@ -238,7 +238,7 @@ impl<E: Engine> Traffic<E> {
         let acknowledged = self.wire.engine.acknowledged(session.link.socket) as u32;
         let before = std::mem::replace(&mut session.acknowledged, acknowledged);
         if acknowledged != before {
-            let span = self.world.settings.timeouts.between_bytes;
+            let span = self.snapshot.settings.timeouts.between_bytes;
             self.set_deadline(index, span);
         } else {
             self.abort_session(index, CloseReason::ClientStalled);
@@ -248,7 +248,7 @@ impl<E: Engine> Traffic<E> {
     // --- idle connections to backends ---
 
     pub(super) fn watch_idle_upstream(&mut self, upstream: UpstreamId) {
-        let (now, span) = (self.now(), self.world.settings.timeouts.idle);
+        let (now, span) = (self.now(), self.snapshot.settings.timeouts.idle);
         let connection = self.upstreams.at(upstream);
         let idle_until = now + span.min(connection.idle_max);
         connection.idle_until = idle_until;

@@ -27,7 +27,7 @@ const HEAD_GROWS: &str = "the head is too large once it is written anew";
 
 /// What a request's head needs to be judged.
 pub(super) struct RequestSide<'a> {
-    pub(super) world: &'a Snapshot,
+    pub(super) snapshot: &'a Snapshot,
     /// None if it never was in a snapshot of this shard.
     pub(super) listener: Option<&'a Listener>,
     pub(super) client: IpAddr,
@@ -73,7 +73,7 @@ pub(super) enum RequestOutcome {
 
 /// Reads a request's head from `input` and writes the one for the backend to `output`.
 pub(super) fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -> RequestOutcome {
-    let settings = &side.world.settings;
+    let settings = &side.snapshot.settings;
     let mut storage = FieldStorage::new();
     let head = match RequestHead::parse(input, &mut storage, &settings.rules) {
         Verdict::Incomplete => return RequestOutcome::Incomplete,
@@ -101,7 +101,7 @@ pub(super) fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -
     {
         return local(413, BODY_TOO_LARGE, draft);
     }
-    let upgrade = head.upgrade.and_then(|asked| allowed_upgrade(side.world, asked));
+    let upgrade = head.upgrade.and_then(|asked| allowed_upgrade(side.snapshot, asked));
     let mut trusted = settings.trusted_proxies.iter();
     let rewrite = RequestRewrite {
         client: side.client,
@@ -130,8 +130,8 @@ pub(super) fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -
 }
 
 /// The protocol that is asked for, if sessions may change to it.
-fn allowed_upgrade(world: &Snapshot, asked: &[u8]) -> Option<Arc<[u8]>> {
-    let mut allowed = world.settings.upgrade_protocols.iter();
+fn allowed_upgrade(snapshot: &Snapshot, asked: &[u8]) -> Option<Arc<[u8]>> {
+    let mut allowed = snapshot.settings.upgrade_protocols.iter();
     allowed.find(|allowed| is_protocol(asked, allowed)).cloned()
 }
 
@@ -143,7 +143,7 @@ fn is_protocol(protocol: &[u8], name: &[u8]) -> bool {
 
 /// What a response's head needs to be judged.
 pub(super) struct ResponseSide<'a> {
-    pub(super) world: &'a Snapshot,
+    pub(super) snapshot: &'a Snapshot,
     pub(super) version: Version,
     pub(super) is_head: bool,
     pub(super) is_connect: bool,
@@ -191,7 +191,7 @@ pub(super) fn response(
     output: &mut [u8],
     side: &ResponseSide<'_>,
 ) -> ResponseOutcome {
-    let settings = &side.world.settings;
+    let settings = &side.snapshot.settings;
     let mut storage = FieldStorage::new();
     let asked = ResponseTo { head: side.is_head, connect: side.is_connect };
     let head = match ResponseHead::parse(input, &mut storage, asked, &settings.rules) {

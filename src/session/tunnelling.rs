@@ -19,11 +19,11 @@ impl<E: Engine> Traffic<E> {
         exchange.is_upstream_reusable = false;
         exchange.phase = super::exchange::Phase::RelayingBody;
         if let Some(buffer) = exchange.take_request_head() {
-            self.wire.let_go(buffer);
+            self.wire.unpin(buffer);
         }
         self.count_status(status);
         self.backend_answered(id, status);
-        let span = self.world.settings.timeouts.tunnel;
+        let span = self.snapshot.settings.timeouts.tunnel;
         self.set_deadline(index, span);
         if rest.is_empty() {
             self.wire.engine.release(rest.buffer);
@@ -31,7 +31,9 @@ impl<E: Engine> Traffic<E> {
             self.tunnel_from_upstream(index, rest);
         }
         while self.sessions.at(index).is_tunnel() {
-            let Some(slice) = self.wire.take(&mut self.sessions.at(index).inbox) else { break };
+            let Some(slice) = self.wire.pop_front(&mut self.sessions.at(index).inbox) else {
+                break;
+            };
             self.tunnel_from_client(index, slice);
         }
         let session = self.sessions.at(index);
@@ -51,7 +53,7 @@ impl<E: Engine> Traffic<E> {
             return self.wire.engine.release(slice.buffer);
         };
         self.exchanges[id].request_bytes += slice.len() as u64;
-        let Some(slice) = self.wire.settle(slice) else {
+        let Some(slice) = self.wire.copy_out(slice) else {
             return self.cut_session(index, CloseReason::OutOfBuffers);
         };
         let link = &mut self.upstreams.at(upstream).link;
@@ -68,7 +70,7 @@ impl<E: Engine> Traffic<E> {
             return self.wire.engine.release(slice.buffer);
         };
         self.exchanges[id].response_bytes += slice.len() as u64;
-        let Some(slice) = self.wire.settle(slice) else {
+        let Some(slice) = self.wire.copy_out(slice) else {
             return self.cut_session(index, CloseReason::OutOfBuffers);
         };
         let link = &mut self.sessions.at(index).link;

@@ -40,9 +40,9 @@ impl<E: Engine> Shard<E> {
 
     fn client_event(&mut self, client: ClientId, event: Event) {
         match event {
-            Event::Received { buffer, length, more, .. } => {
+            Event::Received { buffer, length, flags, .. } => {
                 let slice = Slice { buffer, start: 0, end: length };
-                self.traffic.client_received(client, slice, more);
+                self.traffic.client_received(client, slice, flags);
             }
             Event::ReceiveEnded { failure, .. } => self.traffic.client_ended(client, failure),
             Event::Sent { result, .. } => self.traffic.client_sent(client, result),
@@ -56,9 +56,9 @@ impl<E: Engine> Shard<E> {
 
     fn upstream_event(&mut self, upstream: UpstreamId, event: Event) {
         match event {
-            Event::Received { buffer, length, more, .. } => {
+            Event::Received { buffer, length, flags, .. } => {
                 let slice = Slice { buffer, start: 0, end: length };
-                self.traffic.upstream_received(upstream, slice, more);
+                self.traffic.upstream_received(upstream, slice, flags);
             }
             Event::ReceiveEnded { failure, .. } => self.traffic.upstream_ended(upstream, failure),
             Event::Sent { result, .. } => self.traffic.upstream_sent(upstream, result),

@@ -32,7 +32,7 @@ pub struct ShardParts<E> {
     pub mailboxes: Arc<[Arc<Mailbox>]>,
     /// Its index.
     pub index: usize,
-    /// The world to begin in.
+    /// The snapshot to begin with.
     pub snapshot: Arc<Snapshot>,
     /// Where exchanges are recorded.
     pub access_log: Option<Sender>,
@@ -150,10 +150,10 @@ impl<E: Engine> Shard<E> {
 
     /// Snapshots, orders and connections that others left.
     fn take_mail(&mut self) {
-        // An order is followed in the world that it was given in: a listener that was published
+        // An order counts for the snapshot that it was given with: a listener that was published
         // before the order to drain would be closed by nobody.
         let stage = self.mailbox().stage();
-        self.take_world();
+        self.take_newest();
         let is_current = !self.mailbox().has_newer(self.traffic.generation());
         if is_current && stage.may_follow(self.traffic.stage()) {
             self.enter_stage(stage);
@@ -163,8 +163,8 @@ impl<E: Engine> Shard<E> {
         }
     }
 
-    /// Goes on in the newest world, if there is one.
-    fn take_world(&mut self) {
+    /// Takes the newest snapshot, if there is one that is newer.
+    fn take_newest(&mut self) {
         let Some(taken) = self.mailbox().take(self.traffic.generation()) else { return };
         let Taken { newest, unclaimed } = taken;
         // First, so that they are among the acceptors if what follows panics.

@@ -1,7 +1,7 @@
 //! Completions to events.
 
 use super::Uring;
-use crate::engine::{Event, Failure, Key, More, Op, Socket};
+use crate::engine::{Event, Failure, Key, Op, ReceiveFlags, Socket};
 use io_uring::cqueue::{self, Entry};
 use std::io;
 
@@ -37,9 +37,9 @@ impl Uring {
         let buffer = cqueue::buffer_select(entry.flags()).map(|id| self.buffers.take(id));
         match (entry.result(), buffer) {
             (length @ 1.., Some(buffer)) => {
-                let readable = cqueue::sock_nonempty(entry.flags());
-                let more = More { armed: more, readable };
-                Event::Received { key, buffer, length: length as u32, more }
+                let more_readable = cqueue::sock_nonempty(entry.flags());
+                let flags = ReceiveFlags { still_armed: more, more_readable };
+                Event::Received { key, buffer, length: length as u32, flags }
             }
             (result, buffer) => {
                 if let Some(buffer) = buffer {

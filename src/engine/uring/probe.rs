@@ -30,8 +30,8 @@ pub fn probe() -> Result<(), SetupError> {
         theirs.write_all(word.as_bytes()).map_err(SetupError::Other)?;
         engine.turn(engine.now() + Duration::from_secs(2));
         match engine.next_event() {
-            Some(Event::Received { buffer, length: 3, more, .. })
-                if more.armed && &engine.bytes(buffer)[..3] == word.as_bytes() =>
+            Some(Event::Received { buffer, length: 3, flags, .. })
+                if flags.still_armed && &engine.bytes(buffer)[..3] == word.as_bytes() =>
             {
                 engine.release(buffer);
             }

@@ -2,7 +2,7 @@
 //! cancel or win it.
 
 use super::network::{Armed, Door, Fate, Network, Stream};
-use ringway::engine::{BufferId, Event, Failure, Key, More, Op, Socket};
+use ringway::engine::{BufferId, Event, Failure, Key, Op, ReceiveFlags, Socket};
 
 /// Bytes that an actor who does not read can be sent.
 const WINDOW: usize = 64 * 1024;
@@ -213,8 +213,11 @@ impl Network {
                 None => Event::ReceiveEnded { key, failure: Some(Failure::NoBuffers) },
                 Some(buffer) => {
                     stream.to_proxy.skip(length);
-                    let more = More { armed: !ends, readable: !stream.to_proxy.is_empty() };
-                    Event::Received { key, buffer, length: length as u32, more }
+                    let flags = ReceiveFlags {
+                        still_armed: !ends,
+                        more_readable: !stream.to_proxy.is_empty(),
+                    };
+                    Event::Received { key, buffer, length: length as u32, flags }
                 }
             }
         };

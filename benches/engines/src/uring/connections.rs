@@ -133,9 +133,9 @@ impl<S: Default> Connections<S> {
                 self.wire.flush(&mut self.ends[index].link);
             }
         }
-        while let Some(key) = self.wire.next_starved() {
+        while let Some(key) = self.wire.next_out_of_buffers() {
             if let Some(index) = self.index_of(key) {
-                self.wire.feed(&mut self.ends[index].link);
+                self.wire.rearm(&mut self.ends[index].link);
             }
         }
     }
@@ -150,7 +150,7 @@ impl<S: Default> Connections<S> {
         link.is_broken |= result.is_err();
         if result.is_ok() {
             self.wire.receive(link);
-            self.wire.touch(link);
+            self.wire.schedule_flush(link);
         }
         self.open_or_settle(index).filter(|_| result.is_err())
     }

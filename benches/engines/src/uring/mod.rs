@@ -112,9 +112,9 @@ impl<P: Policy> Shard<P> {
                     self.policy.ended(connections, failed);
                 }
             }
-            Event::Received { key, buffer, length, more } => {
+            Event::Received { key, buffer, length, flags } => {
                 let slice = Slice { buffer, start: 0, end: length };
-                if let Some(from) = connections.received(key, slice, more.armed) {
+                if let Some(from) = connections.received(key, slice, flags.still_armed) {
                     self.policy.received(connections, from, slice);
                 }
             }

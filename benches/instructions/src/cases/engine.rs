@@ -6,8 +6,8 @@
 
 use ringway::base::Instant;
 use ringway::engine::{
-    BufferId, BuffersHeld, Close, Engine, Event, Failure, Key, More, Op, Room, SMALL_BUFFER_BYTES,
-    Slice, Socket,
+    BufferId, BuffersHeld, Close, Engine, Event, Failure, Key, Op, ReceiveFlags, Room,
+    SMALL_BUFFER_BYTES, Slice, Socket,
 };
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -116,8 +116,8 @@ impl ScriptedEngine {
         };
         let (Some(key), Some(buffer)) = (peer.receiving, self.free[RECEIVE].pop()) else { return };
         self.memory[buffer.0 as usize][..bytes.len()].copy_from_slice(bytes);
-        let more = More { armed: true, readable: false };
-        self.coming.push_back(Event::Received { key, buffer, length: bytes.len() as u32, more });
+        let flags = ReceiveFlags { still_armed: true, more_readable: false };
+        self.coming.push_back(Event::Received { key, buffer, length: bytes.len() as u32, flags });
     }
 
     /// The other end of a client's socket has its answer.

@@ -23,7 +23,7 @@ impl<E: Engine> Traffic<E> {
     pub(super) fn serve_inbox(&mut self, index: ClientId) {
         while self.takes_more(index) {
             let session = self.sessions.at(index);
-            let Some(slice) = self.wire.take(&mut session.inbox) else {
+            let Some(slice) = self.wire.pop_front(&mut session.inbox) else {
                 return self.await_more(index);
             };
             match self.sessions.at(index).state {
@@ -94,7 +94,7 @@ impl<E: Engine> Traffic<E> {
                 match self.rest_of(slice, local.head_length) {
                     Ok(None) => {}
                     Ok(Some(rest)) => {
-                        self.wire.keep_first(&mut self.sessions.at(index).inbox, rest);
+                        self.wire.push_front(&mut self.sessions.at(index).inbox, rest);
                     }
                     Err(OutOfBuffers) => return self.cut_denied(index, local.denial),
                 }
@@ -119,7 +119,7 @@ impl<E: Engine> Traffic<E> {
         };
         let session = self.sessions.at(index);
         let side = RequestSide {
-            world: &self.world,
+            snapshot: &self.snapshot,
             listener: self.listeners.get(session.listener.index()).and_then(Option::as_deref),
             client: session.client.ip(),
         };
@@ -137,13 +137,13 @@ impl<E: Engine> Traffic<E> {
             return None;
         };
         if let Some(left) = gathered.left {
-            let Some(left) = self.wire.settle(left) else {
+            let Some(left) = self.wire.copy_out(left) else {
                 let draft = self.draft_of(gathered.whole);
                 self.wire.engine.release(gathered.whole.buffer);
                 self.cut_out_of_buffers(index, draft);
                 return None;
             };
-            self.wire.keep_first(&mut session.inbox, left);
+            self.wire.push_front(&mut session.inbox, left);
         }
         Some(gathered.whole)
     }
@@ -177,7 +177,7 @@ impl<E: Engine> Traffic<E> {
             self.wire.engine.release(slice.buffer);
             return Ok(None);
         }
-        self.wire.settle(rest).map(Some).ok_or(OutOfBuffers)
+        self.wire.copy_out(rest).map(Some).ok_or(OutOfBuffers)
     }
 
     fn await_rest_of_head(&mut self, index: ClientId) {
@@ -186,7 +186,7 @@ impl<E: Engine> Traffic<E> {
             session.state = State::ReadingHead;
             // The clock of a kept connection starts with the head; that of a new one has already.
             if session.requests > 0 {
-                let span = self.world.settings.timeouts.request_head;
+                let span = self.snapshot.settings.timeouts.request_head;
                 self.set_deadline(index, span);
             }
         }

@@ -27,7 +27,7 @@ impl<E: Engine> Traffic<E> {
             exchange.head_aside = Some(self.wire.bytes(head).into());
         }
         exchange.request_head = copy;
-        self.wire.let_go(head.buffer);
+        self.wire.unpin(head.buffer);
     }
 
     /// True if the buffer of a head is a small one.
@@ -45,7 +45,7 @@ impl<E: Engine> Traffic<E> {
             let exchange = &mut self.exchanges[id];
             exchange.head_aside = Some(self.wire.bytes(head).into());
             exchange.request_head = None;
-            self.wire.let_go(head.buffer);
+            self.wire.unpin(head.buffer);
         }
         is_aside
     }
@@ -78,7 +78,7 @@ impl<E: Engine> Traffic<E> {
     /// Queues a head that is in a buffer.
     pub(super) fn queue_head(&mut self, id: ExchangeId, upstream: UpstreamId) {
         let head = self.exchanges[id].request_head.expect("kept until a response begins");
-        self.wire.send_and_retain(&mut self.upstreams.at(upstream).link, head);
+        self.wire.send_pinned(&mut self.upstreams.at(upstream).link, head);
     }
 
     /// Writes the address of a backend where the client named no host.

@@ -2,8 +2,8 @@
 //! and how. A backend never gets anything but a whole head first.
 
 use super::Traffic;
+use super::choosing::Need;
 use super::exchange::{Exchange, Phase};
-use super::l7_choosing::Need;
 use crate::engine::Engine;
 use crate::limits::RETRY_BACKOFF;
 use crate::link::Chain;
@@ -152,7 +152,7 @@ impl<E: Engine> Traffic<E> {
                 self.cut_session(index, CloseReason::OutOfBuffers);
                 return None;
             };
-            self.wire.let_go(head.buffer);
+            self.wire.unpin(head.buffer);
             self.exchanges[id].request_head = Some(copy);
         }
         Some(waiting)

@@ -3,10 +3,10 @@
 
 use super::body::Passed;
 use super::exchange::{Exchange, Phase};
-use super::l7_reading_head::reason_of;
+use super::http1_reading_head::reason_of;
 use super::translating::BODY_TOO_LARGE;
 use super::{State, Traffic};
-use crate::engine::{Close, Engine, Failure, More, Slice};
+use crate::engine::{Close, Engine, Failure, ReceiveFlags, Slice};
 use crate::stats::{CloseReason, Counter};
 use crate::table::{ClientId, ExchangeId, UpstreamId};
 
@@ -36,7 +36,7 @@ impl<E: Engine> Traffic<E> {
             }
         };
         exchange.request_bytes += passed.consumed as u64;
-        let max = self.world.settings.request_body_bytes_max.unwrap_or(u64::MAX);
+        let max = self.snapshot.settings.request_body_bytes_max.unwrap_or(u64::MAX);
         if exchange.request_bytes > max {
             self.wire.engine.release(slice.buffer);
             let reason = CloseReason::RequestRefused;
@@ -69,7 +69,7 @@ impl<E: Engine> Traffic<E> {
             self.wire.engine.release(slice.buffer);
             return self.cut_session(index, CloseReason::OutOfBuffers);
         }
-        let Some(body) = self.wire.settle(body) else {
+        let Some(body) = self.wire.copy_out(body) else {
             return self.cut_session(index, CloseReason::OutOfBuffers);
         };
         let upstream = &mut self.upstreams.at(upstream).link;
@@ -84,7 +84,7 @@ impl<E: Engine> Traffic<E> {
             self.wire.pause(&mut self.sessions.at(index).link);
         }
         if !is_connecting {
-            let span = self.world.settings.timeouts.between_bytes;
+            let span = self.snapshot.settings.timeouts.between_bytes;
             self.set_deadline(index, span);
         }
     }
@@ -99,17 +99,17 @@ impl<E: Engine> Traffic<E> {
             return true;
         }
         let Some(rest) = self.wire.copy_of(rest) else { return false };
-        self.wire.keep_first(&mut session.inbox, rest);
+        self.wire.push_front(&mut session.inbox, rest);
         true
     }
 
     /// Keeps bytes until it is their turn, behind what waits already.
     pub(super) fn keep_for_later(&mut self, index: ClientId, slice: Slice) {
-        let Some(slice) = self.wire.settle(slice) else {
+        let Some(slice) = self.wire.copy_out(slice) else {
             return self.cut_out_of_buffers(index, None);
         };
         let session = self.sessions.at(index);
-        self.wire.keep(&mut session.inbox, slice);
+        self.wire.push_back(&mut session.inbox, slice);
         if session.inbox.len() >= PIPELINED_BUFFERS_MAX {
             self.wire.pause(&mut session.link);
         }
@@ -129,13 +129,13 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Bytes from a backend.
-    pub fn upstream_received(&mut self, upstream: UpstreamId, slice: Slice, more: More) {
+    pub fn upstream_received(&mut self, upstream: UpstreamId, slice: Slice, flags: ReceiveFlags) {
         let buffer = slice.buffer;
         let connection = self.upstreams.at(upstream);
         let session = connection.session;
         let is_closing = connection.is_closing;
-        connection.has_unread = more.readable;
-        self.wire.received(&mut connection.link, more.armed);
+        connection.has_unread = flags.more_readable;
+        self.wire.received(&mut connection.link, flags.still_armed);
         let Some(index) = session else {
             self.wire.engine.release(buffer);
             return match is_closing {
@@ -207,7 +207,7 @@ impl<E: Engine> Traffic<E> {
             self.wire.engine.release(body.buffer);
             return true;
         }
-        let Some(body) = self.wire.settle(body) else {
+        let Some(body) = self.wire.copy_out(body) else {
             // What is lost may be the last of it: the framing does not show it any more.
             self.sessions.at(index).close = Close::Reset;
             self.cut_session(index, CloseReason::OutOfBuffers);
@@ -229,7 +229,7 @@ impl<E: Engine> Traffic<E> {
         if let (true, Some(upstream)) = (is_congested, upstream) {
             self.wire.pause(&mut self.upstreams.at(upstream).link);
         }
-        let span = self.world.settings.timeouts.between_bytes;
+        let span = self.snapshot.settings.timeouts.between_bytes;
         self.set_deadline(index, span);
     }
 

@@ -2,8 +2,8 @@
 //! whether the client's connection is kept.
 
 use super::Traffic;
+use super::choosing::COPY_BYTES_MAX;
 use super::exchange::Phase;
-use super::l7_choosing::COPY_BYTES_MAX;
 use super::translating::{self, Response, ResponseOutcome, ResponseSide};
 use crate::engine::{BufferId, Close, Engine, Failure, Room, Slice};
 use crate::limits::INTERIMS_MAX;
@@ -58,7 +58,7 @@ impl<E: Engine> Traffic<E> {
         let id = self.sessions.at(index).exchange()?;
         let exchange = &self.exchanges[id];
         let side = ResponseSide {
-            world: &self.world,
+            snapshot: &self.snapshot,
             version: exchange.version,
             is_head: exchange.is_head,
             is_connect: exchange.is_connect,
@@ -184,7 +184,7 @@ impl<E: Engine> Traffic<E> {
             self.upstreams.at(upstream).idle_max = max;
         }
         if let Some(buffer) = exchange.take_request_head() {
-            self.wire.let_go(buffer);
+            self.wire.unpin(buffer);
         }
         self.count_status(response.status);
         self.backend_answered(id, response.status);

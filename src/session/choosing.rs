@@ -52,7 +52,7 @@ impl<E: Engine> Traffic<E> {
             serial: self.serial,
             route: request.target.route,
             pool: request.target.pool,
-            routed_by: self.world.generation,
+            routed_by: self.snapshot.generation,
             backend: None,
             upstream: None,
             tried: Default::default(),
@@ -94,7 +94,7 @@ impl<E: Engine> Traffic<E> {
         self.replicas.note_request(request.target.pool, began);
         // What came behind the head is the body, or the next request: whoever called serves it.
         if let Some(rest) = rest {
-            self.wire.keep_first(&mut self.sessions.at(index).inbox, rest);
+            self.wire.push_front(&mut self.sessions.at(index).inbox, rest);
         }
         self.choose(index, Chain::default());
     }
@@ -195,10 +195,10 @@ impl<E: Engine> Traffic<E> {
         let exchange = &self.exchanges[session.exchange()?];
         // A route is found by a pass over all of them: too much for each request to a pool that is
         // down.
-        if exchange.routed_by == self.world.generation {
+        if exchange.routed_by == self.snapshot.generation {
             return None;
         }
-        let listener = self.world.listener(session.listener)?;
+        let listener = self.snapshot.listener(session.listener)?;
         listener.pool_of(exchange.route).filter(|newer| *newer != exchange.pool)
     }
 
@@ -257,7 +257,7 @@ impl<E: Engine> Traffic<E> {
             self.queue_head(id, upstream);
         }
         self.name_host(id, pick.address);
-        let timeouts = &self.world.settings.timeouts;
+        let timeouts = &self.snapshot.settings.timeouts;
         let span = if idle.is_some() { timeouts.between_bytes } else { timeouts.connect };
         self.set_deadline(index, span);
         Ok(())
@@ -297,8 +297,8 @@ impl<E: Engine> Traffic<E> {
         }
         let link = &mut self.upstreams.at(upstream).link;
         self.wire.receive(link);
-        self.wire.touch(link);
-        let span = self.world.settings.timeouts.between_bytes;
+        self.wire.schedule_flush(link);
+        let span = self.snapshot.settings.timeouts.between_bytes;
         self.set_deadline(index, span);
     }
 
