@@ -28,6 +28,7 @@ mod retrying;
 mod scene;
 mod starving;
 mod trials;
+mod tunnels;
 mod world;
 
 use ringway::stats::{CloseReason, Counter};
