@@ -1,4 +1,4 @@
-//! Answers that are made here: errors, mostly.
+//! Local answers, mostly errors.
 
 use super::Traffic;
 use super::exchange::Phase;
@@ -11,8 +11,8 @@ use crate::stats::CloseReason;
 use crate::table::ClientId;
 
 impl<E: Engine> Traffic<E> {
-    /// Answers a request that goes to no backend. The connection goes on if nothing of the
-    /// request is still to come.
+    /// Answers a request that goes to no backend. The connection is kept if the complete request
+    /// has been received.
     pub(super) fn answer_request(&mut self, index: ClientId, local: Local) {
         let keep_alive = local.keep_alive && !self.is_ending(index);
         let connection = ConnectionField::of(keep_alive, local.version);
@@ -29,7 +29,7 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Answers whatever the client is sending, then closes.
+    /// Answers whatever the client is sending, then closes the connection.
     pub(super) fn answer_and_close(&mut self, index: ClientId, denial: Denial) {
         let (connection, reason) = (ConnectionField::Close, denial.reason);
         let Some(bytes) = self.queue_answer(index, denial.status, connection, false) else {
@@ -39,9 +39,9 @@ impl<E: Engine> Traffic<E> {
         self.linger(index, reason);
     }
 
-    /// Ends an exchange without a response from a backend: answers if nothing of a response has
-    /// been passed on, else cuts the connection, so that what the client has cannot be taken for
-    /// the whole.
+    /// Ends an exchange without a response from a backend: answers if no byte of a response has
+    /// been forwarded, else aborts the connection, so that the client does not take a partial
+    /// response for a complete one.
     pub(super) fn fail_exchange(&mut self, index: ClientId, status: u16, reason: CloseReason) {
         let Some(id) = self.sessions.at(index).exchange() else { return };
         let exchange = &mut self.exchanges[id];
@@ -69,7 +69,7 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Queues a whole answer; returns the length of its body, or none without a buffer for it.
+    /// Queues a complete answer; returns the length of its body, or none if no buffer is left.
     fn queue_answer(
         &mut self,
         index: ClientId,
@@ -95,7 +95,7 @@ impl<E: Engine> Traffic<E> {
         Some(if is_head { 0 } else { length })
     }
 
-    /// The next request may come on this connection.
+    /// Makes the connection ready for its next request.
     pub(super) fn await_next_request(&mut self, index: ClientId) {
         let session = self.sessions.at(index);
         session.await_head();
@@ -106,8 +106,8 @@ impl<E: Engine> Traffic<E> {
         self.begin_idle(index);
     }
 
-    /// True if a connection ends with its present exchange because the process, or its listener,
-    /// does.
+    /// True if a connection ends with its present exchange because the process or its listener
+    /// ends.
     pub(super) fn is_ending(&mut self, index: ClientId) -> bool {
         self.stage != Stage::Serving || self.sessions.at(index).is_leaving
     }

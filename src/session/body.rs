@@ -1,11 +1,11 @@
-//! Where a body ends: counts the bytes of one message as they pass.
+//! The end of a body: counts the bytes of one message as they pass.
 
 use crate::http1::{ChunkedDecoder, Refusal};
 
-/// What is still to come of a body.
+/// What remains of a body.
 #[derive(Debug)]
 pub enum Body {
-    /// This many bytes; none means that the message is complete.
+    /// This many bytes; 0 means that the message is complete.
     Sized(u64),
     /// Chunks, up to and with the trailer section.
     Chunked(ChunkedDecoder),
@@ -13,13 +13,13 @@ pub enum Body {
     UntilClose,
 }
 
-/// How much of some bytes belongs to the body.
+/// The part of some bytes that belongs to the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Passed {
-    /// Bytes that are passed on, now at the front; fewer than `consumed` if some were left out.
+    /// Bytes that are forwarded, now at the front; fewer than `consumed` if some were left out.
     pub kept: usize,
-    /// Bytes that belong to the body. What follows is not of this message if it has ended, and else
-    /// is to be set aside until more of it comes.
+    /// Bytes that belong to the body. The bytes behind them belong to the next message if this one
+    /// has ended; else they are set aside until more bytes arrive.
     pub consumed: usize,
 }
 
@@ -27,12 +27,12 @@ impl Body {
     /// A message without a body, or one whose body has ended.
     pub const ENDED: Self = Self::Sized(0);
 
-    /// True if nothing more is to come.
+    /// True if nothing of the body remains.
     pub fn has_ended(&self) -> bool {
         matches!(self, Self::Sized(0))
     }
 
-    /// True if only the end of the stream will show whom it is passed on to that it is whole.
+    /// True if only the end of the stream shows the recipient that the body is complete.
     pub fn is_passed_unframed(&self) -> bool {
         match self {
             Self::Sized(_) => false,
@@ -41,7 +41,7 @@ impl Body {
         }
     }
 
-    /// Takes note of bytes, and moves what is passed on of them to the front.
+    /// Counts bytes, and moves those that are forwarded to the front.
     pub fn pass(&mut self, bytes: &mut [u8]) -> Result<Passed, Refusal> {
         let consumed = match self {
             Self::Sized(left) => count_off(left, bytes.len()),

@@ -1,5 +1,5 @@
-//! From a request's head to a connection that carries it: which backend, an idle connection or a
-//! fresh one, and another backend if that one does not answer.
+//! From a request's head to a connection for it: choice of a backend, an idle or a fresh
+//! connection, and another backend if the first one does not answer.
 
 use super::exchange::{Exchange, Phase};
 use super::translating::Request;
@@ -12,29 +12,29 @@ use crate::stats::{CloseReason, Counter};
 use crate::table::{ClientId, ExchangeId, UpstreamId};
 use crate::upstream::{Pick, Wish};
 
-/// A body that came with its head in one read is copied behind the new head, so that one plain
-/// send carries both; a longer one is sent from where it was received.
+/// A body that was received with its head in one read is copied behind the new head, so that one
+/// plain send covers both; a longer one is sent from the buffer that received it.
 pub(super) const COPY_BYTES_MAX: usize = 4096;
 
-/// How much a backend is needed.
+/// The condition on a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
-    /// Any that has not failed this exchange.
+    /// Any backend that has not failed this exchange.
     Any,
-    /// Only one of which nothing bad is known: there is a connection under way elsewhere.
+    /// Only one without a known fault: a connection to another backend is being made.
     Better,
 }
 
 /// An exchange that got no connection.
 struct Unattached {
-    /// What it was to send.
+    /// The bytes that it has to send.
     back: Chain,
-    /// What it ends by; none if another backend may be tried.
+    /// The reason that it ends with; none if another backend may be tried.
     ends_by: Option<CloseReason>,
 }
 
 impl<E: Engine> Traffic<E> {
-    /// Begins an exchange whose head for the backend is in `output`; `rest` is what followed the
+    /// Begins an exchange whose head for the backend is in `output`; `rest` is the bytes behind the
     /// request's head.
     pub(super) fn begin_exchange(
         &mut self,
@@ -92,14 +92,14 @@ impl<E: Engine> Traffic<E> {
         session.partial = None;
         self.count(Counter::Requests);
         self.replicas.note_request(request.target.pool, began);
-        // What came behind the head is the body, or the next request: whoever called serves it.
+        // The bytes behind the head are the body, or the next request: the caller serves them.
         if let Some(rest) = rest {
             self.wire.push_front(&mut self.sessions.at(index).inbox, rest);
         }
         self.choose(index, Chain::default());
     }
 
-    /// Copies a short body that is wholly in `rest` behind the head; returns what is left.
+    /// Copies a short body that is completely in `rest` behind the head; returns what is left.
     fn join_body(
         &mut self,
         head: &mut Slice,
@@ -125,14 +125,14 @@ impl<E: Engine> Traffic<E> {
         Some(rest)
     }
 
-    /// Finds a backend and a connection to it. `waiting` is what an earlier attempt did not get
-    /// to send, its head included.
+    /// Chooses a backend and a connection to it. `waiting` is what an earlier attempt did not send,
+    /// its head included.
     pub(super) fn choose(&mut self, index: ClientId, waiting: Chain) {
         let pick = self.pick(index, Need::Any);
         self.go_to(index, pick, waiting);
     }
 
-    /// Connects to a backend, or to another one if that fails at once; answers if there is none.
+    /// Connects to a backend, or to another one if that fails at once; answers if none is left.
     pub(super) fn go_to(&mut self, index: ClientId, pick: Option<Pick>, waiting: Chain) {
         let (mut pick, mut waiting) = (pick, waiting);
         loop {
@@ -165,8 +165,8 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// A backend of the exchange's pool; where that has none, or is gone, of the one that the
-    /// route leads to by now.
+    /// A backend of the exchange's pool; if the pool has none, or no longer exists, a backend of
+    /// the pool that the route leads to now.
     pub(super) fn pick(&mut self, index: ClientId, need: Need) -> Option<Pick> {
         let id = self.sessions.at(index).exchange()?;
         let pool = self.exchanges[id].pool;
@@ -179,8 +179,7 @@ impl<E: Engine> Traffic<E> {
         Some(pick)
     }
 
-    /// True if [`Traffic::pick`] would find any backend. Nothing is picked: no backend's turn is
-    /// spent.
+    /// True if [`Traffic::pick`] would find a backend. It picks none, so no backend loses its turn.
     pub(super) fn has_pick(&mut self, index: ClientId) -> bool {
         let Some(id) = self.sessions.at(index).exchange() else { return false };
         let newer = self.newer_pool(index);
@@ -189,11 +188,11 @@ impl<E: Engine> Traffic<E> {
         pools.any(|pool| self.replicas.has_untried(pool, &exchange.tried))
     }
 
-    /// The pool that an exchange's route leads to by now, if it is another one than its own.
+    /// The pool that an exchange's route leads to now, if it is not the exchange's own.
     fn newer_pool(&mut self, index: ClientId) -> Option<PoolId> {
         let session = self.sessions.at(index);
         let exchange = &self.exchanges[session.exchange()?];
-        // A route is found by a pass over all of them: too much for each request to a pool that is
+        // Finding a route takes a pass over all routes: too much for each request to a pool that is
         // down.
         if exchange.routed_by == self.snapshot.generation {
             return None;
@@ -205,15 +204,15 @@ impl<E: Engine> Traffic<E> {
     fn pick_of(&mut self, id: ExchangeId, pool: PoolId, need: Need) -> Option<Pick> {
         let now = self.now();
         let exchange = &self.exchanges[id];
-        // A request that has lost an attempt is lent to no trial: a second loss would cost it its
-        // answer. Nor is one that could stay with a backend that lives.
+        // A request that has lost an attempt is not used as a half-open probe: a second loss would
+        // cost it its answer. Neither is one that could stay with a live backend.
         let is_first = exchange.retries == 0 && exchange.tried[0].is_none();
         let may_try = need == Need::Any && is_first && exchange.is_replayable();
         let wish = Wish { pool, tried: &exchange.tried, may_try, takes_any: need == Need::Any };
         self.replicas.pick(&wish, now, &mut self.prng)
     }
 
-    /// Takes an idle connection to a backend, or begins a fresh one.
+    /// Uses an idle connection to a backend, or begins a fresh one.
     fn attach(&mut self, index: ClientId, pick: Pick, waiting: Chain) -> Result<(), Unattached> {
         let slot = pick.slot;
         let Some(id) = self.sessions.at(index).exchange() else {
@@ -223,7 +222,7 @@ impl<E: Engine> Traffic<E> {
         exchange.trial = pick.trial;
         let needs_fresh = exchange.needs_fresh;
         if let Some(round) = pick.trial {
-            self.tell_trial(slot, round, TrialCourse::Begun);
+            self.report_half_open(slot, round, TrialCourse::Begun);
         }
         let idle = if needs_fresh { None } else { self.upstreams.reuse(slot, index) };
         let upstream = match idle {
@@ -242,7 +241,7 @@ impl<E: Engine> Traffic<E> {
         if idle.is_some() && !self.restore_head(id) {
             self.close_upstream(upstream, Close::Graceful);
             if let Some(round) = self.exchanges[id].trial.take() {
-                self.tell_trial(slot, round, TrialCourse::Undecided);
+                self.report_half_open(slot, round, TrialCourse::Undecided);
             }
             return Err(Unattached { back: waiting, ends_by: Some(CloseReason::OutOfBuffers) });
         }
@@ -263,8 +262,8 @@ impl<E: Engine> Traffic<E> {
         Ok(())
     }
 
-    /// Begins a connection to a backend. If there can be none, tells whether another backend may
-    /// be tried.
+    /// Begins a connection to a backend. If that is not possible, returns whether another backend
+    /// may be tried.
     fn connect(&mut self, index: ClientId, pick: Pick) -> Result<UpstreamId, bool> {
         let Pick { slot, address, .. } = pick;
         self.count(Counter::UpstreamConnects);
@@ -302,7 +301,7 @@ impl<E: Engine> Traffic<E> {
         self.set_deadline(index, span);
     }
 
-    /// A connection to a backend did not come about: the exchange goes to another one.
+    /// A connection attempt to a backend failed: the exchange goes to another backend.
     pub(super) fn connect_failed(
         &mut self,
         index: ClientId,
@@ -334,23 +333,23 @@ impl<E: Engine> Traffic<E> {
         }
         let Some(id) = self.sessions.at(index).exchange() else { return false };
         let trial = self.exchanges[id].trial.take();
-        // What is short here is no backend's fault, and no other backend helps. Only a request that
-        // was lent for a trial is none the worse: those that serve may have idle connections.
+        // This shortage is no backend's fault, and no other backend helps. The exception is a
+        // half-open probe: backends that are in service may have idle connections.
         let is_ours = matches!(
             failure,
             Failure::OutOfDescriptors | Failure::OutOfResources | Failure::NoBuffers
         );
         if is_ours {
             if let Some(round) = trial {
-                self.tell_trial(slot, round, TrialCourse::Undecided);
+                self.report_half_open(slot, round, TrialCourse::Undecided);
             }
             return trial.is_some() && self.may_try_again(index);
         }
         match (failure, trial) {
-            // No fault of the backend: there are too many connections between us and it.
+            // No fault of the backend: the proxy has too many connections to it.
             (Failure::NoLocalPort, None) => {}
             (Failure::NoLocalPort, Some(round)) => {
-                self.tell_trial(slot, round, TrialCourse::Undecided);
+                self.report_half_open(slot, round, TrialCourse::Undecided);
             }
             _ => {
                 let now = self.now();
@@ -363,22 +362,22 @@ impl<E: Engine> Traffic<E> {
         exchange.note_failed(slot);
         let may_go_on = exchange.may_try_again(now);
         let pool = exchange.pool;
-        // Where nobody is known to be well, another one would only let the client wait as long
-        // again. One that refuses costs no time.
+        // If no backend is known to be healthy, another one would make the client wait for the same
+        // time again. A refused connection costs no time.
         let is_silent = failure == Failure::TimedOut;
-        let is_last_resort = self.replicas.pool(pool).is_some_and(|pool| pool.is_last_resort);
-        may_go_on && !(is_silent && is_last_resort)
+        let fails_open = self.replicas.pool(pool).is_some_and(|pool| pool.is_last_resort);
+        may_go_on && !(is_silent && fails_open)
     }
 
-    /// Closes a connection that an exchange goes on without. If it was a trial that has shown
-    /// nothing so far, that is told first: while it is counted, nobody else gets the slot.
+    /// Closes a connection that its exchange does not need any more. A half-open probe without an
+    /// outcome is reported first: no other backend can get the slot while it is counted.
     pub(super) fn leave_attempt(&mut self, index: ClientId, upstream: UpstreamId) {
         let slot = self.upstreams.at(upstream).slot;
         if let Some(id) = self.sessions.at(index).exchange() {
             let exchange = &mut self.exchanges[id];
             exchange.upstream = None;
             if let Some(round) = exchange.trial.take() {
-                self.tell_trial(slot, round, TrialCourse::Undecided);
+                self.report_half_open(slot, round, TrialCourse::Undecided);
             }
         }
         self.replicas.end(slot);

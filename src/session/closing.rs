@@ -1,4 +1,4 @@
-//! Ends: of an exchange, of a session, of a connection to a backend. A socket is closed when no
+//! The end of an exchange, of a session, of a connection to a backend. A socket is closed once no
 //! operation is in flight on it, and not before.
 
 use super::exchange::Phase;
@@ -12,12 +12,12 @@ use crate::table::{ClientId, ExchangeId, UpstreamId};
 impl<E: Engine> Traffic<E> {
     // --- exchanges ---
 
-    /// Ends the exchange of a session, whatever its state, and gives back all that it held. The
+    /// Ends the exchange of a session, whatever its state, and returns all that it held. The
     /// connection to the backend is kept only if both messages ended exactly where they should.
     pub(super) fn end_exchange(&mut self, index: ClientId) {
         let session = self.sessions.at(index);
         let Some(id) = session.exchange() else { return };
-        // What follows, the caller says.
+        // The caller sets the state that follows.
         session.state = State::AwaitingHead;
         let mut exchange = self.exchanges.remove(id);
         if let Some(buffer) = exchange.take_request_head() {
@@ -68,7 +68,7 @@ impl<E: Engine> Traffic<E> {
         self.settle_upstream(upstream);
     }
 
-    /// Closes a connection that is to be closed, if nothing is in flight on it.
+    /// Closes a connection that is marked for closing, if nothing is in flight on it.
     pub(super) fn settle_upstream(&mut self, upstream: UpstreamId) {
         let connection = self.upstreams.at(upstream);
         if !connection.is_closing || connection.link.is_closed || !connection.link.is_quiet() {
@@ -85,9 +85,9 @@ impl<E: Engine> Traffic<E> {
 
     // --- sessions ---
 
-    /// Closes after the last answer to a client that has sent all of its request and expects the
-    /// connection to end: there is nothing to drop, so nothing is waited for, and the end travels
-    /// with the last bytes. If something comes all the same before that, it is lingered for.
+    /// Closes after the last answer to a client that has sent its complete request and expects the
+    /// connection to end: there is nothing to drop and nothing to wait for, and FIN travels with
+    /// the last bytes. If bytes arrive before that all the same, the session lingers.
     pub(super) fn finish(&mut self, index: ClientId, reason: CloseReason) {
         let session = self.sessions.at(index);
         if !session.inbox.is_empty() {
@@ -102,9 +102,9 @@ impl<E: Engine> Traffic<E> {
         self.after_client_flush(index);
     }
 
-    /// Closes after the last answer: our direction ends when it is sent, and what the client
-    /// still sends is dropped for a while. Where a reset is to end the connection, it comes when
-    /// all is sent.
+    /// Closes after the last answer: the proxy's direction ends when the answer is sent, and bytes
+    /// that the client still sends are dropped for a while. If a reset is to end the connection, it
+    /// follows the last byte.
     pub(super) fn linger(&mut self, index: ClientId, reason: CloseReason) {
         let session = self.sessions.at(index);
         session.state = State::Lingering;
@@ -121,7 +121,7 @@ impl<E: Engine> Traffic<E> {
         self.after_client_flush(index);
     }
 
-    /// Ends a connection on which nothing is asked for: few bytes can still come.
+    /// Ends a connection without a request: only few bytes can still arrive.
     pub(super) fn end_idle(&mut self, index: ClientId, reason: CloseReason) {
         self.linger(index, reason);
         if matches!(self.sessions.at(index).state, State::Discarding { .. }) {
@@ -129,13 +129,13 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Drops what a client sends after its last answer.
+    /// Drops bytes that a client sends after its last answer.
     pub(super) fn discard(&mut self, index: ClientId, slice: Slice) {
         self.wire.engine.release(slice.buffer);
         let now = self.now();
         let session = self.sessions.at(index);
         let State::Discarding { until } = session.state else {
-            return; // the answer is still on its way, and has its own time
+            return; // the answer is still being sent, and has its own timeout
         };
         session.dropped_bytes = session.dropped_bytes.saturating_add(slice.len() as u32);
         if session.dropped_bytes > LINGER_BYTES_MAX {
@@ -145,8 +145,8 @@ impl<E: Engine> Traffic<E> {
         self.set_deadline(index, LINGER_SILENCE.min(until.since(now)));
     }
 
-    /// After the outbox of a client was looked at: a lingering session that has sent everything
-    /// is closed, at once if the client has ended its direction too, and soon if it has not.
+    /// After a flush to a client: a lingering session that has sent everything is closed, at once
+    /// if the client has ended its direction too, and soon if it has not.
     pub(super) fn after_client_flush(&mut self, index: ClientId) {
         let session = self.sessions.at(index);
         if !session.link.is_flushed() || session.link.sending > 0 {
@@ -197,7 +197,7 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// The client has sent all that it will. That cuts its request short, or is the end after it.
+    /// The client has ended its direction. That cuts its request short, or is the end after it.
     fn client_half_closed(&mut self, index: ClientId, id: ExchangeId) {
         let session = self.sessions.at(index);
         let has_more = !session.inbox.is_empty();
@@ -211,9 +211,9 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Ends a session in the middle of what it does. What is queued is sent first: there may be
-    /// whole answers to earlier requests. The framing of an answer shows the client that it is cut
-    /// short; where there is none, a reset does.
+    /// Ends a session in the middle of an exchange. Queued bytes are sent first: they may contain
+    /// complete answers to earlier requests. The framing of an answer shows the client that it is
+    /// cut short; without framing, a reset does.
     pub(super) fn cut_session(&mut self, index: ClientId, reason: CloseReason) {
         if self.is_ended_by_stream(index) {
             self.sessions.at(index).close = Close::Reset;
@@ -225,7 +225,7 @@ impl<E: Engine> Traffic<E> {
         self.linger(index, reason);
     }
 
-    /// True if an orderly end of the stream would be taken for the end of what is being sent.
+    /// True if the client would take FIN for the end of the message that is being sent.
     fn is_ended_by_stream(&mut self, index: ClientId) -> bool {
         let session = self.sessions.at(index);
         let Some(id) = session.exchange() else { return false };
@@ -235,14 +235,14 @@ impl<E: Engine> Traffic<E> {
         session.is_tunnel() || is_unframed
     }
 
-    /// Closes at once and lets the client know that what it has is not the whole. For clients that
-    /// are gone, or do not read, and for the end of the process.
+    /// Closes at once, with a reset that shows the client that its answer is incomplete. For
+    /// clients that are disconnected or do not read, and for the end of the process.
     pub(super) fn abort_session(&mut self, index: ClientId, reason: CloseReason) {
         self.sessions.at(index).close = Close::Reset;
         self.close_session(index, reason);
     }
 
-    /// Closes at once; what waits to be sent is dropped.
+    /// Closes at once; bytes that wait to be sent are dropped.
     pub fn close_session(&mut self, index: ClientId, reason: CloseReason) {
         if let Some(id) = self.sessions.at(index).exchange() {
             self.exchanges[id].failure.get_or_insert(reason);
@@ -257,7 +257,7 @@ impl<E: Engine> Traffic<E> {
         self.settle_closing(index);
     }
 
-    /// Closes a session that is to be closed, if nothing is in flight on its socket.
+    /// Closes a session that is marked for closing, if nothing is in flight on its socket.
     pub(super) fn settle_closing(&mut self, index: ClientId) {
         let session = self.sessions.at(index);
         if session.link.is_closed || !session.link.is_quiet() {
@@ -276,8 +276,8 @@ impl<E: Engine> Traffic<E> {
         self.counters().add_close(reason);
     }
 
-    /// Frees the slots of what was closed in this turn. Not before its end, so that a session that
-    /// closes in the middle of a step is still there when the step goes on.
+    /// Frees the slots of the connections that were closed in this turn. Not before the end of the
+    /// turn, so that a step that closes its session can still use it.
     pub(super) fn reap(&mut self) {
         while let Some(key) = self.closed.pop() {
             match key.owner() {
@@ -296,7 +296,7 @@ impl<E: Engine> Traffic<E> {
 
     // --- the process ---
 
-    /// Serving and lame duck: answers say whether their connection goes on. Draining: idle
+    /// Serving and lame duck: answers state whether their connection is kept. Draining: idle
     /// connections close, others with their present exchange. Ending: all close.
     pub fn enter_stage(&mut self, stage: Stage) {
         self.stage = stage;
@@ -318,8 +318,8 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Closes every socket, whatever is in flight on it. Only for a shard that will not run again.
-    /// What was closed in its last turn has still a slot, but its descriptor may be another's.
+    /// Closes every socket, whatever is in flight on it. Only for a shard that does not run again.
+    /// A connection closed in its last turn still has a slot, but its descriptor may be another's.
     pub fn abandon(&mut self) {
         let mut sockets: Vec<Socket> = self.upstreams.open_sockets();
         for index in self.sessions.ids() {

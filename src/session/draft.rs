@@ -1,10 +1,10 @@
-//! What is kept of a request's head until it is recorded. What goes to the access log is bounded
-//! here, and made harmless where it is written.
+//! The part of a request's head that is kept until it is recorded. Its size is bounded here; it is
+//! escaped where it is written.
 
 use crate::http1::{RequestHead, Version};
 use crate::limits::LOGGED_BYTES_MAX;
 
-/// What the access log wants of a request's head.
+/// The part of a request's head that the access log uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Draft {
     pub(super) method: Box<[u8]>,
@@ -27,8 +27,8 @@ impl Draft {
         }
     }
 
-    /// As much as can be read of a head that is not whole, or not taken: nothing of it is
-    /// believed, and nothing decided by it.
+    /// As much as can be read of a head that is incomplete or refused. It is not trusted, and
+    /// decides nothing.
     pub(super) fn of_part(head: &[u8]) -> Self {
         let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
         let mut words = lines.next().unwrap_or_default().splitn(3, |byte| *byte == b' ');

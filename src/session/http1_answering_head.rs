@@ -1,5 +1,5 @@
-//! Reading the head of a response, and what it decides: interim or final, a tunnel or a body, and
-//! whether the client's connection is kept.
+//! Reading the head of a response, and what follows from it: interim or final, a tunnel or a body,
+//! and whether the client's connection is kept.
 
 use super::Traffic;
 use super::choosing::COPY_BYTES_MAX;
@@ -11,7 +11,7 @@ use crate::stats::CloseReason;
 use crate::table::{ClientId, ExchangeId, UpstreamId};
 
 impl<E: Engine> Traffic<E> {
-    /// Takes bytes in which a response begins or goes on.
+    /// Processes bytes in which a response begins or continues.
     pub(super) fn read_response_head(&mut self, index: ClientId, id: ExchangeId, slice: Slice) {
         let exchange = &mut self.exchanges[id];
         exchange.has_response_bytes = true;
@@ -26,8 +26,8 @@ impl<E: Engine> Traffic<E> {
         }
         let Some(left) = gathered.left else { return };
         let exchange = self.sessions.at(index).exchange().map(|id| &self.exchanges[id]);
-        // The exchange may have ended, and the next one begun, with what came first: what is left
-        // belongs to neither then.
+        // The first bytes may have ended the exchange and begun the next one: the bytes that are
+        // left belong to neither.
         if !exchange.is_some_and(|e| e.serial == serial && e.upstream == upstream) {
             return self.wire.engine.release(left.buffer);
         }
@@ -37,8 +37,8 @@ impl<E: Engine> Traffic<E> {
         self.response_goes_on(index, left);
     }
 
-    /// Takes note that more of what was read is still to be looked at, so that the connection is
-    /// not kept if the response ends before it. Returns what was noted before.
+    /// Records whether bytes of a read are still to be processed, so that the connection is not
+    /// kept if the response ends before them. Returns the value before.
     fn note_left(&mut self, upstream: Option<UpstreamId>, is_left: bool) -> bool {
         let Some(upstream) = upstream else { return false };
         let connection = self.upstreams.at(upstream);
@@ -47,7 +47,7 @@ impl<E: Engine> Traffic<E> {
         had_unread
     }
 
-    /// Takes one head; returns what followed it if another head is to come.
+    /// Processes one head; returns the bytes behind it if another head follows.
     fn read_one_response_head(&mut self, index: ClientId, slice: Slice) -> Option<Slice> {
         let Some(output) = self.wire.engine.acquire(Room::Whole) else {
             self.wire.engine.release(slice.buffer);
@@ -131,8 +131,8 @@ impl<E: Engine> Traffic<E> {
         None
     }
 
-    /// True for a 408 that is an idle connection's and not the request's: a backend gave up waiting
-    /// just when the request was sent, which may be repeated then (RFC 9110 §15.5.9).
+    /// True for a 408 that is for the idle connection and not for the request: the backend timed
+    /// out just when the request was sent, which may be repeated then (RFC 9110 §15.5.9).
     fn is_of_idle_time(&mut self, index: ClientId, status: u16) -> bool {
         if status != 408 {
             return false;
@@ -153,8 +153,8 @@ impl<E: Engine> Traffic<E> {
         self.wire.send(&mut self.sessions.at(index).link, slice);
     }
 
-    /// The final head: it goes to the client with as much of the body as is there, if that is
-    /// well. Nothing of a response has been passed on before.
+    /// Forwards the final head to the client with the part of the body that has been received, if
+    /// that is valid. No byte of a response has been forwarded before.
     fn begin_response(
         &mut self,
         index: ClientId,
@@ -195,8 +195,8 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Queues a head and the first of its body. A little of that is copied behind the head, so
-    /// that one plain send carries both. False if there was no buffer left.
+    /// Queues a head and the first bytes of its body. A few of them are copied behind the head, so
+    /// that one plain send covers both. False if no buffer was left.
     fn send_head_with_body(&mut self, index: ClientId, head: Slice, body: Slice) -> bool {
         let at = head.end as usize;
         if body.len() > COPY_BYTES_MAX.min(self.wire.engine.buffer_size() - at) {
@@ -212,7 +212,7 @@ impl<E: Engine> Traffic<E> {
         true
     }
 
-    /// True if nothing on the client's side speaks against keeping its connection.
+    /// True if nothing on the client's side forbids keeping its connection.
     fn may_keep_alive(&mut self, index: ClientId) -> bool {
         let is_ending = self.is_ending(index);
         let session = self.sessions.at(index);
@@ -256,7 +256,7 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// An idle connection on which something came that nobody asked for, or its end.
+    /// Closes an idle connection that received bytes without a request, or its end.
     pub(super) fn discard_idle_upstream(&mut self, upstream: UpstreamId) {
         self.upstreams.unpark(upstream);
         self.close_upstream(upstream, Close::Graceful);

@@ -1,5 +1,5 @@
-//! While a request is with a backend: the request's body one way, the response's body the other,
-//! at the same time, each at the pace of who takes it.
+//! The exchange of bodies: the request's body goes to the backend and the response's body to the
+//! client, at the same time, each at the pace of its recipient.
 
 use super::body::Passed;
 use super::exchange::{Exchange, Phase};
@@ -10,17 +10,17 @@ use crate::engine::{Close, Engine, Failure, ReceiveFlags, Slice};
 use crate::stats::{CloseReason, Counter};
 use crate::table::{ClientId, ExchangeId, UpstreamId};
 
-/// Buffers of requests before their turn that a client may have here.
+/// Buffers of pipelined requests that a client may have here.
 const PIPELINED_BUFFERS_MAX: u32 = 2;
 
 /// Longest last answer after which a connection is closed without waiting for the client.
 const FINISH_BYTES_MAX: u64 = 64 * 1024;
 
 impl<E: Engine> Traffic<E> {
-    /// Bytes from the client during an exchange: its body, or requests before their turn.
+    /// Bytes from the client during an exchange: its body, or pipelined requests.
     pub(super) fn request_bytes(&mut self, index: ClientId, id: ExchangeId, slice: Slice) {
         let exchange = &self.exchanges[id];
-        // Between two attempts there is nobody to pass a body on to.
+        // Between two attempts no backend can receive the body.
         let (Some(upstream), false) = (exchange.upstream, exchange.request_body.has_ended()) else {
             return self.keep_for_later(index, slice);
         };
@@ -45,7 +45,7 @@ impl<E: Engine> Traffic<E> {
         self.forward_body(index, upstream, slice, passed);
     }
 
-    /// True if the request's body goes on and its backend keeps up.
+    /// True if the request's body continues and its backend keeps up.
     pub(super) fn takes_body(&mut self, id: ExchangeId) -> bool {
         let exchange = &self.exchanges[id];
         if exchange.request_body.has_ended() {
@@ -55,7 +55,7 @@ impl<E: Engine> Traffic<E> {
         !self.wire.is_congested(&self.upstreams.at(upstream).link)
     }
 
-    /// Queues the first bytes of a range to the backend, and keeps what is not done with.
+    /// Queues the first bytes of a range to the backend, and keeps the bytes that are left.
     fn forward_body(
         &mut self,
         index: ClientId,
@@ -89,8 +89,8 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Keeps a copy of what follows the part of a body that is passed on: the next request, or the
-    /// beginning of a trailer section. False if there is no buffer left.
+    /// Keeps a copy of the bytes behind the forwarded part of a body: the next request, or the
+    /// beginning of a trailer section. False if no buffer is left.
     fn keep_behind_body(&mut self, index: ClientId, rest: Slice) -> bool {
         let session = self.sessions.at(index);
         let exchange = session.exchange().map(|id| &self.exchanges[id]);
@@ -103,7 +103,7 @@ impl<E: Engine> Traffic<E> {
         true
     }
 
-    /// Keeps bytes until it is their turn, behind what waits already.
+    /// Keeps bytes for later, behind those that wait already.
     pub(super) fn keep_for_later(&mut self, index: ClientId, slice: Slice) {
         let Some(slice) = self.wire.copy_out(slice) else {
             return self.cut_out_of_buffers(index, None);
@@ -115,7 +115,7 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Ends an exchange because of what the client sent, or did not.
+    /// Ends an exchange because of bytes that the client sent, or failed to send.
     pub(super) fn fail_request(
         &mut self,
         index: ClientId,
@@ -140,14 +140,14 @@ impl<E: Engine> Traffic<E> {
             self.wire.engine.release(buffer);
             return match is_closing {
                 true => self.settle_upstream(upstream),
-                // Nobody asked: whatever this is, it must not be taken for an answer.
+                // No request was sent: these bytes must not be used as an answer.
                 false => self.discard_idle_upstream(upstream),
             };
         };
         self.counters().add(Counter::UpstreamBytesReceived, slice.len() as u64);
         let is_flushed = self.upstreams.at(upstream).link.is_flushed();
         if !is_flushed && self.is_untouched(index, upstream) {
-            // It came before the request was sent, so it is no answer to it.
+            // The bytes arrived before the request was sent, so they are no answer to it.
             self.wire.engine.release(buffer);
             return match self.may_try_again(index) {
                 true => self.replay(index, upstream),
@@ -157,7 +157,7 @@ impl<E: Engine> Traffic<E> {
         self.response_goes_on(index, slice);
     }
 
-    /// Takes the next bytes from the backend of a session, wherever its response is.
+    /// Processes the next bytes from the backend of a session, in any phase of the response.
     pub(super) fn response_goes_on(&mut self, index: ClientId, slice: Slice) {
         let id = match self.sessions.at(index).state {
             State::Tunnelling(_) => return self.tunnel_from_upstream(index, slice),
@@ -175,14 +175,14 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Passes on bytes of a response's body.
+    /// Forwards bytes of a response's body.
     fn response_bytes(&mut self, index: ClientId, id: ExchangeId, slice: Slice) {
         let exchange = &mut self.exchanges[id];
         let Some(gathered) = self.wire.gather(&mut exchange.response_partial, slice) else {
             return self.cut_session(index, CloseReason::OutOfBuffers);
         };
         if let Some(left) = gathered.left {
-            // A trailer section is shorter than a buffer, so this is behind its end.
+            // A trailer section is shorter than a buffer, so these bytes are behind its end.
             exchange.is_upstream_reusable = false;
             self.wire.engine.release(left.buffer);
         }
@@ -201,14 +201,14 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Queues bytes of a response to the client. False if there was no buffer left for that.
+    /// Queues bytes of a response to the client. False if no buffer was left.
     pub(super) fn send_response_bytes(&mut self, index: ClientId, body: Slice) -> bool {
         if body.is_empty() {
             self.wire.engine.release(body.buffer);
             return true;
         }
         let Some(body) = self.wire.copy_out(body) else {
-            // What is lost may be the last of it: the framing does not show it any more.
+            // The lost bytes may be the last ones: the framing does not show the loss then.
             self.sessions.at(index).close = Close::Reset;
             self.cut_session(index, CloseReason::OutOfBuffers);
             return false;
@@ -217,8 +217,8 @@ impl<E: Engine> Traffic<E> {
         true
     }
 
-    /// After bytes of a response were queued to the client: ends the exchange, or holds the
-    /// backend back if the client is slow.
+    /// After bytes of a response were queued to the client: ends the exchange, or pauses the
+    /// backend if the client is slow.
     pub(super) fn after_response_bytes(&mut self, index: ClientId, id: ExchangeId) {
         let exchange = &self.exchanges[id];
         if exchange.response_body.has_ended() {
@@ -238,8 +238,9 @@ impl<E: Engine> Traffic<E> {
         let exchange = &mut self.exchanges[id];
         exchange.phase = Phase::Done;
         let is_whole = exchange.request_body.has_ended();
-        // Nothing more is to come from a client that asked for the end itself. Where others do
-        // send more, closing at once would cost them a long answer, so that one is lingered for.
+        // A client that asked for the end of the connection sends nothing more. Another one may
+        // send more, and an immediate close could cost it a long answer: a session lingers after
+        // that.
         let is_last =
             is_whole && !exchange.client_keeps && exchange.response_bytes <= FINISH_BYTES_MAX;
         let keep_alive = self.sessions.at(index).keep_alive && is_whole;
@@ -287,8 +288,8 @@ impl<E: Engine> Traffic<E> {
         self.note_progress(index);
     }
 
-    /// A send to a backend ended. A failure is not the end: the backend may have answered before
-    /// it cut the connection, and the receive will tell.
+    /// A send to a backend ended. A failure is not the end: the backend may have answered before it
+    /// closed the connection, and the receive shows that.
     pub fn upstream_sent(&mut self, upstream: UpstreamId, result: Result<u32, Failure>) {
         if let Ok(bytes) = result {
             self.counters().add(Counter::UpstreamBytesSent, u64::from(bytes));
@@ -313,7 +314,7 @@ impl<E: Engine> Traffic<E> {
 }
 
 impl Exchange {
-    /// Takes note of how far the response's body has come with `bytes`.
+    /// Records the progress of the response's body after `bytes`.
     pub(super) fn note_passed(&mut self, passed: Passed, bytes: &[u8]) {
         self.response_bytes += passed.kept as u64;
         let rest = &bytes[passed.consumed..];
@@ -321,7 +322,7 @@ impl Exchange {
             return;
         }
         if self.response_body.has_ended() {
-            // The message was whole, but the connection is not to be trusted.
+            // The message was complete, but the connection cannot be trusted.
             self.is_upstream_reusable = false;
         } else {
             self.response_partial = Some(rest.into());

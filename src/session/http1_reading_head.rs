@@ -1,5 +1,5 @@
-//! Reading a request's head. A head that comes in one read is parsed where it lies; one that
-//! comes in pieces is gathered on the heap, so that a slow client holds no receive buffer.
+//! Reading a request's head. A head that arrives in one read is parsed in place; one that arrives
+//! in pieces is gathered on the heap, so that a slow client holds no receive buffer.
 
 use super::draft::Draft;
 use super::recording::Denial;
@@ -11,15 +11,15 @@ use crate::limits::LEADING_LINE_ENDS_BYTES_MAX;
 use crate::stats::CloseReason;
 use crate::table::ClientId;
 
-/// Bytes that a head usually grows by at most when it is written anew.
+/// Bytes that a head usually grows by at most when it is rewritten.
 const HEAD_GROWTH: usize = 384;
 
-/// There is no buffer left to keep bytes in; they are lost, and with them the session.
+/// No buffer is left for received bytes; they are lost, and with them the session.
 struct OutOfBuffers;
 
 impl<E: Engine> Traffic<E> {
-    /// Serves what came before its turn: the rest of a body, and requests one after the other,
-    /// for as long as who takes it keeps up.
+    /// Serves the bytes that wait: the rest of a body, and pipelined requests one after the other,
+    /// as long as their recipients keep up.
     pub(super) fn serve_inbox(&mut self, index: ClientId) {
         while self.takes_more(index) {
             let session = self.sessions.at(index);
@@ -33,7 +33,7 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// True if the next bytes of the client are wanted now.
+    /// True if the session needs the next bytes of the client now.
     fn takes_more(&mut self, index: ClientId) -> bool {
         let session = self.sessions.at(index);
         match session.state {
@@ -44,7 +44,7 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Everything that came has been served.
+    /// All received bytes have been served.
     fn await_more(&mut self, index: ClientId) {
         let session = self.sessions.at(index);
         match session.link.peer_ended {
@@ -53,7 +53,7 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Takes bytes in which a request begins or goes on.
+    /// Processes bytes in which a request begins or continues.
     pub(super) fn read_head(&mut self, index: ClientId, slice: Slice) {
         let Some(slice) = self.gather_from_client(index, slice) else { return };
         let Some(slice) = self.skip_line_ends(index, slice) else { return };
@@ -79,7 +79,7 @@ impl<E: Engine> Traffic<E> {
                 let is_begun = self.wire.bytes(slice) != b"\r";
                 self.wire.engine.release(output);
                 self.wire.set_aside(&mut self.sessions.at(index).partial, slice);
-                // CR alone may be half of a line end, which is no request.
+                // CR alone may be half of a line end, which begins no request.
                 if is_begun {
                     self.await_rest_of_head(index);
                 }
@@ -103,7 +103,7 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Writes the head that begins in `slice` anew, to a buffer that has this room for it. None if
+    /// Rewrites the head that begins in `slice` to a buffer that has this room for it. None if
     /// there is no buffer: the session ends.
     fn translate_head(
         &mut self,
@@ -128,7 +128,7 @@ impl<E: Engine> Traffic<E> {
         Some((output, translating::request(input, to, &side)))
     }
 
-    /// What has come so far of what is only looked at when it is whole; none if the session ends.
+    /// All bytes so far of a part that is parsed when complete; none if the session ends.
     pub(super) fn gather_from_client(&mut self, index: ClientId, slice: Slice) -> Option<Slice> {
         let session = self.sessions.at(index);
         let Some(gathered) = self.wire.gather(&mut session.partial, slice) else {
@@ -148,8 +148,8 @@ impl<E: Engine> Traffic<E> {
         Some(gathered.whole)
     }
 
-    /// Drops line ends before a request: whoever sends nothing else stays as idle as before. None
-    /// if nothing is left, or there were too many.
+    /// Drops line ends before a request: a client that sends nothing else stays idle. None if
+    /// nothing is left, or there were too many.
     fn skip_line_ends(&mut self, index: ClientId, slice: Slice) -> Option<Slice> {
         let length = leading_line_ends(self.wire.bytes(slice)) as u32;
         if length == 0 {
@@ -170,7 +170,7 @@ impl<E: Engine> Traffic<E> {
         Some(rest)
     }
 
-    /// What follows a head; its buffer is released if nothing does.
+    /// The bytes behind a head; the buffer is released if there are none.
     fn rest_of(&mut self, slice: Slice, head_length: usize) -> Result<Option<Slice>, OutOfBuffers> {
         let rest = Slice { start: slice.start + head_length as u32, ..slice };
         if rest.is_empty() {
@@ -184,7 +184,7 @@ impl<E: Engine> Traffic<E> {
         let session = self.sessions.at(index);
         if session.state == State::AwaitingHead {
             session.state = State::ReadingHead;
-            // The clock of a kept connection starts with the head; that of a new one has already.
+            // The clock of a kept connection starts with the head; that of a new one has started.
             if session.requests > 0 {
                 let span = self.snapshot.settings.timeouts.request_head;
                 self.set_deadline(index, span);
@@ -192,7 +192,7 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Answers a head that is not taken, and closes.
+    /// Answers a head that is refused, and closes.
     fn refuse(&mut self, index: ClientId, refusal: Refusal, draft: Option<Box<Draft>>) {
         let client = self.sessions.at(index).client;
         tracing::debug!(%client, refusal = refusal.text(), "request refused");
@@ -200,7 +200,7 @@ impl<E: Engine> Traffic<E> {
         self.answer_and_close(index, Denial { status, reason, text, draft });
     }
 
-    /// The rest of a head did not come in time.
+    /// The rest of a head did not arrive in time.
     pub(super) fn head_expired(&mut self, index: ClientId) {
         let draft = self.draft_of_partial(index);
         let text = "the rest of the head did not come in time";
@@ -209,7 +209,7 @@ impl<E: Engine> Traffic<E> {
     }
 }
 
-/// Why a session ends whose request is refused.
+/// The reason for the end of a session whose request is refused.
 pub(super) fn reason_of(refusal: Refusal) -> CloseReason {
     match refusal.status() {
         400 => CloseReason::MalformedRequest,
@@ -218,7 +218,7 @@ pub(super) fn reason_of(refusal: Refusal) -> CloseReason {
 }
 
 impl Session {
-    /// Back to the start, for the next request.
+    /// Returns to the start, for the next request.
     pub(super) fn await_head(&mut self) {
         self.state = State::AwaitingHead;
         self.partial = None;

@@ -1,6 +1,6 @@
-//! Where a request's head is while it may have to be sent, or sent again: in a small buffer if it
-//! fits one, else on the heap, so that no request that waits for its backend holds a whole buffer.
-//! It is in a whole one only while it is being sent, or while more of the request, its body, comes.
+//! The place of a request's head while it may have to be sent, or sent again: a small buffer if it
+//! fits one, else the heap, so that no request that waits for its backend holds a whole buffer. It
+//! is in a whole one only while it is sent, or while more of the request, its body, arrives.
 
 use super::Traffic;
 use crate::engine::{Engine, SMALL_BUFFER_BYTES, Slice};
@@ -9,9 +9,9 @@ use crate::table::{ClientId, ExchangeId, UpstreamId};
 use std::net::SocketAddr;
 
 impl<E: Engine> Traffic<E> {
-    /// After something was sent to a backend: the head's buffer goes back once all of it is sent.
-    /// For as long as the request may have to be sent again, its head is kept in a small buffer,
-    /// or on the heap if none holds it.
+    /// After a send to a backend: the head's buffer is released once all of the head is sent. As
+    /// long as the request may have to be sent again, its head is kept in a small buffer, or on the
+    /// heap if it fits none.
     pub(super) fn shrink_head(&mut self, index: ClientId) {
         let Some(id) = self.sessions.at(index).exchange() else { return };
         let exchange = &self.exchanges[id];
@@ -35,8 +35,8 @@ impl<E: Engine> Traffic<E> {
         self.wire.engine.bytes(head.buffer).len() <= SMALL_BUFFER_BYTES
     }
 
-    /// Sets a head aside until its connection is there, if it is all there is of the request and in
-    /// no small buffer. True if it waits aside.
+    /// Sets a head aside until its connection is made, if no more of the request has been received
+    /// and it is in no small buffer. True if it was set aside.
     pub(super) fn set_head_aside(&mut self, id: ExchangeId) -> bool {
         let exchange = &self.exchanges[id];
         let Some(head) = exchange.request_head else { return true };
@@ -50,7 +50,7 @@ impl<E: Engine> Traffic<E> {
         is_aside
     }
 
-    /// Puts a head that was set aside back into a buffer, to be sent. False if there is none left.
+    /// Moves a head that was set aside back into a buffer, to be sent. False if none is left.
     pub(super) fn restore_head(&mut self, id: ExchangeId) -> bool {
         let exchange = &mut self.exchanges[id];
         let Some(aside) = &exchange.head_aside else { return true };
@@ -62,7 +62,7 @@ impl<E: Engine> Traffic<E> {
         is_restored
     }
 
-    /// Queues a head that waited aside for its connection. False if there is no buffer for it.
+    /// Queues a head that was set aside for its connection. False if no buffer is left.
     pub(super) fn send_head_aside(&mut self, index: ClientId, upstream: UpstreamId) -> bool {
         let Some(id) = self.sessions.at(index).exchange() else { return true };
         if self.exchanges[id].head_aside.is_none() {
@@ -81,7 +81,7 @@ impl<E: Engine> Traffic<E> {
         self.wire.send_pinned(&mut self.upstreams.at(upstream).link, head);
     }
 
-    /// Writes the address of a backend where the client named no host.
+    /// Writes the address of a backend into a request that names no host.
     pub(super) fn name_host(&mut self, id: ExchangeId, address: SocketAddr) {
         let exchange = &mut self.exchanges[id];
         let Some(room) = exchange.host_room.clone() else { return };

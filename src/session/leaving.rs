@@ -1,5 +1,5 @@
-//! A newer snapshot takes something away: a backend gets no new exchanges, or loses those that it
-//! has, and a listener's sessions end with what they are doing.
+//! Removal by a newer snapshot: a backend gets no new exchanges, or loses those that it has, and a
+//! listener's sessions end with their present exchange.
 
 use super::Traffic;
 use super::choosing::Need;
@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 impl<E: Engine> Traffic<E> {
-    /// Goes on by a newer snapshot. Exchanges keep the backend that they are with.
+    /// Applies a newer snapshot. Exchanges keep their present backend.
     pub fn take_snapshot(&mut self, snapshot: Arc<Snapshot>) {
         let left = self.replicas.take(&snapshot, &mut self.prng);
         self.snapshot = snapshot;
@@ -26,8 +26,8 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Takes in a listener of a snapshot that was never in force here: somebody may have connected
-    /// to it.
+    /// Adds a listener of a snapshot that was never in force here: clients may have connected to
+    /// it.
     pub fn remember_listener(&mut self, listener: Arc<Listener>) {
         let index = listener.id.index();
         if self.snapshot.listener(listener.id).is_some() {
@@ -39,8 +39,8 @@ impl<E: Engine> Traffic<E> {
         self.listeners[index] = Some(listener);
     }
 
-    /// Takes the listeners of the snapshot. Those that are gone are kept: their sessions may be in
-    /// the middle of a request. True if one is gone.
+    /// Applies the listeners of the snapshot. Removed ones are kept: their sessions may be in the
+    /// middle of a request. True if one was removed.
     fn take_listeners(&mut self) -> bool {
         let new = &self.snapshot.listeners;
         if self.listeners.len() < new.len() {
@@ -56,7 +56,7 @@ impl<E: Engine> Traffic<E> {
         is_one_gone
     }
 
-    /// Ends the idle sessions of listeners that are gone, and lets the others finish.
+    /// Ends the idle sessions of removed listeners, and lets the others finish.
     fn release_sessions(&mut self) {
         for index in self.sessions.ids() {
             let session = self.sessions.at(index);
@@ -70,8 +70,8 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Lets go of backends: idle connections close, exchanges that have not begun move, and where
-    /// it is ordered those that may be repeated move too, and everything else is cut.
+    /// Removes backends: idle connections close, exchanges that have not begun move to another
+    /// backend; if ordered, those that may be repeated move too, and all others are aborted.
     fn release_backends(&mut self, left: &[Leaving]) {
         let left: HashMap<BackendSlot, bool> =
             left.iter().map(|leaving| (leaving.slot, leaving.is_cut)).collect();
@@ -95,8 +95,8 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Gives an exchange of which nothing has been sent to another backend. If there is none, or it
-    /// has had its attempts, and its own only leaves, it goes on with that, which lives.
+    /// Moves an exchange of which nothing has been sent to another backend. If there is none, or no
+    /// attempt is left, and its own backend is only draining, it stays with that, which is alive.
     fn move_on(&mut self, index: ClientId, upstream: UpstreamId, need: Need) {
         let pick = if self.may_try_again(index) { self.pick(index, need) } else { None };
         match pick {
@@ -109,7 +109,7 @@ impl<E: Engine> Traffic<E> {
         self.go_to(index, pick, waiting);
     }
 
-    /// Ends an exchange or a tunnel whose backend must not be used any more.
+    /// Aborts an exchange or a tunnel whose backend must not be used any more.
     fn cut_upstream(&mut self, index: ClientId, upstream: UpstreamId) {
         let session = self.sessions.at(index);
         let Some(id) = session.exchange() else { return };

@@ -1,12 +1,12 @@
-//! Sessions: the life of one client connection each, as a state machine. An event comes in, verbs
-//! go out to the engine; nothing here waits.
+//! Sessions: the life of one client connection each, as a state machine. Events come from the
+//! engine, calls go to the engine; nothing here blocks.
 //!
 //! One file per state or step:
 //! `opening` → `http1_reading_head` → `choosing` (a backend) → `http1_exchanging` (both bodies) with
 //! `http1_answering_head` (the response's head) → back to reading, or `tunnelling` after an upgrade;
 //! `retrying` sends a request again, `keeping_head` keeps its head for that,
-//! `answering` is a local answer, `closing` the end, `timeouts` what happens when nothing does,
-//! `leaving` what a newer snapshot takes away, `observing` what exchanges show of their backends.
+//! `answering` is a local answer, `closing` the end, `timeouts` slow, stalled and idle peers,
+//! `leaving` removal by a newer snapshot, `observing` the results of backends.
 //! `translating` is the pure part: bytes of a head in, bytes of a head out.
 //!
 //! Does not: know the kernel, configuration files or other shards.
@@ -45,12 +45,12 @@ use crate::upstream::{Replicas, Upstreams};
 use exchange::Exchange;
 use std::sync::Arc;
 
-/// Sessions that room is made for at the start, at most; twice a shard's share, because clients do
-/// not spread evenly.
+/// Most sessions that room is made for at the start; twice a shard's share, because clients do not
+/// spread evenly.
 const ROOM_MAX: usize = 1 << 18;
 
-/// Everything that a shard is busy with, and what it needs for it. The files of this folder each
-/// add the verbs of one state.
+/// The traffic of a shard: its connections, and what they need. Each file of this folder adds the
+/// methods of one state.
 pub struct Traffic<E: Engine> {
     /// Sockets, buffers, time.
     pub wire: Wire<E>,
@@ -59,23 +59,23 @@ pub struct Traffic<E: Engine> {
     /// Connections to backends.
     pub upstreams: Upstreams,
     exchanges: Table<ExchangeId, Exchange>,
-    /// That of the newest exchange.
+    /// The serial of the newest exchange.
     serial: u64,
     replicas: Replicas,
     timers: TimerWheel<Key>,
     snapshot: Arc<Snapshot>,
-    /// Every listener that a session may have been accepted on, in its newest form.
+    /// Every listener that a session may have been accepted on, in its newest version.
     listeners: Vec<Option<Arc<Listener>>>,
     mailbox: Arc<Mailbox>,
     prng: Prng,
     stage: Stage,
-    /// What was closed in this turn; its slots are free at the turn's end.
+    /// Connections that were closed in this turn; their slots are free at the turn's end.
     closed: Vec<Key>,
     access_log: Option<Sender>,
-    /// Before this, malformed answers are only counted.
+    /// Before this time, malformed answers are only counted.
     next_warning: Instant,
     /// Malformed answers since the last warning.
-    unsaid: u32,
+    suppressed: u32,
 }
 
 impl<E: Engine> Traffic<E> {
@@ -108,7 +108,7 @@ impl<E: Engine> Traffic<E> {
             closed: Vec::with_capacity(1024),
             access_log,
             next_warning: Instant::default(),
-            unsaid: 0,
+            suppressed: 0,
         };
         traffic.take_snapshot(snapshot);
         traffic
@@ -124,7 +124,7 @@ impl<E: Engine> Traffic<E> {
         &self.snapshot
     }
 
-    /// What the process is about.
+    /// The stage of the process.
     pub fn stage(&self) -> Stage {
         self.stage
     }
@@ -144,7 +144,7 @@ impl<E: Engine> Traffic<E> {
         self.exchanges.len()
     }
 
-    /// Sends what was queued in this turn, and feeds those who found the receive ring empty.
+    /// Sends what was queued in this turn, and rearms links that found the receive ring empty.
     pub fn finish_turn(&mut self) {
         while let Some(key) = self.wire.next_dirty() {
             if key.owner() == Owner::Client {

@@ -1,5 +1,5 @@
-//! What exchanges show of their backends, routes and pools: counted in the shard's tables, and,
-//! where it may take a backend out or bring it back, told to the coordinator.
+//! Observations of backends, routes and pools: counted in the shard's tables, and reported to the
+//! coordinator if they may take a backend out of service or back into it.
 
 use super::Traffic;
 use super::exchange::Exchange;
@@ -10,7 +10,7 @@ use crate::stats::CloseReason;
 use crate::table::{ClientId, ExchangeId};
 use std::time::Duration;
 
-/// Between two warnings of malformed answers.
+/// The time between two warnings of malformed answers.
 const WARNINGS_APART: Duration = Duration::from_secs(10);
 
 impl<E: Engine> Traffic<E> {
@@ -27,7 +27,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// A backend gave a final answer, or opened a tunnel. An application's 500 is an answer like
-    /// any other; what a gateway says in place of an application is a failure.
+    /// any other; a gateway's answer in place of an application is a failure.
     pub(super) fn backend_answered(&mut self, id: ExchangeId, status: u16) {
         let exchange = &mut self.exchanges[id];
         let trial = exchange.trial.take();
@@ -39,16 +39,16 @@ impl<E: Engine> Traffic<E> {
         }
         cell.successes.add(1);
         if let Some(round) = trial {
-            self.tell_trial(slot, round, TrialCourse::Passed);
+            self.report_half_open(slot, round, TrialCourse::Passed);
         }
     }
 
-    /// Tells how a round of the trial of a backend goes.
-    pub(super) fn tell_trial(&self, slot: BackendSlot, round: u32, course: TrialCourse) {
+    /// Reports the progress of a round of half-open probes of a backend.
+    pub(super) fn report_half_open(&self, slot: BackendSlot, round: u32, course: TrialCourse) {
         self.mailbox.shared.observations.push(Observation::Trial(slot, round, course));
     }
 
-    /// A backend failed, in this round of its trial if it was one.
+    /// A backend failed, in this round of half-open probes if it was one.
     pub(super) fn backend_failed(
         &mut self,
         slot: BackendSlot,
@@ -59,30 +59,30 @@ impl<E: Engine> Traffic<E> {
         let now = self.now();
         self.replicas.failed(slot, now);
         if let Some(round) = trial {
-            return self.tell_trial(slot, round, TrialCourse::Failed(fault));
+            return self.report_half_open(slot, round, TrialCourse::Failed(fault));
         }
         self.mailbox.shared.observations.push(Observation::Fault(slot, fault));
     }
 
-    /// Notes what was wrong with a request or its response, for the record of the exchange.
+    /// Records the fault of a request or its response, for the record of the exchange.
     pub(super) fn note_refusal(&mut self, index: ClientId, text: &'static str) {
         if let Some(id) = self.sessions.at(index).exchange() {
             self.exchanges[id].refusal = Some(text);
         }
     }
 
-    /// Takes an answer of a backend for none because of this.
+    /// Rejects an answer of a backend for this reason.
     pub(super) fn refuse_answer(&mut self, index: ClientId, text: &'static str) {
         self.note_refusal(index, text);
         self.warn_of_answer(index, text);
         self.fail_exchange(index, 502, CloseReason::BackendMalformed);
     }
 
-    /// Says what is wrong with the answers of backends, not once for each of them.
+    /// Warns of malformed answers of backends, but not of each of them.
     fn warn_of_answer(&mut self, index: ClientId, text: &'static str) {
         let now = self.now();
         if now < self.next_warning {
-            self.unsaid += 1;
+            self.suppressed += 1;
             return;
         }
         let Some(id) = self.sessions.at(index).exchange() else { return };
@@ -92,14 +92,14 @@ impl<E: Engine> Traffic<E> {
         };
         let pool = self.replicas.pool(exchange.pool).map_or("", |pool| &*pool.name);
         self.next_warning = now + WARNINGS_APART;
-        let further = std::mem::take(&mut self.unsaid);
+        let further = std::mem::take(&mut self.suppressed);
         tracing::warn!(
-            "backend {pool} {address}: its answer is malformed and is not passed on: {text} \
+            "backend {pool} {address}: its answer is malformed and is not forwarded: {text} \
              ({further} others since the last such warning; the access log has each as `refusal`)"
         );
     }
 
-    /// An exchange has ended. A failure to connect was told when it happened.
+    /// An exchange has ended. A failure to connect was reported when it happened.
     pub(super) fn observe_end(&mut self, exchange: &Exchange) {
         let duration = self.now().since(exchange.began);
         let (shard, ledger) = (self.mailbox.shard(), &self.mailbox.shared.ledger);
@@ -115,14 +115,14 @@ impl<E: Engine> Traffic<E> {
         match (exchange.backend, fault, exchange.trial) {
             (Some(slot), Some(fault), trial) => self.backend_failed(slot, fault, trial),
             (Some(slot), None, Some(round)) => {
-                self.tell_trial(slot, round, TrialCourse::Undecided);
+                self.report_half_open(slot, round, TrialCourse::Undecided);
             }
             _ => {}
         }
     }
 }
 
-/// The fault of a backend that an exchange ended by, if it was the backend's.
+/// The backend's fault that an exchange ended by; none if it was not the backend's.
 fn fault_of(reason: CloseReason) -> Option<BackendFault> {
     match reason {
         CloseReason::BackendReset | CloseReason::BackendTruncated => Some(BackendFault::Reset),

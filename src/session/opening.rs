@@ -1,4 +1,4 @@
-//! A connection that was accepted becomes a session.
+//! From an accepted connection to a session.
 
 use super::{Session, State, Traffic};
 use crate::base::ListenerId;
@@ -9,8 +9,8 @@ use crate::table::ClientId;
 use std::net::SocketAddr;
 
 impl<E: Engine> Traffic<E> {
-    /// Serves a connection on which nothing has been received yet. It is cut at once if its
-    /// client has as many connections as it may, or everything is being cut.
+    /// Serves a connection on which nothing has been received yet. It is aborted at once if its
+    /// client has as many connections as it may have, or all connections are being aborted.
     pub fn open(&mut self, socket: Socket, client: SocketAddr, listener: ListenerId) {
         let shard = self.mailbox.shard();
         if !self.mailbox.shared.clients.admit(shard, client.ip()) {
@@ -25,7 +25,7 @@ impl<E: Engine> Traffic<E> {
         let key = self.sessions.next_key();
         let index = self.sessions.insert(Session::new(socket, key, client, listener));
         let session = self.sessions.at(index);
-        // It may have waited while its listener was removed.
+        // Its listener may have been removed while it waited.
         session.is_leaving = self.snapshot.listener(listener).is_none();
         self.wire.receive(&mut session.link);
         let span = self.snapshot.settings.timeouts.request_head;

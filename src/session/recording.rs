@@ -1,4 +1,4 @@
-//! What is left of an exchange: counts, and a record where there is an access log.
+//! The record of an exchange: counts, and a line in the access log if there is one.
 
 use super::Traffic;
 use super::draft::Draft;
@@ -9,13 +9,13 @@ use crate::http1::Version;
 use crate::stats::{CloseReason, Counter};
 use crate::table::ClientId;
 
-/// An answer of our own to a request that goes to no backend.
+/// A local answer to a request that goes to no backend.
 pub(super) struct Denial {
     pub(super) status: u16,
     pub(super) reason: CloseReason,
     /// For operators.
     pub(super) text: &'static str,
-    /// Of what came of the request's head, if there is an access log.
+    /// From the received part of the request's head, if there is an access log.
     pub(super) draft: Option<Box<Draft>>,
 }
 
@@ -65,7 +65,7 @@ impl<E: Engine> Traffic<E> {
         });
     }
 
-    /// Records a request that was answered here.
+    /// Records a request that was answered locally.
     pub(super) fn record_denial(&mut self, index: ClientId, denial: Denial, response_bytes: u64) {
         if self.access_log.is_none() {
             return;
@@ -93,8 +93,8 @@ impl<E: Engine> Traffic<E> {
         });
     }
 
-    /// Ends a session for want of a buffer. A request that has no exchange yet leaves a record all
-    /// the same.
+    /// Aborts a session because no buffer is left. A request without an exchange leaves a record
+    /// all the same.
     pub(super) fn cut_out_of_buffers(&mut self, index: ClientId, draft: Option<Box<Draft>>) {
         let (status, reason) = (0, CloseReason::OutOfBuffers);
         let text = "no buffer was left for the request";
@@ -104,14 +104,14 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Ends a session for want of a buffer for an answer of our own.
+    /// Aborts a session because no buffer is left for a local answer.
     pub(super) fn cut_denied(&mut self, index: ClientId, denial: Denial) {
         let reason = CloseReason::OutOfBuffers;
         self.record_denial(index, Denial { status: 0, reason, ..denial }, 0);
         self.cut_session(index, reason);
     }
 
-    /// What the access log wants of a head, or of a part of one; none without an access log.
+    /// The access log's draft of a head, or of a part of one; none without an access log.
     pub(super) fn draft_of(&self, head: Slice) -> Option<Box<Draft>> {
         self.access_log.as_ref().map(|_| Box::new(Draft::of_part(self.wire.bytes(head))))
     }

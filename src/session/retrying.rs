@@ -1,5 +1,5 @@
-//! Sending a request once more: what of it the connection has taken so far decides whether it may,
-//! and how. A backend never gets anything but a whole head first.
+//! Sending a request again: whether and how depends on the part of it that the connection has
+//! taken. The first bytes that a backend gets are always a complete head.
 
 use super::Traffic;
 use super::choosing::Need;
@@ -12,14 +12,14 @@ use crate::stats::{CloseReason, Counter};
 use crate::table::{ClientId, UpstreamId};
 use std::time::Duration;
 
-/// How much of a request's head its present connection has taken.
+/// The part of a request's head that its present connection has taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HeadSent {
     /// Nothing: whatever the method, no backend can have acted on the request.
     Nothing,
-    /// A send of it is under way, of which nobody knows how far it is.
+    /// A send of it is in flight, and its progress is unknown.
     Unknown,
-    /// Some of it: the rest alone must not go to anybody else.
+    /// Some of it: the rest alone must not go to any other backend.
     Part,
     /// All of it.
     All,
@@ -59,7 +59,7 @@ impl<E: Engine> Traffic<E> {
         is_unanswered && self.head_sent(index, upstream) == HeadSent::Nothing
     }
 
-    /// A connection ended before a whole head came over it.
+    /// A connection ended before a complete head of a response was received on it.
     pub(super) fn died_unanswered(&mut self, index: ClientId, upstream: UpstreamId) {
         let connection = self.upstreams.at(upstream);
         let (is_reused, slot) = (connection.is_reused, connection.slot);
@@ -67,12 +67,12 @@ impl<E: Engine> Traffic<E> {
         let exchange = &mut self.exchanges[id];
         let may_be_resent = exchange.may_be_resent(slot, now);
         if may_be_resent && let Some(round) = exchange.trial.take() {
-            // The request was lent to find out whether the backend has recovered: it has not.
+            // The request was a half-open probe: the backend has not recovered.
             self.backend_failed(slot, BackendFault::Reset, Some(round));
             return self.replay(index, upstream);
         }
-        // An idle connection may have ended before it got the request, whatever its backend does.
-        // Of what was not sent yet nothing can have been done, whatever the method.
+        // An idle connection may have ended before it got the request, with no fault of its
+        // backend. A request that was not sent yet has had no effect, whatever its method.
         let may_move = self.may_try_again(index) && self.is_untouched(index, upstream);
         if is_reused && (may_be_resent || may_move) {
             return self.replay(index, upstream);
@@ -80,8 +80,8 @@ impl<E: Engine> Traffic<E> {
         self.move_away(index, upstream, Some(BackendFault::Reset), CloseReason::BackendReset);
     }
 
-    /// Sends a request again, on a fresh connection, to any backend. The caller has checked that it
-    /// may have a further attempt.
+    /// Sends a request again, on a fresh connection, to any backend. The caller has checked that a
+    /// further attempt is allowed.
     pub(super) fn replay(&mut self, index: ClientId, upstream: UpstreamId) {
         self.count_retry(index);
         if let Some(waiting) = self.take_back(index, upstream) {
@@ -89,9 +89,9 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Gives a request whose backend did not answer it to another one, if it may be sent again and
-    /// the pool's retry budget allows that; answers 502 if not, or if there is no other one.
-    /// `fault`: what the backend is charged with.
+    /// Moves a request whose backend did not answer to another one, if it may be sent again and the
+    /// pool's retry budget allows that; answers 502 if not, or if there is no other one. `fault`:
+    /// the fault that is reported of the backend.
     pub(super) fn move_away(
         &mut self,
         index: ClientId,
@@ -125,16 +125,16 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// Takes a request back from its connection, which is closed. What waits moves as it is if
-    /// nothing of it was sent; otherwise nothing is returned and the whole head is sent again,
-    /// which the caller has checked to be safe. None without a buffer for that: the session ends.
+    /// Takes a request back from its connection, which is closed. If nothing of it was sent, the
+    /// waiting bytes move as they are; else the chain is empty and the complete head is sent again,
+    /// which the caller has checked to be safe. None if no buffer is left: the session ends.
     fn take_back(&mut self, index: ClientId, upstream: UpstreamId) -> Option<Chain> {
         let id = self.sessions.at(index).exchange()?;
         let (slot, sent) = (self.upstreams.at(upstream).slot, self.head_sent(index, upstream));
         let waiting = match sent {
             HeadSent::Nothing => {
                 let link = &mut self.upstreams.at(upstream).link;
-                // One that the peer has cut before anything was sent is broken too.
+                // A connection that the peer closed before anything was sent is broken too.
                 let unsent = std::mem::take(&mut link.unsent);
                 if unsent.is_empty() { std::mem::take(&mut link.outbox) } else { unsent }
             }
@@ -159,14 +159,14 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// Gives an exchange that got no connection to another backend: at once the first time, after a
-    /// random while later on.
+    /// random delay later on.
     pub(super) fn go_elsewhere(&mut self, index: ClientId, waiting: Chain) {
         self.count_retry(index);
         let Some(id) = self.sessions.at(index).exchange() else { return };
         let Some(doublings) = self.exchanges[id].retries.checked_sub(2) else {
             return self.choose(index, waiting);
         };
-        // Where there is nobody to wait for, the client hears so at once.
+        // If no backend is left to wait for, the client is answered at once.
         if !self.has_pick(index) {
             return self.go_to(index, None, waiting);
         }
@@ -176,7 +176,7 @@ impl<E: Engine> Traffic<E> {
         self.set_deadline(index, Duration::from_micros(u64::from(micros)));
     }
 
-    /// The time of an exchange that waits for its next attempt has come.
+    /// The backoff of an exchange before its next attempt has ended.
     pub(super) fn end_backoff(&mut self, index: ClientId) {
         let Some(id) = self.sessions.at(index).exchange() else { return };
         let waiting = std::mem::take(&mut self.exchanges[id].waiting);

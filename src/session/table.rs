@@ -1,5 +1,5 @@
-//! What is kept of a client connection. It is small, because most connections are idle: what an
-//! exchange needs is kept with the exchange.
+//! The state of a client connection. It is small, because most connections are idle: the state of
+//! an exchange is kept with the exchange.
 
 use crate::base::{Instant, ListenerId, TimerId};
 use crate::engine::{Close, Key, Socket};
@@ -8,25 +8,25 @@ use crate::stats::CloseReason;
 use crate::table::{ClientId, ExchangeId, Operating, Table};
 use std::net::SocketAddr;
 
-/// What a session is doing.
+/// The state of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// No byte of the next request has come.
+    /// No byte of the next request has been received.
     AwaitingHead,
-    /// Part of a head has come.
+    /// Part of a head has been received.
     ReadingHead,
     /// A request is with a backend, or waits for one.
     Exchanging(ExchangeId),
-    /// Bytes go both ways after an upgrade.
+    /// Bytes are forwarded both ways after an upgrade.
     Tunnelling(ExchangeId),
-    /// The last answer is being sent; then it closes.
+    /// The last answer is being sent; then the connection closes.
     Finishing,
-    /// The last answer is being sent; what the client still sends is dropped.
+    /// The last answer is being sent; bytes that the client still sends are dropped.
     Lingering,
-    /// The last answer has been sent; what the client still sends is dropped, but not after
+    /// The last answer has been sent; bytes that the client still sends are dropped, but not after
     /// `until`.
     Discarding {
-        /// Then it closes.
+        /// The time at which the connection closes.
         until: Instant,
     },
     /// Waits for its operations to end.
@@ -40,24 +40,24 @@ pub struct Session {
     pub link: Link,
     /// The client's address.
     pub client: SocketAddr,
-    /// What it is doing.
+    /// Its state.
     pub state: State,
-    /// Where it was accepted.
+    /// The listener that accepted it.
     pub listener: ListenerId,
-    /// Its listener is gone: it ends with its present exchange.
+    /// Its listener was removed: the session ends with its present exchange.
     pub is_leaving: bool,
     /// The connection may be kept after the present exchange.
     pub keep_alive: bool,
     /// How the socket is closed in the end. By a reset, if nothing else shows the client that its
-    /// answer is not whole.
+    /// answer is incomplete.
     pub close: Close,
-    /// Why it ends.
+    /// The reason for its end.
     pub close_reason: CloseReason,
-    /// Received, and not looked at yet: requests that came before their turn.
+    /// Received and not processed yet: pipelined requests.
     pub inbox: Chain,
-    /// The part of a head, or of a trailer section, that came with earlier reads.
+    /// The part of a head, or of a trailer section, from earlier reads.
     pub partial: Option<Box<[u8]>>,
-    /// When the present state has lasted too long.
+    /// The time at which the present state has lasted too long.
     pub deadline: Instant,
     /// Fires at `alarm`, which is never after `deadline`.
     pub timer: Option<TimerId>,
@@ -67,14 +67,14 @@ pub struct Session {
     pub was_polled: bool,
     /// Requests so far.
     pub requests: u32,
-    /// Bytes dropped: line ends before the next request, or what came after the last answer.
+    /// Bytes dropped: line ends before the next request, or bytes after the last answer.
     pub dropped_bytes: u32,
     /// Bytes that the client had acknowledged when it was last found to be slow, the low bits.
     pub acknowledged: u32,
 }
 
 impl Session {
-    /// One whose connection is open.
+    /// A session whose connection is open.
     pub fn new(socket: Socket, key: Key, client: SocketAddr, listener: ListenerId) -> Self {
         Self {
             link: Link::new(socket, key),
@@ -97,7 +97,7 @@ impl Session {
         }
     }
 
-    /// The exchange in flight, or that the tunnel began with.
+    /// The exchange in flight, or the one that began the tunnel.
     pub fn exchange(&self) -> Option<ExchangeId> {
         match self.state {
             State::Exchanging(id) | State::Tunnelling(id) => Some(id),
@@ -110,8 +110,8 @@ impl Session {
         matches!(self.state, State::Tunnelling(_))
     }
 
-    /// Kept by a client that has been served and asks for nothing at the moment. One whose next
-    /// request is here, and only waits until its answers are read, is not idle.
+    /// Idle: at least one request served, none pending. A client whose next request has been
+    /// received, and waits until its answers are read, is not idle.
     pub fn is_idle(&self) -> bool {
         self.state == State::AwaitingHead && self.requests > 0 && self.inbox.is_empty()
     }
@@ -126,5 +126,5 @@ impl Operating for Session {
     }
 }
 
-// A session that only waits is all that an idle connection costs in memory of ours.
+// The session is the only memory of the process that an idle connection uses.
 const _: () = assert!(size_of::<Session>() <= 256);

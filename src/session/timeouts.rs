@@ -1,4 +1,4 @@
-//! What happens when nothing happens.
+//! Deadlines: slow, stalled and idle peers.
 //!
 //! A session has one timer and one deadline. The deadline moves with every byte, which costs
 //! nothing; the timer moves only when it fires before the deadline, or would fire after it.
@@ -12,14 +12,14 @@ use crate::stats::CloseReason;
 use crate::table::{ClientId, UpstreamId};
 use std::time::Duration;
 
-/// After this long without a byte, a kept connection is polled instead of received on, which
-/// costs the kernel a third of the memory.
+/// After this time without a byte, a kept connection is polled instead of received on, which costs
+/// the kernel a third of the memory.
 const DEMOTE_AFTER: Duration = Duration::from_secs(5);
 
-/// Who has been waited for in vain.
+/// The party that a session has waited for too long.
 enum Stall {
     Connect,
-    /// Nobody: it is time for the next attempt.
+    /// None: the backoff before the next attempt is over.
     Backoff,
     ClientReading,
     ClientSending,
@@ -27,7 +27,7 @@ enum Stall {
 }
 
 impl<E: Engine> Traffic<E> {
-    /// From now on the present state may last this long without news.
+    /// The present state may last this long from now on without progress.
     pub(super) fn set_deadline(&mut self, index: ClientId, span: Duration) {
         let deadline = self.now() + span;
         let session = self.sessions.at(index);
@@ -45,7 +45,7 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// A byte moved: the exchange or tunnel has its time again.
+    /// A byte was forwarded: the timeout of the exchange or tunnel starts again.
     pub(super) fn note_progress(&mut self, index: ClientId) {
         let timeouts = &self.snapshot.settings.timeouts;
         let session = self.sessions.at(index);
@@ -55,7 +55,7 @@ impl<E: Engine> Traffic<E> {
                 let upstream = session.exchange().and_then(|id| self.exchanges[id].upstream);
                 let is_connected = |upstream| !self.upstreams.at(upstream).link.is_connecting;
                 if !upstream.is_some_and(is_connected) {
-                    return; // what the client does meanwhile is no news of the backend
+                    return; // bytes of the client are no progress of the backend
                 }
                 timeouts.between_bytes
             }
@@ -64,7 +64,7 @@ impl<E: Engine> Traffic<E> {
         self.set_deadline(index, span);
     }
 
-    /// Fires what is due, up to `limit` timers.
+    /// Fires the timers that are due, up to `limit`.
     pub fn expire(&mut self, limit: usize) {
         let now = self.now();
         for _ in 0..limit {
@@ -88,7 +88,7 @@ impl<E: Engine> Traffic<E> {
             return;
         }
         if self.is_starved(index) {
-            // Nothing was read for want of buffers: that is our delay, not the other side's.
+            // Nothing was read for lack of buffers: the delay is the proxy's, not the peer's.
             let span = self.snapshot.settings.timeouts.between_bytes;
             return self.set_deadline(index, span);
         }
@@ -99,7 +99,7 @@ impl<E: Engine> Traffic<E> {
             State::AwaitingHead | State::Lingering | State::Finishing if !is_flushed => {
                 self.client_slow(index);
             }
-            // The rest of the head may have come long ago; what can be seen is whether it reads.
+            // The rest of the head may have been sent; only the client's reading can be observed.
             State::ReadingHead if is_starved => self.client_slow(index),
             State::AwaitingHead if session.requests == 0 => {
                 self.close_session(index, CloseReason::HeadTimeout);
@@ -116,8 +116,8 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// True if a session waits for bytes that cannot be received, as there is no buffer for them.
-    /// Who does not take what waits for him is late all the same: he may hold those buffers.
+    /// True if a session waits for bytes that cannot be received because no buffer is left. A peer
+    /// that does not read its queued bytes is late all the same: it may hold those buffers.
     fn is_starved(&mut self, index: ClientId) -> bool {
         let session = self.sessions.at(index);
         let waits_for_head = matches!(session.state, State::AwaitingHead | State::ReadingHead);
@@ -127,7 +127,7 @@ impl<E: Engine> Traffic<E> {
         }
         match self.stalled_on(index) {
             Some(Stall::ClientSending | Stall::Backend) => {
-                let upstream = self.upstream_of(index).expect("somebody is late");
+                let upstream = self.upstream_of(index).expect("an exchange is stalled");
                 let upstream = &self.upstreams.at(upstream).link;
                 let is_upstream_starved = upstream.receiving == Receiving::OutOfBuffers;
                 // A backend that has taken everything may be waiting for the client.
@@ -138,7 +138,7 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// True if what the client sends next is for the backend of now.
+    /// True if the client's next bytes are for the present backend.
     fn awaits_client(&mut self, index: ClientId) -> bool {
         let session = self.sessions.at(index);
         let is_tunnel = session.is_tunnel();
@@ -166,8 +166,8 @@ impl<E: Engine> Traffic<E> {
         self.set_deadline(index, idle - DEMOTE_AFTER);
     }
 
-    /// Polls a session that waits for a request and is not received on any more. One whose next
-    /// request is here, and only waits until its answers are read, is not idle.
+    /// Polls a session that waits for a request and has no receive armed. A client whose next
+    /// request has been received, and waits until its answers are read, is not idle.
     pub(super) fn demote_if_idle(&mut self, index: ClientId) {
         let session = self.sessions.at(index);
         let waits = session.state == State::AwaitingHead && session.inbox.is_empty();
@@ -178,7 +178,7 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// A polled client has something to say, or its poll was cancelled.
+    /// A polled client has sent bytes, or its poll was cancelled.
     pub fn client_readable(&mut self, index: ClientId) {
         let session = self.sessions.at(index);
         session.link.is_polling = false;
@@ -230,11 +230,11 @@ impl<E: Engine> Traffic<E> {
         })
     }
 
-    /// A client has not read its answer for long. A slow one is not a dead one: it has its time
-    /// again if it has acknowledged bytes since the last time it was asked.
+    /// A client has not read its answer for long. A slow client is not a dead one: its timeout
+    /// starts again if it has acknowledged bytes since the last check.
     fn client_slow(&mut self, index: ClientId) {
         let session = self.sessions.at(index);
-        // The low bits will do: nobody reads four gigabytes within a timeout, or exactly none.
+        // The low bits suffice: no client reads four gigabytes within a timeout, or exactly none.
         let acknowledged = self.wire.engine.acknowledged(session.link.socket) as u32;
         let before = std::mem::replace(&mut session.acknowledged, acknowledged);
         if acknowledged != before {
@@ -266,7 +266,7 @@ impl<E: Engine> Traffic<E> {
         let connection = self.upstreams.at(upstream);
         connection.timer = None;
         if connection.session.is_some() || connection.is_closing {
-            return; // armed again when it is parked
+            return; // armed again when the connection is parked
         }
         if connection.idle_until > now {
             connection.alarm = connection.idle_until;

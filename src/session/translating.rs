@@ -1,5 +1,5 @@
-//! Heads in, heads out: what was understood of a request or a response is written anew for the
-//! other side. Pure: bytes in, bytes and a verdict out.
+//! Rewriting heads: the parsed parts of a request or a response are written again for the other
+//! side. Pure: bytes in, bytes and a verdict out.
 
 use super::body::Body;
 use super::draft::Draft;
@@ -16,16 +16,16 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// So long before the backend closes an unused connection, it is not used any more: a request that
-/// crosses the end of its connection is lost.
+/// This long before a backend closes an idle connection, it is not reused: a request that crosses
+/// the end of its connection is lost.
 const IDLE_SPARE: Duration = Duration::from_secs(1);
 
-/// Why a request is answered with 413.
+/// The reason for 413 (Content Too Large).
 pub(super) const BODY_TOO_LARGE: &str = "the body is larger than `request_body_max`";
-/// Why a message is refused whose head no buffer holds.
-const HEAD_GROWS: &str = "the head is too large once it is written anew";
+/// The reason for refusing a message whose head fits no buffer.
+const HEAD_GROWS: &str = "the head is too large once it is rewritten";
 
-/// What a request's head needs to be judged.
+/// The configuration and the client's side that a request's head is checked against.
 pub(super) struct RequestSide<'a> {
     pub(super) snapshot: &'a Snapshot,
     /// None if it never was in a snapshot of this shard.
@@ -33,7 +33,7 @@ pub(super) struct RequestSide<'a> {
     pub(super) client: IpAddr,
 }
 
-/// A request whose head was written anew.
+/// A request whose head was rewritten.
 pub(super) struct Request {
     /// Bytes of the head that was read.
     pub(super) head_length: usize,
@@ -52,12 +52,12 @@ pub(super) struct Request {
     pub(super) draft: Option<Box<Draft>>,
 }
 
-/// A request that is answered here.
+/// A request that is answered locally.
 pub(super) struct Local {
     pub(super) head_length: usize,
     pub(super) version: Version,
     pub(super) is_head: bool,
-    /// The request has no body and the connection can go on.
+    /// The request has no body and the connection can be kept.
     pub(super) keep_alive: bool,
     pub(super) denial: Denial,
 }
@@ -66,7 +66,7 @@ pub(super) enum RequestOutcome {
     Incomplete,
     Refused(Refusal, Option<Box<Draft>>),
     Local(Local),
-    /// The new head does not fit the output; how to answer where there is no larger one.
+    /// The new head does not fit the output; the answer in case there is no larger one.
     NoRoom(Local),
     Forward(Request),
 }
@@ -129,31 +129,31 @@ pub(super) fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -
     })
 }
 
-/// The protocol that is asked for, if sessions may change to it.
+/// The requested protocol, if sessions may change to it.
 fn allowed_upgrade(snapshot: &Snapshot, asked: &[u8]) -> Option<Arc<[u8]>> {
     let mut allowed = snapshot.settings.upgrade_protocols.iter();
     allowed.find(|allowed| is_protocol(asked, allowed)).cloned()
 }
 
-/// True if a protocol has this name. A version behind a slash is not compared.
+/// True if a protocol has this name. The version behind a slash is not compared.
 fn is_protocol(protocol: &[u8], name: &[u8]) -> bool {
     let before_version = protocol.split(|byte| *byte == b'/').next().unwrap_or(protocol);
     before_version.eq_ignore_ascii_case(name)
 }
 
-/// What a response's head needs to be judged.
+/// The state that a response's head is checked against.
 pub(super) struct ResponseSide<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) version: Version,
     pub(super) is_head: bool,
     pub(super) is_connect: bool,
-    /// The protocol that the client asked to change to, if it is allowed.
+    /// The protocol of the client's Upgrade, if it is allowed.
     pub(super) upgrade: Option<&'a [u8]>,
-    /// The client's connection may be kept, as far as the request and the process go.
+    /// The request and the process allow that the client's connection is kept.
     pub(super) keep_alive: bool,
 }
 
-/// A response whose final head was written anew.
+/// A response whose final head was rewritten.
 pub(super) struct Response {
     pub(super) head_length: usize,
     pub(super) written: usize,
@@ -161,22 +161,22 @@ pub(super) struct Response {
     pub(super) body: Body,
     /// The client's connection is kept after it.
     pub(super) keep_alive: bool,
-    /// How long the backend's connection may be kept unused after it, by the backend's own word;
-    /// none if it may not be kept.
+    /// How long the backend's connection may be kept unused after it, as the backend states; none
+    /// if it may not be kept.
     pub(super) upstream_idle_max: Option<Duration>,
 }
 
 pub(super) enum ResponseOutcome {
     Incomplete,
     Refused(Refusal),
-    /// Something that a backend must not answer to this request, and why.
+    /// A message that a backend must not answer this request with, and the reason.
     Unexpected(&'static str),
     /// A 1xx response; a final one follows. `written` is 0 if the client must not see it.
     Interim {
         head_length: usize,
         written: usize,
     },
-    /// 101, or 2xx to CONNECT: bytes go both ways from here on.
+    /// 101, or 2xx to CONNECT: bytes are forwarded both ways from here on.
     Switch {
         head_length: usize,
         written: usize,
@@ -204,7 +204,7 @@ pub(super) fn response(
         let rewrite = ResponseRewrite { connection, via: settings.via.as_deref(), body_unframed };
         write_response(&head, &rewrite, output)
     };
-    // A backend must not change to what was not asked for (RFC 9110 §7.8).
+    // A backend must not change to a protocol that was not requested (RFC 9110 §7.8).
     let is_asked = |protocol| side.upgrade.is_some_and(|asked| is_protocol(protocol, asked));
     match head.status {
         101 if head.upgrade.is_some_and(is_asked) => {
@@ -228,7 +228,7 @@ pub(super) fn response(
             }
         }
         status => {
-            // HTTP/1.0 knows no chunks, also where there is no body to show them.
+            // HTTP/1.0 has no chunks; that also holds for a response without a body to show them.
             let is_unframed = side.version == Version::Http10 && head.is_chunked;
             let has_end = !(is_unframed && head.body == ResponseBody::Chunked);
             let keep_alive = side.keep_alive && has_end && head.body != ResponseBody::UntilClose;
@@ -289,7 +289,7 @@ fn response_body(head: &ResponseHead<'_, '_>, is_unframed: bool) -> Body {
     }
 }
 
-/// What Connection names is kept until the trailers come; it hardly ever names anything.
+/// The names in Connection are kept until the trailers arrive; there are hardly ever any.
 fn join_names<'h>(names: impl Iterator<Item = &'h [u8]>) -> Option<Box<[u8]>> {
     let named = names.collect::<Vec<_>>().join(&b","[..]);
     (!named.is_empty()).then(|| named.into())

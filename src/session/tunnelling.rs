@@ -1,5 +1,5 @@
-//! A tunnel: after an upgrade, or a CONNECT where that is allowed, bytes go both ways unseen,
-//! and each side may end its direction on its own.
+//! A tunnel: after an upgrade, or a CONNECT where that is allowed, bytes are forwarded both ways
+//! unparsed, and each side may end its direction on its own.
 
 use super::{State, Traffic};
 use crate::engine::{Close, Engine, Failure, Slice};
@@ -7,8 +7,8 @@ use crate::stats::CloseReason;
 use crate::table::{ClientId, ExchangeId, UpstreamId};
 
 impl<E: Engine> Traffic<E> {
-    /// Opens a tunnel; `rest` is what the backend sent behind its head. What the client sent
-    /// behind its request has waited until now.
+    /// Opens a tunnel; `rest` is the backend's bytes behind its head. The client's bytes behind its
+    /// request have waited until now.
     pub(super) fn begin_tunnel(&mut self, index: ClientId, status: u16, rest: Slice) {
         let session = self.sessions.at(index);
         let Some(id) = session.exchange() else { return };
@@ -81,7 +81,7 @@ impl<E: Engine> Traffic<E> {
         self.note_progress(index);
     }
 
-    /// The client has sent its last byte: the backend learns of it after all that waits.
+    /// The client has sent its last byte: the backend gets FIN after all bytes that wait.
     pub(super) fn tunnel_client_ended(&mut self, index: ClientId) {
         let Some((_, upstream)) = self.tunnel_ends(index) else { return };
         self.wire.end_write(&mut self.upstreams.at(upstream).link);
@@ -97,7 +97,7 @@ impl<E: Engine> Traffic<E> {
         self.end_tunnel_if_over(index);
     }
 
-    /// After a backend has taken something: the client may go on, or both are done.
+    /// After a backend has taken bytes: the client may be resumed, or both sides have ended.
     pub(super) fn resume_tunnel(&mut self, index: ClientId) {
         let Some((_, upstream)) = self.tunnel_ends(index) else { return };
         if self.wire.has_room(&self.upstreams.at(upstream).link) {
@@ -106,8 +106,8 @@ impl<E: Engine> Traffic<E> {
         self.end_tunnel_if_over(index);
     }
 
-    /// Ends a tunnel whose sides have both ended, once the backend has got everything. What still
-    /// waits for the client is sent while lingering.
+    /// Ends a tunnel whose sides have both ended, once the backend has received everything. Bytes
+    /// that still wait for the client are sent while the session lingers.
     pub(super) fn end_tunnel_if_over(&mut self, index: ClientId) {
         let client_ended = self.sessions.at(index).link.peer_ended;
         let Some((id, upstream)) = self.tunnel_ends(index) else { return };
@@ -118,7 +118,7 @@ impl<E: Engine> Traffic<E> {
             exchange.upstream = None;
             self.end_exchange(index);
             self.replicas.end(self.upstreams.at(upstream).slot);
-            // Not cut: what the kernel has still to deliver to the backend is delivered.
+            // Not a reset: the kernel still delivers its buffered bytes to the backend.
             self.close_upstream(upstream, Close::Graceful);
             self.linger(index, CloseReason::TunnelEnded);
         }
