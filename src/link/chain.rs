@@ -50,8 +50,8 @@ pub struct Chains {
 }
 
 impl Chains {
-    /// Appends a range. `is_pinned`: whoever takes it off the queue must not release its
-    /// buffer, because somebody may want to send it again.
+    /// Appends a range. `is_pinned`: the caller that pops it must not release its buffer, because
+    /// its holder may send it again.
     pub fn push(&mut self, chain: &mut Chain, slice: Slice, is_pinned: bool) {
         let index = self.enter(slice, is_pinned);
         match chain.tail {
@@ -78,7 +78,7 @@ impl Chains {
         (chain.head != NONE).then(|| self.slice(chain.head))
     }
 
-    /// Takes the first range off; the flag says whether its buffer is retained by somebody.
+    /// Pops the first range; the flag is true if its buffer is pinned.
     pub fn pop(&mut self, chain: &mut Chain) -> Option<(Slice, bool)> {
         if chain.head == NONE {
             return None;
@@ -116,15 +116,15 @@ impl Chains {
         slices.len()
     }
 
-    /// Gives up the hold on a retained buffer. True if it is in no queue, so that the caller must
-    /// release it; else whoever takes it off its queue does.
+    /// Unpins a buffer. True if it is in no queue, so that the caller must release it; else it is
+    /// released when it is popped from its queue.
     pub fn unpin(&mut self, buffer: BufferId) -> bool {
         let Some(row) = self.rows.get_mut(buffer.0 as usize) else { return true };
         row.is_pinned = false;
         !row.is_queued
     }
 
-    /// What is queued of a buffer; none if nothing is.
+    /// The queued range of a buffer; none if it is in no queue.
     pub fn queued(&self, buffer: BufferId) -> Option<Slice> {
         let row = self.rows.get(buffer.0 as usize)?;
         row.is_queued.then(|| self.slice(buffer.0))

@@ -1,8 +1,8 @@
-//! One end of one connection: its socket, the operations in flight on it, and what waits to be
-//! sent. Sessions and connections to backends are both built on it.
+//! One end of one connection: its socket, the operations in flight on it, and the bytes that wait
+//! to be sent. Sessions and connections to backends are both built on it.
 //!
-//! Does: keep the engine's contract (one operation of a kind, nothing closed while an operation
-//! is in flight), batch what is sent, hold back-pressure. Does not: know what the bytes mean.
+//! Does: keep the engine's contract (one operation of a kind, nothing closed while an operation is
+//! in flight), batch sends, apply back-pressure. Does not: know the meaning of the bytes.
 
 mod chain;
 mod wire;
@@ -13,27 +13,27 @@ pub use wire::Wire;
 use crate::engine::{Key, Socket};
 
 /// Buffers that may wait in an outbox before its source is paused, and the count at which the
-/// source goes on.
+/// source is resumed.
 pub const OUTBOX_HIGH: u32 = 16;
 /// See [`OUTBOX_HIGH`].
 pub const OUTBOX_LOW: u32 = 4;
 /// The same as [`OUTBOX_HIGH`] while buffers are low.
 pub const OUTBOX_HIGH_WHEN_LOW: u32 = 2;
 
-/// What a link does about incoming bytes.
+/// The state of a link's receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receiving {
     /// Nothing is armed.
     Off,
     /// A receive is armed.
     Armed,
-    /// A receive is armed and has been cancelled; data may still come before it ends. `resume`:
+    /// A receive is armed and has been cancelled; data may still arrive before it ends. `resume`:
     /// arm it again when it has ended.
     Cancelling {
         /// Arm again.
         resume: bool,
     },
-    /// The receive ring was empty; the receive is armed again once buffers are back.
+    /// The receive ring was empty; the receive is armed again once the ring has buffers.
     OutOfBuffers,
 }
 
@@ -42,16 +42,16 @@ pub enum Receiving {
 pub struct Link {
     /// The socket.
     pub socket: Socket,
-    /// Names the owner of every operation on the socket.
+    /// The owner of every operation on the socket.
     pub key: Key,
-    /// What waits to be sent, in order; its front is what a send in flight covers.
+    /// The ranges to be sent, in order; a send in flight covers its front.
     pub outbox: Chain,
-    /// What waited when a send failed that took nothing of it: a connection in place of this one
-    /// may send it, until something that was to follow is dropped.
+    /// The outbox at the failure of a send that took no byte of it: another connection may send it,
+    /// unless a range that was to follow has been dropped.
     pub unsent: Chain,
     /// Bytes that the send in flight covers; 0 without one.
     pub sending: u32,
-    /// What it does about incoming bytes.
+    /// The state of its receive.
     pub receiving: Receiving,
     /// A poll is armed.
     pub is_polling: bool,
@@ -61,7 +61,7 @@ pub struct Link {
     pub is_dirty: bool,
     /// The peer has ended its direction of the stream.
     pub peer_ended: bool,
-    /// We have ended, or are to end once the outbox is empty, our direction of the stream.
+    /// The proxy's direction of the stream has ended, or ends once the outbox is empty.
     pub write_ended: bool,
     /// Nothing can be sent any more.
     pub is_broken: bool,

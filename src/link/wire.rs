@@ -1,10 +1,10 @@
-//! The verbs on links: everything between a session's wish and the engine.
+//! Operations on links, between the sessions and the engine.
 
 use super::{Chain, Chains, Link, OUTBOX_HIGH, OUTBOX_HIGH_WHEN_LOW, OUTBOX_LOW, Receiving};
 use crate::engine::{BufferId, Close, Engine, Failure, Key, Op, Room, SEND_SLICES_MAX, Slice};
 use std::collections::VecDeque;
 
-/// The engine with what all links of a shard share.
+/// The engine, and the state that all links of a shard share.
 pub struct Wire<E> {
     /// Sockets, buffers and time.
     pub engine: E,
@@ -13,11 +13,11 @@ pub struct Wire<E> {
     starved: VecDeque<Key>,
 }
 
-/// A range with what had been set aside before it.
+/// A range joined to the bytes that had been set aside before it.
 pub struct Gathered {
     /// Both, in one buffer.
     pub whole: Slice,
-    /// What did not fit.
+    /// The bytes that did not fit.
     pub left: Option<Slice>,
 }
 
@@ -42,7 +42,7 @@ impl<E: Engine> Wire<E> {
         self.chains.push_front(chain, slice);
     }
 
-    /// Takes the first range, and with it its buffer, off a queue that is not an outbox.
+    /// Pops the first range, with its buffer, off a queue that is not an outbox.
     pub fn pop_front(&mut self, chain: &mut Chain) -> Option<Slice> {
         self.chains.pop(chain).map(|(slice, _)| slice)
     }
@@ -61,7 +61,7 @@ impl<E: Engine> Wire<E> {
         &self.engine.bytes(slice.buffer)[slice.start as usize..slice.end as usize]
     }
 
-    /// The bytes of a range, to be written.
+    /// The bytes of a range, for writing.
     pub fn bytes_mut(&mut self, slice: Slice) -> &mut [u8] {
         &mut self.engine.bytes_mut(slice.buffer)[slice.start as usize..slice.end as usize]
     }
@@ -73,7 +73,7 @@ impl<E: Engine> Wire<E> {
         self.queue(link, slice, false);
     }
 
-    /// As [`Wire::send`], but the buffer stays ours until [`Wire::unpin`].
+    /// As [`Wire::send`], but the buffer is not released before [`Wire::unpin`].
     pub fn send_pinned(&mut self, link: &mut Link, slice: Slice) {
         self.queue(link, slice, true);
     }
@@ -92,28 +92,28 @@ impl<E: Engine> Wire<E> {
         self.mark_dirty(link);
     }
 
-    /// Lets a link send what another one, which never began to, was to send.
+    /// Gives a link the outbox of another one, which sent nothing of it.
     pub fn adopt_outbox(&mut self, link: &mut Link, outbox: Chain) {
         debug_assert!(link.sending == 0 && link.outbox.is_empty());
         link.outbox = outbox;
         self.mark_dirty(link);
     }
 
-    /// Sends what waits on a link that could not send before.
+    /// Schedules a send of the outbox of a link that could not send before.
     pub fn schedule_flush(&mut self, link: &mut Link) {
         if !link.outbox.is_empty() {
             self.mark_dirty(link);
         }
     }
 
-    /// Gives up a retained buffer; it is released now or when it has been sent.
+    /// Unpins a buffer; it is released now, or when it has been sent.
     pub fn unpin(&mut self, buffer: BufferId) {
         if self.chains.unpin(buffer) {
             self.engine.release(buffer);
         }
     }
 
-    /// What of a buffer waits in a queue; none if nothing does.
+    /// The queued range of a buffer; none if it is in no queue.
     pub fn waiting(&self, buffer: BufferId) -> Option<Slice> {
         self.chains.queued(buffer)
     }
@@ -130,7 +130,7 @@ impl<E: Engine> Wire<E> {
         self.dirty.pop()
     }
 
-    /// Starts a send of all that waits, as far as one send takes it.
+    /// Starts a send of the outbox, as much as one send covers.
     pub fn flush(&mut self, link: &mut Link) {
         link.is_dirty = false;
         if link.sending > 0 || link.is_connecting || link.is_broken || link.is_closed {
@@ -156,7 +156,7 @@ impl<E: Engine> Wire<E> {
         self.engine.send(link.socket, link.key, slices, is_last);
     }
 
-    /// Takes note of a finished send. True if all went well and the link may go on.
+    /// Processes the end of a send. True if it succeeded and the link can send more.
     pub fn sent(&mut self, link: &mut Link, result: Result<u32, Failure>) -> bool {
         link.sending = 0;
         let Ok(mut bytes) = result else {
@@ -182,7 +182,7 @@ impl<E: Engine> Wire<E> {
         true
     }
 
-    /// Ends our direction of the stream once all that waits has been sent.
+    /// Ends the proxy's direction of the stream once the outbox is sent.
     pub fn end_write(&mut self, link: &mut Link) {
         if !link.write_ended && !link.is_broken {
             link.write_ended = true;
@@ -190,7 +190,7 @@ impl<E: Engine> Wire<E> {
         }
     }
 
-    /// True if the source of what this link sends should be paused.
+    /// True if the source of the bytes that this link sends should be paused.
     pub fn is_congested(&self, link: &Link) -> bool {
         let high = match self.engine.buffers_low() {
             true => OUTBOX_HIGH_WHEN_LOW,
@@ -199,7 +199,7 @@ impl<E: Engine> Wire<E> {
         link.outbox.len() >= high
     }
 
-    /// True if the source of what this link sends may go on.
+    /// True if the source of the bytes that this link sends may be resumed.
     pub fn has_room(&self, link: &Link) -> bool {
         match self.engine.buffers_low() {
             true => link.outbox.is_empty(),
@@ -223,7 +223,7 @@ impl<E: Engine> Wire<E> {
         }
     }
 
-    /// Stops receiving; a little data may still come.
+    /// Stops receiving; a little data may still arrive.
     pub fn pause(&mut self, link: &mut Link) {
         match link.receiving {
             Receiving::Armed => {
@@ -238,7 +238,7 @@ impl<E: Engine> Wire<E> {
         }
     }
 
-    /// Takes note that data came; `more` says whether the receive goes on.
+    /// Processes the arrival of data; `more` is true if the receive is still armed.
     pub fn received(&mut self, link: &mut Link, more: bool) {
         if more {
             return;
@@ -253,8 +253,8 @@ impl<E: Engine> Wire<E> {
         }
     }
 
-    /// Takes note of the end of a receive. True if the stream has ended or broken; false if only
-    /// the operation has.
+    /// Processes the end of a receive. True if the stream has ended or is broken; false if only the
+    /// operation has ended.
     pub fn receive_ended(&mut self, link: &mut Link, failure: Option<Failure>) -> bool {
         let was = std::mem::replace(&mut link.receiving, Receiving::Off);
         match failure {
@@ -279,13 +279,13 @@ impl<E: Engine> Wire<E> {
         }
     }
 
-    /// Links to arm again because buffers are back, who waits longest first; none while there are
-    /// no buffers.
+    /// The next link to rearm because buffers are free again, oldest first; none while there are no
+    /// buffers.
     pub fn next_out_of_buffers(&mut self) -> Option<Key> {
         if self.engine.receive_buffers_scarce() { None } else { self.starved.pop_front() }
     }
 
-    /// Arms a link again that had found the receive ring empty.
+    /// Rearms a link that found the receive ring empty.
     pub fn rearm(&mut self, link: &mut Link) {
         if link.receiving == Receiving::OutOfBuffers {
             link.receiving = Receiving::Off;
@@ -293,8 +293,8 @@ impl<E: Engine> Wire<E> {
         }
     }
 
-    /// Makes a received range safe to hold: while the receive ring is nearly empty its bytes
-    /// move to a private buffer. None if there is none left; the range is released then.
+    /// Makes a received range safe to hold: while the receive ring is nearly empty, its bytes move
+    /// to a private buffer. None if none is left; the range is released then.
     pub fn copy_out(&mut self, slice: Slice) -> Option<Slice> {
         let is_scarce = self.engine.receive_buffers_scarce();
         if !is_scarce || !self.engine.is_receive_buffer(slice.buffer) {
@@ -305,8 +305,8 @@ impl<E: Engine> Wire<E> {
         copy
     }
 
-    /// Whatever is held for longer than a moment must have been settled: otherwise all buffers of
-    /// the receive ring may end up with those who wait for bytes that need one.
+    /// A range that is held for long must have been copied out: otherwise all buffers of the
+    /// receive ring may be held by sessions that wait for bytes that need one.
     fn check_copied_out(&self, slice: Slice) {
         debug_assert!(
             !self.engine.receive_buffers_scarce() || !self.engine.is_receive_buffer(slice.buffer),
@@ -330,10 +330,10 @@ impl<E: Engine> Wire<E> {
         Some(Slice { buffer, start: 0, end: bytes.len() as u32 })
     }
 
-    // --- heads and trailer sections that come in pieces ---
+    // --- heads and trailer sections that arrive in pieces ---
 
-    /// Puts what was set aside before a range, in one buffer. `left` is what did not fit; it
-    /// follows the whole. None if there is no buffer left; the range is released then.
+    /// Joins the bytes that were set aside and a range, in one buffer. `left` is the bytes that did
+    /// not fit; they follow the joined ones. None if no buffer is left; the range is released then.
     pub fn gather(&mut self, partial: &mut Option<Box<[u8]>>, slice: Slice) -> Option<Gathered> {
         let Some(aside) = partial.take() else {
             return Some(Gathered { whole: slice, left: None });
@@ -365,7 +365,7 @@ impl<E: Engine> Wire<E> {
 
     // --- closing ---
 
-    /// Cancels all that is in flight, so that the link becomes quiet. What waits is dropped.
+    /// Cancels all operations in flight, so that the link becomes quiet. The outbox is dropped.
     pub fn quiesce(&mut self, link: &mut Link) {
         self.pause(link);
         if link.is_polling {
@@ -383,7 +383,7 @@ impl<E: Engine> Wire<E> {
         link.is_broken = true;
     }
 
-    /// Releases what is left and closes the socket of a quiet link.
+    /// Releases the buffers that are left and closes the socket of a quiet link.
     pub fn close(&mut self, link: &mut Link, how: Close) {
         debug_assert!(link.is_quiet(), "closed with an operation in flight: {link:?}");
         self.drop_chain(&mut link.outbox);
