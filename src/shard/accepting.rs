@@ -1,6 +1,6 @@
-//! Accepting: a connection is admitted, goes to the less loaded of two shards, and becomes a
-//! session. Out of descriptors, or at the limit of connections, the listener rests: its backlog
-//! keeps what comes. Does not: begin or end listening, see `listening`.
+//! Accepting: a connection is admitted, assigned to the less loaded of two shards, and becomes a
+//! session. Out of descriptors, or at the limit of connections, the listener backs off: connections
+//! wait in its backlog. Does not: begin or end listening, see `listening`.
 
 use super::Shard;
 use crate::base::ListenerId;
@@ -9,18 +9,18 @@ use crate::mailbox::{Handoff, Stage, admit, places};
 use crate::stats::Counter;
 use std::time::Duration;
 
-/// How long a listener rests when a connection could not be accepted. HAProxy rests as long. What
-/// waits meanwhile is served as soon as there is a place; a descriptor kept in reserve, to close it
-/// at once, would make an error of what may be over in a moment.
-pub(super) const REST: Duration = Duration::from_millis(100);
-/// No more than one warning of it in this time.
+/// How long a listener backs off when a connection could not be accepted, as in HAProxy. The
+/// connections in the backlog are served as soon as there is room; a descriptor kept in reserve, to
+/// close them at once, would turn a shortage that may be over in a moment into an error.
+pub(super) const BACKOFF: Duration = Duration::from_millis(100);
+/// At most one warning of it in this time.
 const WARNINGS_APART: Duration = Duration::from_secs(10);
-/// How many more connections than another shard this one must have before it hands one over:
-/// a margin plus this share, so that the counts' staleness does not make connections wander.
+/// How many more connections than another shard this one must have before it hands one over: a
+/// margin plus this share, so that stale counts do not make connections wander.
 const HANDOVER_MARGIN: u32 = 8;
 /// See [`HANDOVER_MARGIN`].
 const HANDOVER_SHARE: u32 = 8;
-/// Connections that are taken one by one in a turn, at most.
+/// Most connections that are accepted one by one in a turn.
 const TAKEN_AT_ONCE_MAX: usize = 64;
 
 impl<E: Engine> Shard<E> {
@@ -30,42 +30,42 @@ impl<E: Engine> Shard<E> {
         };
         acceptor.is_armed = more;
         let (listening, listener) = (acceptor.socket, acceptor.listener);
-        self.take_in(socket, listener);
+        self.admit_socket(socket, listener);
         if !more {
-            self.rest(listening, Duration::ZERO);
-            self.take_waiting(listening, listener);
+            self.back_off(listening, Duration::ZERO);
+            self.admit_waiting(listening, listener);
         }
         let is_full = self.is_full();
         if self.acceptor(key).is_some_and(|acceptor| acceptor.is_armed) && is_full {
             self.traffic.wire.engine.cancel(Op::Accept, key);
         }
-        self.bury_acceptor(listening);
+        self.reap_acceptor(listening);
     }
 
-    /// Takes some of those that wait, as far as there is place.
-    fn take_waiting(&mut self, listening: Socket, listener: ListenerId) {
+    /// Admits some of the connections in the backlog, as far as there is room.
+    fn admit_waiting(&mut self, listening: Socket, listener: ListenerId) {
         for _ in 0..TAKEN_AT_ONCE_MAX {
             if self.is_full() {
                 return;
             }
             let Some(accepted) = self.traffic.wire.engine.accept_now(listening) else { return };
-            self.take_in(accepted, listener);
+            self.admit_socket(accepted, listener);
         }
     }
 
-    pub(super) fn take_in(&mut self, socket: Socket, listener: ListenerId) {
+    pub(super) fn admit_socket(&mut self, socket: Socket, listener: ListenerId) {
         match self.traffic.wire.engine.peer_address(socket) {
-            Some(client) => self.place(Handoff { socket, client, listener }),
+            Some(client) => self.assign(Handoff { socket, client, listener }),
             None => self.traffic.wire.engine.close(socket, Close::Graceful),
         }
     }
 
-    /// Hands an accepted connection to another shard or serves it here; holds it back while the
-    /// process has as many as it may.
-    fn place(&mut self, accepted: Handoff) {
+    /// Assigns an accepted connection to another shard or serves it here; defers it while the
+    /// process has as many connections as it may have.
+    fn assign(&mut self, accepted: Handoff) {
         if self.traffic.stage() < Stage::Draining && self.is_full() {
-            // One of a batch that the kernel had accepted before it could be stopped.
-            return self.held.push_back(accepted);
+            // It is one of a batch that the kernel had accepted before the accept was cancelled.
+            return self.deferred.push_back(accepted);
         }
         if let Some(other) = self.less_loaded()
             && self.mailboxes[other].hand_over(accepted).is_ok()
@@ -79,21 +79,21 @@ impl<E: Engine> Shard<E> {
         self.serve(accepted);
     }
 
-    /// Serves a connection here, or holds it back while the process has as many as it may. On the
-    /// way out whoever has come is served: there is no later.
+    /// Serves a connection here, or defers it while the process has as many connections as it may
+    /// have. During a drain all accepted ones are served: there is no later turn for them.
     pub(super) fn serve(&mut self, accepted: Handoff) {
         let own = self.traffic.sessions.len() as u32;
         let most = self.traffic.snapshot().settings.connections_max;
         if self.traffic.stage() < Stage::Draining && !admit(&self.mailboxes, self.index, own, most)
         {
-            return self.held.push_back(accepted);
+            return self.deferred.push_back(accepted);
         }
         let Handoff { socket, client, listener } = accepted;
         self.traffic.open(socket, client, listener);
     }
 
-    /// Another shard, drawn at random, if it has clearly fewer connections than this one, and
-    /// knows all listeners that this one knows.
+    /// Another shard, drawn at random, if it has clearly fewer connections than this one, and knows
+    /// all listeners that this one knows.
     fn less_loaded(&mut self) -> Option<usize> {
         let others = self.mailboxes.len() as u32 - 1;
         if others == 0 || self.mailbox().stage() >= Stage::Draining {
@@ -108,7 +108,7 @@ impl<E: Engine> Shard<E> {
         (is_busier && mailbox.applied() >= self.traffic.generation()).then_some(other)
     }
 
-    /// Connections that the process may still take.
+    /// Connections that the process may still admit.
     pub(super) fn places(&self) -> u32 {
         places(&self.mailboxes, self.traffic.snapshot().settings.connections_max)
     }
@@ -125,13 +125,13 @@ impl<E: Engine> Shard<E> {
         if failure != Failure::Cancelled {
             self.mailbox().counters.add(Counter::AcceptFailures, 1);
             self.warn_of(failure);
-            span = REST;
+            span = BACKOFF;
         }
-        self.rest(listening, span);
-        self.bury_acceptor(listening);
+        self.back_off(listening, span);
+        self.reap_acceptor(listening);
     }
 
-    /// Says why connections wait, and not ten times a second.
+    /// Warns that connections wait, at most once in [`WARNINGS_APART`].
     fn warn_of(&mut self, failure: Failure) {
         let now = self.traffic.wire.engine.now();
         if now < self.next_warning {
@@ -144,11 +144,11 @@ impl<E: Engine> Shard<E> {
                  LimitNOFILE; shell: ulimit -n) or lower --max-connections"
             );
         } else {
-            tracing::warn!(?failure, "cannot accept connections for the moment, they wait");
+            tracing::warn!(?failure, "connections cannot be accepted at the moment and wait");
         }
     }
 
-    pub(super) fn rest(&mut self, listening: Socket, span: Duration) {
+    pub(super) fn back_off(&mut self, listening: Socket, span: Duration) {
         if self.traffic.stage() >= Stage::Draining {
             return;
         }
@@ -159,14 +159,14 @@ impl<E: Engine> Shard<E> {
         }
     }
 
-    /// Serves connections that were held back, as far as there is place.
-    pub(super) fn release_held(&mut self) {
-        for _ in 0..self.held.len() {
+    /// Assigns deferred connections, as far as there is room.
+    pub(super) fn assign_deferred(&mut self) {
+        for _ in 0..self.deferred.len() {
             if self.is_full() {
                 return;
             }
-            let Some(accepted) = self.held.pop_front() else { return };
-            self.place(accepted);
+            let Some(accepted) = self.deferred.pop_front() else { return };
+            self.assign(accepted);
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Events to whom they concern. An event for a slot that has another tenant by now is late: it is
-//! counted, what it carries is given back, and nothing else happens.
+//! Dispatches events to their owners. An event for a slot that has a new tenant is late: it is
+//! counted, its buffer or socket is released, and nothing else happens.
 
 use super::Shard;
 use crate::engine::{Close, Engine, Event, Key, Owner, Slice};
 use crate::stats::Counter;
 use crate::table::{ClientId, UpstreamId};
 
-/// Whom an operation belongs to.
+/// The owner of an operation.
 enum Found {
     Client(ClientId),
     Upstream(UpstreamId),

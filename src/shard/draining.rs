@@ -1,4 +1,4 @@
-//! The way out: no new connections, exchanges finish, idle connections close; then, by order,
+//! Draining: no new connections, exchanges finish, idle connections close; then, by order,
 //! everything closes.
 
 use super::Shard;

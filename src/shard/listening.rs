@@ -1,8 +1,8 @@
-//! The listening sockets of a shard: which it accepts on, and how it leaves one without losing who
-//! has connected there. Does not: open sockets, or serve what it accepts.
+//! The listening sockets of a shard: those it accepts on, and how it leaves one without losing the
+//! clients that have connected to it. Does not: open sockets, or serve accepted connections.
 
 use super::Shard;
-use super::accepting::REST;
+use super::accepting::BACKOFF;
 use crate::base::{Instant, ListenerId};
 use crate::engine::{Close, Engine, Event, Key, Op, Owner, Socket};
 use crate::limits::LISTENER_LEAVES_AFTER;
@@ -11,12 +11,12 @@ use crate::snapshot::Listener;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Fewer places than this, and connections are taken one by one: once a listener accepts many, it
-/// takes all that wait before it can be stopped, and those beyond the limit would be held here,
-/// each with a descriptor, instead of waiting in the backlog.
+/// With less room than this, connections are accepted one by one: a multishot accept takes the
+/// entire backlog before it can be stopped, and those beyond the limit would be deferred here, each
+/// with a descriptor, instead of waiting in the backlog.
 const FEW_PLACES: u32 = 1024;
-/// Turns that a shard that has panicked takes to end its accepts. One is enough, unless the kernel
-/// has more completions for it than fit its queue.
+/// Turns in which a shard that has panicked ends its accepts. One is enough, unless the kernel has
+/// more completions for it than fit its queue.
 const LAST_TURNS_MAX: usize = 64;
 
 /// A listening socket of this shard.
@@ -25,16 +25,16 @@ pub(super) struct Acceptor {
     pub(super) key: Key,
     pub(super) listener: ListenerId,
     pub(super) is_armed: bool,
-    /// Its listener is gone or has another socket: it is accepted on until then.
+    /// Set if its listener was removed or has another socket: it is accepted on until then.
     leaves_at: Option<Instant>,
-    /// It takes no more connections; its socket is closed when the accept has ended.
+    /// It accepts no more connections; its socket is closed when the accept has ended.
     pub(super) is_retired: bool,
-    /// It rests until then; none if it does not.
+    /// The end of its backoff; none without one.
     pub(super) resume_at: Option<Instant>,
 }
 
 impl Acceptor {
-    /// When there is something to do for it without an event.
+    /// When it needs attention without an event.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let leaves_at = self.leaves_at.filter(|_| !self.is_retired);
         leaves_at.into_iter().chain(self.resume_at).min()
@@ -42,8 +42,8 @@ impl Acceptor {
 }
 
 impl<E: Engine> Shard<E> {
-    /// Begins to accept on sockets of the snapshot that are new, and leaves those that are gone. A
-    /// socket may have become another listener's.
+    /// Begins to accept on new sockets of the snapshot, and leaves removed ones. A socket may have
+    /// become another listener's.
     pub(super) fn follow_listeners(&mut self) {
         let snapshot = self.traffic.snapshot().clone();
         let present = snapshot.listeners.iter().flatten();
@@ -66,9 +66,9 @@ impl<E: Engine> Shard<E> {
         }
     }
 
-    /// Takes over sockets that nobody accepts on: of snapshots that were replaced before they were
-    /// taken, or of a shard that has panicked. Those that no listener of the next snapshot has are
-    /// left after a while: somebody may have connected there.
+    /// Takes over sockets that no shard accepts on: of snapshots that were replaced before they
+    /// were applied, or of a shard that has panicked. Those that no listener of the next snapshot
+    /// has are left after a while: clients may have connected to them.
     pub(super) fn adopt(&mut self, unclaimed: Vec<Arc<Listener>>) {
         let present = self.traffic.snapshot().clone();
         for listener in unclaimed {
@@ -120,19 +120,19 @@ impl<E: Engine> Shard<E> {
             let key = acceptor.key;
             self.traffic.wire.engine.cancel(Op::Accept, key);
         }
-        self.bury_acceptor(socket);
+        self.reap_acceptor(socket);
     }
 
-    /// Takes in what waits on a retired socket and closes it, once nothing is in flight on it: who
-    /// is in the backlog then is cut by the kernel.
-    pub(super) fn bury_acceptor(&mut self, socket: Socket) {
+    /// Admits the backlog of a retired socket and closes it, once nothing is in flight on it: the
+    /// kernel resets the connections that are in the backlog then.
+    pub(super) fn reap_acceptor(&mut self, socket: Socket) {
         let is_done = |acceptor: &Acceptor| acceptor.is_retired && !acceptor.is_armed;
         if !self.acceptors.get(&socket).is_some_and(is_done) {
             return;
         }
         let Some(acceptor) = self.acceptors.remove(&socket) else { return };
         while let Some(accepted) = self.traffic.wire.engine.accept_now(socket) {
-            self.take_in(accepted, acceptor.listener);
+            self.admit_socket(accepted, acceptor.listener);
         }
         self.traffic.wire.engine.close(socket, Close::Graceful);
     }
@@ -142,10 +142,10 @@ impl<E: Engine> Shard<E> {
         self.acceptors.get_mut(&Socket(key.generation() as i32)).filter(|one| one.key == key)
     }
 
-    /// Arms the listeners whose rest is over, unless there is still no place, and retires those
-    /// whose time is.
+    /// Arms the listeners whose backoff is over, unless there is still no room, and retires those
+    /// whose time has come.
     pub(super) fn resume_accepting(&mut self) {
-        self.release_held();
+        self.assign_deferred();
         let now = self.traffic.wire.engine.now();
         let is_due = |acceptor: &&Acceptor| acceptor.deadline().is_some_and(|at| at <= now);
         let due: Vec<Socket> =
@@ -153,8 +153,8 @@ impl<E: Engine> Shard<E> {
         for socket in due {
             if self.acceptors[&socket].leaves_at.is_some_and(|at| at <= now) {
                 self.retire(socket);
-            } else if self.is_full() || !self.held.is_empty() {
-                self.rest(socket, REST);
+            } else if self.is_full() || !self.deferred.is_empty() {
+                self.back_off(socket, BACKOFF);
             } else if let Some(acceptor) = self.acceptors.get_mut(&socket) {
                 acceptor.resume_at = None;
                 acceptor.is_armed = true;
@@ -164,22 +164,22 @@ impl<E: Engine> Shard<E> {
         }
     }
 
-    /// Takes in what waits on every listener, and closes them: who comes then is refused by the
-    /// kernel, or served by another process, but not left to wait.
+    /// Admits the backlog of every listener, and closes them: new connections are refused by the
+    /// kernel, or served by another process, and do not hang in the backlog.
     pub(super) fn retire_all(&mut self) {
-        while let Some(accepted) = self.held.pop_front() {
+        while let Some(accepted) = self.deferred.pop_front() {
             self.serve(accepted);
         }
         let sockets: Vec<Socket> = self.acceptors.keys().copied().collect();
         sockets.into_iter().for_each(|socket| self.retire(socket));
     }
 
-    /// Ends the accepts of a shard that will not run again, and closes what was accepted and has
-    /// no session: nobody else knows of it.
+    /// Ends the accepts of a shard that does not run again, and closes the accepted connections
+    /// that have no session: only this shard has their sockets.
     pub(super) fn abandon_accepted(&mut self) {
         let engine = &mut self.traffic.wire.engine;
-        while let Some(held) = self.held.pop_front() {
-            engine.close(held.socket, Close::Reset);
+        while let Some(accepted) = self.deferred.pop_front() {
+            engine.close(accepted.socket, Close::Reset);
         }
         for acceptor in self.acceptors.values().filter(|acceptor| acceptor.is_armed) {
             engine.cancel(Op::Accept, acceptor.key);
@@ -192,14 +192,14 @@ impl<E: Engine> Shard<E> {
                 break;
             }
             let now = self.traffic.wire.engine.now();
-            self.traffic.wire.engine.turn(now + REST);
+            self.traffic.wire.engine.turn(now + BACKOFF);
         }
         self.abandon_listeners();
     }
 
-    /// Leaves the listening sockets to the shard after this one, and closes those that it would not
-    /// want: clients would wait there for nobody. The snapshot may be newer than what the acceptors
-    /// say of their listeners, so the sockets are compared.
+    /// Leaves the listening sockets to the shard's successor, and closes those that it would not
+    /// use: clients would hang in their backlog. The acceptors' listeners may be older than the
+    /// snapshot, so the sockets are compared.
     fn abandon_listeners(&mut self) {
         let is_last = self.mailbox().stage() >= Stage::Draining;
         let snapshot = self.traffic.snapshot().clone();

@@ -15,7 +15,7 @@ use crate::limits::{COMPLETIONS_PER_TURN_MAX, TIMERS_PER_TURN_MAX};
 use crate::mailbox::{Handoff, Mailbox, Stage, Taken};
 use crate::session::Traffic;
 use crate::snapshot::Snapshot;
-use accepting::REST;
+use accepting::BACKOFF;
 use listening::Acceptor;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use std::time::Duration;
 /// A shard waits no longer than this, so that it shows signs of life.
 const TURN_MAX: Duration = Duration::from_millis(500);
 
-/// What a shard is made of.
+/// The parts of a shard.
 pub struct ShardParts<E> {
     /// Its engine, built on the thread that runs the shard.
     pub engine: E,
@@ -32,7 +32,7 @@ pub struct ShardParts<E> {
     pub mailboxes: Arc<[Arc<Mailbox>]>,
     /// Its index.
     pub index: usize,
-    /// The snapshot to begin with.
+    /// The initial snapshot.
     pub snapshot: Arc<Snapshot>,
     /// Where exchanges are recorded.
     pub access_log: Option<Sender>,
@@ -45,9 +45,9 @@ pub struct Shard<E: Engine> {
     traffic: Traffic<E>,
     /// By their socket.
     acceptors: BTreeMap<Socket, Acceptor>,
-    /// Accepted connections for which there is no place yet.
-    held: VecDeque<Handoff>,
-    /// Nothing is said before about connections that cannot be accepted.
+    /// Accepted connections that wait until the process may serve them.
+    deferred: VecDeque<Handoff>,
+    /// No warning before this time about connections that cannot be accepted.
     next_warning: Instant,
     /// A generation that is in force and not reported yet.
     unreported: Option<Generation>,
@@ -67,7 +67,7 @@ impl<E: Engine> Shard<E> {
         let mut shard = Self {
             traffic,
             acceptors: BTreeMap::new(),
-            held: VecDeque::new(),
+            deferred: VecDeque::new(),
             next_warning: Instant::default(),
             unreported: Some(generation),
             mailboxes,
@@ -85,7 +85,7 @@ impl<E: Engine> Shard<E> {
         }
     }
 
-    /// One turn: hand over what was asked for, wait, and act on what happened.
+    /// One turn: submit the operations of the last turn, wait, and process the events.
     pub fn turn(&mut self) {
         let now = self.traffic.wire.engine.now();
         let latest = if self.unreported.is_some() { now } else { now + TURN_MAX };
@@ -104,18 +104,18 @@ impl<E: Engine> Shard<E> {
         self.mailbox().show_buffers(self.traffic.wire.engine.buffers_held());
     }
 
-    /// After a panic: closes every socket, so that no client waits for a shard that is gone.
+    /// After a panic: closes every socket, so that no client waits for a shard that has ended.
     pub fn abandon(&mut self) {
         self.traffic.abandon();
         self.abandon_accepted();
     }
 
-    /// What it is busy with, for tests of the whole shard.
+    /// Its connections, for tests of the whole shard.
     pub fn traffic(&mut self) -> &mut Traffic<E> {
         &mut self.traffic
     }
 
-    /// True once it has been ordered to end, or to drain, and is done with it.
+    /// True once an order to end or to drain has been followed completely.
     pub fn is_over(&self) -> bool {
         match self.traffic.stage() {
             Stage::Serving | Stage::LameDuck => false,
@@ -132,12 +132,16 @@ impl<E: Engine> Shard<E> {
         let timers = self.traffic.next_deadline(latest);
         let acceptors = self.acceptors.values().filter_map(Acceptor::deadline);
         let next = acceptors.fold(timers.min(latest), Instant::min);
-        // Nobody tells that another shard's connection has closed.
-        if self.held.is_empty() { next } else { next.min(self.traffic.wire.engine.now() + REST) }
+        // No event reports that another shard's connection has closed.
+        if self.deferred.is_empty() {
+            next
+        } else {
+            next.min(self.traffic.wire.engine.now() + BACKOFF)
+        }
     }
 
-    /// A generation counts as applied when everything that was decided before it has been handed
-    /// to the kernel, one turn after it was taken.
+    /// A generation counts as applied when everything that was decided before it has been handed to
+    /// the kernel, one turn after it was taken.
     fn report_applied(&mut self) {
         if let Some(generation) = self.unreported.take() {
             self.mailbox().report_applied(generation);
@@ -148,10 +152,10 @@ impl<E: Engine> Shard<E> {
         &self.mailboxes[self.index]
     }
 
-    /// Snapshots, orders and connections that others left.
+    /// Takes snapshots, orders and connections from the mailbox.
     fn take_mail(&mut self) {
-        // An order counts for the snapshot that it was given with: a listener that was published
-        // before the order to drain would be closed by nobody.
+        // An order applies to the snapshot that it was given with: no shard would close a listener
+        // that was published before the order to drain.
         let stage = self.mailbox().stage();
         self.take_newest();
         let is_current = !self.mailbox().has_newer(self.traffic.generation());
