@@ -1,7 +1,7 @@
 //! Connections to backends: which backend is next, which idle connection can be used again.
 //!
-//! Does: keep each shard's replica of the pools, its connections, and its part of the counts.
-//! Does not: know HTTP or what a connection is used for.
+//! Does: keep each shard's replica of the pools, its connections, and its part of the counts. Does
+//! not: know HTTP or the use of a connection.
 
 mod replica;
 mod retry_budget;

@@ -1,4 +1,4 @@
-//! A shard's replica of the pools: a picker for each, and the trials that are this shard's.
+//! A shard's replica of the pools: a picker for each, and the half-open probes of this shard.
 
 use super::retry_budget::RetryBudget;
 use super::view::View;
@@ -11,40 +11,39 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a backend that refused a connection is left alone, as long as there is another one.
+/// How long a backend that refused a connection is avoided, as long as there is another one.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
 struct Replica {
     pool: Arc<Pool>,
     picker: Picker,
-    /// Trials of this shard that no request was sent to yet.
+    /// Half-open probes of this shard that no request was sent for yet.
     trials: Vec<Trial>,
     budget: RetryBudget,
 }
 
-/// A backend for an exchange.
+/// A backend that was picked for an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pick {
     /// The backend.
     pub slot: BackendSlot,
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
-    /// The round of its trial, if the exchange is to show whether the backend has recovered.
+    /// The round of its half-open probe, if the exchange is one.
     pub trial: Option<u32>,
 }
 
-/// What an exchange wants of a backend.
+/// The requirements of an exchange on its backend.
 #[derive(Clone, Copy)]
 pub struct Wish<'a> {
-    /// The pool that it is to be of.
+    /// The pool of the backend.
     pub pool: PoolId,
     /// Backends that the exchange has failed on.
     pub tried: &'a [Option<BackendSlot>],
-    /// The exchange does no harm if it fails, so it may be the one that shows whether a backend
-    /// has recovered.
+    /// The exchange does no harm if it fails, so it may be a half-open probe.
     pub may_try: bool,
-    /// Where all that are left have refused a connection a moment ago, one of them all the same:
-    /// it may be back.
+    /// If all that are left have refused a connection a moment ago, one of them is picked all the
+    /// same: it may be available again.
     pub takes_any: bool,
 }
 
@@ -52,7 +51,7 @@ pub struct Wish<'a> {
 pub struct Replicas {
     pools: Vec<Option<Replica>>,
     view: View,
-    /// By slot: until when a backend that refused a connection is left alone.
+    /// By slot: until when a backend that refused a connection is avoided.
     refused_until: Vec<Instant>,
 }
 
@@ -62,9 +61,9 @@ impl Replicas {
         Self { pools: Vec::new(), view: View::new(shard, ledger), refused_until: Vec::new() }
     }
 
-    /// Takes the pools of a snapshot. What is known of backends that stay is kept, and so is the
-    /// phase of pickers. Returns the backends that have left since the
-    /// snapshot before, or are to be cut now and were not.
+    /// Applies the pools of a snapshot. The state of backends that stay is kept, and so is the
+    /// phase of pickers. Returns the backends that have been removed since the snapshot before, or
+    /// are to be cut now and were not.
     pub fn take(&mut self, snapshot: &Snapshot, prng: &mut Prng) -> Vec<Leaving> {
         let mut old = std::mem::take(&mut self.pools);
         let pools = snapshot.pools.len().max(old.len());
@@ -106,7 +105,7 @@ impl Replicas {
         let own = |trial: &&Trial| trial.shard == self.view.shard();
         let is_known =
             |trial: &Trial| was.as_ref().is_some_and(|was| was.pool.trials.contains(trial));
-        // A trial that was in the pool before has had its request, or still waits for it.
+        // A half-open probe that was in the pool before has had its request, or still waits for it.
         let is_new = |trial: &&Trial| !is_known(trial);
         let mut trials: Vec<Trial> =
             pool.trials.iter().filter(own).filter(is_new).copied().collect();
@@ -124,7 +123,7 @@ impl Replicas {
         Replica { pool: pool.clone(), picker, trials, budget }
     }
 
-    /// The backend for the next exchange of a pool; none if none can be used.
+    /// Picks the backend for the next exchange of a pool; none if none can be used.
     pub fn pick(&mut self, wish: &Wish<'_>, now: Instant, prng: &mut Prng) -> Option<Pick> {
         let replica = self.pools.get_mut(wish.pool.index())?.as_mut()?;
         if wish.may_try
@@ -149,21 +148,21 @@ impl Replicas {
         backends.iter().any(|backend| !tried.contains(&Some(backend.slot)))
     }
 
-    /// Takes note that a request to a pool has come.
+    /// Counts a request to a pool.
     pub fn note_request(&mut self, pool: PoolId, now: Instant) {
         if let Some(Some(replica)) = self.pools.get_mut(pool.index()) {
             replica.budget.note_request(now);
         }
     }
 
-    /// True if one more request of a pool may be sent again that a backend may have seen; it is
+    /// True if one more request of a pool that a backend may have seen may be sent again; it is
     /// counted against the pool's retry budget.
     pub fn may_resend(&mut self, pool: PoolId, now: Instant) -> bool {
         let Some(Some(replica)) = self.pools.get_mut(pool.index()) else { return false };
         replica.budget.take(now, replica.pool.retry_budget_percent)
     }
 
-    /// The pool of this number, if it is there.
+    /// The pool of this number, if it exists.
     pub fn pool(&self, pool: PoolId) -> Option<&Arc<Pool>> {
         Some(&self.pools.get(pool.index())?.as_ref()?.pool)
     }
@@ -173,13 +172,13 @@ impl Replicas {
         self.view.address(slot)
     }
 
-    /// Takes note that a backend did not accept a connection.
+    /// Records that a backend refused a connection.
     pub fn refused(&mut self, slot: BackendSlot, now: Instant) {
         self.refused_until[slot.index()] = now + REFUSAL_PAUSE;
     }
 
-    /// Takes note that an exchange failed by the fault of a backend: for a while it counts as
-    /// busier than it is, so that failing fast does not attract traffic.
+    /// Records that an exchange failed by the fault of a backend: for a while it counts as busier
+    /// than it is, so that failing fast does not attract traffic.
     pub fn failed(&mut self, slot: BackendSlot, now: Instant) {
         self.view.penalise(slot, now);
     }
@@ -205,7 +204,7 @@ fn slots(pool: &Pool) -> impl Iterator<Item = BackendSlot> {
     serving.chain(pool.trials.iter().map(|trial| trial.backend.slot))
 }
 
-/// Notes what a pool served and serves no more, and what is cut now and was not.
+/// Adds backends that the pool no longer has, and those that are cut now and were not.
 fn note_left(left: &mut Vec<Leaving>, was: &Pool, pool: &Pool) {
     let served: HashSet<BackendSlot> = slots(pool).collect();
     let is_cut = |slot| pool.leaving.contains(&Leaving { slot, is_cut: true });

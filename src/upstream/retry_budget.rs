@@ -1,17 +1,17 @@
-//! How many requests of a pool may be sent again: a share of those that came lately, so that an
-//! outage never gets much more traffic than the clients make (Finagle's and Envoy's retry budget).
-//! Each shard keeps to the share for its own requests, so all of them together do; the reserve is
-//! each shard's, so a pool has it as many times as there are shards.
+//! How many requests of a pool may be sent again: a share of the recent ones, so that an outage
+//! never gets much more traffic than the clients make (Finagle's and Envoy's retry budget). Each
+//! shard limits its own requests to the share, so the total is limited too; the reserve is per
+//! shard, so a pool has it as many times as there are shards.
 
 use crate::base::Instant;
 
 /// The budget is over the present span of this length and the one before.
 const SPAN_MS: u64 = 2_000;
 
-/// Requests of one shard that may be sent again in two spans however few have come.
+/// Requests of one shard that may be sent again in two spans however few were received.
 const RESERVE: u64 = 3;
 
-/// What came and what was sent again in one span.
+/// Requests received and requests sent again in one span.
 #[derive(Clone, Copy, Default)]
 struct Span {
     requests: u64,
@@ -27,14 +27,14 @@ pub(super) struct RetryBudget {
 }
 
 impl RetryBudget {
-    /// A request has come.
+    /// Counts a request.
     pub(super) fn note_request(&mut self, now: Instant) {
         self.turn_to(now);
         self.present.requests += 1;
     }
 
     /// True if a request may be sent again, which is counted then. `percent`, 0 to 100: the share
-    /// of the requests; with 0 none ever may.
+    /// of the requests; with 0 none may.
     pub(super) fn take(&mut self, now: Instant, percent: u32) -> bool {
         self.turn_to(now);
         let requests = self.present.requests + self.before.requests;

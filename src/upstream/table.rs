@@ -1,5 +1,5 @@
-//! All connections of a shard to backends, and per backend the idle ones, last used first: the
-//! most recently used is the least likely to have been closed by the other side.
+//! All connections of a shard to backends, and per backend the idle ones, last used first: the most
+//! recently used one is the least likely to have been closed by the backend.
 
 use crate::base::{BackendSlot, Instant, TimerId};
 use crate::engine::{Close, Key, Socket};
@@ -19,11 +19,11 @@ pub struct Upstream {
     pub is_reused: bool,
     /// It waits for its operations to end and is closed then.
     pub is_closing: bool,
-    /// When it was last read, more was there to be read.
+    /// At its last read, more bytes were there to be read.
     pub has_unread: bool,
     /// How its socket is closed in the end.
     pub close: Close,
-    /// How long it may be idle, by the backend's own word.
+    /// How long it may be idle, as the backend states.
     pub idle_max: Duration,
     /// When an idle one is closed; only looked at when the timer fires.
     pub idle_until: Instant,
@@ -55,7 +55,7 @@ pub struct Upstreams {
 }
 
 impl Upstreams {
-    /// Without a connection, and with room for so many, which costs no memory before it is used.
+    /// Without connections, with room for this many, which costs no memory before it is used.
     pub fn with_capacity(connections: usize) -> Self {
         Self { rows: Table::with_capacity(connections), idle: Vec::new() }
     }
@@ -100,7 +100,7 @@ impl Upstreams {
         self.rows.at(id)
     }
 
-    /// Takes a connection out; its socket has been closed.
+    /// Removes a connection; its socket has been closed.
     pub fn remove(&mut self, id: UpstreamId) -> Upstream {
         self.rows.remove(id)
     }
@@ -139,7 +139,7 @@ impl Upstreams {
         self.idle.get(slot.index()).map_or(0, |list| list.count)
     }
 
-    /// Puts a connection that nobody uses before the other idle ones.
+    /// Puts an unused connection before the other idle ones.
     pub fn park(&mut self, id: UpstreamId) {
         let slot = self.rows[id].slot;
         if self.idle.len() <= slot.index() {
@@ -166,7 +166,7 @@ impl Upstreams {
         Some(newest)
     }
 
-    /// Takes an idle connection out of its list.
+    /// Removes an idle connection from its list.
     pub fn unpark(&mut self, id: UpstreamId) {
         let Upstream { slot, newer, older, .. } = self.rows[id];
         let list = &mut self.idle[slot.index()];

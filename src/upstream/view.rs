@@ -1,5 +1,5 @@
-//! The load of the backends as one shard sees it: its own exchanges exactly, those of the other
-//! shards as they last showed, and a penalty for backends that fail. What the others show is read
+//! The load of the backends as one shard sees it: its own exchanges exactly, the last published
+//! counts of the other shards, and a penalty for backends that fail. The others' counts are read
 //! again at most once a millisecond, and only for backends that are candidates.
 
 use crate::balance::Load;
@@ -9,24 +9,24 @@ use crate::snapshot::Backend;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// How long a failure weighs on a backend, milliseconds. Linkerd's load biaser takes as long.
+/// How long a failure weighs on a backend, milliseconds, as in Linkerd's load biaser.
 const PENALTY_MS: u64 = 5_000;
-/// Most failures that weigh at the same moment. Each weighs as much as an exchange in flight on
-/// the lightest backend of the pool, for its weight: where all fail alike, shares stay as they are.
+/// Most failures that count at the same moment. Each counts as much as an exchange in flight on the
+/// lightest backend of the pool, for its weight: if all fail alike, shares stay as they are.
 const PENALTY_MAX: u32 = 64;
 
-/// What the shard knows of a backend.
+/// The shard's state of a backend.
 #[derive(Clone, Copy)]
 struct Row {
     address: SocketAddr,
     idle_max: u32,
-    /// What one failure weighs.
+    /// The weight of one failure.
     penalty_unit: u32,
     others: u32,
     others_read_ms: u64,
     penalty: u32,
     penalty_until_ms: u64,
-    /// It gets no more traffic. If it comes back, nothing is held against it.
+    /// It gets no more traffic. If it returns, its state starts anew.
     has_left: bool,
 }
 
@@ -47,7 +47,7 @@ impl View {
         self.shard
     }
 
-    /// Slots up to the highest that is known.
+    /// Slots up to the highest known one.
     pub(super) fn rows(&self) -> usize {
         self.rows.len()
     }
@@ -69,8 +69,8 @@ impl View {
         self.ledger.backend(self.shard, slot)
     }
 
-    /// Takes note of a backend; what is known of it is kept if it is the same as before and has
-    /// not been away. True if nothing was kept. `idle_in_total` is over all shards.
+    /// Adds or updates a backend; its state is kept if it is the same as before and has not been
+    /// away. True if nothing was kept. `idle_in_total` is over all shards.
     pub(super) fn learn(&mut self, backend: &Backend, idle_in_total: u32, lightest: u32) -> bool {
         let index = backend.slot.index();
         let idle_max = idle_share(idle_in_total, self.ledger.shards(), self.shard, backend.slot);
@@ -101,7 +101,7 @@ impl View {
         }
     }
 
-    /// A backend gets no more traffic: none of its connections is kept once it is unused.
+    /// Removes a backend from traffic: none of its connections is kept once it is unused.
     pub(super) fn leave(&mut self, slot: BackendSlot) {
         if let Some(Some(row)) = self.rows.get_mut(slot.index()) {
             row.idle_max = 0;
@@ -119,8 +119,8 @@ impl View {
 }
 
 /// Idle connections to a backend that one of `shards` shards may keep: never more than `in_total`
-/// over all of them. Where they do not divide, each backend begins with another shard, so that with
-/// fewer connections than shards none is left with nothing at all.
+/// over all of them. If they do not divide, each backend begins with another shard, so that with
+/// fewer connections than shards no shard is left with none for all backends.
 fn idle_share(in_total: u32, shards: usize, shard: ShardId, slot: BackendSlot) -> u32 {
     let shards = shards as u32;
     let first = slot.0 % shards;
