@@ -1,50 +1,50 @@
-//! What an engine reports.
+//! The events of an engine.
 
 use super::{BufferId, Key, Socket};
 
-/// Why an operation failed, as far as anyone above the engine acts on it.
+/// The failure of an operation, as far as the code above the engine distinguishes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The operation was cancelled.
     Cancelled,
-    /// Nobody listens there.
+    /// No process listens on the address.
     Refused,
-    /// The peer cut the connection, or it broke under a send.
+    /// The peer reset the connection, or it broke during a send.
     Reset,
-    /// The network gave up waiting.
+    /// The network timed out.
     TimedOut,
-    /// No way to the address.
+    /// No route to the address.
     Unreachable,
     /// The process or the system has no descriptor left.
     OutOfDescriptors,
     /// No memory for a socket.
     OutOfResources,
-    /// No local port is left for connections to this address; to others there may be.
+    /// No local port is left for connections to this address; there may be one for others.
     NoLocalPort,
-    /// Of a receive: the ring is empty for the moment; nothing is lost, receive again. Of anything
-    /// else: the kernel has no buffer for it.
+    /// Of a receive: the ring is empty at the moment; no data is lost, receive again. Of any other
+    /// operation: the kernel has no buffer for it.
     NoBuffers,
     /// Anything else, with the system's number.
     Other(i32),
 }
 
-/// What follows some received bytes.
+/// State of the receive after some received bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReceiveFlags {
     /// The receive is still armed; false in its final event.
     pub still_armed: bool,
-    /// More bytes were there to be read already.
+    /// More bytes were already in the socket.
     pub more_readable: bool,
 }
 
-/// Something that happened. Every event but `Woken` names the owner of the operation.
+/// An event. Every one but `Woken` names the owner of the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A connection was taken. `more`: the accept goes on.
+    /// A connection was accepted. `more`: the accept is still armed.
     Accepted {
         /// The listener.
         key: Key,
-        /// The new connection; the receiver of this event owns it, whatever else it does.
+        /// The new connection; the receiver of this event owns it in any case.
         socket: Socket,
         /// False if this was the final event.
         more: bool,
@@ -53,17 +53,17 @@ pub enum Event {
     AcceptEnded {
         /// The listener.
         key: Key,
-        /// Why.
+        /// The reason.
         failure: Failure,
     },
     /// A connect ended.
     Connected {
         /// The connection.
         key: Key,
-        /// How.
+        /// The result.
         result: Result<(), Failure>,
     },
-    /// Bytes arrived, in `0..length` of a buffer that is now the receiver's.
+    /// Bytes arrived, in `0..length` of a buffer that belongs to the receiver of the event now.
     Received {
         /// The connection.
         key: Key,
@@ -71,14 +71,14 @@ pub enum Event {
         buffer: BufferId,
         /// Number of bytes, at least one.
         length: u32,
-        /// What is still to come.
+        /// The state of the receive.
         flags: ReceiveFlags,
     },
     /// The receive ended: the peer's end of stream if there is no failure.
     ReceiveEnded {
         /// The connection.
         key: Key,
-        /// Why; none means that the peer has sent everything.
+        /// The reason; none means that the peer has sent everything.
         failure: Option<Failure>,
     },
     /// A polled connection has data, or an end, to be received; or the poll was cancelled.
@@ -90,7 +90,7 @@ pub enum Event {
     Sent {
         /// The connection.
         key: Key,
-        /// Bytes that were taken; fewer than asked only if the connection fails. A failure: none.
+        /// Bytes that were sent; fewer than asked only if the connection fails. A failure: none.
         result: Result<u32, Failure>,
     },
     /// Another thread called [`super::Wake::wake`].

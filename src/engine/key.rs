@@ -1,10 +1,10 @@
-//! The 64 bits that travel with an operation and come back with its completion.
+//! The 64 bits of user data of an operation, which its completion carries too.
 
 /// A kind of operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Op {
-    /// Take connections from a listener.
+    /// Accept connections from a listener.
     Accept = 1,
     /// Open a connection.
     Connect = 2,
@@ -20,7 +20,7 @@ pub enum Op {
     Cancel = 7,
 }
 
-/// What kind of slot an operation belongs to.
+/// The kind of slot that an operation belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Owner {
@@ -32,8 +32,8 @@ pub enum Owner {
     Upstream = 3,
 }
 
-/// The owner of an operation: which slot of which kind, and which tenant of that slot. A
-/// completion whose generation is not the slot's is late: it is counted and dropped.
+/// The owner of an operation: a slot of a kind, and the tenant of that slot. A completion whose
+/// generation is not the slot's is late: it is counted and dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(u64);
 
@@ -77,7 +77,7 @@ impl Key {
         (op as u64) << 60 | self.0
     }
 
-    /// The inverse of [`Key::with_op`]; none for bits that it never makes.
+    /// The inverse of [`Key::with_op`]; none for bits that it never returns.
     pub fn split(bits: u64) -> Option<(Op, Self)> {
         let op = match bits >> 60 {
             1 => Op::Accept,

@@ -1,6 +1,6 @@
-//! What the data plane needs of the world outside: sockets, buffers, time. A session is a state
-//! machine that takes an [`Event`] and calls verbs of [`Engine`]; it never sees the kernel, so
-//! the simulator is just another engine, and so may be another system interface.
+//! The interface of the data plane to the outside: sockets, buffers, time. A session is a state
+//! machine that takes an [`Event`] and calls methods of [`Engine`]; it never sees the kernel, so
+//! the simulator is just another engine, and another system interface may be one too.
 //!
 //! Does not: know HTTP, sessions or pools; mention kernel types; allocate per operation.
 //!
@@ -24,8 +24,8 @@ pub use key::{Key, Op, Owner};
 use crate::base::Instant;
 use std::net::SocketAddr;
 
-/// An open socket, as the engine names it. Not closed when dropped: its owner closes it through
-/// the engine once no operation is left on it.
+/// An open socket, as the engine names it. Not closed when dropped: its owner closes it through the
+/// engine once no operation is in flight on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Socket(pub i32);
 
@@ -37,7 +37,7 @@ pub struct BufferId(pub u32);
 /// holds no more than that.
 pub const SMALL_BUFFER_BYTES: usize = 3 * 1024;
 
-/// How large a buffer of our own is to be.
+/// The size of a private buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
     /// [`SMALL_BUFFER_BYTES`], or more where no such buffer is left.
@@ -47,7 +47,7 @@ pub enum Room {
 }
 
 impl Room {
-    /// The least that holds so many bytes.
+    /// The smallest size that holds this many bytes.
     pub fn of(bytes: usize) -> Self {
         if bytes <= SMALL_BUFFER_BYTES { Self::Small } else { Self::Whole }
     }
@@ -79,19 +79,18 @@ impl Slice {
 /// Buffers that are in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BuffersHeld {
-    /// Those of the receive ring that arrived with data and were not given back.
+    /// Buffers of the receive ring that arrived with data and were not released.
     pub receive: u32,
-    /// Those that were acquired and not given back.
+    /// Buffers that were acquired and not released.
     pub private: u32,
 }
 
 /// How a socket is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Close {
-    /// What was sent is still delivered.
+    /// Bytes that were sent are still delivered.
     Graceful,
-    /// The peer is told that the stream was cut (RST), so that it cannot take what it has for
-    /// the whole.
+    /// The peer gets a reset (RST), so that it does not take a partial message for a complete one.
     Reset,
 }
 
@@ -106,31 +105,31 @@ pub trait Wake: Send + Sync {
 
 /// Sockets, buffers and time for one shard. Used by one thread.
 pub trait Engine {
-    /// The moment that this turn began. Does not advance within a turn.
+    /// The time at which this turn began. It does not advance within a turn.
     fn now(&self) -> Instant;
 
     /// The wall clock, whole seconds since 1970 in UTC; 0 before that. It may be set back.
     fn wall_seconds(&self) -> u64;
 
-    /// Hands over all that was asked for since the last turn, then waits for an event, a wake or
-    /// `deadline`, whichever comes first. Does not wait if events are left from the last turn.
+    /// Submits all operations that were requested since the last turn, then waits for an event, a
+    /// wake or `deadline`, whichever is first. Does not wait if events are left from the last turn.
     fn turn(&mut self, deadline: Instant);
 
-    /// The next event, or none if a new turn is due.
+    /// The next event; none if a new turn is due.
     fn next_event(&mut self) -> Option<Event>;
 
-    /// Takes connections from a listening socket: `Accepted` each, until cancelled or failed; or
-    /// one, if it is not to take many.
+    /// Accepts connections on a listening socket: `Accepted` for each, until cancelled or failed;
+    /// or only one, without `takes_many`.
     fn accept(&mut self, listener: Socket, key: Key, takes_many: bool);
 
-    /// Takes one waiting connection at once, for a listener that is about to close.
+    /// Accepts one waiting connection at once, for a listener that is about to close.
     fn accept_now(&mut self, listener: Socket) -> Option<Socket>;
 
-    /// The other end's address; none if the peer is gone already.
+    /// The peer's address; none if the peer is already disconnected.
     fn peer_address(&self, socket: Socket) -> Option<SocketAddr>;
 
-    /// Opens a socket and connects it: `Connected` tells how it went. The socket must be closed
-    /// by the caller in either case.
+    /// Opens a socket and connects it: `Connected` has the result. The caller must close the socket
+    /// in either case.
     fn connect(&mut self, address: SocketAddr, key: Key) -> Result<Socket, Failure>;
 
     /// Receives into buffers of the shared ring as data arrives: `Received` for each, then
@@ -138,56 +137,56 @@ pub trait Engine {
     fn receive(&mut self, socket: Socket, key: Key);
 
     /// Waits for data, or for the end, without receiving it: one `Readable`. Costs the kernel a
-    /// third of what an armed receive does, for connections that have been idle for long.
+    /// third of an armed receive, for connections that have been idle for long.
     fn poll(&mut self, socket: Socket, key: Key);
 
-    /// Sends the ranges in order, all of them unless the connection fails: one `Sent`.
-    /// At most [`SEND_SLICES_MAX`] ranges, at least one. `is_last`: the caller ends the stream as
-    /// soon as they are sent (with [`Engine::shutdown_write`] or [`Engine::close`]), so the last
-    /// of them may wait for that and travel in one segment with the end.
+    /// Sends the ranges in order, all of them unless the connection fails: one `Sent`. At least one
+    /// range, at most [`SEND_SLICES_MAX`]. `is_last`: the caller ends the stream as soon as they
+    /// are sent (with [`Engine::shutdown_write`] or [`Engine::close`]), so the last of them may
+    /// wait for that and travel in one segment with FIN.
     fn send(&mut self, socket: Socket, key: Key, slices: &[Slice], is_last: bool);
 
-    /// Bytes that the peer has acknowledged since the connection began; 0 if unknown. Tells a slow
-    /// reader from a dead one.
+    /// Bytes that the peer has acknowledged since the connection began; 0 if unknown. Distinguishes
+    /// a slow reader from a dead one.
     fn acknowledged(&self, socket: Socket) -> u64;
 
-    /// Ends our direction of the stream after all that was sent.
+    /// Ends the proxy's direction of the stream behind all bytes that were sent.
     fn shutdown_write(&mut self, socket: Socket);
 
-    /// Asks for an early end of an operation; its final event tells. Harmless if it has ended.
+    /// Requests the end of an operation; its final event follows. Harmless if it has ended.
     fn cancel(&mut self, op: Op, key: Key);
 
     /// Closes a socket on which no operation is in flight.
     fn close(&mut self, socket: Socket, how: Close);
 
-    /// A free buffer for our own bytes; none when the configured memory is used up.
+    /// A free private buffer; none when the configured memory is used up.
     fn acquire(&mut self, room: Room) -> Option<BufferId>;
 
-    /// Gives a buffer back, whether it came by `acquire` or with an event.
+    /// Releases a buffer, whether it came from `acquire` or with an event.
     fn release(&mut self, buffer: BufferId);
 
     /// Size of every buffer but small ones, bytes.
     fn buffer_size(&self) -> usize;
 
-    /// The whole of a buffer. Bytes that were never written are unspecified, but not undefined.
+    /// All bytes of a buffer. Those that were never written are unspecified, but not undefined.
     fn bytes(&self, buffer: BufferId) -> &[u8];
 
-    /// The whole of a buffer, to be written.
+    /// All bytes of a buffer, for writing.
     fn bytes_mut(&mut self, buffer: BufferId) -> &mut [u8];
 
     /// One buffer to read and another one to write.
     fn bytes_pair(&mut self, read: BufferId, write: BufferId) -> (&[u8], &mut [u8]);
 
-    /// True while so few receive buffers are free that nobody should hold one for long.
+    /// True while so few receive buffers are free that none should be held for long.
     fn receive_buffers_scarce(&self) -> bool;
 
-    /// True while so many buffers are in use that nobody should take in much more than it can pass
-    /// on. Comes before [`Engine::receive_buffers_scarce`].
+    /// True while so many buffers are in use that no connection should receive much more than it
+    /// can forward. Becomes true before [`Engine::receive_buffers_scarce`].
     fn buffers_low(&self) -> bool;
 
-    /// Buffers that were not given back. Without traffic there is none.
+    /// Buffers that were not released. Without traffic there is none.
     fn buffers_held(&self) -> BuffersHeld;
 
-    /// True for a buffer of the receive ring, which others wait for when it is scarce.
+    /// True for a buffer of the receive ring, which receives wait for when it is scarce.
     fn is_receive_buffer(&self, buffer: BufferId) -> bool;
 }

@@ -1,9 +1,9 @@
-//! The memory of a shard: the receive ring, from which the kernel takes a buffer when data is
-//! there, and private buffers (see `private`) for what we write ourselves. The ring's are
-//! untouched, and so not backed by memory, until they are first used.
+//! The memory of a shard: the receive ring, from which the kernel takes a buffer when data arrives,
+//! and private buffers (see `private`) for bytes that the proxy writes itself. The ring's buffers
+//! are untouched, and so not backed by memory, until they are first used.
 //!
-//! Invariant that makes the slices sound: a buffer is either `held` by us or the kernel's to
-//! write. Only held ones can be read or written here, and a double release stops the shard.
+//! Invariant that makes the slices sound: a buffer is either `held` here or the kernel's to write.
+//! Only held ones can be read or written here, and a double release stops the shard.
 
 use super::BUFFER_GROUP;
 use super::options::UringOptions;
@@ -16,9 +16,9 @@ use io_uring::types::BufRingEntry;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Buffers that the kernel has at first. It takes them in turn, so that all it has are touched
-/// sooner or later: few are kinder to caches and to memory. It gets twice as many in each
-/// turn in which it finds none.
+/// Buffers that the kernel has at first. It uses them in order, so all of them are touched sooner
+/// or later: a small number saves caches and memory. The number doubles in each turn in which the
+/// kernel finds the ring empty.
 const PROVIDED_AT_FIRST: usize = 64;
 
 /// See the module.
@@ -35,7 +35,7 @@ pub(super) struct Buffers {
     /// Buffers of the ring that the kernel has, how many it may have, and those that wait here.
     provided: usize,
     provided_max: usize,
-    /// It has found none in this turn.
+    /// The kernel found the ring empty in this turn.
     has_grown: bool,
     spare: Vec<u16>,
     private: PrivateBuffers,
@@ -95,22 +95,22 @@ impl Buffers {
         (buffer.0 as usize) < self.receive_count
     }
 
-    /// Half of the receive ring, or half of the private buffers that there may be, are in use.
+    /// True if half of the receive ring, or half of the possible private buffers, are in use.
     pub(super) fn is_low(&self) -> bool {
         self.receive_held * 2 > self.receive_count || self.private.is_low()
     }
 
-    /// Buffers that are ours and in use.
+    /// Buffers that are held here.
     pub(super) fn held_count(&self) -> BuffersHeld {
         BuffersHeld { receive: self.receive_held as u32, private: self.private.held() as u32 }
     }
 
-    /// Less than a quarter of the receive ring is left to the kernel.
+    /// True if less than a quarter of the receive ring is left to the kernel.
     pub(super) fn is_scarce(&self) -> bool {
         self.receive_held * 4 > self.receive_count * 3
     }
 
-    /// The kernel has put data into a buffer of the ring: it is ours now.
+    /// Takes a buffer of the ring that the kernel has put data into: it is held now.
     pub(super) fn take(&mut self, id: u16) -> BufferId {
         let held = &mut self.held[usize::from(id)];
         assert!(!*held, "the kernel used buffer {id}, which it did not own");
@@ -171,7 +171,7 @@ impl Buffers {
     /// The start of a held buffer and its size.
     pub(super) fn place(&self, buffer: BufferId) -> (NonNull<u8>, usize) {
         let index = buffer.0 as usize;
-        assert!(self.held[index], "buffer {index} is used by someone who does not hold it");
+        assert!(self.held[index], "buffer {index} is used but not held");
         match index.checked_sub(self.receive_count) {
             // SAFETY: there are more buffers in the ring's memory than `index`, so the result
             // lies inside its mapping.
@@ -185,8 +185,8 @@ impl Buffers {
         self.has_grown = false;
     }
 
-    /// The kernel found no buffer: it may have more of them from now on. All that found none in one
-    /// turn count as one.
+    /// The kernel found the ring empty: it may have more buffers from now on. All such completions
+    /// of one turn count as one.
     pub(super) fn provide_more(&mut self) {
         if std::mem::replace(&mut self.has_grown, true) {
             return;
@@ -195,7 +195,7 @@ impl Buffers {
         self.top_up();
     }
 
-    /// Gives the kernel what it may have, the last used first.
+    /// Gives the kernel as many buffers as it may have, the last used first.
     fn top_up(&mut self) {
         while self.provided < self.provided_max {
             let Some(id) = self.spare.pop() else { return };

@@ -1,4 +1,4 @@
-//! Completions to events.
+//! Translates completions to events.
 
 use super::Uring;
 use crate::engine::{Event, Failure, Key, Op, ReceiveFlags, Socket};
@@ -28,7 +28,7 @@ impl Uring {
                 }
                 Some(Event::Woken)
             }
-            // Only failed cancels complete: what they were after has ended by itself.
+            // Only failed cancels complete: their target has ended by itself.
             Op::Cancel => None,
         }
     }
@@ -62,8 +62,8 @@ fn outcome(result: i32) -> Result<u32, Failure> {
 fn accepted(result: i32, key: Key, more: bool) -> Event {
     match outcome(result) {
         Ok(_) => Event::Accepted { key, socket: Socket(result), more },
-        // Another taker of a shared queue was faster, and the kernel (6.1, 6.2) then waited in its
-        // own thread, for as long as the listener's receive timeout lets it. Nothing failed.
+        // Another acceptor of a shared queue was faster, and the kernel (6.1, 6.2) then waited in
+        // its own thread, up to the listener's receive timeout. Nothing failed.
         Err(_) if result == -libc::EAGAIN => {
             Event::AcceptEnded { key, failure: Failure::Cancelled }
         }

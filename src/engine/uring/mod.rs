@@ -1,9 +1,9 @@
 //! The engine on io_uring: multishot accept, multishot receive from a provided-buffer ring, sends
 //! straight from the buffers that were received into. Kernel 6.1 or newer.
 //!
-//! Does: turn verbs into submissions and completions into events; own the ring and the buffers.
-//! Does not: know what a connection is for. Nothing of it may move to another thread: the ring
-//! takes submissions only from the thread that built it (`SINGLE_ISSUER`).
+//! Does: translate method calls to submissions and completions to events; own the ring and the
+//! buffers. Does not: know the purpose of a connection. It must not move to another thread: the
+//! ring takes submissions only from the thread that built it (`SINGLE_ISSUER`).
 #![allow(unsafe_code)]
 
 mod buffers;
@@ -43,10 +43,10 @@ pub struct Uring {
     sends: Sends,
     scratch: Scratch,
     wake: Arc<EventFd>,
-    /// Completions that had to be taken out of a full queue before their time.
+    /// Completions that had to be taken out of a full queue before their turn.
     early: VecDeque<io_uring::cqueue::Entry>,
     now: Instant,
-    /// The kernel had no memory for the last turn, and the log has it.
+    /// The kernel had no memory in the last turn, and that has been logged.
     is_short_of_memory: bool,
 }
 

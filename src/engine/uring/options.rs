@@ -11,12 +11,12 @@ pub struct UringOptions {
     pub receive_buffers: usize,
     /// Bytes of every buffer.
     pub buffer_size: usize,
-    /// Most private buffers, for what the proxy writes itself.
+    /// Most private buffers, for bytes that the proxy writes itself.
     pub private_buffers_max: usize,
 }
 
 impl UringOptions {
-    /// The same in the proportion of so many ring entries.
+    /// The same options for this many ring entries, in proportion.
     pub(super) fn shrunk_to(&self, entries: u32) -> Self {
         let halvings = self.ring_entries.next_power_of_two().ilog2() - entries.ilog2();
         let receive_buffers = (self.receive_buffers >> halvings).max(BUFFERS_PER_SHARD_MIN);

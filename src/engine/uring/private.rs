@@ -1,5 +1,5 @@
-//! Our own buffers, for what the proxy writes itself: whole ones, and small ones for heads that
-//! are kept while a request waits for its answer. Mapped in blocks when they are first needed,
+//! Private buffers, for bytes that the proxy writes itself: whole ones, and small ones for heads
+//! that are kept while a request waits for its answer. They are mapped in blocks when first needed,
 //! untouched, and so not backed by memory, until they are used, and reused last-in first-out.
 
 use crate::engine::{Room, SMALL_BUFFER_BYTES};
@@ -33,15 +33,15 @@ impl Kind {
     }
 }
 
-/// See the module. A buffer is known by its number from 0 on.
+/// See the module. A buffer is identified by its number, from 0 on.
 pub(super) struct PrivateBuffers {
     blocks: Vec<Block>,
     whole: Kind,
     small: Kind,
     /// Most buffers of each kind.
     count_max: usize,
-    /// The log has that there is no memory.
-    is_told: bool,
+    /// The lack of memory has been logged.
+    is_logged: bool,
 }
 
 impl PrivateBuffers {
@@ -53,7 +53,7 @@ impl PrivateBuffers {
             whole: Kind::new(size),
             small: Kind::new(SMALL_BUFFER_BYTES),
             count_max,
-            is_told: false,
+            is_logged: false,
         };
         if count_max > 0 {
             buffers.map_block(Room::Whole)?;
@@ -69,7 +69,7 @@ impl PrivateBuffers {
         }
     }
 
-    /// The number of a free buffer, which may be larger than asked for.
+    /// The number of a free buffer, which may be larger than requested.
     pub(super) fn acquire(&mut self, room: Room) -> Option<u32> {
         if let Some(number) = self.kind(room).free.pop() {
             return Some(number);
@@ -103,7 +103,7 @@ impl PrivateBuffers {
         self.mapped() - self.whole.free.len() - self.small.free.len()
     }
 
-    /// Half of the whole ones that there may be are in use.
+    /// True if half of the possible whole buffers are in use.
     pub(super) fn is_low(&self) -> bool {
         (self.whole.mapped - self.whole.free.len()) * 2 > self.count_max
     }
@@ -119,7 +119,7 @@ impl PrivateBuffers {
             return;
         }
         if let Err(error) = self.map_block(room)
-            && !std::mem::replace(&mut self.is_told, true)
+            && !std::mem::replace(&mut self.is_logged, true)
         {
             tracing::error!(
                 %error,

@@ -1,4 +1,4 @@
-//! Whether io_uring works here, found out by use and not by version: a small ring, its buffers,
+//! Tests by use, not by version, whether io_uring works on this host: a small ring, its buffers,
 //! and one multishot receive over a local pair of sockets.
 
 use super::{SetupError, Uring, UringOptions};
@@ -18,8 +18,8 @@ const PROBE: UringOptions = UringOptions {
     private_buffers_max: 0,
 };
 
-/// Fails with the sentence to show where the engine would not work. Takes a few milliseconds and
-/// must run on a thread that builds no other ring of this kind at that moment.
+/// Fails with the sentence to show if the engine would not work. Takes a few milliseconds and must
+/// run on a thread that builds no other ring of this kind at the same time.
 pub fn probe() -> Result<(), SetupError> {
     let wake = Arc::new(EventFd::new().map_err(SetupError::from_descriptor)?);
     let mut engine = Uring::new(&PROBE, wake)?;
@@ -36,7 +36,7 @@ pub fn probe() -> Result<(), SetupError> {
                 engine.release(buffer);
             }
             other => {
-                tracing::debug!(?other, "the probe of multishot receive went wrong");
+                tracing::debug!(?other, "the probe of multishot receive failed");
                 return Err(SetupError::KernelTooOld("multishot receive".to_owned()));
             }
         }

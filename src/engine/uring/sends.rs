@@ -1,5 +1,5 @@
-//! Which buffers the kernel still reads: a buffer that is released or written during a send would
-//! mix the bytes of two clients. Kept and checked in debug builds; in others it is nothing.
+//! The buffers that the kernel still reads: a buffer that is released or written during a send
+//! would mix the bytes of two clients. Tracked and checked in debug builds; empty in others.
 
 use crate::engine::{BufferId, Key, SEND_SLICES_MAX, Slice};
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ pub(super) struct Sends {
 }
 
 impl Sends {
-    /// A send has been asked for.
+    /// Adds a send that was submitted.
     pub(super) fn begin(&mut self, key: Key, slices: &[Slice]) {
         if !cfg!(debug_assertions) {
             return;
@@ -34,7 +34,7 @@ impl Sends {
         assert!(before.is_none(), "two sends at once: {key:?}");
     }
 
-    /// A send has ended.
+    /// Removes a send that has ended.
     pub(super) fn end(&mut self, key: Key) {
         if !cfg!(debug_assertions) {
             return;
@@ -43,7 +43,7 @@ impl Sends {
         buffers[..count].iter().for_each(|buffer| self.sending[buffer.0 as usize] -= 1);
     }
 
-    /// Fails if a buffer that is to be released or written is being sent.
+    /// Panics if a buffer that is to be released or written is being sent.
     pub(super) fn check(&self, buffer: BufferId) {
         if cfg!(debug_assertions) {
             let sends = self.sending.get(buffer.0 as usize).copied().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Building the ring with its buffers, as large as memory allows.
+//! Builds the ring and its buffers, as large as memory allows.
 
 use super::buffers::Buffers;
 use super::options::UringOptions;
@@ -8,12 +8,12 @@ use io_uring::IoUring;
 
 /// Multishot operations complete many times per submission.
 const COMPLETIONS_PER_ENTRY: u32 = 4;
-/// The longest completion queue that the kernel makes.
+/// The longest completion queue of the kernel.
 const COMPLETIONS_MAX: u32 = 65_536;
 
-/// A ring and its buffers: as many entries and receive buffers as are wanted, or half as many
-/// again and again while memory does not suffice, down to the least that the configuration allows.
-/// The kernel counts the ring, and the list of the buffers, as locked memory.
+/// A ring and its buffers: as many entries and receive buffers as are configured, halved again and
+/// again while memory does not suffice, down to the least that the configuration allows. The kernel
+/// counts the ring, and the list of the buffers, as locked memory.
 pub(super) fn build(options: &UringOptions) -> Result<(IoUring, Buffers), SetupError> {
     shrinking(options.ring_entries, |entries| {
         let ring = build_ring_of(entries)?;
@@ -22,8 +22,8 @@ pub(super) fn build(options: &UringOptions) -> Result<(IoUring, Buffers), SetupE
     })
 }
 
-/// What `build` makes of `entries`, rounded up to a power of two, or of fewer if there is no
-/// memory for so many.
+/// The result of `build` for `entries`, rounded up to a power of two, or for fewer if there is not
+/// enough memory.
 fn shrinking<T>(
     entries: u32,
     mut build: impl FnMut(u32) -> Result<T, SetupError>,

@@ -1,9 +1,9 @@
-//! Why the ring cannot be built, in one sentence that says what to do.
+//! The reasons why the ring cannot be built, each in one sentence with the remedy.
 
 use std::fmt;
 use std::io;
 
-/// Why io_uring cannot be used here. Its text is one sentence with the remedy.
+/// The reason why io_uring cannot be used here. Its text is one sentence with the remedy.
 #[derive(Debug)]
 pub enum SetupError {
     /// The kernel is older than 6.1 or lacks an operation.
@@ -14,7 +14,7 @@ pub enum SetupError {
     OutOfMemory(String),
     /// RLIMIT_NOFILE does not suffice.
     OutOfDescriptors,
-    /// Something else that the kernel said.
+    /// Another error of the kernel.
     Other(io::Error),
 }
 
@@ -39,7 +39,7 @@ impl SetupError {
         }
     }
 
-    /// Of what only needs a descriptor.
+    /// The error of an operation that only needs a descriptor.
     pub(super) fn from_descriptor(error: io::Error) -> Self {
         match error.raw_os_error() {
             Some(libc::EMFILE | libc::ENFILE) => Self::OutOfDescriptors,

@@ -1,5 +1,5 @@
-//! Verbs to submissions. Everything asked for in a turn goes to the kernel in one system call at
-//! the start of the next; `Scratch` holds what the kernel reads at that moment.
+//! Translates method calls to submissions. All requests of a turn go to the kernel in one system
+//! call at the start of the next; `Scratch` holds the memory that the kernel reads at that moment.
 
 use super::{BUFFER_GROUP, Uring};
 use crate::base::Instant;
@@ -14,11 +14,11 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-/// Gathered sends and connects of one turn; when it is full, what was asked so far is submitted.
+/// Gathered sends and connects of one turn; when it is full, the requests so far are submitted.
 const SCRATCH_SLOTS: usize = 256;
-/// How long a shard waits before it asks again for what the kernel had no memory for.
+/// How long a shard waits before it retries what the kernel had no memory for.
 const PAUSE: Duration = Duration::from_millis(1);
-/// No signal where the peer is gone; one completion for the whole.
+/// No SIGPIPE if the peer has disconnected; one completion for all bytes.
 const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
 
 /// Message headers and addresses that submissions point to. The kernel copies them when it takes
@@ -129,7 +129,7 @@ impl Uring {
         opcode::SendMsg::new(Fd(socket.0), &raw const message.header).flags(flags as u32).build()
     }
 
-    /// The address of a range, which must lie in a buffer that we hold.
+    /// The address of a range, which must lie in a held buffer.
     fn range(&self, slice: Slice) -> *mut u8 {
         let (address, size) = self.buffers.place(slice.buffer);
         assert!(
@@ -157,8 +157,8 @@ impl Uring {
         let arguments = SubmitArgs::new().timespec(&wait);
         match self.ring.submitter().submit_with_args(1, &arguments) {
             Ok(_) => self.is_short_of_memory = false,
-            Err(error) if self.endure(&error) == Gravity::Shortage => {
-                // Nothing was waited for: the next turn would ask again at once.
+            Err(error) if self.note_error(&error) == Gravity::Shortage => {
+                // The call did not wait: the next turn would call again at once.
                 self.run_completions();
                 if self.early.is_empty() && self.ring.completion().is_empty() {
                     let left = deadline.since(crate::sys::clock::monotonic());
@@ -172,25 +172,25 @@ impl Uring {
         }
     }
 
-    /// Goes on after the kernel did not take everything: the next turn asks again.
+    /// Processes an error of io_uring_enter: the next turn retries what the kernel did not take.
     ///
     /// # Panics
-    /// Where asking again would never help: the shard is started anew.
-    fn endure(&mut self, error: &io::Error) -> Gravity {
+    /// If a retry would never succeed: the shard is restarted.
+    fn note_error(&mut self, error: &io::Error) -> Gravity {
         let gravity = gravity(error);
         match gravity {
             Gravity::Usual => {}
             Gravity::Shortage if std::mem::replace(&mut self.is_short_of_memory, true) => {}
             Gravity::Shortage => {
-                tracing::warn!(%error, "no memory in the kernel for what a shard asks; it goes on");
+                tracing::warn!(%error, "no kernel memory for a shard's operations; they wait");
             }
             Gravity::Fatal => panic!("io_uring_enter: {error}"),
         }
         gravity
     }
 
-    /// Lets the kernel do the work that it has put off until it is entered, which frees what the
-    /// operations held that are done.
+    /// Lets the kernel run the work that it defers until it is entered, which frees the memory of
+    /// operations that have ended.
     fn run_completions(&mut self) {
         let flags = EnterFlags::GETEVENTS.bits();
         // SAFETY: nothing is submitted, and no argument is passed.
@@ -219,21 +219,21 @@ impl Uring {
     }
 }
 
-/// What submitting needs of a ring; a test has another one.
+/// The operations on a ring that submitting needs; a test has another ring.
 trait Submitting {
-    /// Something waits in the submission queue.
+    /// True if the submission queue is not empty.
     fn has_more(&mut self) -> bool;
     /// Submits as much as the kernel takes.
     fn submit(&mut self) -> io::Result<()>;
-    /// Puts completions aside, so that the kernel has room and memory for more; false if there is
+    /// Moves completions aside, so that the kernel has room and memory for more; false if there are
     /// none.
     fn take_completions(&mut self) -> bool;
-    /// Lets others give memory back.
+    /// Waits, so that memory may be released elsewhere.
     fn pause(&mut self);
 }
 
-/// Submits all. What the kernel does not take is asked for again after completions were taken, or,
-/// where there are none, after a pause: a shard without memory does not use up its core.
+/// Submits all. After completions were taken, or, if there are none, after a pause, it retries what
+/// the kernel did not take: a shard without memory does not use up its core.
 fn submit_all(ring: &mut impl Submitting) {
     while ring.has_more() {
         if ring.submit().is_err() && !ring.take_completions() {
@@ -250,7 +250,7 @@ impl Submitting for Uring {
     fn submit(&mut self) -> io::Result<()> {
         let submitted = self.ring.submitter().submit();
         submitted.map(drop).inspect_err(|error| {
-            self.endure(error);
+            self.note_error(error);
         })
     }
 
@@ -266,14 +266,14 @@ impl Submitting for Uring {
     }
 }
 
-/// What an error of io_uring_enter means.
+/// The meaning of an error of io_uring_enter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Gravity {
-    /// Nothing came in time, or the completion queue must be drained first, which the caller does.
+    /// No completion in time, or the caller must drain the completion queue first, which it does.
     Usual,
     /// It may be over in a moment.
     Shortage,
-    /// It would be the same each time.
+    /// It would be the same on every retry.
     Fatal,
 }
 
@@ -305,7 +305,7 @@ mod tests {
         }
     }
 
-    /// A kernel that does not take anything for a while, and has completions now and then.
+    /// A kernel that takes nothing for a while, and has completions now and then.
     struct Short {
         refusals: u32,
         completions: Vec<bool>,
