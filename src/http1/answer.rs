@@ -1,21 +1,21 @@
-//! Answers that the proxy gives itself.
+//! Local answers: those that the proxy gives itself.
 
 use super::ConnectionField;
 use super::output::Output;
 use crate::base::calendar::imf_fixdate;
 
-/// A whole answer.
+/// A complete answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
     /// Its status.
     pub status: u16,
-    /// When it is given, seconds since 1970: its Date (RFC 9110 §6.6.1).
+    /// The time of the answer, seconds since 1970: its Date (RFC 9110 §6.6.1).
     pub seconds: u64,
     /// The type of its body.
     pub content_type: &'a str,
     /// Its body.
     pub body: &'a [u8],
-    /// What the client is told of its connection.
+    /// Its Connection field.
     pub connection: ConnectionField,
     /// It answers HEAD: the body is left out.
     pub is_head: bool,
@@ -31,7 +31,7 @@ pub fn write_answer(answer: &Answer<'_>, out: &mut [u8]) -> Option<usize> {
     out.put(b"\r\n");
     out.put_field(b"Date", &imf_fixdate(answer.seconds));
     if answer.status == 405 {
-        // Only TRACE is answered so; which others there are is for backends to say.
+        // Only TRACE is answered with 405; backends decide on all other methods.
         out.put_field(b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     }
     out.put_field(b"Content-Type", answer.content_type.as_bytes());

@@ -1,7 +1,7 @@
-//! Chunked bodies (RFC 9112 §7.1), for any split of the bytes. Chunks are relayed as they came,
-//! but what two readers could understand differently is not: extensions, and blanks behind a size,
-//! are left out, as are trailers that must not go on; sizes that overflow, bare line ends and
-//! control bytes are refused.
+//! Chunked bodies (RFC 9112 §7.1), for any split of the bytes. Chunks are relayed as received, but
+//! parts that two readers could understand differently are not: extensions, and blanks behind a
+//! size, are left out, as are trailers that must not be forwarded; sizes that overflow, bare line
+//! ends and control bytes are refused.
 
 use super::trailers::{Peer, TrailerRules};
 use super::{Refusal, UnderscoreNames};
@@ -12,14 +12,14 @@ use std::ops::Range;
 #[derive(Clone, Debug)]
 pub struct ChunkedDecoder {
     state: State,
-    /// Bytes still to come of the present chunk.
+    /// Bytes that remain of the present chunk.
     left: u64,
     /// Bytes of the present size line.
     line_bytes: u16,
     passing: Passing,
 }
 
-/// What goes on of a chunked body.
+/// The parts of a chunked body that are forwarded.
 #[derive(Clone, Debug)]
 pub enum Passing {
     /// Its chunks, and the trailers that these rules keep.
@@ -43,30 +43,30 @@ enum State {
     Ended,
 }
 
-/// How far a decoder has come with some bytes.
+/// The progress of a decoder over some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes that go on, now at the front.
+    /// Bytes that are forwarded, now at the front.
     pub kept: usize,
-    /// Bytes that the decoder is done with. What follows is not of this body if it has ended, and
-    /// else the beginning of a trailer section, to be given again with more of it.
+    /// Bytes that have been decoded. The bytes behind them belong to the next message if the body
+    /// has ended; else they begin a trailer section, and must be given again with more of it.
     pub consumed: usize,
     /// The body has ended.
     pub ended: bool,
 }
 
 impl ChunkedDecoder {
-    /// At the start of a body.
+    /// A decoder at the start of a body.
     pub fn new(passing: Passing) -> Self {
         Self { state: State::SizeFirst, left: 0, line_bytes: 0, passing }
     }
 
-    /// True if the content goes on without any framing.
+    /// True if the content is forwarded without any framing.
     pub fn removes_framing(&self) -> bool {
         matches!(self.passing, Passing::Content)
     }
 
-    /// Walks over the next bytes of the body.
+    /// Decodes the next bytes of the body.
     pub fn pass(&mut self, input: &mut [u8]) -> Result<Progress, Refusal> {
         match self.passing {
             Passing::Chunks(_) => self.relay(input),
@@ -75,8 +75,8 @@ impl ChunkedDecoder {
     }
 
     fn relay(&mut self, input: &mut [u8]) -> Result<Progress, Refusal> {
-        // Between `begun` and `at` is what goes on and has not been moved to its place yet: usually
-        // everything, which then has its place already.
+        // The bytes between `begun` and `at` are forwarded and have not been moved to the front
+        // yet: usually all bytes, which are in their place already.
         let (mut at, mut kept, mut begun) = (0, 0, 0);
         while at < input.len() {
             match self.state {
@@ -126,8 +126,8 @@ impl ChunkedDecoder {
         Ok(Progress { kept, consumed: at, ended: self.state == State::Ended })
     }
 
-    /// Ends the body with the trailer section that `bytes` begin with: its length, and how much of
-    /// it goes on, at its front. Nothing of it, if it is not whole.
+    /// Ends the body with the trailer section that `bytes` begin with: its length, and the length
+    /// of its forwarded part, at its front. Both are 0 if it is incomplete.
     fn end(&mut self, bytes: &mut [u8]) -> Result<(usize, usize), Refusal> {
         const OF_BACKENDS: TrailerRules = TrailerRules {
             from: Peer::Backend,
@@ -190,7 +190,7 @@ impl ChunkedDecoder {
     }
 }
 
-/// Moves a range to `to`, which is not behind it; returns where it ends then.
+/// Moves a range to `to`, which is not behind it; returns its new end.
 fn move_to_front(bytes: &mut [u8], range: Range<usize>, to: usize) -> usize {
     let length = range.len();
     if range.start != to {

@@ -1,5 +1,5 @@
-//! Classes of bytes, looked up in one table: a test of each byte against a set costs more than the
-//! rest of what is done with it.
+//! Classes of bytes, looked up in one table: a test of each byte against a set costs more than all
+//! other checks of it.
 
 const TOKEN: u8 = 1;
 const HOST_NAME: u8 = 2;

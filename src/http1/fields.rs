@@ -1,5 +1,5 @@
-//! The fields of a head: which of them mean something to a proxy, and the rules that hold for
-//! requests and responses alike.
+//! The fields of a head: those with a meaning for a proxy, and the rules that requests and
+//! responses share.
 
 use super::{BodyLength, Refusal, Version};
 use crate::limits::FIELDS_MAX;
@@ -10,12 +10,12 @@ use std::time::Duration;
 /// Room for the fields of one head.
 pub struct FieldStorage<'b> {
     pub(super) fields: [MaybeUninit<Header<'b>>; FIELDS_MAX],
-    /// For a head whose target is not UTF-8; without room before one comes.
+    /// For a head whose target is not UTF-8; empty before the first such head.
     pub(super) spare: Vec<Header<'b>>,
 }
 
 impl FieldStorage<'_> {
-    /// Room that nothing has been put in.
+    /// Empty room.
     pub fn new() -> Self {
         Self { fields: [const { MaybeUninit::uninit() }; FIELDS_MAX], spare: Vec::new() }
     }
@@ -27,7 +27,7 @@ impl Default for FieldStorage<'_> {
     }
 }
 
-/// A field that a proxy has to know.
+/// A field that the proxy interprets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     Host,
@@ -49,7 +49,7 @@ pub(super) enum Known {
 }
 
 impl Known {
-    /// What the field of this name, a token, is.
+    /// The known field of this name, which is a token.
     #[inline]
     pub(super) fn of(name: &str) -> Self {
         let name = name.as_bytes();
@@ -74,8 +74,8 @@ impl Known {
     }
 }
 
-/// True if a name, a token, is the known one in any case. No token but the capital letter becomes a
-/// byte of a known name by the bit that tells the cases apart, so the names are compared whole.
+/// True if a name, a token, is the known one in any case. The bit of the case turns no byte of a
+/// token but a capital letter into a byte of a known name, so the names are compared in one piece.
 #[inline(always)]
 fn is<const LENGTH: usize>(name: &[u8], known: &[u8; LENGTH]) -> bool {
     let Ok(name) = <&[u8; LENGTH]>::try_from(name) else { return false };
@@ -87,8 +87,8 @@ fn is<const LENGTH: usize>(name: &[u8], known: &[u8; LENGTH]) -> bool {
 }
 
 impl Known {
-    /// What hops tell of a message: a request's is written anew, a response's is passed on.
-    fn tells_of_hops(self) -> bool {
+    /// True for a field about hops: a request's is rewritten, a response's is forwarded.
+    fn is_about_hops(self) -> bool {
         matches!(
             self,
             Self::Via
@@ -101,7 +101,7 @@ impl Known {
     }
 }
 
-/// True for a field that tells of a client, with underscores for some of its dashes.
+/// True for a field about the client, with underscores for some of its dashes.
 pub(super) fn is_forwarding_spelt_with_underscores(name: &str) -> bool {
     let mut dashed = [0; "x-forwarded-proto".len()];
     let Some(dashed) = dashed.get_mut(..name.len()) else { return false };
@@ -115,7 +115,7 @@ pub(super) fn is_forwarding_spelt_with_underscores(name: &str) -> bool {
     )
 }
 
-/// Where each known field is; what is not there is none.
+/// The values of the known fields; none for a field that is missing.
 #[derive(Debug, Default)]
 pub(super) struct Found<'b> {
     pub(super) host: Option<&'b [u8]>,
@@ -126,7 +126,7 @@ pub(super) struct Found<'b> {
     pub(super) connection: Connection,
     /// How long the sender keeps its connection without a request, by Keep-Alive.
     pub(super) idle_timeout: Option<Duration>,
-    /// Fields of an [`Kind::EmptyResponse`] tell of content all the same.
+    /// Fields of a [`Kind::EmptyResponse`] announce content all the same.
     pub(super) announces_content: bool,
     /// Fields that are not forwarded as they are, by position.
     pub(super) dropped: u128,
@@ -134,17 +134,17 @@ pub(super) struct Found<'b> {
     pub(super) has_via: bool,
 }
 
-/// What a head belongs to, as far as it decides what its fields mean.
+/// The message of a head, as far as it decides the meaning of its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Request,
     Response,
-    /// A response that ends with its head, whatever its fields say of a length (RFC 9112 §6.3,
-    /// items 1 and 2), and must not be sent on with such fields (RFC 9110 §8.6, RFC 9112 §6.1).
+    /// A response that ends with its head, whatever length its fields state (RFC 9112 §6.3, items 1
+    /// and 2), and must not be forwarded with such fields (RFC 9110 §8.6, RFC 9112 §6.1).
     EmptyResponse,
 }
 
-/// What the Connection fields say (RFC 9110 §7.6.1).
+/// The options of the Connection fields (RFC 9110 §7.6.1).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Connection {
     pub(super) close: bool,
@@ -166,7 +166,7 @@ pub(super) fn read<'b>(
         let known = Known::of(field.name);
         if known != Known::Other {
             read_one(&mut found, known, field.value, version, kind)?;
-            let is_kept = kind != Kind::Request && known.tells_of_hops();
+            let is_kept = kind != Kind::Request && known.is_about_hops();
             found.dropped |= u128::from(!is_kept) << at;
         }
     }
@@ -188,7 +188,7 @@ fn read_one<'b>(
 ) -> Result<(), Refusal> {
     match known {
         Known::Host => {
-            // In a response it means nothing, and is not passed on.
+            // In a response it has no meaning, and is not forwarded.
             if found.host.replace(value).is_some() && kind == Kind::Request {
                 return Err(Refusal::SeveralHosts);
             }
@@ -198,7 +198,7 @@ fn read_one<'b>(
             found.announces_content |= !is_none;
         }
         Known::ContentLength => {
-            // A response may say the same twice (RFC 9110 §8.6); a request that does is refused.
+            // A response may repeat its length (RFC 9110 §8.6); a request that does is refused.
             let length = match kind {
                 Kind::Request => content_length(value)?,
                 Kind::Response | Kind::EmptyResponse => one_length(value)?,
@@ -261,7 +261,7 @@ fn drop_named_by_connection(fields: &[Header<'_>], found: &mut Found<'_>) -> Res
     Ok(())
 }
 
-/// What Connection names, if that is more than `close`, `keep-alive` and `upgrade`.
+/// All names in Connection, if any is not `close`, `keep-alive` or `upgrade`.
 pub(super) fn named_by_connection<'h>(
     fields: &'h [Header<'_>],
     connection: Connection,
@@ -276,8 +276,8 @@ pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
-/// The `timeout` parameter of Keep-Alive, seconds (RFC 2068 §19.7.1). What it means is a hint, so
-/// what is malformed says nothing.
+/// The `timeout` parameter of Keep-Alive, seconds (RFC 2068 §19.7.1). It is a hint, so a malformed
+/// one is ignored.
 fn idle_timeout(value: &[u8]) -> Option<Duration> {
     list(value).find_map(|parameter| {
         let (name, number) = parameter.split_at(parameter.iter().position(|byte| *byte == b'=')?);
@@ -311,9 +311,9 @@ fn one_length(value: &[u8]) -> Result<u64, Refusal> {
     })
 }
 
-/// Every line of a head ends with CRLF (RFC 9112 §2.2), and there is no control byte in it but TAB
-/// (RFC 9110 §5.5). httparse takes a bare LF, and checks the rest too, but the rule must not hang
-/// on another crate's option.
+/// Every line of a head ends with CRLF (RFC 9112 §2.2), and it has no control byte but TAB (RFC
+/// 9110 §5.5). httparse accepts a bare LF, and checks the rest too, but the rule must not depend on
+/// another crate's option.
 pub(super) fn check_bytes(head: &[u8]) -> Result<(), Refusal> {
     let Some((first, behind)) = head.split_first() else { return Ok(()) };
     if *first >= b' ' && *first != 0x7f && !has_flaw(head, behind) {
@@ -327,8 +327,8 @@ pub(super) fn check_bytes(head: &[u8]) -> Result<(), Refusal> {
 }
 
 /// True if one of `bytes` may not follow the one of `before` in the same place. Almost every head
-/// is good, so all are looked at without leaving early, sixteen at once, which the compiler makes
-/// one operation of; the last sixteen may overlap with those before them.
+/// is valid, so all bytes are checked without an early exit, sixteen at once, which the compiler
+/// makes one operation of; the last sixteen may overlap with those before them.
 fn has_flaw(before: &[u8], bytes: &[u8]) -> bool {
     let before = &before[..bytes.len()];
     let (Some(last_before), Some(last)) = (before.last_chunk(), bytes.last_chunk()) else {
@@ -355,7 +355,7 @@ fn flaw(before: u8, byte: u8) -> u8 {
     is_control | (is_line_feed ^ is_after_return)
 }
 
-/// The refusal for what httparse did not take.
+/// The refusal for an error of httparse.
 pub(super) fn refusal_of(error: httparse::Error) -> Refusal {
     match error {
         httparse::Error::HeaderName | httparse::Error::HeaderValue => Refusal::MalformedField,
@@ -368,7 +368,7 @@ pub(super) fn refusal_of(error: httparse::Error) -> Refusal {
 }
 
 impl Found<'_> {
-    /// How long the body of a request with these fields is.
+    /// The length of the body of a request with these fields.
     pub(super) fn request_body(&self) -> BodyLength {
         match (self.is_chunked, self.content_length) {
             (true, _) => BodyLength::Chunked,
@@ -377,7 +377,7 @@ impl Found<'_> {
         }
     }
 
-    /// True if the connection outlives the message (RFC 9112 §9.3).
+    /// True if the connection persists after the message (RFC 9112 §9.3).
     pub(super) fn keep_alive(&self, version: Version) -> bool {
         match version {
             Version::Http11 => !self.connection.close,
@@ -397,7 +397,7 @@ mod tests {
                 for byte in 0..=u8::MAX {
                     let mut head = vec![b'a'; length];
                     head[at] = byte;
-                    // Whether a CR is the last byte only matters with the LF that is still to come.
+                    // A CR as the last byte is valid so far: the byte behind it decides.
                     let is_last_return = byte == b'\r' && at > 0 && at == length - 1;
                     let is_text = byte >= b' ' && byte != 0x7f;
                     let is_good = is_text || (byte == b'\t' && at > 0) || is_last_return;

@@ -1,8 +1,8 @@
 //! HTTP/1.1 framing (RFC 9112) as a security boundary: bytes in, verdicts out.
 //!
-//! httparse splits heads into lines; every rule about what they may be is here. What is ambiguous
-//! is refused, never repaired. Heads that go on are written anew from what was understood; chunks
-//! are checked and go on as they came, without their extensions, and trailers one by one.
+//! httparse splits heads into lines; every rule about their contents is here. Ambiguous input is
+//! refused, never repaired. Forwarded heads are rewritten from the parsed parts; chunks are checked
+//! and forwarded as received, without their extensions, and trailers one by one.
 //!
 //! Does not: own buffers, know sockets or time, allocate (but for targets that are not UTF-8).
 
@@ -31,14 +31,14 @@ pub use response_head::{ResponseHead, ResponseTo};
 pub use response_rewrite::{ConnectionField, ResponseRewrite, write_response};
 pub use trailers::{Peer, TrailerRules};
 
-/// What is known of a message whose head may not have come whole.
+/// The result of parsing a message whose head may be incomplete.
 #[derive(Debug)]
 pub enum Verdict<T> {
-    /// It is well so far, and not whole.
+    /// Valid so far, incomplete.
     Incomplete,
-    /// It is whole and well.
+    /// Complete and valid.
     Complete(T),
-    /// It must not be taken.
+    /// It must be refused.
     Refused(Refusal),
 }
 
@@ -52,7 +52,7 @@ pub enum Version {
 }
 
 impl Version {
-    /// As a start line has it (RFC 9112 §2.3).
+    /// The version in a start line (RFC 9112 §2.3).
     pub fn name(self) -> &'static str {
         match self {
             Self::Http10 => "HTTP/1.0",
@@ -61,34 +61,34 @@ impl Version {
     }
 }
 
-/// How long the body of a request is (RFC 9112 §6.3).
+/// The length of the body of a request (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyLength {
     /// There is none.
     None,
-    /// So many bytes, at least one.
+    /// This many bytes, at least one.
     Sized(u64),
-    /// It comes in chunks.
+    /// It is chunked.
     Chunked,
 }
 
-/// How long the body of a response is (RFC 9112 §6.3).
+/// The length of the body of a response (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseBody {
     /// There is none.
     None,
-    /// So many bytes, at least one.
+    /// This many bytes, at least one.
     Sized(u64),
-    /// It comes in chunks.
+    /// It is chunked.
     Chunked,
     /// It ends with the stream.
     UntilClose,
 }
 
-/// What is done with fields whose name has an underscore, which some backends take for a dash.
+/// The treatment of fields whose name has an underscore, which some backends take for a dash.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnderscoreNames {
-    /// They are left out of what is forwarded.
+    /// They are not forwarded.
     #[default]
     Drop,
     /// Their request is refused.
@@ -97,7 +97,7 @@ pub enum UnderscoreNames {
     Allow,
 }
 
-/// What a head may look like.
+/// The limits of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// Longest head, bytes.
@@ -108,7 +108,7 @@ pub struct Rules {
     pub target_bytes_max: usize,
     /// See [`UnderscoreNames`]; holds for requests.
     pub underscore_names: UnderscoreNames,
-    /// CONNECT is taken and goes to a backend.
+    /// CONNECT is accepted and goes to a backend.
     pub allow_connect: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// A place to write to. Once something did not fit, nothing more is written.
+/// A place to write to. After the first bytes that do not fit, nothing more is written.
 pub(super) struct Output<'a> {
     bytes: &'a mut [u8],
     at: usize,
@@ -30,7 +30,7 @@ impl<'a> Output<'a> {
         self.at
     }
 
-    /// Puts what was put before in these places once more.
+    /// Repeats the bytes that were written at these places.
     pub(super) fn put_again(&mut self, range: Range<usize>) {
         let (start, length) = (self.at, range.len());
         if length > self.bytes.len() - start {
@@ -79,7 +79,7 @@ impl<'a> Output<'a> {
         self.has_overflowed = true;
     }
 
-    /// Bytes written; none if something did not fit.
+    /// The number of bytes written; none if some did not fit.
     pub(super) fn finish(self) -> Option<usize> {
         (!self.has_overflowed).then_some(self.at)
     }

@@ -1,4 +1,4 @@
-//! Why a message is not taken.
+//! The reasons for refusing a message.
 
 macro_rules! refusals {
     ($($variant:ident $status:literal $text:literal;)*) => {
@@ -9,8 +9,8 @@ macro_rules! refusals {
         }
 
         impl Refusal {
-            /// The status that answers a request refused for this. A response refused for it is
-            /// answered with 502 whatever this says.
+            /// The status of the answer to a request that is refused for this reason. A response
+            /// that is refused for it is answered with 502 in any case.
             pub fn status(self) -> u16 {
                 match self { $(Self::$variant => $status,)* }
             }

@@ -7,10 +7,10 @@ use super::{BodyLength, Refusal, Rules, UnderscoreNames, Verdict, Version};
 use crate::limits::FIELDS_MAX;
 use httparse::{Header, ParserConfig, Request, Status};
 
-/// The head of a request, as understood.
+/// The parsed head of a request.
 #[derive(Debug)]
 pub struct RequestHead<'b, 's> {
-    /// Its bytes, the empty line included.
+    /// Its bytes, with the empty line.
     pub length: usize,
     /// Its method.
     pub method: Method<'b>,
@@ -19,18 +19,18 @@ pub struct RequestHead<'b, 's> {
     pub target: &'b [u8],
     /// The path of the target, without query.
     pub path: &'b [u8],
-    /// The authority: of Host, or of the target, which agree. Empty for an HTTP/1.0 request
-    /// without either.
+    /// The authority: of Host, or of the target, which agree. Empty for an HTTP/1.0 request without
+    /// either.
     pub host: &'b [u8],
     /// Its version.
     pub version: Version,
-    /// How long its body is.
+    /// The length of its body.
     pub body: BodyLength,
-    /// The client wants to keep its connection.
+    /// The client keeps its connection.
     pub keep_alive: bool,
     /// The client waits for 100 (Continue) before it sends the body.
     pub expects_continue: bool,
-    /// The protocol that the client wants to change to.
+    /// The protocol of the client's Upgrade.
     pub upgrade: Option<&'b [u8]>,
     pub(super) fields: &'s [Header<'b>],
     pub(super) dropped: u128,
@@ -40,7 +40,7 @@ pub struct RequestHead<'b, 's> {
 }
 
 impl<'b, 's> RequestHead<'b, 's> {
-    /// Reads a head at the start of `bytes`.
+    /// Parses a head at the start of `bytes`.
     pub fn parse(
         bytes: &'b [u8],
         storage: &'s mut FieldStorage<'b>,
@@ -131,12 +131,12 @@ impl<'b, 's> RequestHead<'b, 's> {
         })
     }
 
-    /// What Connection names, if that is more than `close`, `keep-alive` and `upgrade`.
+    /// All names in Connection, if any is not `close`, `keep-alive` or `upgrade`.
     pub fn named_by_connection(&self) -> impl Iterator<Item = &[u8]> {
         fields::named_by_connection(self.fields, self.connection)
     }
 
-    /// What stands before the target where it is forwarded: `/` before a query alone.
+    /// The start of the target where it is forwarded: `/` before a query alone.
     pub fn target_start(&self) -> &'static [u8] {
         if self.target.first() == Some(&b'?') { b"/" } else { b"" }
     }
@@ -149,7 +149,7 @@ impl<'b, 's> RequestHead<'b, 's> {
 }
 
 /// Bytes of the line ends at the start of `bytes`. Some clients send them behind a body, or before
-/// a request: a server ignores them (RFC 9112 §2.2). CR alone is none, whatever follows it.
+/// a request: a server ignores them (RFC 9112 §2.2). CR alone is none, whatever byte follows.
 pub fn leading_line_ends(bytes: &[u8]) -> usize {
     let mut at = 0;
     loop {
@@ -161,15 +161,14 @@ pub fn leading_line_ends(bytes: &[u8]) -> usize {
     }
 }
 
-/// A head taken apart.
+/// The parts of a head.
 struct Split<'b, 's> {
     length: usize,
     line: RequestLine<'b>,
     fields: &'s [Header<'b>],
 }
 
-/// Takes a head apart whose target is not UTF-8, which httparse does not take; none if it is not
-/// whole.
+/// Splits a head whose target is not UTF-8, which httparse refuses; none if it is incomplete.
 fn split_with_any_target<'b, 's>(
     bytes: &'b [u8],
     spare: &'s mut Vec<Header<'b>>,
@@ -196,7 +195,7 @@ fn drop_underscores(
         }
         match rules.underscore_names {
             UnderscoreNames::Reject => return Err(Refusal::UnderscoreInName),
-            // Who takes both names for one would believe the client.
+            // A backend that takes both names for one would trust the client's value.
             UnderscoreNames::Allow if !fields::is_forwarding_spelt_with_underscores(field.name) => {
             }
             UnderscoreNames::Allow | UnderscoreNames::Drop => found.dropped |= 1 << at,

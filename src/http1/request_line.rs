@@ -17,7 +17,7 @@ impl Method<'_> {
         self.0 == b"HEAD"
     }
 
-    /// CONNECT: it asks for a tunnel.
+    /// CONNECT: it requests a tunnel.
     pub fn is_connect(self) -> bool {
         self.0 == b"CONNECT"
     }
@@ -28,7 +28,7 @@ impl Method<'_> {
     }
 }
 
-/// A request line taken apart.
+/// The parts of a request line.
 pub(super) struct RequestLine<'b> {
     method: &'b [u8],
     target: &'b [u8],
@@ -36,13 +36,13 @@ pub(super) struct RequestLine<'b> {
 }
 
 impl<'b> RequestLine<'b> {
-    /// As httparse has taken it apart.
+    /// From the parts that httparse returns.
     pub(super) fn of(request: &Request<'_, 'b>) -> Option<Self> {
         let version = if request.version? == 0 { Version::Http10 } else { Version::Http11 };
         Some(Self { method: request.method?.as_bytes(), target: request.path?.as_bytes(), version })
     }
 
-    /// With a target that is not UTF-8: the line and its length, or none if it is not whole.
+    /// With a target that is not UTF-8: the line and its length, or none if it is incomplete.
     pub(super) fn with_any_target(bytes: &'b [u8]) -> Result<Option<(Self, usize)>, Refusal> {
         const LINE_ENDS: [&[u8]; 2] = [b"HTTP/1.0\r\n", b"HTTP/1.1\r\n"];
         let mut words = bytes.splitn(3, |byte| *byte == b' ');
@@ -52,7 +52,7 @@ impl<'b> RequestLine<'b> {
         };
         let has_control = target.iter().any(|byte| *byte < b' ' || *byte == 0x7f);
         if has_control || std::str::from_utf8(target).is_ok() {
-            return Err(Refusal::MalformedStartLine); // what is wrong is something else
+            return Err(Refusal::MalformedStartLine); // the fault is another one
         }
         if LINE_ENDS.iter().any(|end| end.starts_with(rest)) && rest.len() < LINE_ENDS[0].len() {
             return Ok(None);
@@ -67,7 +67,7 @@ impl<'b> RequestLine<'b> {
     }
 }
 
-/// A request line, as understood.
+/// A parsed request line.
 pub(super) struct StartLine<'b> {
     pub(super) method: Method<'b>,
     pub(super) target: Target<'b>,
@@ -77,7 +77,7 @@ pub(super) struct StartLine<'b> {
 impl<'b> StartLine<'b> {
     pub(super) fn of(line: &RequestLine<'b>, head: &[u8], rules: &Rules) -> Result<Self, Refusal> {
         let RequestLine { method, target, version } = *line;
-        // METHOD SP target SP HTTP/1.x CRLF, and not a byte more: httparse takes more blanks.
+        // METHOD SP target SP HTTP/1.x CRLF, and not a byte more: httparse accepts more blanks.
         let length = method.len() + target.len() + b"  HTTP/1.1\r\n".len();
         if head.get(length - 2..length) != Some(b"\r\n") || head[method.len() + 1] == b' ' {
             return Err(Refusal::MalformedStartLine);
@@ -89,7 +89,7 @@ impl<'b> StartLine<'b> {
             return Err(Refusal::TargetTooLong);
         }
         let method = Method(method);
-        // It would show a backend's answer fields that other hops added (RFC 9110 §9.3.8).
+        // Its answer would show a client the fields that other hops added (RFC 9110 §9.3.8).
         if method.0 == b"TRACE" {
             return Err(Refusal::TraceNotAllowed);
         }
@@ -101,8 +101,8 @@ impl<'b> StartLine<'b> {
     }
 }
 
-/// Refuses what can never become a request line, however much follows: a client that speaks
-/// another protocol should not have to run into a timeout.
+/// Refuses bytes that can never become a request line, whatever follows: a client that speaks
+/// another protocol should not run into a timeout.
 pub(super) fn check_start(head: &[u8], rules: &Rules) -> Result<(), Refusal> {
     let method = head.iter().take(METHOD_BYTES_MAX + 1).position(|byte| *byte == b' ');
     let seen = &head[..method.unwrap_or(head.len().min(METHOD_BYTES_MAX + 1))];
@@ -123,8 +123,8 @@ pub(super) fn check_start(head: &[u8], rules: &Rules) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// For a version that httparse did not take: none while it may still be that of another protocol,
-/// which is told apart from what is no version at all (RFC 9112 §2.3, RFC 9110 §15.6.6).
+/// For a version that httparse refuses: none while it may still be that of another protocol, which
+/// is distinguished from a malformed version (RFC 9112 §2.3, RFC 9110 §15.6.6).
 pub(super) fn refuse_version<T>(head: &[u8]) -> Result<Option<T>, Refusal> {
     const FORM: &[u8] = b"HTTP/#.#\r";
     let version = head.splitn(3, |byte| *byte == b' ').nth(2).unwrap_or_default();

@@ -7,18 +7,18 @@ use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
-/// What a backend is told besides what the client said.
+/// The parameters of a request's rewritten head.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestRewrite<'a> {
-    /// Who sent the request.
+    /// The client's address.
     pub client: IpAddr,
-    /// What it says in X-Forwarded-*, X-Real-IP and Forwarded is believed.
+    /// Its X-Forwarded-*, X-Real-IP and Forwarded fields are trusted.
     pub client_is_trusted_proxy: bool,
     /// For X-Forwarded-Proto.
     pub proto: &'a str,
-    /// Our name in Via (RFC 9110 §7.6.3); none if there is to be no such field.
+    /// The proxy's name in Via (RFC 9110 §7.6.3); none to add no such field.
     pub via: Option<&'a [u8]>,
-    /// The client's Upgrade is passed on.
+    /// The client's Upgrade is forwarded.
     pub forward_upgrade: bool,
 }
 
@@ -69,8 +69,8 @@ pub fn write_request(
     out.finish()
 }
 
-/// Where [`write_request`] leaves room for the host of a request that names none: such a one is
-/// for the backend that it is sent to, which is not known before one is chosen.
+/// The place that [`write_request`] leaves for the host of a request that names none: its host is
+/// the backend that it is sent to, which is not known before one is chosen.
 pub fn host_room(head: &RequestHead<'_, '_>) -> Option<Range<usize>> {
     if !head.host.is_empty() {
         return None;
@@ -80,7 +80,7 @@ pub fn host_room(head: &RequestHead<'_, '_>) -> Option<Range<usize>> {
     Some(start..start + HOST_ROOM)
 }
 
-/// Fills the room for a host with an address. Blanks before it mean nothing (RFC 9110 §5.5).
+/// Writes an address to the place for a host. Blanks before it have no meaning (RFC 9110 §5.5).
 pub fn fill_host_room(address: SocketAddr, room: &mut [u8]) {
     let mut text = [0; HOST_ROOM];
     let mut out = Output::new(&mut text);
@@ -96,7 +96,7 @@ pub fn fill_host_room(address: SocketAddr, room: &mut [u8]) {
     host.copy_from_slice(&text[..length]);
 }
 
-/// A method that usually has a body says so when it has none (RFC 9110 §8.6).
+/// A request without a body states so if its method usually has one (RFC 9110 §8.6).
 fn write_no_length(head: &RequestHead<'_, '_>, out: &mut Output<'_>) {
     if matches!(head.method.0, b"POST" | b"PUT" | b"PATCH") {
         out.put_field(b"Content-Length", b"0");
@@ -104,9 +104,9 @@ fn write_no_length(head: &RequestHead<'_, '_>, out: &mut Output<'_>) {
 }
 
 fn write_forwarded(head: &RequestHead<'_, '_>, rewrite: &RequestRewrite<'_>, out: &mut Output<'_>) {
-    let is_believed = rewrite.client_is_trusted_proxy && head.has_forwarded;
+    let is_trusted = rewrite.client_is_trusted_proxy && head.has_forwarded;
     out.put(b"X-Forwarded-For: ");
-    if is_believed {
+    if is_trusted {
         for value in values(head, Known::ForwardedFor) {
             for member in list(value).filter(|member| !member.is_empty()) {
                 out.put(member);
@@ -116,19 +116,19 @@ fn write_forwarded(head: &RequestHead<'_, '_>, rewrite: &RequestRewrite<'_>, out
     }
     let address = put_address(rewrite.client, out);
     out.put(b"\r\nX-Real-IP: ");
-    let told = |known| is_believed.then(|| values(head, known).next()).flatten();
-    match told(Known::RealIp) {
+    let received = |known| is_trusted.then(|| values(head, known).next()).flatten();
+    match received(Known::RealIp) {
         Some(value) => out.put(value),
         None => out.put_again(address),
     }
     out.put(b"\r\n");
-    let proto = told(Known::ForwardedProto).unwrap_or(rewrite.proto.as_bytes());
+    let proto = received(Known::ForwardedProto).unwrap_or(rewrite.proto.as_bytes());
     out.put_field(b"X-Forwarded-Proto", proto);
-    let host = told(Known::ForwardedHost).unwrap_or(head.host);
+    let host = received(Known::ForwardedHost).unwrap_or(head.host);
     if !host.is_empty() {
         out.put_field(b"X-Forwarded-Host", host);
     }
-    if is_believed {
+    if is_trusted {
         values(head, Known::Forwarded).for_each(|value| out.put_field(b"Forwarded", value));
     }
 }
@@ -153,7 +153,7 @@ fn values<'h>(head: &'h RequestHead<'_, '_>, known: Known) -> impl Iterator<Item
     fields.map(|field| field.value)
 }
 
-/// Returns where the address stands.
+/// Returns the place of the address.
 fn put_address(address: IpAddr, out: &mut Output<'_>) -> Range<usize> {
     let start = out.length();
     match address.to_canonical() {

@@ -5,7 +5,7 @@ use super::{Refusal, ResponseBody, Rules, Verdict, Version};
 use httparse::{Header, ParserConfig, Response, Status};
 use std::time::Duration;
 
-/// What the request was, as far as it decides how long the response's body is.
+/// The part of the request that decides the length of the response's body.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResponseTo {
     /// It was HEAD.
@@ -14,34 +14,34 @@ pub struct ResponseTo {
     pub connect: bool,
 }
 
-/// The head of a response, as understood.
+/// The parsed head of a response.
 #[derive(Debug)]
 pub struct ResponseHead<'b, 's> {
-    /// Its bytes, the empty line included.
+    /// Its bytes, with the empty line.
     pub length: usize,
     /// 100 to 999; clients take those from 600 on for server errors (RFC 9110 §15).
     pub status: u16,
     /// Its version.
     pub version: Version,
-    /// How long its body is.
+    /// The length of its body.
     pub body: ResponseBody,
-    /// The backend will keep its connection.
+    /// The backend keeps its connection.
     pub keep_alive: bool,
-    /// The backend closes its connection after so long without a request, by its own word.
+    /// The backend closes its connection after this time without a request, as it states.
     pub idle_timeout: Option<Duration>,
-    /// The protocol that the backend changes to.
+    /// The protocol that the backend switches to.
     pub upgrade: Option<&'b [u8]>,
     pub(super) reason: &'b [u8],
     pub(super) fields: &'s [Header<'b>],
     pub(super) dropped: u128,
     pub(super) connection: fields::Connection,
     pub(super) content_length: Option<u64>,
-    /// Transfer-Encoding says that it comes in chunks, whether there is a body or not.
+    /// Transfer-Encoding states that it is chunked, whether there is a body or not.
     pub is_chunked: bool,
 }
 
 impl<'b, 's> ResponseHead<'b, 's> {
-    /// Reads a head at the start of `bytes`.
+    /// Parses a head at the start of `bytes`.
     pub fn parse(
         bytes: &'b [u8],
         storage: &'s mut FieldStorage<'b>,
@@ -63,7 +63,7 @@ impl<'b, 's> ResponseHead<'b, 's> {
     ) -> Result<Option<Self>, Refusal> {
         check_start(bytes)?;
         let mut response = Response::new(&mut []);
-        // A blank between name and colon is taken away from a response (RFC 9112 §5.1).
+        // A blank between name and colon is removed from a response (RFC 9112 §5.1).
         let mut config = ParserConfig::default();
         config.allow_spaces_after_header_name_in_responses(true);
         let parsed =
@@ -92,7 +92,7 @@ impl<'b, 's> ResponseHead<'b, 's> {
             status,
             version,
             body: body_of(status, &found, kind, asked),
-            // Content that was announced may come all the same, and late.
+            // Content that was announced may be sent all the same, and late.
             keep_alive: found.keep_alive(version) && !found.announces_content,
             idle_timeout: found.idle_timeout,
             upgrade: found.upgrade.filter(|value| found.connection.upgrade && !value.is_empty()),
@@ -105,13 +105,13 @@ impl<'b, 's> ResponseHead<'b, 's> {
         }))
     }
 
-    /// What Connection names, if that is more than `close`, `keep-alive` and `upgrade`.
+    /// All names in Connection, if any is not `close`, `keep-alive` or `upgrade`.
     pub fn named_by_connection(&self) -> impl Iterator<Item = &[u8]> {
         fields::named_by_connection(self.fields, self.connection)
     }
 }
 
-/// Refuses what can never become a status line, however much follows.
+/// Refuses bytes that can never become a status line, whatever follows.
 fn check_start(bytes: &[u8]) -> Result<(), Refusal> {
     let known = b"HTTP/1.";
     let seen = bytes.len().min(known.len());
@@ -149,7 +149,7 @@ fn kind_of(status: u16, asked: ResponseTo) -> Kind {
     }
 }
 
-/// How long the body is (RFC 9112 §6.3).
+/// The length of the body (RFC 9112 §6.3).
 fn body_of(status: u16, found: &fields::Found<'_>, kind: Kind, asked: ResponseTo) -> ResponseBody {
     if kind == Kind::EmptyResponse || asked.head || status == 304 {
         return ResponseBody::None;

@@ -4,21 +4,21 @@ use super::fields::Known;
 use super::output::Output;
 use super::{ResponseHead, Version};
 
-/// What the client is told of its connection.
+/// The Connection field of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionField {
-    /// Nothing: what its version means by default.
+    /// No field: the version's default applies.
     None,
-    /// It ends with this response.
+    /// The connection ends with this response.
     Close,
-    /// It is kept, which HTTP/1.0 wants to be told.
+    /// The connection is kept, which HTTP/1.0 requires a field for.
     KeepAlive,
-    /// It changes its protocol.
+    /// The connection switches protocols.
     Upgrade,
 }
 
 impl ConnectionField {
-    /// What a client of this version is told of a connection that is kept, or not (RFC 9112 §9.3).
+    /// The field for a client of this version on a connection that is kept, or not (RFC 9112 §9.3).
     pub fn of(is_kept: bool, version: Version) -> Self {
         match (is_kept, version) {
             (false, _) => Self::Close,
@@ -41,14 +41,14 @@ impl ConnectionField {
     }
 }
 
-/// What the client is told besides what the backend said.
+/// The parameters of a response's rewritten head.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseRewrite<'a> {
-    /// Of its connection.
+    /// The Connection field.
     pub connection: ConnectionField,
-    /// Our name in Via; none if there is to be no such field.
+    /// The proxy's name in Via; none to add no such field.
     pub via: Option<&'a [u8]>,
-    /// A chunked body reaches the client without its framing, until the connection ends.
+    /// A chunked body is forwarded without its framing, until the connection ends.
     pub body_unframed: bool,
 }
 

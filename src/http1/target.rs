@@ -3,10 +3,10 @@
 use super::Refusal;
 use super::classes::{is_host_name, is_ip_literal};
 
-/// A target taken apart.
+/// The parts of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target<'b> {
-    /// What is forwarded: origin-form, `*`, or an authority. A query alone is forwarded behind a
+    /// The forwarded part: origin-form, `*`, or an authority. A query alone is forwarded behind a
     /// `/` (RFC 9112 §3.2.1).
     pub(super) forwarded: &'b [u8],
     /// The path, without query.
@@ -15,14 +15,14 @@ pub(super) struct Target<'b> {
     pub(super) authority: Option<&'b [u8]>,
 }
 
-/// Takes a target apart by the form that it must have for its method.
+/// Splits a target by the form that its method requires.
 pub(super) fn read<'b>(
     target: &'b [u8],
     is_connect: bool,
     is_options: bool,
 ) -> Result<Target<'b>, Refusal> {
     if is_connect {
-        // Without a port it says nothing of where to connect to (RFC 9110 §9.3.6).
+        // Without a port there is no address to connect to (RFC 9110 §9.3.6).
         if !matches!(port_of(target), Some([_, ..])) {
             return Err(Refusal::MalformedTarget);
         }
@@ -59,7 +59,7 @@ fn read_absolute(target: &[u8], is_options: bool) -> Result<Target<'_>, Refusal>
     }
     let target = |forwarded, path| Target { forwarded, path, authority: Some(authority) };
     Ok(match origin.first() {
-        // Asks about the server as a whole (RFC 9112 §3.2.4).
+        // The request is about the server as a whole (RFC 9112 §3.2.4).
         None if is_options => target(b"*", b"*"),
         None => target(b"/", b"/"),
         Some(b'?') => {
@@ -123,7 +123,7 @@ fn check_origin_form(target: &[u8]) -> Result<&[u8], Refusal> {
     Ok(path)
 }
 
-/// Nothing is decided by a query, so it may have what many clients send in it unencoded. `#` would
+/// A query decides nothing, so it may have bytes that many clients send in it unencoded. `#` would
 /// begin a fragment, which is no part of a target.
 fn check_query(query: &[u8]) -> Result<(), Refusal> {
     let is_bad = |byte: u8| (byte <= b' ') | (byte == b'#') | (byte == 0x7f);
@@ -133,7 +133,7 @@ fn check_query(query: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The byte that two hexadecimal digits stand for; NUL is refused.
+/// The value of two hexadecimal digits; NUL is refused.
 fn check_percent(rest: &[u8]) -> Result<u8, Refusal> {
     let digit = |at: usize| {
         let digit = rest.get(at).and_then(|byte| char::from(*byte).to_digit(16));
@@ -165,8 +165,8 @@ pub(super) fn is_host(host: &[u8]) -> bool {
     port_of(host).is_some()
 }
 
-/// True if two hosts with optional ports name the same: letters are the same in either case, and
-/// no port is port 80 (RFC 9110 §4.2.3).
+/// True if two hosts with optional ports are equal: letters in either case, and port 80 if there is
+/// none (RFC 9110 §4.2.3).
 pub(super) fn is_same_authority(one: &[u8], other: &[u8]) -> bool {
     if one.eq_ignore_ascii_case(other) {
         return true;
@@ -204,13 +204,13 @@ fn port_of(host: &[u8]) -> Option<&[u8]> {
     (!name.is_empty() && is_port(digits)).then_some(digits)
 }
 
-/// What begins with bytes of a class, and what follows them.
+/// The first bytes that are of a class, and the bytes behind them.
 fn split_behind(bytes: &[u8], is_of_class: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     let end = bytes.iter().position(|byte| !is_of_class(*byte));
     bytes.split_at(end.unwrap_or(bytes.len()))
 }
 
-/// `*DIGIT` (RFC 3986 §3.2.3), and a number that a port can have.
+/// `*DIGIT` (RFC 3986 §3.2.3), and a valid number of a port.
 fn is_port(digits: &[u8]) -> bool {
     digits.len() <= 5
         && digits.iter().all(u8::is_ascii_digit)

@@ -1,40 +1,40 @@
-//! Trailer sections (RFC 9112 §7.1.2): whole and well or not, and which of their fields go on.
+//! Trailer sections (RFC 9112 §7.1.2): complete and valid or not, and which fields are forwarded.
 //!
-//! A section is looked at only when it is whole, so that a field is kept or left out whole however
-//! the bytes were split.
+//! A section is parsed only when it is complete, so that a field is forwarded or left out as a
+//! whole however the bytes were split.
 
 use super::fields::{check_bytes, list};
 use super::{Refusal, UnderscoreNames};
 use crate::limits::{FIELDS_MAX, TRAILER_BYTES_MAX};
 use httparse::{EMPTY_HEADER, Status};
 
-/// Which fields of a trailer section are passed on.
+/// The fields of a trailer section that are forwarded.
 #[derive(Clone, Debug)]
 pub struct TrailerRules {
-    /// Who sends the section.
+    /// The sender of the section.
     pub from: Peer,
-    /// What is done with underscores in a client's names. From a backend, such fields are left out.
+    /// The treatment of underscores in a client's names. From a backend, such fields are left out.
     pub underscore_names: UnderscoreNames,
-    /// What Connection names in the head, separated by commas: fields of one connection
-    /// (RFC 9110 §7.6.1). None if it names none.
+    /// The names in Connection in the head, separated by commas: fields of one connection (RFC 9110
+    /// §7.6.1). None if there are no names.
     pub named_by_connection: Option<Box<[u8]>>,
 }
 
-/// An end of the connection that is not ours.
+/// The peer at one end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// What it may not send is refused, or left out where that does no harm.
+    /// Its forbidden trailers are refused, or left out where that does no harm.
     Client,
-    /// What it may not send is left out: its answer is good without it.
+    /// Its forbidden trailers are left out: its answer is valid without them.
     Backend,
 }
 
-/// A section that is whole.
+/// A complete section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Section {
-    /// Its bytes, the empty line at its end included.
+    /// Its bytes, with the empty line at its end.
     pub(super) length: usize,
-    /// Bytes of it that go on, now at the front.
+    /// Bytes of it that are forwarded, now at the front.
     pub(super) kept: usize,
 }
 
@@ -60,12 +60,12 @@ const FORBIDDEN: [&[u8]; 18] = [
     b"via",
 ];
 
-/// What tells who a client is, and is believed from a head alone.
+/// Fields that identify a client, and are trusted in a head alone.
 const OF_CLIENTS: [&[u8]; 4] = [b"cookie", b"proxy-authorization", b"remote-user", b"x-real-ip"];
 
 impl TrailerRules {
-    /// Moves what goes on of the section at the start of `bytes` to the front of it. None, and
-    /// nothing moved, if the section is not whole.
+    /// Moves the forwarded fields of the section at the start of `bytes` to the front of it. None,
+    /// and nothing moved, if the section is incomplete.
     pub(super) fn filter(&self, bytes: &mut [u8]) -> Result<Option<Section>, Refusal> {
         if bytes.starts_with(b"\r\n") {
             return Ok(Some(Section { length: 2, kept: 2 }));
@@ -76,7 +76,7 @@ impl TrailerRules {
         Ok(Some(Section { length, kept }))
     }
 
-    /// The length of a section, and which of its fields are left out, by position.
+    /// The length of a section, and its fields that are left out, by position.
     fn read(&self, bytes: &[u8]) -> Result<Option<(usize, u128)>, Refusal> {
         let mut fields = [EMPTY_HEADER; FIELDS_MAX];
         let (length, fields) = match httparse::parse_headers(bytes, &mut fields) {
@@ -96,7 +96,7 @@ impl TrailerRules {
         Ok(Some((length, left_out)))
     }
 
-    /// True for a field that goes on.
+    /// True for a field that is forwarded.
     fn keeps(&self, name: &[u8]) -> Result<bool, Refusal> {
         let has_underscore = name.contains(&b'_');
         let is_forbidden = is_among(&FORBIDDEN, name);
@@ -104,7 +104,7 @@ impl TrailerRules {
             Peer::Client if has_underscore => match self.underscore_names {
                 UnderscoreNames::Reject => return Err(Refusal::UnderscoreInName),
                 UnderscoreNames::Drop => false,
-                // Who takes both spellings for one name would believe the client.
+                // A backend that takes both spellings for one name would trust the client's value.
                 UnderscoreNames::Allow => !is_forbidden && !is_of_clients(name),
             },
             Peer::Client if is_forbidden => return Err(Refusal::MalformedTrailer),
@@ -137,10 +137,10 @@ fn is(known: &[u8], name: &[u8]) -> bool {
     known.len() == name.len() && known.iter().zip(name).all(is_same)
 }
 
-/// Moves the other lines of a section to its front; returns how many bytes they are.
+/// Moves the other lines of a section to its front; returns their length.
 fn leave_out(section: &mut [u8], left_out: u128) -> usize {
     let (mut at, mut kept) = (0, 0);
-    // The empty line at the end is no field, and no bit stands for it.
+    // The empty line at the end is no field, and has no bit.
     for line in 0.. {
         let Some(length) = memchr::memchr(b'\n', &section[at..]).map(|end| end + 1) else { break };
         if left_out.checked_shr(line).is_none_or(|bits| bits & 1 == 0) {

@@ -6,7 +6,7 @@ use super::super::{
 use crate::base::Prng;
 use crate::limits::{CHUNK_LINE_BYTES_MAX, FIELDS_MAX, TRAILER_BYTES_MAX};
 
-/// What a decoder made of a body that came in pieces.
+/// The result of decoding a body that arrives in pieces.
 #[derive(Debug, PartialEq, Eq)]
 struct Read {
     consumed: usize,

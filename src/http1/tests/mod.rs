@@ -9,7 +9,7 @@ mod targets;
 
 use super::{FieldStorage, RequestHead, ResponseHead, ResponseTo, Rules, Verdict};
 
-/// Calls `read` with a request's head; panics if it is not whole and well.
+/// Calls `read` with a request's head; panics if it is not complete and valid.
 fn with_request<T>(text: &str, rules: &Rules, read: impl FnOnce(&RequestHead<'_, '_>) -> T) -> T {
     let mut storage = FieldStorage::new();
     match RequestHead::parse(text.as_bytes(), &mut storage, rules) {
@@ -19,7 +19,7 @@ fn with_request<T>(text: &str, rules: &Rules, read: impl FnOnce(&RequestHead<'_,
     }
 }
 
-/// Calls `read` with a response's head; panics if it is not whole and well.
+/// Calls `read` with a response's head; panics if it is not complete and valid.
 fn with_response<T>(
     text: &str,
     asked: ResponseTo,
@@ -33,7 +33,7 @@ fn with_response<T>(
     }
 }
 
-/// What `write` writes into room enough; checks that it writes nothing else into less.
+/// The output of `write` with enough room; checks that it writes nothing else with less.
 fn written(write: impl Fn(&mut [u8]) -> Option<usize>) -> String {
     let mut room = vec![0; 2 * 1024];
     let length = write(&mut room).expect("room enough");

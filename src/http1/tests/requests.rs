@@ -1,4 +1,4 @@
-//! What a backend is sent for what a client sent.
+//! The request that a backend gets for a request of a client.
 
 use super::super::{
     BodyLength, Refusal, RequestHead, RequestRewrite, Rules, UnderscoreNames, Verdict,

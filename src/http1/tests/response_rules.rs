@@ -1,4 +1,4 @@
-//! What a backend may answer, and how long its body is.
+//! The responses that a backend may send, and the length of their bodies.
 
 use super::super::{Refusal, ResponseBody, ResponseHead, ResponseTo, Rules, Verdict, Version};
 use super::{FieldStorage, with_response};

@@ -1,4 +1,4 @@
-//! What a client is sent for what a backend answered.
+//! The response that a client gets for a response of a backend.
 
 use super::super::{ConnectionField, ResponseRewrite, ResponseTo, write_response};
 use super::{lines, with_response, written};

@@ -1,4 +1,4 @@
-//! Targets and hosts: what is taken, and what a backend is asked for.
+//! Targets and hosts: the accepted ones, and their forwarded form.
 
 use super::super::{
     Refusal, RequestHead, Rules, Verdict, fill_host_room, host_room, write_request,
