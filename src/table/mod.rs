@@ -1,8 +1,8 @@
-//! Tables of what comes and goes in a shard: rows that are used again, each under an id of its own
-//! type, so that a client's row cannot be taken for that of a connection to a backend.
+//! Tables of the connections and exchanges of a shard: rows that are used again, each under an id
+//! of its own type, so that a client's row cannot be used as that of a connection to a backend.
 //!
-//! Does: tell an operation of a row's present tenant from one of the tenant before. Does not: know
-//! what its rows are for.
+//! Does: distinguish an operation of a row's present tenant from one of the tenant before. Does
+//! not: know the purpose of its rows.
 
 use crate::engine::{Key, Owner};
 use slab::Slab;
@@ -19,13 +19,13 @@ pub trait RowId: Copy {
     fn row(self) -> usize;
 }
 
-/// An id of something that operations of the engine belong to.
+/// An id of something that owns operations of the engine.
 pub trait OperationOwner: RowId {
-    /// How the engine names its kind.
+    /// The engine's name for its kind.
     const OWNER: Owner;
 }
 
-/// Something with operations of the engine.
+/// A row with operations of the engine.
 pub trait Operating {
     /// The key of its operations.
     fn key(&self) -> Key;
@@ -66,22 +66,22 @@ impl OperationOwner for UpstreamId {
     const OWNER: Owner = Owner::Upstream;
 }
 
-/// Rows by id. To ask for a row that is empty is a fault of the program, and panics.
+/// Rows by id. Access to an empty row is a fault of the program, and panics.
 pub struct Table<I, T> {
     rows: Slab<T>,
-    /// That of the newest tenant of any row.
+    /// The generation of the newest tenant of any row.
     generation: u32,
     ids: PhantomData<I>,
 }
 
 impl<I: RowId, T> Table<I, T> {
-    /// An empty table with room for so many rows. Room costs no memory before it is used, but a
+    /// An empty table with room for this many rows. Room costs no memory before it is used, but a
     /// table that grows is copied, which takes time and leaves holes.
     pub fn with_capacity(rows: usize) -> Self {
         Self { rows: Slab::with_capacity(rows), generation: 0, ids: PhantomData }
     }
 
-    /// Puts something into a free row.
+    /// Inserts into a free row.
     pub fn insert(&mut self, tenant: T) -> I {
         I::from_row(self.rows.insert(tenant))
     }
@@ -91,7 +91,7 @@ impl<I: RowId, T> Table<I, T> {
         self.rows.remove(id.row())
     }
 
-    /// A row, to be changed.
+    /// A row, for writing.
     #[inline]
     pub fn at(&mut self, id: I) -> &mut T {
         &mut self.rows[id.row()]
@@ -102,7 +102,7 @@ impl<I: RowId, T> Table<I, T> {
         self.rows.len()
     }
 
-    /// True without a row that is not empty.
+    /// True if all rows are empty.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -119,7 +119,7 @@ impl<I: RowId, T> Table<I, T> {
 }
 
 impl<I: OperationOwner, T: Operating> Table<I, T> {
-    /// The key of the next tenant, which must be inserted before another key is asked for.
+    /// The key of the next tenant, which must be inserted before another key is requested.
     pub fn next_key(&mut self) -> Key {
         self.generation = self.generation.wrapping_add(1);
         Key::new(I::OWNER, self.rows.vacant_key(), self.generation)
