@@ -1,6 +1,6 @@
-//! Passive ejection: what exchanges with clients show takes a backend out for a while, and one
-//! request brings it back. Only what the caller passes as a failure counts; an application's own
-//! 500 is none.
+//! Passive ejection (outlier detection): failed exchanges with clients eject a backend for a time,
+//! and one request, the half-open probe, brings it back. Only what the caller passes as a failure
+//! counts; an application's own 500 does not.
 
 use super::EjectionRules;
 use crate::base::{BackendSlot, Instant};
@@ -8,30 +8,30 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
-/// How long the result of a trial is waited for before there is another one. Longer than the
-/// timeouts by which an exchange ends are by default.
-const TRIAL_MAX: Duration = Duration::from_secs(120);
+/// How long a half-open probe may be without an outcome before another one is sent. Longer than
+/// the default timeouts by which an exchange ends.
+const HALF_OPEN_MAX: Duration = Duration::from_secs(120);
 
-/// What exchanges say of a backend.
+/// The state of a backend by its exchanges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outlier {
-    /// Nothing against it.
+    /// Not ejected.
     In,
-    /// It is out for a while.
+    /// Ejected for a time.
     Ejected,
-    /// Its time out is over; one request will show.
-    OnTrial,
+    /// The ejection is over; the outcome of one request decides.
+    HalfOpen,
 }
 
 /// Why a backend is ejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EjectionCause {
-    /// So many exchanges failed, and none went well in between.
+    /// This many exchanges in a row failed.
     InARow(u32),
-    /// This percentage of exchanges within the window went well.
+    /// The success rate within the window, percent.
     SuccessRate(u64),
-    /// The request of its trial failed.
-    Trial,
+    /// Its half-open probe failed.
+    HalfOpen,
 }
 
 impl fmt::Display for EjectionCause {
@@ -39,9 +39,9 @@ impl fmt::Display for EjectionCause {
         match self {
             Self::InARow(count) => write!(f, "{count} exchanges in a row failed"),
             Self::SuccessRate(percent) => {
-                write!(f, "only {percent} % of its exchanges within the window went well")
+                write!(f, "only {percent} % of its exchanges within the window succeeded")
             }
-            Self::Trial => f.write_str("the request of its trial failed"),
+            Self::HalfOpen => f.write_str("its half-open probe failed"),
         }
     }
 }
@@ -54,30 +54,30 @@ struct Sample {
     failures: u64,
 }
 
-/// What is kept of a backend.
+/// The record of a backend.
 struct Track {
     state: Outlier,
-    /// Failures without a success in between, as of the last one.
+    /// Failures in a row, as of the last failure.
     in_a_row: u32,
-    /// The sum of its successes then: once it is another, the failures are no longer in a row.
+    /// The sum of its successes then: once it differs, the failures are no longer in a row.
     successes: u64,
     samples: VecDeque<Sample>,
-    /// Ejections that count for the length of the next one.
+    /// Multiplier of the length of the present or last ejection.
     times: u32,
     /// Why it was last ejected.
     cause: Option<EjectionCause>,
     /// When the present ejection ends.
     until: Instant,
-    /// When it last came back.
+    /// When it last returned to traffic.
     returned: Instant,
-    /// Counts its trials, and the shards that had the chance of one.
+    /// The number of its half-open round; each round is offered to another shard.
     round: u32,
-    /// When the trial's request was sent; none while no shard has had one to send.
-    trial_begun: Option<Instant>,
+    /// When the half-open probe was sent; none while no shard has had a request to send.
+    half_open_begun: Option<Instant>,
 }
 
 impl Track {
-    /// Nothing is known against it. Its rounds follow on `round`.
+    /// Not ejected. Its rounds continue from `round`.
     fn new(round: u32) -> Self {
         Self {
             state: Outlier::In,
@@ -89,13 +89,13 @@ impl Track {
             until: Instant::default(),
             returned: Instant::default(),
             round,
-            trial_begun: None,
+            half_open_begun: None,
         }
     }
 
     fn begin_round(&mut self) {
         self.round = self.round.wrapping_add(1);
-        self.trial_begun = None;
+        self.half_open_begun = None;
     }
 
     fn eject(&mut self, rules: &EjectionRules, cause: EjectionCause, now: Instant) {
@@ -120,7 +120,7 @@ impl Track {
         self.returned = now;
     }
 
-    /// The share of good exchanges within the window, percent; none if there were too few.
+    /// The success rate within the window, percent; none if there were too few exchanges.
     fn success_percent(&self, rules: &EjectionRules) -> Option<u64> {
         let (first, last) = (self.samples.front()?, self.samples.back()?);
         let successes = last.successes.saturating_sub(first.successes);
@@ -129,21 +129,21 @@ impl Track {
         (all > 0 && all >= u64::from(rules.exchanges_min)).then(|| successes * 100 / all)
     }
 
-    /// True if the newest sample has failures that the one before it has not.
+    /// True if the newest sample has more failures than the one before it.
     fn is_failing(&self) -> bool {
         let mut newest = self.samples.iter().rev().map(|sample| sample.failures);
         matches!((newest.next(), newest.next()), (Some(last), Some(before)) if last > before)
     }
 
-    /// Ends a run of failures if the sum of its successes has moved since.
+    /// Ends a run of failures if the sum of successes has changed since.
     fn note_successes(&mut self, successes: u64) {
         if self.successes != successes {
             self.in_a_row = 0;
         }
     }
 
-    /// Why it is to be ejected now; none if it is not bad enough. What a window shows of failures
-    /// that are over takes nobody out.
+    /// Why it is to be ejected now; none if it is within the rules. A low success rate ejects only
+    /// while there are new failures.
     fn fault(&self, rules: &EjectionRules) -> Option<EjectionCause> {
         let limit = rules.consecutive_failures;
         if limit > 0 && self.in_a_row >= limit {
@@ -161,12 +161,12 @@ impl Track {
 }
 
 impl EjectionCause {
-    /// The larger it is, the worse.
+    /// Severity: the larger, the worse.
     fn badness(self) -> u64 {
         match self {
             Self::InARow(count) => 1_000 + u64::from(count),
             Self::SuccessRate(percent) => 100 - percent,
-            Self::Trial => 0,
+            Self::HalfOpen => 0,
         }
     }
 }
@@ -175,8 +175,8 @@ impl EjectionCause {
 #[derive(Default)]
 pub struct Ejections {
     tracks: HashMap<BackendSlot, Track>,
-    /// The last round of the backends that are forgotten: what comes late of their trials is not
-    /// taken for news of those that follow.
+    /// The highest round of the dropped records: a late outcome of one of their rounds does not
+    /// count for a later record.
     last_round: u32,
 }
 
@@ -185,14 +185,14 @@ impl Ejections {
         self.tracks.entry(slot).or_insert_with(|| Track::new(self.last_round))
     }
 
-    /// What is kept of a backend, if this round of its trial goes on.
-    fn on_trial(&mut self, slot: BackendSlot, round: u32) -> Option<&mut Track> {
+    /// The record of a backend, if it is half-open in this round.
+    fn half_open(&mut self, slot: BackendSlot, round: u32) -> Option<&mut Track> {
         let track = self.tracks.get_mut(&slot)?;
-        (track.state == Outlier::OnTrial && track.round == round).then_some(track)
+        (track.state == Outlier::HalfOpen && track.round == round).then_some(track)
     }
 
-    /// Takes failures of a backend. `successes` is the sum of its successes until now: if it is
-    /// another than at the failure before, the run of failures begins anew.
+    /// Counts failures of a backend. `successes` is the sum of its successes until now: if it has
+    /// changed since the failure before, the run of failures begins anew.
     pub fn note_failures(&mut self, slot: BackendSlot, failures: u32, successes: u64) {
         let track = self.track(slot);
         track.note_successes(successes);
@@ -200,7 +200,7 @@ impl Ejections {
         track.successes = successes;
     }
 
-    /// Takes the sums of a backend's exchanges as of `now`; they never go down.
+    /// Adds a sample of a backend's sums as of `now`; sums never go down.
     pub fn note_window(
         &mut self,
         slot: BackendSlot,
@@ -211,8 +211,8 @@ impl Ejections {
     ) {
         let track = self.track(slot);
         track.samples.push_back(Sample { at: now, successes, failures });
-        // Two are kept however old they are: a window shorter than the time from one to the next
-        // would never show anything.
+        // Two samples are kept whatever their age: a window shorter than the sampling interval
+        // would otherwise never have a rate.
         while track.samples.len() > 2
             && track.samples.front().is_some_and(|first| now.since(first.at) > window)
         {
@@ -220,16 +220,15 @@ impl Ejections {
         }
     }
 
-    /// True if there is a backend that [`Ejections::judge`] may eject. Cheap while there is none.
+    /// True if [`Ejections::judge`] may eject a backend. Cheap while there is none.
     pub fn has_suspects(&self, rules: &EjectionRules) -> bool {
         self.tracks.values().any(|track| track.is_suspect(rules))
     }
 
-    /// Ejects who deserves it, the worst first, and returns them. `fit` are the backends that
-    /// would get traffic if nothing was known of their exchanges: no more than the configured
-    /// share of them is out at the same moment, but one may always be, and never the last.
-    /// `successes` has the sum of a backend's successes until now: whoever found no room is judged
-    /// again by what it has done since.
+    /// Ejects backends by the rules, the worst first, and returns them. `fit` are the backends that
+    /// would get traffic without ejection: no more than the configured share of them is out at the
+    /// same moment, but one may always be, and never the last. `successes` has the sum of a
+    /// backend's successes until now: a backend beyond that share is judged again with them later.
     pub fn judge(
         &mut self,
         rules: &EjectionRules,
@@ -259,12 +258,12 @@ impl Ejections {
         bad.into_iter().map(|(_, slot)| slot).collect()
     }
 
-    /// Lets those whose time out is over have a trial, and returns them.
+    /// Makes backends whose ejection is over half-open, and returns them.
     pub fn end_times(&mut self, now: Instant) -> Vec<BackendSlot> {
         let mut due = Vec::new();
         for (slot, track) in &mut self.tracks {
             if track.state == Outlier::Ejected && track.until <= now {
-                track.state = Outlier::OnTrial;
+                track.state = Outlier::HalfOpen;
                 track.begin_round();
                 due.push(*slot);
             }
@@ -272,32 +271,32 @@ impl Ejections {
         due
     }
 
-    /// The round of a backend's trial.
-    pub fn trial_round(&self, slot: BackendSlot) -> u32 {
+    /// The half-open round of a backend.
+    pub fn half_open_round(&self, slot: BackendSlot) -> u32 {
         self.tracks.get(&slot).map_or(0, |track| track.round)
     }
 
-    /// Takes note that the request of a trial is under way.
-    pub fn note_trial_begun(&mut self, slot: BackendSlot, round: u32, now: Instant) {
-        if let Some(track) = self.on_trial(slot, round) {
-            track.trial_begun = Some(now);
+    /// Records that the half-open probe of this round was sent.
+    pub fn note_half_open_begun(&mut self, slot: BackendSlot, round: u32, now: Instant) {
+        if let Some(track) = self.half_open(slot, round) {
+            track.half_open_begun = Some(now);
         }
     }
 
-    /// Takes note that a trial has shown nothing. The next round comes when rounds are renewed,
-    /// and not at once: clients that go away must not set the pace.
-    pub fn note_trial_undecided(&mut self, slot: BackendSlot, round: u32) {
-        if let Some(track) = self.on_trial(slot, round) {
-            track.trial_begun = None;
+    /// Records that the half-open probe of this round ended without an outcome. The next round
+    /// begins when rounds are renewed, and not at once: clients that abort must not set the pace.
+    pub fn note_half_open_undecided(&mut self, slot: BackendSlot, round: u32) {
+        if let Some(track) = self.half_open(slot, round) {
+            track.half_open_begun = None;
         }
     }
 
-    /// Begins another round where no shard has found a request for the trial, or its result is
-    /// overdue: its shard may be gone. True if there was one.
-    pub fn renew_trials(&mut self, now: Instant) -> bool {
+    /// Begins another round where no shard has had a request to send, or the outcome is overdue:
+    /// its shard may have panicked. True if there was one.
+    pub fn renew_half_open(&mut self, now: Instant) -> bool {
         let mut has_renewed = false;
-        for track in self.tracks.values_mut().filter(|track| track.state == Outlier::OnTrial) {
-            if track.trial_begun.is_none_or(|begun| now.since(begun) > TRIAL_MAX) {
+        for track in self.tracks.values_mut().filter(|track| track.state == Outlier::HalfOpen) {
+            if track.half_open_begun.is_none_or(|begun| now.since(begun) > HALF_OPEN_MAX) {
                 track.begin_round();
                 has_renewed = true;
             }
@@ -305,17 +304,17 @@ impl Ejections {
         has_renewed
     }
 
-    /// Ends the ejection of a backend that is needed. How often it was out is not forgotten.
+    /// Ends the ejection of a backend that is needed. The multiplier of the next one is kept.
     pub fn take_back(&mut self, slot: BackendSlot, now: Instant) {
         if let Some(track) = self.tracks.get_mut(&slot) {
             track.take_back(now);
         }
     }
 
-    /// Takes the result of a trial: back to traffic, or out again and for longer. False if it
-    /// says nothing any more: it is of another round, or the backend is back already, as by the
-    /// operator's word.
-    pub fn note_trial(
+    /// Applies the outcome of a half-open probe: back to traffic, or ejected again and for longer.
+    /// False if it does not count: it is of another round, or the backend is in traffic again, as
+    /// by an operator's order.
+    pub fn note_half_open(
         &mut self,
         slot: BackendSlot,
         round: u32,
@@ -323,34 +322,34 @@ impl Ejections {
         rules: &EjectionRules,
         now: Instant,
     ) -> bool {
-        let Some(track) = self.on_trial(slot, round) else { return false };
+        let Some(track) = self.half_open(slot, round) else { return false };
         match passed {
             true => track.take_back(now),
-            false => track.eject(rules, EjectionCause::Trial, now),
+            false => track.eject(rules, EjectionCause::HalfOpen, now),
         }
         true
     }
 
-    /// Takes a backend back, by the operator's word, and forgets what was against it. True if it
-    /// was out.
+    /// Returns a backend to traffic by an operator's order, and drops its record. True if it was
+    /// out.
     pub fn release(&mut self, slot: BackendSlot) -> bool {
         let Some(track) = self.tracks.remove(&slot) else { return false };
         self.last_round = self.last_round.max(track.round);
         track.state != Outlier::In
     }
 
-    /// What exchanges say of a backend.
+    /// The state of a backend by its exchanges.
     pub fn state(&self, slot: BackendSlot) -> Outlier {
         self.tracks.get(&slot).map_or(Outlier::In, |track| track.state)
     }
 
-    /// Why a backend is out, or was when its trial began.
+    /// Why a backend is ejected, or was before it became half-open.
     pub fn cause(&self, slot: BackendSlot) -> Option<EjectionCause> {
         let track = self.tracks.get(&slot).filter(|track| track.state != Outlier::In)?;
         track.cause
     }
 
-    /// How long the present ejection of a backend still lasts.
+    /// Time left of the present ejection of a backend.
     pub fn ends_in(&self, slot: BackendSlot, now: Instant) -> Option<Duration> {
         let track = self.tracks.get(&slot)?;
         (track.state == Outlier::Ejected).then(|| track.until.since(now))

@@ -1,9 +1,8 @@
-//! What is known of a backend's health, and what follows from it. Pure: results, observations and
-//! the time come in, states and intervals go out.
+//! The health of backends. Pure: results, observations and the time in, states and intervals out.
 //!
-//! `probe` counts passes and failures, `ejection` judges what exchanges with clients show,
-//! `slow_start` is the way back to full weight, `standing` says which of operator, probe and
-//! ejection prevails. Does not: open connections, read a clock, know pools or addresses.
+//! `probe` counts passes and failures, `ejection` judges the outcomes of exchanges with clients,
+//! `slow_start` ramps a weight up, `standing` has the precedence of operator, probe and ejection.
+//! Does not: open connections, read a clock, use pools or addresses.
 
 mod ejection;
 mod probe;

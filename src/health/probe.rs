@@ -1,4 +1,4 @@
-//! Rise and fall: how many results in a row change a backend's state, and when it is asked next.
+//! Rise and fall: how many results in a row change a backend's state, and when the next probe is.
 
 use super::ProbeRules;
 use crate::base::Prng;
@@ -18,9 +18,9 @@ pub enum Change {
 pub struct ProbeState {
     is_up: bool,
     was_probed: bool,
-    /// It has been up, as far as is known.
+    /// It is up by the results so far.
     was_up: bool,
-    /// Results in a row that speak against the state.
+    /// Results in a row that contradict the state.
     against: u32,
 }
 
@@ -36,12 +36,12 @@ impl ProbeState {
         Self { is_up: false, was_probed: false, was_up: false, against: 0 }
     }
 
-    /// As it was known before.
+    /// Restored from an earlier state.
     pub fn restored(is_up: bool) -> Self {
         Self { is_up, was_probed: true, was_up: true, against: 0 }
     }
 
-    /// Takes a result.
+    /// Counts a result.
     pub fn note(&mut self, passed: bool, rules: &ProbeRules) -> Option<Change> {
         self.was_probed = true;
         if passed == self.is_up {
@@ -50,7 +50,7 @@ impl ProbeState {
         }
         self.against += 1;
         let needed = match (passed, self.was_up) {
-            // It was awaited, not lost: a single pass will do.
+            // It is new and not failed: a single pass is enough.
             (true, false) => 1,
             (true, true) => rules.rise,
             (false, _) => rules.fall,
@@ -64,7 +64,7 @@ impl ProbeState {
         Some(if passed { Change::Up } else { Change::Down })
     }
 
-    /// True if it may get traffic.
+    /// True if the backend may get traffic.
     pub fn is_up(&self) -> bool {
         self.is_up
     }
@@ -79,7 +79,7 @@ impl ProbeState {
         self.against > 0
     }
 
-    /// Until the next probe: the interval of its state, longer or shorter by the jitter.
+    /// Time until the next probe: the interval of the state, changed by the jitter.
     pub fn next_in(&self, rules: &ProbeRules, prng: &mut Prng) -> Duration {
         let interval = if self.is_changing() {
             rules.fast_interval.min(rules.interval)

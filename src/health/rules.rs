@@ -1,19 +1,19 @@
-//! The numbers that an operator chooses, with their defaults.
+//! Configured thresholds and intervals, with their defaults.
 
 use std::time::Duration;
 
-/// When a backend is probed, and how many results it takes.
+/// When a backend is probed, and how many results change its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProbeRules {
-    /// Between two probes of a backend whose state is settled and up.
+    /// The interval between probes while a backend is up and no change has begun.
     pub interval: Duration,
-    /// How long one probe may take.
+    /// The timeout of one probe.
     pub timeout: Duration,
     /// Passes in a row that bring a backend up. One that was never probed needs a single pass.
     pub rise: u32,
     /// Failures in a row that take a backend down.
     pub fall: u32,
-    /// Each interval is longer or shorter by up to this part of it, percent, 0 to 50.
+    /// Random change of each interval, longer or shorter, percent, 0 to 50.
     pub jitter_percent: u32,
     /// The interval while the state is changing: some, but not all, of `rise` or `fall` have come.
     pub fast_interval: Duration,
@@ -40,18 +40,18 @@ impl Default for ProbeRules {
 pub struct EjectionRules {
     /// Failures in a row that eject; 0: none do.
     pub consecutive_failures: u32,
-    /// A share of good answers within the window below this ejects, percent; 0: none does.
+    /// A success rate within the window below this ejects, percent; 0: none does.
     pub success_rate_min_percent: u32,
-    /// What the share is computed over.
+    /// The window of the success rate.
     pub window: Duration,
-    /// Exchanges within the window that a share needs to count.
+    /// Exchanges within the window below which the success rate is not judged.
     pub exchanges_min: u32,
     /// The first ejection lasts this long, the n-th n times as long.
     pub base: Duration,
     /// No ejection lasts longer.
     pub longest: Duration,
-    /// Most backends of a pool that are out at the same moment by ejection, percent; one always
-    /// may be, and the last usable one never is.
+    /// Most backends of a pool that are ejected at the same moment, percent; one always may be,
+    /// and the last usable one never is.
     pub share_max_percent: u32,
 }
 
@@ -72,7 +72,7 @@ impl Default for EjectionRules {
 /// How a backend comes back to its full weight: weight × max(10 %, (t / window)^(1 / aggression)).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SlowStart {
-    /// How long it takes; zero: at once.
+    /// Its length; zero: full weight at once.
     pub window: Duration,
     /// 1 is a straight line; more is faster at first. 0.1 to 10.
     pub aggression: f64,

@@ -1,15 +1,15 @@
-//! The way back to full weight, for every algorithm alike.
+//! Slow start: the ramp to full weight, the same for every algorithm.
 
 use super::SlowStart;
 use std::time::Duration;
 
-/// Scaled weights are so many times finer than configured ones.
+/// The ratio of scaled weights to configured ones.
 pub const WEIGHT_SCALE: u32 = 100;
-/// The part of its weight that a backend begins with.
+/// The part of its weight at which a backend starts.
 const FLOOR: f64 = 0.10;
 
 impl SlowStart {
-    /// The part of its weight that a backend has so long after its return, 0.1 to 1.
+    /// The part of its weight that a backend has this time after its return, 0.1 to 1.
     pub fn factor(&self, since_return: Duration) -> f64 {
         if since_return >= self.window {
             return 1.0;

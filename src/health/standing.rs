@@ -1,12 +1,12 @@
-//! Who prevails where operator, probes and exchanges say different things. In this order:
+//! The standing of a backend, by precedence of operator, probes and ejection. In this order:
 //!
-//! 1. removed: no source tells of it any more;
+//! 1. removed: no source lists it any more;
 //! 2. maint: the operator wants neither traffic nor probes;
 //! 3. drain: the operator wants no new traffic;
-//! 4. unchecked: it has not been probed yet, and is not known from before;
+//! 4. unchecked: it has not been probed yet, and no earlier result was restored;
 //! 5. down: its health probe fails;
 //! 6. not ready: its readiness probe fails;
-//! 7. ejected, or on trial after that: by what exchanges with clients showed;
+//! 7. ejected, or half-open after that: by the outcomes of exchanges with clients;
 //! 8. serving.
 
 use super::Outlier;
@@ -15,12 +15,12 @@ use std::str::FromStr;
 /// What the operator wants of a backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OperatorState {
-    /// Traffic, if it is fit for it.
+    /// Traffic, if probes and exchanges allow it.
     #[default]
     Ready,
-    /// No new traffic; what it has goes on for a while.
+    /// No new traffic; exchanges in flight go on until the drain timeout.
     Drain,
-    /// As drain, and no probes.
+    /// As [`Self::Drain`], and no probes.
     Maint,
 }
 
@@ -45,48 +45,48 @@ impl FromStr for OperatorState {
     }
 }
 
-/// What everybody says of a backend.
+/// The inputs of a standing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Findings {
-    /// The operator.
+    /// The operator's order.
     pub operator: OperatorState,
-    /// No source tells of it any more.
+    /// No source lists it any more.
     pub is_removed: bool,
-    /// Probes have had results.
+    /// Its probes have had results enough to judge it.
     pub is_checked: bool,
-    /// Its health probe.
+    /// Its health probe passes.
     pub is_live: bool,
-    /// Its readiness probe.
+    /// Its readiness probe passes.
     pub is_ready: bool,
-    /// What exchanges showed.
+    /// Its state by exchanges with clients.
     pub ejection: Outlier,
 }
 
-/// What follows from it.
+/// What a backend gets, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It gets its share.
+    /// It gets its share of traffic.
     Serving,
-    /// It gets one request, to show whether it has recovered.
-    OnTrial,
-    /// It gets nothing for a while; what it has goes on.
+    /// Its ejection is over: it gets one request, the half-open probe.
+    HalfOpen,
+    /// It gets nothing new until the ejection ends; exchanges in flight go on.
     Ejected,
-    /// It gets nothing new; what it has goes on.
+    /// It gets nothing new; exchanges in flight go on.
     NotReady,
-    /// It gets nothing yet.
+    /// It gets nothing before its first probe.
     Unchecked,
-    /// It gets nothing, and what it has is cut.
+    /// It gets nothing, and exchanges in flight are cut.
     Down,
-    /// It gets nothing new; what it has goes on until the drain timeout.
+    /// It gets nothing new; exchanges in flight go on until the drain timeout.
     Draining,
-    /// As draining, and it is not probed.
+    /// As [`Self::Draining`], and it is not probed.
     Maint,
-    /// As draining, and it is forgotten then.
+    /// As [`Self::Draining`], and its record is dropped then.
     Removed,
 }
 
 impl Findings {
-    /// Who prevails; see the module.
+    /// The standing by the precedence of the module.
     pub fn standing(&self) -> Standing {
         match self {
             Self { is_removed: true, .. } => Standing::Removed,
@@ -96,17 +96,17 @@ impl Findings {
             Self { is_live: false, .. } => Standing::Down,
             Self { is_ready: false, .. } => Standing::NotReady,
             Self { ejection: Outlier::Ejected, .. } => Standing::Ejected,
-            Self { ejection: Outlier::OnTrial, .. } => Standing::OnTrial,
+            Self { ejection: Outlier::HalfOpen, .. } => Standing::HalfOpen,
             Self { ejection: Outlier::In, .. } => Standing::Serving,
         }
     }
 }
 
 impl Standing {
-    /// All there are.
+    /// Every standing.
     pub const ALL: [Self; 9] = [
         Self::Serving,
-        Self::OnTrial,
+        Self::HalfOpen,
         Self::Ejected,
         Self::NotReady,
         Self::Unchecked,
@@ -120,7 +120,7 @@ impl Standing {
     pub fn word(self) -> &'static str {
         match self {
             Self::Serving => "serving",
-            Self::OnTrial => "on-trial",
+            Self::HalfOpen => "half-open",
             Self::Ejected => "ejected",
             Self::NotReady => "not-ready",
             Self::Unchecked => "unchecked",
@@ -131,11 +131,11 @@ impl Standing {
         }
     }
 
-    /// Why it has it.
+    /// The reason in a sentence for operators.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Serving => "fit for traffic",
-            Self::OnTrial => "one request will show whether it has recovered",
+            Self::HalfOpen => "its ejection is over, and the outcome of one request decides",
             Self::Ejected => "exchanges with clients failed",
             Self::NotReady => "its readiness probe does not pass",
             Self::Unchecked => "it has not been probed yet",

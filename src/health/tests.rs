@@ -163,15 +163,15 @@ fn ejections_grow_are_capped_and_are_forgiven() {
         assert!(ejections.end_times(before).is_empty());
         now = now + length;
         assert_eq!(ejections.end_times(now), [slot]);
-        assert_eq!(ejections.state(slot), Outlier::OnTrial);
-        let round = ejections.trial_round(slot);
-        assert!(ejections.note_trial(slot, round, false, &rules, now));
+        assert_eq!(ejections.state(slot), Outlier::HalfOpen);
+        let round = ejections.half_open_round(slot);
+        assert!(ejections.note_half_open(slot, round, false, &rules, now));
     }
     assert_eq!(lengths, [30, 60, 90, 120, 150, 180, 210, 240, 270, 300, 300, 300]);
     now = now + rules.longest;
     ejections.end_times(now);
-    let round = ejections.trial_round(slot);
-    assert!(ejections.note_trial(slot, round, true, &rules, now));
+    let round = ejections.half_open_round(slot);
+    assert!(ejections.note_half_open(slot, round, true, &rules, now));
     assert_eq!(ejections.state(slot), Outlier::In);
     now = now + rules.base * 100;
     ejections.note_failures(slot, 5, 0);
@@ -267,7 +267,7 @@ fn the_operator_prevails_over_probes_and_they_over_exchanges() {
         (all(ready, false, false, false, Outlier::Ejected), Standing::Down),
         (all(ready, false, true, false, Outlier::Ejected), Standing::NotReady),
         (all(ready, false, true, true, Outlier::Ejected), Standing::Ejected),
-        (all(ready, false, true, true, Outlier::OnTrial), Standing::OnTrial),
+        (all(ready, false, true, true, Outlier::HalfOpen), Standing::HalfOpen),
         (all(ready, false, true, true, Outlier::In), Standing::Serving),
     ] {
         assert_eq!(standing, expected);

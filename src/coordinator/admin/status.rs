@@ -282,7 +282,7 @@ fn backend_status(
         ejection: match pool.ejections.state(record.slot) {
             Outlier::In => "none",
             Outlier::Ejected => "ejected",
-            Outlier::OnTrial => "on-trial",
+            Outlier::HalfOpen => "half-open",
         },
         ejection_ends_in_ms: pool
             .ejections

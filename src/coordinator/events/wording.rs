@@ -44,7 +44,7 @@ impl fmt::Display for Event {
             }
             Self::Trial { pool, backend, passed } => {
                 let outcome = if *passed { "passed" } else { "failed" };
-                write!(f, "backend {pool} {backend}: its trial request {outcome}")
+                write!(f, "backend {pool} {backend}: its half-open probe {outcome}")
             }
             Self::Ordered { pool, backend, order } => {
                 write!(f, "backend {pool} {backend}: ordered: {order}")

@@ -122,7 +122,9 @@ impl Fleet {
     pub fn observe(&mut self, observation: Observation, now: Instant) {
         match observation {
             Observation::Fault(slot, fault) => self.take_fault(slot, fault),
-            Observation::Trial(slot, round, course) => self.take_trial(slot, round, course, now),
+            Observation::Trial(slot, round, course) => {
+                self.take_half_open(slot, round, course, now)
+            }
         }
     }
 
@@ -142,12 +144,12 @@ impl Fleet {
         }
     }
 
-    fn take_trial(&mut self, slot: BackendSlot, round: u32, course: TrialCourse, now: Instant) {
+    fn take_half_open(&mut self, slot: BackendSlot, round: u32, course: TrialCourse, now: Instant) {
         let Some((pool, backend)) = self.place(slot) else { return };
         let Some(pool) = self.pools.get_mut(&pool) else { return };
         let passed = match course {
-            TrialCourse::Begun => return pool.ejections.note_trial_begun(slot, round, now),
-            TrialCourse::Undecided => return pool.ejections.note_trial_undecided(slot, round),
+            TrialCourse::Begun => return pool.ejections.note_half_open_begun(slot, round, now),
+            TrialCourse::Undecided => return pool.ejections.note_half_open_undecided(slot, round),
             TrialCourse::Passed => true,
             TrialCourse::Failed(fault) => {
                 if let Some(record) = pool.backends.get_mut(&backend) {
@@ -156,7 +158,7 @@ impl Fleet {
                 false
             }
         };
-        if !pool.ejections.note_trial(slot, round, passed, &pool.config.ejection, now) {
+        if !pool.ejections.note_half_open(slot, round, passed, &pool.config.ejection, now) {
             return;
         }
         self.events.push(Event::Trial { pool: pool.config.name.clone(), backend, passed });

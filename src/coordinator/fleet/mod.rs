@@ -40,8 +40,8 @@ use std::time::Duration;
 /// How long the first probes of new backends are waited for. A backend that does not answer within
 /// its timeout does not count on.
 pub const FIRST_ROUND_MAX: Duration = Duration::from_secs(5);
-/// How long a shard has to find a request for a trial.
-const TRIAL_ROUND: Duration = Duration::from_secs(1);
+/// How long a shard has to send a half-open probe before another shard may.
+const HALF_OPEN_ROUND: Duration = Duration::from_secs(1);
 
 /// A backend's pool and address.
 pub type BackendKey = (PoolId, SocketAddr);
@@ -73,8 +73,8 @@ pub struct Fleet {
     is_started: bool,
     /// Backends that sources tell of and no slot is left for.
     left_out: usize,
-    /// When trials last went to another shard.
-    trials_renewed: Instant,
+    /// When half-open rounds last went to another shard.
+    half_open_renewed: Instant,
     /// When counts were last sampled for the success rate.
     sampled: Instant,
 }
@@ -97,7 +97,7 @@ impl Fleet {
             configurations: 0,
             is_started: false,
             left_out: 0,
-            trials_renewed: Instant::default(),
+            half_open_renewed: Instant::default(),
             sampled: Instant::default(),
         }
     }
@@ -154,10 +154,11 @@ impl Fleet {
         self.pools.get(self.by_id.get(&id)?)
     }
 
-    /// Lets time pass: ejections end, drains end, weights rise, trials change shards.
+    /// Applies the passing of time: ejections and drains end, weights rise, half-open rounds go to
+    /// other shards.
     pub fn tick(&mut self, now: Instant) {
         self.sample(now);
-        self.renew_trials(now);
+        self.renew_half_open(now);
         for pool in self.pools.values_mut() {
             let has_changed = pool.eject(&self.ledger, now) | pool.end_drains(now);
             let is_due = pool.is_ramping(now) || pool.is_unknown_for_long(now);
@@ -253,14 +254,14 @@ impl Fleet {
         }
     }
 
-    /// Lets another shard have the trials that the present one found no request for.
-    fn renew_trials(&mut self, now: Instant) {
-        if now.since(self.trials_renewed) < TRIAL_ROUND {
+    /// Gives half-open rounds for which a shard had no request to another shard.
+    fn renew_half_open(&mut self, now: Instant) {
+        if now.since(self.half_open_renewed) < HALF_OPEN_ROUND {
             return;
         }
-        self.trials_renewed = now;
+        self.half_open_renewed = now;
         for pool in self.pools.values_mut() {
-            self.is_dirty |= pool.ejections.renew_trials(now);
+            self.is_dirty |= pool.ejections.renew_half_open(now);
         }
     }
 

@@ -157,7 +157,7 @@ impl PoolRecord {
                 let weight = record.weight();
                 Share::Weight(if is_ramping { scaled_weight(weight, factor) } else { weight })
             }
-            Standing::OnTrial => Share::Trial(self.ejections.trial_round(record.slot)),
+            Standing::HalfOpen => Share::Trial(self.ejections.half_open_round(record.slot)),
             // Nobody is fit: whoever the operator has not taken out is as good as any.
             Standing::Unchecked | Standing::Down | Standing::NotReady | Standing::Ejected
                 if routes_to_all =>

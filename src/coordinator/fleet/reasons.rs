@@ -12,7 +12,7 @@ impl PoolRecord {
             Standing::Down => failure(&record.live),
             Standing::NotReady => record.ready.as_ref().and_then(failure),
             Standing::Ejected => self.why_ejected(record),
-            Standing::OnTrial => {
+            Standing::HalfOpen => {
                 self.why_ejected(record).map(|why| format!("{own}; it was ejected because {why}"))
             }
             _ => None,

@@ -10,7 +10,7 @@ use ringway::mailbox::{BackendFault, Observation, TrialCourse};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Lets all backends answer well, again and again, and trials pass. Who was ejected meanwhile.
+/// All backends succeed, again and again, and half-open probes pass. Returns the ejected ones.
 fn recover(scene: &mut Scene, backends: usize, seconds: u64) -> BTreeSet<usize> {
     let mut ejected = BTreeSet::new();
     for _ in 0..seconds * 10 {
@@ -18,7 +18,7 @@ fn recover(scene: &mut Scene, backends: usize, seconds: u64) -> BTreeSet<usize> 
             let slot = scene.slot(backend);
             match standing(scene, backend) {
                 Standing::Serving => scene.ledger.backend(ShardId(0), slot).successes.add(1),
-                Standing::OnTrial => {
+                Standing::HalfOpen => {
                     let round = super::standing::round(scene, backend);
                     let passed = Observation::Trial(slot, round, TrialCourse::Passed);
                     scene.fleet.observe(passed, scene.now);
@@ -77,7 +77,7 @@ fn whoever_fails_on_is_ejected_when_there_is_room() {
 }
 
 #[test]
-fn an_ejection_and_its_trial_tell_the_last_failure() {
+fn an_ejection_and_its_half_open_probe_report_the_last_failure() {
     let mut scene = scene(3, 1);
     for fault in [BackendFault::Timeout; 4].into_iter().chain([BackendFault::Status(503)]) {
         scene.fleet.observe(Observation::Fault(scene.slot(1), fault), scene.now);
@@ -98,5 +98,7 @@ fn an_ejection_and_its_trial_tell_the_last_failure() {
     let row = "5 exchanges in a row failed; the last failure: it answered with status 503";
     assert_eq!(told[0], row);
     assert!(told[1].contains("one request") && told[1].ends_with(row), "{told:?}");
-    assert!(told[2].contains("its trial failed") && told[2].contains("could not be made"));
+    assert!(
+        told[2].contains("its half-open probe failed") && told[2].contains("could not be made")
+    );
 }

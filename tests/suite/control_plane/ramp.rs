@@ -86,7 +86,7 @@ fn so_does_one_that_was_ejected() {
         assert_eq!(scene.shares(2_000)[2], 0.0);
         scene.advance(Duration::from_secs(31));
         scene.publish();
-        assert_eq!(standing(&scene, 2), Standing::OnTrial);
+        assert_eq!(standing(&scene, 2), Standing::HalfOpen);
         let passed = Observation::Trial(scene.slot(2), round(&scene, 2), TrialCourse::Passed);
         scene.fleet.observe(passed, scene.now);
         assert_ramp(&mut scene, algorithm, "ejected");

@@ -1,4 +1,4 @@
-//! How backends come back: by trials, by the operator's word, and after a restart.
+//! How backends return: by half-open probes, by the operator's orders, and after a restart.
 
 use super::standing::{fail, order, round, scene, standing};
 use super::{AT_ONCE, Scene, address, config};
@@ -10,13 +10,13 @@ use ringway::health::{OperatorState, SlowStart, Standing};
 use ringway::mailbox::{BackendFault, Observation, TrialCourse};
 use std::time::Duration;
 
-/// A pool of two of which the first one is on trial.
-fn on_trial(shards: usize) -> Scene {
+/// A pool of two of which the first one is half-open.
+fn half_open(shards: usize) -> Scene {
     let mut scene = scene(2, shards);
     fail(&mut scene, 0, 5);
     scene.advance(Duration::from_secs(31));
     scene.publish();
-    assert_eq!(standing(&scene, 0), Standing::OnTrial);
+    assert_eq!(standing(&scene, 0), Standing::HalfOpen);
     scene
 }
 
@@ -30,7 +30,7 @@ fn tell_of(scene: &mut Scene, round: u32, course: TrialCourse) {
     scene.fleet.observe(observation, scene.now);
 }
 
-/// Results of trials that were told to operators.
+/// Outcomes of half-open probes in the events.
 fn results(scene: &Scene) -> Vec<bool> {
     let result = |noted: &Noted| match noted.event {
         Event::Trial { passed, .. } => Some(passed),
@@ -46,9 +46,9 @@ fn requests(scene: &mut Scene, picks: usize) -> usize {
 }
 
 #[test]
-fn a_trial_under_way_is_the_only_one_however_long_it_takes() {
+fn a_half_open_probe_under_way_is_the_only_one_however_long_it_takes() {
     for shards in [1, 2, 3] {
-        let mut scene = on_trial(shards);
+        let mut scene = half_open(shards);
         assert_eq!(requests(&mut scene, 30), 1);
         tell(&mut scene, TrialCourse::Begun);
         for _ in 0..12 {
@@ -60,9 +60,9 @@ fn a_trial_under_way_is_the_only_one_however_long_it_takes() {
 }
 
 #[test]
-fn a_trial_that_shows_nothing_is_followed_by_another_but_not_at_once() {
+fn a_half_open_probe_that_shows_nothing_is_followed_by_another_but_not_at_once() {
     for shards in [1, 2] {
-        let mut scene = on_trial(shards);
+        let mut scene = half_open(shards);
         for _ in 0..3 {
             assert_eq!(requests(&mut scene, 30), 1, "{shards} shards");
             tell(&mut scene, TrialCourse::Begun);
@@ -76,8 +76,8 @@ fn a_trial_that_shows_nothing_is_followed_by_another_but_not_at_once() {
 }
 
 #[test]
-fn news_of_a_trial_counts_for_its_own_round_only() {
-    let mut scene = on_trial(2);
+fn an_outcome_of_a_half_open_probe_counts_for_its_own_round_only() {
+    let mut scene = half_open(2);
     let first = round(&scene, 0);
     scene.advance(Duration::from_secs(1));
     scene.publish();
@@ -86,7 +86,7 @@ fn news_of_a_trial_counts_for_its_own_round_only() {
     for course in [TrialCourse::Passed, TrialCourse::Failed(BackendFault::Reset)] {
         tell_of(&mut scene, first, course);
         scene.publish();
-        assert_eq!(standing(&scene, 0), Standing::OnTrial, "{course:?} of the round before");
+        assert_eq!(standing(&scene, 0), Standing::HalfOpen, "{course:?} of the round before");
     }
     tell_of(&mut scene, second, TrialCourse::Begun);
     tell_of(&mut scene, first, TrialCourse::Undecided);
@@ -102,23 +102,23 @@ fn news_of_a_trial_counts_for_its_own_round_only() {
 }
 
 #[test]
-fn news_of_a_trial_that_the_operator_ended_does_not_decide_the_next_one() {
-    let mut scene = on_trial(1);
+fn an_outcome_of_a_half_open_probe_that_the_operator_ended_does_not_decide_the_next_one() {
+    let mut scene = half_open(1);
     let first = round(&scene, 0);
     order(&mut scene, 0, Operation::State(OperatorState::Ready));
     fail(&mut scene, 0, 5);
     scene.advance(Duration::from_secs(31));
     scene.publish();
-    assert_eq!(standing(&scene, 0), Standing::OnTrial);
+    assert_eq!(standing(&scene, 0), Standing::HalfOpen);
     tell_of(&mut scene, first, TrialCourse::Passed);
     scene.publish();
-    assert_eq!(standing(&scene, 0), Standing::OnTrial);
+    assert_eq!(standing(&scene, 0), Standing::HalfOpen);
     assert!(results(&scene).is_empty());
 }
 
 #[test]
-fn a_trial_whose_shard_is_gone_is_followed_by_another() {
-    let mut scene = on_trial(1);
+fn a_half_open_probe_whose_shard_is_gone_is_followed_by_another() {
+    let mut scene = half_open(1);
     assert_eq!(requests(&mut scene, 30), 1);
     tell(&mut scene, TrialCourse::Begun);
     scene.advance(Duration::from_secs(121));
@@ -128,8 +128,8 @@ fn a_trial_whose_shard_is_gone_is_followed_by_another() {
 
 #[test]
 fn who_is_out_by_ejection_comes_back_when_nobody_else_is_left() {
-    for is_on_trial in [false, true] {
-        let mut scene = if is_on_trial { on_trial(1) } else { scene(2, 1) };
+    for is_half_open in [false, true] {
+        let mut scene = if is_half_open { half_open(1) } else { scene(2, 1) };
         fail(&mut scene, 0, 5);
         scene.set_live(1, false);
         scene.publish();

@@ -19,7 +19,7 @@ pub(super) fn standing(scene: &Scene, backend: usize) -> Standing {
 }
 
 pub(super) fn round(scene: &Scene, backend: usize) -> u32 {
-    scene.fleet.pools["default"].ejections.trial_round(scene.slot(backend))
+    scene.fleet.pools["default"].ejections.half_open_round(scene.slot(backend))
 }
 
 pub(super) fn fail(scene: &mut Scene, backend: usize, times: usize) {
@@ -43,13 +43,13 @@ fn failures_in_a_row_eject_and_one_request_of_one_shard_brings_back() {
     assert_eq!(scene.shares(300)[1], 0.0);
     scene.advance(Duration::from_secs(31));
     scene.publish();
-    assert_eq!(standing(&scene, 1), Standing::OnTrial);
-    let trial = |scene: &mut Scene| {
+    assert_eq!(standing(&scene, 1), Standing::HalfOpen);
+    let probes = |scene: &mut Scene| {
         let picks: Vec<_> = (0..400).filter_map(|n| scene.pick(n % 4)).collect();
         picks.iter().filter(|picked| **picked == 1).count()
     };
-    assert_eq!(trial(&mut scene), 1, "one request, of all shards");
-    assert_eq!(trial(&mut scene), 0, "and no second one before the first one's result");
+    assert_eq!(probes(&mut scene), 1, "one request, of all shards");
+    assert_eq!(probes(&mut scene), 0, "and no second one before the first one's result");
     let passed = Observation::Trial(scene.slot(1), round(&scene, 1), TrialCourse::Passed);
     scene.fleet.observe(passed, scene.now);
     scene.publish();
@@ -58,7 +58,7 @@ fn failures_in_a_row_eject_and_one_request_of_one_shard_brings_back() {
 }
 
 #[test]
-fn a_failed_trial_ejects_for_longer_and_the_operator_can_end_it() {
+fn a_failed_half_open_probe_ejects_for_longer_and_the_operator_can_end_it() {
     let mut scene = scene(3, 1);
     fail(&mut scene, 0, 5);
     scene.advance(Duration::from_secs(31));
@@ -74,7 +74,7 @@ fn a_failed_trial_ejects_for_longer_and_the_operator_can_end_it() {
 }
 
 #[test]
-fn a_trial_that_finds_no_request_goes_to_another_shard() {
+fn a_half_open_probe_that_finds_no_request_goes_to_another_shard() {
     let mut scene = scene(2, 3);
     fail(&mut scene, 0, 5);
     scene.advance(Duration::from_secs(31));

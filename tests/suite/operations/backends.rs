@@ -158,7 +158,7 @@ fn an_ejected_backend_gets_nothing_after_the_shards_have_heard() {
     await_that("what was under way is over", || operated.backend(broken.address)["in_flight"] == 0);
     let then = asked.load(Ordering::SeqCst);
     load.await_answers(4_000);
-    assert_eq!(operated.backend(broken.address)["standing"], "ejected", "it is not on trial yet");
+    assert_eq!(operated.backend(broken.address)["standing"], "ejected", "it is not half-open yet");
     assert_eq!(asked.load(Ordering::SeqCst), then, "requests after the ejection");
     load.stop();
 }
@@ -237,7 +237,7 @@ fn failures_eject_and_a_single_request_brings_back() {
     load.await_answers(100);
     is_bad.store(1, Ordering::SeqCst);
     operated.await_standing(bad.address, "ejected");
-    await_that("its trials fail", || {
+    await_that("its half-open probes fail", || {
         let events = operated.done(&["events", "--json"]);
         events.contains("\"passed\":false")
     });
@@ -269,7 +269,7 @@ fn too_low_a_share_of_good_answers_ejects() {
 }
 
 #[test]
-fn a_trial_whose_client_goes_away_is_not_the_last() {
+fn a_half_open_probe_whose_client_goes_away_is_not_the_last() {
     let (state, held) = (Arc::new(AtomicUsize::new(FAILS)), Arc::new(AtomicUsize::new(0)));
     let (seen_state, seen_held) = (state.clone(), held.clone());
     let tried = Origin::http(move |_, _| {
@@ -292,7 +292,7 @@ fn a_trial_whose_client_goes_away_is_not_the_last() {
     });
     state.store(HANGS, Ordering::SeqCst);
     let mut clients = Vec::new();
-    await_that("its trial is under way", || {
+    await_that("its half-open probe is under way", || {
         let mut client = operated.ringway.connect();
         client.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
         clients.push(client);
