@@ -1,9 +1,9 @@
 //! Client connections of the whole process, for `max_connections`.
 //!
-//! Each shard shows its own count and reads the others': a count with a single writer each, no
-//! lock. So that two shards never both give away the last place, a shard shows the connection
-//! first and looks then. Of two that do so at the same moment at least one sees the other; both
-//! may, and then both hold their connection back for a while.
+//! Each shard publishes its own count and reads the others': one writer for each count, no lock.
+//! So that two shards never both take the last place, a shard counts the connection first and
+//! reads the other counts then. Of two that do so at the same moment at least one sees the other;
+//! both may, and then both defer their connection.
 
 use super::Mailbox;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use std::sync::atomic::{Ordering, fence};
 /// Never too many over all shards; sometimes one too few for a moment.
 pub fn admit(mailboxes: &[Arc<Mailbox>], shard: usize, own: u32, most: u32) -> bool {
     mailboxes[shard].show_connections(own + 1);
-    // Between our store and our loads, as in every other shard: of two fences one is the first,
-    // and whoever has the other one sees what was shown before it.
+    // Between this shard's store and its loads, as in every other shard: of two fences one is the
+    // first, and the shard of the other one sees the store before it.
     fence(Ordering::SeqCst);
     let total: u64 = mailboxes.iter().map(|mailbox| u64::from(mailbox.served())).sum();
     let is_admitted = total <= u64::from(most);
@@ -24,8 +24,8 @@ pub fn admit(mailboxes: &[Arc<Mailbox>], shard: usize, own: u32, most: u32) -> b
     is_admitted
 }
 
-/// Connections that the process may still take, those between two shards counted. An estimate:
-/// only [`admit`] is exact.
+/// Connections that the process may still accept, those in transit between shards counted. An
+/// estimate: only [`admit`] is exact.
 pub fn places(mailboxes: &[Arc<Mailbox>], most: u32) -> u32 {
     let total: u64 = mailboxes.iter().map(|mailbox| u64::from(mailbox.connections())).sum();
     most.saturating_sub(u32::try_from(total).unwrap_or(u32::MAX))

@@ -15,7 +15,7 @@ const CELLS: usize = 1 << 14;
 /// The counts; empty, and free, where no limit is configured.
 pub struct ClientCounts {
     limit: u32,
-    // Secret keys: a client must not be able to choose whom it is counted with.
+    // Secret keys: a client must not be able to choose the addresses it is counted with.
     keys: [RandomState; 2],
     rows: Vec<[Box<[AtomicU32]>; 2]>,
 }

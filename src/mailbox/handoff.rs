@@ -1,17 +1,17 @@
-//! An accepted connection on its way to another shard.
+//! An accepted connection in transit to another shard.
 
 use crate::base::ListenerId;
 use crate::engine::Socket;
 use std::net::SocketAddr;
 
 /// A connection that was accepted by one shard and is served by another one. Nothing has been
-/// received on it. Whoever holds it owns the socket.
+/// received on it. The handoff owns the socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Handoff {
     /// The connection.
     pub socket: Socket,
     /// The client.
     pub client: SocketAddr,
-    /// Where it was accepted.
+    /// The listener that accepted it.
     pub listener: ListenerId,
 }

@@ -1,8 +1,8 @@
-//! What each shard counts per backend, pool, route and listener. Each shard writes its own tables
+//! The counts of each shard per backend, pool, route and listener. Each shard writes its own tables
 //! and reads the sum of the others' exchanges in flight, slightly stale: that is how shards
-//! balance together without a lock. The coordinator reads everything.
+//! balance together without a lock. The coordinator reads all tables.
 //!
-//! Does not: count what belongs to no backend, pool, route or listener (see `stats`).
+//! Does not: count events of no backend, pool, route or listener (see `stats`).
 
 use super::tables::{BackendCell, ListenerCell, PoolCell, RouteCell, Table};
 use crate::base::{BackendSlot, ListenerId, PoolId, RouteId, ShardId};
@@ -22,7 +22,7 @@ struct Tables {
 }
 
 impl Ledger {
-    /// Tables of zeroes.
+    /// Tables of zeros.
     pub fn new(shards: usize) -> Self {
         let tables = |_| Tables {
             backends: Table::new(BACKENDS_MAX),
@@ -73,7 +73,7 @@ impl Ledger {
         self.backends(slot).map(|cell| cell.in_flight.read()).sum()
     }
 
-    /// Exchanges over all shards that went well on one backend.
+    /// Successful exchanges over all shards on one backend.
     pub fn successes(&self, slot: BackendSlot) -> u64 {
         self.backends(slot).map(|cell| cell.successes.read()).sum()
     }
@@ -98,7 +98,7 @@ impl Ledger {
         self.shards.iter().filter_map(move |tables| tables.listeners.peek(listener.index()))
     }
 
-    /// Sets what a shard has open to zero, when it has lost its sessions.
+    /// Sets the gauges of a shard to zero, after it has lost its sessions.
     pub fn reset(&self, shard: ShardId) {
         let tables = &self.shards[shard.index()];
         for cell in tables.backends.existing() {
@@ -113,8 +113,8 @@ impl Ledger {
         self.pools(pool).for_each(PoolCell::clear);
     }
 
-    /// Sets the rows of a route to zero before another one gets its number. What a shard still
-    /// has under way of the old one may be counted for the new one.
+    /// Sets the rows of a route to zero before another one gets its number. Exchanges of the old
+    /// one that are still in flight may be counted for the new one.
     pub fn clear_route(&self, route: RouteId) {
         self.routes(route).for_each(RouteCell::clear);
     }

@@ -1,5 +1,6 @@
-//! Where the planes meet: the coordinator leaves snapshots and orders, shards leave counts, and
-//! an accepted connection changes shards. Everything here is wait-free for the shards.
+//! The boundary between the planes: the coordinator publishes snapshots and stages, shards publish
+//! counts and observations, and an accepted connection moves to another shard. Everything here is
+//! wait-free for the shards.
 //!
 //! Does not: decide anything. No queue here can grow without a bound.
 
@@ -8,7 +9,7 @@ mod client_limit;
 mod handoff;
 mod ledger;
 mod observations;
-mod post;
+mod shard_mailbox;
 mod tables;
 
 pub use admission::{admit, places};
@@ -16,5 +17,5 @@ pub use client_limit::ClientCounts;
 pub use handoff::Handoff;
 pub use ledger::Ledger;
 pub use observations::{BackendFault, Observation, Observations, TrialCourse};
-pub use post::{Mailbox, Shared, Stage, Taken};
+pub use shard_mailbox::{Mailbox, Shared, Stage, Taken};
 pub use tables::{Answers, BackendCell, Count, Level, ListenerCell, PoolCell, RouteCell};

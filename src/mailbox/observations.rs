@@ -1,5 +1,5 @@
-//! What shards saw backends do, for the coordinator: failures, and the course of trials. Rare,
-//! bounded; what does not fit is counted, and the coordinator still sees the sums in the ledger.
+//! Observations of backends, from shards to the coordinator: failures, and outcomes of half-open
+//! probes. Rare, bounded; what does not fit is counted, and the ledger still has the sums.
 
 use crate::base::BackendSlot;
 use crate::engine::Wake;
@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// Observations that may wait for the coordinator.
 const WAITING_MAX: usize = 4096;
 
-/// What went wrong.
+/// How an exchange failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendFault {
-    /// A connection did not come about.
+    /// A connection attempt failed.
     Connect,
-    /// A connection was cut before the answer was whole.
+    /// A connection ended before the answer was complete.
     Reset,
     /// No answer in time.
     Timeout,
@@ -30,7 +30,7 @@ impl fmt::Display for BackendFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect => f.write_str("a connection to it could not be made"),
-            Self::Reset => f.write_str("it ended the connection before its answer was whole"),
+            Self::Reset => f.write_str("it ended the connection before its answer was complete"),
             Self::Timeout => f.write_str("it did not answer in time"),
             Self::Malformed => f.write_str("its answer was malformed"),
             Self::Status(status) => write!(f, "it answered with status {status}"),
@@ -38,29 +38,30 @@ impl fmt::Display for BackendFault {
     }
 }
 
-/// What became of the one request that shows whether a backend has recovered.
+/// The progress and outcome of a half-open probe: the one request that decides whether a backend
+/// returns to traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrialCourse {
-    /// A request is under way to it.
+    /// A request was sent to it.
     Begun,
-    /// It was answered well.
+    /// It succeeded.
     Passed,
     /// It failed by the backend's fault.
     Failed(BackendFault),
-    /// It ended without showing anything, as when its client went away.
+    /// It ended without an outcome, as when its client disconnected.
     Undecided,
 }
 
-/// What a shard saw a backend do.
+/// A shard's observation of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Observation {
     /// It failed an exchange.
     Fault(BackendSlot, BackendFault),
-    /// How this round of its trial goes.
+    /// The half-open probe of this round made progress.
     Trial(BackendSlot, u32, TrialCourse),
 }
 
-/// The way of observations, and of any other news, to the coordinator.
+/// The queue of observations, which also wakes the coordinator for other changes.
 pub struct Observations {
     queue: ArrayQueue<Observation>,
     dropped: AtomicU64,
@@ -81,27 +82,27 @@ impl Observations {
         if self.queue.push(observation).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        // Only after it is there: a reader that comes before would find nothing.
+        // Only after the push: a reader woken before it would find the queue empty.
         if !self.is_awaited.swap(true, Ordering::SeqCst) {
             self.wake.wake();
         }
     }
 
-    /// The next observation. The reader is woken for those that come after it found none.
+    /// The next observation. Once this has returned none, the next push wakes the reader.
     pub fn pop(&self) -> Option<Observation> {
         self.queue.pop().or_else(|| {
             self.is_awaited.store(false, Ordering::SeqCst);
-            // What came meanwhile may have seen that somebody is awaited.
+            // A push meanwhile may have seen the flag still set, and not have woken the reader.
             self.queue.pop()
         })
     }
 
-    /// Observations that found no room.
+    /// Observations dropped because the queue was full.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Lets the coordinator look at what is new elsewhere.
+    /// Wakes the coordinator for a change outside the queue.
     pub fn wake(&self) {
         self.wake.wake();
     }

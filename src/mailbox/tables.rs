@@ -1,8 +1,8 @@
 //! Tables of counts with one writer, and their rows.
 //!
-//! Only the shard that a table belongs to may change it, so that counting is a load and a store.
-//! Rows come to be in blocks when they are first used: a table for every backend that there may
-//! ever be costs nothing but what is used.
+//! Only the shard that owns a table may change it, so that counting is a load and a store. Rows are
+//! allocated in blocks at their first use: a table for every possible backend costs only the rows
+//! in use.
 
 use crate::stats::Latencies;
 use std::sync::OnceLock;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 const BLOCK: usize = 64;
 
-/// A growing count with one writer.
+/// A counter with one writer.
 #[derive(Default)]
 pub struct Count(AtomicU64);
 
@@ -32,18 +32,18 @@ impl Count {
     }
 }
 
-/// A number of things that are open, with one writer.
+/// A gauge of open things with one writer.
 #[derive(Default)]
 pub struct Level(AtomicU32);
 
 impl Level {
-    /// One more.
+    /// Adds one.
     #[inline]
     pub fn rise(&self) {
         self.set(self.read() + 1);
     }
 
-    /// One less.
+    /// Takes one off.
     #[inline]
     pub fn fall(&self) {
         let level = self.read();
@@ -82,7 +82,7 @@ impl Answers {
     }
 }
 
-/// What a shard counts of a backend. One cache line of its own.
+/// A shard's counts of a backend, on a cache line of their own.
 #[derive(Default)]
 #[repr(align(64))]
 pub struct BackendCell {
@@ -90,11 +90,11 @@ pub struct BackendCell {
     pub in_flight: Level,
     /// Connections to it, idle ones too.
     pub connections: Level,
-    /// Final answers that it gave, by class.
+    /// Its final answers, by class of status.
     pub answers: Answers,
-    /// Answers but those of 502, 503 and 504.
+    /// Successes: answers with another status than 502, 503 and 504.
     pub successes: Count,
-    /// Exchanges that failed by its fault, and answers of 502, 503 and 504.
+    /// Failures: exchanges that failed by its fault, and answers of 502, 503 and 504.
     pub failures: Count,
 }
 
@@ -110,13 +110,13 @@ impl BackendCell {
     }
 }
 
-/// What a shard counts of a pool.
+/// A shard's counts of a pool.
 #[derive(Default)]
 #[repr(align(64))]
 pub struct PoolCell {
-    /// From a request's head to the end of its response.
+    /// Latencies, from a request's head to the end of its response.
     pub latencies: Latencies,
-    /// Requests that found no backend.
+    /// Requests for which no backend was available.
     pub unserved: Count,
 }
 
@@ -127,13 +127,13 @@ impl PoolCell {
     }
 }
 
-/// What a shard counts of a route.
+/// A shard's counts of a route.
 #[derive(Default)]
 #[repr(align(64))]
 pub struct RouteCell {
     /// Requests that it matched.
     pub requests: Count,
-    /// Their final answers, wherever they came from.
+    /// Their final answers, of backends and of Ringway itself.
     pub answers: Answers,
 }
 
@@ -144,15 +144,15 @@ impl RouteCell {
     }
 }
 
-/// What a shard counts of a listener.
+/// A shard's counts of a listener.
 #[derive(Default)]
 #[repr(align(64))]
 pub struct ListenerCell {
-    /// Connections that became sessions.
+    /// Accepted connections that became sessions.
     pub accepted: Count,
     /// Sessions that are open.
     pub sessions: Level,
-    /// Requests whose head was whole and well.
+    /// Requests whose head was complete and valid.
     pub requests: Count,
 }
 
@@ -174,7 +174,7 @@ impl<T: Default> Table<T> {
         Self { blocks: (0..rows.div_ceil(BLOCK)).map(|_| OnceLock::new()).collect() }
     }
 
-    /// A row, which comes to be if it was not there.
+    /// A row, allocated if it was not there.
     #[inline]
     pub(super) fn at(&self, index: usize) -> &T {
         let block = self.blocks[index / BLOCK]

@@ -1,4 +1,4 @@
-//! One shard's letter box.
+//! One shard's mailbox.
 
 use super::{ClientCounts, Handoff, Ledger, Observations};
 use crate::base::{Generation, Instant, ShardId};
@@ -9,10 +9,10 @@ use crossbeam::queue::ArrayQueue;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Connections on their way from one shard to another; more stay where they are.
+/// Connections in transit from one shard to another; further ones stay where they are.
 const HANDOFFS_MAX: usize = 1024;
 
-/// What the process is about.
+/// The stage of the process, as ordered by the coordinator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Stage {
@@ -22,31 +22,31 @@ pub enum Stage {
     LameDuck = 1,
     /// No new connections; exchanges finish, then their connections close.
     Draining = 2,
-    /// Everything closes now.
+    /// Every connection closes now.
     Ending = 3,
 }
 
 impl Stage {
-    /// True if this stage may follow on `before`: the way goes one way, but a lame duck may
-    /// recover.
+    /// True if this stage may follow `before`: stages only advance, but a lame duck may go back to
+    /// serving.
     pub fn may_follow(self, before: Self) -> bool {
         self > before || (self == Self::Serving && before == Self::LameDuck)
     }
 }
 
-/// What the mailboxes of all shards share.
+/// State that the mailboxes of all shards share.
 #[derive(Clone)]
 pub struct Shared {
-    /// What each shard counts.
+    /// The counts of each shard.
     pub ledger: Arc<Ledger>,
     /// Connections per shard and client address.
     pub clients: Arc<ClientCounts>,
-    /// The way of news to the coordinator.
+    /// Observations for the coordinator.
     pub observations: Arc<Observations>,
 }
 
 impl Shared {
-    /// For so many shards. `client_limit`: connections of one client address, 0 for no limit.
+    /// For `shards` shards. `client_limit`: connections of one client address, 0 for no limit.
     /// `wake` wakes the coordinator.
     pub fn new(shards: usize, client_limit: u32, wake: Arc<dyn Wake>) -> Self {
         Self {
@@ -57,29 +57,29 @@ impl Shared {
     }
 }
 
-/// What lies in a letter box of the coordinator.
+/// The cell of a mailbox that the coordinator fills.
 #[derive(Default)]
-struct Slot {
+struct Cell {
     newest: Option<Arc<Snapshot>>,
     /// Listeners of snapshots that were replaced before the shard took them, if the newest one does
     /// not have their socket; and listeners of a shard that panicked. Their sockets are open.
     unclaimed: Vec<Arc<Listener>>,
 }
 
-/// What a shard takes out of its box.
+/// What a shard takes out of its mailbox.
 pub struct Taken {
     /// The newest snapshot, if it is newer than the shard's.
     pub newest: Option<Arc<Snapshot>>,
-    /// Listeners whose socket for this shard may be open without anybody who accepts on it.
+    /// Listeners whose socket for this shard may be open while no shard accepts on it.
     pub unclaimed: Vec<Arc<Listener>>,
 }
 
-/// What the coordinator and the other shards leave for one shard, and what it shows them.
+/// Input of one shard from the coordinator and the other shards, and the state that it publishes.
 pub struct Mailbox {
     shard: ShardId,
     wake: Arc<dyn Wake>,
     newest: AtomicU64,
-    slot: Mutex<Slot>,
+    cell: Mutex<Cell>,
     has_unclaimed: AtomicBool,
     applied: AtomicU64,
     stage: AtomicU8,
@@ -90,18 +90,18 @@ pub struct Mailbox {
     handoffs: ArrayQueue<Handoff>,
     /// Counters that only this shard writes.
     pub counters: Arc<Counters>,
-    /// What all shards share.
+    /// State that all shards share.
     pub shared: Shared,
 }
 
 impl Mailbox {
-    /// An empty box for `shard`, which `wake` wakes.
+    /// An empty mailbox for `shard`, which `wake` wakes.
     pub fn new(shard: ShardId, wake: Arc<dyn Wake>, shared: Shared) -> Self {
         Self {
             shard,
             wake,
             newest: AtomicU64::new(0),
-            slot: Mutex::default(),
+            cell: Mutex::default(),
             has_unclaimed: AtomicBool::new(false),
             applied: AtomicU64::new(0),
             stage: AtomicU8::new(Stage::Serving as u8),
@@ -115,69 +115,68 @@ impl Mailbox {
         }
     }
 
-    /// The shard that empties this box.
+    /// The shard that empties this mailbox.
     pub fn shard(&self) -> ShardId {
         self.shard
     }
 
-    /// Leaves a snapshot, in place of one that was not taken yet, and wakes the shard.
+    /// Publishes a snapshot, in place of one that was not taken yet, and wakes the shard.
     pub fn publish(&self, snapshot: Arc<Snapshot>) {
         let generation = snapshot.generation;
         {
-            // The lock is held for the length of a look at the listeners; the shard only ever
-            // tries it.
-            let mut slot = self.lock();
-            if let Some(skipped) = slot.newest.replace(snapshot.clone()) {
-                slot.unclaimed.extend(self.gone(&skipped, &snapshot));
-                self.has_unclaimed.store(!slot.unclaimed.is_empty(), Ordering::Release);
+            // The lock is held while the listeners are compared; the shard only ever tries it.
+            let mut cell = self.lock();
+            if let Some(skipped) = cell.newest.replace(snapshot.clone()) {
+                cell.unclaimed.extend(self.gone(&skipped, &snapshot));
+                self.has_unclaimed.store(!cell.unclaimed.is_empty(), Ordering::Release);
             }
         }
         self.newest.store(generation.0, Ordering::Release);
         self.wake.wake();
     }
 
-    /// Leaves a listener of a shard that has panicked to the one after it. It waits for the lock,
-    /// which the coordinator holds for a look at the listeners: the shard serves nobody any more,
-    /// and a socket that it did not leave would stay open with nobody who accepts on it.
+    /// Leaves a listener of a panicked shard to its successor. It waits for the lock, which the
+    /// coordinator holds while it compares listeners: the shard has no sessions any more, and a
+    /// socket that it did not leave would stay open while no shard accepts on it.
     pub fn leave(&self, listener: Arc<Listener>) {
         self.lock().unclaimed.push(listener);
         self.has_unclaimed.store(true, Ordering::Release);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Cell> {
+        self.cell.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The listeners of a snapshot whose socket for this shard another one has not.
+    /// The listeners of `before` whose socket for this shard `after` does not have.
     fn gone(&self, before: &Snapshot, after: &Snapshot) -> Vec<Arc<Listener>> {
         let socket = |listener: &Arc<Listener>| listener.sockets.get(self.shard.index()).copied();
         let goes_on = |listener: &Arc<Listener>| {
-            // Nearly all are where they were.
+            // Nearly all have the same place in both.
             after.listener(listener.id).map(socket) == Some(socket(listener))
                 || after.listeners.iter().flatten().any(|one| socket(one) == socket(listener))
         };
         before.listeners.iter().flatten().filter(|one| !goes_on(one)).cloned().collect()
     }
 
-    /// True if [`Mailbox::take`] would give something to a shard that has this generation.
+    /// True if [`Mailbox::take`] has something for a shard that works with this generation.
     pub fn has_newer(&self, have: Generation) -> bool {
         self.newest.load(Ordering::Acquire) > have.0 || self.has_unclaimed.load(Ordering::Acquire)
     }
 
-    /// Takes the newest snapshot if it is newer than `have`, and the listeners that nobody accepts
-    /// on. Two loads if there is neither; never waits.
+    /// Takes the newest snapshot if it is newer than `have`, and the listeners on which no shard
+    /// accepts. Two loads if there is neither; never waits.
     pub fn take(&self, have: Generation) -> Option<Taken> {
         if !self.has_newer(have) {
             return None;
         }
-        let mut slot = self.slot.try_lock().ok()?;
-        let newest = slot.newest.take().filter(|snapshot| snapshot.generation > have);
-        let unclaimed = std::mem::take(&mut slot.unclaimed);
+        let mut cell = self.cell.try_lock().ok()?;
+        let newest = cell.newest.take().filter(|snapshot| snapshot.generation > have);
+        let unclaimed = std::mem::take(&mut cell.unclaimed);
         self.has_unclaimed.store(false, Ordering::Release);
         Some(Taken { newest, unclaimed })
     }
 
-    /// Reports the generation that the shard works with, and lets the coordinator know.
+    /// Reports the generation that the shard works with, and wakes the coordinator.
     pub fn report_applied(&self, generation: Generation) {
         self.applied.store(generation.0, Ordering::Release);
         self.shared.observations.wake();
@@ -204,23 +203,23 @@ impl Mailbox {
         }
     }
 
-    /// Shows how many client connections the shard has.
+    /// Publishes the number of the shard's client connections.
     pub fn show_connections(&self, count: u32) {
         self.connections.store(count, Ordering::Relaxed);
     }
 
-    /// Client connections that the shard has, as it last showed.
+    /// Client connections of the shard, as last published.
     pub fn served(&self) -> u32 {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Client connections that the shard has, as it last showed, and those on their way to it.
+    /// Client connections of the shard, as last published, and those in transit to it.
     pub fn connections(&self) -> u32 {
         let arriving = u32::try_from(self.handoffs.len()).unwrap_or(u32::MAX);
         self.served().saturating_add(arriving)
     }
 
-    /// Shows which buffers the shard holds at the end of a turn.
+    /// Publishes which buffers the shard holds at the end of a turn.
     pub fn show_buffers(&self, held: BuffersHeld) {
         self.receive_buffers.store(held.receive, Ordering::Relaxed);
         self.private_buffers.store(held.private, Ordering::Relaxed);
@@ -234,7 +233,7 @@ impl Mailbox {
         }
     }
 
-    /// Shows that the shard has begun a turn.
+    /// Publishes that the shard has begun a turn.
     pub fn show_turn(&self, now: Instant) {
         self.last_turn.store(now.as_nanos(), Ordering::Relaxed);
     }
@@ -244,23 +243,23 @@ impl Mailbox {
         Instant::from_nanos(self.last_turn.load(Ordering::Relaxed))
     }
 
-    /// Leaves an accepted connection for this shard; gives it back if the box is full. Whoever
-    /// left one asks [`Mailbox::take_back`] next.
+    /// Leaves an accepted connection for this shard; returns it if the mailbox is full. After
+    /// success the caller calls [`Mailbox::take_back`].
     pub fn hand_over(&self, handoff: Handoff) -> Result<(), Handoff> {
         self.handoffs.push(handoff)?;
         self.wake.wake();
         Ok(())
     }
 
-    /// What the shard may never take, because it is on its way out and may have looked into its
-    /// box for the last time. For the shard that left something, which then owns it.
+    /// Takes a handoff back that the shard may never take, because it drains and may have read its
+    /// mailbox for the last time. For the shard that left a handoff, which then owns the result.
     ///
-    /// The sender leaves the connection (P), passes the fence here and reads the stage (S). The
-    /// shard reads the order to end (D), passes the fence in [`Mailbox::has_handoffs`] and looks
-    /// into the box (L). Four things may come of it:
+    /// The sender pushes the connection (P), passes the fence here and reads the stage (S). The
+    /// shard reads the order to end (D), passes the fence in [`Mailbox::has_handoffs`] and reads
+    /// the queue (L). There are four cases:
     /// - L sees P, S misses the order: the shard takes it;
     /// - L misses P, S sees the order: the sender takes it back;
-    /// - L sees P, S sees the order: both reach for it, and the queue gives it to one of them;
+    /// - L sees P, S sees the order: both pop, and the queue gives it to one of them;
     /// - L misses P, S misses the order: it would be lost, and cannot be. The fences have one
     ///   order. If the sender's is first, L sees P; if the shard's is, S sees the order that D saw.
     ///
@@ -297,7 +296,7 @@ mod tests {
         fn wake(&self) {}
     }
 
-    /// Takes what is left until the shard is told to end and nothing is there.
+    /// Takes handoffs until the shard is ordered to end and the queue is empty.
     fn serve_until_the_end(mailbox: &Mailbox) -> usize {
         let mut served = 0;
         loop {
