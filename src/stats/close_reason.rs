@@ -1,15 +1,15 @@
 //! Why a session ended: one table.
 
-/// Who is to blame for the end of a session.
+/// The party at fault for the end of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nobody: it was over.
+    /// No party: the session was complete.
     Nobody,
     /// The client.
     Client,
     /// A backend.
     Backend,
-    /// Ringway, or the limits it was given.
+    /// Ringway, or its configured limits.
     Ringway,
     /// The operator ordered it.
     Operator,
@@ -25,7 +25,7 @@ macro_rules! close_reasons {
         }
 
         impl CloseReason {
-            /// All there are.
+            /// Every close reason.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// The value of the metric's label.
@@ -33,7 +33,7 @@ macro_rules! close_reasons {
                 match self { $(Self::$variant => $label,)* }
             }
 
-            /// Who is to blame.
+            /// The party at fault.
             pub fn fault(self) -> Fault {
                 match self { $(Self::$variant => Fault::$fault,)* }
             }
@@ -48,24 +48,24 @@ macro_rules! close_reasons {
 
 close_reasons! {
     ClientClosed "client_closed" Nobody "The client closed its connection.";
-    KeepAliveEnded "keep_alive_ended" Nobody "The last answer was given.";
+    KeepAliveEnded "keep_alive_ended" Nobody "The last answer was sent.";
     TunnelEnded "tunnel_ended" Nobody "Both sides of a tunnel ended.";
-    ClientReset "client_reset" Client "The client cut its connection.";
+    ClientReset "client_reset" Client "The client reset its connection.";
     ClientIdle "client_idle" Nobody "The client sent no further request in time.";
-    HeadTimeout "head_timeout" Client "The client did not send a whole request head in time.";
+    HeadTimeout "head_timeout" Client "The client did not send a complete request head in time.";
     BodyTimeout "body_timeout" Client "The client stopped sending its request body.";
     ClientStalled "client_stalled" Client "The client stopped reading its answer.";
     MalformedRequest "malformed_request" Client "The request broke the rules of HTTP/1.1 framing.";
     RequestRefused "request_refused" Client "The request was beyond a limit or cannot be served.";
-    BackendReset "backend_reset" Backend "The backend cut the connection before it answered.";
+    BackendReset "backend_reset" Backend "The backend ended the connection before it answered.";
     BackendTimeout "backend_timeout" Backend "The backend did not answer in time.";
     BackendMalformed "backend_malformed" Backend "The backend's answer broke the rules of HTTP/1.1 framing.";
-    BackendTruncated "backend_truncated" Backend "The backend cut its answer short.";
+    BackendTruncated "backend_truncated" Backend "The backend's answer ended early.";
     NoBackend "no_backend" Backend "No backend accepted a connection.";
-    BackendGone "backend_gone" Operator "The backend is dead, or the time that it had to drain is over.";
+    BackendGone "backend_gone" Operator "The backend is down, or its drain timeout is over.";
     ListenerRemoved "listener_removed" Operator "The listener was removed.";
     TunnelIdle "tunnel_idle" Nobody "No byte went through the tunnel in time.";
-    OutOfBuffers "out_of_buffers" Ringway "The configured memory for buffers was used up.";
+    OutOfBuffers "out_of_buffers" Ringway "The configured buffers were used up.";
     Drained "drained" Operator "The process drained.";
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
     ($($variant:ident $name:literal $help:literal;)*) => {
-        /// Something that is counted.
+        /// A counter.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(usize)]
         pub enum Counter {
@@ -13,7 +13,7 @@ macro_rules! counters {
         }
 
         impl Counter {
-            /// All there are.
+            /// Every counter.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// The name of the metric.
@@ -21,7 +21,7 @@ macro_rules! counters {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// What it counts, in a sentence.
+            /// The HELP text of the metric, a sentence.
             pub fn help(self) -> &'static str {
                 match self { $(Self::$variant => $help,)* }
             }
@@ -32,27 +32,27 @@ macro_rules! counters {
 counters! {
     ConnectionsAccepted "ringway_connections_accepted_total" "Client connections that became sessions.";
     ConnectionsClosed "ringway_connections_closed_total" "Client connections that were closed.";
-    ConnectionsHandedOver "ringway_connections_handed_over_total" "Accepted connections that went to a less loaded shard.";
-    ClientLimitRejections "ringway_client_limit_rejections_total" "Connections cut because their client had as many as it may.";
-    AcceptFailures "ringway_accept_failures_total" "Times that no connection could be accepted, for want of descriptors or memory.";
+    ConnectionsHandedOver "ringway_connections_handed_over_total" "Accepted connections that were handed over to a less loaded shard.";
+    ClientLimitRejections "ringway_client_limit_rejections_total" "Connections closed because their client had reached its limit.";
+    AcceptFailures "ringway_accept_failures_total" "Failed accepts, for want of descriptors or memory.";
     Requests "ringway_requests_total" "Requests that were sent to a pool.";
     Responses1xx "ringway_responses_1xx_total" "Interim and switching answers to clients.";
     Responses2xx "ringway_responses_2xx_total" "Successful answers to clients.";
     Responses3xx "ringway_responses_3xx_total" "Redirections to clients.";
-    Responses4xx "ringway_responses_4xx_total" "Answers to clients that tell of a client's error.";
-    Responses5xx "ringway_responses_5xx_total" "Answers to clients that tell of a server's error.";
+    Responses4xx "ringway_responses_4xx_total" "Client error answers to clients.";
+    Responses5xx "ringway_responses_5xx_total" "Server error answers to clients.";
     ClientBytesReceived "ringway_client_received_bytes_total" "Bytes received from clients.";
     ClientBytesSent "ringway_client_sent_bytes_total" "Bytes sent to clients.";
     UpstreamBytesReceived "ringway_upstream_received_bytes_total" "Bytes received from backends.";
     UpstreamBytesSent "ringway_upstream_sent_bytes_total" "Bytes sent to backends.";
-    UpstreamConnects "ringway_upstream_connects_total" "Connections begun to backends.";
-    UpstreamConnectFailures "ringway_upstream_connect_failures_total" "Connections to backends that did not come about.";
-    UpstreamNoLocalPort "ringway_upstream_no_local_port_total" "Connections to backends that found no local port free for the backend's address.";
-    UpstreamReuses "ringway_upstream_reuses_total" "Exchanges that took an idle connection.";
-    Retries "ringway_retries_total" "Exchanges sent to a backend once more.";
-    RetriesDenied "ringway_retries_denied_total" "Exchanges not sent to a backend once more because the retry budget of their pool was used up.";
-    LateCompletions "ringway_late_completions_total" "Completions of operations whose owner was gone.";
-    ReceiveRingEmpty "ringway_receive_ring_empty_total" "Receives that found no buffer for the moment.";
+    UpstreamConnects "ringway_upstream_connects_total" "Connection attempts to backends.";
+    UpstreamConnectFailures "ringway_upstream_connect_failures_total" "Failed connection attempts to backends.";
+    UpstreamNoLocalPort "ringway_upstream_no_local_port_total" "Connection attempts for which no local port was free for the backend's address.";
+    UpstreamReuses "ringway_upstream_reuses_total" "Exchanges on a reused idle connection.";
+    Retries "ringway_retries_total" "Exchanges that were retried.";
+    RetriesDenied "ringway_retries_denied_total" "Exchanges that were not retried because the retry budget of their pool was used up.";
+    LateCompletions "ringway_late_completions_total" "Completions of operations whose owner was closed.";
+    ReceiveRingEmpty "ringway_receive_ring_empty_total" "Receives for which no buffer was free.";
     AccessLogDropped "ringway_access_log_dropped_total" "Exchanges that were not recorded because the queue of the access log was full.";
     ShardPanics "ringway_shard_panics_total" "Panics of a shard.";
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Upper bounds of the buckets, microseconds; one more bucket takes what is beyond them.
+/// Upper bounds of the buckets, microseconds; one more bucket is unbounded.
 pub const LATENCY_BOUNDS_US: [u64; 16] = [
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
     1_000_000, 2_500_000, 5_000_000, 10_000_000,
@@ -17,7 +17,7 @@ pub struct Latencies {
 }
 
 impl Latencies {
-    /// Counts one. Only the shard that owns the counts may call this.
+    /// Counts a latency. Only the shard that owns the counts may call this.
     pub fn add(&self, latency: Duration) {
         let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         let bucket = LATENCY_BOUNDS_US.partition_point(|bound| *bound < us);
@@ -30,7 +30,7 @@ impl Latencies {
         std::array::from_fn(|bucket| self.buckets[bucket].load(Ordering::Relaxed))
     }
 
-    /// Forgets them all.
+    /// Sets all counts to zero.
     pub fn clear(&self) {
         let cells = self.buckets.iter().chain([&self.sum_us]);
         cells.for_each(|cell| cell.store(0, Ordering::Relaxed));

@@ -1,5 +1,5 @@
-//! What is counted, and why connections end. Two tables declare everything there is: a counter or
-//! a close reason that is not used fails a test. Does not: collect or print.
+//! Counters, and the reasons for which connections close. Two tables declare all of them: a counter
+//! or a close reason that is not used fails a test. Does not: collect or print.
 
 mod close_reason;
 mod counters;
