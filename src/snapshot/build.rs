@@ -1,4 +1,4 @@
-//! From a checked configuration, and what is known of the backends, to a snapshot.
+//! Builds a snapshot from a checked configuration and the state of the backends.
 
 use super::{
     Backend, Leaving, Listener, Pool, Registry, Settings, Snapshot, Target, Trial, Wanted,
@@ -12,35 +12,35 @@ use crate::route::RouteTable;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Longest request target that is worth a buffer.
+/// The longest head is this many times as long as the longest request target.
 const TARGET_SHARE_OF_HEAD: usize = 2;
 
-/// What a backend may get.
+/// The traffic that a backend may get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Share {
-    /// Its part of the traffic, by this weight; nothing new for 0.
+    /// Its share of the traffic, by this weight; nothing new for 0.
     Weight(u32),
-    /// One request in this round of its trial; each round is of another shard.
+    /// One request, the half-open probe of this round; each round belongs to another shard.
     Trial(u32),
-    /// Nothing new; what it has goes on.
+    /// Nothing new; exchanges in flight go on.
     Nothing,
-    /// Nothing, and what it has is cut.
+    /// Nothing, and exchanges in flight are cut.
     Cut,
 }
 
-/// A backend of a pool and what it may get.
+/// A backend of a pool and its traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Its row in the tables of counts.
     pub slot: BackendSlot,
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
-    /// What it may get.
+    /// The traffic that it may get.
     pub share: Share,
 }
 
-/// The world of `config` with every backend healthy. `sockets` has, for each listener in order, a
-/// listening socket per shard.
+/// The snapshot of `config` with every backend healthy. `sockets` has, for each listener in order,
+/// a listening socket per shard.
 ///
 /// # Panics
 /// If the registry is full, which a checked configuration excludes for the first generation.
@@ -97,7 +97,7 @@ fn by_id<T>(items: Vec<Arc<T>>, id: impl Fn(&T) -> usize) -> Vec<Option<Arc<T>>>
     placed
 }
 
-/// A pool, not of last resort, and what its members may get.
+/// A pool of these members, not in fail-open mode.
 pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: usize) -> Pool {
     let mut built = Pool {
         id,
@@ -127,7 +127,7 @@ pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: u
     built
 }
 
-/// Everything in a configuration that has a number, by its name.
+/// The names in a configuration that need a number.
 pub fn wanted(config: &Config) -> Wanted {
     let route = |route: &config::Route| {
         (scope_of(config, route).to_owned(), route.host.to_string(), route.path.clone())
@@ -171,7 +171,7 @@ pub fn build_listener(
     })
 }
 
-/// What holds for all sessions.
+/// The settings for all sessions.
 pub fn build_settings(config: &Config) -> Settings {
     let http = &config.http;
     Settings {

@@ -1,8 +1,8 @@
-//! The world as the shards see it: listeners, routes, pools and settings of one generation,
+//! The snapshot that the shards work with: listeners, routes, pools and settings of one generation,
 //! immutable and shared.
 //!
-//! Does: hold what a session may ask while it serves. Does not: change; hold a lock, a clock or
-//! a counter. `build` makes one of a checked configuration and of what is known of the backends.
+//! Does: hold what sessions read while they serve. Does not: change; hold a lock, a clock or a
+//! counter. `build` makes one from a checked configuration and the state of the backends.
 
 mod build;
 mod registry;
@@ -21,15 +21,15 @@ use crate::route::RouteTable;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// One generation of the world.
+/// The snapshot of one generation.
 pub struct Snapshot {
     /// Its number.
     pub generation: Generation,
-    /// What is listened on by [`ListenerId`]; none where a listener was removed.
+    /// Listeners by [`ListenerId`]; none where a listener was removed.
     pub listeners: Vec<Option<Arc<Listener>>>,
     /// Pools by [`PoolId`]; none where a pool was removed.
     pub pools: Vec<Option<Arc<Pool>>>,
-    /// Everything that is not per listener or pool.
+    /// Settings that are not per listener or pool.
     pub settings: Arc<Settings>,
 }
 
@@ -43,11 +43,11 @@ pub struct Listener {
     pub address: SocketAddr,
     /// One listening socket per shard.
     pub sockets: Vec<Socket>,
-    /// Where a request goes.
+    /// Its routes.
     pub routes: RouteTable<Target>,
 }
 
-/// Where a route leads.
+/// The target of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The route.
@@ -56,37 +56,37 @@ pub struct Target {
     pub pool: PoolId,
 }
 
-/// A set of backends that are as good as each other.
+/// A set of interchangeable backends.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Pool {
     /// Its number.
     pub id: PoolId,
     /// Its name in the configuration.
     pub name: Arc<str>,
-    /// How a backend is picked.
+    /// The algorithm that picks a backend.
     pub algorithm: Algorithm,
     /// Idle connections that are kept to each backend, in total over the shards.
     pub idle_connections: u32,
-    /// Requests that may be sent to a second backend, in percent of those that came lately.
+    /// The retry budget, percent of recent requests.
     pub retry_budget_percent: u32,
     /// The backends that get traffic.
     pub backends: Vec<Backend>,
-    /// None of these is known to be well: they get traffic for want of a better one.
+    /// Fail open: none of these backends is healthy, and they get traffic all the same.
     pub is_last_resort: bool,
-    /// Backends that get one request, to see whether they have recovered.
+    /// Half-open backends, which get one request.
     pub trials: Vec<Trial>,
-    /// Backends that get no new traffic, as long as anything of them may be left.
+    /// Backends that get no new traffic, until nothing of them is left.
     pub leaving: Vec<Leaving>,
 }
 
-/// A backend that one shard sends one request to.
+/// A half-open backend, and the shard that sends it the half-open probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trial {
-    /// The backend; its weight is of no interest.
+    /// The backend; its weight is not used.
     pub backend: Backend,
-    /// The only shard that may.
+    /// The only shard that may send it.
     pub shard: ShardId,
-    /// Tells a trial from the one before, which may have been of the same shard.
+    /// The round, which differs from the one before even if the shard is the same.
     pub round: u32,
 }
 
@@ -95,7 +95,7 @@ pub struct Trial {
 pub struct Leaving {
     /// The backend.
     pub slot: BackendSlot,
-    /// What it still carries is cut; if not, it goes on.
+    /// Exchanges in flight are cut; if false, they go on.
     pub is_cut: bool,
 }
 
@@ -104,7 +104,7 @@ pub struct Leaving {
 pub struct Backend {
     /// Its row in the tables of published counts.
     pub slot: BackendSlot,
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     /// Its share, relative to the others of the pool; at least 1.
     pub weight: u32,
@@ -113,13 +113,13 @@ pub struct Backend {
 /// Settings for all sessions.
 #[derive(PartialEq)]
 pub struct Settings {
-    /// What a session waits for, and how long.
+    /// The timeouts of each step of a session.
     pub timeouts: Timeouts,
-    /// What a head may look like.
+    /// The rules for heads.
     pub rules: Rules,
     /// The name in Via; none if no such field is written.
     pub via: Option<Box<[u8]>>,
-    /// Proxies in front of us whose X-Forwarded-* fields are believed.
+    /// Proxies in front of Ringway whose X-Forwarded-* fields are trusted.
     pub trusted_proxies: Vec<IpNetwork>,
     /// Protocols that Upgrade may change to, lower case.
     pub upgrade_protocols: Vec<Arc<[u8]>>,

@@ -1,7 +1,7 @@
-//! Numbers for names, stable over generations: what stays keeps its number. The number of what is
-//! gone is given again only when there is no fresh one left, so that whoever still counts under it
-//! is unlikely to meet its next owner; the slot of a backend that is gone, which nobody uses any
-//! more, is the next to be given.
+//! Numbers for names, stable over generations: a name that stays keeps its number. The number of a
+//! removed route or listener is given again only when no fresh one is left, so that a session that
+//! still counts under it is unlikely to meet its next owner; the slot of a removed backend, which no
+//! shard uses any more, is the next to be given.
 
 use crate::base::{BackendSlot, ListenerId, PoolId, RouteId};
 use crate::limits::{BACKENDS_MAX, LISTENERS_MAX, POOLS_MAX, ROUTES_MAX};
@@ -36,7 +36,7 @@ impl Default for Registry {
     }
 }
 
-/// The names of everything that wants a number.
+/// The names that need a number.
 #[derive(Default)]
 pub struct Wanted {
     /// Of pools.
@@ -48,10 +48,10 @@ pub struct Wanted {
 }
 
 impl Registry {
-    /// Whether there are numbers for all that is wanted, besides those that are given.
+    /// Checks that there are numbers for all wanted names, besides those already given.
     ///
     /// # Errors
-    /// Which are too few, and what to do.
+    /// The kind of number that is too few, and how to mend it.
     pub fn check_room(&self, wanted: &Wanted) -> Result<(), String> {
         self.pools.check_room(&wanted.pools, "pools")?;
         self.routes.check_room(&wanted.routes, "routes")?;
@@ -134,9 +134,9 @@ impl Registry {
 /// Numbers below a maximum, for names of one kind.
 struct Numbers<K> {
     given: HashMap<K, u32>,
-    /// Given back, the one that was free for longest first.
+    /// Numbers given back, the one that was free for longest first.
     free: VecDeque<u32>,
-    /// The next one that nobody ever had.
+    /// The next number that was never given.
     fresh: u32,
     most: u32,
 }
