@@ -1,7 +1,7 @@
 //! The least in flight for its weight, over all candidates.
 //!
-//! A backend's deficit is what it lacks to its fair share of all exchanges in flight, the one to
-//! come included. The choice is random with a chance by deficit: where many are in flight that is
+//! A backend's deficit is the difference to its fair share of all exchanges in flight, the next one
+//! included. The choice is random with a chance by deficit: where many are in flight that is
 //! the least loaded one, and where fewer are in flight than there are backends shares still follow
 //! the weights, and none is starved (haproxy/haproxy#178).
 

@@ -13,14 +13,14 @@ use round_robin::Sequence;
 use std::fmt;
 use weighted::Weights;
 
-/// How a backend is picked.
+/// A load balancing algorithm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Algorithm {
     /// Two candidates drawn by weight, the less loaded wins.
     #[default]
     P2c,
-    /// Drawn among all that have less in flight than their part by weight, the likelier the more
-    /// they lack.
+    /// Drawn among all that have less in flight than their share by weight, with a chance by the
+    /// difference.
     LeastConnections,
     /// In turn, smoothly, by weight.
     RoundRobin,
@@ -29,7 +29,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// All there are.
+    /// Every algorithm.
     pub const ALL: [Self; 4] = [Self::P2c, Self::LeastConnections, Self::RoundRobin, Self::Random];
 
     /// Its name in the configuration.
@@ -58,9 +58,9 @@ pub struct Candidate {
     pub weight: u32,
 }
 
-/// How busy a backend is.
+/// The load of a backend.
 pub trait Load {
-    /// Exchanges in flight, of all shards as far as known.
+    /// Exchanges in flight, of all shards as last published.
     fn in_flight(&mut self, slot: BackendSlot) -> u32;
 }
 
@@ -92,8 +92,8 @@ impl Picker {
         Self { candidates: candidates.into(), weights: Weights::new(candidates), policy }
     }
 
-    /// The picker of the next generation. What it has done so far goes on to count: a change must
-    /// not make shards begin anew, all with the same backend, or any backend twice.
+    /// The picker of the next generation. It keeps its phase: a change must not make shards begin
+    /// anew, all with the same backend, or pick any backend twice.
     pub fn succeed(&self, candidates: &[Candidate], prng: &mut Prng) -> Self {
         if *self.candidates == *candidates {
             return self.clone();

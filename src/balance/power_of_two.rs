@@ -22,20 +22,20 @@ pub(super) fn pick(
     let first = weights.draw(usable, prng)?;
     let one = candidates[first];
     let one_load = load.in_flight(one.slot);
-    // One that is idle is as good as it gets. It was drawn by weight, so that at low load shares
-    // follow the weights and a light backend is neither starved nor overrun.
+    // No backend is less loaded than an idle one. It was drawn by weight, so that at low load
+    // shares follow the weights and a light backend is neither starved nor overrun.
     if one_load == 0 || candidates.len() == 1 {
         return Some(first);
     }
     let is_other = |index: usize| index != first && usable(index);
     let drawn = (0..DRAWS_MAX).find_map(|_| weights.draw(usable, prng).filter(|i| is_other(*i)));
     // Where the first was drawn again and again it is heavy, or it is chance. If it always got the
-    // exchange then, one that stands still would collect all clients; if it never had that
+    // exchange then, a stalled backend would collect all clients; if it never had that
     // advantage, shards with stale counts would all run to the light ones.
     let handicap = if drawn.is_some() { 1 } else { HANDICAP };
     let Some(second) = drawn.or_else(|| weights.draw(&is_other, prng)) else { return Some(first) };
     let two = candidates[second];
-    // The exchange to come counts too.
+    // The next exchange counts too.
     let two_load = (load.in_flight(two.slot) + 1).saturating_mul(handicap);
     Some(if is_less(two_load, two.weight, one_load + 1, one.weight) { second } else { first })
 }

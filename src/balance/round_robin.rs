@@ -3,7 +3,7 @@
 //! until its first one. Phases are random, each shard has its own, and they go on over a change of
 //! the candidates or their weights. With fresh ones every new generation would make all shards
 //! begin with the same backend (envoyproxy/envoy#10064), and fresh random ones, ten times a second
-//! while a backend gets its share back, would make of taking turns a lottery.
+//! during a slow start, would make the order random.
 
 use super::Candidate;
 use crate::base::{BackendSlot, Prng};
@@ -17,7 +17,7 @@ const TURNS_MAX: u32 = 4096;
 pub(super) struct Sequence {
     turns: Box<[u16]>,
     next: usize,
-    /// Nobody has had a turn in it.
+    /// No backend has had a turn in it.
     is_fresh: bool,
     members: Box<[Member]>,
 }
@@ -48,8 +48,8 @@ impl Sequence {
         sequence
     }
 
-    /// Goes on with other candidates or weights: whoever stays has its next turn when it has
-    /// waited as long as one of its weight waits, and what it has waited so far counts.
+    /// Continues with other candidates or weights: a candidate that stays has its next turn after
+    /// the wait of its weight, of which the time waited so far counts.
     pub(super) fn succeed(&self, candidates: &[Candidate], prng: &mut Prng) -> Self {
         let phases = self.phases_from_here();
         Self::with_phases(candidates, |slot| {
@@ -91,7 +91,7 @@ impl Sequence {
         if is_between { due - 1.0 } else { due }
     }
 
-    /// Whose turn it is; unusable ones lose theirs.
+    /// The candidate whose turn is next; unusable ones lose theirs.
     pub(super) fn pick(&mut self, usable: &impl Fn(usize) -> bool) -> Option<usize> {
         self.is_fresh = false;
         for _ in 0..self.turns.len() {
