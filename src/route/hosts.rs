@@ -1,5 +1,5 @@
 //! Hosts by hash. One pass over a host from its end gives the hash of each of its endings, so
-//! that every wildcard it is under costs one look and the letters are lowered on the way.
+//! that every wildcard it is under costs one lookup and the letters are lowered on the way.
 
 use super::pattern::{HOST_BYTES_MAX, HostPattern};
 use std::collections::BTreeSet;
@@ -89,7 +89,7 @@ impl Hosts {
             return self.find(Hash::of(host), host);
         }
         let (whole, wildcard) = self.walk(host);
-        // What begins with a dot is no name, but would be found as the wildcard itself.
+        // A host that begins with a dot is no name, but would be found as the wildcard itself.
         let exact = if host[0] == b'.' { None } else { self.find(whole, host) };
         exact.or(wildcard)
     }

@@ -1,4 +1,4 @@
-//! Path prefixes of one host: sorted so that what lies below a prefix follows it directly, each
+//! Path prefixes of one host: sorted so that longer ones below a prefix follow it directly, each
 //! linked to the next shorter one. The longest match of a path is the last prefix that is not
 //! after it in that order, or one that this is linked to.
 

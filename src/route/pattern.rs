@@ -1,4 +1,4 @@
-//! Patterns of a route as they are written: which hosts, which paths.
+//! Patterns of hosts and paths, as a route has them.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -78,8 +78,8 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// Says what is wrong with a path prefix, in a sentence for the user. Right are `/` and what
-/// begins with `/`, does not end with it, and could stand in a request (RFC 3986, 3.3).
+/// Checks a path prefix. The error is a sentence for the user. Valid are `/` and a text that begins
+/// with `/`, does not end with it, and could stand in a request (RFC 3986, 3.3).
 pub fn check_path_prefix(path: &str) -> Result<(), String> {
     if path == "/" {
         return Ok(());

@@ -6,7 +6,7 @@ use super::pattern::HostPattern;
 
 /// Which target answers a host and path. An exact host goes before a longer wildcard, that before
 /// a shorter one, that before any host; among the routes of one host the longest path wins. If
-/// no path of a host matches, the next less specific host is asked.
+/// no path of a host matches, the next less specific host is tried.
 #[derive(Clone, Debug)]
 pub struct RouteTable<T> {
     hosts: Hosts,
@@ -17,7 +17,7 @@ pub struct RouteTable<T> {
 }
 
 impl<T: Copy> RouteTable<T> {
-    /// The table of these routes. The paths are right by [`super::check_path_prefix`]. Of two
+    /// The table of these routes. The paths are valid by [`super::check_path_prefix`]. Of two
     /// with the same host and path the first one counts.
     pub fn new<'a>(routes: impl IntoIterator<Item = (&'a HostPattern, &'a str, T)>) -> Self {
         let routes: Vec<_> = routes.into_iter().collect();
