@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, UNIX_EPOCH};
 
-/// How lines look.
+/// The format of the lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// One JSON object a line.
@@ -108,7 +108,7 @@ fn write_combined(record: &Record, time_ms: u64, out: &mut impl Write) -> io::Re
     out.write_all(b"\n")
 }
 
-/// What a client sent must not be able to end the quotes or the line.
+/// Writes text of a client, which must not be able to end the quotes or the line.
 fn write_escaped(bytes: &[u8], out: &mut impl Write) -> io::Result<()> {
     for byte in bytes {
         match byte {

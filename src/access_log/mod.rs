@@ -11,22 +11,22 @@ pub use writer::{Destination, Sender, Writer, start};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// One exchange, as it is recorded.
+/// The record of one exchange.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// The client's address.
     pub client: SocketAddr,
     /// The method.
     pub method: Box<[u8]>,
-    /// The host, as asked for.
+    /// The host, as requested.
     pub host: Box<[u8]>,
-    /// The target, as asked for.
+    /// The target, as requested.
     pub target: Box<[u8]>,
-    /// The version that the client used, as `HTTP/1.1`; none if no whole head came.
+    /// The version that the client used, as `HTTP/1.1`; none if no complete head arrived.
     pub version: Option<&'static str>,
-    /// The page that the client says it came from.
+    /// The Referer field.
     pub referer: Option<Box<[u8]>>,
-    /// What the client calls itself.
+    /// The User-Agent field.
     pub user_agent: Option<Box<[u8]>>,
     /// The status that was answered; 0 if none was.
     pub status: u16,
@@ -34,16 +34,16 @@ pub struct Record {
     pub request_bytes: u64,
     /// Bytes of the response's body.
     pub response_bytes: u64,
-    /// Microseconds from the whole request head to the end of the response.
+    /// Microseconds from the complete request head to the end of the response.
     pub duration_us: u64,
     /// The pool that the request was routed to.
     pub pool: Option<Arc<str>>,
-    /// The backend that answered, or was the last to be tried.
+    /// The backend that answered, or the last one tried.
     pub backend: Option<SocketAddr>,
     /// Attempts that failed before.
     pub retries: u32,
-    /// Why it failed, if it did.
+    /// The close reason, if the exchange failed.
     pub failure: Option<&'static str>,
-    /// What was wrong with the request or the response, if either was refused.
+    /// The fault of the request or the response, if either was refused.
     pub refusal: Option<&'static str>,
 }

@@ -1,5 +1,5 @@
-//! A file that lines are appended to, and what becomes of them while it does not take them: they
-//! wait, and it is tried again, since a full disk does not stay full.
+//! A file that lines are appended to. Lines wait while the file cannot be written, and the write is
+//! tried again, since a full disk does not stay full.
 
 use super::Destination;
 use std::fs::{File, OpenOptions};
@@ -8,10 +8,10 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::time::{Duration, Instant};
 
-/// How long the file is left alone after it did not take a line.
+/// The pause after a failed write.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// How long a pipe that is full, and does not make its writer wait, is left to its reader.
+/// The pause after a write to a full non-blocking pipe.
 const PIPE_PAUSE: Duration = Duration::from_millis(5);
 
 /// See the module.
@@ -19,9 +19,9 @@ pub(super) struct Output {
     destination: Destination,
     /// None before a pipe has its first reader.
     file: Option<File>,
-    /// Whole lines that are to be written next.
+    /// Complete lines that are to be written next.
     lines: Vec<u8>,
-    /// Bytes of `lines` that the file has.
+    /// Bytes of `lines` that are written.
     written: usize,
     /// Since the last write failed: when the next one is tried.
     retry_at: Option<Instant>,
@@ -29,7 +29,7 @@ pub(super) struct Output {
 
 fn open(destination: &Destination) -> io::Result<File> {
     match destination {
-        // Not through std's buffer: it would keep bytes of which it said that they did not go out.
+        // Not through std's buffer: it would keep bytes of a write that it reported as failed.
         Destination::Stdout => io::stdout().as_fd().try_clone_to_owned().map(File::from),
         // A pipe without a reader would otherwise make its opener wait for one.
         Destination::File(path) => {
@@ -39,7 +39,7 @@ fn open(destination: &Destination) -> io::Result<File> {
     }
 }
 
-/// True for a named pipe that nobody has open for reading (open(2)).
+/// True for a named pipe without a reader (open(2)).
 fn is_for_want_of_reader(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ENXIO)
 }
@@ -50,7 +50,7 @@ impl Output {
             Ok(file) => (Some(file), None),
             Err(error) if is_for_want_of_reader(&error) => {
                 tracing::warn!(
-                    "nobody reads the pipe of the access log: start its reader; records wait as \
+                    "the pipe of the access log has no reader: start one; records wait as \
                      far as `queue` goes, further ones are dropped and counted"
                 );
                 (None, Some(Instant::now()))
@@ -60,7 +60,7 @@ impl Output {
         Ok(Self { destination, file, lines: Vec::new(), written: 0, retry_at })
     }
 
-    /// Opens the file anew by its path; if that fails, the old one is gone on with.
+    /// Opens the file anew by its path; if that fails, the old one stays in use.
     pub(super) fn reopen(&mut self) {
         match open(&self.destination) {
             Ok(file) => self.replace(file),
@@ -72,7 +72,7 @@ impl Output {
         self.hurry();
     }
 
-    /// Goes on in a file. One that is another has nothing yet of a line that was cut short.
+    /// Continues in a file. Another file than before has no part yet of a partly written line.
     fn replace(&mut self, file: File) {
         let identity = |file: &File| file.metadata().map(|data| (data.dev(), data.ino())).ok();
         let is_other = self.file.as_ref().and_then(identity) != identity(&file);
@@ -83,7 +83,7 @@ impl Output {
         }
     }
 
-    /// Does not wait until it is tried again.
+    /// Ends the pause before the next try.
     pub(super) fn hurry(&mut self) {
         self.retry_at = self.retry_at.map(|_| Instant::now());
     }
@@ -103,7 +103,7 @@ impl Output {
         self.retry_at.is_none_or(|retry_at| retry_at <= Instant::now())
     }
 
-    /// Writes what waits. Says once that it cannot be written, and once that it can again.
+    /// Writes the waiting lines. Logs once that this fails, and once that it succeeds again.
     pub(super) fn write(&mut self) {
         if self.retry_at.is_some()
             && let Ok(file) = open(&self.destination)
@@ -132,7 +132,7 @@ impl Output {
 
     fn write_lines(&mut self) -> io::Result<()> {
         let result = self.write_some();
-        // The part of a line that is written stays: another file would need all of it.
+        // A partly written line stays in `lines`: another file would need all of it.
         let ends = self.lines[..self.written].iter().rposition(|byte| *byte == b'\n');
         let whole = ends.map_or(0, |end| end + 1);
         self.lines.drain(..whole);
@@ -153,7 +153,8 @@ impl Output {
                     blocked_since = None;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Whoever shares a pipe with us may have made it so; its reader may only be slow.
+                // Another process that shares the pipe may have made it non-blocking; its reader
+                // may only be slow.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     let since = *blocked_since.get_or_insert_with(Instant::now);
                     if since.elapsed() >= RETRY_AFTER {
@@ -167,7 +168,7 @@ impl Output {
         Ok(())
     }
 
-    /// The process ends: says what is lost, with so many records that were never added.
+    /// The process ends: logs how many records are lost, with `others` that were never added.
     pub(super) fn end(self, others: usize) {
         let lines = self.lines[self.written..].iter().filter(|byte| **byte == b'\n').count();
         let lost = lines + others;

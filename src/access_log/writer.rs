@@ -1,5 +1,4 @@
-//! The thread that writes: when it cannot, records wait as far as their queue goes, and it tries
-//! again.
+//! The thread that writes. While it cannot, records wait in their bounded queue, and it tries again.
 
 use super::format::wall_clock_ms;
 use super::output::Output;
@@ -12,14 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long the thread sleeps when there is nothing to write: nobody has to wake it.
+/// How long the thread sleeps when there is nothing to write: shards need not wake it.
 const NAP: Duration = Duration::from_millis(50);
-/// How long the process waits at its end for what is left to be written.
+/// How long the process waits at its end for the last records to be written.
 const ENDING_MAX: Duration = Duration::from_secs(2);
 /// Bytes of lines that are written at once.
 const BATCH_BYTES: usize = 64 * 1024;
 
-/// Where lines go.
+/// The destination of the lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
     /// Standard output.
@@ -34,18 +33,18 @@ struct Shared {
     is_ending: AtomicBool,
 }
 
-/// Leaves records. Cheap to clone; one for each shard.
+/// The sending end of the queue. Cheap to clone; one for each shard.
 #[derive(Clone)]
 pub struct Sender(Arc<Shared>);
 
-/// Ends the thread when dropped, after it has written what was left.
+/// Ends the thread when dropped, after it has written the records left.
 pub struct Writer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Sender {
-    /// Leaves a record; false if there was no room for it.
+    /// Adds a record to the queue; false if there was no room for it.
     pub fn push(&self, record: Record) -> bool {
         self.0.queue.push((wall_clock_ms(), record)).is_ok()
     }
@@ -66,7 +65,7 @@ impl Drop for Writer {
             std::thread::sleep(NAP / 10);
         }
         if !thread.is_finished() {
-            // Whoever should read does not; the process must end all the same.
+            // The reader of a pipe does not read; the process must end all the same.
             tracing::error!("the end of the access log could not be written in time");
         }
     }

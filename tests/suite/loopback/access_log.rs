@@ -295,7 +295,7 @@ fn a_pipe_that_nobody_reads_does_not_hold_the_start_up() {
     });
     let folder = operated.file.parent().expect("a folder").to_owned();
     let said = || std::fs::read_to_string(folder.join("stderr")).expect("text");
-    await_that("it is told", || said().contains("nobody reads the pipe of the access log"));
+    await_that("it is told", || said().contains("the pipe of the access log has no reader"));
     ask(&operated, 0..5);
     // Now somebody does.
     let mut options = File::options();
