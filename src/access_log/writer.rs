@@ -1,4 +1,5 @@
-//! The thread that writes. While it cannot, records wait in their bounded queue, and it tries again.
+//! The thread that writes. While it cannot, records wait in their bounded queue, and it tries
+//! again.
 
 use super::format::wall_clock_ms;
 use super::output::Output;

@@ -93,7 +93,7 @@ impl PassedSockets {
     }
 
     /// These listeners are open now: warns of the sockets that none of them has, once for each.
-    pub(super) fn settle(&mut self, listeners: &[Listener]) {
+    pub(super) fn warn_unused(&mut self, listeners: &[Listener]) {
         let used: HashSet<usize> =
             listeners.iter().flat_map(|listener| self.places_for(listener)).collect();
         let unused: HashSet<usize> =

@@ -1,6 +1,6 @@
 //! Putting the parts together: limits, sockets, shards, coordinator.
 
-use super::doors::SocketDoors;
+use super::listen_sockets::SystemSockets;
 use super::passed::PassedSockets;
 use super::threads::{self, Threads};
 use super::{OnListening, Start, logging, signals};
@@ -88,9 +88,14 @@ fn run(
     let (access_log, _writer) = start_access_log(&config)?.unzip();
     let options = uring_options(&config, shards);
     let passed = PassedSockets::take()?;
-    let doors = SocketDoors::new(cores.clone(), config.runtime.backlog, passed);
-    let control =
-        Control::new(config, source, Box::new(doors), mailboxes.clone(), clock::monotonic())?;
+    let listen_sockets = SystemSockets::new(cores.clone(), config.runtime.backlog, passed);
+    let control = Control::new(
+        config,
+        source,
+        Box::new(listen_sockets),
+        mailboxes.clone(),
+        clock::monotonic(),
+    )?;
     let threads = Threads { cores, wakes, mailboxes, options, access_log: access_log.clone() };
     let seed = RandomState::new().hash_one("coordinator");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

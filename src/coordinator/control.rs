@@ -1,14 +1,14 @@
-//! The state of the control plane: what runs, what is known, what was ordered. Everything that
-//! changes it goes through here and ends in a new snapshot for the shards. One thread owns it;
-//! nothing here waits.
+//! The state of the control plane: configuration, fleet, listeners and phase. Every change of it
+//! goes through here and ends in a new snapshot for the shards. One thread owns it; nothing here
+//! waits.
 
 mod listeners;
 
 use self::listeners::successor;
 use super::events::{Event, beginning};
-use super::fleet::{Fleet, Learned, Operation, OperationError, Record};
+use super::fleet::{Discovered, Fleet, Operation, OperationError, Record};
 use super::loaded::Loaded;
-use super::outside::{ConfigSource, Doors};
+use super::outside::{ConfigSource, ListenSockets};
 use super::phase::{Course, Phase};
 use super::plan::{self, Part, Plan, Touched};
 use super::readiness::ReadyAnswers;
@@ -29,18 +29,18 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify, watch};
 
 /// The name and the configured address of a listener.
-type DoorKey = (String, SocketAddr);
+type ListenerKey = (String, SocketAddr);
 
 /// The backends of each pool that another configuration keeps.
 type Kept<'c> = BTreeMap<&'c str, BTreeSet<SocketAddr>>;
 
-/// How long the numbers of what has gone are kept after every shard works without it. Shards still
-/// accept on the old sockets for a while, and count what comes there under the old numbers; as long
-/// again is for a shard that is late.
+/// How long the numbers of removed routes and listeners are kept after every shard works without
+/// them. Shards still accept on the old sockets for a while, and count under the old numbers; as
+/// long again is for a shard that is late.
 const NUMBERS_KEPT: Duration = LISTENER_LEAVES_AFTER.saturating_mul(2);
 
 /// True if a part of a configuration is the listener with this key.
-fn is_of(part: &Part, key: &DoorKey) -> bool {
+fn is_of(part: &Part, key: &ListenerKey) -> bool {
     let Part::Listener { name, address } = part else { return false };
     key.0 == *name && key.1.to_string() == *address
 }
@@ -49,51 +49,51 @@ fn is_of(part: &Part, key: &DoorKey) -> bool {
 pub struct Control {
     /// Pools and backends.
     pub fleet: Fleet,
-    /// Where the planes meet.
+    /// The mailbox of each shard.
     pub mailboxes: Arc<[Arc<Mailbox>]>,
-    /// What runs.
+    /// The configuration in force.
     pub config: Config,
-    /// Which one that is.
+    /// Its version and digest.
     pub loaded: Loaded,
-    /// Where it comes from.
+    /// The source of the configuration for a reload.
     pub source: Box<dyn ConfigSource>,
     running: Vec<bool>,
-    /// When the process began.
+    /// When the process started.
     pub began: Instant,
-    /// Where questions are answered over TCP.
+    /// The TCP address of the read-only admin interface.
     pub admin_address: Option<SocketAddr>,
-    /// Something has changed that tasks must look at.
+    /// Notified after changes that tasks react to.
     pub changed: Arc<Notify>,
     /// The generation that every running shard works with.
     pub applied: watch::Sender<Generation>,
-    /// Who looks names up.
+    /// The DNS resolvers.
     pub resolvers: Resolvers,
-    /// Held while a configuration is read and put in force: one after the other.
+    /// Held while a configuration is read and put in force, so that reloads run one at a time.
     pub reloading: Rc<Mutex<()>>,
     course: Course,
     readiness: ReadyAnswers,
-    doors: Box<dyn Doors>,
-    listeners: BTreeMap<DoorKey, Arc<Listener>>,
+    listen_sockets: Box<dyn ListenSockets>,
+    listeners: BTreeMap<ListenerKey, Arc<Listener>>,
     settings: Arc<Settings>,
     snapshot: Option<Arc<Snapshot>>,
     retired: Retired,
     generation: Generation,
     is_dirty: bool,
-    /// Routes or listeners have gone, and still have their numbers.
+    /// Removed routes or listeners still have their numbers.
     has_gone: bool,
-    /// When all shards were first seen to work without them; none before.
+    /// When all shards first worked without them; none before.
     gone_since: Option<Instant>,
 }
 
 impl Control {
-    /// The state at the start: listeners are bound, backends are known by name, nothing runs.
+    /// The state at the start: listeners are bound, backends are configured, no shard runs.
     ///
     /// # Errors
     /// If a listener cannot be opened.
     pub fn new(
         config: Config,
         source: Box<dyn ConfigSource>,
-        doors: Box<dyn Doors>,
+        listen_sockets: Box<dyn ListenSockets>,
         mailboxes: Arc<[Arc<Mailbox>]>,
         now: Instant,
     ) -> Result<Self, String> {
@@ -113,7 +113,7 @@ impl Control {
             reloading: Rc::default(),
             course: Course::default(),
             readiness: ReadyAnswers::default(),
-            doors,
+            listen_sockets,
             listeners: BTreeMap::new(),
             settings: Arc::new(snapshot::build_settings(&config)),
             snapshot: None,
@@ -125,7 +125,7 @@ impl Control {
             config,
         };
         control.fleet.configure(&control.config, now);
-        let opened = control.open_doors(&control.config.clone())?;
+        let opened = control.open_listeners(&control.config.clone())?;
         control.set_listeners(opened);
         control.update_readiness();
         Ok(control)
@@ -133,15 +133,15 @@ impl Control {
 
     // --- snapshots ---
 
-    /// Brings everything up to `now`, and publishes what has changed. Returns the generation that
-    /// is current then.
+    /// Applies observations, counts and the time, and publishes changes. Returns the generation
+    /// that is current then.
     pub fn step(&mut self, now: Instant) -> Generation {
         self.take_observations(now);
         self.fleet.tick(now);
         self.note_applied();
         let applied = *self.applied.borrow();
         self.retired.free();
-        self.fleet.bury(applied, self.generation, now);
+        self.fleet.reap(applied, self.generation, now);
         self.release_numbers(now);
         if self.course.tick(&self.config.timeouts, now) {
             self.order();
@@ -149,9 +149,9 @@ impl Control {
         self.publish(now)
     }
 
-    /// Takes what shards have left, and publishes what follows from it. They ring for each failure
-    /// of a backend: what costs the more the more backends there are waits for [`Control::step`].
-    pub fn hear(&mut self, now: Instant) -> Generation {
+    /// Applies the observations of the shards, and publishes changes. Shards ring for each failure
+    /// of a backend: work that grows with the number of backends waits for [`Control::step`].
+    pub fn observe(&mut self, now: Instant) -> Generation {
         self.take_observations(now);
         self.note_applied();
         self.publish(now)
@@ -164,7 +164,7 @@ impl Control {
         self.fleet.judge_faults(now);
     }
 
-    /// Publishes what has changed.
+    /// Publishes a new snapshot if anything has changed.
     pub fn publish(&mut self, now: Instant) -> Generation {
         let is_news = self.fleet.is_dirty();
         let pools = self.fleet.publish(now);
@@ -199,7 +199,7 @@ impl Control {
         self.generation
     }
 
-    /// Takes note of what shards have applied.
+    /// Records the generation that every running shard has applied.
     fn note_applied(&mut self) {
         let running = self.mailboxes.iter().zip(&self.running).filter(|(_, running)| **running);
         let least = running.map(|(mailbox, _)| mailbox.applied()).min();
@@ -215,10 +215,10 @@ impl Control {
 
     // --- orders ---
 
-    /// Follows an operator's orders for a backend: all of them, or none.
+    /// Applies an operator's orders for a backend: all of them, or none.
     ///
     /// # Errors
-    /// If they name what is not there, or one cannot be followed.
+    /// If they name an unknown pool or backend, or one is refused.
     pub fn operate(
         &mut self,
         pool: &str,
@@ -240,12 +240,12 @@ impl Control {
         self.course.phase()
     }
 
-    /// True once listeners are closed: nobody new is served any more.
+    /// True once listeners are closed: no new connections are served.
     pub fn is_closed(&self) -> bool {
         self.course.phase() >= Phase::Finishing
     }
 
-    /// Refuses what is for those who still come.
+    /// Refuses orders that only affect new connections.
     ///
     /// # Errors
     /// If listeners are closed.
@@ -267,7 +267,7 @@ impl Control {
         self.change_course(|course, _| course.start());
     }
 
-    /// The order to be on the way out, at least in this phase.
+    /// The order to shut down, at least to this phase.
     pub fn leave(&mut self, to: Phase, now: Instant) {
         self.change_course(|course, timeouts| course.leave(to, timeouts, now));
     }
@@ -277,12 +277,12 @@ impl Control {
         self.change_course(|course, timeouts| course.drain(timeouts, now));
     }
 
-    /// The order to end without waiting for others.
+    /// The order to finish at once, without lame duck and linger.
     pub fn finish(&mut self, now: Instant) {
         self.change_course(|course, timeouts| course.finish(timeouts, now));
     }
 
-    /// Takes the order to drain back; false if it is too late, or there was none.
+    /// Cancels the drain; false if it is too late, or there was none.
     pub fn undrain(&mut self) -> bool {
         let mut could = false;
         self.change_course(|course, _| could = course.undrain());
@@ -297,7 +297,7 @@ impl Control {
         }
     }
 
-    /// Whether traffic should come here, as of the last change.
+    /// The readiness answers, as of the last change.
     pub fn readiness(&self) -> &ReadyAnswers {
         &self.readiness
     }
@@ -307,23 +307,23 @@ impl Control {
         self.readiness.update(self.course.phase(), has_shard, self.fleet.pools.values());
     }
 
-    /// Lets the shards follow the phase.
+    /// Orders the stage of the phase from the shards.
     fn order(&mut self) {
         self.update_readiness();
         let phase = self.course.phase();
         self.fleet.events.push(Event::Phase { phase: phase.word() });
         self.mailboxes.iter().for_each(|mailbox| mailbox.order(phase.stage()));
         if self.is_closed() {
-            self.doors.shut();
+            self.listen_sockets.close_unused();
         }
         self.changed.notify_waiters();
     }
 
     // --- configuration ---
 
-    /// What `config` would change.
+    /// The changes that `config` would make.
     pub fn plan(&self, config: &Config) -> Plan {
-        let kept = config.pools.iter().map(|pool| (&*pool.name, self.fleet.told_under(pool)));
+        let kept = config.pools.iter().map(|pool| (&*pool.name, self.fleet.reported_under(pool)));
         let kept: Kept<'_> = kept.collect();
         let ending = |part: &Part| match part {
             Part::Listener { name, .. } => {
@@ -341,16 +341,16 @@ impl Control {
         plan::without_restart(&self.config, config).digest()
     }
 
-    /// Puts a configuration in force, with what was found out of it before. Nothing has changed if
-    /// that is not possible.
+    /// Puts a configuration in force, with the results of its preflight. On an error nothing has
+    /// changed.
     ///
     /// # Errors
     /// If a listener cannot be opened, there are more new names than there is room for, or the
-    /// process takes its leave already.
+    /// process is shutting down.
     pub fn apply(
         &mut self,
         config: Config,
-        learned: Learned,
+        discovered: Discovered,
         now: Instant,
     ) -> Result<(Plan, Generation), String> {
         self.check_open()?;
@@ -358,16 +358,16 @@ impl Control {
         let config = plan::without_restart(&self.config, config);
         let wanted = snapshot::wanted(&config);
         if self.fleet.registry.check_room(&wanted).is_err() {
-            // Sessions that kept the number of a listener may have ended since it was looked at.
+            // Sessions that kept the number of a listener may have ended since the last check.
             self.note_applied();
             self.has_gone = true;
             self.release_numbers(now);
         }
         self.fleet.registry.check_room(&wanted)?;
-        let opened = self.open_doors(&config)?;
+        let opened = self.open_listeners(&config)?;
         self.config = config;
         self.fleet.configure(&self.config.clone(), now);
-        self.fleet.learn(learned, now);
+        self.fleet.apply_discovered(discovered, now);
         self.set_listeners(opened);
         let settings = snapshot::build_settings(&self.config);
         if *self.settings != settings {
@@ -388,14 +388,14 @@ impl Control {
         Ok((plan, generation))
     }
 
-    /// A configuration is not put in force: nothing has changed.
+    /// Records that a configuration was refused: nothing has changed.
     pub fn refuse(&mut self, reason: &str) {
         self.loaded.note_refusal();
         self.fleet.events.push(Event::ReloadRefused { reason: beginning(reason) });
     }
 
-    /// Takes back the numbers of routes and listeners that have gone, once no shard knows them or
-    /// accepts on their sockets.
+    /// Releases the numbers of removed routes and listeners, once no shard uses them or accepts on
+    /// their sockets.
     fn release_numbers(&mut self, now: Instant) {
         if !self.has_gone || *self.applied.borrow() < self.generation {
             return;
@@ -409,7 +409,7 @@ impl Control {
         let is_used = |id| ledger.listeners(id).any(|cell| cell.sessions.read() > 0);
         let released = registry.release_listeners(&wanted, is_used);
         released.into_iter().for_each(|listener| ledger.clear_listener(listener));
-        // A listener whose sessions go on is looked at again when there is no room otherwise.
+        // A listener whose sessions go on is checked again when there is no room otherwise.
         self.has_gone = false;
     }
 
@@ -418,7 +418,8 @@ impl Control {
         self.listeners.values()
     }
 
-    /// What hangs on a part of the configuration now; of backends on those that `counts`.
+    /// The connections and exchanges that use a part of the configuration now; of backends, those
+    /// for which `counts` is true.
     fn touched(&self, part: &Part, counts: impl Fn(&SocketAddr) -> bool) -> Touched {
         let none = Touched::default();
         match part {
@@ -436,8 +437,7 @@ impl Control {
         }
     }
 
-    /// What of that ends when the part is gone; none if nothing does, because all its backends are
-    /// kept.
+    /// Those of them that end when the part is removed; none if all its backends are kept.
     fn ending(&self, part: &Part, kept: &Kept<'_>) -> Option<Touched> {
         let kept = match part {
             Part::Backend { pool, .. } | Part::BackendsFile { pool, .. } => kept.get(&**pool),
@@ -449,7 +449,7 @@ impl Control {
         (!goes_on).then(|| self.touched(part, |address| !is_kept(address)))
     }
 
-    /// What some backends carry together.
+    /// The connections and exchanges of some backends together.
     fn touched_backends<'r>(&self, backends: impl Iterator<Item = &'r Record>) -> Touched {
         let (mut connections, mut exchanges) = (0, 0);
         for cell in backends.flat_map(|record| self.fleet.ledger.backends(record.slot)) {
@@ -475,7 +475,7 @@ impl Control {
         &self.running
     }
 
-    /// A shard runs from now on, or does not any more.
+    /// Records that a shard runs, or does not any more.
     pub fn set_running(&mut self, shard: usize, runs: bool) {
         self.running[shard] = runs;
         self.update_readiness();

@@ -1,4 +1,4 @@
-//! What happened, for operators: a bounded list of the last events, each with a number, a level
+//! Events for operators: a bounded list of the last ones, each with a number, a level
 //! and a sentence, and the same in the log.
 
 mod wording;
@@ -13,10 +13,10 @@ use tokio::sync::Notify;
 /// Events that are kept.
 const KEPT_MAX: usize = 1024;
 
-/// Bytes that are kept of what is wrong with a text: the first of its problems.
+/// Bytes that are kept of the problems of a text: the first ones.
 const REASON_BYTES_MAX: usize = 2048;
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -26,9 +26,9 @@ pub enum Event {
         pool: String,
         /// Its address.
         backend: SocketAddr,
-        /// What it was.
+        /// Its standing before.
         was: &'static str,
-        /// What it is.
+        /// Its standing now.
         is: &'static str,
         /// Why.
         reason: String,
@@ -44,19 +44,19 @@ pub enum Event {
         pool: String,
         /// How many backends it has.
         backends: usize,
-        /// What happens to its requests.
+        /// Its policy for requests then.
         policy: &'static str,
     },
-    /// The one request that was to show whether an ejected backend has recovered.
+    /// The outcome of a half-open probe.
     Trial {
         /// Its pool.
         pool: String,
         /// Its address.
         backend: SocketAddr,
-        /// Whether it has.
+        /// Whether it succeeded.
         passed: bool,
     },
-    /// An operator's order for a backend was followed.
+    /// An operator's order for a backend was applied.
     Ordered {
         /// Its pool.
         pool: String,
@@ -65,12 +65,11 @@ pub enum Event {
         /// What.
         order: String,
     },
-    /// A change was asked for, over the admin interface or by a signal, by whom, and what came of
-    /// it.
+    /// A change was requested, over the admin interface or by a signal.
     Audit {
-        /// Who asked.
+        /// The requesting user or signal.
         who: String,
-        /// What for.
+        /// The request.
         what: String,
         /// The answer's status, or what it would have been.
         status: u16,
@@ -85,7 +84,7 @@ pub enum Event {
         generation: u64,
         /// What changed.
         changes: usize,
-        /// What of it a restart would take over, and this did not.
+        /// Changed keys that take effect only after a restart.
         needs_restart: Vec<String>,
     },
     /// A configuration was refused.
@@ -93,12 +92,12 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// A table is full: something is left out.
+    /// A table is full: an entry is left out.
     NoRoom {
         /// What.
         what: String,
     },
-    /// A DNS name or the watched file could not be read; what it said before still holds.
+    /// A DNS name or the watched file could not be read; its last answer still holds.
     SourceFailed {
         /// The pool.
         pool: String,
@@ -107,7 +106,7 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// A source that had failed has told all that it knows.
+    /// A source that had failed has reported completely.
     SourceRecovered {
         /// The pool.
         pool: String,
@@ -119,9 +118,9 @@ pub enum Event {
     /// The coordinator was late itself, and probes ran into their timeouts meanwhile: they do not
     /// count as failures.
     CoordinatorLate {
-        /// How late, within one of these probes.
+        /// Its lateness within one of these probes.
         late_ms: u64,
-        /// How many they were since the event before.
+        /// The number of such timeouts since the event before.
         held: u64,
     },
     /// The process has gone on to another phase.
@@ -140,15 +139,15 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// Clients are not served as they should be, or an order was refused.
+    /// Clients are not served as configured, or a configuration was refused.
     Error,
-    /// Someone should look at it.
+    /// An operator should look at it.
     Warn,
-    /// It is as it should be.
+    /// Normal operation.
     Info,
 }
 
-/// What an event and the log have of what is wrong with a text: whole lines from its beginning.
+/// The first problems of a text, for an event and the log: complete lines from its beginning.
 pub fn beginning(text: &str) -> String {
     let ends = text.match_indices('\n').map(|(end, _)| end).chain([text.len()]);
     match ends.take_while(|end| *end <= REASON_BYTES_MAX).last().unwrap_or(0) {
@@ -182,7 +181,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// Notes an event, now.
+    /// Adds an event, now.
     pub fn push(&mut self, event: Event) {
         let (level, message) = (event.level(), event.to_string());
         log(level, &message, &event);

@@ -1,4 +1,4 @@
-//! Which configuration is in force, as operators count: one more with each that was loaded, while
+//! The version and digest of the configuration in force: a version counts each load, while
 //! generations also count every change of health. Does not: load one.
 
 use crate::config::{Config, Digest};
@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Loaded {
     /// Loads since the start of the process, which is the first.
     pub version: u64,
-    /// Of the configuration in force.
+    /// The digest of the configuration in force.
     #[serde(serialize_with = "as_text")]
     pub digest: Digest,
     /// When it was loaded, milliseconds since 1970.
@@ -29,13 +29,13 @@ fn as_text<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Er
 }
 
 impl Loaded {
-    /// The first one.
+    /// The state of the first configuration.
     pub(super) fn first(config: &Config) -> Self {
         let (digest, began_ms) = (config.digest(), wall_clock_ms());
         Self { version: 1, digest, loaded_ms: began_ms, refused: 0, last_refused: false, began_ms }
     }
 
-    /// Another one is in force.
+    /// Records that another one is in force.
     pub(super) fn note(&mut self, config: &Config) {
         self.version += 1;
         self.digest = config.digest();
@@ -43,7 +43,7 @@ impl Loaded {
         self.last_refused = false;
     }
 
-    /// Another one was refused.
+    /// Records that another one was refused.
     pub(super) fn note_refusal(&mut self) {
         self.refused += 1;
         self.last_refused = true;

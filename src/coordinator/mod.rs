@@ -1,14 +1,15 @@
-//! The control plane: one thread that knows what is configured, learns what is alive, decides who
-//! gets traffic, and tells the shards by snapshots.
+//! The control plane: one thread that holds the configuration, probes backends, decides which of
+//! them get traffic, and publishes snapshots to the shards.
 //!
-//! `control` is its state, `fleet` what is known of pools and backends, `probe` and `probing` how
-//! that is learned, `source` where backends come from, `reloading` how a configuration is put in
-//! force, `loaded` which one is, `preflight` what is found out of it before, `plan` what it
-//! changes, `phase` the way out, `readiness` whether traffic should come here, `retired` what is
-//! freed once shards are done with it, `state_file` what outlives the process, `admin` how
-//! operators speak to it, `outside` what it needs of the rest of the program.
+//! `control` is its state, `fleet` the state of pools and backends, `probe` and `probing` the
+//! probes, `source` the discovery of backends, `reloading` puts a configuration in force, `loaded`
+//! identifies the one in force, `preflight` looks names up and probes before a reload, `plan` lists
+//! changes, `phase` is the life of the process and its shutdown, `readiness` the answers of
+//! `/ready`, `retired` frees snapshots that no shard uses, `state_file` keeps state over a restart,
+//! `admin` is the interface for operators, `outside` the traits that the rest of the program
+//! implements.
 //!
-//! Does not: touch a client's bytes; know how a shard is made (it is given a way to spawn one).
+//! Does not: touch a client's bytes; build shards (the caller passes a function that spawns one).
 
 pub mod admin;
 pub mod control;
@@ -33,7 +34,7 @@ mod tasks;
 mod waking;
 
 pub use control::Control;
-pub use outside::{ConfigSource, Door, Doors, Unusable};
+pub use outside::{ConfigSource, ListenSockets, OpenListener, Unusable};
 pub use running::{Coordinator, Ended, ShardEnd, ShardReport, Spawn};
 pub use supervision::{Panics, TooManyPanics};
-pub use waking::{Bell, BellHearer, bell};
+pub use waking::{Bell, BellReceiver, bell};

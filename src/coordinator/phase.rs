@@ -1,6 +1,6 @@
-//! The life of the process as a whole, and the way out of it, in the order that was measured to
-//! lose nobody: say that we are not ready, serve on and let clients move by themselves, let
-//! announcers withdraw, linger for those that still come, and only then close. Pure.
+//! The phases of the process, with a shutdown in the order that was measured to lose no request:
+//! report not ready, go on serving while clients move by themselves, let announcers withdraw,
+//! linger for late connections, and only then close. Pure.
 
 use crate::base::Instant;
 use crate::config::Timeouts;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// How long shards may take to follow the order to end.
 const ENDING_TIME: Duration = Duration::from_secs(2);
 
-/// What the process is about.
+/// The phase of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Listeners are bound, backends are probed for the first time.
@@ -19,11 +19,11 @@ pub enum Phase {
     Serving,
     /// Not ready, but serving; every answer says that its connection closes.
     LameDuck,
-    /// Announcers have withdrawn; who still comes is still served.
+    /// Announcers have withdrawn; late connections are still served.
     Lingering,
     /// Listeners are closed; exchanges and tunnels finish.
     Finishing,
-    /// What is left is cut.
+    /// Connections that are left are cut.
     Ending,
 }
 
@@ -40,7 +40,7 @@ impl Phase {
         }
     }
 
-    /// What shards are about in this phase.
+    /// The stage of the shards in this phase.
     pub fn stage(self) -> Stage {
         match self {
             Self::Starting | Self::Serving => Stage::Serving,
@@ -88,7 +88,7 @@ impl Course {
     }
 
     /// The signal to drain, or to drain faster: the first one begins the drain, a second one ends
-    /// the waiting for others, a third one cuts.
+    /// lame duck and linger, a third one cuts.
     pub fn drain(&mut self, timeouts: &Timeouts, now: Instant) {
         let next = match self.phase {
             Phase::Starting | Phase::Serving => Phase::LameDuck,
@@ -98,20 +98,20 @@ impl Course {
         self.enter(next, timeouts, now);
     }
 
-    /// The order to be in a phase of the way out, or further: given again, it changes nothing.
+    /// The order to shut down to this phase, or a later one: given again, it changes nothing.
     pub fn leave(&mut self, to: Phase, timeouts: &Timeouts, now: Instant) {
         if self.phase < to {
             self.enter(to, timeouts, now);
         }
     }
 
-    /// The order to end without waiting for others; a second one cuts.
+    /// The order to finish at once, without lame duck and linger; a second one cuts.
     pub fn finish(&mut self, timeouts: &Timeouts, now: Instant) {
         let next = if self.phase < Phase::Finishing { Phase::Finishing } else { Phase::Ending };
         self.enter(next, timeouts, now);
     }
 
-    /// Takes the order to drain back; false if it is too late.
+    /// Cancels the drain; false if it is too late.
     pub fn undrain(&mut self) -> bool {
         let can = matches!(self.phase, Phase::LameDuck | Phase::Lingering);
         if can {
@@ -120,7 +120,7 @@ impl Course {
         can
     }
 
-    /// Goes on to the next phase if its time has come. True if it has.
+    /// Advances to the next phase if it is due. True if it was.
     pub fn tick(&mut self, timeouts: &Timeouts, now: Instant) -> bool {
         if self.until.is_none_or(|until| until > now) {
             return false;

@@ -1,4 +1,5 @@
-//! What a new configuration would change, what hangs on that, and what of it needs a restart. Pure.
+//! The changes that a new configuration makes, the connections that each of them touches, and the
+//! keys that need a restart. Pure.
 
 use crate::config::{Backend, Config, PrintedSection};
 use serde::Serialize;
@@ -9,13 +10,13 @@ use toml::Value;
 /// A part of a configuration, under a name that does not depend on the order of parts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// What holds for the whole process, as `timeouts`.
+    /// A section of the whole process, as `timeouts`.
     Process(String),
     /// A listener. One on another address is another one: it opens before the old one closes.
     Listener {
         /// Its name.
         name: String,
-        /// Where it is configured to listen.
+        /// Its configured address.
         address: String,
     },
     /// A route.
@@ -34,7 +35,7 @@ pub enum Part {
         /// As it is written.
         backend: String,
     },
-    /// The file that tells of backends of a pool. One at another path is another one.
+    /// The file that lists backends of a pool. One at another path is another one.
     BackendsFile {
         /// The pool.
         pool: String,
@@ -57,7 +58,7 @@ impl fmt::Display for Part {
     }
 }
 
-/// What hangs on a part at a moment; none where nothing of the kind does, or it is not counted.
+/// The use of a part at a moment; none where there is nothing of the kind, or it is not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Touched {
     /// Open connections of clients: of a listener, and of the process.
@@ -69,7 +70,7 @@ pub struct Touched {
 }
 
 impl Touched {
-    /// By a part that is new, and so carries nothing yet.
+    /// The use of a new part, which is zero.
     fn by_new(part: &Part) -> Self {
         let (none, zero) = (Self::default(), Some(0));
         match part {
@@ -88,11 +89,11 @@ impl Touched {
 pub struct Change {
     /// Which part, as `listener web 0.0.0.0:80`, `pool app: backend 10.0.0.1:80`, `timeouts`.
     pub what: String,
-    /// What becomes of it: `added`, `removed`, or the keys with their old and new values.
+    /// The change: `added`, `removed`, or the keys with their old and new values.
     pub how: String,
-    /// What it touches ends by it, sooner or later. If not, it goes on and notices nothing.
+    /// The touched connections and exchanges end by it, sooner or later. If not, they go on.
     pub ends: bool,
-    /// What hangs on the part now.
+    /// The use of the part now.
     #[serde(flatten)]
     pub touched: Touched,
 }
@@ -100,9 +101,9 @@ pub struct Change {
 /// The differences between the running configuration and another one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Plan {
-    /// What a reload changes.
+    /// The changes of a reload.
     pub changes: Vec<Change>,
-    /// Keys whose new value only a restart brings into force.
+    /// Keys whose new value takes effect only after a restart.
     pub needs_restart: Vec<String>,
 }
 
@@ -115,8 +116,8 @@ impl Plan {
 /// Sections that are read at the start only.
 const FIXED: [&str; 3] = ["runtime", "admin", "access_log"];
 
-/// Compares. `touched` says what hangs on a part of the old configuration; `ending`, what of that
-/// ends if the part is removed, which is none where another part keeps all of it.
+/// Compares two configurations. `touched` is the use of a part of the old one; `ending`, the part
+/// of that use that ends if the part is removed, which is none where another part keeps all of it.
 pub fn plan(
     old: &Config,
     new: &Config,
@@ -147,7 +148,7 @@ pub fn plan(
         if is_fixed(name) {
             plan.needs_restart.push(name.clone());
         } else if !is_below_another(part, &old) {
-            // What holds for the process touches those who are there, new or not.
+            // A section of the process touches all present connections, whether it is new or not.
             let of_process = matches!(part, Part::Process(_)).then(|| touched(part));
             let touched = of_process.unwrap_or_else(|| Touched::by_new(part));
             plan.note(name, "added".to_owned(), false, touched);
@@ -156,8 +157,8 @@ pub fn plan(
     plan
 }
 
-/// True if what hangs on a part ends when it is removed. Without a table that it had, a pool goes
-/// on by the defaults.
+/// True if the use of a part ends when it is removed. A pool without a table that it had goes on
+/// with the defaults.
 fn can_end(part: &Part) -> bool {
     !matches!(part, Part::Process(_) | Part::Route(_) | Part::Pool { table: Some(_), .. })
 }
@@ -168,7 +169,7 @@ fn is_below_another(part: &Part, others: &Sections) -> bool {
     !others.contains_key(&Part::Pool { pool: pool.clone(), table: None }.to_string())
 }
 
-/// The new configuration with what needs a restart as it is now.
+/// The new configuration, with the present values of keys that need a restart.
 pub fn without_restart(old: &Config, new: Config) -> Config {
     let mut effective = Config {
         runtime: old.runtime.clone(),
@@ -194,12 +195,12 @@ fn is_fixed(name: &str) -> bool {
     FIXED.contains(&name)
 }
 
-/// Which of the keys of a part needs a restart.
+/// Whether a key of a part needs a restart.
 fn needs_restart(name: &str, key: &str) -> bool {
     is_fixed(name) || (name.starts_with("listener ") && key == "steering")
 }
 
-/// The keys that differ, with their old and new values; those that need a restart are only noted.
+/// The keys that differ, with their old and new values; those that need a restart are only listed.
 fn compare(plan: &mut Plan, name: &str, before: &Keys, after: &Keys) -> String {
     let mut changed = Vec::new();
     let keys = before.keys().chain(after.keys().filter(|key| !before.contains_key(*key)));

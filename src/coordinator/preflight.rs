@@ -1,12 +1,12 @@
-//! What a reload brings is looked up and probed before it is in force, as all is at the start: so
-//! the first request finds a pool of which something is known. Only of pools that would have too
-//! few backends else: a backend that is added beside others can wait for its probe, and a reload
+//! Looks up new names and probes new backends before a reload is in force, as for all at the start:
+//! so the first request finds a pool with probed backends. Only for pools that would otherwise have
+//! too few backends: a backend that is added beside others can wait for its probe, and a reload
 //! need not.
 //!
-//! Does not: follow sources or probe on; the tasks of `source` and `probing` begin anew.
+//! Does not: follow sources or go on probing; the tasks of `source` and `probing` begin anew.
 
 use super::control::Control;
-use super::fleet::{FIRST_ROUND_MAX, Found, Learned, ProbeOf, Source};
+use super::fleet::{Discovered, FIRST_ROUND_MAX, Found, ProbeOf, Source};
 use super::probe::{Prober, Trusted};
 use super::probing::AT_ONCE_MAX;
 use super::source::{Resolver, ask_file, ask_name};
@@ -18,10 +18,10 @@ use std::rc::Rc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// What all tasks share.
+/// State that all tasks share.
 struct Shared {
     permits: Semaphore,
-    learned: RefCell<Learned>,
+    discovered: RefCell<Discovered>,
     control: Rc<RefCell<Control>>,
 }
 
@@ -32,11 +32,11 @@ struct Look {
     probers: Vec<(ProbeOf, Prober)>,
 }
 
-/// What can be found out of a configuration within [`FIRST_ROUND_MAX`].
-pub(super) async fn look_ahead(control: &Rc<RefCell<Control>>, config: &Config) -> Learned {
+/// The results of the preflight of a configuration within [`FIRST_ROUND_MAX`].
+pub(super) async fn look_ahead(control: &Rc<RefCell<Control>>, config: &Config) -> Discovered {
     let shared = Rc::new(Shared {
         permits: Semaphore::new(AT_ONCE_MAX),
-        learned: RefCell::default(),
+        discovered: RefCell::default(),
         control: control.clone(),
     });
     control.borrow().resolvers.renew();
@@ -46,7 +46,7 @@ pub(super) async fn look_ahead(control: &Rc<RefCell<Control>>, config: &Config) 
     if tokio::time::timeout(FIRST_ROUND_MAX, all).await.is_err() {
         tracing::warn!("not every new backend could be probed in time: reloading without");
     }
-    shared.learned.take()
+    shared.discovered.take()
 }
 
 fn start(tasks: &mut JoinSet<()>, shared: &Rc<Shared>, control: &Control, config: &Config) {
@@ -60,11 +60,12 @@ fn start(tasks: &mut JoinSet<()>, shared: &Rc<Shared>, control: &Control, config
         let addresses = pool.backends.iter().map(|backend| backend.address).filter(is_new);
         let addresses: Vec<SocketAddr> = addresses.collect();
         let known = fleet.pools.get(&pool.name).filter(|known| !known.is_removed);
-        let is_told = |source: Source| known.is_some_and(|known| known.told.contains_key(&source));
-        let names = pool.names.iter().filter(|name| !is_told(Source::of_name(name)));
+        let is_reported =
+            |source: Source| known.is_some_and(|known| known.reported.contains_key(&source));
+        let names = pool.names.iter().filter(|name| !is_reported(Source::of_name(name)));
         let names: Vec<&BackendName> = names.collect();
         let is_same_file = known.is_some_and(|it| it.config.backends_file == pool.backends_file);
-        let is_read = is_same_file && is_told(Source::File);
+        let is_read = is_same_file && is_reported(Source::File);
         let file = pool.backends_file.as_ref().filter(|_| !is_read);
         if addresses.is_empty() && names.is_empty() && file.is_none() {
             continue;
@@ -81,7 +82,7 @@ fn start(tasks: &mut JoinSet<()>, shared: &Rc<Shared>, control: &Control, config
     }
 }
 
-/// The probes of a pool. Why one cannot be made is told once it is in force.
+/// The probes of a pool. One that cannot be made is an event once the configuration is in force.
 fn probers(pool: &Pool, trusted: &mut Trusted) -> Vec<(ProbeOf, Prober)> {
     let health = (ProbeOf::Health, Some(&pool.health));
     let probes = [health, (ProbeOf::Readiness, pool.readiness.as_ref())].into_iter();
@@ -115,7 +116,7 @@ impl Look {
             result => result.err().map(|failure| failure.to_string()),
         };
         let result = (self.pool.clone(), address, which, failure);
-        self.shared.learned.borrow_mut().probed.push(result);
+        self.shared.discovered.borrow_mut().probed.push(result);
     }
 
     async fn take_name(self: Rc<Self>, name: BackendName) {
@@ -131,11 +132,11 @@ impl Look {
         }
     }
 
-    /// Takes what a source tells, and probes it.
+    /// Applies the report of a source, and probes its backends.
     async fn take(self: Rc<Self>, source: Source, found: Vec<Found>, is_whole: bool) {
         let addresses = found.iter().map(|found| found.address).collect();
-        let told = (self.pool.clone(), source, found, is_whole);
-        self.shared.learned.borrow_mut().told.push(told);
+        let reported = (self.pool.clone(), source, found, is_whole);
+        self.shared.discovered.borrow_mut().reported.push(reported);
         let mut tasks = JoinSet::new();
         self.probe_all(addresses, &mut tasks);
         while tasks.join_next().await.is_some() {}

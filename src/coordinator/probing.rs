@@ -1,5 +1,5 @@
 //! The tasks that probe: one for each backend and kind of probe. They are started and ended as
-//! the fleet changes, and only ever tell it what they saw.
+//! the fleet changes, and report their results to it.
 
 use super::control::Control;
 use super::events::Event;
@@ -16,27 +16,27 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 
-/// Probes that are under way at the same moment: more would only wait for each other, and for
+/// Probes in flight at the same moment: more would only wait for each other, and for
 /// descriptors.
 pub(super) const AT_ONCE_MAX: usize = 512;
-/// How long a probe waits that failed for a reason of our own, as for want of descriptors.
+/// The pause after a probe that failed within Ringway, as for want of descriptors.
 const OWN_FAULT_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long after a prober could not be made that is tried again: its files may have been mended.
-/// The pause is doubled each time, because they are read by the thread that has all else to do.
+/// The pause before a prober that could not be made is tried again: its files may have been mended.
+/// The pause is doubled each time, because the coordinator's thread reads these files.
 const AGAIN_AFTER_MIN: Duration = Duration::from_secs(1);
 /// See [`AGAIN_AFTER_MIN`].
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(60);
 
-/// A prober in which its tasks look anew each time, so that it can be replaced.
+/// A prober that its tasks read anew for each probe, so that it can be replaced.
 type Replaceable = Rc<RefCell<Prober>>;
 type TaskKey = (BackendKey, ProbeOf);
-/// A pool, by its name, and which of its probes.
+/// The name of a pool, and one of its probes.
 type Place = (Rc<str>, ProbeOf);
-/// Who is to be probed, and how.
+/// The backends to be probed, with their probes.
 type Wanted = HashMap<TaskKey, (Place, Rc<Probe>)>;
 
-/// What all tasks share.
+/// State that all tasks share.
 struct Shared {
     control: Rc<RefCell<Control>>,
     permits: Semaphore,
@@ -44,23 +44,23 @@ struct Shared {
     news: Rc<Notify>,
 }
 
-/// The probe of a pool, as far as it could be made.
+/// The prober of a pool, as far as it could be made.
 #[derive(Default)]
 struct Made {
-    /// The newest that could be; it goes on until there is a newer one.
+    /// The newest that could be made; it stays in use until there is a newer one.
     current: Option<(Rc<Probe>, Replaceable)>,
     /// Its files may have changed since.
     is_stale: bool,
-    /// A newer one that could not be.
+    /// A newer one that could not be made.
     failed: Option<Failed>,
 }
 
 /// A probe that could not be made.
 struct Failed {
     probe: Rc<Probe>,
-    /// When that is tried again.
+    /// When it is tried again.
     again: Instant,
-    /// How long after the time before that is.
+    /// The pause before that.
     pause: Duration,
 }
 
@@ -97,7 +97,7 @@ impl Probing {
         };
         let is_reload = std::mem::replace(&mut self.configuration, configuration) != configuration;
         if is_reload {
-            // Whoever reloads may have mended what was wrong, and wants to know now if not.
+            // A reload may follow a repair of these files: try again now, and report a failure.
             self.made.values_mut().for_each(Made::doubt);
         }
         let is_same = self.revision.replace(revision) == Some(revision) && !is_reload;
@@ -118,7 +118,7 @@ impl Probing {
         }
     }
 
-    /// The probes that are made, for who is to be probed.
+    /// The backends to be probed, with the probers that could be made.
     fn possible(&self, wanted: &Wanted) -> HashMap<TaskKey, Rc<Probe>> {
         let possible = |(key, (place, _)): (&TaskKey, &(Place, Rc<Probe>))| {
             let made = self.made.get(place)?;
@@ -149,8 +149,8 @@ impl Probing {
         wanted
     }
 
-    /// Makes the probers that are new or have changed, and tries those again that could not be
-    /// made. The first failure of a series is an event.
+    /// Makes the probers that are new or have changed, and tries failed ones again. The first
+    /// failure of a series is an event.
     fn make_probers(&mut self, wanted: &Wanted, now: Instant) {
         let places: HashMap<&Place, &Rc<Probe>> =
             wanted.values().map(|(place, probe)| (place, probe)).collect();
@@ -172,7 +172,7 @@ impl Made {
         self.failed.as_ref().is_some_and(|failed| now >= failed.again)
     }
 
-    /// All is read anew.
+    /// Marks all probers to be made anew.
     fn doubt(&mut self) {
         (self.failed, self.is_stale) = (None, true);
     }
@@ -180,7 +180,7 @@ impl Made {
     /// Makes the prober for `probe`, unless there is one or it is too early to try again.
     ///
     /// # Errors
-    /// Why it cannot be, the first time.
+    /// The reason, for the first failure of a series.
     fn make(
         &mut self,
         probe: &Rc<Probe>,
@@ -219,8 +219,8 @@ impl Made {
 }
 
 impl Shared {
-    /// Asks a backend, and returns what that says of it: nothing if it could not be asked, or the
-    /// answer not be listened to in time, which is `excused` some times in a row.
+    /// Probes a backend, and returns the result: none if the probe could not be sent, or the
+    /// coordinator was too late to read the answer, which is `excused` some times in a row.
     async fn ask(
         &self,
         (backend, which): TaskKey,
@@ -253,7 +253,7 @@ impl Shared {
     }
 }
 
-/// Shows that the coordinator is on time, for as long as it runs.
+/// Ticks by which the coordinator measures its lateness, for as long as it runs.
 async fn keep_time(control: Rc<RefCell<Control>>) {
     loop {
         control.borrow_mut().fleet.lateness.tick(clock::monotonic());
@@ -313,7 +313,7 @@ mod tests {
                     now = now + Duration::from_secs(1);
                 }
                 pauses.push(now.since(begun).as_secs());
-                assert_eq!(make(made, now), Ok(()), "it is told once");
+                assert_eq!(make(made, now), Ok(()), "it is reported once");
             }
             pauses
         };

@@ -1,7 +1,7 @@
-//! Whether traffic should come here: worked out when something changes, and kept as ready-made
-//! answers. Monitors may ask as often as they like.
+//! The readiness of the process and of its pools: computed on change, and kept as complete answers,
+//! so that frequent requests of monitors are cheap.
 //!
-//! Does not: look at a clock or at what the data plane holds.
+//! Does not: read a clock or state of the data plane.
 
 use super::fleet::PoolRecord;
 use super::phase::Phase;
@@ -9,21 +9,21 @@ use bytes::Bytes;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Whether traffic should come here.
+/// A readiness.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Readiness {
-    /// It should.
+    /// Traffic should come here.
     pub ready: bool,
     /// The phase of the process.
     pub state: &'static str,
-    /// Why not; empty if it should.
+    /// The reasons why not; empty if it should.
     pub reasons: Vec<String>,
 }
 
-/// A readiness and how it is told.
+/// A readiness and its answer.
 #[derive(Clone, Debug)]
 pub struct ReadyAnswer {
-    /// What holds.
+    /// The readiness.
     pub readiness: Readiness,
     /// The same in JSON.
     pub body: Bytes,
@@ -68,7 +68,7 @@ impl ReadyAnswers {
         self.pools.keys().map(String::as_str)
     }
 
-    /// Works them out anew. An answer that says what it said before stays as it is.
+    /// Computes them anew. An unchanged answer is kept.
     pub(super) fn update<'p>(
         &mut self,
         phase: Phase,
@@ -96,7 +96,7 @@ impl ReadyAnswers {
     }
 }
 
-/// The readiness in a phase, with what pools are short of.
+/// The readiness in a phase, with the reasons of pools that lack backends.
 fn judged(phase: Phase, has_shard: bool, shortages: Vec<String>) -> Readiness {
     let mut reasons = Vec::new();
     match phase {

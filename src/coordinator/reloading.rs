@@ -1,5 +1,5 @@
-//! A reload, whoever asks for it: one after the other, each with the file as it is when its turn
-//! comes. All else goes on while what is new is probed.
+//! Reloads, by signal or order: one at a time, each with the file as it is when its turn comes.
+//! Everything else goes on while new backends are probed.
 
 use super::Unusable;
 use super::control::Control;
@@ -14,38 +14,38 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-/// Lines that are said of backends that are listeners.
+/// Most lines of warnings about backends that are listeners.
 const LOOPS_MAX: usize = 20;
 
-/// What a reload did.
+/// The result of a reload.
 pub(super) struct Reloaded {
     pub(super) plan: Plan,
-    /// The one that has it.
+    /// The generation that has it.
     pub(super) generation: Generation,
-    /// What is odd about what is in force now; logged already.
+    /// Warnings about the configuration in force now; logged already.
     pub(super) warnings: Vec<String>,
 }
 
-/// What is odd about a configuration where these listeners are open: a line each.
+/// Warnings about a configuration where these listeners are open: a line each.
 pub(super) fn warnings(control: &Control, config: &Config, open: &[Listener]) -> Vec<String> {
     let mut warnings = control.source.warnings(config, open);
     warnings.extend(loops(control, config));
     warnings
 }
 
-/// The backends that are not from the configuration itself, and from which requests would come back
-/// to their pools with it: a line each. Those that the configuration has are refused where it is
+/// Warnings about backends of other sources than the configuration whose requests would loop back
+/// to their pools: a line each. Such backends of the configuration itself are refused where it is
 /// read.
 pub(super) fn loops(control: &Control, config: &Config) -> Vec<String> {
     let next: HashMap<&str, &Pool> = config.pools.iter().map(|pool| (&*pool.name, pool)).collect();
     let both = control.fleet.pools.iter();
     let both = both.filter_map(|(name, pool)| Some((&**name, pool, *next.get(&**name)?)));
     let records = both.flat_map(|(name, pool, next)| {
-        let told = pool
+        let reported = pool
             .backends
             .iter()
             .filter(|(_, record)| !record.is_removed && record.weight() > 0 && has(next, record));
-        told.map(move |(address, _)| (name, *address))
+        reported.map(move |(address, _)| (name, *address))
     });
     let line = |((pool, address), why): ((&str, SocketAddr), String)| {
         format!("pool.{pool}.backend: {why}, or `ringway backend remove {pool} {address}`")
@@ -53,8 +53,7 @@ pub(super) fn loops(control: &Control, config: &Config) -> Vec<String> {
     config.loops_by(records).into_iter().take(LOOPS_MAX).map(line).collect()
 }
 
-/// Whether a backend is in a pool as a configuration has it, and with a weight that is not from
-/// there.
+/// Whether a backend is in a pool of a configuration, and with a weight that is not from there.
 fn has(next: &Pool, record: &Record) -> bool {
     match &record.source {
         Source::Operator => true,
@@ -67,10 +66,10 @@ fn has(next: &Pool, record: &Record) -> bool {
     }
 }
 
-/// Puts in force what `read` gives.
+/// Puts the configuration that `read` returns in force.
 ///
 /// # Errors
-/// As of `read` and of [`Control::apply`]; nothing has changed then but what is told of it.
+/// As of `read` and of [`Control::apply`]; nothing has changed then, and an event reports it.
 pub(super) async fn reload(
     control: &Rc<RefCell<Control>>,
     read: impl FnOnce(&Control) -> Result<Config, Unusable>,
@@ -90,9 +89,9 @@ async fn load(
 ) -> Result<Reloaded, Unusable> {
     control.borrow().check_open()?;
     let config = read(&control.borrow())?;
-    let learned = look_ahead(control, &config).await;
+    let discovered = look_ahead(control, &config).await;
     let warnings = warnings(&control.borrow(), &config, &config.listeners);
-    let (plan, generation) = control.borrow_mut().apply(config, learned, clock::monotonic())?;
+    let (plan, generation) = control.borrow_mut().apply(config, discovered, clock::monotonic())?;
     for warning in &warnings {
         tracing::warn!("{warning}");
     }

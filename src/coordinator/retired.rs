@@ -1,6 +1,6 @@
-//! Snapshots that are not the newest any more. To free one, with thousands of backends and routes,
-//! takes longer than a shard may be away from its clients: so they are kept here until no shard has
-//! them, and freed by this thread.
+//! Snapshots that a newer one has replaced. To free one, with thousands of backends and routes,
+//! takes longer than a turn of a shard may last: so they are kept here until no shard has them, and
+//! freed by this thread.
 
 use crate::snapshot::Snapshot;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ impl Retired {
         self.0.extend(replaced);
     }
 
-    /// Frees those that nobody else has: shards have gone on to a newer one, or never took it.
+    /// Frees those with no other owner: shards have taken a newer one, or never took it.
     pub(super) fn free(&mut self) {
         self.0.retain(|snapshot| Arc::strong_count(snapshot) > 1);
     }

@@ -1,5 +1,5 @@
 //! The loop of the coordinator's thread: it starts the shards once the backends have been probed,
-//! reacts to whatever happens, and ends when the shards have.
+//! handles events, and ends when the shards have ended.
 
 use super::admin::{self, Admin};
 use super::control::Control;
@@ -12,7 +12,7 @@ use super::source::Sources;
 use super::state_file::{Left, StateFile};
 use super::supervision::{Panics, TooManyPanics};
 use super::systemd::Systemd;
-use super::waking::{BellHearer, heard};
+use super::waking::{BellReceiver, rung};
 use crate::base::Instant;
 use crate::snapshot::Snapshot;
 use crate::sys::clock;
@@ -27,15 +27,15 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::LocalSet;
 use tokio::time::MissedTickBehavior;
 
-/// How often time passes for weights, ejections and drains.
+/// The interval of ticks for weights, ejections and drains.
 const TICK: Duration = Duration::from_millis(100);
-/// How old what is saved may get: less than two intervals of the default probe.
+/// The greatest age of the saved state: less than two intervals of the default probe.
 const STATE_EVERY: Duration = Duration::from_secs(1);
 
 /// How a shard's thread ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShardEnd {
-    /// Before it could serve; the text says why and what to do.
+    /// Before it could serve; the text has the reason and the remedy.
     NotStarted(String),
     /// As ordered.
     Finished,
@@ -48,7 +48,7 @@ pub enum ShardEnd {
 pub struct ShardReport {
     /// The shard's index.
     pub shard: usize,
-    /// What became of it.
+    /// How it ended.
     pub end: ShardEnd,
 }
 
@@ -60,9 +60,9 @@ pub type Spawn = Box<dyn FnMut(usize, Arc<Snapshot>, mpsc::UnboundedSender<Shard
 pub enum Ended {
     /// All exchanges finished.
     Drained,
-    /// What was left after the drain timeout, or a further signal, was cut.
+    /// Exchanges left after the drain timeout, or a further signal, were cut.
     Cut,
-    /// It cannot go on; the text says why.
+    /// By an error; the text has the reason.
     Failed(String),
 }
 
@@ -70,7 +70,7 @@ pub enum Ended {
 pub struct Coordinator {
     control: Rc<RefCell<Control>>,
     spawn: Spawn,
-    bell: Option<BellHearer>,
+    bell: Option<BellReceiver>,
     panics: Panics,
     sender: mpsc::UnboundedSender<ShardReport>,
     reports: mpsc::UnboundedReceiver<ShardReport>,
@@ -102,12 +102,12 @@ impl Signals {
 }
 
 impl Coordinator {
-    /// A coordinator of shards that `spawn` starts; they wake it by the bell that it hears. `seed`
+    /// A coordinator of shards that `spawn` starts; they wake it by the other end of `bell`. `seed`
     /// is for its random choices.
     pub fn new(
         mut control: Control,
         spawn: Spawn,
-        bell: BellHearer,
+        bell: BellReceiver,
         admin: Admin,
         seed: u64,
     ) -> Self {
@@ -139,7 +139,7 @@ impl Coordinator {
         }
     }
 
-    /// Stays until the process ends.
+    /// Runs until the process ends.
     ///
     /// # Errors
     /// If signals or the wake-up cannot be listened to.
@@ -158,12 +158,12 @@ impl Coordinator {
             None => self.go_on(&mut signals, &bell).await,
         };
         admin.abort();
-        let _ = admin.await; // its socket's file is gone then
+        let _ = admin.await; // its socket's file is removed then
         Ok(ended)
     }
 
-    /// From the first probe until every shard serves, and nobody is told of it before. Some if the
-    /// process ends without: nobody has been served then, so nobody is waited for.
+    /// From the first probe until every shard serves; readiness is reported only after that. Some
+    /// if the process ends before: there are no sessions to wait for then.
     async fn begin(&mut self, signals: &mut Signals, bell: &UnixDatagram) -> Option<Ended> {
         let signal = tokio::select! {
             () = self.await_first_round() => None,
@@ -182,7 +182,7 @@ impl Coordinator {
                         return Some(Ended::Failed(why));
                     }
                 }
-                () = heard(bell) => {}
+                () = rung(bell) => {}
             }
         }
         self.control.borrow_mut().start();
@@ -207,7 +207,7 @@ impl Coordinator {
         }
     }
 
-    /// Waits for something, and acts on it.
+    /// Waits for an event, and handles it.
     async fn turn(
         &mut self,
         signals: &mut Signals,
@@ -216,13 +216,13 @@ impl Coordinator {
     ) -> Result<(), String> {
         tokio::select! {
             Some(report) = self.reports.recv() => self.take_report(report)?,
-            () = heard(bell) => {
-                self.control.borrow_mut().hear(clock::monotonic());
+            () = rung(bell) => {
+                self.control.borrow_mut().observe(clock::monotonic());
                 self.sync();
                 return Ok(());
             }
             () = self.news.notified() => {
-                // Thousands of probes a second may pass: only what they change is looked at.
+                // Thousands of probes a second may pass: only changes are handled.
                 self.control.borrow_mut().publish(clock::monotonic());
                 self.sync();
                 return Ok(());
@@ -242,7 +242,7 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Brings everything up to now.
+    /// Applies the time and pending changes.
     fn step(&mut self) {
         self.control.borrow_mut().step(clock::monotonic());
         self.sync();
@@ -258,13 +258,13 @@ impl Coordinator {
         self.systemd.step(control.phase(), is_alive, status);
     }
 
-    /// Starts and ends tasks as the fleet has changed.
+    /// Starts and ends tasks by the changes of the fleet.
     fn sync(&mut self) {
         self.probing.sync();
         self.sources.sync();
     }
 
-    /// Takes what was saved by the process before.
+    /// Restores the state saved by the previous process.
     fn restore(&mut self) {
         let Some(file) = &self.state_file else { return };
         match file.read() {
@@ -287,7 +287,7 @@ impl Coordinator {
         }
     }
 
-    /// Writes down what outlives the process: on change, and so often that it does not get old.
+    /// Saves the state kept over a restart: on change, and often enough that it does not get old.
     fn save(&mut self, is_end: bool) {
         let Some(file) = &mut self.state_file else { return };
         let now = clock::monotonic();
@@ -305,8 +305,8 @@ impl Coordinator {
         }
     }
 
-    /// Probes every backend once before anybody is served, so that the first client does not
-    /// find a dead one.
+    /// Probes every backend once before the shards serve, so that the first request does not meet a
+    /// dead one.
     async fn await_first_round(&mut self) {
         self.sources.sync();
         self.probing.sync();
@@ -314,7 +314,7 @@ impl Coordinator {
         let round = async {
             while !control.borrow().fleet.was_all_probed() {
                 news.notified().await;
-                // A name that has been found brings backends that are to be probed.
+                // A resolved name brings backends that are to be probed.
                 self.probing.sync();
             }
         };
@@ -347,7 +347,7 @@ impl Coordinator {
             ShardEnd::Panicked => {
                 self.control.borrow_mut().note_panic(report.shard);
                 if self.control.borrow().phase() >= Phase::Finishing {
-                    return Ok(()); // it had only to finish
+                    return Ok(()); // the process is shutting down
                 }
                 let noted = self.panics.note(std::time::Instant::now());
                 noted.map_err(|TooManyPanics| "shards panic too often".to_owned())?;
@@ -370,13 +370,13 @@ impl Coordinator {
         Some(if phase == Phase::Ending { Ended::Cut } else { Ended::Drained })
     }
 
-    /// Leaves who gave an order, as for those over the admin interface.
+    /// Adds an audit event of a signal, as for orders over the admin interface.
     fn audit(&mut self, who: &str, what: &str, status: StatusCode) {
         audit(&mut self.control.borrow_mut(), who, what, status);
     }
 
-    /// Reads the configuration again, as SIGHUP asks; all else goes on meanwhile. The audit has the
-    /// status that the admin interface would answer with.
+    /// Reads the configuration again, by SIGHUP; everything else goes on meanwhile. The audit event
+    /// has the status that the admin interface would answer with.
     fn reload(&self) {
         let control = self.control.clone();
         tokio::task::spawn_local(async move {

@@ -1,6 +1,6 @@
-//! What outlives the process, in a file: written to a temporary one first and then moved into its
-//! place, so that nobody ever reads half of it. What cannot be used of it is reported, left out,
-//! and kept beside it before it is written over.
+//! The state kept over a restart, in a file: written to a temporary file first and then moved into
+//! its place, so that a reader never sees half of it. Entries that cannot be used are reported,
+//! left out, and kept beside it before it is overwritten.
 
 use super::fleet::Saved;
 use crate::limits::BACKENDS_MAX;
@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Changes when the format does.
+/// The version of the format.
 const VERSION: u32 = 1;
 
-/// Bytes of the file: several times what it has with as many backends as there can be.
+/// Most bytes of the file: several times its size with the greatest number of backends.
 const FILE_BYTES_MAX: usize = BACKENDS_MAX * 1024;
 
 /// The file: `P` is a pool's part.
@@ -30,27 +30,27 @@ struct Content<P> {
     pools: Vec<P>,
 }
 
-/// What the process before has left.
+/// The state of the previous process.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Left {
-    /// What can be used of it.
+    /// The usable entries.
     pub pools: Vec<Saved>,
     /// How long ago it was written.
     pub age: Duration,
-    /// What cannot, with its place.
+    /// The unusable entries, with their places.
     pub left_out: Vec<String>,
-    /// Where the file is kept as it was, if something was left out; or why it is not.
+    /// Where the original file is kept, if an entry was left out; or why it is not.
     pub kept: String,
 }
 
 /// See the module.
 pub struct StateFile {
     path: PathBuf,
-    /// As last written, to write only what has changed.
+    /// The state as last written, to write only changes.
     written: Option<Vec<Saved>>,
-    /// The writing that is under way: a slow disk must not hold the coordinator.
+    /// The write in progress: a slow disk must not block the coordinator.
     writing: Option<JoinHandle<()>>,
-    /// The last attempt failed: said once.
+    /// The last attempt failed: logged once.
     has_failed: Arc<AtomicBool>,
 }
 
@@ -60,16 +60,16 @@ impl StateFile {
         Self { path: path.into(), written: None, writing: None, has_failed: Arc::default() }
     }
 
-    /// What was saved. None if there is no such file. A file of which something cannot be used is
-    /// copied to one whose name ends in `.bad`.
+    /// The saved state. None if there is no such file. A file with unusable entries is copied to
+    /// one whose name ends in `.bad`.
     ///
     /// # Errors
-    /// If it cannot be read, or is not a state file of this version. A file has got that name
-    /// then, so that it is not written over; the text says so.
+    /// If it cannot be read, or is not a state file of this version. The file is renamed likewise
+    /// then, so that it is not overwritten; the text has the new name.
     pub fn read(&self) -> Result<Option<Left>, String> {
         let refused = |error: String| {
             if !self.path.is_file() {
-                return error; // a folder or a pipe: nothing will be written over it
+                return error; // a folder or a pipe, which is never overwritten
             }
             let bad = self.bad();
             let moved = fs::rename(&self.path, &bad);
@@ -83,7 +83,7 @@ impl StateFile {
         let Content { written_ms, pools, .. } = parse(&bytes).map_err(refused)?;
         let mut left_out = Vec::new();
         let pools = pools.into_iter().filter_map(|part| Saved::read(part, &mut left_out)).collect();
-        // A file from the future was written by another clock: it tells nothing of its age.
+        // A file from the future was written by another clock: its age is unknown.
         let age = now_ms().checked_sub(written_ms).map_or(Duration::MAX, Duration::from_millis);
         let mut kept = String::new();
         if !left_out.is_empty() {
@@ -98,9 +98,9 @@ impl StateFile {
         beside(&self.path, ".bad")
     }
 
-    /// Begins to write what is to be saved, in a thread of its own, if it has changed, or in any
-    /// case if `is_due`: its age counts. While an earlier writing is under way nothing is begun:
-    /// the next call will.
+    /// Begins to write the state, in a thread of its own, if it has changed, or in any case if
+    /// `is_due`: its age counts. While an earlier write is in progress none begins: the next call
+    /// begins it.
     pub fn write(&mut self, pools: Vec<Saved>, is_due: bool) {
         let is_busy = self.writing.as_ref().is_some_and(|writing| !writing.is_finished());
         if is_busy || (!is_due && self.written.as_ref() == Some(&pools)) {
@@ -115,7 +115,7 @@ impl StateFile {
     /// Writes at the end of the process, and waits for it.
     pub fn write_last(&mut self, pools: Vec<Saved>) {
         if let Some(writing) = self.writing.take() {
-            // A panic there has been said already; what matters is what is written now.
+            // A panic there has been logged already; the write below counts.
             let _ = writing.join();
         }
         write_now(&self.path, pools, &self.has_failed);
@@ -162,7 +162,7 @@ fn write_now(path: &Path, pools: Vec<Saved>, has_failed: &AtomicBool) {
 
 fn write_whole(path: &Path, content: &Content<Saved>) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-        // What is moved over a device or a pipe takes it away from everybody.
+        // A rename over a device or a pipe would remove it for all its users.
         return Err(io::Error::other("it is there, and not a regular file"));
     }
     let temporary = beside(path, ".new");

@@ -1,4 +1,4 @@
-//! How many panics are too many.
+//! The limit of panics.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub struct Panics(VecDeque<Instant>);
 
-/// More panics than can be borne.
+/// The error of too many panics.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TooManyPanics;
 

@@ -1,18 +1,18 @@
-//! What systemd is told (sd_notify(3)), if it started the process: readiness, phases, and by the
-//! watchdog that every shard still turns. Without it nothing here does anything.
+//! Notifications to systemd (sd_notify(3)), if it started the process: readiness, phases, and the
+//! watchdog while every shard turns. Without systemd they do nothing.
 
 use super::phase::Phase;
 use sd_notify::NotifyState;
 use std::time::{Duration, Instant};
 
-/// How much more time is asked for, again and again, while the process drains.
+/// The extension of the stop timeout that each request asks for while the process drains.
 const EXTENSION: Duration = Duration::from_secs(15);
 /// Between two such requests.
 const EXTEND_EVERY: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub struct Systemd {
-    /// Between two signs of life; none if none is asked for.
+    /// Interval of watchdog notifications; none without a watchdog.
     watchdog_every: Option<Duration>,
     last_sign: Option<Instant>,
     last_extension: Option<Instant>,
@@ -37,13 +37,13 @@ impl Default for Systemd {
 impl Systemd {
     /// Listeners are bound, the first round of probes is over, shards run.
     pub fn ready(&mut self) {
-        tell(&[NotifyState::Ready]);
+        notify(&[NotifyState::Ready]);
     }
 
-    /// Tells how things are.
+    /// Sends the status.
     pub fn step(&mut self, phase: Phase, is_alive: bool, status: String) {
         if status != self.said {
-            tell(&[NotifyState::Status(&status)]);
+            notify(&[NotifyState::Status(&status)]);
             self.said = status;
         }
         let now = Instant::now();
@@ -51,25 +51,25 @@ impl Systemd {
             && is_alive
             && self.last_sign.is_none_or(|last| now - last >= every)
         {
-            tell(&[NotifyState::Watchdog]);
+            notify(&[NotifyState::Watchdog]);
             self.last_sign = Some(now);
         }
         if !phase.is_draining() {
             self.last_extension = None;
         } else if self.last_extension.is_none_or(|last| now - last >= EXTEND_EVERY) {
             let extension = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
-            tell(&[NotifyState::ExtendTimeoutUsec(extension)]);
+            notify(&[NotifyState::ExtendTimeoutUsec(extension)]);
             self.last_extension = Some(now);
         }
         // Not before: until listeners close, the order to drain can be taken back.
         if phase >= Phase::Finishing && !std::mem::replace(&mut self.has_said_stopping, true) {
-            tell(&[NotifyState::Stopping]);
+            notify(&[NotifyState::Stopping]);
         }
     }
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "systemd cannot be told");
+        tracing::warn!(%error, "systemd cannot be notified");
     }
 }

@@ -1,4 +1,4 @@
-//! Tasks by what they are for. Does not: know when what is wanted has changed.
+//! Tasks by key. Does not: notice when the wanted keys have changed.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -16,8 +16,8 @@ impl<K: Eq + Hash + Clone, V: PartialEq> Tasks<K, V> {
         Self { running: HashMap::new() }
     }
 
-    /// Ends the tasks that are not wanted any more, or with another value. The keys that have no
-    /// task then, although one is wanted.
+    /// Ends the tasks that are not wanted any more, or with another value. Returns the wanted keys
+    /// without a task.
     pub(super) fn end_unwanted(&mut self, wanted: &HashMap<K, V>) -> Vec<K> {
         self.running.retain(|key, (value, task)| {
             let is_wanted = wanted.get(key) == Some(value) && !task.is_finished();

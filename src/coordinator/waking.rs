@@ -9,27 +9,27 @@ use std::os::unix::net::UnixDatagram;
 pub struct Bell(UnixDatagram);
 
 /// The coordinator's end, before its runtime runs.
-pub struct BellHearer(UnixDatagram);
+pub struct BellReceiver(UnixDatagram);
 
-/// A bell and who hears it.
+/// Both ends of a bell.
 ///
 /// # Errors
 /// If the process has no descriptor left.
-pub fn bell() -> io::Result<(Bell, BellHearer)> {
-    let (bell, hearer) = UnixDatagram::pair()?;
+pub fn bell() -> io::Result<(Bell, BellReceiver)> {
+    let (bell, receiver) = UnixDatagram::pair()?;
     bell.set_nonblocking(true)?;
-    hearer.set_nonblocking(true)?;
-    Ok((Bell(bell), BellHearer(hearer)))
+    receiver.set_nonblocking(true)?;
+    Ok((Bell(bell), BellReceiver(receiver)))
 }
 
 impl Wake for Bell {
     fn wake(&self) {
-        // Full, or nobody hears it any more: nothing is to be done in either case.
+        // Full, or the receiver is closed: both need no action.
         let _ = self.0.send(&[0]);
     }
 }
 
-impl BellHearer {
+impl BellReceiver {
     /// The same within a runtime.
     pub(super) fn listen(self) -> io::Result<tokio::net::UnixDatagram> {
         tokio::net::UnixDatagram::from_std(self.0)
@@ -37,10 +37,10 @@ impl BellHearer {
 }
 
 /// Waits until the bell has rung since the last time.
-pub(super) async fn heard(hearer: &tokio::net::UnixDatagram) {
+pub(super) async fn rung(receiver: &tokio::net::UnixDatagram) {
     let mut byte = [0];
-    // An error would only mean that nobody rings any more; ticks go on.
-    if hearer.recv(&mut byte).await.is_ok() {
-        while hearer.try_recv(&mut byte).is_ok() {}
+    // An error only means that the other end is closed; ticks go on.
+    if receiver.recv(&mut byte).await.is_ok() {
+        while receiver.try_recv(&mut byte).is_ok() {}
     }
 }

@@ -1,7 +1,7 @@
 //! Numbers for names, stable over generations: a name that stays keeps its number. The number of a
 //! removed route or listener is given again only when no fresh one is left, so that a session that
-//! still counts under it is unlikely to meet its next owner; the slot of a removed backend, which no
-//! shard uses any more, is the next to be given.
+//! still counts under it is unlikely to meet its next owner; the slot of a removed backend, which
+//! no shard uses any more, is the next to be given.
 
 use crate::base::{BackendSlot, ListenerId, PoolId, RouteId};
 use crate::limits::{BACKENDS_MAX, LISTENERS_MAX, POOLS_MAX, ROUTES_MAX};

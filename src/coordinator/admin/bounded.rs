@@ -1,5 +1,5 @@
-//! A stream that fails when the other side takes nothing of what is written for too long: nobody
-//! holds a place by not reading. Does not: bound reads.
+//! A stream that fails when the other side does not read for too long, so that a stalled client
+//! holds no place. Does not: bound reads.
 
 use std::io;
 use std::pin::Pin;
@@ -21,7 +21,7 @@ impl<S> Bounded<S> {
         Self { stream, stall_max, stall: None }
     }
 
-    /// What a write came to, or that it has waited for too long.
+    /// The result of a write, or the error that it has waited for too long.
     fn bound<T>(
         &mut self,
         context: &mut Context<'_>,

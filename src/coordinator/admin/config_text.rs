@@ -1,4 +1,4 @@
-//! A configuration as it goes over the admin interface: TOML, or JSON of the same schema.
+//! A configuration on the admin interface: TOML, or JSON of the same schema.
 
 use super::reply::{Refused, Reply, json_reply, refusal, text_reply};
 use crate::config::{Config, TextFormat};
@@ -8,15 +8,15 @@ use hyper::{HeaderMap, StatusCode};
 const TOML: &str = "application/toml";
 const JSON: &str = "application/json";
 
-/// A configuration that somebody gives.
+/// A configuration in the body of a request.
 pub(super) struct Given {
     pub(super) text: String,
     pub(super) format: TextFormat,
-    /// What it is called where something of it is wrong.
+    /// Its name in error messages.
     pub(super) name: String,
 }
 
-/// How the body of a request is written: as TOML if its head does not say.
+/// The format of the body of a request: TOML if its head has no Content-Type.
 pub(super) fn format_of(headers: &HeaderMap) -> Result<TextFormat, Refused> {
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(TextFormat::Toml) };
     let value = String::from_utf8_lossy(value.as_bytes());
@@ -32,7 +32,7 @@ pub(super) fn format_of(headers: &HeaderMap) -> Result<TextFormat, Refused> {
     }
 }
 
-/// The configuration as TOML, or as JSON to whoever accepts that by name.
+/// The configuration as TOML, or as JSON if the Accept field names it.
 pub(super) fn reply(config: &Config, headers: &HeaderMap) -> Reply {
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let mut accepted = accepted.flat_map(|value| value.split(','));

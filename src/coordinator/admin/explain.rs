@@ -1,4 +1,4 @@
-//! Which listener, route, pool and backends a request would meet, and why.
+//! The listener, route, pool and backends that a request would use, and why.
 
 use super::reply::{Reply, json_reply, refusal};
 use super::status::reason;
@@ -9,11 +9,11 @@ use hyper::{StatusCode, Uri};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
-/// Methods whose names are not case-sensitive in people's minds (RFC 9110, 9.3; RFC 5789).
+/// Methods that users often write in lower case (RFC 9110, 9.3; RFC 5789).
 const METHODS: [&str; 9] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
-/// Follows a request through what runs. `listener` narrows it down to one.
+/// Follows a request through the running configuration. `listener` limits it to one.
 pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Option<&str>) -> Reply {
     if method.is_empty() || !method.bytes().all(is_token_byte) {
         let method = method.escape_debug();
@@ -30,7 +30,7 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
         return refusal(StatusCode::BAD_REQUEST, error);
     };
     let host = uri.authority().map(ToString::to_string).unwrap_or_default();
-    // As a client would send it: what the shards refuse is refused here too.
+    // As a client would send it: a request that the shards refuse is refused here too.
     let head = format!("{method} {uri} HTTP/1.1\r\nHost: {host}\r\n\r\n");
     let rules = snapshot::build_settings(&control.config).rules;
     let mut storage = FieldStorage::default();
@@ -83,7 +83,7 @@ fn outcome(
             let why = format!("{}{hint}", refusal.text());
             json!({ "status": refusal.status(), "why": why })
         }
-        Verdict::Incomplete => json!({ "status": 400, "why": "it is no whole request" }),
+        Verdict::Incomplete => json!({ "status": 400, "why": "it is no complete request" }),
     }
 }
 
@@ -98,7 +98,7 @@ fn routed(control: &Control, target: snapshot::Target) -> Value {
     let Some(pool) = control.fleet.pool_of(target.pool) else {
         return json!({ "status": 503, "why": "its pool is gone" });
     };
-    // As published: priorities, slow start and what is tried for want of better are in it.
+    // As published, with priorities, slow start and fail open.
     let published = pool.built.iter().flat_map(|built| &built.backends);
     let weights: HashMap<_, _> = published.map(|b| (b.slot, u64::from(b.weight))).collect();
     let sum: u64 = weights.values().sum();

@@ -1,11 +1,11 @@
-//! How operators and monitors speak to the process: HTTP and JSON over a Unix socket, which takes
-//! orders, and over a TCP address, which only answers questions.
+//! The interface for operators and monitors: HTTP and JSON over a Unix socket, which takes orders,
+//! and over a TCP address, which is read-only.
 //!
-//! `server` accepts and checks who asks, `places` makes room, `bounded` gives up who does not read,
-//! `routing` finds what is asked for, `status`, `metrics` (a folder), `readiness` and
-//! `explain` answer questions, `overview` does so without keeping others waiting, `orders` follows
-//! orders, `config_text` knows the formats of a configuration. Does not: lock anything of the data
-//! path; wait, but for shards to apply an order.
+//! `server` accepts connections and checks users, `places` limits connections, `bounded` closes
+//! those that do not read, `routing` dispatches requests, `status`, `metrics` (a folder),
+//! `readiness` and `explain` answer questions, `overview` does so without delaying others, `orders`
+//! applies orders, `config_text` has the formats of a configuration. Does not: lock anything of the
+//! data path; wait, but for shards to apply an order.
 
 mod bounded;
 mod config_text;

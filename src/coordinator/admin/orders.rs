@@ -1,5 +1,5 @@
-//! Orders: each is followed, or refused with what could be done instead, and answered when every
-//! shard works with what follows from it.
+//! Orders: each is applied, or refused with a remedy, and answered when every shard works with the
+//! snapshot that has it.
 
 use super::config_text::Given;
 use super::reply::{Reply, json_reply, refusal, refusal_with};
@@ -24,14 +24,14 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How long shards may take to apply an order before it is answered without them.
+/// How long an answer waits for shards to apply an order.
 pub const APPLY_MAX: Duration = Duration::from_secs(10);
 
 type Shared = Rc<RefCell<Control>>;
 
-/// What an order for a backend looks like.
+/// An example of an order for a backend.
 pub(super) const BACKEND_ORDER_EXAMPLE: &str = r#"{"state": "drain"} or {"weight": 5}"#;
-/// What an order to add a backend looks like.
+/// An example of an order to add a backend.
 pub(super) const NEW_BACKEND_EXAMPLE: &str = r#"{"address": "10.0.0.11:8080", "weight": 1}"#;
 
 /// The body of an order for a backend.
@@ -52,7 +52,7 @@ struct Weight(u32);
 impl<'de> Deserialize<'de> for Weight {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = serde_json::Value::deserialize(deserializer)?;
-        // One that is out of range is refused where its range is known.
+        // One that is out of range is refused later, where the range is known.
         let in_range = |whole| Self(u32::try_from(whole).unwrap_or(u32::MAX));
         number.as_u64().map(in_range).ok_or_else(|| {
             D::Error::custom(format!("`weight` is {number}: give a number from 0 to {WEIGHT_MAX}"))
@@ -73,7 +73,7 @@ fn one() -> Weight {
     Weight(1)
 }
 
-/// Tells a `null` from nothing at all.
+/// Distinguishes `null` from a missing key.
 fn present<'de, D>(deserializer: D) -> Result<Option<Option<Weight>>, D::Error>
 where
     D: Deserializer<'de>,
@@ -109,7 +109,7 @@ pub(super) async fn change_backend(
     operate(control, pool, backend, &operations).await
 }
 
-/// Why a backend cannot have a weight. As in the file, it may be anything with weight 0.
+/// Why a backend cannot have a weight. As in the file, any address is allowed with weight 0.
 fn loop_by(control: &Control, pool: &str, backend: SocketAddr, weight: u32) -> Option<String> {
     if weight == 0 { None } else { control.config.loop_by(pool, backend) }
 }
@@ -180,8 +180,8 @@ async fn await_applied(control: &Shared, generation: Generation) -> bool {
     tokio::time::timeout(APPLY_MAX, all).await.is_ok_and(|result| result.is_ok())
 }
 
-/// Puts a configuration in force: that of the file, or one that is given in its place. With the
-/// number of changes, if it is not refused.
+/// Puts a configuration in force: that of the file, or one in the body. Returns the number of
+/// changes too, if it is not refused.
 pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> (Reply, Option<usize>) {
     match reloading::reload(control, |control| read(control, given)).await {
         Err(Unusable { reason, problems }) => {
@@ -206,12 +206,12 @@ pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> (Reply, O
     }
 }
 
-/// The status of a reload that is refused: it is wrong, or comes too late.
+/// The status of a reload that is refused: it is invalid, or too late.
 pub(crate) fn refused_status(control: &Control) -> StatusCode {
     if control.is_closed() { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY }
 }
 
-/// What a configuration would change.
+/// The changes that a configuration would make.
 pub(super) fn plan(control: &Control, given: Option<&Given>) -> Reply {
     match read(control, given) {
         Ok(config) => {
@@ -239,7 +239,7 @@ fn read(control: &Control, given: Option<&Given>) -> Result<Config, Unusable> {
     }
 }
 
-/// Begins the way out, or hastens it by a word: whoever repeats the same hastens nothing.
+/// Begins the shutdown, or advances it by a mode: the same mode again changes nothing.
 pub(super) fn drain(control: &mut Control, mode: Option<&str>) -> Reply {
     let to = match mode {
         None => Phase::LameDuck,
@@ -254,7 +254,7 @@ pub(super) fn drain(control: &mut Control, mode: Option<&str>) -> Reply {
     phase_reply(control)
 }
 
-/// Takes that back.
+/// Cancels the drain.
 pub(super) fn undrain(control: &mut Control) -> Reply {
     if control.undrain() {
         return phase_reply(control);

@@ -1,6 +1,6 @@
-//! Answers that tell of everything there is. With thousands of backends they take so long that
-//! whoever asked for something else would be kept waiting: only one is collected at a time, others
-//! come in between, and its text is made by another thread.
+//! Answers that list every backend. With thousands of backends they take so long that other
+//! requests would be delayed: only one is collected at a time, other requests run in between, and
+//! its text is made by another thread.
 
 use super::reply::json_text;
 use serde::Serialize;
@@ -16,7 +16,7 @@ impl Default for Overviews {
 }
 
 impl Overviews {
-    /// What `collect` brings, as JSON.
+    /// The result of `collect`, as JSON.
     pub(super) async fn text<T>(&self, collect: impl FnOnce() -> T) -> Vec<u8>
     where
         T: Serialize + Send + 'static,

@@ -1,6 +1,6 @@
-//! The places for connections to a socket of the admin interface. Whoever comes when all of them
-//! are taken gets that of the connection that has been silent for longest, so that nobody keeps a
-//! monitor out by connecting and saying nothing. Does not: know what a connection is.
+//! The places for connections to a socket of the admin interface. When all of them are taken, a new
+//! connection gets the place of the one that has been silent for longest, so that silent
+//! connections cannot keep a monitor out. Does not: handle connections.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -10,13 +10,13 @@ use tokio::sync::Notify;
 pub(super) struct Places {
     most: usize,
     taken: RefCell<Vec<Rc<Place>>>,
-    /// How often a connection has fallen silent: the order in which they did.
+    /// Counts how often a connection has fallen silent, which gives their order.
     silences: Cell<u64>,
     freed: Notify,
 }
 
 struct Place {
-    /// When, in that order, it fell silent; none while it is answered.
+    /// Its number in that order; none while it is answered.
     silent_since: Cell<Option<u64>>,
     lost: Notify,
 }
@@ -61,7 +61,7 @@ impl Places {
 }
 
 impl Taken {
-    /// A request has come.
+    /// A request has arrived.
     pub(super) fn begin(&self) {
         self.place.silent_since.set(None);
     }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    /// Whether it is so already, or never.
+    /// True if the future is ready at once.
     async fn is_done(future: impl Future<Output = ()>) -> bool {
         tokio::time::timeout(Duration::from_millis(1), future).await.is_ok()
     }

@@ -1,4 +1,4 @@
-//! How monitors are told whether traffic should come here, and whether the process is alive.
+//! The answers to monitors: `/ready` and `/live`.
 
 use super::reply::{Reply, json_reply, text_reply, with_state};
 use crate::base::Instant;

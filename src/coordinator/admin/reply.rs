@@ -1,4 +1,4 @@
-//! What an answer is made of.
+//! The parts of an answer.
 
 use crate::config::Problem;
 use bytes::Bytes;
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 /// An answer.
 pub(super) type Reply = Response<Full<Bytes>>;
 
-/// Why a request is not followed, already in the form of an answer.
+/// A refusal of a request, as an answer.
 pub(super) type Refused = Box<Reply>;
 
 const STATE: HeaderName = HeaderName::from_static("x-ringway-state");
 
-/// JSON, on one line end.
+/// An answer in JSON, ending with a line end.
 pub(super) fn json_reply(status: StatusCode, value: &impl Serialize) -> Reply {
     text_reply(status, "application/json", json_text(value))
 }
@@ -40,7 +40,7 @@ pub(super) fn with_state(mut reply: Reply, state: &'static str) -> Reply {
     reply
 }
 
-/// Why something cannot be done, and what could.
+/// A refusal with its reason and remedy.
 pub(super) fn refusal(status: StatusCode, error: impl Into<String>) -> Reply {
     let error: Value = error.into().into();
     json_reply(status, &json!({ "error": error }))

@@ -1,4 +1,4 @@
-//! From a request to who answers it.
+//! Dispatches requests.
 
 use super::config_text::Given;
 use super::overview::Overviews;
@@ -23,18 +23,18 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Bytes of a body that is taken: a configuration with every backend that there can be.
+/// Most bytes of a body: a configuration with the greatest number of backends.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// How long a body may take.
+/// The timeout of a body.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
-/// Longest that a question for events waits for one.
+/// The longest wait of a request for events.
 const EVENTS_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Characters of what a client says that are shown in an event.
+/// Most characters of a client's text in an event.
 const SHOWN_MAX: usize = 200;
-/// Query of a question or an order: what a configuration is called in the answer.
+/// Query of a question or an order: the name of a configuration in the answer.
 const FILE: &str = "file";
-/// Query of the order to drain: how fast.
+/// Query of the order to drain: its mode.
 const MODE: &str = "mode";
 
 const KNOWN: &str = "GET /live, /ready, /ready/POOL, /status, /metrics, /pools, /events, /explain, \
@@ -42,7 +42,7 @@ const KNOWN: &str = "GET /live, /ready, /ready/POOL, /status, /metrics, /pools, 
                      PUT /config, /pools/POOL/backends/ADDRESS; \
                      DELETE /pools/POOL/backends/ADDRESS";
 
-/// What all connections share.
+/// State that all connections share.
 pub(super) struct Shared {
     pub(super) control: Rc<RefCell<Control>>,
     pub(super) metrics: metrics::Kept,
@@ -56,14 +56,14 @@ impl Shared {
     }
 }
 
-/// Who asks, and whether orders are taken from there.
+/// The client, and whether it may give orders.
 #[derive(Clone, Debug)]
 pub(super) struct Asker {
     pub(super) name: String,
     pub(super) may_order: bool,
 }
 
-/// Answers one request. An order leaves a line in the events, whatever came of it.
+/// Answers one request. Each order is an audit event, also if it is refused.
 pub(super) async fn answer(shared: Rc<Shared>, asker: Asker, request: Request<Incoming>) -> Reply {
     let is_question = matches!(*request.method(), Method::GET | Method::HEAD);
     if is_question {
@@ -73,7 +73,7 @@ pub(super) async fn answer(shared: Rc<Shared>, asker: Asker, request: Request<In
         let error = "orders are taken on the Unix socket only; this address answers questions";
         return refusal(StatusCode::FORBIDDEN, error);
     }
-    // In a task: it is followed, and leaves its line, also if nobody waits for the answer.
+    // In a task: it is applied, and its audit event added, even if the client disconnects.
     let followed = tokio::task::spawn_local(async move {
         let mut what = shown(&format!("{} {}", request.method(), request.uri().path()));
         let control = &shared.control;
@@ -126,7 +126,7 @@ async fn overview<T: Serialize + Send + 'static>(
     text_reply(StatusCode::OK, "application/json", shared.overviews.text(collect).await)
 }
 
-/// Follows an order; adds to `what` what is asked for beside method and path.
+/// Applies an order; adds its details to `what`, which has the method and path.
 async fn order(
     control: &Rc<RefCell<Control>>,
     request: Request<Incoming>,
@@ -205,7 +205,7 @@ async fn events(control: &Rc<RefCell<Control>>, asker: &Asker, query: &Query) ->
     };
     let wait = Duration::from_millis(wait_ms).min(EVENTS_WAIT_MAX);
     if !wait.is_zero() && !asker.may_order {
-        // Whoever waits takes a place that a monitor may need.
+        // A waiting request holds a place that a monitor may need.
         let error = "events are waited for on the Unix socket only: leave `wait_ms` out here";
         return refusal(StatusCode::FORBIDDEN, error);
     }
@@ -286,7 +286,7 @@ where
     })
 }
 
-/// The configuration in a body; none if it is empty, whatever format it is said to have.
+/// The configuration in a body; none if it is empty, whatever its Content-Type.
 async fn body_config(
     request: Request<Incoming>,
     what: &mut String,
@@ -319,7 +319,7 @@ async fn body_json<T: DeserializeOwned>(
     if text.is_empty() {
         return Err(refused("is empty".to_owned()));
     }
-    // A list would be taken for the values of an order in their turn.
+    // serde would read a list as the values of an order in their sequence.
     if !text.starts_with('{') {
         return Err(refused("is not such an order: expected an object".to_owned()));
     }
@@ -354,7 +354,7 @@ impl Query {
     }
 }
 
-/// What a client says, on one line of bounded length.
+/// A client's text, on one line of bounded length.
 fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(SHOWN_MAX).collect();
     if shown.len() < text.len() {
@@ -364,7 +364,7 @@ fn shown(text: &str) -> String {
     shown.chars().map(plain).collect()
 }
 
-/// Resolves escapes; what is no escape stays as it is.
+/// Decodes percent-encodings; an invalid one stays as it is.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();

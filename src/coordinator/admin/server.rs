@@ -1,4 +1,4 @@
-//! The sockets of the admin interface: who may connect, and a task for each connection.
+//! The sockets of the admin interface: the check of users, and a task for each connection.
 
 use super::bounded::Bounded;
 use super::places::{Places, Taken};
@@ -20,21 +20,21 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
-/// How long a client may take for the head of a request.
+/// The timeout of the head of a request.
 const HEAD_MAX: Duration = Duration::from_secs(10);
-/// How long a client may leave an answer lying before it is read on.
+/// The timeout of a client that does not read its answer.
 const STALL_MAX: Duration = Duration::from_secs(10);
 /// Connections to each of the two sockets at the same moment.
 const CONNECTIONS_MAX: usize = 256;
 
-/// Why the admin interface cannot be had.
+/// Why the admin interface cannot be opened.
 #[derive(Debug)]
 pub enum AdminError {
     /// Another process answers on the socket.
     InUse(PathBuf),
-    /// Something else than a socket has its name: it may be somebody's data.
+    /// A file that is no socket has its name: it may be data.
     NoSocket(PathBuf),
-    /// The system says no.
+    /// An error of the system.
     Io(String, io::Error),
 }
 
@@ -73,7 +73,7 @@ pub struct Admin {
 impl Drop for Admin {
     fn drop(&mut self) {
         if let Some((_, path)) = &self.unix {
-            // Nobody can be told if it is gone already.
+            // It may be removed already, which is no error.
             let _ = fs::remove_file(path);
         }
     }
@@ -143,7 +143,7 @@ fn bind_tcp(address: SocketAddr) -> Result<TcpListener, AdminError> {
 }
 
 impl Admin {
-    /// The address of the TCP interface, where port 0 was asked.
+    /// The address of the TCP interface, with the kernel's choice for port 0.
     pub fn tcp_address(&self) -> Option<SocketAddr> {
         self.tcp.as_ref()?.local_addr().ok()
     }
@@ -195,18 +195,18 @@ async fn serve_tcp(listener: &TcpListener, shared: &Rc<Shared>) {
     }
 }
 
-/// Out of descriptors, most likely: not at once again.
+/// Pauses after a failed accept, most likely for want of descriptors.
 async fn pause(error: &io::Error) {
     tracing::warn!(%error, "the admin interface cannot take a connection for the moment");
     tokio::time::sleep(Duration::from_millis(100)).await;
 }
 
-/// Who is at the other end, if that user may ask.
+/// The user at the other end, if that user is allowed.
 fn admitted(stream: &UnixStream, allow_uids: &[u32]) -> Option<Asker> {
     let credentials = stream.peer_cred().ok()?;
     let uid = credentials.uid();
     if !allow_uids.contains(&uid) {
-        tracing::warn!(uid, "a user who may not was turned away from the admin socket");
+        tracing::warn!(uid, "a user who is not allowed was refused on the admin socket");
         return None;
     }
     let pid = credentials.pid().map(|pid| format!(", pid {pid}")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Everything that is known, as JSON.
+//! The state of the process, as JSON.
 
 use crate::base::Instant;
 use crate::coordinator::control::Control;
@@ -10,7 +10,7 @@ use crate::stats::{Counter, LATENCY_BOUNDS_US};
 use serde::{Serialize, Serializer};
 use std::net::SocketAddr;
 
-/// Of statuses, in the order in which answers are counted.
+/// Classes of statuses, in the order in which answers are counted.
 pub(super) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// The answer to `/status`.
@@ -18,7 +18,8 @@ pub(super) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 pub(super) struct Status {
     version: &'static str,
     pid: u32,
-    /// Where questions are answered over TCP; differs from what is configured if that has port 0.
+    /// The TCP address of the read-only interface; differs from the configured one if that has port
+    /// 0.
     admin_address: Option<SocketAddr>,
     uptime_ms: u64,
     phase: &'static str,
@@ -85,7 +86,7 @@ pub(super) struct PoolStatus {
     requests: u64,
     unserved: u64,
     latency_us: Percentiles,
-    /// Those whose answers change by themselves.
+    /// The sources whose answers change by themselves.
     sources: Vec<SourceStatus>,
     backends: Vec<BackendStatus>,
 }
@@ -93,9 +94,9 @@ pub(super) struct PoolStatus {
 #[derive(Serialize)]
 struct SourceStatus {
     source: String,
-    /// Since it last told all that it knows; none if it never has.
+    /// Time since its last complete report; none if there was none.
     told_ms_ago: Option<u64>,
-    /// Since it began to fail; none while it does not.
+    /// Time since it began to fail; none while it does not.
     failing_for_ms: Option<u64>,
     last_error: Option<String>,
 }
@@ -111,7 +112,7 @@ struct Percentiles {
 struct BackendStatus {
     address: SocketAddr,
     source: String,
-    /// Of its SRV record; 0 for all others.
+    /// The priority of its SRV record; 0 for all others.
     priority: u16,
     /// It is fit for traffic, and gets none while there are backends of a better priority.
     standby: bool,
@@ -130,7 +131,7 @@ struct BackendStatus {
     answers: ByClass,
     failures: u64,
     ejections: u64,
-    /// What the last exchange that failed by its fault failed by.
+    /// The fault of the last exchange that it failed.
     last_fault: Option<String>,
 }
 
@@ -141,7 +142,7 @@ struct ProbeStatus {
     last_failure: Option<String>,
 }
 
-/// Everything, as of `now`.
+/// The status as of `now`.
 pub(super) fn status(control: &Control, now: Instant) -> Status {
     let readiness = control.readiness().process().readiness.clone();
     Status {
@@ -251,7 +252,7 @@ fn sources(pool: &PoolRecord, now: Instant) -> Vec<SourceStatus> {
     let ago = |since: Instant| now.since(since).as_millis() as u64;
     let source = |(source, state): (Source, SourceState)| SourceStatus {
         source: source.to_string(),
-        told_ms_ago: state.told_at.map(ago),
+        told_ms_ago: state.reported_at.map(ago),
         failing_for_ms: state.failing.as_ref().map(|failing| ago(failing.since)),
         last_error: state.failing.map(|failing| failing.reason),
     };
@@ -299,7 +300,7 @@ fn backend_status(
     }
 }
 
-/// Why a backend has its standing, or gets nothing in spite of it.
+/// Why a backend has its standing, or gets no traffic in spite of it.
 pub(super) fn reason(pool: &PoolRecord, record: &Record) -> String {
     if let Some(better) = pool.outranked_by(record) {
         let own = record.found.priority;

@@ -1,13 +1,13 @@
-//! Each event as a sentence, and how much it matters. Does not: know who reads it.
+//! Each event as a sentence, with its level.
 
 use super::{Event, Level};
 use std::fmt;
 
-/// Standings in which a backend is not as it should be, and no operator wanted it so.
+/// Standings of a backend that fails, without an operator's order.
 const UNFIT: [&str; 3] = ["down", "not-ready", "ejected"];
 
 impl Event {
-    /// How much it matters.
+    /// Its level.
     pub fn level(&self) -> Level {
         match self {
             Self::PoolWithoutHealthy { .. }
@@ -67,10 +67,10 @@ impl fmt::Display for Event {
             }
             Self::NoRoom { what } => write!(f, "there is no room for all of {what}"),
             Self::SourceFailed { pool, source, reason } => {
-                write!(f, "pool {pool}: {source}: {reason}; what it said before still holds")
+                write!(f, "pool {pool}: {source}: {reason}; its last answer still holds")
             }
             Self::SourceRecovered { pool, source, failed_ms } => {
-                write!(f, "pool {pool}: {source}: known again after {} s", failed_ms / 1000)
+                write!(f, "pool {pool}: {source}: recovered after {} s", failed_ms / 1000)
             }
             Self::CoordinatorLate { late_ms, held } => {
                 let (noun, verb) = match held {

@@ -1,42 +1,42 @@
-//! Whether the coordinator itself was late: a thread that got no processor time, or was held up,
-//! must not take for dead whoever answered in time while it could not listen.
+//! Whether the coordinator itself was late: a thread that had no processor time, or was blocked,
+//! must not mark a backend down that answered in time while the thread could not read.
 
 use super::Fleet;
 use crate::base::Instant;
 use crate::coordinator::events::Event;
 use std::time::Duration;
 
-/// How often the coordinator shows that it is on time.
+/// The interval of the ticks by which the coordinator measures its lateness.
 pub const PUNCTUAL_EVERY: Duration = Duration::from_millis(100);
 /// A probe's timeout does not count if the coordinator was late for this part of it.
 const EXCUSED_PART: u32 = 4;
-/// Timeouts of one backend's probe in a row that do not count; those that follow do, so that a
-/// backend that is dead is found out even by a coordinator that is always late.
+/// Timeouts of one backend's probe in a row that do not count; later ones do, so that a coordinator
+/// that is always late still marks a dead backend down.
 const HELD_MAX: u32 = 10;
-/// Events of timeouts that do not count, at most.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
+/// Least time between two events of timeouts that do not count.
+const REPORTED_EVERY: Duration = Duration::from_secs(10);
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Lateness {
-    /// All of it, as of the last sign of life.
+    /// The total, as of the last tick.
     total: Duration,
-    /// When the next one is due; none before the first one.
+    /// When the next tick is due; none before the first one.
     due: Option<Instant>,
     held: u64,
-    /// Of those, how many were told of, and when.
-    told: u64,
-    told_at: Option<Instant>,
+    /// Of those, how many the last event had, and when.
+    reported: u64,
+    reported_at: Option<Instant>,
 }
 
 impl Lateness {
-    /// Takes a sign of life, which comes every [`PUNCTUAL_EVERY`] while nothing is late.
+    /// Records a tick, which comes every [`PUNCTUAL_EVERY`] unless the coordinator is late.
     pub fn tick(&mut self, now: Instant) {
         self.total = self.until(now);
         self.due = Some(now + PUNCTUAL_EVERY);
     }
 
-    /// How late the coordinator has been until now, all in all.
+    /// The total lateness of the coordinator until now.
     pub fn until(&self, now: Instant) -> Duration {
         self.total + self.due.map_or(Duration::ZERO, |due| now.since(due))
     }
@@ -47,13 +47,13 @@ impl Lateness {
     }
 }
 
-/// How many timeouts of a backend's probe in a row the coordinator's lateness has excused.
+/// The number of a backend's probe timeouts in a row that the coordinator's lateness has excused.
 #[derive(Debug, Default)]
 pub struct Excused(u32);
 
 impl Excused {
-    /// Whether a probe that had this timeout, and ran into it, says nothing of its backend, because
-    /// the coordinator was so `late` meanwhile.
+    /// Whether a probe that ran into this timeout does not count, because the coordinator was
+    /// `late` by this much meanwhile.
     pub fn takes(&mut self, timeout: Duration, late: Duration) -> bool {
         if late * EXCUSED_PART < timeout {
             self.end();
@@ -63,21 +63,21 @@ impl Excused {
         self.0 <= HELD_MAX
     }
 
-    /// A probe was not late, or did not run into its timeout.
+    /// Ends the row: a probe did not run into its timeout, or the coordinator was on time.
     pub fn end(&mut self) {
         self.0 = 0;
     }
 }
 
 impl Fleet {
-    /// A probe's timeout does not count, because the coordinator was so `late`: that is counted,
-    /// and told of now and then.
+    /// A probe's timeout does not count, because the coordinator was `late` by this much: this is
+    /// counted, and reported by an event now and then.
     pub fn hold_timeout(&mut self, late: Duration, now: Instant) {
         let lateness = &mut self.lateness;
         lateness.held += 1;
-        if lateness.told_at.is_none_or(|at| now.since(at) >= TOLD_EVERY) {
-            let held = lateness.held - lateness.told;
-            (lateness.told, lateness.told_at) = (lateness.held, Some(now));
+        if lateness.reported_at.is_none_or(|at| now.since(at) >= REPORTED_EVERY) {
+            let held = lateness.held - lateness.reported;
+            (lateness.reported, lateness.reported_at) = (lateness.held, Some(now));
             let late_ms = late.as_millis() as u64;
             self.events.push(Event::CoordinatorLate { late_ms, held });
         }

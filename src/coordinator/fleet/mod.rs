@@ -1,28 +1,28 @@
-//! All pools and backends, with everything that is known of them, and the snapshots that follow
-//! from it. No clock, no descriptor, no task: results, orders and the time come in, snapshots and
-//! events go out, so that a simulation runs the real thing.
+//! The state of all pools and backends, and the snapshots built from it. No clock, no descriptor,
+//! no task: results, orders and the time in, snapshots and events out, so that a simulation runs
+//! the real code.
 //!
-//! `record` is one backend, `pool` one pool, `learning` takes in results and observations,
-//! `lateness` holds verdicts back, `source_state` is how it goes with sources,
-//! `operating` the operator's orders, `sourcing` what sources tell, `planning` what a part of the
-//! configuration stands for, `reasons` is why, `saving` what outlives the process.
+//! `record` is one backend, `pool` one pool, `results` applies probe results and observations,
+//! `lateness` excuses timeouts, `source_state` is the state of sources, `operating` the operator's
+//! orders, `sourcing` applies the reports of sources, `planning` maps a part of the configuration
+//! to backends, `reasons` explains a standing, `saving` is the state kept over a restart.
 
 mod lateness;
-mod learning;
 mod operating;
 mod planning;
 mod pool;
 mod reasons;
 mod record;
+mod results;
 mod saving;
 mod source_state;
 mod sourcing;
 
 pub use lateness::{Excused, Lateness, PUNCTUAL_EVERY};
-pub use learning::{Learned, ProbeOf};
 pub use operating::{Operation, OperationError, no_pool};
 pub use pool::PoolRecord;
 pub use record::{Found, Probed, Record, Source};
+pub use results::{Discovered, ProbeOf};
 pub use saving::{Saved, SavedBackend};
 pub use source_state::{Failing, SourceState};
 
@@ -37,8 +37,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the first probes of new backends are waited for. A backend that does not answer within
-/// its timeout does not count on.
+/// How long the process waits for the first probes of new backends. A backend whose probe has timed
+/// out is not waited for.
 pub const FIRST_ROUND_MAX: Duration = Duration::from_secs(5);
 /// How long a shard has to send a half-open probe before another shard may.
 const HALF_OPEN_ROUND: Duration = Duration::from_secs(1);
@@ -48,13 +48,13 @@ pub type BackendKey = (PoolId, SocketAddr);
 
 /// See the module.
 pub struct Fleet {
-    /// Numbers of everything.
+    /// The numbers of pools, routes, listeners and backends.
     pub registry: Registry,
     /// Pools by name.
     pub pools: BTreeMap<String, PoolRecord>,
-    /// What shards count.
+    /// The counts of the shards.
     pub ledger: Arc<Ledger>,
-    /// What happened.
+    /// The events.
     pub events: Events,
     /// Whether the coordinator itself is late.
     pub lateness: Lateness,
@@ -63,15 +63,15 @@ pub struct Fleet {
     by_id: HashMap<PoolId, String>,
     /// Something may have changed since the last snapshot.
     is_dirty: bool,
-    /// How often that was so.
+    /// Counts the changes that set it.
     changes: u64,
-    /// Changes with every change of who is to be probed.
+    /// Changes with every change of the backends to be probed.
     revision: u64,
     /// How often a configuration was put in force.
     configurations: u64,
-    /// The first round of probes is over: backends that come back do so slowly from now on.
+    /// The first round of probes is over: from now on slow start applies.
     is_started: bool,
-    /// Backends that sources tell of and no slot is left for.
+    /// Backends that sources list and for which no slot is left.
     left_out: usize,
     /// When half-open rounds last went to another shard.
     half_open_renewed: Instant,
@@ -80,7 +80,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Without pools.
+    /// A fleet without pools.
     pub fn new(ledger: Arc<Ledger>, shards: usize) -> Self {
         Self {
             registry: Registry::default(),
@@ -102,15 +102,15 @@ impl Fleet {
         }
     }
 
-    /// From now on what comes back comes back slowly.
+    /// Ends the first round: from now on slow start applies.
     pub fn start(&mut self) {
         self.is_started = true;
-        // Pools without a healthy backend have not been told of yet.
+        // Pools without a healthy backend have had no event yet.
         self.is_dirty = true;
     }
 
-    /// True if every source has told what it knows, or failed to, and every backend that is to be
-    /// probed has been.
+    /// True if every source has reported or failed, and every backend that is to be probed has had
+    /// a result.
     pub fn was_all_probed(&self) -> bool {
         let is_probed = |pool: &PoolRecord| {
             pool.awaited.is_empty() && pool.backends.values().all(Record::is_known)
@@ -134,7 +134,7 @@ impl Fleet {
         self.changes
     }
 
-    /// Changes with every change of who is to be probed, and how.
+    /// Changes with every change of the backends to be probed, and of their probes.
     pub fn revision(&self) -> u64 {
         self.revision
     }
@@ -149,7 +149,7 @@ impl Fleet {
         self.pools.get(pool)?.backends.get(&address)
     }
 
-    /// The pool of a number.
+    /// The pool with this number.
     pub fn pool_of(&self, id: PoolId) -> Option<&PoolRecord> {
         self.pools.get(self.by_id.get(&id)?)
     }
@@ -202,9 +202,9 @@ impl Fleet {
         self.pools.values().filter_map(|pool| pool.built.clone()).collect()
     }
 
-    /// Forgets backends and pools that are gone, once every shard knows it and nothing is left of
-    /// them.
-    pub fn bury(&mut self, applied: Generation, current: Generation, now: Instant) {
+    /// Drops removed backends and pools, once every shard has applied the removal and nothing of
+    /// them is in flight.
+    pub fn reap(&mut self, applied: Generation, current: Generation, now: Instant) {
         if applied < current {
             return;
         }

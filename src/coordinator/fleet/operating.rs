@@ -20,19 +20,19 @@ pub enum Operation {
     State(OperatorState),
     /// Another weight; none: that of its source.
     Weight(Option<u32>),
-    /// There is one more backend.
+    /// Add a backend.
     Add {
         /// Its weight.
         weight: u32,
     },
-    /// There is one backend less.
+    /// Remove the backend.
     Remove,
 }
 
-/// Why an order is not followed.
+/// Why an order is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OperationError {
-    /// There is no such pool; these there are.
+    /// There is no such pool.
     NoPool {
         /// What was asked for.
         pool: String,
@@ -45,7 +45,7 @@ pub enum OperationError {
         pool: String,
         /// What was asked for.
         backend: SocketAddr,
-        /// It is told of, and was removed by an order.
+        /// A source lists it, and an order has removed it.
         is_taken_out: bool,
         /// What there is.
         known: Vec<SocketAddr>,
@@ -81,12 +81,12 @@ impl fmt::Display for OperationError {
 
 impl std::error::Error for OperationError {}
 
-/// What to say of a pool that is not there.
+/// The error for a pool that does not exist.
 pub fn no_pool(pool: &str, known: &[String]) -> String {
     format!("there is no pool `{}`{}", pool.escape_debug(), alternatives(pool, known))
 }
 
-/// What was probably meant, or some of what there is.
+/// The closest name, or some of the names that exist.
 fn alternatives(asked: &str, known: &[String]) -> String {
     if known.is_empty() {
         return "; there is none at all".to_owned();
@@ -100,10 +100,10 @@ fn alternatives(asked: &str, known: &[String]) -> String {
 }
 
 impl Fleet {
-    /// Follows an order. True if it changed something.
+    /// Applies an order. True if it changed something.
     ///
     /// # Errors
-    /// If it names what is not there, or cannot be followed; nothing has changed then.
+    /// If it names an unknown pool or backend, or is refused; nothing has changed then.
     pub fn operate(
         &mut self,
         pool: &str,
@@ -124,7 +124,7 @@ impl Fleet {
         Ok(has_changed)
     }
 
-    /// Whether an order can be followed, without following it.
+    /// Checks an order without applying it.
     ///
     /// # Errors
     /// As for [`Fleet::operate`].
@@ -168,7 +168,7 @@ impl PoolRecord {
         }
     }
 
-    /// Follows an order that was checked. True if it changed something.
+    /// Applies an order that was checked. True if it changed something.
     fn operate(&mut self, address: SocketAddr, operation: Operation) -> bool {
         let Some(record) = self.backends.get_mut(&address) else {
             return matches!(operation, Operation::Add { weight } if self.add(address, weight));
@@ -177,12 +177,12 @@ impl PoolRecord {
             Operation::Add { weight } => self.add(address, weight),
             Operation::Remove => self.remove(address),
             Operation::State(state) => {
-                // Whoever says that it is well knows more than what exchanges showed.
+                // An operator's order overrides the outcomes of exchanges.
                 let is_released =
                     state == OperatorState::Ready && self.ejections.release(record.slot);
                 let was = std::mem::replace(&mut record.operator, state);
                 if was == OperatorState::Maint && state != OperatorState::Maint {
-                    // It was not probed meanwhile: what was known of it is old.
+                    // It was not probed in maintenance: its last results are old.
                     (record.live, record.ready) = unprobed(&self.config);
                 }
                 was != state || is_released
@@ -196,19 +196,20 @@ impl PoolRecord {
     fn add(&mut self, address: SocketAddr, weight: u32) -> bool {
         if let Some(at) = self.taken_out.iter().position(|out| *out == address) {
             self.taken_out.swap_remove(at);
-            let is_told = |found: &Vec<Found>| found.iter().any(|found| found.address == address);
-            if self.told.values().any(is_told) {
+            let is_reported =
+                |found: &Vec<Found>| found.iter().any(|found| found.address == address);
+            if self.reported.values().any(is_reported) {
                 return true;
             }
         }
         let found = Found { address, weight, priority: 0 };
-        self.told.entry(Source::Operator).or_default().push(found);
+        self.reported.entry(Source::Operator).or_default().push(found);
         true
     }
 
     fn remove(&mut self, address: SocketAddr) -> bool {
         let mut is_told_elsewhere = false;
-        for (source, found) in &mut self.told {
+        for (source, found) in &mut self.reported {
             match source {
                 Source::Operator => found.retain(|found| found.address != address),
                 _ => is_told_elsewhere |= found.iter().any(|found| found.address == address),

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::ops::Bound::{Included, Unbounded};
 
 impl Fleet {
-    /// The backends that hang on a part: those of a pool, the one of an address, those of a name
-    /// or file that no source before it tells of.
+    /// The backends of a part: those of a pool, the one of an address, those of a name or file that
+    /// no source before it lists.
     pub fn meant_by<'f>(
         &'f self,
         part: &'f Part,
@@ -36,19 +36,19 @@ impl Fleet {
         backends.filter(move |(_, record)| is_meant(&record.source))
     }
 
-    /// The backends of a pool that its sources tell of under another configuration of it, as far
-    /// as they have told already: what another file has is not known.
-    pub fn told_under(&self, next: &config::Pool) -> BTreeSet<SocketAddr> {
+    /// The backends of a pool that its sources list under another configuration of it, as far as
+    /// they have reported already: the content of another file is not known.
+    pub fn reported_under(&self, next: &config::Pool) -> BTreeSet<SocketAddr> {
         let mut all: BTreeSet<SocketAddr> = next.backends.iter().map(|b| b.address).collect();
         let Some(known) = self.pools.get(&next.name) else { return all };
         let goes_on = |source: &Source| match source {
-            Source::Config => false, // it tells something else
+            Source::Config => false, // the other configuration has its own list
             Source::Operator => true,
             Source::Name(name) => next.names.iter().any(|next| next.lookup.to_string() == *name),
             Source::File => next.backends_file == known.config.backends_file,
         };
-        let told = known.told.iter().filter(|(source, _)| goes_on(source));
-        all.extend(told.flat_map(|(_, found)| found).map(|found| found.address));
+        let reported = known.reported.iter().filter(|(source, _)| goes_on(source));
+        all.extend(reported.flat_map(|(_, found)| found).map(|found| found.address));
         all
     }
 }

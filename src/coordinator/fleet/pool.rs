@@ -1,4 +1,4 @@
-//! One pool: its backends, from whichever source, and what each of them may get.
+//! One pool: its backends from all sources, and the traffic that each of them may get.
 
 use super::FIRST_ROUND_MAX;
 use super::record::{Found, Probed, Record, Source};
@@ -13,45 +13,45 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// What a source tells of a pool, the last time it told.
-pub type Told = BTreeMap<Source, Vec<Found>>;
+/// The last report of each source of a pool.
+pub type Reported = BTreeMap<Source, Vec<Found>>;
 
 /// See the module.
 pub struct PoolRecord {
     /// Its number.
     pub id: PoolId,
-    /// What was configured.
+    /// Its configuration.
     pub config: config::Pool,
     /// Its backends, in the order of their addresses.
     pub backends: BTreeMap<SocketAddr, Record>,
-    /// What each source tells.
-    pub told: Told,
-    /// Sources that have neither told nor failed yet.
+    /// The last report of each source.
+    pub reported: Reported,
+    /// Sources that have neither reported nor failed yet.
     pub awaited: Vec<Source>,
-    /// Sources that have told all that they know at least once.
-    pub(super) heard: BTreeSet<Source>,
-    /// How it goes with those whose answers change by themselves.
+    /// Sources that have reported completely at least once.
+    pub(super) complete: BTreeSet<Source>,
+    /// The state of sources whose answers change by themselves.
     pub(super) source_states: BTreeMap<Source, SourceState>,
     /// Backends of the configuration that an operator has taken out.
     pub taken_out: Vec<SocketAddr>,
-    /// What the process before knew of backends that no source has told of yet.
+    /// State saved by the previous process for backends that no source has listed yet.
     pub(super) remembered: Remembered,
-    /// Ejection by what exchanges show.
+    /// Ejection by the outcomes of exchanges.
     pub ejections: Ejections,
-    /// As last published.
+    /// The pool as last published.
     pub built: Option<Arc<snapshot::Pool>>,
-    /// It is not in the configuration any more; it goes when nothing of it is left.
+    /// It is not in the configuration any more; its record is dropped when nothing of it is left.
     pub is_removed: bool,
     /// No backend is fit; all are tried, or none, as configured.
     pub has_no_healthy: bool,
-    /// The lowest priority of which a backend is fit, as last published: kept, since whoever tells
-    /// of all backends asks for each of them.
+    /// The lowest priority of which a backend is fit, as last published: kept, since answers that
+    /// list all backends need it for each of them.
     priority: Option<u16>,
     /// Exchanges have failed that are not judged yet.
     pub(super) has_new_faults: bool,
     /// Since when that is so.
     unfit_since: Option<Instant>,
-    /// It was told that no backend is fit, and not yet that one is again.
+    /// An event reported that no backend is fit, and none yet that one is again.
     is_alarmed: bool,
 }
 
@@ -62,9 +62,9 @@ impl PoolRecord {
             id,
             config,
             backends: BTreeMap::new(),
-            told: Told::new(),
+            reported: Reported::new(),
             awaited: Vec::new(),
-            heard: BTreeSet::new(),
+            complete: BTreeSet::new(),
             source_states: BTreeMap::new(),
             taken_out: Vec::new(),
             remembered: Remembered::default(),
@@ -79,14 +79,14 @@ impl PoolRecord {
         }
     }
 
-    /// What all sources together tell: for an address that several know, the first in the order
-    /// of [`Source`] counts.
+    /// The reports of all sources together: for an address that several list, the first in the
+    /// order of [`Source`] counts.
     pub fn wanted(&self) -> BTreeMap<SocketAddr, (Source, Found)> {
         let mut wanted = BTreeMap::new();
         if self.is_removed {
             return wanted;
         }
-        for (source, found) in &self.told {
+        for (source, found) in &self.reported {
             for found in found {
                 let is_taken_out = self.taken_out.contains(&found.address);
                 if !is_taken_out || *source == Source::Operator {
@@ -97,7 +97,7 @@ impl PoolRecord {
         wanted
     }
 
-    /// A backend that was not known, as it is before its first probe.
+    /// The record of a new backend before its first probe.
     pub fn new_record(&self, slot: BackendSlot, source: Source, found: Found) -> Record {
         let (live, ready) = unprobed(&self.config);
         Record {
@@ -142,7 +142,7 @@ impl PoolRecord {
         changed
     }
 
-    /// What each backend may get now.
+    /// The traffic that each backend may get now.
     pub fn members(&mut self, now: Instant) -> Vec<Member> {
         let priority = self.best_priority();
         self.priority = priority;
@@ -158,7 +158,7 @@ impl PoolRecord {
                 Share::Weight(if is_ramping { scaled_weight(weight, factor) } else { weight })
             }
             Standing::HalfOpen => Share::Trial(self.ejections.half_open_round(record.slot)),
-            // Nobody is fit: whoever the operator has not taken out is as good as any.
+            // Fail open: no backend is fit, so all that the operator has not taken out are used.
             Standing::Unchecked | Standing::Down | Standing::NotReady | Standing::Ejected
                 if routes_to_all =>
             {
@@ -176,9 +176,9 @@ impl PoolRecord {
         self.backends.iter().map(member).collect()
     }
 
-    /// Whether it is to be told now that no backend is fit (true), or that one is again (false).
-    /// Backends that are new are down until their first probe: that is not told before one of them
-    /// is known, unless it takes too long.
+    /// Whether an event is due that no backend is fit (true), or that one is again (false). New
+    /// backends are down until their first probe: no event reports that before one of them has a
+    /// result, unless this takes too long.
     pub(super) fn news_of_health(&mut self, now: Instant) -> Option<bool> {
         if !self.has_no_healthy {
             self.unfit_since = None;
@@ -198,7 +198,7 @@ impl PoolRecord {
         staying.peek().is_none() || staying.any(Record::is_known)
     }
 
-    /// True if no backend is fit, nobody was told, and that has been waited for long enough.
+    /// True if no backend is fit, no event has reported it, and the wait for results is over.
     pub(super) fn is_unknown_for_long(&self, now: Instant) -> bool {
         let is_long = |since: Instant| now.since(since) >= FIRST_ROUND_MAX;
         !self.is_alarmed && self.unfit_since.is_some_and(is_long)
@@ -210,13 +210,13 @@ impl PoolRecord {
         fit.map(|record| record.found.priority).min()
     }
 
-    /// The better priority for whose sake a backend that serves gets nothing.
+    /// The better priority because of which a serving backend gets no traffic.
     pub fn outranked_by(&self, record: &Record) -> Option<u16> {
         let is_worse = |best: &u16| record.found.priority > *best;
         self.priority.filter(|best| record.standing == Standing::Serving && is_worse(best))
     }
 
-    /// True while a backend is on its way to full weight.
+    /// True while a backend is in slow start.
     pub fn is_ramping(&self, now: Instant) -> bool {
         let slow_start = &self.config.slow_start;
         let ramps = |record: &Record| {
@@ -225,7 +225,7 @@ impl PoolRecord {
         self.backends.values().any(ramps)
     }
 
-    /// Backends that would get traffic if nothing were known of their exchanges.
+    /// Backends that would get traffic without ejection.
     fn fit_but_for_exchanges(&self) -> Vec<BackendSlot> {
         let is_fit = |record: &&Record| {
             let standing = record.findings(Outlier::In).standing();
@@ -234,8 +234,8 @@ impl PoolRecord {
         self.backends.values().filter(is_fit).map(|record| record.slot).collect()
     }
 
-    /// Takes back whoever is out by ejection if nobody else is left: what an ejection keeps away
-    /// is less bad than a backend that is dead, or none at all.
+    /// Ends all ejections if no other backend is left: an ejected backend is better than a dead
+    /// one, or none.
     pub fn take_back_the_last(&mut self, now: Instant) {
         let fit = self.fit_but_for_exchanges();
         if fit.iter().all(|slot| self.ejections.state(*slot) != Outlier::In) {
@@ -243,7 +243,7 @@ impl PoolRecord {
         }
     }
 
-    /// Ejects and returns backends by what is known of their exchanges. True if something changed.
+    /// Ejects backends and makes them half-open by the rules. True if something changed.
     pub fn eject(&mut self, ledger: &Ledger, now: Instant) -> bool {
         self.has_new_faults = false;
         let rules = self.config.ejection;
@@ -256,7 +256,7 @@ impl PoolRecord {
         has_changed | !self.ejections.end_times(now).is_empty()
     }
 
-    /// Cuts what is left of backends whose time to drain is over. True if there is one.
+    /// Cuts exchanges of backends whose drain timeout is over. True if there is one.
     pub fn end_drains(&mut self, now: Instant) -> bool {
         let timeout = self.config.drain_timeout;
         let mut is_one_over = false;
@@ -268,8 +268,7 @@ impl PoolRecord {
         is_one_over
     }
 
-    /// Backends that could be given a request now, or as soon as those of a better priority are
-    /// gone.
+    /// Backends that can get a request now, or as soon as those of a better priority are gone.
     pub fn fit_count(&self) -> usize {
         self.backends.values().filter(|record| is_fit(record)).count()
     }
@@ -279,7 +278,7 @@ pub(super) fn is_fit(record: &Record) -> bool {
     record.standing == Standing::Serving && record.weight() > 0
 }
 
-/// What probes have shown of a backend of which nothing is known: alive if there is no probe.
+/// Probe states of a backend without results: up if there is no probe.
 pub(super) fn unprobed(pool: &config::Pool) -> (Probed, Option<Probed>) {
     let has_probe = pool.health.kind != config::ProbeKind::None;
     let live = Probed::new((!has_probe).then_some(true));

@@ -4,7 +4,7 @@ use super::{PoolRecord, Probed, Record};
 use crate::health::Standing;
 
 impl PoolRecord {
-    /// Why a backend has its standing: what its probe last failed by, or its exchanges.
+    /// Why a backend has its standing: the last failure of its probe, or of its exchanges.
     pub fn reason(&self, record: &Record) -> String {
         let own = record.standing.reason();
         let failure = |probed: &Probed| probed.last_failure.clone();

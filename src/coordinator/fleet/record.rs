@@ -1,4 +1,4 @@
-//! What is known of one backend, whoever it was learned from.
+//! The state of one backend, from sources, probes, exchanges and orders.
 
 use crate::base::{BackendSlot, Instant};
 use crate::config::BackendName;
@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Who says that a backend exists.
+/// A source of backends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
     /// The configuration.
@@ -22,7 +22,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// That of a name.
+    /// The source of a name.
     pub fn of_name(name: &BackendName) -> Self {
         Self::Name(name.lookup.to_string())
     }
@@ -39,10 +39,10 @@ impl fmt::Display for Source {
     }
 }
 
-/// A backend as a source tells of it.
+/// A backend in the report of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Where it listens.
+    /// The address that it listens on.
     pub address: SocketAddr,
     /// Its share relative to the others.
     pub weight: u32,
@@ -55,18 +55,18 @@ pub struct Found {
 pub struct Probed {
     /// Passes and failures in a row.
     pub state: ProbeState,
-    /// Why the last one failed; none if it passed.
+    /// The failure of the last one; none if it passed.
     pub last_failure: Option<String>,
     /// Probes that passed.
     pub passes: u64,
     /// Probes that failed.
     pub failures: u64,
-    /// What they took together.
+    /// Their total duration.
     pub took: Duration,
 }
 
 impl Probed {
-    /// As restored, or never probed.
+    /// A state that is restored, or never probed.
     pub fn new(restored: Option<bool>) -> Self {
         Self {
             state: restored.map_or_else(ProbeState::new, ProbeState::restored),
@@ -83,29 +83,29 @@ impl Probed {
 pub struct Record {
     /// Its row in the tables of counts.
     pub slot: BackendSlot,
-    /// What its source says of it.
+    /// Its entry in the report of its source.
     pub found: Found,
-    /// Who that is.
+    /// Its source.
     pub source: Source,
-    /// What the operator wants of it.
+    /// The operator's order.
     pub operator: OperatorState,
     /// The operator's weight in place of its source's.
     pub weight_override: Option<u32>,
-    /// Whether it lives.
+    /// Its health probe.
     pub live: Probed,
-    /// Whether it wants traffic, where that is asked separately.
+    /// Its readiness probe, if there is one.
     pub ready: Option<Probed>,
-    /// No source tells of it any more.
+    /// No source lists it any more.
     pub is_removed: bool,
-    /// As last judged.
+    /// Its standing as last judged.
     pub standing: Standing,
-    /// When it came back to traffic; none if it was there from the start, or is at full weight.
+    /// When it returned to traffic; none if it was there from the start, or is at full weight.
     pub returned_at: Option<Instant>,
-    /// Since when it is on its way out.
+    /// Since when it drains.
     pub leaving_since: Option<Instant>,
-    /// What it still had at the end of that time was cut.
+    /// Its exchanges were cut at the end of the drain timeout.
     pub is_cut: bool,
-    /// What the last exchange that failed by its fault failed by.
+    /// The fault of the last exchange that it failed.
     pub last_fault: Option<BackendFault>,
     /// How often it was ejected.
     pub ejections: u64,
@@ -117,7 +117,7 @@ impl Record {
         self.weight_override.unwrap_or(self.found.weight)
     }
 
-    /// What the probes and the operator say, with what exchanges showed.
+    /// The inputs of its standing.
     pub fn findings(&self, ejection: Outlier) -> Findings {
         Findings {
             operator: self.operator,
@@ -129,18 +129,17 @@ impl Record {
         }
     }
 
-    /// Forgets what the operator wants of it: it is gone by somebody's word.
+    /// Drops the operator's orders: it was removed by an order or a reload.
     pub(super) fn forget_orders(&mut self) {
         (self.operator, self.weight_override) = (OperatorState::default(), None);
     }
 
-    /// True if nothing is to be waited for before it can be judged: it has been probed, or is not
-    /// to be.
+    /// True if it can be judged: it has been probed, or is not to be.
     pub fn is_known(&self) -> bool {
         self.operator == OperatorState::Maint || self.was_probed()
     }
 
-    /// True if what probes have shown says more than that there was none yet.
+    /// True if the results of its probes are enough to judge it.
     fn was_checked(&self) -> bool {
         self.was_probed() || (self.live.state.was_probed() && !self.live.state.is_up())
     }
@@ -151,7 +150,7 @@ impl Record {
         has_result(&self.live) && self.ready.as_ref().is_none_or(has_result)
     }
 
-    /// Its part of its weight as it comes back, 0 to 1.
+    /// The part of its weight in slow start, 0 to 1.
     pub fn ramp(&self, slow_start: &SlowStart, now: Instant) -> f64 {
         self.returned_at.map_or(1.0, |at| slow_start.factor(now.since(at)))
     }

@@ -1,4 +1,4 @@
-//! What outlives the process: what was known of backends and what the operator wants of them.
+//! State kept over a restart: the health of backends and the operator's orders.
 
 use super::{Fleet, Found, PoolRecord, Source};
 use crate::base::Instant;
@@ -31,9 +31,9 @@ pub struct SavedBackend {
     pub address: SocketAddr,
     /// It was up; none if it was never probed.
     pub is_live: Option<bool>,
-    /// It was ready; none if that was never asked.
+    /// It was ready; none if that was never probed.
     pub is_ready: Option<bool>,
-    /// What the operator wants of it.
+    /// The operator's order.
     pub operator: String,
     /// The operator's weight, if there is one.
     pub weight: Option<u32>,
@@ -42,7 +42,7 @@ pub struct SavedBackend {
 }
 
 impl Fleet {
-    /// What there is to be saved.
+    /// The state to be saved.
     pub fn save(&self) -> Vec<Saved> {
         let pools = self.pools.values().filter(|pool| !pool.is_removed);
         pools
@@ -67,10 +67,10 @@ impl Fleet {
             .collect()
     }
 
-    /// Takes what was saved `age` ago. What the operator wants holds whatever its age; health
-    /// counts only if it is younger than two intervals of its probe. What sources have not told
-    /// of yet is taken when they do; what they do not tell of at all is forgotten, as it would
-    /// have been in the process before.
+    /// Restores state that was saved `age` ago. The operator's orders hold whatever their age;
+    /// health counts only if it is younger than two intervals of its probe. State of backends that
+    /// sources have not listed yet is kept until they report; what no source lists is dropped, as
+    /// the previous process would have done.
     pub fn restore(&mut self, saved: &[Saved], age: Duration, now: Instant) {
         for saved in saved {
             let Some(pool) = self.pools.get_mut(&saved.pool) else { continue };
@@ -79,7 +79,7 @@ impl Fleet {
             let added = saved.backends.iter().filter_map(|backend| {
                 Some(Found { address: backend.address, weight: backend.added?, priority: 0 })
             });
-            pool.told.insert(Source::Operator, added.collect());
+            pool.reported.insert(Source::Operator, added.collect());
             let fresh_until = now + (pool.config.health.rules.interval * 2).saturating_sub(age);
             let backends = saved.backends.iter().map(|backend| (backend.address, backend.clone()));
             pool.remembered = Remembered { backends: backends.collect(), fresh_until };
@@ -100,7 +100,7 @@ pub(super) struct Remembered {
 }
 
 impl Remembered {
-    /// The operator's orders that are still to be followed. Without health: that gets old.
+    /// The operator's orders that are still to be applied. Without health: that gets old.
     fn orders(&self) -> impl Iterator<Item = SavedBackend> {
         let is_order = |backend: &&SavedBackend| {
             backend.weight.is_some() || backend.operator != OperatorState::Ready.word()
@@ -115,15 +115,15 @@ impl Remembered {
 }
 
 impl PoolRecord {
-    /// Forgets what is remembered of backends that no source tells of, once each has told all
-    /// that it knows: an order must not wait for an address that comes back in weeks.
-    pub(super) fn forget_what_nobody_told(&mut self) {
-        if self.changing_sources().all(|source| self.heard.contains(&source)) {
+    /// Drops restored state of backends that no source lists, once each source has reported
+    /// completely: an order must not wait for an address that returns in weeks.
+    pub(super) fn forget_unreported(&mut self) {
+        if self.changing_sources().all(|source| self.complete.contains(&source)) {
             self.remembered.backends.clear();
         }
     }
 
-    /// Gives a backend back what the process before knew of it, the first time that it is seen.
+    /// Applies the state of the previous process to a backend when a source first lists it.
     pub(super) fn recall(&mut self, address: SocketAddr, now: Instant) {
         let Some(saved) = self.remembered.backends.remove(&address) else { return };
         let Some(record) = self.backends.get_mut(&address) else { return };
@@ -154,8 +154,8 @@ struct Entries {
 }
 
 impl Saved {
-    /// What can be used of a pool's part of the state file. A file that somebody wrote by hand may
-    /// say anything: what is wrong goes to `left_out`, with its place, and the rest is taken.
+    /// The usable entries of a pool's part of the state file. A file edited by hand may have any
+    /// error: invalid entries go to `left_out`, with their place, and the others are used.
     pub fn read(part: Value, left_out: &mut Vec<String>) -> Option<Self> {
         let name = part["pool"].to_string();
         let entries = Entries::deserialize(part);

@@ -1,5 +1,5 @@
-//! How it goes with the sources whose answers change by themselves: what they told last holds
-//! whatever becomes of them, so operators must see how old that is.
+//! The state of sources whose answers change by themselves: their last report holds even if they
+//! fail, so operators must see how old it is.
 
 use super::{Fleet, PoolRecord, Source};
 use crate::base::Instant;
@@ -8,27 +8,27 @@ use crate::coordinator::events::Event;
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct SourceState {
-    /// When it last told all that it knows.
-    pub told_at: Option<Instant>,
-    /// Since when it has not been able to; none while it is.
+    /// When it last reported completely.
+    pub reported_at: Option<Instant>,
+    /// Since when it has failed; none while it does not.
     pub failing: Option<Failing>,
 }
 
 /// A source that fails.
 #[derive(Clone, Debug)]
 pub struct Failing {
-    /// The first time.
+    /// The time of the first failure.
     pub since: Instant,
-    /// Why, the last time.
+    /// The reason of the last failure.
     pub reason: String,
-    /// A configuration was put in force since: it may have mended that, and if not, somebody wants
-    /// to hear it again.
+    /// A configuration was put in force since: it may have mended the source, and if not, another
+    /// event is due.
     is_doubted: bool,
 }
 
 impl Fleet {
-    /// Takes note that a source has nothing to tell for now, or not all; what it told before still
-    /// holds. The first failure of a series is an event; of a file, each of another kind.
+    /// Records that a source failed, wholly or in part; its last report still holds. The first
+    /// failure of a series is an event; of a file, each of another kind.
     pub fn source_failed(&mut self, pool: &str, source: &Source, reason: String, now: Instant) {
         let Some(record) = self.pools.get_mut(pool) else { return };
         record.awaited.retain(|awaited| awaited != source);
@@ -49,14 +49,14 @@ impl Fleet {
         }
     }
 
-    /// Takes note that a source has told all that it knows.
-    pub(super) fn source_told(&mut self, pool: &str, source: &Source, now: Instant) {
+    /// Records that a source has reported completely.
+    pub(super) fn source_answered(&mut self, pool: &str, source: &Source, now: Instant) {
         let Some(record) = self.pools.get_mut(pool) else { return };
         if !record.has_source(source) {
             return;
         }
         let state = record.source_states.entry(source.clone()).or_default();
-        state.told_at = Some(now);
+        state.reported_at = Some(now);
         if let Some(Failing { since, .. }) = state.failing.take() {
             let (pool, source) = (pool.to_owned(), source.to_string());
             let failed_ms = now.since(since).as_millis() as u64;
@@ -66,7 +66,8 @@ impl Fleet {
 }
 
 impl PoolRecord {
-    /// Forgets the sources that are not configured any more; the others are to be told of anew.
+    /// Drops sources that are not configured any more; the next failure of the others is an event
+    /// again.
     pub(super) fn doubt_sources(&mut self) {
         let mut states = std::mem::take(&mut self.source_states);
         states.retain(|source, _| self.has_source(source));
@@ -75,7 +76,7 @@ impl PoolRecord {
         self.source_states = states;
     }
 
-    /// The sources whose answers change by themselves, and how it goes with them.
+    /// The sources whose answers change by themselves, with their states.
     pub fn source_states(&self) -> impl Iterator<Item = (Source, SourceState)> {
         let state = |source: &Source| self.source_states.get(source).cloned().unwrap_or_default();
         self.changing_sources().map(move |source| (source.clone(), state(&source)))

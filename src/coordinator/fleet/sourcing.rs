@@ -1,7 +1,7 @@
-//! What sources tell becomes backends: those that are new wait for their first probe, those that
-//! stay keep everything that is known of them, those that are gone finish what they have. Names
-//! and files come and go by themselves: what returns by them before it has finished is still what
-//! the operator's orders and its ejection are for. What somebody took out is forgotten.
+//! Applies the reports of sources: new backends wait for their first probe, backends that stay keep
+//! their state, removed ones finish their exchanges. Names and files change by themselves: a
+//! backend that returns by them before it has finished keeps the operator's orders and its
+//! ejection. The state of a backend that an order or a reload removed is dropped.
 
 use super::pool::is_fit;
 use super::{Fleet, Found, PoolRecord, Record, Source};
@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::net::SocketAddr;
 
 impl Fleet {
-    /// Takes the pools of a configuration. What is known of pools and backends that stay is kept.
+    /// Applies the pools of a configuration. The state of pools and backends that stay is kept.
     pub fn configure(&mut self, config: &Config, now: Instant) {
         self.configurations += 1;
         for pool in &config.pools {
@@ -43,34 +43,34 @@ impl Fleet {
         known.map_or(0, |pool| pool.count_fit_that_stay(config)) < needs
     }
 
-    /// Takes all that a source tells of a pool in place of what it told before. A source that is
-    /// not configured any more, whose last answer was under way, is not listened to.
-    pub fn tell(&mut self, pool: &str, source: Source, found: Vec<Found>, now: Instant) {
+    /// Applies the complete report of a source in place of its last one. A late report of a source
+    /// that is not configured any more is ignored.
+    pub fn report(&mut self, pool: &str, source: Source, found: Vec<Found>, now: Instant) {
         if let Some(record) = self.pools.get_mut(pool).filter(|pool| pool.has_source(&source)) {
-            record.heard.insert(source.clone());
+            record.complete.insert(source.clone());
         }
-        self.source_told(pool, &source, now);
-        self.tell_part(pool, source, found, now);
+        self.source_answered(pool, &source, now);
+        self.report_part(pool, source, found, now);
         if let Some(record) = self.pools.get_mut(pool) {
-            record.forget_what_nobody_told();
+            record.forget_unreported();
         }
     }
 
-    /// As [`Fleet::tell`], of a source that could not find out everything.
-    pub fn tell_part(&mut self, pool: &str, source: Source, found: Vec<Found>, now: Instant) {
+    /// As [`Fleet::report`], for an incomplete report.
+    pub fn report_part(&mut self, pool: &str, source: Source, found: Vec<Found>, now: Instant) {
         let Some(record) = self.pools.get_mut(pool) else { return };
         if !record.has_source(&source) {
             return;
         }
         record.awaited.retain(|awaited| *awaited != source);
-        if record.told.get(&source) == Some(&found) {
+        if record.reported.get(&source) == Some(&found) {
             return;
         }
-        record.told.insert(source, found);
+        record.reported.insert(source, found);
         self.source(now);
     }
 
-    /// Makes the backends of every pool those that its sources tell of.
+    /// Makes the backends of every pool those that its sources list.
     pub(super) fn source(&mut self, now: Instant) {
         self.revision += 1;
         let had_left_out = self.left_out > 0;
@@ -99,7 +99,7 @@ impl Fleet {
             pool.remove_backend(address);
             self.is_dirty = true;
         }
-        pool.forget_what_nobody_told();
+        pool.forget_unreported();
     }
 
     fn source_backend(
@@ -133,7 +133,7 @@ impl Fleet {
 impl PoolRecord {
     fn count_fit_that_stay(&self, config: &config::Pool) -> usize {
         let is_same_file = self.config.backends_file == config.backends_file;
-        // Each of thousands of backends is asked for.
+        // A set, because each of thousands of backends is looked up.
         let addresses: HashSet<SocketAddr> = config.backends.iter().map(|b| b.address).collect();
         let names: BTreeSet<Source> = config.names.iter().map(Source::of_name).collect();
         let stays = |address: &SocketAddr, source: &Source| match source {
@@ -146,7 +146,7 @@ impl PoolRecord {
         fit.filter(|(address, record)| stays(address, &record.source)).count()
     }
 
-    /// No source tells of a backend any more.
+    /// No source lists a backend any more.
     fn remove_backend(&mut self, address: SocketAddr) {
         let is_by_itself = !self.is_removed
             && !self.taken_out.contains(&address)
@@ -162,9 +162,9 @@ impl PoolRecord {
         }
     }
 
-    /// A backend that was on its way out is wanted again. It is probed as if it were new, since
-    /// nobody knows what it has become, but keeps its row, where what is left of it is counted,
-    /// and the orders that were not forgotten when it went.
+    /// A removed backend that still drains is listed again. It is probed as if it were new, since
+    /// its health may have changed, but keeps its row, where its exchanges in flight are counted,
+    /// and the orders that were not dropped at its removal.
     fn return_backend(&mut self, address: SocketAddr, source: &Source, found: Found) {
         let Some(slot) = self.backends.get(&address).map(|record| record.slot) else { return };
         let new = self.new_record(slot, source.clone(), found);
@@ -172,7 +172,7 @@ impl PoolRecord {
             *record = Record {
                 operator: record.operator,
                 weight_override: record.weight_override,
-                // As last judged, so that its return is seen as the change that it is.
+                // As last judged, so that its return is an event.
                 standing: record.standing,
                 last_fault: record.last_fault,
                 ..new
@@ -186,7 +186,7 @@ impl PoolRecord {
         names.chain(self.config.backends_file.iter().map(|_| Source::File))
     }
 
-    /// True if the configuration lets this source tell of backends.
+    /// True if the configuration has this source.
     pub(super) fn has_source(&self, source: &Source) -> bool {
         match source {
             Source::Config | Source::Operator => true,
@@ -197,40 +197,41 @@ impl PoolRecord {
         }
     }
 
-    /// Forgets that the operator took out what has left the configuration since: if it is put
-    /// there again, it is meant. What other sources tell of may come and go by itself.
+    /// Drops the operator's removals of backends that have left the configuration since: if one is
+    /// configured again, it is meant to serve. Backends of other sources may come and go by
+    /// themselves.
     pub(super) fn forget_taken_out(&mut self, was_configured: &[Found]) {
-        let is_told = |address: &SocketAddr| {
-            self.told.values().flatten().any(|found| found.address == *address)
+        let is_reported = |address: &SocketAddr| {
+            self.reported.values().flatten().any(|found| found.address == *address)
         };
         let has_other_sources =
             !self.config.names.is_empty() || self.config.backends_file.is_some();
         let is_kept = |address: &SocketAddr| {
             let was_configured = was_configured.iter().any(|found| found.address == *address);
-            is_told(address) || (has_other_sources && !was_configured)
+            is_reported(address) || (has_other_sources && !was_configured)
         };
         let kept = self.taken_out.iter().copied().filter(is_kept).collect();
         self.taken_out = kept;
     }
 
-    /// Takes a new configuration of the same pool.
+    /// Applies a new configuration of the same pool.
     fn configure(&mut self, pool: &config::Pool) {
         let is_same_probe = self.config.health == pool.health;
         let is_same_readiness = self.config.readiness == pool.readiness;
         self.config = pool.clone();
         let backends = pool.backends.iter();
         let found = backends.map(|b| Found { address: b.address, weight: b.weight, priority: 0 });
-        let was_configured = self.told.insert(Source::Config, found.collect());
-        let mut told = std::mem::take(&mut self.told);
-        told.retain(|source, _| self.has_source(source));
-        self.told = told;
-        let is_awaited = |source: &Source| !self.told.contains_key(source);
+        let was_configured = self.reported.insert(Source::Config, found.collect());
+        let mut reported = std::mem::take(&mut self.reported);
+        reported.retain(|source, _| self.has_source(source));
+        self.reported = reported;
+        let is_awaited = |source: &Source| !self.reported.contains_key(source);
         self.awaited = self.changing_sources().filter(is_awaited).collect();
-        self.heard.retain(|source| self.told.contains_key(source));
+        self.complete.retain(|source| self.reported.contains_key(source));
         self.doubt_sources();
         self.forget_taken_out(&was_configured.unwrap_or_default());
-        // A probe of another kind says nothing about the results of the one before; still, what
-        // was up stays up until the new one has failed, so that a reload takes nobody out.
+        // The results of another kind of probe do not count for the new one; still, a backend that
+        // was up stays up until the new probe has failed, so that a reload takes none out.
         if !is_same_probe && pool.health.kind == config::ProbeKind::None {
             for record in self.backends.values_mut() {
                 record.live = super::Probed::new(Some(true));

@@ -1,10 +1,10 @@
-//! An answer that comes in pieces, searched for the bytes that must be in it. Pure. Does not: keep
+//! An answer that arrives in pieces, searched for the expected bytes. Pure. Does not: keep
 //! more of it than [`PROBE_ANSWER_BYTES_MAX`].
 
 use crate::config::PROBE_ANSWER_BYTES_MAX;
 use memchr::memmem::Finder;
 
-/// What has come of an answer.
+/// The received part of an answer.
 pub(super) struct Answer<'a> {
     wanted: &'a Finder<'static>,
     bytes: Vec<u8>,
@@ -16,21 +16,21 @@ impl<'a> Answer<'a> {
         Self { wanted, bytes: Vec::new() }
     }
 
-    /// Takes the next piece; true if what is wanted has come.
+    /// Adds the next piece; true if the expected bytes have arrived.
     pub(super) fn take(&mut self, piece: &[u8]) -> bool {
-        // What is wanted may have begun in an earlier piece.
+        // The expected bytes may have begun in an earlier piece.
         let from = self.bytes.len().saturating_sub(self.wanted.needle().len() - 1);
         let room = PROBE_ANSWER_BYTES_MAX - self.bytes.len();
         self.bytes.extend_from_slice(&piece[..piece.len().min(room)]);
         self.wanted.find(&self.bytes[from..]).is_some()
     }
 
-    /// Nothing more of it is looked at.
+    /// True if no more of it is searched.
     pub(super) fn is_full(&self) -> bool {
         self.bytes.len() == PROBE_ANSWER_BYTES_MAX
     }
 
-    /// What has come.
+    /// The received bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

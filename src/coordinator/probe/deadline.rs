@@ -15,7 +15,7 @@ impl Deadline {
         Self(Instant::now() + timeout)
     }
 
-    /// Does `step`, or says that it was not finished in time.
+    /// Runs `step`, or fails if it was not finished in time.
     pub(super) async fn bound<T>(
         self,
         stage: ProbeStage,

@@ -1,5 +1,5 @@
-//! Polls a connection of hyper, and what it would like to spawn, within the task of the probe: a
-//! probe that is over, or given up, leaves nothing behind. Does not: know what is asked.
+//! Polls a connection of hyper, and the futures that it would spawn, within the task of the probe:
+//! a probe that is over, or aborted, leaves no task behind. Does not: send requests.
 
 use hyper::rt::Executor;
 use std::future::{Future, poll_fn};
@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 
-/// Does `work`, which waits for what `connection` brings.
+/// Runs `work`, which waits for `connection`.
 pub(super) async fn drive<T>(connection: impl Future, work: impl Future<Output = T>) -> T {
     let (mut connection, mut work) = (pin!(connection), pin!(work));
     let mut is_over = false;
@@ -15,9 +15,9 @@ pub(super) async fn drive<T>(connection: impl Future, work: impl Future<Output =
         if let Poll::Ready(done) = work.as_mut().poll(context) {
             return Poll::Ready(done);
         }
-        // An ended connection has told `work` how it ended.
+        // `work` has the result of an ended connection.
         is_over = is_over || connection.as_mut().poll(context).is_ready();
-        // What it has brought is taken at once, not on a turn of its own.
+        // Its result is polled at once, not on a turn of its own.
         work.as_mut().poll(context)
     })
     .await
@@ -26,7 +26,7 @@ pub(super) async fn drive<T>(connection: impl Future, work: impl Future<Output =
 type Companion = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Arrivals = Mutex<Vec<Companion>>;
 
-/// The futures that a connection over HTTP/2 wants to run beside itself.
+/// The futures that a connection over HTTP/2 spawns.
 #[derive(Default)]
 pub(super) struct Companions {
     arrivals: Arc<Arrivals>,

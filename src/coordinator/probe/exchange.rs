@@ -1,5 +1,5 @@
-//! A question and answer of plain bytes: what to send, and what must come back. Does not: know a
-//! protocol.
+//! A probe of plain bytes: the bytes to send, and those that the answer must have. Does not: parse
+//! a protocol.
 
 use super::answer::Answer;
 use super::deadline::Deadline;
@@ -8,10 +8,10 @@ use memchr::memmem::Finder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Bytes read at once: banners and answers of a word or two are what is expected.
+/// Bytes read at once: enough for a banner or an answer of a word or two.
 const READ_BYTES: usize = 1024;
 
-/// What to send, and what must come back.
+/// The bytes to send, and those that the answer must have.
 pub(super) struct Exchange {
     send: Vec<u8>,
     expect: Finder<'static>,
@@ -26,7 +26,7 @@ impl Exchange {
         Ok(Self { send: send.to_vec(), expect: Finder::new(expect).into_owned() })
     }
 
-    /// Sends and reads until `expect` has come.
+    /// Sends and reads until `expect` has arrived.
     pub(super) async fn ask(
         &self,
         mut stream: TcpStream,
@@ -39,7 +39,7 @@ impl Exchange {
             read(&mut stream, &mut answer).await
         };
         match deadline.bound(ProbeStage::Answering, asked).await {
-            // It spoke, and went silent: what it said is the better explanation.
+            // Part of an answer arrived before the timeout: it explains more than the timeout.
             Err(ProbeFailure::TimedOut { .. } | ProbeFailure::ClosedEarly)
                 if !answer.bytes().is_empty() =>
             {

@@ -1,15 +1,15 @@
-//! Why a probe failed, in words for an operator; and what an error of the kernel, of TLS or of
-//! HTTP means for the backend. Does not: decide what follows from it.
+//! Why a probe failed, in words for an operator; and the meaning of an error of the kernel, of TLS
+//! or of HTTP for the backend. Does not: decide the state of the backend.
 
 use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::io;
 use tokio_rustls::rustls;
 
-/// Bytes of a backend's own words that are shown.
+/// Bytes of a backend's answer that are shown.
 const SHOWN_BYTES_MAX: usize = 80;
 
-/// What a probe was doing.
+/// The step of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeStage {
     /// The connection was being set up.
@@ -20,23 +20,23 @@ pub enum ProbeStage {
     Answering,
 }
 
-/// Why a backend did not pass, or why it could not be asked.
+/// Why a backend did not pass, or could not be probed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeFailure {
     /// Nothing listens there.
     Refused,
-    /// No way leads there; the text is the kernel's.
+    /// It is unreachable; the text is the kernel's.
     Unreachable(String),
-    /// It did not do its part in time.
+    /// A step timed out.
     TimedOut {
-        /// What it had not finished.
+        /// The step that was not finished.
         stage: ProbeStage,
     },
     /// TLS could not be set up, or its certificate is not trusted.
     Tls(String),
     /// It ended the connection before it had answered.
     ClosedEarly,
-    /// What it said is not the protocol that it was asked in.
+    /// Its answer breaks the protocol of the probe.
     Malformed(String),
     /// Its HTTP status is not among those that pass.
     Status(u16),
@@ -44,7 +44,7 @@ pub enum ProbeFailure {
     BodyMismatch,
     /// The bytes that must be in its answer are not; the text is how the answer begins.
     Unexpected(String),
-    /// grpc.health.v1 says something else than SERVING.
+    /// grpc.health.v1 answers another status than SERVING.
     NotServing(String),
     /// This process, or this machine, has no descriptor left.
     OutOfDescriptors,
@@ -55,8 +55,8 @@ pub enum ProbeFailure {
 }
 
 impl ProbeFailure {
-    /// Whether the backend was not even asked, for a reason of our own: then nothing is known of
-    /// it, and it does not count as a failure.
+    /// Whether the probe was not sent, for a reason within Ringway: this does not count as a
+    /// failure of the backend.
     pub fn is_our_own_fault(&self) -> bool {
         matches!(self, Self::OutOfDescriptors | Self::OutOfPorts | Self::OutOfMemory)
     }
@@ -81,7 +81,7 @@ impl ProbeFailure {
             }
             error => error.to_string(),
         };
-        // What verifies certificates has a name for it, and no words.
+        // The verifier of certificates has only the name of an error for it.
         Self::Tls(match text.contains("ca used as end entity") {
             true => "its certificate is that of an authority (CA:TRUE), with which no server may \
                      prove who it is: make it with basicConstraints CA:FALSE (openssl req -x509 \
@@ -91,7 +91,7 @@ impl ProbeFailure {
         })
     }
 
-    /// A failure to read or write what the question or its answer is, over TLS or not.
+    /// A failure to send the question or to read its answer, over TLS or not.
     pub(super) fn of_answering(error: &io::Error) -> Self {
         let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         match (rustls, error.kind()) {
@@ -127,12 +127,12 @@ impl ProbeFailure {
         if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
             return Self::ClosedEarly;
         }
-        // The outermost text alone often says no more than "http2 error".
+        // The outermost text alone is often only "http2 error".
         let detail = error.source().map(|inner| format!(": {inner}")).unwrap_or_default();
         Self::Malformed(format!("{error}{detail}"))
     }
 
-    /// An answer without the bytes that must be in it.
+    /// An answer without the expected bytes.
     pub(super) fn unexpected(answer: &[u8]) -> Self {
         Self::Unexpected(shown(answer))
     }
@@ -155,7 +155,7 @@ fn in_words(text: &str) -> String {
     words
 }
 
-/// How a backend's own words begin, safe for a terminal and a log.
+/// The beginning of a backend's answer, safe for a terminal and a log.
 pub(super) fn shown(bytes: &[u8]) -> String {
     let end = bytes.len().min(SHOWN_BYTES_MAX);
     let dots = if end < bytes.len() { "…" } else { "" };

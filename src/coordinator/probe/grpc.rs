@@ -56,7 +56,7 @@ pub(super) struct GrpcQuestion {
 }
 
 impl GrpcQuestion {
-    /// Says what to mend if it cannot be asked.
+    /// The error has the remedy if the probe cannot be made.
     pub(super) fn new(
         service: &str,
         tls: Option<&TlsProbe>,
@@ -67,7 +67,7 @@ impl GrpcQuestion {
         Ok(Self { message: encode_request(service).into(), authority, tls })
     }
 
-    /// Asks the backend at `address`, to which `stream` leads.
+    /// Probes the backend at `address` over `stream`.
     pub(super) async fn ask(
         &self,
         stream: TcpStream,

@@ -10,7 +10,7 @@ const SERVICE_KEY: u8 = 0x0A;
 /// Field 1 of `HealthCheckResponse`: varint.
 const STATUS_KEY: u64 = 0x08;
 
-/// What a health service says of a service.
+/// The status of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ServingStatus {
     Unknown,

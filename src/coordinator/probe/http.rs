@@ -1,4 +1,4 @@
-//! A request over HTTP/1.1 and what its answer must be; all of it but the backend's address is
+//! A request over HTTP/1.1 and the conditions of its answer; all of it but the backend's address is
 //! written once. Does not: follow redirects, keep connections.
 
 use super::deadline::Deadline;
@@ -18,7 +18,7 @@ use std::ops::RangeInclusive;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// What the probes of Ringway call themselves.
+/// The User-Agent field of the probes.
 pub(super) const AGENT: &str = concat!("ringway-probe/", env!("CARGO_PKG_VERSION"));
 
 /// Decided by the probe: it has no content, and its connection no second request.
@@ -27,7 +27,7 @@ const OWN_FIELDS: [HeaderName; 3] = [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODI
 /// Longer than an address with its port.
 const ADDRESS_BYTES_MAX: usize = 64;
 
-/// A request and what its answer must be.
+/// A request and the conditions of its answer.
 pub(super) struct HttpQuestion {
     /// Up to the Host field's value.
     before_host: Vec<u8>,
@@ -41,7 +41,7 @@ pub(super) struct HttpQuestion {
 }
 
 impl HttpQuestion {
-    /// Says what to mend if it cannot be asked.
+    /// The error has the remedy if the probe cannot be made.
     pub(super) fn new(probe: &HttpProbe, trusted: &mut Trusted) -> Result<Self, String> {
         check_fields(probe)?;
         let host = find_host(probe)?;
@@ -64,7 +64,7 @@ impl HttpQuestion {
         self.tls.is_some()
     }
 
-    /// Asks the backend at `address`, to which `stream` leads.
+    /// Probes the backend at `address` over `stream`.
     pub(super) async fn ask(
         &self,
         stream: TcpStream,

@@ -1,5 +1,5 @@
-//! Reading the response to a probe with the data plane's own parser: what clients could not be
-//! given fails a probe too. Does not: read more of it than the decision needs.
+//! Reads the response to a probe with the data plane's own parser: a response that the data plane
+//! would refuse fails a probe too. Does not: read more of it than the decision needs.
 
 use super::answer::Answer;
 use super::failure::ProbeFailure;
@@ -15,18 +15,18 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 /// Room for a usual head and a short content; a longer one makes it grow.
 const READ_BYTES: usize = 2 * 1024;
 
-/// Bytes of content that nobody asked for and that are read all the same.
+/// Bytes of unwanted content that are read all the same.
 const READ_OUT_MAX: usize = 64 * 1024;
 
 const SWITCHING_PROTOCOLS: u16 = 101;
 
-/// What a probe wants to know of a response's head.
+/// The parts of a response's head that a probe uses.
 #[derive(Clone, Copy)]
 pub(super) struct Head {
     length: usize,
     /// 101, or 200 to 999.
     pub(super) status: u16,
-    /// How long the content is.
+    /// The framing of the content.
     pub(super) body: ResponseBody,
 }
 
@@ -36,7 +36,7 @@ impl Head {
     }
 }
 
-/// Reads the head of the final response; the bytes are those that came with it.
+/// Reads the head of the final response; the bytes are those that arrived with it.
 pub(super) async fn read_head<T: AsyncRead + Unpin>(
     stream: &mut T,
     asked: ResponseTo,
@@ -80,7 +80,7 @@ fn malformed(refusal: Refusal) -> ProbeFailure {
     ProbeFailure::Malformed(refusal.text().to_owned())
 }
 
-/// Zero: it has ended, be it without the farewell of TLS.
+/// Zero: the stream has ended, also without the close_notify of TLS.
 async fn read_more<T: AsyncRead + Unpin>(
     stream: &mut T,
     bytes: &mut Vec<u8>,
@@ -91,7 +91,7 @@ async fn read_more<T: AsyncRead + Unpin>(
     }
 }
 
-/// Reads content, of which `bytes` have come, until what is wanted is found.
+/// Reads content, of which `bytes` have arrived, until the wanted text is found.
 pub(super) async fn find_in_content<T: AsyncRead + Unpin>(
     wanted: &Finder<'static>,
     stream: &mut T,
@@ -115,9 +115,9 @@ pub(super) async fn find_in_content<T: AsyncRead + Unpin>(
     }
 }
 
-/// Reads content to its end, of which `came` bytes have come, if it is short: to close while there
-/// is something left is a reset, of which the backend would log an error each time. What becomes of
-/// it does not matter any more.
+/// Reads content to its end, of which `came` bytes have arrived, if it is short: to close while
+/// bytes are left is a reset, of which the backend would log an error each time. A failure here is
+/// ignored.
 pub(super) async fn read_out<T: AsyncRead + Unpin>(
     stream: &mut T,
     body: ResponseBody,
@@ -137,7 +137,7 @@ pub(super) async fn read_out<T: AsyncRead + Unpin>(
     }
 }
 
-/// What is still to come of a response's content.
+/// The rest of a response's content.
 enum Content {
     Sized(u64),
     Chunked(ChunkedDecoder),
@@ -168,7 +168,7 @@ impl Content {
         Ok(Progress { kept: consumed, consumed, ended: matches!(self, Self::Sized(0)) })
     }
 
-    /// The stream has ended, and what is wanted has not come.
+    /// The stream has ended without the wanted text.
     fn cut_short(&self) -> ProbeFailure {
         match self {
             Self::UntilClose => ProbeFailure::BodyMismatch,

@@ -1,9 +1,9 @@
-//! One probe of one backend: connects, asks what the configuration says, and judges the answer,
-//! all within the probe's timeout and within the caller's task.
+//! One probe of one backend: connects, sends the configured question, and judges the answer, all
+//! within the probe's timeout and within the caller's task.
 //!
-//! `proxy_header` and `grpc_message` are what is sent, `answer` searches what comes back; `http`,
-//! `grpc` and `exchange` are the kinds of probe; `failure` has the causes. Does not: decide when a
-//! backend is probed or what follows from the result.
+//! `proxy_header` and `grpc_message` are the bytes sent, `answer` searches the bytes received;
+//! `http`, `grpc` and `exchange` are the kinds of probe; `failure` has the causes. Does not: decide
+//! when a backend is probed or the state that follows from the result.
 
 mod answer;
 mod deadline;
@@ -34,11 +34,11 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-/// One probe's configuration, made ready to be asked of any number of backends. Clones share it.
+/// One probe's configuration, prepared for any number of backends. Clones share it.
 #[derive(Clone)]
 pub struct Prober(Arc<Prepared>);
 
-/// All that does not depend on the backend.
+/// The parts that do not depend on the backend.
 struct Prepared {
     port: Option<u16>,
     proxy_header: &'static [u8],
@@ -58,7 +58,7 @@ impl Prober {
     /// Reads the certificates, unless they are among those that were read, and builds the request.
     ///
     /// # Errors
-    /// A sentence that says what to mend: a certificate file, a header, a path.
+    /// A sentence with the part to mend: a certificate file, a header, a path.
     pub fn new(probe: &Probe, trusted: &mut Trusted) -> Result<Self, String> {
         let question = match &probe.kind {
             ProbeKind::None => Question::Nothing,
@@ -79,15 +79,15 @@ impl Prober {
         })))
     }
 
-    /// How long one probe may take.
+    /// The timeout of one probe.
     pub fn timeout(&self) -> Duration {
         self.0.timeout
     }
 
-    /// Asks the backend once. Spawns nothing: to give it up is to drop it.
+    /// Probes the backend once. Spawns nothing: dropping the future aborts the probe.
     ///
     /// # Errors
-    /// Why it did not pass, or could not be asked: see [`ProbeFailure::is_our_own_fault`].
+    /// Why it did not pass, or could not be probed: see [`ProbeFailure::is_our_own_fault`].
     pub async fn probe(&self, backend: SocketAddr) -> Result<(), ProbeFailure> {
         let prepared = &*self.0;
         if matches!(prepared.question, Question::Nothing) {

@@ -1,15 +1,16 @@
-//! The PROXY protocol header of a connection that Ringway makes for itself: "no client is behind
-//! this". Pure. Does not: say anything of a client; that header is the data plane's.
+//! The PROXY protocol header of a connection without a client (LOCAL). Pure. Does not: describe a
+//! client; that header is the data plane's.
 
 use crate::config::ProxyProtocol;
 
-/// Version 1 has no word for a health check; of UNKNOWN the receiver takes the connection as it is.
+/// Version 1 has no word for a health check; for UNKNOWN the receiver uses the connection's own
+/// addresses.
 const UNKNOWN_V1: &[u8] = b"PROXY UNKNOWN\r\n";
 
 /// Signature, version 2 with command LOCAL, address family unspecified, no bytes of addresses.
 const LOCAL_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00";
 
-/// What a probe sends before everything else; empty without the protocol.
+/// The header that a probe sends first; empty without the protocol.
 pub fn proxy_header(version: ProxyProtocol) -> &'static [u8] {
     match version {
         ProxyProtocol::None => b"",

@@ -1,5 +1,5 @@
-//! TLS of probes: which certificates are trusted, which name is asked for. Everything that does
-//! not depend on the backend is built once. Does not: resume sessions; each probe verifies anew.
+//! TLS of probes: trusted certificates and the server name. Everything that does not depend on the
+//! backend is built once. Does not: resume sessions; each probe verifies anew.
 
 use super::failure::ProbeFailure;
 use crate::config::{FILE_BYTES_MAX, TlsProbe, parse_certificates};
@@ -29,7 +29,7 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// `host` is the Host field's value, `protocol` what is offered by ALPN.
+    /// `host` is the Host field's value, `protocol` the one offered by ALPN.
     pub(super) fn new(
         probe: &TlsProbe,
         host: Option<&str>,
@@ -66,7 +66,7 @@ impl Tls {
     }
 }
 
-/// The name to ask for and to verify, if it is not the backend's address.
+/// The server name to send and to verify, if it is not the backend's address.
 fn server_name(
     sni: Option<&str>,
     host: Option<&str>,
@@ -81,8 +81,8 @@ fn server_name(
     Ok(name.filter(|name| matches!(name, ServerName::DnsName(_))))
 }
 
-/// Certificates that are trusted, each read once: they are for all probes that are made at the
-/// same moment, and then gone, since their files may change.
+/// Trusted certificates, each file read once: for all probes that are made at the same moment, and
+/// then dropped, since their files may change.
 #[derive(Default)]
 pub struct Trusted {
     /// By `ca_file`; none: the system's.
@@ -105,7 +105,7 @@ fn of_file(path: &Path) -> Result<RootCertStore, String> {
 
 fn of_system() -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    // Machines have odd certificates among good ones; only none at all is an error.
+    // Systems have invalid certificates among valid ones; only none at all is an error.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
         return Err("this system has no trusted certificates: install them (package \
@@ -115,7 +115,7 @@ fn of_system() -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// `verify = false`: whatever the backend shows is good.
+/// `verify = false`: every certificate of the backend is accepted.
 #[derive(Debug)]
 struct Credulous(Arc<CryptoProvider>);
 

@@ -1,5 +1,5 @@
-//! Where backends come from, besides the configuration and the operator: DNS names and a watched
-//! file. A task for each; whatever goes wrong, what a source last told still holds.
+//! Sources of backends besides the configuration and the operator: DNS names and a watched file. A
+//! task for each; the last report of a source holds while it fails.
 
 mod name;
 mod resolver;
@@ -24,14 +24,14 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use tokio::sync::{Notify, watch};
 
-/// What a task asks.
+/// The source that a task asks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Asked {
     Name(BackendName),
     File(PathBuf),
 }
 
-/// What the tasks share with the rest.
+/// State that the tasks share.
 #[derive(Clone)]
 struct Shared {
     control: Rc<RefCell<Control>>,
@@ -89,30 +89,30 @@ impl Shared {
         control.resolvers.current(&control.config.runtime.dns_servers)
     }
 
-    /// Tells of each reload.
+    /// Notified at each reload.
     fn renewals(&self) -> watch::Receiver<()> {
         self.control.borrow().resolvers.renewals()
     }
 
-    /// The addresses that a source told of before this task began, as with another weight.
+    /// The addresses that a source reported before this task began, as with another weight.
     fn told_before(&self, pool: &str, source: &Source) -> Vec<IpAddr> {
         let control = self.control.borrow();
-        let found = control.fleet.pools.get(pool).and_then(|pool| pool.told.get(source));
+        let found = control.fleet.pools.get(pool).and_then(|pool| pool.reported.get(source));
         found.into_iter().flatten().map(|found| found.address.ip()).collect()
     }
 
-    /// Takes an answer, or what could be found out of one.
-    fn told(&self, pool: &str, source: &Source, found: Vec<Found>, is_whole: bool) {
+    /// Reports an answer, complete or partial.
+    fn reported(&self, pool: &str, source: &Source, found: Vec<Found>, is_whole: bool) {
         let now = clock::monotonic();
         let fleet = &mut self.control.borrow_mut().fleet;
         match is_whole {
-            true => fleet.tell(pool, source.clone(), unique(found), now),
-            false => fleet.tell_part(pool, source.clone(), unique(found), now),
+            true => fleet.report(pool, source.clone(), unique(found), now),
+            false => fleet.report_part(pool, source.clone(), unique(found), now),
         }
         self.news.notify_one();
     }
 
-    /// Takes note of a failure; what was told before still holds.
+    /// Reports a failure; the last report still holds.
     fn failed(&self, pool: &str, source: &Source, reason: String) {
         let now = clock::monotonic();
         self.control.borrow_mut().fleet.source_failed(pool, source, reason, now);

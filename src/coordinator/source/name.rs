@@ -1,4 +1,4 @@
-//! A DNS name that stands for backends, looked up again when its answer is too old.
+//! A DNS name that stands for backends, looked up again when its answer expires.
 
 use super::resolver::{Addresses, Resolver, TTL_MAX, TTL_MIN};
 use super::{Shared, unique};
@@ -16,12 +16,12 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 /// See [`RETRY_MIN`].
 const RETRY_MAX: Duration = Duration::from_secs(30);
 
-/// What a name stands for.
+/// The backends of a name.
 struct Answer {
     found: Vec<Found>,
-    /// How long it may be believed.
+    /// How long they are valid.
     holds: Duration,
-    /// Why a part of it is what was found the last time.
+    /// Why a part of them is from the last lookup.
     stale: Option<String>,
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn follow(shared: Shared, pool: String, name: BackendName) {
         };
         let (holds, failure) = match answer {
             Ok(Answer { found, holds, stale }) => {
-                shared.told(&pool, &source, found, stale.is_none());
+                shared.reported(&pool, &source, found, stale.is_none());
                 (holds.clamp(TTL_MIN, TTL_MAX), stale)
             }
             Err(reason) => (TTL_MAX, Some(reason)),
@@ -63,12 +63,12 @@ pub(super) async fn follow(shared: Shared, pool: String, name: BackendName) {
                 pause.min(holds)
             }
         };
-        // A reload is no reason to wait longer; who renews outlives the tasks.
+        // A reload ends the wait; its sender outlives the tasks.
         let _ = tokio::time::timeout(pause, renewals.changed()).await;
     }
 }
 
-/// What a name stands for the first time that it is looked up, and whether that is all.
+/// The backends of a name at its first lookup, and whether the answer is complete.
 pub(in crate::coordinator) async fn ask_name(
     resolver: &Resolver,
     name: &BackendName,
@@ -77,8 +77,7 @@ pub(in crate::coordinator) async fn ask_name(
     Some((unique(answer.found), answer.stale.is_none()))
 }
 
-/// The backends that a name stands for. No backend at all is a failure: an empty answer must not
-/// empty a pool.
+/// The backends of a name. No backend at all is a failure: an empty answer must not empty a pool.
 async fn look_up(
     resolver: &Resolver,
     name: &BackendName,
@@ -107,8 +106,8 @@ async fn look_up(
 }
 
 /// The backends of SRV records (RFC 2782): each with the port and priority of its record, and a
-/// weight in proportion to the record's. A record's weight of 0 counts as 1. A record that leads
-/// nowhere is left out and told of.
+/// weight in proportion to the record's. A record's weight of 0 counts as 1. A record without a
+/// usable target or port is left out and reported.
 async fn services(
     resolver: &Resolver,
     service: &str,
@@ -136,8 +135,8 @@ async fn services(
                 stale = stale.or(reason);
                 ips
             }
-            // One target that cannot be found takes neither the others away nor itself: it has
-            // not gone before its record has.
+            // A target that cannot be resolved removes neither the others nor itself: it stays
+            // until its record is removed.
             Err(reason) => {
                 stale = stale.or(Some(reason));
                 before
@@ -154,7 +153,7 @@ async fn services(
     Ok(Answer { found, holds, stale })
 }
 
-/// Why nobody can connect to what a record says.
+/// Why a record has no usable target.
 fn leads_nowhere(service: &str, record: &SRV) -> Option<String> {
     if record.target.is_root() {
         return Some(format!("{service} is not available, by its own word (target `.`, RFC 2782)"));
@@ -163,7 +162,7 @@ fn leads_nowhere(service: &str, record: &SRV) -> Option<String> {
     (record.port == 0).then(|| format!("{service}: the record of {target} has port 0: left out"))
 }
 
-/// Weights of SRV records go up to 65,535: scaled down to ours, in proportion.
+/// Weights of SRV records go up to 65,535: scaled down to Ringway's, in proportion.
 fn fit_weights(found: &mut [Found]) {
     let most = found.iter().map(|found| found.weight).max().unwrap_or(0);
     if most <= WEIGHT_MAX {

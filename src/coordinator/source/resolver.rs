@@ -1,5 +1,5 @@
-//! Asks name servers. A and AAAA of a host are asked apart, so that an answer that was lost does
-//! not pass for one that there is no address of this kind.
+//! Queries name servers. A and AAAA of a host are separate queries, so that a lost answer is not
+//! taken for one without addresses of this kind.
 
 use super::system_files::SystemFiles;
 use crate::coordinator::fleet::FIRST_ROUND_MAX;
@@ -17,17 +17,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// An answer is not asked for again before, and not believed beyond: a TTL of 0 must not make a
-/// storm, and one of a week must not hide a change.
+/// The bounds of a TTL: one of 0 must not make a storm of queries, and one of a week must not hide
+/// a change.
 pub(super) const TTL_MIN: Duration = Duration::from_secs(1);
 /// See [`TTL_MIN`].
 pub(super) const TTL_MAX: Duration = Duration::from_secs(300);
-/// How long what the hosts file says is believed before it is looked at again.
+/// How long an entry of the hosts file is valid before the file is checked again.
 const HOSTS_HOLD: Duration = Duration::from_secs(5);
-/// How long one server may take.
+/// The timeout of one server.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Attempts after the first one. All of them must be over within the first round: a server that
-/// never answers for AAAA would let it end without what it does answer for.
+/// Attempts after the first one. All of them must be over within the first round: otherwise a
+/// server that never answers AAAA would make the round end without its A records.
 const ATTEMPTS_MORE: usize = 1;
 const _: () = assert!(
     TIMEOUT.as_millis() * (1 + ATTEMPTS_MORE as u128) < FIRST_ROUND_MAX.as_millis(),
@@ -38,9 +38,9 @@ const _: () = assert!(
 pub(in crate::coordinator) struct Resolver {
     servers: TokioResolver,
     hosts: Hosts,
-    /// Domains in which a name of few dots is looked for, in this order.
+    /// Domains in which a name of few dots is looked up, in this order.
     domains: Vec<Name>,
-    /// A name of so many dots is first taken as it is.
+    /// A name with at least this many dots is first looked up as it is.
     dots: usize,
 }
 
@@ -48,21 +48,21 @@ pub(in crate::coordinator) struct Resolver {
 #[derive(Debug)]
 pub(super) struct Addresses {
     pub(super) ips: Vec<IpAddr>,
-    /// How long they may be believed.
+    /// How long they are valid.
     pub(super) holds: Duration,
-    /// Why a part of them is what was known before.
+    /// Why a part of them is from the answer before.
     pub(super) stale: Option<String>,
 }
 
-/// Addresses of one kind, and how long they may be believed; or why nobody knows.
+/// Addresses of one kind, and how long they are valid; or the failure.
 type Found = Result<(Vec<IpAddr>, Duration), String>;
 
 impl Resolver {
-    /// Asks these servers, or those of the system if there are none, about what the hosts file
-    /// does not say.
+    /// Queries these servers, or those of the system if there are none, about names that the hosts
+    /// file does not have.
     ///
     /// # Errors
-    /// If the system's are not known.
+    /// If the system's servers cannot be read.
     pub(super) fn new(servers: &[SocketAddr], files: &SystemFiles) -> Result<Self, String> {
         let file = files.resolv_conf.display();
         let failed = |error: NetError| {
@@ -76,7 +76,7 @@ impl Resolver {
             (ResolverConfig::from_parts(None, Vec::new(), servers), ResolverOpts::default())
         };
         (options.timeout, options.attempts) = (TIMEOUT, ATTEMPTS_MORE);
-        // It is looked at here, for both kinds of addresses together.
+        // It is read here, for both kinds of addresses together.
         options.use_hosts_file = ResolveHosts::Never;
         options.positive_max_ttl = Some(TTL_MAX);
         options.negative_max_ttl = Some(TTL_MIN);
@@ -104,10 +104,10 @@ impl Resolver {
     }
 
     /// The addresses of a host: of the first of its [`Resolver::names`] that has one. If A or AAAA
-    /// cannot be found out, those `known` before stand for them.
+    /// fails, those `known` before stand for them.
     ///
     /// # Errors
-    /// Why there is no address, if nothing was found now.
+    /// Why there is no address, if none was found now.
     pub(super) async fn addresses(
         &self,
         host: &str,
@@ -116,7 +116,7 @@ impl Resolver {
         self.addresses_of(self.names(&name_of(host)?), host, known).await
     }
 
-    /// The addresses of the target of a record: its name is whole.
+    /// The addresses of the target of a record: its name is fully qualified.
     ///
     /// # Errors
     /// As for [`Resolver::addresses`].
@@ -158,7 +158,7 @@ impl Resolver {
         let is_first = usize::from(name.num_labels()) > self.dots || name.is_localhost();
         let mut plain = name.clone();
         plain.set_fqdn(true);
-        // Too long with a domain: then there is no such host there.
+        // Too long with a domain: then there is no such host in it.
         let within =
             self.domains.iter().filter_map(|domain| name.clone().append_domain(domain).ok());
         let mut names: Vec<Name> = within.collect();
@@ -166,8 +166,8 @@ impl Resolver {
         names
     }
 
-    /// What the hosts file says of a name: that is all then, also if it has only one kind of
-    /// addresses, and no server is asked for the other.
+    /// The entry of the hosts file for a name: it is complete, also if it has only one kind of
+    /// addresses, and no server is queried for the other.
     fn in_hosts_file(&self, name: &Name) -> Option<Vec<IpAddr>> {
         let of_kind = |kind| self.hosts.lookup_static_host(&Query::query(name.clone(), kind));
         let found = [RecordType::A, RecordType::AAAA].into_iter().filter_map(of_kind);
@@ -190,7 +190,7 @@ impl Resolver {
     }
 }
 
-/// What a hosts file says; nothing if it cannot be read, as where there is none.
+/// The content of a hosts file; empty if it cannot be read, as where there is none.
 fn read_hosts(path: &Path) -> Hosts {
     let mut hosts = Hosts::default();
     let read = std::fs::File::open(path).and_then(|file| hosts.read_hosts_conf(file));
@@ -203,7 +203,7 @@ fn read_hosts(path: &Path) -> Hosts {
     hosts
 }
 
-/// A name as it is written. Labels may have any characters (RFC 2181, 11), underscores for one.
+/// A name as written. Labels may have any characters (RFC 2181, 11), as underscores.
 fn name_of(text: &str) -> Result<Name, String> {
     let wrong = |error: &dyn std::fmt::Display| format!("`{text}` is no name: {error}");
     if !text.is_ascii() {
@@ -227,7 +227,7 @@ fn server(address: &SocketAddr) -> NameServerConfig {
     NameServerConfig::new(address.ip(), true, connections.into())
 }
 
-/// Both kinds of addresses, one of which may have to be taken from what was `known`.
+/// Both kinds of addresses, one of which may have to be taken from those `known` before.
 fn together(a: Found, aaaa: Found, known: &[IpAddr]) -> Addresses {
     let mut all = Addresses { ips: Vec::new(), holds: Duration::MAX, stale: None };
     for (found, is_such) in [(a, IpAddr::is_ipv4 as fn(&IpAddr) -> bool), (aaaa, IpAddr::is_ipv6)] {

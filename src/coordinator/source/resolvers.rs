@@ -1,5 +1,5 @@
-//! The resolver in use, one for all who ask. It is made anew when the system's files have changed
-//! or somebody reloads: name servers move, and what one said before must not outlive it.
+//! The resolver in use, one for all tasks. It is made anew when the system's files have changed and
+//! at each reload: name servers move, and answers of an old one must not outlive it.
 
 use super::resolver::Resolver;
 use super::system_files::SystemFiles;
@@ -19,15 +19,15 @@ struct Made {
 #[derive(Default)]
 pub struct Resolvers {
     files: SystemFiles,
-    /// None before it is needed: without names nobody reads resolv.conf, which may come later than
+    /// None before it is needed: without names resolv.conf is not read, which may appear later than
     /// this process.
     made: RefCell<Option<Made>>,
     renewals: watch::Sender<()>,
 }
 
 impl Resolvers {
-    /// The resolver of these servers, or of the system's if there are none. The files are looked
-    /// at, and read only if they have changed.
+    /// The resolver of these servers, or of the system's if there are none. The files are checked,
+    /// and read only if they have changed.
     ///
     /// # Errors
     /// If the system's servers are not known.
@@ -44,13 +44,13 @@ impl Resolvers {
         Ok(made.insert(Made { resolver, stamps }).resolver.clone())
     }
 
-    /// Somebody wants to know now: what was answered before is forgotten, and everybody asks anew.
+    /// Drops all cached answers, so that every task asks anew at once.
     pub(in crate::coordinator) fn renew(&self) {
         self.made.take();
         self.renewals.send_replace(());
     }
 
-    /// Tells of each [`Resolvers::renew`].
+    /// Notified at each [`Resolvers::renew`].
     pub(super) fn renewals(&self) -> watch::Receiver<()> {
         self.renewals.subscribe()
     }

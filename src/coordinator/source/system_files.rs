@@ -1,9 +1,9 @@
-//! The files that the system's resolver is configured by.
+//! The configuration files of the system's resolver.
 
 use crate::sys::file::Stamp;
 use std::path::PathBuf;
 
-/// Where the system says whom to ask, and what it knows itself.
+/// The paths of resolv.conf and hosts.
 pub(super) struct SystemFiles {
     pub(super) resolv_conf: PathBuf,
     pub(super) hosts: PathBuf,
@@ -16,7 +16,7 @@ impl Default for SystemFiles {
 }
 
 impl SystemFiles {
-    /// What tells that one of them has changed.
+    /// Their state, by which a change is seen.
     pub(super) fn stamps(&self) -> [Option<Stamp>; 2] {
         [Stamp::of(&self.resolv_conf), Stamp::of(&self.hosts)]
     }

@@ -1,6 +1,6 @@
-//! A file that something else writes: read again when it has changed. Looked at once a second,
-//! which works on every file system and for every way of replacing a file; by another thread,
-//! because a file system may take its time.
+//! A file that another program writes: read again when it has changed. Checked once a second, which
+//! works on every file system and for every way of replacing a file; by another thread, because a
+//! file system may be slow.
 
 use super::{Shared, unique};
 use crate::config::{FILE_BYTES_MAX, parse_backends_file, text_of};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// What a look at a file that is new has brought, and the file's state before it was read.
+/// The content of a changed file, and the file's state before it was read.
 type Look = (Option<Stamp>, Result<Vec<Found>, String>);
 
 /// Reads a file for as long as it is wanted.
@@ -25,20 +25,21 @@ pub(super) async fn watch(shared: Shared, pool: String, path: PathBuf) {
             None => {}
             Some((stamp, Ok(found))) => {
                 seen = stamp;
-                shared.told(&pool, &Source::File, found, true);
+                shared.reported(&pool, &Source::File, found, true);
             }
-            // It is read again even if it does not change: what was wrong may be our limits.
+            // It is read again even if it does not change: the failure may be one of Ringway's
+            // limits.
             Some((_, Err(reason))) => {
                 seen = None;
                 shared.failed(&pool, &Source::File, reason);
             }
         }
-        // A pause after each look, whatever it took: what was missed is not made up for.
+        // A pause after each check, whatever it took: missed checks are not made up for.
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
-/// What a file says the first time that it is read.
+/// The content of a file the first time that it is read.
 pub(in crate::coordinator) async fn ask_file(path: PathBuf) -> Option<Vec<Found>> {
     let reading = tokio::task::spawn_blocking(move || read(&path));
     reading.await.expect("it does not panic, and is not aborted").ok().map(unique)

@@ -5,8 +5,10 @@ use super::{address, config};
 use ringway::balance::Algorithm;
 use ringway::base::{Instant, ShardId};
 use ringway::config::{Backend, Config, Listener, TextFormat};
-use ringway::coordinator::fleet::{Learned, ProbeOf};
-use ringway::coordinator::{self, BellHearer, ConfigSource, Control, Door, Doors, Unusable};
+use ringway::coordinator::fleet::{Discovered, ProbeOf};
+use ringway::coordinator::{
+    self, BellReceiver, ConfigSource, Control, ListenSockets, OpenListener, Unusable,
+};
 use ringway::engine::Socket;
 use ringway::mailbox::{Level, Mailbox, Shared};
 use ringway::sys::event_fd::EventFd;
@@ -14,21 +16,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Doors that nobody comes through.
+/// ListenSockets that nobody comes through.
 struct Closed;
 
-impl Doors for Closed {
-    fn open(&mut self, listener: &Listener) -> Result<Door, String> {
-        Ok(Door { bound: listener.address, sockets: vec![Socket(-1)] })
+impl ListenSockets for Closed {
+    fn open(&mut self, listener: &Listener) -> Result<OpenListener, String> {
+        Ok(OpenListener { bound: listener.address, sockets: vec![Socket(-1)] })
     }
 
-    fn settle(&mut self, _listeners: &[Listener]) {}
+    fn note_open(&mut self, _listeners: &[Listener]) {}
 
     fn turn_away(&mut self, _sockets: &[Socket]) {}
 
-    fn close(&mut self, _door: Door) {}
+    fn close(&mut self, _door: OpenListener) {}
 
-    fn shut(&mut self) {}
+    fn close_unused(&mut self) {}
 }
 
 /// No file.
@@ -48,7 +50,7 @@ impl ConfigSource for Nowhere {
 struct Process {
     control: Control,
     now: Instant,
-    _bell: BellHearer,
+    _bell: BellReceiver,
 }
 
 impl Process {
@@ -59,7 +61,7 @@ impl Process {
         let mailboxes = [Arc::new(Mailbox::new(ShardId(0), wake, shared))].into();
         let now = Instant::from_nanos(1_000_000_000);
         let control = Control::new(config, Box::new(Nowhere), Box::new(Closed), mailboxes, now);
-        Self { control: control.expect("the doors open"), now, _bell: bell }
+        Self { control: control.expect("the listen_sockets open"), now, _bell: bell }
     }
 
     fn probe(&mut self, backend: usize, times: usize, passed: bool) {
@@ -132,15 +134,15 @@ fn listeners_that_ended_their_sessions_make_room_for_new_ones() {
     let old: Vec<_> = control.listeners().map(|listener| listener.id).collect();
     let sessions = || old.iter().map(|id| &ledger.listener(shard, *id).sessions);
     sessions().for_each(Level::rise);
-    control.apply(listening(9_000, 1), Learned::default(), now).expect("there is room");
+    control.apply(listening(9_000, 1), Discovered::default(), now).expect("there is room");
     control.step(now);
     let now = now + Duration::from_secs(3);
     let refused =
-        control.apply(listening(10_000, 2_049), Learned::default(), now).expect_err("too many");
+        control.apply(listening(10_000, 2_049), Discovered::default(), now).expect_err("too many");
     assert!(refused.contains("2049 new listeners"), "{refused}");
     sessions().for_each(Level::fall);
     control
-        .apply(listening(10_000, 2_049), Learned::default(), now)
+        .apply(listening(10_000, 2_049), Discovered::default(), now)
         .expect("what is gone has no session any more");
     assert_eq!(control.listeners().count(), 2_049);
 }
@@ -150,13 +152,13 @@ fn the_number_of_a_listener_is_kept_while_its_old_sockets_are_accepted_on() {
     let mut process = Process::new(listening(1_000, 2_049));
     let (control, now) = (&mut process.control, process.now);
     control.step(now);
-    control.apply(listening(9_000, 1), Learned::default(), now).expect("there is room");
+    control.apply(listening(9_000, 1), Discovered::default(), now).expect("there is room");
     control.step(now);
     let soon = now + Duration::from_millis(1_500);
     control.step(soon);
-    let refused = control.apply(listening(10_000, 2_049), Learned::default(), soon);
+    let refused = control.apply(listening(10_000, 2_049), Discovered::default(), soon);
     assert!(refused.expect_err("they may be in use").contains("2049 new listeners"));
     let later = now + Duration::from_secs(3);
     control.step(later);
-    control.apply(listening(10_000, 2_049), Learned::default(), later).expect("there is room");
+    control.apply(listening(10_000, 2_049), Discovered::default(), later).expect("there is room");
 }

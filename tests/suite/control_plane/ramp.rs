@@ -58,7 +58,7 @@ fn so_does_one_that_was_drained_or_added() {
 
     let mut scene = Scene::new(2, &config(&[1; 2], Algorithm::RoundRobin, TEN_SECONDS), 9);
     let found = Found { address: third, weight: 1, priority: 0 };
-    scene.fleet.tell("default", Source::Operator, vec![found], scene.now);
+    scene.fleet.report("default", Source::Operator, vec![found], scene.now);
     scene.publish();
     assert_eq!(scene.shares(1_000).get(2), Some(&0.0), "nothing before its first probe");
     scene.probe(2, true);

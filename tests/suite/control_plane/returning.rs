@@ -190,7 +190,7 @@ fn orders_for_what_a_source_tells_of_later_outlive_a_restart() {
     config.pools[0].backends_file = Some("/run/backends.json".into());
     let found = || vec![Found { address: address(5), weight: 1, priority: 0 }];
     let mut before = Scene::new(1, &config, 1);
-    before.fleet.tell("default", Source::File, found(), before.now);
+    before.fleet.report("default", Source::File, found(), before.now);
     order(&mut before, 5, Operation::State(OperatorState::Drain));
     order(&mut before, 5, Operation::Weight(Some(7)));
     let saved = before.fleet.save();
@@ -198,7 +198,7 @@ fn orders_for_what_a_source_tells_of_later_outlive_a_restart() {
     let mut after = Scene::new(1, &config, 1);
     after.fleet.restore(&saved, Duration::from_secs(3600), after.now);
     assert_eq!(after.fleet.save(), saved, "nothing is lost before the source has told");
-    after.fleet.tell("default", Source::File, found(), after.now);
+    after.fleet.report("default", Source::File, found(), after.now);
     after.probe(5, true);
     after.publish();
     assert_eq!(standing(&after, 5), Standing::Draining);
@@ -215,7 +215,7 @@ fn with_file() -> Scene {
 fn tell_file(scene: &mut Scene, backends: &[usize]) {
     let one = |backend: &usize| Found { address: address(*backend), weight: 1, priority: 0 };
     let found = backends.iter().map(one).collect();
-    scene.fleet.tell("default", Source::File, found, scene.now);
+    scene.fleet.report("default", Source::File, found, scene.now);
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn an_order_for_what_no_source_tells_of_is_forgotten_when_all_have_told() {
     let mut after = with_file();
     after.fleet.restore(&saved, Duration::ZERO, after.now);
     let found = vec![Found { address: address(6), weight: 1, priority: 0 }];
-    after.fleet.tell_part("default", Source::File, found, after.now);
+    after.fleet.report_part("default", Source::File, found, after.now);
     after.fleet.source_failed("default", &Source::File, "it is not whole".to_owned(), after.now);
     assert_eq!(after.fleet.save()[0].backends.len(), 3, "it may still tell of the other one");
     tell_file(&mut after, &[6]);
@@ -280,7 +280,7 @@ fn what_a_source_did_not_tell_of_for_a_while_is_still_what_orders_were_for() {
     assert_eq!(standing(&scene, 6), Standing::Ejected);
     tell_file(&mut scene, &[]);
     scene.publish();
-    scene.fleet.bury(scene.generation, scene.generation, scene.now);
+    scene.fleet.reap(scene.generation, scene.generation, scene.now);
     tell_file(&mut scene, &[5]);
     scene.probe(5, true);
     scene.publish();
@@ -324,15 +324,15 @@ fn backends_that_found_no_slot_get_one_when_others_have_gone() {
         (from..from + 9_000).map(one).collect()
     };
     for from in [1, 20_000] {
-        scene.fleet.tell("default", Source::File, found(from), scene.now);
-        scene.fleet.tell("default", Source::File, found(from), scene.now);
+        scene.fleet.report("default", Source::File, found(from), scene.now);
+        scene.fleet.report("default", Source::File, found(from), scene.now);
         let is_no_room = |noted: &&Noted| matches!(noted.event, Event::NoRoom { .. });
         let said = scene.fleet.events.since(0).filter(is_no_room).count();
         assert_eq!(said, usize::from(from > 1), "once, not for each of them");
         scene.publish();
     }
     assert!(scene.fleet.record("default", address(28_999)).is_none(), "more than there is room");
-    scene.fleet.bury(scene.generation, scene.generation, scene.now);
+    scene.fleet.reap(scene.generation, scene.generation, scene.now);
     scene.publish();
     assert!(scene.fleet.record("default", address(28_999)).is_some());
 }

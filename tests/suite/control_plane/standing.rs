@@ -149,7 +149,7 @@ fn a_pool_without_anybody_healthy_is_told_of_once_something_is_known_of_it() {
         order(&mut scene, backend, Operation::Remove);
     }
     assert_eq!(told(&scene), [true, false, true]);
-    scene.fleet.bury(scene.generation, scene.generation, scene.now);
+    scene.fleet.reap(scene.generation, scene.generation, scene.now);
     scene.publish();
     assert_eq!(told(&scene), [true, false, true], "an empty pool is not healthy");
     order(&mut scene, 9, Operation::Add { weight: 1 });
@@ -201,7 +201,7 @@ fn backends_come_and_go_and_their_slots_are_used_again() {
         let backend = 10 + (round % 5_000) as usize;
         order(&mut scene, backend, Operation::Add { weight: 1 });
         order(&mut scene, backend, Operation::Remove);
-        scene.fleet.bury(scene.generation, scene.generation, scene.now);
+        scene.fleet.reap(scene.generation, scene.generation, scene.now);
     }
     assert_eq!(scene.fleet.pools["default"].backends.len(), 2);
     order(&mut scene, 9, Operation::Add { weight: 1 });
@@ -214,11 +214,11 @@ fn a_backend_that_still_carries_something_is_not_forgotten() {
     let slot = scene.slot(1);
     scene.replicas[0].begin(slot);
     order(&mut scene, 1, Operation::Remove);
-    scene.fleet.bury(scene.generation, scene.generation, scene.now);
+    scene.fleet.reap(scene.generation, scene.generation, scene.now);
     assert_eq!(standing(&scene, 1), Standing::Removed);
     assert_eq!(scene.ledger.in_flight(slot), 1);
     scene.replicas[0].end(slot);
-    scene.fleet.bury(scene.generation, scene.generation, scene.now);
+    scene.fleet.reap(scene.generation, scene.generation, scene.now);
     assert!(scene.fleet.record("default", address(1)).is_none());
 }
 
@@ -249,7 +249,7 @@ fn lower_priorities_wait_until_no_higher_one_is_fit() {
     let mut scene = Scene::new(1, &config, 11);
     let found = |backend, priority| Found { address: address(backend), weight: 1, priority };
     let name = Source::Name(lookup.to_string());
-    scene.fleet.tell("default", name, vec![found(1, 10), found(2, 20)], scene.now);
+    scene.fleet.report("default", name, vec![found(1, 10), found(2, 20)], scene.now);
     (1..3).for_each(|backend| scene.probe(backend, true));
     scene.publish();
     assert_eq!(scene.shares(90), [1.0, 0.0, 0.0]);
@@ -286,21 +286,21 @@ fn a_source_that_fails_is_told_of_once_and_seen_until_it_is_known_again() {
     config.pools[0].backends_file = Some("backends.json".into());
     let mut scene = Scene::new(1, &config, 11);
     let found = vec![Found { address: address(5), weight: 1, priority: 0 }];
-    scene.fleet.tell("default", Source::File, found.clone(), scene.now);
-    let told_at = scene.now;
+    scene.fleet.report("default", Source::File, found.clone(), scene.now);
+    let reported_at = scene.now;
     for reason in ["it is gone", "it is gone", "it has a line that is wrong"] {
         scene.now = scene.now + Duration::from_secs(1);
         scene.fleet.source_failed("default", &Source::File, reason.to_owned(), scene.now);
     }
     let state = |scene: &Scene| scene.fleet.pools["default"].source_states().next().expect("one").1;
     let failing = state(&scene).failing.expect("it fails");
-    assert_eq!(failing.since, told_at + Duration::from_secs(1));
+    assert_eq!(failing.since, reported_at + Duration::from_secs(1));
     assert_eq!(failing.reason, "it has a line that is wrong");
-    assert_eq!(state(&scene).told_at, Some(told_at));
+    assert_eq!(state(&scene).reported_at, Some(reported_at));
     scene.now = scene.now + Duration::from_secs(1);
-    scene.fleet.tell("default", Source::File, found, scene.now);
+    scene.fleet.report("default", Source::File, found, scene.now);
     assert!(state(&scene).failing.is_none());
-    assert_eq!(state(&scene).told_at, Some(scene.now), "the same answer is an answer, too");
+    assert_eq!(state(&scene).reported_at, Some(scene.now), "the same answer is an answer, too");
     let is_told = |noted: &&Noted| {
         matches!(noted.event, Event::SourceFailed { .. } | Event::SourceRecovered { .. })
     };

@@ -8,7 +8,7 @@ mod snapshots;
 use ringway::balance::Algorithm;
 use ringway::base::{Generation, ShardId};
 use ringway::config::{Backend, Config};
-use ringway::coordinator::{self, BellHearer};
+use ringway::coordinator::{self, BellReceiver};
 use ringway::engine::Socket;
 use ringway::engine::uring::UringOptions;
 use ringway::mailbox::{Mailbox, Shared};
@@ -32,7 +32,7 @@ const OPTIONS: UringOptions = UringOptions {
 struct Stage {
     config: Config,
     sockets: Vec<Socket>,
-    bell: BellHearer,
+    bell: BellReceiver,
     address: SocketAddr,
     wakes: Vec<Arc<EventFd>>,
     mailboxes: Arc<[Arc<Mailbox>]>,

@@ -5,7 +5,8 @@ use crate::loopback::harness::{Origin, await_that, connect, read_to_end, read_un
 use ringway::config::{Config, Listener, TextFormat};
 use ringway::coordinator::admin::Admin;
 use ringway::coordinator::{
-    ConfigSource, Control, Coordinator, Door, Doors, ShardEnd, ShardReport, Spawn, Unusable,
+    ConfigSource, Control, Coordinator, ListenSockets, OpenListener, ShardEnd, ShardReport, Spawn,
+    Unusable,
 };
 use ringway::engine::uring::Uring;
 use ringway::engine::{
@@ -137,15 +138,15 @@ fn a_shard_that_panics_loses_its_own_sessions_and_comes_back() {
                 let _ = reports.send(ShardReport { shard: index, end });
             });
         });
-        let doors = OpenDoors { bound: address, sockets: scene.sockets };
+        let listen_sockets = FixedSockets { bound: address, sockets: scene.sockets };
         let control = Control::new(
             scene.config,
             Box::new(NoSource),
-            Box::new(doors),
+            Box::new(listen_sockets),
             scene.mailboxes,
             clock::monotonic(),
         );
-        let control = control.expect("its door is open");
+        let control = control.expect("its open is open");
         let coordinator = Coordinator::new(control, spawn, scene.bell, Admin::default(), 1);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(coordinator.run()).expect("signals");
@@ -194,23 +195,23 @@ impl ConfigSource for NoSource {
 }
 
 /// The one listener of the stage.
-pub(super) struct OpenDoors {
+pub(super) struct FixedSockets {
     pub(super) bound: SocketAddr,
     pub(super) sockets: Vec<Socket>,
 }
 
-impl Doors for OpenDoors {
-    fn open(&mut self, _listener: &Listener) -> Result<Door, String> {
-        Ok(Door { bound: self.bound, sockets: self.sockets.clone() })
+impl ListenSockets for FixedSockets {
+    fn open(&mut self, _listener: &Listener) -> Result<OpenListener, String> {
+        Ok(OpenListener { bound: self.bound, sockets: self.sockets.clone() })
     }
 
-    fn settle(&mut self, _listeners: &[Listener]) {}
+    fn note_open(&mut self, _listeners: &[Listener]) {}
 
     fn turn_away(&mut self, _sockets: &[Socket]) {}
 
-    fn close(&mut self, _door: Door) {}
+    fn close(&mut self, _door: OpenListener) {}
 
-    fn shut(&mut self) {}
+    fn close_unused(&mut self) {}
 }
 
 fn read_answer(stream: &mut std::net::TcpStream) -> bool {

@@ -1,6 +1,6 @@
 //! Who frees a snapshot.
 
-use super::panics::{NoSource, OpenDoors};
+use super::panics::{FixedSockets, NoSource};
 use super::stage;
 use ringway::base::Generation;
 use ringway::coordinator::Control;
@@ -18,11 +18,16 @@ fn newer(taken: Option<Taken>) -> Option<Arc<Snapshot>> {
 fn a_snapshot_is_freed_by_the_coordinator_and_never_by_a_shard() {
     let backend = "192.0.2.1:80".parse().expect("an address");
     let scene = stage(2, backend);
-    let doors = OpenDoors { bound: scene.address, sockets: scene.sockets };
+    let listen_sockets = FixedSockets { bound: scene.address, sockets: scene.sockets };
     let (mailboxes, now) = (scene.mailboxes, clock::monotonic());
-    let control =
-        Control::new(scene.config, Box::new(NoSource), Box::new(doors), mailboxes.clone(), now);
-    let mut control = control.expect("its door is open");
+    let control = Control::new(
+        scene.config,
+        Box::new(NoSource),
+        Box::new(listen_sockets),
+        mailboxes.clone(),
+        now,
+    );
+    let mut control = control.expect("its open is open");
     control.step(now);
     let first = Arc::downgrade(&control.snapshot());
     let of_shards = mailboxes.iter().map(|mailbox| mailbox.take(Generation(0)));

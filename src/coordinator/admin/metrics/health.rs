@@ -1,4 +1,4 @@
-//! Metrics of what decides over backends: probes, ejections, sources.
+//! Metrics of probes, ejections and sources.
 
 use super::rows::{Place, each_backend};
 use super::text::Text;
@@ -10,7 +10,7 @@ use std::cell::RefCell;
 /// Of these backends.
 pub(super) async fn of_backends(text: &mut Text, control: &RefCell<Control>, places: &[Place]) {
     let name = "ringway_backend_ejections_total";
-    text.family(name, "counter", "How often exchanges with clients took a backend out.");
+    text.family(name, "counter", "Ejections of a backend.");
     each_backend(control, places, |_, labels, _, record| {
         text.sample(name, labels, record.ejections);
     })
@@ -31,7 +31,7 @@ pub(super) async fn of_backends(text: &mut Text, control: &RefCell<Control>, pla
     })
     .await;
     let name = "ringway_probe_duration_seconds_total";
-    text.family(name, "counter", "What the probes of a backend took together.");
+    text.family(name, "counter", "The total duration of the probes of a backend.");
     each_backend(control, places, |_, labels, _, record| {
         for (probe, probed) in probes(record) {
             let seconds = probed.took.as_secs_f64();
@@ -50,7 +50,7 @@ pub(super) fn of_process(text: &mut Text, control: &Control, now: Instant) {
 fn lateness(text: &mut Text, control: &Control, now: Instant) {
     let lateness = &control.fleet.lateness;
     let name = "ringway_coordinator_late_seconds_total";
-    text.family(name, "counter", "How late the coordinator has been, all in all.");
+    text.family(name, "counter", "The total lateness of the coordinator.");
     text.sample(name, &[], lateness.until(now).as_secs_f64());
     let name = "ringway_probe_timeouts_held_total";
     let help = "Timeouts of probes that do not count, because the coordinator was late itself.";
@@ -61,7 +61,7 @@ fn lateness(text: &mut Text, control: &Control, now: Instant) {
 fn sources(text: &mut Text, control: &Control, now: Instant) {
     let pools = &control.fleet.pools;
     let name = "ringway_source_failing";
-    text.family(name, "gauge", "1 while a name or file cannot be read, and its last answer holds.");
+    text.family(name, "gauge", "1 while a name or file fails, and its last answer holds.");
     for (pool, record) in pools {
         for (source, state) in record.source_states() {
             let labels = [("pool", &**pool), ("source", &*source.to_string())];
@@ -69,10 +69,10 @@ fn sources(text: &mut Text, control: &Control, now: Instant) {
         }
     }
     let name = "ringway_source_age_seconds";
-    text.family(name, "gauge", "Seconds since a name or file last told all that it knows.");
+    text.family(name, "gauge", "Seconds since the last complete answer of a name or file.");
     for (pool, record) in pools {
         for (source, state) in record.source_states() {
-            let Some(at) = state.told_at else { continue };
+            let Some(at) = state.reported_at else { continue };
             let labels = [("pool", &**pool), ("source", &*source.to_string())];
             text.sample(name, &labels, now.since(at).as_secs_f64());
         }

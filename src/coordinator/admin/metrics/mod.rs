@@ -1,6 +1,6 @@
 //! Metrics for Prometheus, summed over shards at each scrape: `shards` and `process` write those of
 //! the process, `traffic` and `health` those of routes, pools and backends; `text` is the format,
-//! and `rows` what keeps a long text from holding others up.
+//! and `rows` writes a long text in parts, so that it does not block other tasks.
 
 mod health;
 mod process;
@@ -19,15 +19,15 @@ use std::time::Duration;
 use text::Text;
 use tokio::sync::Mutex;
 
-/// How old a text may be.
+/// The greatest age of a text.
 const KEPT_MAX: Duration = Duration::from_secs(1);
 
-/// The text that was last shown: scrapes in parallel cost one rendering.
+/// The last text: scrapes in parallel cost one rendering.
 #[derive(Default)]
 pub(super) struct Kept(Mutex<Option<(Instant, Bytes)>>);
 
 impl Kept {
-    /// The kept text if it is young enough, or what `render` makes.
+    /// The kept text if it is young enough, or the result of `render`.
     pub(super) async fn text(&self, now: Instant, render: impl Future<Output = String>) -> Bytes {
         let mut kept = self.0.lock().await;
         match &*kept {

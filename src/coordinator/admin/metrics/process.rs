@@ -1,5 +1,5 @@
-//! What Prometheus expects of every process, under the names that its client libraries have, and
-//! what became of configurations.
+//! The metrics that Prometheus expects of every process, under the names of its client libraries,
+//! and metrics of configurations.
 
 use super::text::Text;
 use crate::coordinator::control::Control;
@@ -39,7 +39,7 @@ fn status_field(status: &str, field: &str) -> Option<f64> {
 }
 
 fn open_descriptors() -> Option<f64> {
-    // Linux 6.2 and later tell the number as a size; to list a million of them takes long.
+    // Linux 6.2 and later have the number as a size; to list a million of them takes long.
     match fs::metadata("/proc/self/fd").ok()?.size() {
         0 => Some(fs::read_dir("/proc/self/fd").ok()?.count() as f64),
         count => Some(count as f64),
@@ -73,7 +73,7 @@ pub(super) fn configuration(text: &mut Text, control: &Control) {
         text.sample(name, &[], value);
     }
     let name = "ringway_config_reloads_total";
-    text.family(name, "counter", "Reloads by what became of them.");
+    text.family(name, "counter", "Reloads by result.");
     text.sample(name, &[("result", "success")], loaded.version - 1);
     text.sample(name, &[("result", "refused")], loaded.refused);
 }

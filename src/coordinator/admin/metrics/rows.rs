@@ -1,5 +1,5 @@
-//! Rows of metrics, one for each pool or backend: visited in parts, between which others have their
-//! turn, and may change what is looked at.
+//! Rows of metrics, one for each pool or backend: visited in parts, between which other tasks run,
+//! and may change the fleet.
 
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{PoolRecord, Record};
@@ -7,10 +7,10 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use tokio::task::yield_now;
 
-/// Rows that are written before others have their turn: some milliseconds of work.
+/// Rows that are written before other tasks run: some milliseconds of work.
 pub(super) const ROWS_AT_ONCE: usize = 512;
 
-/// A backend as it was found when the text was begun.
+/// A backend as of the beginning of the text.
 pub(super) struct Place {
     pool: String,
     address: SocketAddr,
@@ -30,7 +30,7 @@ pub(super) fn places(control: &Control) -> Vec<Place> {
     places
 }
 
-/// Visits each row; between parts of them others have their turn, and may change what is looked at.
+/// Visits each row; between parts of them other tasks run, and may change the fleet.
 pub(super) async fn each<C, R>(control: &RefCell<C>, rows: &[R], mut visit: impl FnMut(&C, &R)) {
     for part in rows.chunks(ROWS_AT_ONCE) {
         part.iter().for_each(|row| visit(&control.borrow(), row));

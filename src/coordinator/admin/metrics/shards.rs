@@ -23,11 +23,11 @@ pub(super) fn process(text: &mut Text, control: &Control, now: Instant) {
     buffers(text, control);
     let dropped = control.mailboxes[0].shared.observations.dropped();
     let name = "ringway_observations_dropped_total";
-    text.family(name, "counter", "Failures of backends that found no room on their way here.");
+    text.family(name, "counter", "Failures of backends dropped because their queue was full.");
     text.sample(name, &[], dropped);
 }
 
-/// A family after the other: all lines of a metric must be one group.
+/// One family after the other: all lines of a metric must be one group.
 fn shards(text: &mut Text, control: &Control, now: Instant) {
     type Read = fn(&Mailbox, Instant) -> f64;
     let families: [(&str, &str, Read); 3] = [

@@ -1,4 +1,4 @@
-//! Metrics of traffic: what routes, pools and backends have served.
+//! Metrics of the traffic of routes, pools and backends.
 
 use super::rows::{Place, each, each_backend, each_pool};
 use super::text::Text;
@@ -48,7 +48,7 @@ pub(super) async fn pools(text: &mut Text, control: &RefCell<Control>) {
     })
     .await;
     let family = "ringway_pool_unserved_total";
-    text.family(family, "counter", "Requests that found no backend.");
+    text.family(family, "counter", "Requests for which no backend was available.");
     each_pool(control, &names, |control, name, pool| {
         let cells = control.fleet.ledger.pools(pool.id);
         let count: u64 = cells.map(|cell| cell.unserved.read()).sum();

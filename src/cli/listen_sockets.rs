@@ -4,7 +4,7 @@ use super::descriptors::MORE_DESCRIPTORS;
 use super::passed::PassedSockets;
 use ringway::config::values::overlap;
 use ringway::config::{Listener, Steering};
-use ringway::coordinator::{Door, Doors};
+use ringway::coordinator::{ListenSockets, OpenListener};
 use ringway::engine::Socket;
 use ringway::sys::rlimit::is_for_want_of_descriptors;
 use ringway::sys::socket;
@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::os::fd::{IntoRawFd, OwnedFd};
 
 /// See the module.
-pub(crate) struct SocketDoors {
+pub(crate) struct SystemSockets {
     /// The core of each shard.
     cores: Vec<Option<usize>>,
     backlog: i32,
@@ -25,14 +25,14 @@ pub(crate) struct SocketDoors {
     opened: HashSet<Socket>,
 }
 
-impl SocketDoors {
+impl SystemSockets {
     /// For shards on these cores, with the sockets that were passed.
     pub(crate) fn new(cores: Vec<Option<usize>>, backlog: u32, passed: PassedSockets) -> Self {
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
         Self { cores, backlog, passed, own: HashSet::new(), opened: HashSet::new() }
     }
 
-    fn open_all(&mut self, listener: &Listener) -> io::Result<Door> {
+    fn open_all(&mut self, listener: &Listener) -> io::Result<OpenListener> {
         let number = |socket: OwnedFd| Socket(socket.into_raw_fd());
         if let Some(passed) = self.passed.for_shards(listener, self.cores.len())? {
             if listener.steering == Steering::Cpu {
@@ -46,7 +46,7 @@ impl SocketDoors {
             let sockets: Vec<Socket> = passed.into_iter().map(number).collect();
             // Numbers are given again.
             self.opened.retain(|socket| !sockets.contains(socket));
-            return Ok(Door { bound, sockets });
+            return Ok(OpenListener { bound, sockets });
         }
         self.check_free(listener.address)?;
         let first = socket::listen(listener.address, self.backlog)?;
@@ -63,7 +63,7 @@ impl SocketDoors {
         }
         let sockets: Vec<Socket> = sockets.into_iter().map(number).collect();
         self.opened.extend(&sockets);
-        Ok(Door { bound: address, sockets })
+        Ok(OpenListener { bound: address, sockets })
     }
 
     /// Fails if somebody else listens on an address. Sockets that share an address share it with
@@ -81,8 +81,8 @@ impl SocketDoors {
     }
 }
 
-impl Doors for SocketDoors {
-    fn open(&mut self, listener: &Listener) -> Result<Door, String> {
+impl ListenSockets for SystemSockets {
+    fn open(&mut self, listener: &Listener) -> Result<OpenListener, String> {
         let refused = |error: io::Error| {
             let (name, address) = (&listener.name, listener.address);
             let port = address.port();
@@ -106,8 +106,8 @@ impl Doors for SocketDoors {
         self.passed.are_the_same(one, other)
     }
 
-    fn settle(&mut self, listeners: &[Listener]) {
-        self.passed.settle(listeners);
+    fn note_open(&mut self, listeners: &[Listener]) {
+        self.passed.warn_unused(listeners);
     }
 
     fn turn_away(&mut self, sockets: &[Socket]) {
@@ -123,11 +123,11 @@ impl Doors for SocketDoors {
         }
     }
 
-    fn close(&mut self, door: Door) {
-        door.sockets.into_iter().for_each(socket::close);
+    fn close(&mut self, open: OpenListener) {
+        open.sockets.into_iter().for_each(socket::close);
     }
 
-    fn shut(&mut self) {
+    fn close_unused(&mut self) {
         self.passed.close();
     }
 }
@@ -149,16 +149,18 @@ mod tests {
     fn all_addresses_of_a_port_and_a_single_one_are_open_together_in_either_order() {
         let hosts = |texts: [&str; 2]| texts.map(|text| text.parse::<IpAddr>().expect("one"));
         for order in [["0.0.0.0", "127.0.0.1"], ["127.0.0.1", "0.0.0.0"], ["::", "::1"]] {
-            let mut doors = SocketDoors::new(vec![None, None], 16, PassedSockets::default());
+            let mut listen_sockets =
+                SystemSockets::new(vec![None, None], 16, PassedSockets::default());
             let [first, second] = hosts(order);
-            let first = doors.open(&listener((first, 0).into())).expect("any port");
+            let first = listen_sockets.open(&listener((first, 0).into())).expect("any port");
             let beside = (second, first.bound.port()).into();
-            let second = doors.open(&listener(beside)).expect("it is this process's own port");
+            let second =
+                listen_sockets.open(&listener(beside)).expect("it is this process's own port");
             let loopback = hosts(["127.0.0.1", "::1"]);
             let client = loopback[usize::from(beside.is_ipv6())];
             let _client = TcpStream::connect((client, beside.port())).expect("it listens");
-            let taken = |door: &Door| {
-                door.sockets.iter().any(|listening| match socket::accept_now(*listening) {
+            let taken = |open: &OpenListener| {
+                open.sockets.iter().any(|listening| match socket::accept_now(*listening) {
                     Some(accepted) => {
                         socket::close(accepted);
                         true
@@ -168,7 +170,7 @@ mod tests {
             };
             let single = if first.bound.ip().is_unspecified() { &second } else { &first };
             assert!(taken(single), "{order:?}: the single address goes before all of them");
-            [first, second].into_iter().for_each(|door| doors.close(door));
+            [first, second].into_iter().for_each(|open| listen_sockets.close(open));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What probes and exchanges show, taken in.
+//! Applies the results of probes and the observations of exchanges.
 
 use super::{BackendKey, Fleet, Found, PoolRecord, Probed, Source};
 use crate::base::{BackendSlot, Instant};
@@ -12,21 +12,21 @@ use std::time::Duration;
 /// How often counts are sampled for the success rate.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
-/// Which of a backend's probes is meant.
+/// One of a backend's probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProbeOf {
-    /// Whether it lives.
+    /// Whether it is alive.
     Health,
-    /// Whether it wants traffic.
+    /// Whether it accepts new traffic.
     Readiness,
 }
 
-/// What was found out of a configuration before it is in force.
+/// What a preflight discovered of a configuration before it is in force.
 #[derive(Debug, Default)]
-pub struct Learned {
-    /// What sources that are new tell of pools, and whether that is all they know.
-    pub told: Vec<(String, Source, Vec<Found>, bool)>,
-    /// Results of probes of pools' backends: why one failed, none if it passed.
+pub struct Discovered {
+    /// Reports of new sources of pools, and whether each is complete.
+    pub reported: Vec<(String, Source, Vec<Found>, bool)>,
+    /// Results of probes of pools' backends: the failure, none if it passed.
     pub probed: Vec<(String, SocketAddr, ProbeOf, Option<String>)>,
 }
 
@@ -41,16 +41,16 @@ impl PoolRecord {
 }
 
 impl Fleet {
-    /// Takes what was found out of the configuration that has just been put in force.
-    pub fn learn(&mut self, learned: Learned, now: Instant) {
-        for (pool, source, found, is_whole) in learned.told {
+    /// Applies the results of the preflight of the configuration that has just been put in force.
+    pub fn apply_discovered(&mut self, discovered: Discovered, now: Instant) {
+        for (pool, source, found, is_whole) in discovered.reported {
             match is_whole {
-                true => self.tell(&pool, source, found, now),
-                false => self.tell_part(&pool, source, found, now),
+                true => self.report(&pool, source, found, now),
+                false => self.report_part(&pool, source, found, now),
             }
         }
-        for (pool, address, which, failure) in learned.probed {
-            // It may have left, and what is known of it from elsewhere is newer.
+        for (pool, address, which, failure) in discovered.probed {
+            // It may have been removed, and any other result of it is newer.
             let record = self.record(&pool, address);
             if record.is_some_and(|record| !record.was_probed()) {
                 self.note_probe((self.pools[&pool].id, address), which, failure);
@@ -58,8 +58,8 @@ impl Fleet {
         }
     }
 
-    /// Takes the result of a probe: none if it passed, else why it failed. True if something is to
-    /// be published, by this result or since an earlier one.
+    /// Applies the result of a probe: the failure, none if it passed. True if something is to be
+    /// published, by this result or an earlier one.
     pub fn note_probe(&mut self, key: BackendKey, which: ProbeOf, failure: Option<String>) -> bool {
         self.take_result(key, which, failure);
         self.is_dirty
@@ -83,13 +83,13 @@ impl Fleet {
         }
         probed.last_failure = failure;
         if which == ProbeOf::Health && was_probed && change == Some(Change::Up) {
-            // It was seen dead and is alive again: what exchanges met in between says nothing now.
+            // It was down and is up again: failures of exchanges in between do not count.
             pool.ejections.release(record.slot);
         }
         self.is_dirty |= change.is_some() || !was_probed;
     }
 
-    /// Takes what a probe took.
+    /// Adds the duration of a probe.
     pub fn time_probe(&mut self, key: BackendKey, which: ProbeOf, took: Duration) {
         let pool = self.by_id.get(&key.0).and_then(|name| self.pools.get_mut(name));
         let Some(record) = pool.and_then(|pool| pool.backends.get_mut(&key.1)) else { return };
@@ -118,7 +118,8 @@ impl Fleet {
         Some(probed.state.next_in(&rules, prng))
     }
 
-    /// Takes what a shard saw. Many failures come at once: [`Fleet::judge_faults`] follows.
+    /// Applies an observation of a shard. Many failures come at once: [`Fleet::judge_faults`]
+    /// follows.
     pub fn observe(&mut self, observation: Observation, now: Instant) {
         match observation {
             Observation::Fault(slot, fault) => self.take_fault(slot, fault),
@@ -137,7 +138,7 @@ impl Fleet {
         pool.ejections.note_failures(slot, 1, self.ledger.successes(slot));
     }
 
-    /// Ejects by the failures that were observed since the last time.
+    /// Ejects by the failures observed since the last call.
     pub fn judge_faults(&mut self, now: Instant) {
         for pool in self.pools.values_mut().filter(|pool| pool.has_new_faults) {
             self.is_dirty |= pool.eject(&self.ledger, now);
@@ -169,7 +170,7 @@ impl Fleet {
         self.by_slot.get(&slot).cloned()
     }
 
-    /// Samples what shards count, for the success rate over a window.
+    /// Samples the counts of the shards, for the success rate over a window.
     pub(super) fn sample(&mut self, now: Instant) {
         if now.since(self.sampled) < SAMPLE_EVERY {
             return;
