@@ -1,5 +1,5 @@
-//! Addresses and names of backends and listeners, as the file and the flags of the command line
-//! write them. Errors are sentences for the user. Does not: look a name up.
+//! Addresses and names of backends and listeners, in the syntax of the file and of the command
+//! line. Errors are sentences for the user. Does not: look a name up.
 
 use super::backend::{Backend, BackendEntry, BackendName, Lookup};
 use super::units::parse_count;
@@ -10,17 +10,17 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 const NAME_LENGTH_MAX: usize = 253;
 const LABEL_LENGTH_MAX: usize = 63;
 
-/// What an address is for, and so what to write instead of a wrong one.
+/// The purpose of an address, which determines the remedy for an invalid one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Backend,
     Listener,
-    /// The admin interface, which nobody should reach from everywhere.
+    /// The admin interface, which should not be reachable from everywhere.
     Admin,
 }
 
 impl Purpose {
-    /// What is most often meant where an IP address is missing.
+    /// The suggestion where an IP address is missing.
     fn ip(self) -> &'static str {
         match self {
             Self::Backend => "10.0.0.11",
@@ -30,7 +30,7 @@ impl Purpose {
     }
 }
 
-/// How the interface of a link-local address is named (RFC 4007, 11.2).
+/// The syntax of the interface of a link-local address (RFC 4007, 11.2).
 const ZONE: &str = "name the interface by its number, which `ip link` shows, as in";
 
 impl BackendEntry {
@@ -70,7 +70,7 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, String> {
     check_backend_address(&address).map(|()| address)
 }
 
-/// Why a text is no address, and what was probably meant.
+/// Why a text is no address, with a suggestion.
 fn what_is_wrong(text: &str, purpose: Purpose) -> String {
     if let Some((scheme, rest)) = text.split_once("://") {
         return url(text, scheme, rest, purpose);
@@ -163,7 +163,7 @@ fn looks_foreign(text: &str) -> bool {
             && !is_port(&text["unix:".len()..])
 }
 
-/// True if two listeners would be in each other's way: they have a port and an address in common,
+/// True if two listeners would overlap: they have a port and an address in common,
 /// as the one on all addresses and one on a single address of the same port.
 pub fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let is_same_family = one.is_ipv4() == other.is_ipv4();
@@ -185,7 +185,7 @@ fn is_same_host(one: SocketAddr, other: SocketAddr) -> bool {
     is_same_zone && one.ip().to_canonical() == other.ip().to_canonical()
 }
 
-/// True if whoever connects to `address` on this machine certainly gets to a listener.
+/// True if a connection to `address` on this machine certainly reaches a listener.
 fn reaches(address: SocketAddr, listener: SocketAddr) -> bool {
     if address.port() != listener.port() {
         return false;
@@ -195,8 +195,8 @@ fn reaches(address: SocketAddr, listener: SocketAddr) -> bool {
     is_same_host(address, listener) || (is_all && ip.is_loopback())
 }
 
-/// The listener that whoever connects to `address` on this machine certainly gets to: one on a
-/// single address goes before one on all of them.
+/// The listener that a connection to `address` on this machine certainly reaches: one on a single
+/// address goes before one on all of them.
 pub fn reached<L>(
     listeners: impl IntoIterator<Item = L>,
     address: SocketAddr,
@@ -224,7 +224,7 @@ pub fn check_backend_address(address: &SocketAddr) -> Result<(), String> {
 }
 
 /// Refuses multicast (RFC 5771; RFC 4291, 2.7) and broadcast (RFC 919, 7): TCP has no such peers.
-/// And what is link-local (RFC 4291, 2.5.6) on an interface that is not named.
+/// Also link-local addresses (RFC 4291, 2.5.6) without an interface.
 fn check_single(address: &SocketAddr) -> Result<(), String> {
     let ip = address.ip().to_canonical();
     let kind = match ip {
@@ -317,14 +317,14 @@ pub fn parse_backend_entry(text: &str) -> Result<BackendEntry, String> {
     BackendEntry::parse(address, weight)
 }
 
-/// What comes before `*WEIGHT`, and the weight; 1 if there is none.
+/// The text before `*WEIGHT`, and the weight; 1 if there is none.
 pub(super) fn split_weight(text: &str) -> Result<(&str, u32), String> {
     let (address, weight) = text.split_once('*').unwrap_or((text, "1"));
     let weight = parse_count(weight, 0..=WEIGHT_MAX).map_err(|error| format!("weight {error}"))?;
     Ok((address, weight))
 }
 
-/// Refuses backends that together would get nothing.
+/// Refuses backends that all have weight 0.
 pub fn check_total_weight(backends: &[Backend]) -> Result<(), String> {
     if backends.iter().all(|backend| backend.weight == 0) {
         return Err("every backend has weight 0: give one a weight of 1 or more".to_owned());

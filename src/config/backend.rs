@@ -1,4 +1,4 @@
-//! What stands in a pool: a server, or a name that stands for servers. Does not: read them.
+//! The entries of a pool: a server, or a name that stands for servers. Does not: read them.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,16 +12,16 @@ pub struct Backend {
     pub weight: u32,
 }
 
-/// A DNS name in the place of a backend's address.
+/// A DNS name in place of a backend's address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BackendName {
-    /// What is looked up.
+    /// The lookup of the name.
     pub lookup: Lookup,
     /// The weight of each address, `0..=WEIGHT_MAX`. For SRV it scales the weights of the records.
     pub weight: u32,
 }
 
-/// What is looked up.
+/// The lookup of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Lookup {
     /// A and AAAA records: `address = "app.example.com:8080"`.
@@ -47,7 +47,7 @@ impl fmt::Display for Lookup {
     }
 }
 
-/// What can be written in the place of a backend.
+/// An entry of a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BackendEntry {
     /// A server.

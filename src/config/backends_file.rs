@@ -1,5 +1,5 @@
-//! The watched file that lists the backends of a pool, in TOML or JSON: what a program writes that
-//! knows where its servers are. Does not: read or watch the file.
+//! The watched file that lists the backends of a pool, in TOML or JSON, as service discovery writes
+//! it. Does not: read or watch the file.
 
 use super::TextFormat;
 use super::addresses::{parse_address, split_weight};
@@ -24,7 +24,7 @@ struct Written<'t> {
 
 /// The backends in a file, none of them twice. TOML: `[[backend]]` with `address` and `weight`.
 /// JSON: `{ "backends": [ … ] }` or the array alone, of the same keys or of `"IP:PORT*WEIGHT"`.
-/// An empty text is an error: it is what a file looks like that is just being written.
+/// An empty text is an error: a file that is just being written is empty.
 pub fn parse_backends_file(text: &str, file_name: &str) -> Result<Vec<Backend>, Diagnostics> {
     let text = unmarked(text);
     let report = Report::new(text, format_of(text));
@@ -43,7 +43,7 @@ pub fn parse_backends_file(text: &str, file_name: &str) -> Result<Vec<Backend>, 
     Ok(backends)
 }
 
-/// By how it begins.
+/// The format, by the first character.
 fn format_of(text: &str) -> TextFormat {
     match first_characters(text) {
         (Some('{'), _) => TextFormat::Json,
@@ -120,7 +120,7 @@ fn read_json<'t>(
     }
 }
 
-/// Where `part` stands, with its quotes. One with escapes was copied: the beginning has to do.
+/// The place of `part`, with its quotes. One with escapes was copied: the beginning is used.
 fn span_within(text: &str, part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize);
     match start.filter(|start| start + part.len() < text.len()) {

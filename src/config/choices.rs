@@ -1,5 +1,4 @@
-//! Choices among words, each with the word that the configuration has for it. Does not: read or
-//! check a text.
+//! Choices, each with its word in the configuration. Does not: read or check a text.
 
 use super::foreign::instead_of;
 use super::units::listed;
@@ -25,12 +24,12 @@ pub trait Choice: Copy + Sized + PartialEq + 'static {
     }
 }
 
-/// What to say about a word that is none of a choice's.
+/// The error for an unknown word of a choice.
 pub fn unknown_word<C: Choice>(word: &str) -> String {
     unknown_choice::<C>("value", word)
 }
 
-/// The same, with what is chosen.
+/// The same, with a name for the choice.
 pub(super) fn unknown_choice<C: Choice>(what: &str, word: &str) -> String {
     let known: Vec<&str> = C::WORDS.iter().map(|(word, _)| *word).collect();
     let shown = word.escape_debug();
@@ -92,7 +91,7 @@ impl Choice for UnderscoreNames {
 }
 
 choice! {
-    /// What happens to a request when no backend of its pool is healthy.
+    /// The policy for requests while no backend of their pool is healthy.
     NoHealthy {
         RouteToAll = "route-to-all" "All backends are tried, as if they were healthy.",
         Refuse = "refuse" "It is answered with 503.",
@@ -109,7 +108,7 @@ choice! {
 }
 
 choice! {
-    /// What is spoken with a backend that is probed.
+    /// The protocol of a probe.
     ProbeProtocol {
         Tcp = "tcp" "A connection, and what is said on it if that is given.",
         None = "none" "Nothing: there is no probe.",
@@ -121,7 +120,7 @@ choice! {
 }
 
 choice! {
-    /// What happens to CONNECT.
+    /// The policy for CONNECT.
     Connect {
         Refuse = "refuse" "It is answered with 501.",
         Forward = "forward" "It goes to a backend, and is a tunnel once that has answered 2xx.",
@@ -129,7 +128,7 @@ choice! {
 }
 
 choice! {
-    /// What a client's end of stream after its request means.
+    /// The meaning of a client's end of stream after its request.
     HalfClose {
         Allow = "allow" "It still reads: the answer is sent.",
         Abort = "abort" "It is gone: the exchange ends.",
@@ -137,7 +136,7 @@ choice! {
 }
 
 choice! {
-    /// How a line of the access log looks.
+    /// The format of the access log.
     LogFormat {
         Json = "json" "One JSON object.",
         Common = "common" "The common log format of NCSA.",
@@ -146,7 +145,7 @@ choice! {
 }
 
 choice! {
-    /// How the log of the process looks.
+    /// The format of the log of the process.
     ProcessLogFormat {
         Text = "text" "Sentences for people.",
         Json = "json" "One JSON object a line.",
@@ -154,14 +153,14 @@ choice! {
 }
 
 choice! {
-    /// What is spoken on a listener.
+    /// The protocol of a listener.
     Protocol {
         Http = "http" "HTTP/1.1 and HTTP/1.0 without TLS.",
     }
 }
 
 choice! {
-    /// Which shard gets a new connection.
+    /// The choice of a shard for a new connection.
     Steering {
         Hash = "hash" "By a hash of the addresses, the kernel's own way.",
         Cpu = "cpu" "The shard on the core that took the packet.",

@@ -1,5 +1,5 @@
-//! What is wrong with a configuration, all of it at once: where, what, and how to mend it. What is
-//! kept of it is bounded, whatever the text. Does not: decide what is wrong.
+//! The problems of a configuration, all at once: place, problem and remedy. Their number and length
+//! are bounded for any text. Does not: find the problems.
 
 use super::TextFormat;
 use serde::Serialize;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-/// Problems of one text that are told: whoever has mended these asks again.
+/// Problems of one text that are reported: the others follow after these are mended.
 const PROBLEMS_MAX: usize = 100;
 
 /// Characters of a line that are shown, and how many of them are before the place that is meant,
@@ -16,10 +16,10 @@ const PROBLEMS_MAX: usize = 100;
 const SOURCE_CHARACTERS_MAX: usize = 160;
 const SOURCE_CHARACTERS_BEFORE: usize = 60;
 
-/// Characters of a message, which may quote what was written.
+/// Characters of a message, which may quote the text.
 const MESSAGE_CHARACTERS_MAX: usize = 500;
 
-/// What stands for what is not shown.
+/// The mark of omitted text.
 const CUT: char = '…';
 
 /// The problems of one text, in the order of their places. There is at least one.
@@ -33,7 +33,7 @@ pub struct Diagnostics {
     pub more: usize,
 }
 
-/// Something that keeps a text from being a configuration.
+/// A problem that makes a text invalid as a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// From 1.
@@ -42,15 +42,15 @@ pub struct Problem {
     pub column: usize,
     /// A sentence.
     pub message: String,
-    /// How to mend it, if the message does not say it.
+    /// The remedy, if the message does not have it.
     pub help: Option<String>,
-    /// The line, or the part of it that is meant, as far as it can be shown.
+    /// The line, or the part of it with the problem, as far as it can be shown.
     #[serde(skip)]
     source: String,
-    /// Characters of `source` before what is meant.
+    /// Characters of `source` before the problem.
     #[serde(skip)]
     indent: usize,
-    /// Characters of `source` that are meant, at least one.
+    /// Characters of `source` with the problem, at least one.
     #[serde(skip)]
     width: usize,
 }
@@ -88,23 +88,23 @@ impl Problem {
     }
 }
 
-/// A problem before its place is worked out.
+/// A problem before its line and column are computed.
 struct Found {
     end: usize,
     message: String,
     help: Option<String>,
 }
 
-/// Where problems are gathered while a text is read.
+/// The problems gathered while a text is read.
 pub(super) struct Report<'a> {
     text: &'a str,
-    /// How it is written, and so how to mend it.
+    /// The format of the text, which determines the syntax of remedies.
     format: TextFormat,
-    /// By where they begin, and by how many there were before; those that come first in the text.
+    /// By the place and the order of their addition; those that come first in the text.
     found: RefCell<BTreeMap<(usize, usize), Found>>,
-    /// How many there were, with those that are not kept.
+    /// Their number, with those that are not kept.
     count: Cell<usize>,
-    /// Where each line begins, once somebody asks.
+    /// The beginning of each line, computed at first use.
     lines: OnceCell<Vec<usize>>,
 }
 
@@ -118,7 +118,7 @@ impl<'a> Report<'a> {
         self.format
     }
 
-    /// How a table of an array is written, with these keys.
+    /// The syntax of a table of an array with these keys.
     pub(super) fn table(&self, path: &[&str], keys: &[(&str, &str)]) -> String {
         let between = if self.format == TextFormat::Toml { " = " } else { ": " };
         let quote = if self.format == TextFormat::Toml { "" } else { "\"" };
@@ -138,12 +138,12 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Adds a problem whose message says how to mend it.
+    /// Adds a problem whose message has the remedy.
     pub(super) fn add(&self, span: Range<usize>, message: impl Into<String>) {
         self.add_lazily(span, || (message.into(), None));
     }
 
-    /// Adds a problem and how to mend it.
+    /// Adds a problem and its remedy.
     pub(super) fn add_with_help(
         &self,
         span: Range<usize>,
@@ -153,7 +153,7 @@ impl<'a> Report<'a> {
         self.add_lazily(span, || (message.into(), Some(help.into())));
     }
 
-    /// Adds what a reader of JSON says, behind what it was to be.
+    /// Adds an error of the JSON parser, after the expected kind of value.
     pub(super) fn add_json_error(&self, expected: &str, error: &serde_json::Error) {
         let (line, column) = (error.line(), error.column());
         let message = error.to_string();
@@ -165,8 +165,8 @@ impl<'a> Report<'a> {
         self.add(start..start + 1, format!("{expected}: {message}"));
     }
 
-    /// Adds a problem whose message and help take time to work out: that is done only if it is
-    /// one of those that are told.
+    /// Adds a problem whose message and help take time to compute: this is done only if it is one
+    /// of those that are reported.
     pub(super) fn add_lazily(
         &self,
         span: Range<usize>,
@@ -253,7 +253,7 @@ fn clipped(mut text: String) -> String {
     text
 }
 
-/// Takes what could move the caret or steer a terminal out of a line.
+/// Removes characters that could move the caret or control a terminal from a line.
 fn shown(character: char) -> char {
     match character {
         '\t' => ' ',

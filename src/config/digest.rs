@@ -1,5 +1,5 @@
-//! A short word for the whole of a configuration, to tell by a look whether two are the same. Does
-//! not: protect against somebody who wants two to look the same.
+//! A short digest of a configuration, by which users compare two of them. Does not: resist an
+//! attacker who searches for a collision.
 
 use super::Config;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::fmt;
 pub struct Digest(u32);
 
 impl Config {
-    /// The digest of every value in effect, wherever it comes from.
+    /// The digest of every value in effect, of any origin.
     pub fn digest(&self) -> Digest {
         Digest::of(self.to_toml().as_bytes())
     }

@@ -1,4 +1,4 @@
-//! Texts and words of other programs: what they are called here. Does not: translate them.
+//! Texts and words of other programs, with their names in Ringway. Does not: translate them.
 
 mod files;
 mod words;

@@ -1,6 +1,6 @@
-//! Backends that are listeners of the same configuration, by way of which a request would come back
-//! to the pool that it was sent from, again and again until no connection is left. Does not: know
-//! the addresses of the machine, or follow a request over several pools.
+//! Backends that are listeners of the same configuration, so that a request would loop back to its
+//! pool, again and again until no connection is left. Does not: use the addresses of the machine,
+//! or follow a request over several pools.
 
 use super::addresses::reached;
 use super::model::{Config, Listener, ListenerIndex, PoolIndex, Route};
@@ -9,12 +9,12 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
 impl Config {
-    /// Why a backend cannot be added to a pool: requests would certainly come back to the pool.
+    /// Why a backend cannot be added to a pool: requests would certainly loop back to the pool.
     pub fn loop_by(&self, pool: &str, address: SocketAddr) -> Option<String> {
         self.loops_by([(pool, address)]).pop().map(|(_, why)| why)
     }
 
-    /// The same for many backends, each with the name of its pool: those that cannot be, and why.
+    /// The same for many backends, each with the name of its pool: the refused ones, with reasons.
     pub fn loops_by<'b>(
         &self,
         backends: impl IntoIterator<Item = (&'b str, SocketAddr)>,
@@ -30,7 +30,7 @@ impl Config {
     }
 }
 
-/// Where requests get to from each listener.
+/// The pools that requests of each listener reach.
 pub(super) struct Loops<'c> {
     by_port: HashMap<u16, Vec<(ListenerIndex, &'c Listener)>>,
     /// By a route of the listener's own.
@@ -61,8 +61,8 @@ impl<'c> Loops<'c> {
         Self { by_port, leads, own, for_all }
     }
 
-    /// What is wrong with a backend of a pool from which requests certainly come back to the pool,
-    /// and the remedy. One of weight 0 gets none.
+    /// The problem of a backend of a pool whose requests certainly loop back to the pool, and the
+    /// remedy. One of weight 0 gets no requests.
     pub(super) fn of(
         &self,
         pool: PoolIndex,

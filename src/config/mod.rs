@@ -1,6 +1,5 @@
 //! From text to a checked [`Config`]: TOML or JSON in, typed values out, or every error at once
-//! with its place, what is wrong and how to mend it. Does not: read files, look at the machine,
-//! start anything.
+//! with its place and remedy. Does not: read files, inspect the machine, start anything.
 
 mod addresses;
 mod backend;
@@ -46,14 +45,14 @@ pub use raw::WrittenKeys;
 pub use text::{text_of, unmarked};
 pub use trust::parse_certificates;
 
-/// Bytes of a file that the configuration names: the longest are bundles of certificates, and
-/// lists of every backend that there can be.
+/// Most bytes of a file that the configuration names: the longest are bundles of certificates, and
+/// lists of the greatest number of backends.
 pub const FILE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Bytes of the content of an [`ErrorAnswer`]: it must be sent with its head in one piece.
 pub const ERROR_ANSWER_BYTES_MAX: usize = 8 * 1024;
 
-/// Bytes of a backend's answer to a probe that are looked at.
+/// Bytes of a backend's answer to a probe that are searched.
 pub const PROBE_ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Statuses that Ringway answers with itself.

@@ -1,5 +1,5 @@
-//! The checked configuration: typed values within their limits, names resolved to indexes. What
-//! is here needs no further check. Does not: parse, print, read files.
+//! The checked configuration: typed values within their limits, names resolved to indexes, which
+//! need no further check. Does not: parse, print, read files.
 
 use super::backend::{Backend, BackendName};
 use super::choices::{
@@ -16,25 +16,25 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The whole configuration. [`Config::default`] has every value at its default, and no listener,
+/// The configuration. [`Config::default`] has every value at its default, and no listener,
 /// route or pool.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
     /// Threads, memory and bounds of the process.
     pub runtime: Runtime,
-    /// How long each step may take.
+    /// The timeouts of each step.
     pub timeouts: Timeouts,
-    /// What is specific to HTTP.
+    /// Settings of HTTP.
     pub http: Http,
-    /// Bodies of the answers that Ringway gives itself, at most one for each status.
+    /// Bodies of Ringway's own answers, at most one for each status.
     pub error_answers: Vec<ErrorAnswer>,
-    /// Where requests are logged; none: nowhere.
+    /// The access log, if there is one.
     pub access_log: Option<AccessLog>,
-    /// How operators and monitors reach the process.
+    /// The admin interface.
     pub admin: Admin,
-    /// Doors, in the order written. Names and addresses are unique.
+    /// Listeners, in the order written. Names and addresses are unique.
     pub listeners: Vec<Listener>,
-    /// Which pool answers what, in the order written, then those that follow from a listener
+    /// Routes, in the order written, then those that follow from a listener
     /// without a route beside exactly one pool. See [`Config::routes_of`].
     pub routes: Vec<Route>,
     /// Pools, sorted by name. Each has a backend and a route that leads to it.
@@ -71,7 +71,7 @@ impl Config {
 /// `[runtime]`: threads, memory and bounds of the process.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Runtime {
-    /// How many shards there are and on which cores.
+    /// The number of shards and their cores.
     pub shards: ShardsChoice,
     /// Bytes of one buffer.
     pub buffer_size: usize,
@@ -83,13 +83,13 @@ pub struct Runtime {
     pub max_connections: usize,
     /// Connections of one client address; 0: no limit.
     pub max_connections_per_client: usize,
-    /// Connections that the kernel keeps waiting for each listening socket.
+    /// The backlog of each listening socket, connections.
     pub backlog: u32,
-    /// Where health and the operator's orders are kept over a restart.
+    /// The file for health and the operator's orders over a restart.
     pub state_file: StateFile,
-    /// DNS servers that names of backends are asked of; empty: those of the system.
+    /// DNS servers for names of backends; empty: those of the system.
     pub dns_servers: Vec<SocketAddr>,
-    /// How the log of the process looks.
+    /// The format of the log of the process.
     pub log_format: ProcessLogFormat,
 }
 
@@ -110,7 +110,7 @@ impl Default for Runtime {
     }
 }
 
-/// Where health and the operator's orders are kept over a restart.
+/// The file for health and the operator's orders over a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum StateFile {
     /// In the directory that the service manager gives for it; nowhere if it gives none.
@@ -142,13 +142,13 @@ impl fmt::Display for StateFile {
     }
 }
 
-/// How many shards run and where.
+/// The number of shards and their cores.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ShardsChoice {
     /// One for each core that the process may use.
     #[default]
     Auto,
-    /// So many, on the first cores that the process may use. `1..=SHARDS_MAX`.
+    /// This number, on the first cores that the process may use. `1..=SHARDS_MAX`.
     Count(usize),
     /// One on each of these cores: ascending, no core twice, at least one.
     Cores(Vec<usize>),
@@ -168,12 +168,12 @@ pub struct Timeouts {
     pub between_bytes: Duration,
     /// Without a byte in either direction of an upgraded connection.
     pub tunnel: Duration,
-    /// For what is under way when the process is told to end.
+    /// For exchanges in flight when the process is ordered to end.
     pub drain: Duration,
     /// At the beginning of a drain: everything is served, and every answer says that its
     /// connection closes. May be zero.
     pub lame_duck: Duration,
-    /// After that, when nobody should come any more: connections are still accepted. May be zero.
+    /// After that, when clients should have moved: connections are still accepted. May be zero.
     pub linger: Duration,
 }
 
@@ -192,20 +192,20 @@ impl Default for Timeouts {
     }
 }
 
-/// `[http]`: what is forwarded and what is refused.
+/// `[http]`: rules of forwarding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Http {
     /// Fields with `_` in their name, which CGI and WSGI take for the name with `-`.
     pub underscore_names: UnderscoreNames,
-    /// Our name in the Via field (RFC 9110, 7.6.3); empty: no Via field.
+    /// Ringway's name in the Via field (RFC 9110, 7.6.3); empty: no Via field.
     pub via: String,
-    /// Who may say on whose behalf it speaks (X-Forwarded-For and its kin are kept).
+    /// Proxies whose X-Forwarded-* fields are trusted and kept.
     pub trusted_proxies: Vec<IpNetwork>,
     /// Protocols, in lower case, that a client may upgrade to. Empty: none.
     pub upgrade_protocols: Vec<String>,
-    /// What happens to CONNECT.
+    /// The policy for CONNECT.
     pub connect: Connect,
-    /// What a client's end of stream after its request means.
+    /// The meaning of a client's end of stream after its request.
     pub half_close: HalfClose,
     /// Bytes of a head, the empty line included.
     pub head_bytes_max: usize,
@@ -228,7 +228,7 @@ impl Default for Http {
     }
 }
 
-/// `[[error_answer]]`: what a client reads when Ringway itself answers with a status.
+/// `[[error_answer]]`: the content of Ringway's own answer with a status.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ErrorAnswer {
     /// One of [`super::ERROR_ANSWER_STATUSES`].
@@ -239,7 +239,7 @@ pub struct ErrorAnswer {
     pub body: Body,
 }
 
-/// Where the content of an [`ErrorAnswer`] comes from.
+/// The origin of the content of an [`ErrorAnswer`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// From the configuration itself.
@@ -248,7 +248,7 @@ pub enum Body {
     File {
         /// As written: absolute, or relative to the configuration file.
         path: PathBuf,
-        /// What was in it.
+        /// Its content.
         bytes: Vec<u8>,
     },
 }
@@ -266,9 +266,9 @@ impl Body {
 /// `[access_log]`: one line for each request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccessLog {
-    /// Where the lines go.
+    /// The destination of the lines.
     pub path: LogPath,
-    /// How a line looks.
+    /// The format of a line.
     pub format: LogFormat,
     /// Records that may wait to be written; further ones are counted and dropped.
     pub queue: usize,
@@ -281,7 +281,7 @@ impl AccessLog {
     }
 }
 
-/// The place that an [`AccessLog`] is written to.
+/// The destination of an [`AccessLog`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogPath {
     /// Standard output.
@@ -299,7 +299,7 @@ impl fmt::Display for LogPath {
     }
 }
 
-/// `[admin]`: how operators and monitors reach the process.
+/// `[admin]`: the interface for operators and monitors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     /// The Unix socket that takes orders; none: nowhere.
@@ -310,7 +310,7 @@ pub struct Admin {
     pub listen: Option<SocketAddr>,
 }
 
-/// Where the admin socket is if nothing else is said.
+/// The default path of the admin socket.
 pub const ADMIN_SOCKET_DEFAULT: &str = "/run/ringway/admin.sock";
 
 impl Default for Admin {
@@ -326,9 +326,9 @@ pub struct Listener {
     pub name: String,
     /// Unique, unless its port is 0, which lets the kernel choose one.
     pub address: SocketAddr,
-    /// What is spoken there.
+    /// The protocol.
     pub protocol: Protocol,
-    /// Which shard gets a new connection.
+    /// The choice of a shard for a new connection.
     pub steering: Steering,
 }
 
@@ -341,37 +341,37 @@ pub struct Route {
     pub host: HostPattern,
     /// The prefix of paths that match, on segment borders: `/`, or without a `/` at its end.
     pub path: String,
-    /// Where the requests go.
+    /// The pool of the requests.
     pub pool: PoolIndex,
 }
 
-/// `[pool.NAME]`: backends that can stand in for each other.
+/// `[pool.NAME]`: interchangeable backends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
     /// Unique; letters, digits, `-` and `_`.
     pub name: String,
-    /// How a backend is picked.
+    /// The load balancing algorithm.
     pub algorithm: Algorithm,
     /// Idle upstream connections kept for each backend, in total over the shards.
     pub idle_connections: usize,
-    /// Requests that may be sent to a second backend, in percent of those that came lately; 0:
-    /// none.
+    /// The retry budget, percent of recent requests; 0: none.
     pub retry_budget_percent: u32,
-    /// How a backend that comes back gets its share.
+    /// The ramp of a backend that returns or is new.
     pub slow_start: SlowStart,
-    /// What happens when no backend is healthy.
+    /// The policy while no backend is healthy.
     pub no_healthy: NoHealthy,
-    /// What a backend that is drained or gone still carries may take so long.
+    /// How long exchanges of a drained or removed backend may take.
     pub drain_timeout: Duration,
     /// The process is not ready unless `min_ready` backends of this pool are.
     pub required: bool,
     /// See `required`; at least 1.
     pub min_ready: usize,
-    /// Whether a backend lives: if not, its connections are closed.
+    /// The health probe: while it fails, the backend is down and its connections are closed.
     pub health: Probe,
-    /// Whether a backend wants new traffic: if not, what it has goes on. None: alive is ready.
+    /// The readiness probe: while it fails, the backend gets nothing new, and exchanges in flight
+    /// go on. None: a backend that is up is ready.
     pub readiness: Option<Probe>,
-    /// When exchanges with clients take a backend out.
+    /// The rules of ejection.
     pub ejection: EjectionRules,
     /// In the order written; addresses are unique; the weights do not sum to 0 unless there are
     /// names or a file too.
@@ -405,5 +405,5 @@ impl Pool {
     }
 }
 
-/// Idle upstream connections kept for each backend where nothing else is said.
+/// The default of idle upstream connections kept for each backend.
 pub const IDLE_CONNECTIONS_DEFAULT: usize = 512;

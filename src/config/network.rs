@@ -13,7 +13,7 @@ pub struct IpNetwork {
 
 impl IpNetwork {
     /// True if `address` is in the network. An IPv4 address in its IPv6 form (`::ffff:a.b.c.d`)
-    /// counts as what it stands for.
+    /// counts as the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         masked(address.to_canonical(), self.prefix_bits) == Some(self.first)
             && address.to_canonical().is_ipv4() == self.first.is_ipv4()

@@ -1,5 +1,5 @@
-//! The files that a configuration names and that are read later: they are found beside the
-//! configuration file, wherever the process runs. Does not: read them.
+//! The files that a configuration names and that are read later: their paths are relative to the
+//! configuration file, in any working directory. Does not: read them.
 
 use super::model::Config;
 use super::probing::{Probe, ProbeKind, TlsProbe};

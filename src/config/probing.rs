@@ -1,4 +1,4 @@
-//! What a probe of a backend is: its part of the checked configuration.
+//! Probes: their part of the checked configuration.
 
 use super::choices::{ProbeProtocol, ProxyProtocol};
 use crate::health::ProbeRules;
@@ -8,17 +8,17 @@ use std::path::PathBuf;
 /// `[pool.NAME.health]` or `[pool.NAME.readiness]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probe {
-    /// What is asked.
+    /// The kind of probe.
     pub kind: ProbeKind,
-    /// How often, and what counts.
+    /// Intervals and thresholds.
     pub rules: ProbeRules,
-    /// Asked instead of the backend's own port.
+    /// Probed instead of the backend's own port.
     pub port: Option<u16>,
     /// Sent before everything else.
     pub proxy_protocol: ProxyProtocol,
 }
 
-/// What a backend is asked, and what it must answer.
+/// The question of a probe, and the condition of its answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ProbeKind {
     /// Nothing: the backend counts as up.
@@ -26,7 +26,7 @@ pub enum ProbeKind {
     /// It must accept a connection.
     #[default]
     Connect,
-    /// It must accept a connection and, after `send`, say something that has `expect` in it.
+    /// It must accept a connection and, after `send`, answer with `expect` in it.
     Exchange {
         /// Sent first; may be empty.
         send: Vec<u8>,
@@ -58,7 +58,7 @@ impl ProbeKind {
     }
 }
 
-/// A request and what its answer must be. Redirects are not followed.
+/// A request and the conditions of its answer. Redirects are not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpProbe {
     /// Begins with `/`.
@@ -80,7 +80,7 @@ pub struct HttpProbe {
 /// TLS of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsProbe {
-    /// The name that is asked for and verified; none: that of the Host field, or the address.
+    /// The server name that is sent and verified; none: that of the Host field, or the address.
     pub sni: Option<String>,
     /// The certificate must be valid for the name.
     pub verify: bool,

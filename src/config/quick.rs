@@ -1,4 +1,4 @@
-//! The configuration that the main job needs no file for: some listeners, one pool.
+//! The configuration without a file: some listeners, one pool.
 
 use super::backend::{Backend, BackendEntry, BackendName};
 use super::choices::{Protocol, Steering};
@@ -10,8 +10,8 @@ use crate::route::HostPattern;
 use std::net::SocketAddr;
 
 impl Config {
-    /// Everything that arrives at `listen` goes to one pool, `default`, of `backends`. The
-    /// listeners are called `listener-1` and so on; all else is at its default. The error is a
+    /// A configuration that sends all requests at `listen` to one pool, `default`, of `backends`.
+    /// The listeners are named `listener-1` and so on; all else is at its default. The error is a
     /// sentence for the user.
     pub fn quick(
         listen: &[SocketAddr],

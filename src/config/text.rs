@@ -1,13 +1,12 @@
-//! Bytes as text: UTF-8, without the mark that some editors put before it. Does not: guess another
-//! encoding and read it.
+//! Bytes as text: UTF-8, without a byte order mark. Does not: decode another encoding.
 
-/// The mark that a text is in UTF-8 (The Unicode Standard, 23.8).
+/// The byte order mark of UTF-8 (The Unicode Standard, 23.8).
 const MARK: char = '\u{feff}';
 
 /// The text of a file or a body.
 ///
 /// # Errors
-/// What it is instead, and how to mend it, as the rest of a sentence that names it.
+/// The kind of file that it is, and the remedy, as the rest of a sentence that names it.
 pub fn text_of(bytes: Vec<u8>) -> Result<String, String> {
     if is_utf16(&bytes) {
         return Err("it is UTF-16: save it as UTF-8 (iconv -f UTF-16 -t UTF-8)".to_owned());
@@ -27,7 +26,7 @@ pub fn text_of(bytes: Vec<u8>) -> Result<String, String> {
     })
 }
 
-/// By its mark, or by the zeros beside the characters of ASCII.
+/// True for UTF-16, by its byte order mark, or by the zeros beside the characters of ASCII.
 fn is_utf16(bytes: &[u8]) -> bool {
     let pair = |odd: usize| bytes.len() > 3 && bytes[odd] == 0 && bytes[odd + 2] == 0;
     let ascii = |odd: usize| bytes.len() > 3 && bytes[odd] != 0 && bytes[odd + 2] != 0;

@@ -7,7 +7,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 /// The certificates in the content of a PEM file.
 ///
 /// # Errors
-/// What is wrong with the file, as the end of a sentence that begins with its name.
+/// The problem of the file, as the end of a sentence that begins with its name.
 pub fn parse_certificates(pem: &[u8]) -> Result<RootCertStore, String> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let certificates = read.map_err(|error| format!("cannot be read: {error}; give a PEM file"))?;

@@ -1,5 +1,5 @@
-//! Values with units as they are written: counts, durations, sizes, words. Each has one way to be
-//! printed, and what is printed parses to the same value.
+//! The syntax of counts, durations, sizes and words. Each value is printed in one form, which
+//! parses to the same value.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -47,7 +47,8 @@ fn read_duration(text: &str) -> Option<Duration> {
     (!text.is_empty()).then(|| Duration::from_millis(millis))
 }
 
-/// Longer names of the units, and blanks, are what others take: `5 sec`, `1.5 s`, `2 Minutes`.
+/// Accepts the longer names of units and the blanks of other programs: `5 sec`, `1.5 s`,
+/// `2 Minutes`.
 fn meant_duration(text: &str) -> Option<String> {
     let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let text = text.to_ascii_lowercase();
@@ -67,7 +68,7 @@ fn meant_duration(text: &str) -> Option<String> {
     is_whole.then(|| print_duration(Duration::from_millis(millis as u64)))
 }
 
-/// What to say about a duration without a unit.
+/// The error for a duration without a unit.
 pub fn bare_duration(number: &str) -> String {
     format!("`{number}` has no unit: did you mean \"{number}s\" or \"{number}ms\"?")
 }
@@ -113,7 +114,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     count.checked_mul(*unit_bytes).ok_or_else(malformed)
 }
 
-/// What to say about a size without a unit.
+/// The error for a size without a unit.
 pub fn bare_size(number: &str) -> String {
     format!("`{number}` has no unit: did you mean \"{number}B\" or \"{number}KiB\"?")
 }
@@ -139,10 +140,10 @@ where
     }
 }
 
-/// Bytes beyond which a word is no slip of the pen: comparing takes length times length.
+/// Longest word that is compared, bytes: comparing takes length times length.
 const SLIP_BYTES_MAX: usize = 256;
 
-/// The known word that `word` was probably meant to be.
+/// The known word that is closest to `word`.
 pub fn closest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > SLIP_BYTES_MAX {
         return None;

@@ -1,5 +1,5 @@
-//! Single values with their limits, as the file and the flags of the command line write them.
-//! Errors are sentences for the user.
+//! Single values with their limits, in the syntax of the file and of the command line. Errors are
+//! sentences for the user.
 
 pub use super::addresses::{
     check_backend_address, check_total_weight, overlap, parse_address, parse_admin_address,
@@ -16,7 +16,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Highest number of a core. Far above what Linux supports: it only bounds what is written.
+/// Highest number of a core, far above the limit of Linux.
 const CORE_MAX: usize = 8191;
 
 /// Most client connections that may be configured: each needs two descriptors.
@@ -30,14 +30,14 @@ pub const RING_ENTRIES_RANGE: RangeInclusive<u32> = RING_ENTRIES_MIN..=RING_ENTR
 const TIMEOUT_RANGE: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(7 * 24 * 3600);
 
-/// How often something may happen. Anything faster would be a load of its own on the backends.
+/// The bounds of an interval. A shorter one would be a load of its own on the backends.
 pub(super) const INTERVAL_RANGE: RangeInclusive<Duration> =
     Duration::from_millis(10)..=*TIMEOUT_RANGE.end();
 
 /// Characters of a name that the user chooses.
 pub(super) const NAME_LENGTH_MAX: usize = 64;
 
-/// What `sun_path` holds (unix(7)), without the zero at its end.
+/// The length of `sun_path` (unix(7)), without the zero at its end.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// The number, if it is a power of two.
@@ -136,7 +136,7 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
     check_range(text, span, &(Duration::ZERO..=*TIMEOUT_RANGE.end())).map(|()| span)
 }
 
-/// How often something happens, or how long something is looked at or kept out: never zero.
+/// An interval, a window or a length of an ejection: never zero.
 pub fn parse_interval(text: &str) -> Result<Duration, String> {
     let interval = parse_duration(text)?;
     check_range(text, interval, &INTERVAL_RANGE).map(|()| interval)
@@ -182,7 +182,7 @@ pub fn parse_log_path(text: &str) -> Result<LogPath, String> {
     }
 }
 
-/// `none`, a file, or empty: as it is given. A file of that name is `./none`.
+/// `none`, a file, or empty. A file of that name is `./none`.
 pub fn parse_state_file(text: &str) -> Result<StateFile, String> {
     match text {
         "none" => Ok(StateFile::None),

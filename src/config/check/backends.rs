@@ -9,8 +9,8 @@ use crate::limits::{BACKENDS_MAX, WEIGHT_MAX};
 use std::net::SocketAddr;
 use std::ops::Range;
 
-/// Adds what the section of a pool has, whose `backends_file` was read before. True if there are
-/// only addresses, all of them right: then the backends of the pool are known. `spans` gets
+/// Adds the backends of the section of a pool, whose `backends_file` was read before. True if there
+/// are only addresses, all of them valid: then the backends of the pool are known. `spans` gets
 /// the place of each of `pool.backends`.
 pub(super) fn read_into(
     pool: &mut Pool,

@@ -1,5 +1,5 @@
-//! From what was written to a [`Config`]: each section in a file of its own, every problem
-//! reported. What follows from a problem elsewhere is not reported again.
+//! From the raw document to a [`Config`]: each section in a file of its own, every problem
+//! reported. Consequences of a problem elsewhere are not reported again.
 
 mod admin;
 mod backends;
@@ -21,7 +21,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::DeTable;
 
-/// How a configuration is written.
+/// The format of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextFormat {
     /// As in a file.

@@ -1,5 +1,5 @@
-//! Names and what must be unique, each with its place, so that a problem can point at both. Does
-//! not: know what is named.
+//! Names and unique values, each with its place, so that a problem can point at both. Does not:
+//! interpret them.
 
 use crate::config::diagnostics::Report;
 use crate::config::raw::At;
@@ -11,7 +11,7 @@ use std::ops::Range;
 /// Names that a problem lists.
 const NAMES_SHOWN_MAX: usize = 8;
 
-/// What was written once already, with the place where.
+/// The values seen so far, with their places.
 pub(in crate::config) struct Seen<K>(HashMap<K, Range<usize>>);
 
 impl<K: Hash + Eq> Seen<K> {
@@ -81,7 +81,7 @@ impl<'d> Names<'d> {
         None
     }
 
-    /// What can be written in place of a name that there is not.
+    /// The names that can be written in place of an unknown one.
     fn instead_of(&self, name: &str) -> String {
         let known: Vec<&str> = self.entries.iter().map(|entry| entry.name).collect();
         match closest(name, known.iter().copied()) {

@@ -12,13 +12,13 @@ use std::ops::{Range, RangeInclusive};
 /// Most idle upstream connections to one backend.
 const IDLE_CONNECTIONS_MAX: usize = 65_535;
 
-/// Past these a ramp is hardly one any more.
+/// The bounds of the aggression, beyond which a ramp is nearly a step.
 const AGGRESSION_RANGE: RangeInclusive<f64> = 0.1..=10.0;
 
-/// Failures in a row beyond which an ejection would never be seen.
+/// Most failures in a row, beyond which an ejection is improbable.
 const CONSECUTIVE_FAILURES_MAX: u32 = 1_000;
 
-/// Exchanges that a share may be asked to rest on.
+/// Most exchanges that a success rate may require.
 const EXCHANGES_MIN_RANGE: RangeInclusive<u32> = 1..=1_000_000;
 
 /// The places of the backends with an address, by pool, in the order of the configuration.
@@ -92,7 +92,7 @@ fn ejection(mut section: Section<'_>) -> EjectionRules {
     section.duration_into("longest", &mut rules.longest, parse_interval);
     section.count_into("share_max_percent", &mut rules.share_max_percent, percent);
     if rules.base > rules.longest {
-        // What was written later is what was hardly meant.
+        // The later one is reported, because it is more likely the mistake.
         let spans = [section.key_span("base"), section.key_span("longest")];
         let span = spans.into_iter().flatten().max_by_key(|span| span.start);
         let message = "`base` is longer than `longest`: no ejection would last as long as `base`";

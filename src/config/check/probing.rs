@@ -1,5 +1,4 @@
-//! `[pool.NAME.health]` and `[pool.NAME.readiness]`: which keys there are follows from the
-//! protocol.
+//! `[pool.NAME.health]` and `[pool.NAME.readiness]`: the protocol determines the keys.
 
 use super::Loader;
 use crate::config::PROBE_ANSWER_BYTES_MAX;
@@ -23,7 +22,7 @@ const TLS: &[ProbeProtocol] = &[Https, Grpcs];
 const GRPC: &[ProbeProtocol] = &[Grpc, Grpcs];
 const TCP: &[ProbeProtocol] = &[Tcp];
 
-/// The keys that go only with some protocols.
+/// The keys of some protocols only.
 const FITTING: [(&str, &[ProbeProtocol]); 12] = [
     ("path", HTTP),
     ("method", HTTP),
@@ -39,7 +38,7 @@ const FITTING: [(&str, &[ProbeProtocol]); 12] = [
     ("expect", TCP),
 ];
 
-/// Fields that frame the request, or that another key is for.
+/// Fields that frame the request, or that have a key of their own.
 const OWN_FIELDS: [&str; 5] =
     ["connection", "content-length", "host", "transfer-encoding", "upgrade"];
 
@@ -47,14 +46,14 @@ const STATUS_RANGE: RangeInclusive<u16> = 100..=599;
 const IN_A_ROW_RANGE: RangeInclusive<u32> = 1..=100;
 const JITTER_PERCENT_MAX: u32 = 50;
 
-/// Reads the section. That a file of certificates is there is seen by reading it.
+/// Reads the section. A file of certificates is read to check it.
 pub(super) fn probe(mut section: Section<'_>, load: Loader<'_>) -> Probe {
     let mut probe = Probe::default();
     if let Some(protocol) = protocol(&mut section) {
         check_fitting(&mut section, protocol);
         probe.kind = kind(&mut section, protocol, load);
     } else {
-        // Which keys belong here is not known: none is reported.
+        // The allowed keys are unknown without a protocol: none is reported.
         for (key, _) in FITTING {
             section.key_span(key);
         }
@@ -68,7 +67,7 @@ pub(super) fn probe(mut section: Section<'_>, load: Loader<'_>) -> Probe {
     probe
 }
 
-/// The protocol, or what the other keys show that is meant.
+/// The protocol, or the one that the other keys imply.
 fn protocol(section: &mut Section<'_>) -> Option<ProbeProtocol> {
     if section.has("protocol") {
         let mut protocol = None;
@@ -197,7 +196,7 @@ fn tls(section: &mut Section<'_>, load: Loader<'_>) -> TlsProbe {
     tls
 }
 
-/// Only whether they can be used: they are read again when the probe is made.
+/// Checks that certificates can be used: they are read again when the probe is made.
 fn check_certificates(path: &Path, load: Loader<'_>) -> Result<(), String> {
     let name = path.display();
     let pem = load(path).map_err(|error| format!("cannot read `{name}`: {error}"))?;
@@ -207,7 +206,7 @@ fn check_certificates(path: &Path, load: Loader<'_>) -> Result<(), String> {
 fn rules(section: &mut Section<'_>) -> ProbeRules {
     let mut rules = ProbeRules::default();
     section.duration_into("interval", &mut rules.interval, parse_interval);
-    // The other two follow a shorter or longer interval unless they are written themselves.
+    // The defaults of the other two follow the interval.
     rules.fast_interval = rules.fast_interval.min(rules.interval);
     rules.down_interval = slower(rules.interval);
     section.duration_into("timeout", &mut rules.timeout, parse_timeout);
@@ -219,8 +218,9 @@ fn rules(section: &mut Section<'_>) -> ProbeRules {
     rules
 }
 
-/// Half as long again: a backend that is down is asked less often, but with the other defaults is
-/// back `rise` intervals after it has recovered. In whole milliseconds, and no longer than any.
+/// 1.5 times the interval: a backend that is down is probed less often, but with the other defaults
+/// is up again `rise` intervals after it has recovered. In whole milliseconds, and within the
+/// bounds of an interval.
 fn slower(interval: Duration) -> Duration {
     let ms = interval.as_millis() * 3 / 2;
     let slower = Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX));

@@ -1,4 +1,4 @@
-//! `[[listener]]` and `[[route]]`, and that each leads to the next and to a pool.
+//! `[[listener]]` and `[[route]]`: every listener has a route, and every pool is reachable.
 
 use super::Loader;
 use super::names::{Name, Names, Seen};
@@ -16,7 +16,7 @@ use crate::route::{HostPattern, check_path_prefix};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// Protocols of the design that this version does not speak.
+/// Protocols of the design that this version does not support.
 const LATER_PROTOCOLS: [&str; 4] = ["https", "tcp", "tls-passthrough", "udp"];
 
 /// Reads all three kinds of sections.
@@ -39,17 +39,18 @@ pub(super) fn read_into<'d>(config: &mut Config, root: &mut Section<'d>, load: L
     let routes = root.sections("route");
     check_count(&routes, ROUTES_MAX, "routes");
     let routes = Routes::read(routes, &mut listener_names, &mut pool_names);
-    // One that is wrongly written was reported as such.
+    // An invalid one was reported as such.
     let has_listener = root.peek_length("listener").is_some_and(|length| length > 0);
     check_presence(report, has_listener, &pool_names);
     config.routes = routes.finished(report, &listener_names, &mut pool_names);
-    // One without a right address has a name, and so a number in routes, but is not among them.
+    // A listener without a valid address has a name, and so an index in routes, but is not among
+    // the listeners.
     if config.listeners.len() == listener_names.entries.len() {
         check_loops(report, config, &places);
     }
 }
 
-/// Reports backends from which requests would come back.
+/// Reports backends from which requests would loop back.
 fn check_loops(report: &Report<'_>, config: &Config, places: &Places) {
     let loops = Loops::new(&config.listeners, &config.routes);
     for ((index, pool), spans) in config.pools.iter().enumerate().zip(places) {
@@ -73,12 +74,12 @@ fn check_presence(report: &Report<'_>, has_listener: bool, pools: &Names<'_>) {
     if !has_listener {
         let sample = [("name", "web"), ("address", "127.0.0.1:8080")];
         let help = format!("add {}", report.table(&["listener"], &sample));
-        report.add_with_help(0..0, "no listener is defined: nobody could connect", help);
+        report.add_with_help(0..0, "no listener is defined: no client could connect", help);
     }
     if pools.entries.is_empty() && !pools.is_partial {
         let sample = [("address", "10.0.0.11:8080")];
         let help = format!("add {}", report.table(&["pool", "web", "backend"], &sample));
-        report.add_with_help(0..0, "no pool is defined: nobody could answer", help);
+        report.add_with_help(0..0, "no pool is defined: no backend could answer", help);
     }
 }
 
@@ -120,10 +121,10 @@ fn parse_protocol(word: &str) -> Result<Protocol, String> {
     Protocol::of_word(word).ok_or_else(|| unknown_choice::<Protocol>("protocol", word))
 }
 
-/// The routes with their places. A route with a problem of its own is noted only as being there.
+/// The routes with their places. An invalid route is only counted.
 struct Routes {
     read: Vec<(Route, Range<usize>)>,
-    /// A route is missing or was not understood: what no route leads to is not known.
+    /// A route is missing or invalid: unreachable pools cannot be determined.
     incomplete: bool,
 }
 
@@ -150,7 +151,7 @@ impl Routes {
         routes
     }
 
-    /// Adds what follows from the rest, and reports what no request can reach.
+    /// Adds implied routes, and reports unreachable routes and pools.
     fn finished(
         mut self,
         report: &Report<'_>,

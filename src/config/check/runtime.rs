@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 
 /// The kernel caps it at net.core.somaxconn, which has 16 bits in some versions.
 const BACKLOG_MAX: u32 = 65_535;
-/// Where DNS servers listen if nothing else is said (RFC 1035, 4.2).
+/// The default port of DNS servers (RFC 1035, 4.2).
 const DNS_PORT: u16 = 53;
 
 pub(super) fn runtime(mut section: Section<'_>) -> Runtime {

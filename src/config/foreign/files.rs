@@ -1,15 +1,15 @@
-//! What a text that is no TOML looks like: the configuration of another program, or one with
-//! typographic quotes.
+//! Recognises a text that is no TOML: the configuration of another program, or one with typographic
+//! quotes.
 
 use std::ops::Range;
 
-/// Lines that are looked at: the beginning shows what it is.
+/// Lines that are read: the beginning is enough.
 const LINES_MAX: usize = 200;
 
-/// What a text is taken for, and what to do.
+/// The recognised kind of text, and the remedy.
 #[derive(Debug)]
 pub(in crate::config) struct Guess {
-    /// What gave it away.
+    /// The place by which it was recognised.
     pub(in crate::config) span: Range<usize>,
     pub(in crate::config) message: String,
     pub(in crate::config) help: &'static str,
@@ -22,7 +22,7 @@ const JSON: &str = "JSON";
 const SEE_JSON: &str = "files are TOML, as config/ringway.toml, the annotated reference; the admin \
                         API takes JSON too, with `Content-Type: application/json`";
 
-/// What a text is whose first error is at `wrong`; none if it looks like TOML with errors.
+/// The kind of a text whose first error is at `wrong`; none if it looks like TOML with errors.
 pub(in crate::config) fn guess(text: &str, wrong: usize) -> Option<Guess> {
     if let Some(guess) = quotes(text, wrong).or_else(|| line_ends(text)) {
         return Some(guess);
@@ -30,7 +30,7 @@ pub(in crate::config) fn guess(text: &str, wrong: usize) -> Option<Guess> {
     let kinds: [fn(&str) -> Option<&'static str>; 5] = [json, haproxy, nginx, yaml, braces];
     let lines = lines(text).filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let lines: Vec<(usize, &str)> = lines.take(LINES_MAX).collect();
-    // A line that TOML has too, and would be wrong for what the text is taken for.
+    // A line that is valid TOML, and so speaks against the recognised kind.
     if lines.iter().any(|(_, line)| is_toml(line)) {
         return None;
     }
@@ -132,7 +132,7 @@ fn yaml(line: &str) -> Option<&'static str> {
     (line == "---" || is_key).then_some(YAML)
 }
 
-/// Whose YAML it is.
+/// The program of a YAML text.
 fn yaml_of(text: &str) -> &'static str {
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     match () {

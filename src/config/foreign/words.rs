@@ -1,8 +1,8 @@
-//! Words of other balancers in the place of a key or a value, with what they are called here.
+//! Words of other balancers in place of a key or a value, with their names in Ringway.
 
 use crate::config::units::closest;
 
-/// Words that mean the same, with blanks between them, and what is said of them.
+/// Words of the same meaning, separated by blanks, with their hint.
 const WORDS: [(&str, &str); 37] = [
     (
         "ip_hash iphash source hash uri ring_hash maglev consistent_hash sticky sticky_cookie \
@@ -134,15 +134,15 @@ const WORDS: [(&str, &str); 37] = [
     ),
 ];
 
-/// What a word of another balancer is called here, or that there is no such thing yet.
+/// The hint for a word of another balancer: its name in Ringway, or that it is not supported yet.
 fn meant_by(word: &str) -> Option<&'static str> {
     let word = word.to_ascii_lowercase().replace(['-', ' '], "_");
     let is_meant = |words: &str| words.split(' ').any(|known| known == word);
     WORDS.iter().find(|(words, _)| is_meant(words)).map(|(_, said)| *said)
 }
 
-/// What to write in the place of `word`, where only the `known` words are: one of them that it is
-/// close to, or what it means elsewhere.
+/// The hint for `word`, where only the `known` words are allowed: the closest of them, or its
+/// meaning in another balancer.
 pub(in crate::config) fn instead_of(word: &str, known: &[&str]) -> Option<String> {
     let close = closest(word, known.iter().copied());
     let said_of_close = |close: &str| format!("did you mean `{close}`?");

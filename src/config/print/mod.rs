@@ -1,5 +1,4 @@
-//! The whole configuration as text again, every key with its value: what it prints parses to the
-//! same configuration.
+//! Prints a configuration, every key with its value: the output parses to the same configuration.
 
 mod pools;
 mod process;
@@ -81,7 +80,7 @@ impl Config {
         self.to_toml_with_notes(|_| None)
     }
 
-    /// The configuration as TOML, with a remark after each value: what `note` says about its key.
+    /// The configuration as TOML, with the text that `note` returns for a key after its value.
     pub fn to_toml_with_notes(&self, note: impl Fn(&str) -> Option<String>) -> String {
         let mut printed = String::new();
         for section in self.to_sections() {

@@ -1,4 +1,4 @@
-//! What belongs to the process and to all listeners: `[runtime]` to `[access_log]`.
+//! The sections of the process and of all listeners: `[runtime]` to `[access_log]`.
 
 use super::{PrintedSection, count, duration, number, optional_path, path_text, text, texts};
 use crate::config::choices::Choice;

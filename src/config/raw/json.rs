@@ -1,17 +1,17 @@
-//! JSON in the place of TOML: the same tables, each value with its place in the text, so that
-//! everything behind this reads either. Does not: know any key.
+//! JSON in place of TOML: the same tables, each value with its place in the text, so that later
+//! steps read either. Does not: define any key.
 
 use super::super::diagnostics::Report;
 use std::borrow::Cow;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-/// The tables of a JSON text; none if it has no sense as such, which is reported.
+/// The tables of a JSON text; none if it is invalid, which is reported.
 pub(in crate::config) fn read_json<'t>(
     report: &Report<'_>,
     text: &'t str,
 ) -> Option<Spanned<DeTable<'t>>> {
-    // A whole reading beforehand: from here on it is JSON, and nests as deep as is borne at most.
+    // A complete parse first: from here on the text is valid JSON of bounded depth.
     if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
         report.add_json_error("not JSON", &error);
         return None;
@@ -19,7 +19,7 @@ pub(in crate::config) fn read_json<'t>(
     let mut reader = Reader { text, at: 0, report, has_gap: false };
     let value = reader.value()?;
     if reader.has_gap {
-        return None; // whatever is said of later elements would have the wrong place
+        return None; // the places of later elements would be wrong
     }
     let span = value.span();
     match value.into_inner() {
@@ -32,7 +32,7 @@ pub(in crate::config) fn read_json<'t>(
     }
 }
 
-/// Walks through a text that is JSON.
+/// A reader of valid JSON.
 struct Reader<'r, 't> {
     text: &'t str,
     at: usize,

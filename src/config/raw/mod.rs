@@ -1,5 +1,5 @@
-//! What was written: the tables of the document, TOML or JSON, with their places. Each key that is
-//! asked for is noted, so that the others can be named as unknown. Does not: know any key.
+//! The raw document: its tables, TOML or JSON, with their places. Each key that is read is
+//! recorded, so that the others can be reported as unknown. Does not: define any key.
 
 mod json;
 mod toml_text;
@@ -23,7 +23,7 @@ use toml::de::{DeTable, DeValue};
 /// `pool.web.backend[1].weight`.
 pub type WrittenKeys = BTreeSet<String>;
 
-/// What all sections of one document share.
+/// State that all sections of one document share.
 pub(super) struct Document<'a> {
     pub(super) report: &'a Report<'a>,
     written: RefCell<WrittenKeys>,
@@ -45,7 +45,7 @@ pub(super) struct At<T> {
     pub(super) span: Range<usize>,
 }
 
-/// One table while it is read.
+/// One table while it is being read.
 pub(super) struct Section<'d> {
     document: &'d Document<'d>,
     /// As in [`WrittenKeys`]; empty for the document itself.
@@ -187,7 +187,7 @@ impl<'d> Section<'d> {
         self.document.report
     }
 
-    /// Reports every key that nobody asked for.
+    /// Reports every key that was not read.
     pub(super) fn finish(self) {
         for (key, _) in self.table.into_iter().flatten() {
             let name: &str = key.get_ref();
@@ -198,7 +198,7 @@ impl<'d> Section<'d> {
         }
     }
 
-    /// What is said of a key that nobody asked for.
+    /// The error for a key that was not read.
     fn unknown(&self, name: &str) -> (String, Option<String>) {
         let place = match &*self.path {
             "" => "at top level".to_owned(),

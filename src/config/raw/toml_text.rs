@@ -1,12 +1,12 @@
-//! The tables of a TOML text. What is said of one that is wrong is bounded, in time and in memory:
-//! errors are gathered only around the first one. Does not: know any key.
+//! The tables of a TOML text. Errors of an invalid text are bounded, in time and in memory: they
+//! are gathered only around the first one. Does not: define any key.
 
 use super::super::diagnostics::Report;
 use super::super::foreign;
 use toml::Spanned;
 use toml::de::DeTable;
 
-/// Bytes behind the first error in which others are looked for.
+/// Bytes after the first error in which further errors are searched.
 const LOOKED_AT: usize = 64 * 1024;
 
 /// The tables of a text; none if it is no TOML, which is reported.
@@ -28,7 +28,7 @@ pub(in crate::config) fn read_toml<'t>(
     let (_, errors) = DeTable::parse_recoverable(&text[..end]);
     for error in &errors {
         let span = error.span().unwrap_or(0..0);
-        // What is not closed at the cut may be closed behind it.
+        // A bracket that is not closed before the cut may be closed after it.
         if span == first || !is_cut || span.end < end {
             report.add(span, error.message());
         }

@@ -1,5 +1,5 @@
-//! The values under the keys of a section, by type: what is of another type is reported with how to
-//! write it. Does not: know any key.
+//! The values under the keys of a section, by type: a value of another type is reported with the
+//! right syntax. Does not: define any key.
 
 use super::{At, Section};
 use crate::config::TextFormat;
@@ -69,7 +69,7 @@ impl<'d> Section<'d> {
         Some(array.iter().filter_map(element).collect())
     }
 
-    /// Sets `target` to what `parse` makes of the text under `key`.
+    /// Sets `target` to the text under `key`, parsed by `parse`.
     pub(in crate::config) fn parse_into<T>(
         &mut self,
         key: &'static str,

@@ -14,7 +14,7 @@ fn of_many_problems_the_first_are_told_and_the_others_counted() {
     // Each lacks an address and has a key that is unknown, and there is no pool.
     let error = wrong_json(&format!("{{\"listener\": [{}]}}", listeners.join(", ")));
     assert_eq!((error.problems.len(), error.more), (100, 3901));
-    assert_eq!(error.problems[0].message, "no pool is defined: nobody could answer");
+    assert_eq!(error.problems[0].message, "no pool is defined: no backend could answer");
     let places = error.problems.iter().map(|problem| (problem.line, problem.column));
     assert!(places.is_sorted(), "{error}");
     let text = error.to_string();
