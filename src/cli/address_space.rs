@@ -1,13 +1,13 @@
-//! Whether a limit of address space leaves room to run: below it an allocation that fails would
-//! end the process somewhere, without a word that helps.
+//! Whether a limit of address space leaves room to run: with too little a failed allocation would
+//! end the process later, without a helpful message.
 
 use ringway::config::Runtime;
 use ringway::sys::rlimit::{Resource, limit};
 use std::error::Error;
 
-/// Below this much address space of the program, in bytes, and so much of each shard it certainly
-/// does not start, as was found by trying. Above it may: where little is left the allocator
-/// reserves less, and rings and buffers are made smaller.
+/// Below this much address space for the program, in bytes, and for each shard, it certainly does
+/// not start, as was measured. Above it may: where little is left the allocator reserves less, and
+/// rings and buffers are made smaller.
 const OF_PROCESS_LEAST: u64 = 256 << 20;
 const OF_SHARD_LEAST: u64 = 64 << 20;
 /// Enough for the program, its libraries and what the allocator reserves for the threads that are
@@ -20,16 +20,16 @@ const OF_CONNECTION: u64 = 2 << 10;
 /// Private buffers that a shard maps at the start.
 const PRIVATE_BUFFERS: u64 = 64;
 
-/// Fails if the limit (getrlimit(2), `RLIMIT_AS`) is too low for so many shards.
+/// Fails if the limit (getrlimit(2), `RLIMIT_AS`) is too low for this number of shards.
 ///
 /// # Errors
-/// A sentence that says how much is enough and what to do.
+/// A sentence with a sufficient limit and the remedy.
 pub(super) fn check(runtime: &Runtime, shards: usize) -> Result<(), Box<dyn Error>> {
     let (soft, _) = limit(Resource::AddressSpace)?;
     refusal(soft, runtime, shards).map_or(Ok(()), |why| Err(why.into()))
 }
 
-/// Bytes with which it starts in any case.
+/// Bytes that are enough in any case.
 fn enough(runtime: &Runtime, shards: usize) -> u64 {
     let buffers = runtime.buffers_per_shard.next_power_of_two() as u64 + PRIVATE_BUFFERS;
     let of_shard = OF_SHARD + buffers * runtime.buffer_size as u64;

@@ -1,8 +1,8 @@
-//! How many descriptors a configuration may need.
+//! The number of descriptors that a configuration may need.
 
 use ringway::config::{Config, Runtime};
 
-/// What to do where there are too few descriptors.
+/// The remedy for too few descriptors.
 pub(super) const MORE_DESCRIPTORS: &str =
     "raise RLIMIT_NOFILE (systemd: LimitNOFILE=1048576; shell: ulimit -n 1048576)";
 
@@ -16,7 +16,7 @@ pub(super) fn besides_clients(config: &Config) -> u64 {
     idle as u64 + OTHERS
 }
 
-/// Client connections that so many open files allow, at most those of the default: two descriptors
+/// Client connections that this many open files allow, at most the default: two descriptors
 /// for each besides the others. Idle connections to backends, which are many where there are many
 /// backends, leave clients a quarter of all.
 pub(super) fn fitting(config: &Config, files: u64) -> usize {

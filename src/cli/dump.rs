@@ -1,4 +1,4 @@
-//! `ringway config dump`: every value in effect and where it comes from.
+//! `ringway config dump`: every value in effect with its origin.
 
 use super::load::Effective;
 use serde_json::json;

@@ -62,7 +62,7 @@ pub(super) fn variable(id: &str) -> String {
     format!("{PREFIX}{}", id.to_uppercase())
 }
 
-/// What `ringway run FILE` takes from the environment.
+/// The arguments that `ringway run FILE` takes from the environment.
 ///
 /// # Errors
 /// Every variable with a value that it refuses.
@@ -82,7 +82,7 @@ pub(super) fn of_run(file: &Path) -> Result<(Source, ArgMatches), Vec<Wrong>> {
     })
 }
 
-/// Why the variable of an argument has no value that it can have.
+/// Why the value of an argument's variable is refused.
 fn refused(argument: &Arg) -> Option<Wrong> {
     let variable = argument.get_env()?.to_str()?.to_owned();
     let alone = Command::new("ringway").arg(argument.clone());
@@ -124,7 +124,7 @@ pub(super) fn named(
     error
 }
 
-/// The variable that is in the way because it is not UTF-8. Paths may be anything.
+/// The variable that is not UTF-8, where it must be. Paths may be any bytes.
 fn no_utf8(command: &Command, arguments: &[OsString]) -> Option<String> {
     let is_wrong = |known: &&Arg| {
         let alone = Command::new("ringway").arg((*known).clone());

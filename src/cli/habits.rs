@@ -1,8 +1,8 @@
-//! First words of other servers' command lines, and how that is done here.
+//! First words of other servers' command lines, with the corresponding command of Ringway.
 
 use std::ffi::OsString;
 
-/// What is said, behind the error, of a first argument that is no command of Ringway's.
+/// The hint after the error for a first argument that is no command of Ringway's.
 pub(super) fn hint(first: Option<&OsString>) -> Option<String> {
     let word = first?.to_str()?;
     let said = match word {

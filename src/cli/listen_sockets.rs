@@ -1,4 +1,4 @@
-//! Opening listening sockets: one per shard for each listener, or those that systemd has opened.
+//! Opens listening sockets: one per shard for each listener, or uses those passed by systemd.
 
 use super::descriptors::MORE_DESCRIPTORS;
 use super::passed::PassedSockets;
@@ -19,7 +19,7 @@ pub(crate) struct SystemSockets {
     cores: Vec<Option<usize>>,
     backlog: i32,
     passed: PassedSockets,
-    /// Addresses that this process listens, or listened, on.
+    /// Addresses on which this process listens, or listened.
     own: HashSet<SocketAddr>,
     /// Sockets that were opened here, and not passed.
     opened: HashSet<Socket>,
@@ -44,7 +44,7 @@ impl SystemSockets {
             }
             let bound = socket::local_address(&passed[0])?;
             let sockets: Vec<Socket> = passed.into_iter().map(number).collect();
-            // Numbers are given again.
+            // The kernel reuses numbers of closed descriptors.
             self.opened.retain(|socket| !sockets.contains(socket));
             return Ok(OpenListener { bound, sockets });
         }
@@ -66,10 +66,10 @@ impl SystemSockets {
         Ok(OpenListener { bound: address, sockets })
     }
 
-    /// Fails if somebody else listens on an address. Sockets that share an address share it with
-    /// everybody: a second process started by mistake would quietly take half of the connections.
-    /// A listener of this process may be the one that is in the way, as the one on all addresses
-    /// of a port is in that of a single one; then what the kernel says of sharing has to do.
+    /// Fails if another process listens on an address. `SO_REUSEPORT` shares an address with every
+    /// process: a second one started by mistake would silently take half of the connections. A
+    /// listener of this process may be the one that overlaps, as all addresses of a port and a
+    /// single one; then the check is left to the kernel.
     fn check_free(&self, address: SocketAddr) -> io::Result<()> {
         match socket::check_free(address) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -111,7 +111,7 @@ impl ListenSockets for SystemSockets {
     }
 
     fn turn_away(&mut self, sockets: &[Socket]) {
-        // A socket that was passed is also that of who passed it, and stays open there.
+        // A passed socket also belongs to the process that passed it, and stays open there.
         if !sockets.iter().all(|socket| self.opened.contains(socket)) {
             return;
         }

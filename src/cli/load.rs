@@ -21,24 +21,24 @@ use std::path::{Path, PathBuf};
 pub(super) struct Effective {
     pub(super) config: Config,
     pub(super) config_file: Option<PathBuf>,
-    /// What `max_connections` is where nobody sets it.
+    /// The default of `max_connections`.
     pub(super) connections_when_unset: usize,
     written: WrittenKeys,
     given: BTreeMap<String, Origin>,
-    /// The variables of the environment that keys are from.
+    /// The environment variables of keys.
     variables: BTreeMap<String, String>,
 }
 
 /// The key that follows from the limit of open files.
 const MAX_CONNECTIONS: &str = "runtime.max_connections";
 
-/// Where the configuration file is looked for if nothing else is said.
+/// The default path of the configuration file.
 pub(super) const DEFAULT_FILE: &str = "/etc/ringway/ringway.toml";
 
 /// Set by systemd (systemd.exec(5), StateDirectory=).
 const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     Flag,
@@ -62,19 +62,19 @@ impl Origin {
 }
 
 impl Effective {
-    /// A configuration of which nothing was given by flags or the environment.
+    /// A configuration without flags or variables.
     pub(super) fn of(config: Config, written: WrittenKeys) -> Self {
         Self { config, written, ..Self::default() }
     }
 
-    /// As many connections as the limit of open files allows, unless somebody has set a number.
+    /// Sets `max_connections` to what the limit of open files allows, unless it is configured.
     pub(super) fn follow_limit(&mut self) {
-        // Without a limit that can be read there is none to follow.
+        // A limit that cannot be read is ignored.
         let (_, files) = limit(Resource::OpenFiles).unwrap_or((u64::MAX, u64::MAX));
         self.take_unset_connections(descriptors::fitting(&self.config, files));
     }
 
-    /// The same with the number for which nobody has set one.
+    /// The same with a given default.
     pub(super) fn take_unset_connections(&mut self, count: usize) {
         self.connections_when_unset = count;
         let is_other = self.config.runtime.max_connections != count;
@@ -84,7 +84,7 @@ impl Effective {
         }
     }
 
-    /// The number of connections that somebody has set.
+    /// The configured number of connections.
     pub(super) fn set_connections(&self) -> Option<usize> {
         let is_set = !matches!(self.origin(MAX_CONNECTIONS), Origin::Limit | Origin::Default);
         is_set.then_some(self.config.runtime.max_connections)
@@ -105,10 +105,10 @@ impl Effective {
     }
 }
 
-/// Why there is no configuration.
+/// The error of a configuration that cannot be loaded.
 #[derive(Debug)]
 pub(super) enum LoadError {
-    /// The arguments do not go together.
+    /// The arguments contradict each other.
     Usage(String),
     /// The file cannot be read.
     Unreadable(PathBuf, io::Error),
@@ -134,7 +134,7 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// What the arguments say where the configuration is.
+/// The place of the configuration by the arguments.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Chosen {
     /// In a file.
@@ -145,7 +145,7 @@ pub(super) enum Chosen {
     Nothing,
 }
 
-/// The configuration that the arguments ask for.
+/// Loads the configuration by the arguments.
 pub(super) fn load(source: Source, matches: &ArgMatches) -> Result<Effective, LoadError> {
     if chosen(&source, matches)? == Chosen::Nothing {
         let message = format!(
@@ -175,7 +175,7 @@ pub(super) fn load_or_default(
     Ok(effective)
 }
 
-/// Where an argument was given; [`Origin::Default`] if it was not.
+/// The origin of an argument; [`Origin::Default`] if it was not given.
 fn given(matches: &ArgMatches, id: &str) -> Origin {
     match matches.value_source(id) {
         Some(ValueSource::CommandLine) => Origin::Flag,
@@ -184,7 +184,7 @@ fn given(matches: &ArgMatches, id: &str) -> Origin {
     }
 }
 
-/// Where the configuration is to come from. A file and single addresses exclude each other, but a
+/// Chooses the place of the configuration. A file and single addresses exclude each other, but a
 /// flag goes before the environment here too.
 pub(super) fn chosen(source: &Source, matches: &ArgMatches) -> Result<Chosen, LoadError> {
     let (file, file_origin) = match (&source.file, &source.config, given(matches, "config")) {
@@ -239,7 +239,7 @@ fn from_flags(source: &Source, matches: &ArgMatches) -> Result<Effective, LoadEr
     Ok(effective)
 }
 
-/// What the addresses are given with.
+/// The flags or variables that give the addresses.
 fn given_addresses(matches: &ArgMatches) -> String {
     let names = ["listen", "backend"].map(|id| match given(matches, id) {
         Origin::Environment => environment::variable(id),
@@ -248,7 +248,7 @@ fn given_addresses(matches: &ArgMatches) -> String {
     names.join(" and ")
 }
 
-/// The arguments that are laid over a configuration, with the keys that they set.
+/// The arguments that override a configuration, with the keys that they set.
 struct Overlay<'a> {
     matches: &'a ArgMatches,
     given_keys: &'a mut BTreeMap<String, Origin>,
@@ -256,7 +256,7 @@ struct Overlay<'a> {
 }
 
 impl Overlay<'_> {
-    /// Sets the `target` under `key` if the argument was given, and notes where.
+    /// Sets the `target` under `key` if the argument was given, and records its origin.
     fn set<T>(&mut self, id: &str, key: &str, target: &mut T, value: Option<T>) {
         if let Some(value) = value {
             *target = value;
@@ -273,7 +273,7 @@ impl Overlay<'_> {
     }
 }
 
-/// Lays the flags and the environment over the configuration.
+/// Applies the flags and the environment to the configuration.
 pub(super) fn lay_over(effective: &mut Effective, source: Source, matches: &ArgMatches) {
     let Effective { config, given: given_keys, variables, .. } = effective;
     let mut over = Overlay { matches, given_keys, variables };
@@ -294,8 +294,8 @@ pub(super) fn lay_over(effective: &mut Effective, source: Source, matches: &ArgM
     }
 }
 
-/// The state file where systemd gives a directory for it (systemd.exec(5), StateDirectory=) and
-/// nothing else is said.
+/// Sets the default state file if systemd gives a directory for it (systemd.exec(5),
+/// StateDirectory=).
 fn lay_over_state_directory(over: &mut Overlay<'_>, runtime: &mut Runtime) {
     let Some(folders) = std::env::var_os(STATE_DIRECTORY) else { return };
     // There may be several, with colons in between.
@@ -322,11 +322,11 @@ fn lay_over_runtime(over: &mut Overlay<'_>, runtime: &mut Runtime, source: &Sour
     over.set("log_format", "runtime.log_format", format, source.log_format);
 }
 
-/// How the configuration file is read: [`file::read`] before anybody is served, because there it
-/// may be a pipe, as of `<(…)`; [`file::read_regular`] from then on.
+/// A function that reads the configuration file: [`file::read`] before the process serves, because
+/// then it may be a pipe, as of `<(…)`; [`file::read_regular`] afterwards.
 pub(super) type ReadFile = fn(&Path, usize) -> io::Result<Vec<u8>>;
 
-/// True for what stands for standard input in the place of a file.
+/// True for `-`, which means standard input.
 pub(super) fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
@@ -345,18 +345,18 @@ pub(super) fn read_config(path: &Path, read: ReadFile) -> Result<(Config, Writte
     Ok((config, written))
 }
 
-/// Where the files are that a configuration names: beside its own, if it has one.
+/// The folder of the files that a configuration names: that of its own file, if it has one.
 pub(super) fn folder_of(config: Option<&Path>) -> &Path {
     let parent = config.and_then(Path::parent).filter(|parent| !parent.as_os_str().is_empty());
     parent.unwrap_or(Path::new("."))
 }
 
-/// Reads what a configuration names.
+/// Reads a file that a configuration names.
 pub(super) fn read_named(folder: &Path, file: &Path) -> io::Result<Vec<u8>> {
     file::read_regular(&folder.join(file), FILE_BYTES_MAX)
 }
 
-/// Makes the paths absolute, so that what `config dump` prints is right wherever it is put.
+/// Makes the paths absolute, so that the output of `config dump` is valid in any folder.
 pub(super) fn resolve_paths(config: &mut Config, folder: &Path) {
     config.resolve_paths(&std::path::absolute(folder).unwrap_or(folder.to_owned()));
 }

@@ -1,4 +1,4 @@
-//! The log of the process: where it goes and how its lines look. Does not: know what is logged.
+//! The log of the process: its destination and the format of its lines.
 
 use super::LogLevel;
 use ringway::base::calendar::rfc3339;
@@ -15,8 +15,8 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Begins to log, to standard error. The log is written by a thread of its own, which ends with
-/// what is returned; what it cannot take is dropped, not waited for.
+/// Begins to log, to standard error. A thread of its own writes the log, and ends when the returned
+/// guard is dropped; lines beyond its queue are dropped, not waited for.
 pub(super) fn start(level: LogLevel, format: ProcessLogFormat) -> WorkerGuard {
     let (writer, guard) = tracing_appender::non_blocking(io::stderr());
     let is_coloured = io::stderr().is_terminal()
@@ -45,7 +45,7 @@ fn is_journal() -> bool {
     stderr.is_ok_and(|stderr| journal == format!("{}:{}", stderr.dev(), stderr.ino()))
 }
 
-/// How lines look.
+/// The format of lines.
 #[derive(Clone, Copy)]
 struct Style {
     format: ProcessLogFormat,

@@ -41,26 +41,25 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// What `ringway run` and `ringway demo` start.
+/// The start of `ringway run` and `ringway demo`.
 pub struct Start {
-    /// The checked configuration, with the flags and the environment laid over the file.
+    /// The checked configuration, with flags and environment over the file.
     pub config: Config,
     /// The file it came from, to be read again on reload; none if there was none.
     pub config_file: Option<PathBuf>,
-    /// How it is read again.
+    /// The source for a reload.
     pub source: Box<dyn ConfigSource>,
-    /// The number of connections that somebody has set; none if it follows from the limit of open
-    /// files.
+    /// The configured number of connections; none if it follows from the limit of open files.
     pub set_connections: Option<usize>,
-    /// Least severe events that are logged.
+    /// The lowest level that is logged.
     pub log_level: LogLevel,
-    /// What is odd, though it can run, to be logged: a line each.
+    /// Warnings to be logged: a line each.
     pub warnings: Vec<String>,
-    /// What else happens once clients can connect.
+    /// A function that runs once clients can connect.
     pub on_listening: Option<OnListening>,
 }
 
-/// Gets the addresses of the listeners, and where to write what the user should read.
+/// Gets the addresses of the listeners, and the output for the user.
 pub type OnListening = Box<dyn FnOnce(&[SocketAddr], &mut dyn Write) -> io::Result<()>>;
 
 impl Start {
@@ -72,30 +71,30 @@ impl Start {
     }
 }
 
-/// What the commands need of the rest of the program.
+/// The functions of the rest of the program that commands call.
 pub struct Parts {
-    /// Runs the balancer until it is told to end.
+    /// Runs the balancer until it is ordered to end.
     pub serve: fn(Start) -> Result<(), Box<dyn Error>>,
     /// Whether the machine can run the engines.
     pub probe_uring: ProbeUring,
 }
 
-/// Fails with the sentence to show where io_uring does not work, or there is no memory for the
+/// Fails with a sentence for the user where io_uring does not work, or there is no memory for the
 /// rings of this configuration.
 pub type ProbeUring = fn(&Config) -> Result<(), Box<dyn Error>>;
 
-/// What went wrong, and with it the exit status.
+/// A failure, which determines the exit status.
 #[derive(Debug)]
 enum Failed {
-    /// It is part of the answer on standard output: status 1.
+    /// Reported in the answer on standard output: status 1.
     Shown,
     /// The arguments contradict each other: status 2, as for those that clap refuses.
     Usage(String),
     /// To be shown: status 1.
     Error(Box<dyn Error>),
-    /// Nobody answers on the admin socket: status 3.
-    NobodyAnswers(String),
-    /// Whoever reads the answer wants no more of it, as `head` does: status 0, and no word.
+    /// No process answers on the admin socket: status 3.
+    NoAnswer(String),
+    /// The reader of the answer has closed the pipe, as `head` does: status 0, and no message.
     ReaderGone,
     /// An order was taken, but not applied by every shard in time: status 4.
     NotApplied,
@@ -119,7 +118,7 @@ impl From<io::Error> for Failed {
     }
 }
 
-/// Does what the arguments ask for. The first argument is the name of the program.
+/// Runs the command in the arguments. The first argument is the name of the program.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, parts: &Parts) -> ExitCode {
     // Not locked: the access log may go to standard output too.
     ExitCode::from(run(arguments, parts, &mut io::stdout(), &mut io::stderr()))
@@ -145,7 +144,7 @@ fn run(
             (execute(arguments, matches, parts, out, err), json == Some(&true))
         }
         Err(error) => {
-            // Nothing is left to be done if the terminal is gone.
+            // An error is ignored: the terminal may be closed.
             let _ = match error.use_stderr() {
                 true => write!(err, "{}{}", error.render(), hint.unwrap_or_default()),
                 false => write!(out, "{}", error.render()),
@@ -158,7 +157,7 @@ fn run(
         Err(Failed::Shown) => return 1,
         Err(Failed::Usage(message)) => (2, message.into()),
         Err(Failed::Error(error)) => (1, error),
-        Err(Failed::NobodyAnswers(message)) => (3, message.into()),
+        Err(Failed::NoAnswer(message)) => (3, message.into()),
         Err(Failed::NotApplied) => return 4,
     };
     let _ = match as_json {
@@ -168,7 +167,7 @@ fn run(
     status
 }
 
-/// A failure for programs: as the process says it of an order that it refuses.
+/// A failure as JSON, in the form in which the process refuses an order.
 fn as_value(error: &(dyn Error + 'static)) -> Value {
     let mut value = json!({ "error": error.to_string().trim_end() });
     if let Some(LoadError::Invalid(diagnostics)) = error.downcast_ref() {
@@ -199,7 +198,7 @@ fn execute(
         }
         Command::Verb(verb) => verbs::execute(verb, out),
         Command::Check { mut files, config, quiet, json } => {
-            // A file that is named goes before the environment.
+            // A file on the command line goes before the environment.
             let is_given = matches.value_source("config") == Some(ValueSource::CommandLine);
             files.extend(config.filter(|_| is_given || files.is_empty()));
             let telling = check::Telling { as_json: json, is_quiet: quiet };

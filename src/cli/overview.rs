@@ -1,9 +1,9 @@
-//! The help of `ringway` alone: its commands in groups, by what they are for.
+//! The help of `ringway` alone: its commands in groups, by purpose.
 
 use clap::Command;
 use std::fmt::Write;
 
-/// Every command is in one of them; a test says so.
+/// The groups of commands; a test checks that every command is in one.
 pub(super) const GROUPS: [(&str, &[&str]); 3] = [
     ("Start and prepare", &["demo", "run", "check", "config", "doctor"]),
     ("Look at the running process", &["status", "top", "events", "explain", "plan"]),

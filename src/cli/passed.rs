@@ -1,5 +1,5 @@
-//! Listening sockets that systemd has opened and passed to the process (sd_listen_fds(3)): which of
-//! them a listener has, and what is said of those that none has.
+//! Listening sockets that systemd has opened and passed to the process (sd_listen_fds(3)): their
+//! assignment to listeners, and warnings about unused ones.
 
 use ringway::config::Listener;
 use ringway::sys::socket::{self, NoListener};
@@ -8,28 +8,28 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-/// A socket that was passed.
+/// A passed socket.
 struct Passed {
-    /// As its `FileDescriptorName` says.
+    /// Its `FileDescriptorName`.
     name: String,
     address: SocketAddr,
     socket: OwnedFd,
 }
 
-/// All of them. They stay open here: who passed them keeps them open too, so that nobody else
-/// could listen there when a reload brings, or brings back, a listener for one.
+/// All passed sockets. They stay open here for a listener that a later reload adds: systemd keeps
+/// them open too, so that no other socket could listen on their addresses.
 #[derive(Default)]
 pub(super) struct PassedSockets {
     all: Vec<Passed>,
-    /// Those that no listener has, by their place in `all`.
+    /// Those that no listener uses, by their place in `all`.
     unused: HashSet<usize>,
 }
 
 impl PassedSockets {
-    /// Takes what was passed to this process.
+    /// Takes the sockets passed to this process.
     ///
     /// # Errors
-    /// If a descriptor is something else than a listening TCP socket: nobody could connect there.
+    /// If a descriptor is no listening TCP socket, to which clients could connect.
     pub(super) fn take() -> Result<Self, String> {
         if std::env::var_os("LISTEN_FDS").is_none() {
             return Ok(Self::default());
@@ -46,8 +46,8 @@ impl PassedSockets {
         Ok(Self { all, unused: HashSet::new() })
     }
 
-    /// Those for this listener, by their places: all on its address; if there is none, all of its
-    /// name that share an address with the first of them.
+    /// The sockets of this listener, by their places: all on its address; if there is none, all of
+    /// its name that share an address with the first of them.
     fn places_for(&self, listener: &Listener) -> Vec<usize> {
         let named = || self.all.iter().find(|one| one.name == listener.name);
         let is_there = self.all.iter().any(|one| one.address == listener.address);
@@ -59,13 +59,13 @@ impl PassedSockets {
         places.collect()
     }
 
-    /// Whether two listeners have the same of them, or none.
+    /// Whether two listeners use the same sockets, or none.
     pub(super) fn are_the_same(&self, one: &Listener, other: &Listener) -> bool {
         self.places_for(one) == self.places_for(other)
     }
 
-    /// A socket for each shard, none if nothing was passed for this listener. Shards share them:
-    /// each is accepted from.
+    /// A socket for each shard, none if no socket was passed for this listener. Shards share them,
+    /// so that each is accepted from.
     ///
     /// # Errors
     /// If there are more sockets than shards, or the process has no descriptor left.
@@ -92,20 +92,20 @@ impl PassedSockets {
             .map(Some)
     }
 
-    /// These listeners are open now: warns of the sockets that none of them has, once for each.
+    /// Warns of the sockets that none of these open listeners uses, once for each.
     pub(super) fn warn_unused(&mut self, listeners: &[Listener]) {
         let used: HashSet<usize> =
             listeners.iter().flat_map(|listener| self.places_for(listener)).collect();
         let unused: HashSet<usize> =
             (0..self.all.len()).filter(|place| !used.contains(place)).collect();
         for place in &unused - &self.unused {
-            tracing::warn!("{}", self.told(place, listeners));
+            tracing::warn!("{}", self.unused_warning(place, listeners));
         }
         self.unused = unused;
     }
 
-    /// What is said of a socket that no listener has.
-    fn told(&self, place: usize, listeners: &[Listener]) -> String {
+    /// The warning about a socket that no listener uses.
+    fn unused_warning(&self, place: usize, listeners: &[Listener]) -> String {
         let Passed { name, address, .. } = &self.all[place];
         let why = match listeners.iter().find(|listener| listener.name == *name) {
             Some(listener) => {
@@ -122,7 +122,7 @@ impl PassedSockets {
         )
     }
 
-    /// Closes those that no shard has.
+    /// Closes the sockets that no shard uses.
     pub(super) fn close(&mut self) {
         self.all.clear();
     }

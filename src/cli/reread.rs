@@ -16,13 +16,13 @@ pub(super) struct Reread {
     matches: ArgMatches,
     /// The file, if it was started with one.
     file: Option<PathBuf>,
-    /// What `max_connections` is for this process where nobody sets it: it does not change with
-    /// the number of backends.
+    /// The default of `max_connections` for this process: it does not change with the number of
+    /// backends.
     connections_when_unset: usize,
 }
 
 impl Reread {
-    /// As this configuration came from these arguments.
+    /// The source of this configuration, which was read with these arguments.
     pub(super) fn new(source: Source, matches: ArgMatches, effective: &Effective) -> Self {
         let Effective { config_file, connections_when_unset, .. } = effective;
         let (file, connections_when_unset) = (config_file.clone(), *connections_when_unset);
@@ -49,7 +49,7 @@ impl ConfigSource for Reread {
                           with `ringway reload --file FILE`";
             return Err(reason.to_owned().into());
         };
-        // Who waits for a pipe or reads without an end serves nobody.
+        // To wait for a pipe, or to read without an end, would stop the coordinator.
         let read = load::read_config(file, file::read_regular);
         read.map(|(config, written)| self.laid_over(config, written)).map_err(unusable)
     }
@@ -64,7 +64,7 @@ impl ConfigSource for Reread {
     }
 
     fn warnings(&self, config: &Config, open: &[Listener]) -> Vec<String> {
-        // Laid over once more, only for the names of variables.
+        // Applied once more, only for the names of variables.
         check::warnings_of_reload(&self.effective(config.clone(), WrittenKeys::new()), open)
     }
 }

@@ -1,4 +1,4 @@
-//! Putting the parts together: limits, sockets, shards, coordinator.
+//! Assembles the process: limits, sockets, shards, coordinator.
 
 use super::listen_sockets::SystemSockets;
 use super::passed::PassedSockets;
@@ -22,14 +22,14 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Descriptors that it takes to begin, besides those that each shard needs: the coordinator's, the
-/// logs, the first probes.
+/// Descriptors needed at the start, besides those of each shard: the coordinator's, the logs, the
+/// first probes.
 const OTHER_DESCRIPTORS: usize = 32;
 
-/// Serves until the process is told to end.
+/// Serves until the process is ordered to end.
 ///
 /// # Errors
-/// A sentence that says what stands in the way and what to do.
+/// A sentence with the reason and the remedy.
 pub(crate) fn serve(start: Start) -> Result<(), Box<dyn Error>> {
     let Start { config, config_file, source, set_connections, log_level, .. } = start;
     let (warnings, on_listening) = (start.warnings, start.on_listening);
@@ -50,9 +50,9 @@ pub(crate) fn serve(start: Start) -> Result<(), Box<dyn Error>> {
 /// Whether io_uring works here, and there is memory for the rings of all shards.
 ///
 /// # Errors
-/// A sentence that says what stands in the way and what to do.
+/// A sentence with the reason and the remedy.
 pub(crate) fn probe_uring(config: &Config) -> Result<(), Box<dyn Error>> {
-    // Cores that are not there are found elsewhere.
+    // Missing cores are reported elsewhere.
     let shards = cores(&config.runtime.shards).map_or(1, |cores| cores.len());
     address_space::check(&config.runtime, shards)?;
     probe_ring()?;
@@ -104,7 +104,7 @@ fn run(
     announce(&control, admin.tcp_address(), on_listening)?;
     let coordinator = Coordinator::new(control, threads.into_spawn(), hearer, admin, seed);
     let ended = runtime.block_on(coordinator.run());
-    // Not waiting for a file system that does not answer.
+    // It does not wait for a file system that does not answer.
     runtime.shutdown_background();
     match ended? {
         Ended::Failed(why) => Err(why.into()),
@@ -112,7 +112,7 @@ fn run(
     }
 }
 
-/// Says where clients can connect.
+/// Prints the addresses that clients can connect to.
 fn announce(
     control: &Control,
     admin: Option<SocketAddr>,
@@ -139,7 +139,7 @@ fn announce(
     out.flush()
 }
 
-/// Raises the limit of open files, and says so where it is too low for what somebody has set.
+/// Raises the limit of open files, and warns if it is too low for a configured `max_connections`.
 fn raise_open_files(config: &Config, set_connections: Option<usize>) -> io::Result<()> {
     let files = raise_to_hard(Resource::OpenFiles)?;
     let wanted = descriptors::wanted(config);
@@ -154,8 +154,8 @@ fn raise_open_files(config: &Config, set_connections: Option<usize>) -> io::Resu
     Ok(())
 }
 
-/// Finds out by use whether there are the descriptors that it takes to begin: everywhere below a
-/// lack of them would be a riddle, and in the libraries a panic.
+/// Opens and closes the descriptors needed at the start: a later lack of them would give an unclear
+/// error, and a panic in libraries.
 fn check_descriptors(config: &Config) -> Result<(), Box<dyn Error>> {
     let shards = cores(&config.runtime.shards)?.len();
     // An eventfd and a ring for each shard, and a socket of each listener.
@@ -173,7 +173,7 @@ fn check_descriptors(config: &Config) -> Result<(), Box<dyn Error>> {
     .into())
 }
 
-/// Enough for every connection that there may be, all of them slow: what may wait on one while
+/// Enough for the most connections, all of them slow: the bytes that may wait on one while
 /// buffers are low, a receive that was under way, and its head. The
 /// reference of the configuration has the sum.
 fn private_buffers_max(config: &Config, shards: usize) -> usize {

@@ -4,9 +4,9 @@ use ringway::access_log::Sender;
 use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Signals that would end the process, and that somebody or something may send to a server without
-/// meaning that: habits of other servers, timers, profilers, a limit of the size of files, which a
-/// write then fails for. QUIT and what a fault of the program raises keep their meaning.
+/// Signals that would end the process, and that are sent to servers for other purposes: conventions
+/// of other servers, timers, profilers, a limit of the size of files, for which a write then fails.
+/// QUIT and the signals of program faults keep their meaning.
 const IGNORED: [(i32, &str); 7] = [
     (libc::SIGUSR2, "USR2"),
     (libc::SIGALRM, "ALRM"),
@@ -17,8 +17,9 @@ const IGNORED: [(i32, &str); 7] = [
     (libc::SIGXFSZ, "XFSZ"),
 ];
 
-/// Has the access log opened anew at each SIGUSR1, and others ignored. Without a log USR1 must not
-/// end the process either: who rotates logs need not know whether there is one. Within a runtime.
+/// Opens the access log anew at each SIGUSR1, and ignores the other signals. Without a log USR1
+/// must not end the process either: a rotation need not know whether there is one. Within a
+/// runtime.
 pub(super) fn follow(access_log: Option<Sender>) -> io::Result<()> {
     let mut rotations = signal(SignalKind::user_defined1())?;
     tokio::spawn(async move {
@@ -31,7 +32,7 @@ pub(super) fn follow(access_log: Option<Sender>) -> io::Result<()> {
     IGNORED.into_iter().try_for_each(|(number, name)| ignore(number, name))
 }
 
-/// Once taken, a signal has no other effect, however often it comes; the first one is told.
+/// Ignores a signal however often it is sent; the first one is logged.
 fn ignore(number: i32, name: &'static str) -> io::Result<()> {
     let mut signals = signal(SignalKind::from_raw(number))?;
     tokio::spawn(async move {

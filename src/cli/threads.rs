@@ -15,32 +15,32 @@ use std::sync::{Arc, Barrier};
 use std::thread::ScopedJoinHandle;
 use tokio::sync::mpsc::UnboundedSender;
 
-/// What the threads are made of.
+/// The parts of the threads of the shards.
 pub(crate) struct Threads {
     /// The core of each shard.
     pub(crate) cores: Vec<Option<usize>>,
-    /// What wakes each shard.
+    /// The wake-up of each shard.
     pub(crate) wakes: Vec<Arc<EventFd>>,
-    /// Where each shard meets the others.
+    /// The mailbox of each shard.
     pub(crate) mailboxes: Arc<[Arc<Mailbox>]>,
     /// The sizes of each engine.
     pub(crate) options: UringOptions,
-    /// Where exchanges are recorded.
+    /// The access log.
     pub(crate) access_log: Option<Sender>,
 }
 
 impl Threads {
-    /// How the coordinator starts a shard.
+    /// The function by which the coordinator starts a shard.
     pub(crate) fn into_spawn(self) -> Spawn {
         let threads = Arc::new(self);
         Box::new(move |shard, snapshot, reports| {
             let threads = threads.clone();
             let on_failure = reports.clone();
             let body = move || {
-                // Whatever panics, also while the shard is being built, must be told.
+                // Every panic must be reported, also one while the shard is being built.
                 let end = catch_unwind(AssertUnwindSafe(|| threads.run(shard, snapshot)));
                 let end = end.unwrap_or(ShardEnd::Panicked);
-                // The coordinator may be gone already; then nobody needs to know.
+                // The coordinator may have ended already; then no report is needed.
                 let _ = reports.send(ShardReport { shard, end });
             };
             let name = format!("shard-{shard}");
@@ -79,10 +79,11 @@ impl Threads {
     }
 }
 
-/// Builds the engines of so many shards, all at the same time as they will be, and drops them.
+/// Builds the engines of this number of shards, all at the same time as in operation, and drops
+/// them.
 ///
 /// # Errors
-/// The first that cannot be built.
+/// The first error.
 pub(crate) fn try_engines(options: &UringOptions, shards: usize) -> Result<(), SetupError> {
     let all_built = Barrier::new(shards);
     let build = || {

@@ -1,5 +1,5 @@
-//! What `ringway run` would find when it starts here with a configuration that is right by itself,
-//! and what of it is hardly meant. Reads, changes nothing.
+//! Errors and warnings of a start of `ringway run` here with a configuration that is valid by
+//! itself. Reads, changes nothing.
 
 use crate::cli::environment::Wrong;
 use crate::cli::load::{Effective, LoadError};
@@ -19,27 +19,27 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
-/// Whether the process would start.
+/// The level of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Level {
-    /// It would not.
+    /// The process would not start.
     #[serde(rename = "error")]
     Fatal,
-    /// It would, and something is odd or will not work.
+    /// The process would start, and the configuration is odd or partly does not work.
     Warning,
 }
 
-/// One of them.
+/// A finding.
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
     pub(super) level: Level,
     /// The key, as `access_log.path`, or the variable of the environment.
     pub(super) key: String,
-    /// The variable of the environment that the value of the key is from.
+    /// The environment variable of the value, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) variable: Option<String>,
-    /// What is wrong and how to mend it.
+    /// The problem and its remedy.
     pub(super) message: String,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What to do where the access log cannot be written.
+/// The remedy for an access log that cannot be written.
 pub(in crate::cli) const LOG_REMEDY: &str =
     "make its folder, or let the user that runs this write there";
 
@@ -73,7 +73,7 @@ pub(super) fn of_refused(Wrong { variable, message }: Wrong) -> Finding {
     fatal(variable, message)
 }
 
-/// Arguments of the environment that do not go together with a file.
+/// Variables that contradict a file.
 pub(super) fn of_usage(error: &LoadError) -> Finding {
     fatal("environment", error.to_string())
 }
@@ -83,7 +83,7 @@ pub(super) fn of_unread(Wrong { variable, message }: Wrong) -> Finding {
     warning(variable, message)
 }
 
-/// All of them that a new process would meet.
+/// All findings for a new process.
 pub(super) fn all(effective: &Effective) -> Vec<Finding> {
     let config = &effective.config;
     let mut findings = of_text(config);
@@ -92,7 +92,7 @@ pub(super) fn all(effective: &Effective) -> Vec<Finding> {
     named(findings, effective)
 }
 
-/// Those of a process that begins. It opens its listeners itself, or says why it cannot.
+/// The findings of a process that starts. It opens its listeners itself, or reports an error.
 pub(super) fn of_start(effective: &Effective) -> Vec<Finding> {
     let config = &effective.config;
     let mut findings = of_text(config);
@@ -100,8 +100,8 @@ pub(super) fn of_start(effective: &Effective) -> Vec<Finding> {
     named(findings, effective)
 }
 
-/// Those of a process that serves, which has the listeners that are `open` already. No file is
-/// looked at: a file system that does not answer would hold up the thread that asks.
+/// The findings of a process that serves, which has the listeners that are `open` already. No file
+/// is read: a file system that does not answer would block the calling thread.
 pub(super) fn of_reload(effective: &Effective, open: &[Listener]) -> Vec<Finding> {
     let config = &effective.config;
     let mut findings = of_text(config);
@@ -111,7 +111,7 @@ pub(super) fn of_reload(effective: &Effective, open: &[Listener]) -> Vec<Finding
     named(findings, effective)
 }
 
-/// What follows from the configuration and the cores alone.
+/// The findings of the configuration and the cores alone.
 fn of_text(config: &Config) -> Vec<Finding> {
     let mut findings: Vec<Finding> = shards(&config.runtime.shards).into_iter().collect();
     findings.extend(admin_address(config));
@@ -122,7 +122,7 @@ fn of_text(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// What the file system says of the paths.
+/// The findings about paths.
 fn of_files(config: &Config) -> Vec<Finding> {
     let mut findings: Vec<Finding> = access_log(config).into_iter().collect();
     findings.extend(admin_socket(config));
@@ -131,7 +131,7 @@ fn of_files(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// With the variables of the environment that the values are from.
+/// Adds the environment variables of the values.
 fn named(mut findings: Vec<Finding>, effective: &Effective) -> Vec<Finding> {
     for finding in &mut findings {
         finding.variable = effective.variable(&finding.key).map(str::to_owned);
@@ -168,7 +168,7 @@ pub(in crate::cli) fn log_error(config: &Config) -> Option<String> {
     Some(format!("cannot write `{}`: {why}", path.display()))
 }
 
-/// Without the default one the process starts all the same.
+/// The admin socket. Without the default one the process starts all the same.
 fn admin_socket(config: &Config) -> Option<Finding> {
     let path = config.admin.socket.as_ref()?;
     if path == Path::new(ADMIN_SOCKET_DEFAULT) {
@@ -192,7 +192,8 @@ fn admin_socket(config: &Config) -> Option<Finding> {
     Some(fatal("admin.socket", message))
 }
 
-/// In the file it is refused with its place; a flag or a variable is laid over it.
+/// The admin address. In the file a conflict is refused with its place; a flag or a variable
+/// overrides it.
 fn admin_address(config: &Config) -> Option<Finding> {
     let address = config.admin.listen?;
     let taken = config.listeners.iter().find(|listener| overlap(listener.address, address))?;
@@ -203,7 +204,7 @@ fn admin_address(config: &Config) -> Option<Finding> {
     Some(fatal("admin.listen", message))
 }
 
-/// The process starts without it, and saves nothing.
+/// The state file. Without it the process starts, and saves nothing.
 fn state_file(config: &Config) -> Option<Finding> {
     let path = config.runtime.state_file.path()?;
     let remedy = "write the path of a file, or \"none\"";
@@ -215,7 +216,7 @@ fn state_file(config: &Config) -> Option<Finding> {
             )
         }
         _ => {
-            // It is written beside its place, and moved there.
+            // It is written beside its place, and renamed.
             let mut beside = path.as_os_str().to_owned();
             beside.push(".new");
             let why = file::check_writable(Path::new(&beside)).err()?;
@@ -229,7 +230,7 @@ fn state_file(config: &Config) -> Option<Finding> {
     Some(warning("runtime.state_file", message))
 }
 
-/// It is looked at again and again: what is missing may come.
+/// The watched file. It is checked again and again: a missing one may appear.
 fn backends_file(pool: &Pool) -> Option<Finding> {
     let path = pool.backends_file.as_ref()?;
     let (key, shown) = (format!("pool.{}.backends_file", pool.name), path.display());
@@ -250,8 +251,8 @@ fn backends_file(pool: &Pool) -> Option<Finding> {
     Some(warning(key, message))
 }
 
-/// What is wrong within files that list backends. While a process serves, its sources read them,
-/// and tell of it.
+/// Problems within files that list backends. While a process serves, its sources read them, and
+/// report problems.
 pub(super) fn in_backends_files(config: &Config) -> impl Iterator<Item = Finding> + '_ {
     config.pools.iter().filter_map(|pool| {
         let path = pool.backends_file.as_ref().filter(|path| path.is_file())?;
@@ -278,7 +279,7 @@ pub(super) fn in_backends_files(config: &Config) -> impl Iterator<Item = Finding
     })
 }
 
-/// The configuration may be for another machine.
+/// Addresses of listeners. The configuration may be for another machine.
 fn foreign_address(listener: &Listener) -> Option<Finding> {
     let any_port = SocketAddr::new(listener.address.ip(), 0);
     let why = socket::check_free(any_port).err()?;
@@ -318,7 +319,7 @@ fn slow_probe(table: &str, probe: &Probe) -> Vec<Finding> {
 }
 
 /// Backends that are Ringway itself: at best requests pass through it twice. Where they certainly
-/// come back to the same pool, the configuration is refused.
+/// loop back to the same pool, the configuration is refused.
 fn loops<'c>(config: &'c Config, pool: &'c Pool) -> impl Iterator<Item = Finding> + 'c {
     let found = |message| warning(format!("pool.{}.backend", pool.name), message);
     let addresses = pool.backends.iter().map(|backend| backend.address);
@@ -336,7 +337,7 @@ fn own_listener(config: &Config, address: SocketAddr) -> Option<String> {
     ))
 }
 
-/// The one name whose addresses are known without a question (RFC 6761, 6.3).
+/// `localhost`, the one name whose addresses are known without a query (RFC 6761, 6.3).
 fn own_by_name(config: &Config, name: &BackendName) -> Option<String> {
     let Lookup::Address { name, port } = &name.lookup else { return None };
     let hosts = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];

@@ -12,21 +12,21 @@ use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// How it is told.
+/// The form of the output.
 pub(super) struct Telling {
     /// In JSON, or in text.
     pub(super) as_json: bool,
-    /// Nothing but errors, in text and in JSON.
+    /// Errors only, in text and in JSON.
     pub(super) is_quiet: bool,
 }
 
-/// Lines that are logged of what is odd.
+/// Most lines of warnings in the log.
 const LINES_MAX: usize = 20;
 
-/// What is found out about a file.
+/// The result of checking a file.
 struct Checked<'f> {
     file: &'f Path,
-    /// With the environment laid over it, as `ringway run FILE` does.
+    /// With the environment applied, as by `ringway run FILE`.
     result: Result<Effective, LoadError>,
     findings: Vec<Finding>,
 }
@@ -59,16 +59,16 @@ impl<'f> Checked<'f> {
     }
 }
 
-/// What is odd about a configuration that begins to run, and about the environment: a line each.
-/// What keeps it from running is said where it does.
+/// Warnings about a configuration that begins to run, and about the environment: a line each.
+/// Errors that keep it from running are reported where they occur.
 pub(super) fn warnings_of_run(effective: &Effective) -> Vec<String> {
     let unread = environment::unread().into_iter().map(findings::of_unread);
     let found = findings::of_start(effective).into_iter();
     lines(unread.chain(found.filter(|finding| finding.level != Level::Fatal)))
 }
 
-/// What is odd about a configuration that a reload puts, or would put, in force where these
-/// listeners are open: a line each.
+/// Warnings about a configuration that a reload puts, or would put, in force where these listeners
+/// are open: a line each.
 pub(super) fn warnings_of_reload(effective: &Effective, open: &[Listener]) -> Vec<String> {
     lines(findings::of_reload(effective, open).into_iter())
 }
@@ -86,8 +86,8 @@ fn lines(findings: impl Iterator<Item = Finding>) -> Vec<String> {
     lines
 }
 
-/// Says on `out` of each file that it is right, and on `err` what is wrong or odd; fails if one is
-/// not right. Without a file it is the default one.
+/// Prints valid files on `out`, and errors and warnings on `err`; fails if one is invalid. Without
+/// a file it checks the default one.
 pub(super) fn check(
     mut files: Vec<PathBuf>,
     telling: &Telling,
@@ -114,7 +114,7 @@ pub(super) fn check(
             all => writeln!(out, "{:#}", json!(all))?,
         }
     } else {
-        // They are not of one file: a line each, however many files there are.
+        // They do not belong to a file: a line each, once for all files.
         unread.iter().try_for_each(|finding| writeln!(err, "warning: {finding}"))?;
         all.iter().try_for_each(|checked| show(checked, telling.is_quiet, out, err))?;
     }
@@ -149,7 +149,7 @@ fn show(
     }
 }
 
-/// "1 listener, 2 routes, 2 pools, 5 backends"; and where more of them come from, if they do.
+/// "1 listener, 2 routes, 2 pools, 5 backends"; and the sources of further backends.
 fn summary(config: &Config) -> String {
     let counted = |(count, noun): (usize, &str)| {
         let plural = if count == 1 { "" } else { "s" };
@@ -164,7 +164,7 @@ fn summary(config: &Config) -> String {
     format!("{counts} with an address, and those of {}", found_later.join(" and "))
 }
 
-/// Of backends only those that the file has an address of.
+/// Counts of the parts of a configuration; of backends only those with an address in the file.
 fn counts(config: &Config) -> [(usize, &'static str); 4] {
     [
         (config.listeners.len(), "listener"),
@@ -174,14 +174,14 @@ fn counts(config: &Config) -> [(usize, &'static str); 4] {
     ]
 }
 
-/// Where more backends come from while it runs.
+/// The sources of further backends while it runs.
 fn found_later(config: &Config) -> [(usize, &'static str); 2] {
     let names = config.pools.iter().map(|pool| pool.names.len()).sum();
     let files = config.pools.iter().filter(|pool| pool.backends_file.is_some()).count();
     [(names, "DNS name"), (files, "watched file")]
 }
 
-/// For programs; the variables that nothing reads are among the warnings of each file.
+/// The result as JSON; unread variables are among the warnings of each file.
 fn report(checked: &Checked<'_>, unread: &[Finding], is_quiet: bool) -> Value {
     let Checked { file, result, findings } = checked;
     let mut report = json!({ "file": file.display().to_string(), "ok": checked.is_right() });

@@ -24,7 +24,7 @@ const ORIGINS: [Origin; 3] = [
     Origin { name: "tortoise", weight: 1, latency: Duration::from_millis(60) },
 ];
 
-/// Starts the origins, serves until it is told to end, and says what to try as soon as it listens.
+/// Starts the origins, serves until it is ordered to end, and prints what to try once it listens.
 pub(super) fn demo(
     listen: SocketAddr,
     log_level: LogLevel,
@@ -54,14 +54,15 @@ fn configure(listen: SocketAddr, addresses: &[SocketAddr]) -> Result<Config, Str
     let backends: Vec<Backend> = ORIGINS.iter().zip(addresses).map(backend).collect();
     let mut config = Config::quick(&[listen], &backends, Algorithm::default())?;
     config.admin.socket = Some(admin_socket());
-    // Ctrl-C ends a demo at once: no router looks whether it is ready.
+    // Ctrl-C ends a demo at once: no other balancer watches its readiness.
     config.timeouts.lame_duck = Duration::ZERO;
     config.timeouts.linger = Duration::ZERO;
     config.timeouts.drain = Duration::from_secs(1);
     Ok(config)
 }
 
-/// Where everybody may make one, and beside a Ringway that serves this machine.
+/// The admin socket, in a folder where every user may make one, and apart from that of a Ringway
+/// that serves this machine.
 fn admin_socket() -> PathBuf {
     std::env::temp_dir().join(format!("ringway-demo-{}.sock", std::process::id()))
 }
@@ -77,7 +78,7 @@ fn introduce(
         let latency = latency.as_millis();
         writeln!(out, "  {name:<9} {address:<16} weight {weight}, answers after {latency} ms")?;
     }
-    // As it was called, so that the lines work where it is not in the PATH.
+    // The path of the call, so that the lines work where it is not in the PATH.
     let program = std::env::args().next().unwrap_or_else(|| "ringway".to_owned());
     let (clients, first) = (traffic::CLIENTS, addresses[0]);
     let lines = [

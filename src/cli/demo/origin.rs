@@ -1,5 +1,5 @@
-//! A small HTTP/1.1 server that tells who it is and what it was asked. Enough for a demo: a
-//! request with a chunked body is answered and its connection closed.
+//! A small HTTP/1.1 server whose answer has its name and the request. Enough for a demo: a request
+//! with a chunked body is answered and its connection closed.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -48,7 +48,7 @@ async fn accept(origin: Origin, listener: TcpListener) -> io::Result<()> {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => drop(tokio::spawn(converse(origin, stream))),
-            // Out of descriptors, most likely: not at once again.
+            // Most likely out of descriptors: a pause before the next try.
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
@@ -72,7 +72,7 @@ async fn converse(origin: Origin, stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// The request that `received` begins with, or will; none at the end of the stream.
+/// The first request in `received`, completed if necessary; none at the end of the stream.
 async fn next_request(stream: &TcpStream, received: &mut Vec<u8>) -> io::Result<Option<Request>> {
     loop {
         if let Some(request) = Request::parse(received)? {
@@ -99,7 +99,7 @@ async fn discard(stream: &TcpStream, received: &mut Vec<u8>, bytes: u64) -> io::
     }
 }
 
-/// Receives what is there. 0: the client has ended its stream.
+/// Receives the next bytes. 0: the client has ended its stream.
 async fn receive(stream: &TcpStream, received: &mut Vec<u8>) -> io::Result<usize> {
     let mut chunk = [0; 4096];
     let count = stream.async_io(Interest::READABLE, || stream.try_read(&mut chunk)).await?;
@@ -116,7 +116,7 @@ async fn send(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// What counts of a request head.
+/// The parts of a request head that matter.
 #[derive(Debug, Default, PartialEq)]
 struct Request {
     head_bytes: usize,

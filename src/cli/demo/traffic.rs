@@ -1,4 +1,4 @@
-//! Clients of the demo's own, so that there is something to see: few requests, at an even rate.
+//! Clients of the demo: few requests, at an even rate.
 
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 /// How many clients there are.
 pub(super) const CLIENTS: usize = 8;
-/// How long a client rests after each answer, and after a failure.
+/// The pause of a client after each answer, and after a failure.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Starts the clients, in a thread of their own that ends with the process.
@@ -32,7 +32,7 @@ pub(super) fn start(listener: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// The address of a listener as its clients write it: that of every interface is none to go to.
+/// The address that clients of a listener use: loopback for one on all addresses.
 pub(super) fn reachable(listener: SocketAddr) -> SocketAddr {
     let ip = match listener.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -44,13 +44,13 @@ pub(super) fn reachable(listener: SocketAddr) -> SocketAddr {
 
 async fn ask_again_and_again(address: SocketAddr) {
     loop {
-        // A connection that ends is followed by another; nobody waits for these answers.
+        // A connection that ends is followed by another; a failure does not matter.
         let _ = keep_asking(address).await;
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// Asks over one connection until it ends.
+/// Sends requests over one connection until it ends.
 async fn keep_asking(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;

@@ -1,12 +1,11 @@
-//! What the kernel tells about itself, this process and the network cards, in files below `/proc`
-//! and `/sys`.
+//! Facts about the kernel, this process and the network cards, from files below `/proc` and `/sys`.
 
 use ringway::config::{ShardsChoice, values::parse_shards};
 use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-/// What there is to judge. None where the machine does not say.
+/// The facts to judge. None where the machine does not have one.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     /// As `6.18.5-amd64`.
@@ -61,8 +60,8 @@ impl Facts {
     }
 }
 
-/// The interfaces that have a device behind them and receive queues: not loopback, bridges, tunnels
-/// and the like, whose packets come by way of others.
+/// The interfaces with a device and receive queues: not loopback, bridges, tunnels and the like,
+/// whose packets arrive over others.
 fn cards(interfaces: &Path) -> Vec<(String, usize)> {
     let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
     let queues = |interface: &Path| {

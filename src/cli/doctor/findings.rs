@@ -1,11 +1,11 @@
-//! Facts against a configuration: what is good, what may hurt, what cannot work, and the remedy.
+//! Judges facts against a configuration: good, harmful or impossible, with the remedy.
 
 use super::facts::Facts;
 use crate::cli::check::findings::LOG_REMEDY;
 use crate::cli::descriptors;
 use ringway::config::{Config, ShardsChoice, Steering};
 
-/// How bad a finding is.
+/// The level of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
     Ok,
@@ -53,13 +53,13 @@ fn unknown() -> Judgement {
 /// Oldest kernel with everything that the engine needs.
 const KERNEL_LEAST: (u32, u32) = (6, 1);
 
-/// What systemd and the kernel give by default; rings take a part of it for each shard.
+/// The default of systemd and the kernel; rings take a part of it for each shard.
 const LOCKED_MEMORY_LEAST: u64 = 8 << 20;
 
 /// The range that tuning/90-ringway.conf sets. Ports below it are for listeners.
 const LOCAL_PORTS: (u64, u64) = (10_240, 65_535);
 
-/// Every finding, in the order of how much else depends on it.
+/// Every finding, the one that most others depend on first.
 pub(super) fn all(facts: &Facts, config: &Config) -> Vec<Finding> {
     let judgements = [
         ("kernel", kernel(facts)),
@@ -102,7 +102,7 @@ fn uring_disabled(facts: &Facts) -> Judgement {
         None => ok("not there (the kernel has no such switch)"),
         Some(0) => ok("0"),
         Some(1) => warn("1: only privileged processes and kernel.io_uring_group", remedy),
-        Some(other) => fail(format!("{other}: nobody may use io_uring"), remedy),
+        Some(other) => fail(format!("{other}: io_uring is disabled for every process"), remedy),
     }
 }
 
@@ -229,7 +229,7 @@ fn migrate_requests(facts: &Facts) -> Judgement {
     }
 }
 
-/// Buffers ask for huge pages where the kernel gives them to those that ask, or to all.
+/// Buffers request huge pages where the kernel gives them on request, or to all.
 fn huge_pages(facts: &Facts) -> Judgement {
     match facts.huge_pages.as_deref() {
         None => ok("not there (the kernel has no huge pages)"),

@@ -1,4 +1,4 @@
-//! `ringway doctor`: does this machine let Ringway do its work? Reads, changes nothing.
+//! `ringway doctor`: checks whether Ringway can run on this machine. Reads, changes nothing.
 
 mod facts;
 mod findings;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Shows what was found, and fails if Ringway cannot run here with this configuration.
+/// Prints the findings, and fails if Ringway cannot run here with this configuration.
 pub(super) fn doctor(
     config: &Config,
     as_json: bool,

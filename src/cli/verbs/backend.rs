@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Between two looks at what is in flight.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Between two lines that say so.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+/// Between two lines of progress.
+const SHOWN_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum BackendVerb {
@@ -90,7 +90,7 @@ pub(in crate::cli) enum BackendVerb {
     },
 }
 
-/// What is ordered.
+/// An order.
 enum Order {
     Change(Value),
     Remove,
@@ -142,9 +142,10 @@ fn add(access: &Access, place: &Place, weight: u32, out: &mut dyn Write) -> Resu
     answer(access, reply, out, show::order)
 }
 
-/// Gives an order to each backend that is meant, also if one of them refuses it, and waits until
-/// nothing is in flight on them, if so asked and all have taken it. In JSON there is one answer, to
-/// the orders, with what is in flight at the end: a list if several may be meant.
+/// Gives an order for each backend in the arguments, also if one is refused, and waits until
+/// nothing is in flight on them, with `--wait` and if all were accepted. In JSON there is one
+/// answer, to the orders, with the exchanges in flight at the end: a list if there may be several
+/// backends.
 fn order(
     access: &Access,
     places: &Places,
@@ -183,7 +184,7 @@ fn order(
     }
 }
 
-/// Prints the answers in JSON, if so asked, and turns refusals into one failure.
+/// Prints the answers in JSON, with `--json`, and turns refusals into one failure.
 fn outcome(
     access: &Access,
     mut replies: Vec<Reply>,
@@ -216,30 +217,30 @@ fn outcome(
     }
 }
 
-/// Waits until nothing is in flight on some backends, or for so long; what is then on each. Says
-/// how much is left meanwhile, on standard error.
+/// Waits until nothing is in flight on some backends, for at most this time; returns the number on
+/// each. Prints the number left meanwhile, on standard error.
 fn await_idle(
     client: &Client,
     found: &[Found],
     wait: Duration,
-    is_told: bool,
+    shows_progress: bool,
 ) -> Result<Vec<u64>, Failed> {
     let begun = Instant::now();
-    let mut told: Option<Instant> = None;
+    let mut shown: Option<Instant> = None;
     loop {
         let pools = client.get("/pools")?.checked()?.value;
         let counts: Vec<u64> = found.iter().map(|one| in_flight(&pools, one)).collect();
         let left: u64 = counts.iter().sum();
         let waited = begun.elapsed();
         if left == 0 || waited >= wait {
-            if told.is_some() {
+            if shown.is_some() {
                 forget();
             }
             return Ok(counts);
         }
-        if is_told && told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
-            tell(left, wait - waited);
-            told = Some(Instant::now());
+        if shows_progress && shown.is_none_or(|shown| shown.elapsed() >= SHOWN_EVERY) {
+            show_progress(left, wait - waited);
+            shown = Some(Instant::now());
         }
         std::thread::sleep(LOOK_EVERY);
     }
@@ -253,17 +254,17 @@ fn in_flight(pools: &Value, one: &Found) -> u64 {
 }
 
 /// On a terminal in place of the line before.
-fn tell(left: u64, time: Duration) {
+fn show_progress(left: u64, time: Duration) {
     let mut err = std::io::stderr();
     let (begin, end) = if err.is_terminal() { ("\r\x1b[K", "") } else { ("", "\n") };
     let noun = if left == 1 { "exchange" } else { "exchanges" };
     let seconds = time.as_secs().max(1);
-    // Nobody reads it if this fails.
+    // A failure is ignored: it only means that standard error is closed.
     let _ = write!(err, "{begin}waiting: {left} {noun} in flight, for {seconds} s at most{end}");
     let _ = err.flush();
 }
 
-/// Nothing of what was told while waiting stays before the answer on a terminal.
+/// Erases the progress from a terminal before the answer.
 fn forget() {
     let mut err = std::io::stderr();
     if err.is_terminal() {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
-/// How long the process may take for an answer, besides the time that shards may take.
+/// The timeout of an answer, besides the time that shards may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// See the module.
@@ -43,7 +43,7 @@ impl Client {
         self.send("GET", path, String::new())
     }
 
-    /// What is answered at once.
+    /// A request that is answered at once.
     pub(super) fn send(&self, method: &str, path: &str, body: String) -> Result<Reply, Failed> {
         self.within(self.patience, method, path, body)
     }
@@ -53,7 +53,7 @@ impl Client {
         self.within(self.patience + APPLY_MAX, method, path, body)
     }
 
-    /// A question that is answered when there is something to tell.
+    /// A question that is answered at the next event.
     pub(super) fn follow(&self, path: &str) -> Result<Reply, Failed> {
         self.runtime.block_on(self.exchange("GET", path, String::new()))
     }
@@ -88,8 +88,8 @@ impl Client {
             Ok::<_, hyper::Error>((status, body))
         };
         tokio::pin!(exchange, connection);
-        // The connection has to be driven beside the exchange, and may end before what it brought
-        // is taken.
+        // The connection has to be driven beside the exchange, and may end before its answer is
+        // read.
         let result = tokio::select! {
             result = &mut exchange => result,
             ended = &mut connection => {
@@ -110,17 +110,17 @@ impl Client {
             _ => "does the process run, and with this socket? (--admin SOCKET)",
         };
         let socket = self.socket.display();
-        Failed::NobodyAnswers(format!("cannot reach the admin socket {socket}: {error}; {hint}"))
+        Failed::NoAnswer(format!("cannot reach the admin socket {socket}: {error}; {hint}"))
     }
 
-    /// The connection ended without an answer. So it does for users who are not admitted.
+    /// The error of a connection that ended without an answer, as for users who are not allowed.
     fn lost(&self, error: &hyper::Error) -> Failed {
         let socket = self.socket.display();
         if error.is_parse() {
             let error = format!("what answers on {socket} is not Ringway: {error}");
             return Failed::Error(error.into());
         }
-        Failed::NobodyAnswers(format!(
+        Failed::NoAnswer(format!(
             "the process took the connection to the admin socket {socket} and ended it without an \
              answer ({error}): you may not use it, see allow_uids; or it ends just now"
         ))
@@ -132,7 +132,7 @@ impl Client {
             "GET" => "",
             _ => "; whether it has followed the order is not known: see `ringway events`",
         };
-        Failed::NobodyAnswers(format!(
+        Failed::NoAnswer(format!(
             "the process does not answer on the admin socket {socket} within {limit} s: look at \
              its log, and whether it is stopped (T in `ps -C ringway -o pid,stat`) or has no CPU \
              left (`top`){order}"
@@ -151,7 +151,7 @@ impl Reply {
         Err(Failed::Error(error.into()))
     }
 
-    /// Of a list of pools only one, if one is asked for.
+    /// Filters a list of pools by name, if there is one.
     pub(super) fn filtered(mut self, pool: Option<&str>) -> Result<Self, Failed> {
         let (Some(pool), Some(pools)) = (pool, self.value.as_array_mut()) else {
             return Ok(self);
@@ -180,7 +180,7 @@ mod tests {
         let client = Client { patience: Duration::from_millis(1), ..client };
         let failed = client.get("/status").err();
         std::fs::remove_file(&socket).expect("it is ours");
-        let Some(Failed::NobodyAnswers(message)) = failed else { panic!("{failed:?}") };
+        let Some(Failed::NoAnswer(message)) = failed else { panic!("{failed:?}") };
         assert!(message.contains("does not answer") && message.contains("stat"), "{message}");
         drop(listener);
     }

@@ -1,7 +1,7 @@
-//! The commands that speak to a running process over its admin socket.
+//! The commands that use the admin socket of a running process.
 //!
-//! Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 nobody answers on the socket; 4 the
-//! order was taken, but not every shard has applied it in time.
+//! Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 no process answers on the socket; 4
+//! the order was taken, but not every shard has applied it in time.
 
 mod backend;
 mod client;
@@ -23,16 +23,16 @@ use std::time::Duration;
 
 /// Of verbs that are answered at once.
 const STATUSES: &str =
-    "Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 nobody answers on the socket.";
+    "Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 no process answers on the socket.";
 
 /// Of orders that are answered when every shard has applied them.
 const ORDER_STATUSES: &str = "\
-Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 nobody answers on the socket; 4 taken,
-but not applied by every shard in time.";
+Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 no process answers on the socket; 4
+taken, but not applied by every shard in time.";
 
 const DRAIN_STATUSES: &str = "\
-Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 nobody answers on the socket; 4 taken,
-but not applied by every shard in time, or something was still in flight after --wait.";
+Exit status: 0 done; 1 refused or failed; 2 wrong usage; 3 no process answers on the socket; 4
+taken, but not applied by every shard in time, or something was still in flight after --wait.";
 
 const BACKEND_EXAMPLES: &str = "\
 Examples:
@@ -59,7 +59,7 @@ fn below(examples: &str, statuses: &str) -> String {
     format!("{examples}\n\n{statuses}")
 }
 
-/// Where to ask, and how to answer.
+/// The admin socket, and the form of the answer.
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct Access {
     /// The admin socket of the process.
@@ -173,7 +173,7 @@ pub(in crate::cli) enum Verb {
     },
 }
 
-/// Does what is asked for.
+/// Runs a command.
 pub(in crate::cli) fn execute(verb: Verb, out: &mut dyn Write) -> Result<(), Failed> {
     match verb {
         Verb::Status { access } => {
@@ -223,7 +223,7 @@ pub(in crate::cli) fn execute(verb: Verb, out: &mut dyn Write) -> Result<(), Fai
     }
 }
 
-/// Whether an explained request gets to a pool somewhere, or to the expected one everywhere.
+/// Whether an explained request reaches a pool on a listener, or the expected one on all.
 fn leads(explained: &Value, expected: Option<&str>) -> bool {
     let listeners = explained["listeners"].as_array().into_iter().flatten();
     let mut pools = listeners.map(|listener| listener["outcome"]["pool"].as_str());
@@ -260,7 +260,7 @@ fn events(access: &Access, follow: bool, since: u64, out: &mut dyn Write) -> Res
     }
 }
 
-/// Prints an answer, as it came or for people, and turns a refusal into a failure.
+/// Prints an answer, as JSON or as text, and turns a refusal into a failure.
 fn answer(
     access: &Access,
     reply: Reply,
@@ -280,7 +280,7 @@ fn answer(
     if reply.status == 202 { Err(Failed::NotApplied) } else { Ok(()) }
 }
 
-/// A configuration to be sent: as long as the process takes it, at most.
+/// Reads a configuration to be sent, of the length that the process accepts at most.
 fn read(file: &std::path::Path) -> Result<String, Failed> {
     let bytes = file::read(file, FILE_BYTES_MAX);
     let text = bytes.and_then(|bytes| text_of(bytes).map_err(std::io::Error::other));

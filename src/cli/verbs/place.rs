@@ -1,4 +1,4 @@
-//! Which backends an order is meant for. Does not: give one.
+//! The backends that an order names. Does not: give the order.
 
 use super::client::Client;
 use crate::cli::Failed;
@@ -35,16 +35,16 @@ pub(in crate::cli) struct Places {
     all: Option<Target>,
 }
 
-/// What an operator calls backends by.
+/// The form in which an operator names backends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Target {
     /// One.
     Address(SocketAddr),
-    /// What a name of the configuration stands for, as it is written there.
+    /// The backends of a name, as written in the configuration.
     Name(String),
-    /// All of a machine.
+    /// All backends of a machine.
     Host(IpAddr),
-    /// What a name stands for, whatever the port.
+    /// The backends of a name, on every port.
     HostName(String),
 }
 
@@ -115,8 +115,8 @@ impl Places {
         !matches!((&self.address, &self.all), (Some(Target::Address(_)), None))
     }
 
-    /// The backends that are meant. One that is given by its address is not looked for: the
-    /// process says whether it is there.
+    /// The named backends. One that is given by its address is not looked up: the process reports
+    /// if it does not exist.
     pub(super) fn find(&self, client: &Client) -> Result<Vec<Found>, Failed> {
         if let (Some(pool), Some(Target::Address(address))) = (&self.pool, &self.address) {
             return Ok(vec![Found { pool: pool.clone(), address: address.to_string() }]);

@@ -1,4 +1,4 @@
-//! Answers of the process, for people.
+//! Answers of the process as text.
 
 use ringway::base::calendar::rfc3339;
 use serde_json::Value;
@@ -95,7 +95,7 @@ pub(super) fn backends(pools: &Value, out: &mut dyn Write) -> io::Result<()> {
             let (since, why) = (millis(&source["failing_for_ms"]), text(&source["last_error"]));
             let age = match source["told_ms_ago"].is_u64() {
                 true => format!("its answer of {} ago holds", millis(&source["told_ms_ago"])),
-                false => "it has never told all it knows".to_owned(),
+                false => "it has never answered completely".to_owned(),
             };
             writeln!(out, "pool {pool}: source {name} FAILS for {since}: {why}; {age}")?;
         }
@@ -103,7 +103,7 @@ pub(super) fn backends(pools: &Value, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// The weight of a backend, with how much of it a slow start lets through.
+/// The weight of a backend, with the part of it in slow start.
 pub(super) fn weight(backend: &Value) -> String {
     match backend["ramp_percent"].as_u64().unwrap_or(100) {
         100 => backend["weight"].to_string(),
@@ -167,7 +167,7 @@ pub(super) fn reload(reply: &Value, out: &mut dyn Write) -> io::Result<()> {
     changes(reply, out)
 }
 
-/// A configuration as operators name it.
+/// A configuration by version and digest.
 fn named(configuration: &Value) -> String {
     format!(
         "configuration {} (digest {})",
@@ -183,7 +183,7 @@ pub(super) fn plan(plan: &Value, out: &mut dyn Write) -> io::Result<()> {
     changes(plan, out)
 }
 
-/// What a reload does not do, and what is odd, comes first, so that nobody misses it.
+/// Keys that need a restart, and warnings, are printed first, where they are not overlooked.
 fn restart(plan: &Value, out: &mut dyn Write) -> io::Result<()> {
     let keys: Vec<String> = list(&plan["needs_restart"]).map(text).collect();
     if !keys.is_empty() {
@@ -205,7 +205,7 @@ fn changes(plan: &Value, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// What hangs on a part that changes, and what becomes of it.
+/// The use of a changed part, and whether it ends.
 fn touched(change: &Value) -> String {
     let kinds = [
         ("client_connections", "client connections"),

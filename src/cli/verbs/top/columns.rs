@@ -6,7 +6,7 @@ use ratatui::widgets::{Cell, Row, Table};
 
 /// Cells between two columns.
 const GAP: usize = 2;
-/// A column that takes what is left is worth so many cells at least.
+/// Least cells of a column that takes the rest.
 const REST_MIN: usize = 12;
 
 /// A column of a table.
@@ -18,18 +18,18 @@ pub(super) struct Column {
     pub(super) kind: Kind,
 }
 
-/// What a column holds, and so how wide it is.
+/// The content of a column, which determines its width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// As wide as its widest cell.
     Text,
     /// The same, and flush right.
     Number,
-    /// What the others leave.
+    /// The rest of the width.
     Rest,
 }
 
-/// The table of these rows, a cell for each column, in so many cells of the terminal.
+/// The table of these rows, a cell for each column, in this width of the terminal, cells.
 pub(super) fn table(
     columns: &[Column],
     rows: Vec<(Vec<String>, Vec<Style>)>,

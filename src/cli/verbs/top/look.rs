@@ -1,14 +1,14 @@
-//! Two looks at a process and what happened between them.
+//! Two statuses of a process and the difference between them.
 
 use crate::cli::verbs::show;
 use serde_json::Value;
 use std::collections::HashMap;
 
-/// Two looks and the time between them.
+/// Two statuses and the time between them.
 pub(super) struct Look {
     pub(super) status: Value,
     before: HashMap<String, u64>,
-    /// None at the first look.
+    /// None for the first status.
     seconds: Option<f64>,
 }
 
@@ -36,7 +36,7 @@ impl Look {
         Self { status, before, seconds }
     }
 
-    /// What a counter grew by in a second; 0 if it was not there before.
+    /// The growth of a counter per second; 0 if it was not there before.
     fn rate(&self, key: &str, now: u64) -> f64 {
         let (Some(seconds), Some(then)) = (self.seconds, self.before.get(key)) else { return 0.0 };
         now.saturating_sub(*then) as f64 / seconds.max(0.001)
@@ -114,7 +114,7 @@ impl Counts {
     }
 }
 
-/// Every counter of a status, by what it belongs to: places change with the configuration.
+/// Every counter of a status, by its owner: places change with the configuration.
 fn counts(status: &Value) -> HashMap<String, u64> {
     let mut counts = HashMap::new();
     for shard in list(&status["shards"]) {

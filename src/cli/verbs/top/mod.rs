@@ -1,4 +1,4 @@
-//! `ringway top`: shards, pools and backends, looked at again and again.
+//! `ringway top`: shards, pools and backends, refreshed at an interval.
 
 mod columns;
 mod look;
@@ -18,7 +18,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use view::{After, View};
 
-/// Shows until `q`; as JSON until the reader goes; once, as text, if so asked.
+/// Shows until `q`; as JSON until the reader closes the pipe; once, as text, with `--once`.
 pub(super) fn top(
     socket: &Path,
     once: bool,
@@ -49,7 +49,7 @@ pub(super) fn top(
     if !std::io::stdout().is_terminal() {
         return Err(no_terminal("standard output is none"));
     }
-    // Asked for before the screen changes, so that an error is seen.
+    // Before the screen changes, so that an error stays visible.
     client.get("/status")?.checked()?;
     let mut terminal =
         ratatui::try_init().map_err(|error| no_terminal(&format!("there is none ({error})")))?;
@@ -88,7 +88,7 @@ fn watch(
     }
 }
 
-/// Follows keys until the next look; true if the user wants no more.
+/// Handles keys until the next refresh; true if the user quits.
 fn is_ended(
     until: Instant,
     look: &Look,

@@ -1,4 +1,4 @@
-//! One look on the screen. Backends get the room that the rest leaves, and half of it at least.
+//! One status on the screen. Backends get the room that the rest leaves, and half of it at least.
 
 use super::columns::{Column, Kind, table};
 use super::look::{Backend, Look, list, number, text};
@@ -54,7 +54,7 @@ const fn column(name: &'static str, rank: u8, kind: Kind) -> Column {
     Column { name, rank, kind }
 }
 
-/// Draws a look.
+/// Draws a status.
 pub(super) fn draw(frame: &mut Frame<'_>, look: &Look, view: &mut View) {
     let [shards, pools, help] = heights(frame.area().height, look, view);
     let areas = Layout::vertical([
@@ -75,8 +75,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, look: &Look, view: &mut View) {
     frame.render_widget(Paragraph::new(help), areas[4]);
 }
 
-/// Of the tables of shards and pools, and the help. What is as long as the machine is wide goes
-/// first: shards are shown all or not.
+/// The rows of the tables of shards and pools, and of the help. The table whose length grows with
+/// the machine is left out first: shards are shown all or not.
 fn heights(height: u16, look: &Look, view: &View) -> [u16; 3] {
     let rows = |value: &Value| list(value).count() as u16;
     // With the heading and an empty line.
@@ -139,7 +139,7 @@ fn draw_shards(frame: &mut Frame<'_>, look: &Look, area: Rect) {
 fn draw_pools(frame: &mut Frame<'_>, look: &Look, area: Rect) {
     let is_bad = |pool: &&Value| pool["no_healthy"].is_string();
     let mut pools: Vec<&Value> = list(&look.status["pools"]).collect();
-    // Where not all can be seen, those in trouble are.
+    // Where not all fit, pools in trouble go first.
     pools.sort_by_key(|pool| !is_bad(pool));
     let row = |pool: &Value| {
         let latency =

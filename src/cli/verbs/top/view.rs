@@ -1,11 +1,11 @@
-//! What the user has chosen to see: the order of the backends, where the list stands, help.
+//! The choices of the user: the order of the backends, the position in the list, help.
 
 use super::look::Backend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::widgets::TableState;
 use std::cmp::Reverse;
 
-/// How the backends are ordered.
+/// The order of the backends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Order {
     /// As in the status: by pool and address.
@@ -39,7 +39,7 @@ impl Order {
         }
     }
 
-    /// Orders the backends; equals stay as they are.
+    /// Sorts the backends, stably.
     pub(super) fn apply(self, backends: &mut [Backend]) {
         let falling = |read: fn(&Backend) -> f64| {
             move |one: &Backend, other: &Backend| read(other).total_cmp(&read(one))
@@ -63,7 +63,7 @@ fn trouble(backend: &Backend) -> u8 {
     }
 }
 
-/// What a key leads to.
+/// The effect of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
     Draw,
@@ -83,7 +83,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Follows a key.
+    /// Applies a key.
     pub(super) fn press(&mut self, key: KeyEvent) -> After {
         let page = self.page.max(1);
         match key.code {
