@@ -48,7 +48,7 @@ pub enum Event {
         policy: &'static str,
     },
     /// The outcome of a half-open probe.
-    Trial {
+    HalfOpenProbe {
         /// Its pool.
         pool: String,
         /// Its address.

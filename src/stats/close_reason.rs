@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// No party: the session was complete.
-    Nobody,
+    None,
     /// The client.
     Client,
     /// A backend.
@@ -47,11 +47,11 @@ macro_rules! close_reasons {
 }
 
 close_reasons! {
-    ClientClosed "client_closed" Nobody "The client closed its connection.";
-    KeepAliveEnded "keep_alive_ended" Nobody "The last answer was sent.";
-    TunnelEnded "tunnel_ended" Nobody "Both sides of a tunnel ended.";
+    ClientClosed "client_closed" None "The client closed its connection.";
+    KeepAliveEnded "keep_alive_ended" None "The last answer was sent.";
+    TunnelEnded "tunnel_ended" None "Both sides of a tunnel ended.";
     ClientReset "client_reset" Client "The client reset its connection.";
-    ClientIdle "client_idle" Nobody "The client sent no further request in time.";
+    ClientIdle "client_idle" None "The client sent no further request in time.";
     HeadTimeout "head_timeout" Client "The client did not send a complete request head in time.";
     BodyTimeout "body_timeout" Client "The client stopped sending its request body.";
     ClientStalled "client_stalled" Client "The client stopped reading its answer.";
@@ -64,7 +64,7 @@ close_reasons! {
     NoBackend "no_backend" Backend "No backend accepted a connection.";
     BackendGone "backend_gone" Operator "The backend is down, or its drain timeout is over.";
     ListenerRemoved "listener_removed" Operator "The listener was removed.";
-    TunnelIdle "tunnel_idle" Nobody "No byte went through the tunnel in time.";
+    TunnelIdle "tunnel_idle" None "No byte went through the tunnel in time.";
     OutOfBuffers "out_of_buffers" Ringway "The configured buffers were used up.";
     Drained "drained" Operator "The process drained.";
 }

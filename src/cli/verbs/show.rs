@@ -93,8 +93,8 @@ pub(super) fn backends(pools: &Value, out: &mut dyn Write) -> io::Result<()> {
         for source in list(&pool["sources"]).filter(|source| source["last_error"].is_string()) {
             let (pool, name) = (text(&pool["name"]), text(&source["source"]));
             let (since, why) = (millis(&source["failing_for_ms"]), text(&source["last_error"]));
-            let age = match source["told_ms_ago"].is_u64() {
-                true => format!("its answer of {} ago holds", millis(&source["told_ms_ago"])),
+            let age = match source["reported_ms_ago"].is_u64() {
+                true => format!("its answer of {} ago holds", millis(&source["reported_ms_ago"])),
                 false => "it has never answered completely".to_owned(),
             };
             writeln!(out, "pool {pool}: source {name} FAILS for {since}: {why}; {age}")?;

@@ -95,7 +95,7 @@ pub(super) struct PoolStatus {
 struct SourceStatus {
     source: String,
     /// Time since its last complete report; none if there was none.
-    told_ms_ago: Option<u64>,
+    reported_ms_ago: Option<u64>,
     /// Time since it began to fail; none while it does not.
     failing_for_ms: Option<u64>,
     last_error: Option<String>,
@@ -252,7 +252,7 @@ fn sources(pool: &PoolRecord, now: Instant) -> Vec<SourceStatus> {
     let ago = |since: Instant| now.since(since).as_millis() as u64;
     let source = |(source, state): (Source, SourceState)| SourceStatus {
         source: source.to_string(),
-        told_ms_ago: state.reported_at.map(ago),
+        reported_ms_ago: state.reported_at.map(ago),
         failing_for_ms: state.failing.as_ref().map(|failing| ago(failing.since)),
         last_error: state.failing.map(|failing| failing.reason),
     };

@@ -15,7 +15,7 @@ impl Event {
             | Self::NoRoom { .. }
             | Self::ShardPanicked { .. } => Level::Error,
             Self::Backend { is, .. } if UNFIT.contains(is) => Level::Warn,
-            Self::Trial { passed: false, .. } | Self::SourceFailed { .. } => Level::Warn,
+            Self::HalfOpenProbe { passed: false, .. } | Self::SourceFailed { .. } => Level::Warn,
             Self::CoordinatorLate { .. } => Level::Warn,
             Self::Audit { status, .. } if *status >= 400 => Level::Warn,
             Self::Reloaded { needs_restart, .. } if !needs_restart.is_empty() => Level::Warn,
@@ -42,7 +42,7 @@ impl fmt::Display for Event {
                 };
                 write!(f, "pool {pool}: {unfit}: {becomes}")
             }
-            Self::Trial { pool, backend, passed } => {
+            Self::HalfOpenProbe { pool, backend, passed } => {
                 let outcome = if *passed { "passed" } else { "failed" };
                 write!(f, "backend {pool} {backend}: its half-open probe {outcome}")
             }

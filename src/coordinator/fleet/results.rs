@@ -162,7 +162,7 @@ impl Fleet {
         if !pool.ejections.note_half_open(slot, round, passed, &pool.config.ejection, now) {
             return;
         }
-        self.events.push(Event::Trial { pool: pool.config.name.clone(), backend, passed });
+        self.events.push(Event::HalfOpenProbe { pool: pool.config.name.clone(), backend, passed });
         self.is_dirty = true;
     }
 

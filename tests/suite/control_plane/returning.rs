@@ -33,7 +33,7 @@ fn tell_of(scene: &mut Scene, round: u32, course: TrialCourse) {
 /// Outcomes of half-open probes in the events.
 fn results(scene: &Scene) -> Vec<bool> {
     let result = |noted: &Noted| match noted.event {
-        Event::Trial { passed, .. } => Some(passed),
+        Event::HalfOpenProbe { passed, .. } => Some(passed),
         _ => None,
     };
     scene.fleet.events.since(0).filter_map(result).collect()
