@@ -158,8 +158,8 @@ fn raise_open_files(config: &Config, set_connections: Option<usize>) -> io::Resu
 /// error, and a panic in libraries.
 fn check_descriptors(config: &Config) -> Result<(), Box<dyn Error>> {
     let shards = cores(&config.runtime.shards)?.len();
-    // An eventfd and a ring for each shard, and a socket of each listener.
-    let needed = OTHER_DESCRIPTORS + shards * (2 + config.listeners.len());
+    // An eventfd, a ring and /dev/null for each shard, and a socket of each listener.
+    let needed = OTHER_DESCRIPTORS + shards * (3 + config.listeners.len());
     let held: io::Result<Vec<EventFd>> = (0..needed).map(|_| EventFd::new()).collect();
     let Err(error) = held else { return Ok(()) };
     let mending = match is_for_want_of_descriptors(&error) {

@@ -18,6 +18,8 @@ pub enum Op {
     Wake = 6,
     /// The engine's own cancel requests.
     Cancel = 7,
+    /// The engine's own taking back of buffers that the kernel has.
+    TakeBack = 8,
 }
 
 /// The kind of slot that an operation belongs to.
@@ -87,6 +89,7 @@ impl Key {
             5 => Op::Send,
             6 => Op::Wake,
             7 => Op::Cancel,
+            8 => Op::TakeBack,
             _ => return None,
         };
         Some((op, Self(bits & !(0xf << 60))))

@@ -1,25 +1,25 @@
 //! The memory of a shard: the receive ring, from which the kernel takes a buffer when data arrives,
 //! and private buffers (see `private`) for bytes that the proxy writes itself. The ring's buffers
-//! are untouched, and so not backed by memory, until they are first used.
+//! are untouched, and so not backed by memory, until they are first used; what a burst has used is
+//! given back after it.
 //!
-//! Invariant that makes the slices sound: a buffer is either `held` here or the kernel's to write.
-//! Only held ones can be read or written here, and a double release stops the shard.
+//! Invariant that makes the slices sound: a buffer is either `held` by us, or free here, or
+//! provided, which is the kernel's to write. Only held ones can be read or written here, only the
+//! memory of free ones is given back, and a double release stops the shard.
 
 use super::BUFFER_GROUP;
+use super::free_list::{BLOCK_BUFFERS, FreeList, LOOK_EVERY};
 use super::options::UringOptions;
 use super::private::{PrivateBuffers, STAGGER};
+use super::provision::Provision;
 use super::setup_error::SetupError;
+use crate::base::Instant;
 use crate::engine::{BufferId, BuffersHeld, Room};
-use crate::sys::memory::map_forever;
+use crate::sys::memory::{Mapping, Pages, map_forever};
 use io_uring::IoUring;
 use io_uring::types::BufRingEntry;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
-
-/// Buffers that the kernel has at first. It uses them in order, so all of them are touched sooner
-/// or later: a small number saves caches and memory. The number doubles in each turn in which the
-/// kernel finds the ring empty.
-const PROVIDED_AT_FIRST: usize = 64;
 
 /// See the module.
 pub(super) struct Buffers {
@@ -29,17 +29,16 @@ pub(super) struct Buffers {
     entries: NonNull<BufRingEntry>,
     tail: u16,
     mask: u16,
-    receive_memory: NonNull<u8>,
+    receive_memory: Mapping,
     receive_count: usize,
     receive_held: usize,
-    /// Buffers of the ring that the kernel has, how many it may have, and those that wait here.
-    provided: usize,
-    provided_max: usize,
-    /// The kernel found the ring empty in this turn.
-    has_grown: bool,
-    spare: Vec<u16>,
+    provision: Provision,
+    /// Those of the ring that the kernel does not have and that are not held.
+    spare: FreeList,
     private: PrivateBuffers,
     held: Vec<bool>,
+    /// When it is next looked at which memory is needed.
+    next_look: Instant,
 }
 
 impl Buffers {
@@ -49,8 +48,9 @@ impl Buffers {
         let stride = size + STAGGER;
         let private = PrivateBuffers::new(size, options.private_buffers_max)
             .map_err(SetupError::from_memory)?;
-        let entries = map_forever(count * size_of::<BufRingEntry>())
+        let entries = map_forever(count * size_of::<BufRingEntry>(), Pages::Usual)
             .map_err(SetupError::from_memory)?
+            .start()
             .cast::<BufRingEntry>();
         // SAFETY: the entries are page-aligned, zeroed, large enough for `count` of them and are
         // never unmapped, so they outlive the ring. JUSTIFICATION: the crate has no wrapper.
@@ -64,7 +64,10 @@ impl Buffers {
                 )
                 .map_err(SetupError::from_buffer_ring)?;
         }
-        let receive_memory = map_forever(count * stride).map_err(SetupError::from_memory)?;
+        let receive_memory =
+            map_forever(count * stride, Pages::Huge).map_err(SetupError::from_memory)?;
+        let mut spare = FreeList::default();
+        spare.add(count);
         let mut buffers = Self {
             size,
             stride,
@@ -73,17 +76,14 @@ impl Buffers {
             mask: (count - 1) as u16,
             receive_memory,
             receive_count: count,
-            receive_held: count,
-            provided: 0,
-            provided_max: PROVIDED_AT_FIRST.min(count),
-            has_grown: false,
-            spare: Vec::with_capacity(count),
+            receive_held: 0,
+            provision: Provision::new(count),
+            spare,
             private,
-            held: vec![true; count],
+            held: vec![false; count],
+            next_look: Instant::default(),
         };
-        for id in (0..count).rev() {
-            buffers.release(BufferId(id as u32));
-        }
+        buffers.top_up();
         Ok(buffers)
     }
 
@@ -116,7 +116,7 @@ impl Buffers {
         assert!(!*held, "the kernel used buffer {id}, which it did not own");
         *held = true;
         self.receive_held += 1;
-        self.provided -= 1;
+        self.provision.note_used();
         BufferId(u32::from(id))
     }
 
@@ -136,7 +136,7 @@ impl Buffers {
         self.held[index] = false;
         if self.is_receive_buffer(buffer) {
             self.receive_held -= 1;
-            self.spare.push(buffer.0 as u16);
+            self.spare.put(buffer.0);
             self.top_up();
         } else {
             self.private.release(buffer.0 - self.receive_count as u32);
@@ -175,32 +175,71 @@ impl Buffers {
         match index.checked_sub(self.receive_count) {
             // SAFETY: there are more buffers in the ring's memory than `index`, so the result
             // lies inside its mapping.
-            None => (unsafe { self.receive_memory.add(index * self.stride) }, self.size),
+            None => (unsafe { self.receive_memory.start().add(index * self.stride) }, self.size),
             Some(private) => self.private.place(private),
         }
     }
 
-    /// A new turn has begun.
-    pub(super) fn begin_turn(&mut self) {
-        self.has_grown = false;
+    /// A new turn has begun: all that the kernel used before it is known.
+    pub(super) fn begin_turn(&mut self, now: Instant) {
+        self.provision.begin_turn();
+        if now >= self.next_look {
+            self.look(now);
+        }
+        self.give_back(now);
     }
 
-    /// The kernel found the ring empty: it may have more buffers from now on. All such completions
-    /// of one turn count as one.
-    pub(super) fn provide_more(&mut self) {
-        if std::mem::replace(&mut self.has_grown, true) {
-            return;
+    /// Looks which memory is not needed.
+    #[cold]
+    fn look(&mut self, now: Instant) {
+        self.next_look = now + LOOK_EVERY;
+        self.provision.look();
+        self.spare.look(now);
+        self.private.look(now);
+    }
+
+    /// Gives the memory of a block of each kind back, if there is one that was not needed for long.
+    fn give_back(&mut self, now: Instant) {
+        self.private.give_back(now);
+        if let Some(block) = self.spare.unneeded(now) {
+            let first = block * BLOCK_BUFFERS;
+            let end = (first + BLOCK_BUFFERS).min(self.receive_count);
+            self.receive_memory.give_back(first * self.stride..end * self.stride);
         }
-        self.provided_max = (self.provided_max * 2).min(self.receive_count);
+    }
+
+    /// Buffers of the ring that the kernel has.
+    #[cfg(test)]
+    pub(super) fn provided(&self) -> usize {
+        self.provision.provided()
+    }
+
+    /// How many buffers of the ring the kernel is to be asked for in this turn.
+    pub(super) fn ask_back(&mut self) -> usize {
+        self.provision.take_back()
+    }
+
+    /// The kernel has given a buffer of the ring back that it had no data for, or none.
+    pub(super) fn take_back(&mut self, id: Option<u16>) {
+        let Some(id) = id else { return self.provision.note_refusal() };
+        assert!(!self.held[usize::from(id)], "the kernel gave buffer {id}, which it did not own");
+        self.provision.note_taken_back();
+        self.spare.put(u32::from(id));
         self.top_up();
     }
 
-    /// Gives the kernel as many buffers as it may have, the last used first.
+    /// The kernel found no buffer: it may have more of them from now on.
+    pub(super) fn provide_more(&mut self) {
+        self.provision.grow();
+        self.top_up();
+    }
+
+    /// Gives the kernel what it may have, low numbers and the last used first.
     fn top_up(&mut self) {
-        while self.provided < self.provided_max {
-            let Some(id) = self.spare.pop() else { return };
-            self.provided += 1;
-            self.provide(id);
+        while self.provision.is_short() {
+            let Some(id) = self.spare.take() else { return };
+            self.provision.note_provided();
+            self.provide(id as u16);
         }
     }
 
@@ -211,7 +250,7 @@ impl Buffers {
         // here on, which `held` being false records. The tail lies inside the first entry, where
         // the kernel looks for it, and is only read by the kernel.
         unsafe {
-            let address = self.receive_memory.add(usize::from(id) * self.stride);
+            let address = self.receive_memory.start().add(usize::from(id) * self.stride);
             let entry = &mut *self.entries.add(at).as_ptr();
             entry.set_addr(address.as_ptr() as u64);
             entry.set_len(self.size as u32);
@@ -238,9 +277,9 @@ mod tests {
         };
         let mut buffers = Buffers::new(&ring, &options).expect("memory");
         for expected in [128, 256, 512, 512] {
-            buffers.begin_turn();
+            buffers.begin_turn(Instant::default());
             (0..100).for_each(|_| buffers.provide_more());
-            assert_eq!((buffers.provided, buffers.provided_max), (expected, expected));
+            assert_eq!(buffers.provided(), expected);
         }
     }
 }

@@ -30,6 +30,10 @@ impl Uring {
             }
             // Only failed cancels complete: their target has ended by itself.
             Op::Cancel => None,
+            Op::TakeBack => {
+                self.buffers.take_back(cqueue::buffer_select(entry.flags()));
+                None
+            }
         }
     }
 

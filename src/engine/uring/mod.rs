@@ -8,9 +8,11 @@
 
 mod buffers;
 mod completion;
+mod free_list;
 mod options;
 mod private;
 mod probe;
+mod provision;
 mod sends;
 mod setup;
 mod setup_error;
@@ -29,6 +31,7 @@ use crate::sys::event_fd::EventFd;
 use crate::sys::{clock, socket};
 use io_uring::IoUring;
 use std::collections::VecDeque;
+use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -43,6 +46,9 @@ pub struct Uring {
     sends: Sends,
     scratch: Scratch,
     wake: Arc<EventFd>,
+    /// `/dev/null`, which gives nothing to read: how buffers come back that the kernel has. Without
+    /// it they come back as data arrives.
+    null: Option<File>,
     /// Completions that had to be taken out of a full queue before their turn.
     early: VecDeque<io_uring::cqueue::Entry>,
     now: Instant,
@@ -64,6 +70,7 @@ impl Uring {
             is_short_of_memory: false,
             scratch: Scratch::new(),
             wake,
+            null: File::open("/dev/null").ok(),
             early: VecDeque::with_capacity(64),
             now: clock::monotonic(),
         };
@@ -84,7 +91,8 @@ impl Engine for Uring {
     fn turn(&mut self, deadline: Instant) {
         self.enter(if self.early.is_empty() { deadline } else { self.now });
         self.now = clock::monotonic();
-        self.buffers.begin_turn();
+        self.buffers.begin_turn(self.now);
+        self.take_buffers_back();
     }
 
     fn next_event(&mut self) -> Option<Event> {
@@ -190,5 +198,42 @@ impl Engine for Uring {
 
     fn is_receive_buffer(&self, buffer: BufferId) -> bool {
         self.buffers.is_receive_buffer(buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn the_kernel_gives_buffers_back_that_it_needs_no_more() {
+        let options = UringOptions {
+            ring_entries: 256,
+            receive_buffers: 512,
+            buffer_size: 16 * 1024,
+            private_buffers_max: 0,
+        };
+        let wake = Arc::new(EventFd::new().expect("a descriptor"));
+        let mut engine = Uring::new(&options, wake).expect("io_uring works here");
+        let begun = engine.now;
+        for _ in 0..3 {
+            engine.buffers.begin_turn(begun);
+            engine.buffers.provide_more();
+        }
+        assert_eq!(engine.buffers.provided(), 512);
+        // No data came: what the kernel gives back comes by itself, a part of it in each turn.
+        let mut course = Vec::new();
+        for second in 1..8 {
+            for _ in 0..10 {
+                engine.buffers.begin_turn(begun + Duration::from_secs(second));
+                engine.take_buffers_back();
+                engine.enter(engine.now);
+                assert_eq!(engine.next_event(), None);
+            }
+            course.push(engine.buffers.provided());
+        }
+        assert_eq!(course, [512, 256, 128, 64, 64, 64, 64]);
+        assert_eq!(engine.buffers.held_count(), BuffersHeld::default());
     }
 }

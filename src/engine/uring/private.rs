@@ -1,9 +1,12 @@
 //! Private buffers, for bytes that the proxy writes itself: whole ones, and small ones for heads
 //! that are kept while a request waits for its answer. They are mapped in blocks when first needed,
-//! untouched, and so not backed by memory, until they are used, and reused last-in first-out.
+//! and not backed by memory until they are used; a block that was not needed for long gives its
+//! memory back.
 
+use super::free_list::{BLOCK_BUFFERS, FreeList};
+use crate::base::Instant;
 use crate::engine::{Room, SMALL_BUFFER_BYTES};
-use crate::sys::memory::map_forever;
+use crate::sys::memory::{Mapping, Pages, map_forever};
 use std::io;
 use std::ptr::NonNull;
 
@@ -11,25 +14,31 @@ use std::ptr::NonNull;
 /// without a stagger all of them would compete for the same few sets of a cache.
 pub(super) const STAGGER: usize = 5 * 64;
 
-/// Buffers are mapped in blocks of this many.
-const BLOCK_BUFFERS: usize = 64;
-
 struct Block {
-    memory: NonNull<u8>,
+    memory: Mapping,
     room: Room,
+    /// Its number among the blocks of its kind.
+    at: usize,
 }
 
 /// The buffers of one size.
 struct Kind {
     size: usize,
-    mapped: usize,
-    /// Free ones, by the number of the buffer among all private ones.
-    free: Vec<u32>,
+    free: FreeList,
+    /// The numbers of its blocks among all.
+    blocks: Vec<usize>,
 }
 
 impl Kind {
     fn new(size: usize) -> Self {
-        Self { size, mapped: 0, free: Vec::with_capacity(BLOCK_BUFFERS) }
+        Self { size, free: FreeList::default(), blocks: Vec::new() }
+    }
+
+    /// The number among all private buffers of a free one, which is taken.
+    fn take(&mut self) -> Option<u32> {
+        let number = self.free.take()? as usize;
+        let block = self.blocks[number / BLOCK_BUFFERS];
+        Some((block * BLOCK_BUFFERS + number % BLOCK_BUFFERS) as u32)
     }
 }
 
@@ -71,19 +80,20 @@ impl PrivateBuffers {
 
     /// The number of a free buffer, which may be larger than requested.
     pub(super) fn acquire(&mut self, room: Room) -> Option<u32> {
-        if let Some(number) = self.kind(room).free.pop() {
+        if let Some(number) = self.kind(room).take() {
             return Some(number);
         }
         self.grow(room);
-        match (self.kind(room).free.pop(), room) {
+        match (self.kind(room).take(), room) {
             (None, Room::Small) => self.acquire(Room::Whole),
             (number, _) => number,
         }
     }
 
     pub(super) fn release(&mut self, number: u32) {
-        let room = self.blocks[number as usize / BLOCK_BUFFERS].room;
-        self.kind(room).free.push(number);
+        let block = &self.blocks[number as usize / BLOCK_BUFFERS];
+        let (room, first) = (block.room, block.at * BLOCK_BUFFERS);
+        self.kind(room).free.put((first + number as usize % BLOCK_BUFFERS) as u32);
     }
 
     /// The start of a buffer and its size.
@@ -95,17 +105,17 @@ impl PrivateBuffers {
         };
         // SAFETY: the remainder counts buffers within the block, so the result lies inside its
         // mapping.
-        (unsafe { block.memory.add(number % BLOCK_BUFFERS * (size + STAGGER)) }, size)
+        (unsafe { block.memory.start().add(number % BLOCK_BUFFERS * (size + STAGGER)) }, size)
     }
 
     /// Buffers in use.
     pub(super) fn held(&self) -> usize {
-        self.mapped() - self.whole.free.len() - self.small.free.len()
+        self.whole.free.taken_count() + self.small.free.taken_count()
     }
 
     /// True if half of the possible whole buffers are in use.
     pub(super) fn is_low(&self) -> bool {
-        (self.whole.mapped - self.whole.free.len()) * 2 > self.count_max
+        self.whole.free.taken_count() * 2 > self.count_max
     }
 
     /// Buffers that have a number.
@@ -115,7 +125,7 @@ impl PrivateBuffers {
 
     /// Maps another block, unless the limit is reached or there is no memory.
     fn grow(&mut self, room: Room) {
-        if self.kind(room).mapped >= self.count_max {
+        if self.kind(room).free.count() >= self.count_max {
             return;
         }
         if let Err(error) = self.map_block(room)
@@ -131,13 +141,35 @@ impl PrivateBuffers {
     }
 
     fn map_block(&mut self, room: Room) -> io::Result<()> {
-        let first = self.mapped() as u32;
+        let number = self.blocks.len();
         let kind = self.kind(room);
-        let memory = map_forever(BLOCK_BUFFERS * (kind.size + STAGGER))?;
-        kind.mapped += BLOCK_BUFFERS;
-        kind.free.extend((first..first + BLOCK_BUFFERS as u32).rev());
-        self.blocks.push(Block { memory, room });
+        let pages = match room {
+            Room::Whole => Pages::Huge,
+            // A block has a tenth of a huge page.
+            Room::Small => Pages::Usual,
+        };
+        let memory = map_forever(BLOCK_BUFFERS * (kind.size + STAGGER), pages)?;
+        let at = kind.blocks.len();
+        kind.blocks.push(number);
+        kind.free.add(BLOCK_BUFFERS);
+        self.blocks.push(Block { memory, room, at });
         Ok(())
+    }
+
+    /// Begins to look for memory that is not needed.
+    pub(super) fn look(&mut self, now: Instant) {
+        self.whole.free.look(now);
+        self.small.free.look(now);
+    }
+
+    /// Gives the memory of a block of each kind back, if there is one that was not needed for long.
+    pub(super) fn give_back(&mut self, now: Instant) {
+        for kind in [&mut self.whole, &mut self.small] {
+            if let Some(at) = kind.free.unneeded(now) {
+                let bytes = BLOCK_BUFFERS * (kind.size + STAGGER);
+                self.blocks[kind.blocks[at]].memory.give_back(0..bytes);
+            }
+        }
     }
 }
 

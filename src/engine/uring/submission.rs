@@ -151,6 +151,18 @@ impl Uring {
         self.push(entry.user_data((Op::Wake as u64) << 60));
     }
 
+    /// Asks the kernel for buffers of the ring that are not needed there: each read takes the next
+    /// one, reads nothing and completes at once.
+    pub(super) fn take_buffers_back(&mut self) {
+        let Some(null) = &self.null else { return };
+        let fd = Fd(null.as_raw_fd());
+        for _ in 0..self.buffers.ask_back() {
+            let entry = opcode::Read::new(fd, std::ptr::null_mut(), 1).buf_group(BUFFER_GROUP);
+            let entry = entry.build().flags(Flags::BUFFER_SELECT);
+            self.push(entry.user_data((Op::TakeBack as u64) << 60));
+        }
+    }
+
     /// Submits all and waits for a completion until `deadline`.
     pub(super) fn enter(&mut self, deadline: Instant) {
         let wait = Timespec::from(deadline.since(crate::sys::clock::monotonic()));

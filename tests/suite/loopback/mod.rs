@@ -10,6 +10,7 @@ mod environment;
 mod hardship;
 pub mod harness;
 pub mod load;
+mod memory;
 mod process;
 mod proxying;
 mod refusing;
