@@ -13,9 +13,8 @@ const POST: &str = "POST /once HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nh
 const CHUNKED: &str =
     "PUT /long HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
 
-/// A client, and an idle connection to a backend that is going to end at the next send, after a
-/// part of that. `says`: what it says before.
-fn about_to_break(says: &str) -> (Scene, i32, i32) {
+/// A client that has been served, and the idle connection that is left to the backend.
+fn served() -> (Scene, i32, i32) {
     let mut scene = Scene::new(&[Share::Weight(1)], Timeouts::default());
     let client = scene.client();
     scene.say(client, "GET /first HTTP/1.1\r\nHost: t\r\n\r\n");
@@ -23,6 +22,13 @@ fn about_to_break(says: &str) -> (Scene, i32, i32) {
     scene.say(idle, ANSWER);
     assert!(scene.heard(client).ends_with("good"));
     scene.heard(idle);
+    (scene, client, idle)
+}
+
+/// A client, and an idle connection to a backend that is going to end at the next send, after a
+/// part of that. `says`: what it says before.
+fn about_to_break(says: &str) -> (Scene, i32, i32) {
+    let (scene, client, idle) = served();
     let mut network = scene.network.borrow_mut();
     network.meanness.sends_short_one_in = 1;
     network.ends_at_send.insert(idle, says.to_owned());
@@ -51,13 +57,7 @@ fn long_get() -> String {
 
 #[test]
 fn one_with_a_long_head_is_sent_again_as_it_was() {
-    let mut scene = Scene::new(&[Share::Weight(1)], Timeouts::default());
-    let client = scene.client();
-    scene.say(client, GET);
-    let (idle, _) = scene.connected();
-    scene.say(idle, ANSWER);
-    scene.heard(client);
-    scene.heard(idle);
+    let (mut scene, client, idle) = served();
     scene.say(client, &long_get());
     let first = scene.heard(idle);
     assert!(first.contains(&"x".repeat(7_000)) && first.ends_with("\r\n\r\n"), "{first}");
@@ -137,12 +137,7 @@ fn one_with_a_long_head_and_no_buffer_when_its_connection_is_there_is_cut() {
 
 #[test]
 fn one_with_a_long_head_and_no_buffer_to_send_it_from_again_is_cut() {
-    let mut scene = Scene::new(&[Share::Weight(1)], Timeouts::default());
-    let client = scene.client();
-    scene.say(client, GET);
-    let (idle, _) = scene.connected();
-    scene.say(idle, ANSWER);
-    scene.heard(client);
+    let (mut scene, client, idle) = served();
     scene.say(client, &long_get());
     scene.hoard();
     scene.end(idle);
