@@ -5,17 +5,13 @@
 mod listeners;
 
 use self::listeners::successor;
-use super::events::{Event, beginning};
-use super::fleet::{Discovered, Fleet, Operation, OperationError, Record};
-use super::loaded::Loaded;
-use super::outside::{ConfigSource, ListenSockets};
-use super::phase::{Course, Phase};
-use super::plan::{self, Part, Plan, Touched};
-use super::readiness::ReadyAnswers;
-use super::retired::Retired;
-use super::source::Resolvers;
 use crate::base::{Generation, Instant};
 use crate::config::{self, Config, Digest};
+use crate::coordinator::discovery::Resolvers;
+use crate::coordinator::events::{Event, beginning};
+use crate::coordinator::fleet::{Discovered, Fleet, Operation, OperationError, Record};
+use crate::coordinator::process::{Course, Phase, ReadyAnswers, Retired};
+use crate::coordinator::reload::{self, ConfigSource, ListenSockets, Loaded, Part, Plan, Touched};
 use crate::engine::BuffersHeld;
 use crate::limits::LISTENER_LEAVES_AFTER;
 use crate::mailbox::Mailbox;
@@ -333,12 +329,12 @@ impl Control {
             }
             part => self.ending(part, &kept),
         };
-        plan::plan(&self.config, config, |part| self.touched(part, |_| true), ending)
+        reload::plan(&self.config, config, |part| self.touched(part, |_| true), ending)
     }
 
     /// The digest that the configuration in force would have after that.
     pub fn digest_of(&self, config: Config) -> Digest {
-        plan::without_restart(&self.config, config).digest()
+        reload::without_restart(&self.config, config).digest()
     }
 
     /// Puts a configuration in force, with the results of its preflight. On an error nothing has
@@ -355,7 +351,7 @@ impl Control {
     ) -> Result<(Plan, Generation), String> {
         self.check_open()?;
         let plan = self.plan(&config);
-        let config = plan::without_restart(&self.config, config);
+        let config = reload::without_restart(&self.config, config);
         let wanted = snapshot::wanted(&config);
         if self.fleet.registry.check_room(&wanted).is_err() {
             // Sessions that kept the number of a listener may have ended since the last check.

@@ -1,19 +1,17 @@
 //! The loop of the coordinator's thread: it starts the shards once the backends have been probed,
 //! handles events, and ends when the shards have ended.
 
-use super::admin::{self, Admin};
-use super::control::Control;
-use super::events::Event;
-use super::fleet::FIRST_ROUND_MAX;
-use super::phase::Phase;
-use super::probing::Probing;
-use super::reloading;
-use super::source::Sources;
-use super::state_file::{Left, StateFile};
-use super::supervision::{Panics, TooManyPanics};
-use super::systemd::Systemd;
-use super::waking::{BellReceiver, rung};
 use crate::base::Instant;
+use crate::coordinator::admin::{self, Admin};
+use crate::coordinator::control::Control;
+use crate::coordinator::discovery::Sources;
+use crate::coordinator::events::Event;
+use crate::coordinator::fleet::FIRST_ROUND_MAX;
+use crate::coordinator::probing::Probing;
+use crate::coordinator::process::{
+    BellReceiver, Left, Panics, Phase, StateFile, Systemd, TooManyPanics, rung,
+};
+use crate::coordinator::reload;
 use crate::snapshot::Snapshot;
 use crate::sys::clock;
 use hyper::StatusCode;
@@ -279,7 +277,7 @@ impl Coordinator {
                 }
                 self.control.borrow_mut().fleet.restore(&pools, age, clock::monotonic());
                 let control = self.control.borrow();
-                for warning in reloading::loops(&control, &control.config) {
+                for warning in reload::loops(&control, &control.config) {
                     tracing::warn!("{warning}");
                 }
             }
@@ -380,7 +378,7 @@ impl Coordinator {
     fn reload(&self) {
         let control = self.control.clone();
         tokio::task::spawn_local(async move {
-            let result = reloading::reload(&control, |control| control.source.read()).await;
+            let result = reload::reload(&control, |control| control.source.read()).await;
             let mut control = control.borrow_mut();
             let status = match result {
                 Ok(_) => StatusCode::OK,

@@ -9,9 +9,8 @@ use crate::config::values::parse_address;
 use crate::coordinator::Unusable;
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{Operation, OperationError};
-use crate::coordinator::phase::Phase;
-use crate::coordinator::plan::Plan;
-use crate::coordinator::reloading::{self, Reloaded};
+use crate::coordinator::process::Phase;
+use crate::coordinator::reload::{self, Plan, Reloaded};
 use crate::health::OperatorState;
 use crate::limits::WEIGHT_MAX;
 use crate::sys::clock;
@@ -183,7 +182,7 @@ async fn await_applied(control: &Shared, generation: Generation) -> bool {
 /// Puts a configuration in force: that of the file, or one in the body. Returns the number of
 /// changes too, if it is not refused.
 pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> (Reply, Option<usize>) {
-    match reloading::reload(control, |control| read(control, given)).await {
+    match reload::reload(control, |control| read(control, given)).await {
         Err(Unusable { reason, problems }) => {
             let error = format!("{}\n\nnothing has changed", reason.trim_end());
             let status = refused_status(&control.borrow());
@@ -216,7 +215,7 @@ pub(super) fn plan(control: &Control, given: Option<&Given>) -> Reply {
     match read(control, given) {
         Ok(config) => {
             let Plan { changes, needs_restart } = control.plan(&config);
-            let warnings = reloading::warnings(control, &config, &control.config.listeners);
+            let warnings = reload::warnings(control, &config, &control.config.listeners);
             let body = json!({
                 "configuration": control.loaded,
                 "digest": control.digest_of(config).to_string(),

@@ -3,8 +3,7 @@
 use super::reply::{Reply, json_reply, text_reply, with_state};
 use crate::base::Instant;
 use crate::coordinator::control::Control;
-use crate::coordinator::phase::Phase;
-use crate::coordinator::readiness::ReadyAnswer;
+use crate::coordinator::process::{Phase, ReadyAnswer};
 use hyper::StatusCode;
 use serde_json::json;
 use std::time::Duration;

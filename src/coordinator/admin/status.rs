@@ -3,7 +3,7 @@
 use crate::base::Instant;
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{PoolRecord, Probed, Record, Source, SourceState};
-use crate::coordinator::loaded::Loaded;
+use crate::coordinator::reload::Loaded;
 use crate::health::Outlier;
 use crate::mailbox::{Answers, BackendCell};
 use crate::stats::{Counter, LATENCY_BOUNDS_US};

@@ -5,7 +5,7 @@ use super::{Control, ListenerKey};
 use crate::config::values::overlap;
 use crate::config::{self, Config, ListenerIndex};
 use crate::coordinator::events::Event;
-use crate::coordinator::outside::OpenListener;
+use crate::coordinator::reload::OpenListener;
 use crate::snapshot::{self, Listener};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;

@@ -26,8 +26,8 @@ pub use results::{Discovered, ProbeOf};
 pub use saving::{Saved, SavedBackend};
 pub use source_state::{Failing, SourceState};
 
-use super::events::{Event, Events};
 use crate::base::{BackendSlot, Generation, Instant, PoolId};
+use crate::coordinator::events::{Event, Events};
 use crate::health::Standing;
 use crate::limits::BACKENDS_MAX;
 use crate::mailbox::Ledger;

@@ -3,7 +3,7 @@
 
 use super::{Fleet, Record, Source};
 use crate::config;
-use crate::coordinator::plan::Part;
+use crate::coordinator::reload::Part;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::ops::Bound::{Included, Unbounded};

@@ -10,7 +10,7 @@ use super::message::Area;
 use super::network::Network;
 use super::plan::{Plan, Visit, client_address};
 use ringway::base::{Instant, Prng, ShardId};
-use ringway::coordinator::phase::{Course, Phase};
+use ringway::coordinator::process::{Course, Phase};
 use ringway::mailbox::{Mailbox, Observation, Shared, Stage, TrialCourse};
 use ringway::shard::{Shard, ShardParts};
 use ringway::stats::{CloseReason, Counter};

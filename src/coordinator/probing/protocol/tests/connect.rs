@@ -1,7 +1,7 @@
 //! Probes that only connect, and what all probes have in common.
 
 use super::*;
-use crate::coordinator::probe::ProbeStage;
+use crate::coordinator::probing::protocol::ProbeStage;
 use socket2::{Domain, Socket, Type};
 
 #[tokio::test]

@@ -31,10 +31,7 @@ impl Resolvers {
     ///
     /// # Errors
     /// If the system's servers are not known.
-    pub(in crate::coordinator) fn current(
-        &self,
-        servers: &[SocketAddr],
-    ) -> Result<Rc<Resolver>, String> {
+    pub(crate) fn current(&self, servers: &[SocketAddr]) -> Result<Rc<Resolver>, String> {
         let stamps = self.files.stamps();
         let mut made = self.made.borrow_mut();
         if let Some(Made { resolver, .. }) = made.as_ref().filter(|made| made.stamps == stamps) {
@@ -45,7 +42,7 @@ impl Resolvers {
     }
 
     /// Drops all cached answers, so that every task asks anew at once.
-    pub(in crate::coordinator) fn renew(&self) {
+    pub(crate) fn renew(&self) {
         self.made.take();
         self.renewals.send_replace(());
     }

@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Retired(Vec<Arc<Snapshot>>);
+pub(crate) struct Retired(Vec<Arc<Snapshot>>);
 
 impl Retired {
     /// Keeps a snapshot that a newer one has replaced, if there is one.
-    pub(super) fn extend(&mut self, replaced: Option<Arc<Snapshot>>) {
+    pub(crate) fn extend(&mut self, replaced: Option<Arc<Snapshot>>) {
         self.0.extend(replaced);
     }
 
     /// Frees those with no other owner: shards have taken a newer one, or never took it.
-    pub(super) fn free(&mut self) {
+    pub(crate) fn free(&mut self) {
         self.0.retain(|snapshot| Arc::strong_count(snapshot) > 1);
     }
 }

@@ -1,13 +1,15 @@
 //! The tasks that probe: one for each backend and kind of probe. They are started and ended as
 //! the fleet changes, and report their results to it.
 
-use super::control::Control;
-use super::events::Event;
-use super::fleet::{BackendKey, Excused, PUNCTUAL_EVERY, ProbeOf};
-use super::probe::{ProbeFailure, Prober, Trusted};
-use super::tasks::Tasks;
+pub mod protocol;
+
+use self::protocol::{ProbeFailure, Prober, Trusted};
 use crate::base::{Instant, Prng};
 use crate::config::{Probe, ProbeKind};
+use crate::coordinator::control::Control;
+use crate::coordinator::events::Event;
+use crate::coordinator::fleet::{BackendKey, Excused, PUNCTUAL_EVERY, ProbeOf};
+use crate::coordinator::process::Tasks;
 use crate::health::{OperatorState, spread};
 use crate::sys::clock;
 use std::cell::RefCell;
@@ -18,7 +20,7 @@ use tokio::sync::{Notify, Semaphore};
 
 /// Probes in flight at the same moment: more would only wait for each other, and for
 /// descriptors.
-pub(super) const AT_ONCE_MAX: usize = 512;
+pub(crate) const AT_ONCE_MAX: usize = 512;
 /// The pause after a probe that failed within Ringway, as for want of descriptors.
 const OWN_FAULT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -65,7 +67,7 @@ struct Failed {
 }
 
 /// All tasks.
-pub struct Probing {
+pub(crate) struct Probing {
     shared: Rc<Shared>,
     tasks: Tasks<TaskKey, Rc<Probe>>,
     made: HashMap<Place, Made>,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::PROBE_ANSWER_BYTES_MAX;
-use crate::coordinator::probe::ProbeStage;
+use crate::coordinator::probing::protocol::ProbeStage;
 use crate::limits::INTERIMS_MAX;
 
 fn wanting(body: &str) -> HttpProbe {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::TlsProbe;
-use crate::coordinator::probe::ProbeStage;
+use crate::coordinator::probing::protocol::ProbeStage;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedKey, IsCa, KeyPair};
 use std::path::PathBuf;
 use std::sync::Arc;

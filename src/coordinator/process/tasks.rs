@@ -6,19 +6,19 @@ use std::hash::Hash;
 use tokio::task::JoinHandle;
 
 /// One task for each key, which works with a value.
-pub(super) struct Tasks<K, V> {
+pub(crate) struct Tasks<K, V> {
     running: HashMap<K, (V, JoinHandle<()>)>,
 }
 
 impl<K: Eq + Hash + Clone, V: PartialEq> Tasks<K, V> {
     /// None.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { running: HashMap::new() }
     }
 
     /// Ends the tasks that are not wanted any more, or with another value. Returns the wanted keys
     /// without a task.
-    pub(super) fn end_unwanted(&mut self, wanted: &HashMap<K, V>) -> Vec<K> {
+    pub(crate) fn end_unwanted(&mut self, wanted: &HashMap<K, V>) -> Vec<K> {
         self.running.retain(|key, (value, task)| {
             let is_wanted = wanted.get(key) == Some(value) && !task.is_finished();
             if !is_wanted {
@@ -30,7 +30,7 @@ impl<K: Eq + Hash + Clone, V: PartialEq> Tasks<K, V> {
     }
 
     /// Starts a task that is missing.
-    pub(super) fn start(&mut self, key: K, value: V, task: impl Future<Output = ()> + 'static) {
+    pub(crate) fn start(&mut self, key: K, value: V, task: impl Future<Output = ()> + 'static) {
         self.running.insert(key, (value, tokio::task::spawn_local(task)));
     }
 }

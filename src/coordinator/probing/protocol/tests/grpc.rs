@@ -3,7 +3,7 @@
 use super::tls::Identity;
 use super::*;
 use crate::config::TlsProbe;
-use crate::coordinator::probe::ProbeStage;
+use crate::coordinator::probing::protocol::ProbeStage;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;

@@ -35,7 +35,7 @@ const _: () = assert!(
 );
 
 /// See the module.
-pub(in crate::coordinator) struct Resolver {
+pub(crate) struct Resolver {
     servers: TokioResolver,
     hosts: Hosts,
     /// Domains in which a name of few dots is looked up, in this order.

@@ -40,7 +40,7 @@ pub(super) async fn watch(shared: Shared, pool: String, path: PathBuf) {
 }
 
 /// The content of a file the first time that it is read.
-pub(in crate::coordinator) async fn ask_file(path: PathBuf) -> Option<Vec<Found>> {
+pub(crate) async fn ask_file(path: PathBuf) -> Option<Vec<Found>> {
     let reading = tokio::task::spawn_blocking(move || read(&path));
     reading.await.expect("it does not panic, and is not aborted").ok().map(unique)
 }

@@ -31,13 +31,13 @@ impl Wake for Bell {
 
 impl BellReceiver {
     /// The same within a runtime.
-    pub(super) fn listen(self) -> io::Result<tokio::net::UnixDatagram> {
+    pub(crate) fn listen(self) -> io::Result<tokio::net::UnixDatagram> {
         tokio::net::UnixDatagram::from_std(self.0)
     }
 }
 
 /// Waits until the bell has rung since the last time.
-pub(super) async fn rung(receiver: &tokio::net::UnixDatagram) {
+pub(crate) async fn rung(receiver: &tokio::net::UnixDatagram) {
     let mut byte = [0];
     // An error only means that the other end is closed; ticks go on.
     if receiver.recv(&mut byte).await.is_ok() {

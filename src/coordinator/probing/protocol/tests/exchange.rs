@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::config::PROBE_ANSWER_BYTES_MAX;
-use crate::coordinator::probe::ProbeStage;
-use crate::coordinator::probe::deadline::Deadline;
-use crate::coordinator::probe::exchange::Exchange;
+use crate::coordinator::probing::protocol::ProbeStage;
+use crate::coordinator::probing::protocol::deadline::Deadline;
+use crate::coordinator::probing::protocol::exchange::Exchange;
 
 fn ping() -> ProbeKind {
     ProbeKind::Exchange { send: b"PING\r\n".to_vec(), expect: b"+PONG".to_vec() }

@@ -7,15 +7,15 @@ mod resolvers;
 mod system_files;
 mod watched_file;
 
-pub(super) use name::ask_name;
-pub(super) use resolver::Resolver;
+pub(crate) use name::ask_name;
+pub(crate) use resolver::Resolver;
 pub use resolvers::Resolvers;
-pub(super) use watched_file::ask_file;
+pub(crate) use watched_file::ask_file;
 
-use super::control::Control;
-use super::fleet::{Found, Source};
-use super::tasks::Tasks;
 use crate::config::BackendName;
+use crate::coordinator::control::Control;
+use crate::coordinator::fleet::{Found, Source};
+use crate::coordinator::process::Tasks;
 use crate::sys::clock;
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -2,7 +2,7 @@
 //! its place, so that a reader never sees half of it. Entries that cannot be used are reported,
 //! left out, and kept beside it before it is overwritten.
 
-use super::fleet::Saved;
+use crate::coordinator::fleet::Saved;
 use crate::limits::BACKENDS_MAX;
 use crate::sys::file::read_regular;
 use serde::{Deserialize, Serialize};

@@ -5,12 +5,12 @@
 //!
 //! Does not: follow sources or go on probing; the tasks of `source` and `probing` begin anew.
 
-use super::control::Control;
-use super::fleet::{Discovered, FIRST_ROUND_MAX, Found, ProbeOf, Source};
-use super::probe::{Prober, Trusted};
-use super::probing::AT_ONCE_MAX;
-use super::source::{Resolver, ask_file, ask_name};
 use crate::config::{BackendName, Config, Pool, ProbeKind};
+use crate::coordinator::control::Control;
+use crate::coordinator::discovery::{Resolver, ask_file, ask_name};
+use crate::coordinator::fleet::{Discovered, FIRST_ROUND_MAX, Found, ProbeOf, Source};
+use crate::coordinator::probing::AT_ONCE_MAX;
+use crate::coordinator::probing::protocol::{Prober, Trusted};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -69,7 +69,7 @@ pub(super) async fn follow(shared: Shared, pool: String, name: BackendName) {
 }
 
 /// The backends of a name at its first lookup, and whether the answer is complete.
-pub(in crate::coordinator) async fn ask_name(
+pub(crate) async fn ask_name(
     resolver: &Resolver,
     name: &BackendName,
 ) -> Option<(Vec<Found>, bool)> {

@@ -1,13 +1,21 @@
 //! Reloads, by signal or order: one at a time, each with the file as it is when its turn comes.
 //! Everything else goes on while new backends are probed.
 
-use super::Unusable;
-use super::control::Control;
-use super::fleet::{Record, Source};
-use super::plan::Plan;
-use super::preflight::look_ahead;
+mod loaded;
+mod plan;
+mod preflight;
+mod source;
+
+pub use loaded::Loaded;
+pub(crate) use plan::without_restart;
+pub use plan::{Change, Part, Plan, Touched, plan};
+pub use source::{ConfigSource, ListenSockets, OpenListener, Unusable};
+
+use self::preflight::look_ahead;
 use crate::base::Generation;
 use crate::config::{Backend, Config, Listener, Pool};
+use crate::coordinator::control::Control;
+use crate::coordinator::fleet::{Record, Source};
 use crate::sys::clock;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,16 +26,16 @@ use std::rc::Rc;
 const LOOPS_MAX: usize = 20;
 
 /// The result of a reload.
-pub(super) struct Reloaded {
-    pub(super) plan: Plan,
+pub(crate) struct Reloaded {
+    pub(crate) plan: Plan,
     /// The generation that has it.
-    pub(super) generation: Generation,
+    pub(crate) generation: Generation,
     /// Warnings about the configuration in force now; logged already.
-    pub(super) warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Warnings about a configuration where these listeners are open: a line each.
-pub(super) fn warnings(control: &Control, config: &Config, open: &[Listener]) -> Vec<String> {
+pub(crate) fn warnings(control: &Control, config: &Config, open: &[Listener]) -> Vec<String> {
     let mut warnings = control.source.warnings(config, open);
     warnings.extend(loops(control, config));
     warnings
@@ -36,7 +44,7 @@ pub(super) fn warnings(control: &Control, config: &Config, open: &[Listener]) ->
 /// Warnings about backends of other sources than the configuration whose requests would loop back
 /// to their pools: a line each. Such backends of the configuration itself are refused where it is
 /// read.
-pub(super) fn loops(control: &Control, config: &Config) -> Vec<String> {
+pub(crate) fn loops(control: &Control, config: &Config) -> Vec<String> {
     let next: HashMap<&str, &Pool> = config.pools.iter().map(|pool| (&*pool.name, pool)).collect();
     let both = control.fleet.pools.iter();
     let both = both.filter_map(|(name, pool)| Some((&**name, pool, *next.get(&**name)?)));
@@ -70,7 +78,7 @@ fn has(next: &Pool, record: &Record) -> bool {
 ///
 /// # Errors
 /// As of `read` and of [`Control::apply`]; nothing has changed then, and an event reports it.
-pub(super) async fn reload(
+pub(crate) async fn reload(
     control: &Rc<RefCell<Control>>,
     read: impl FnOnce(&Control) -> Result<Config, Unusable>,
 ) -> Result<Reloaded, Unusable> {

@@ -3,8 +3,8 @@
 //!
 //! Does not: read a clock or state of the data plane.
 
-use super::fleet::PoolRecord;
 use super::phase::Phase;
+use crate::coordinator::fleet::PoolRecord;
 use bytes::Bytes;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -69,7 +69,7 @@ impl ReadyAnswers {
     }
 
     /// Computes them anew. An unchanged answer is kept.
-    pub(super) fn update<'p>(
+    pub(crate) fn update<'p>(
         &mut self,
         phase: Phase,
         has_shard: bool,

@@ -1,7 +1,7 @@
 //! What errors of the kernel mean, and how failures read.
 
 use super::*;
-use crate::coordinator::probe::ProbeStage;
+use crate::coordinator::probing::protocol::ProbeStage;
 use std::io;
 
 #[test]
