@@ -100,7 +100,7 @@ fn run(
     let seed = RandomState::new().hash_one("coordinator");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async { signals::follow(access_log) })?;
-    let admin = runtime.block_on(async { admin::bind(&control.config.admin) })?;
+    let admin = runtime.block_on(async { admin::bind(&control.config().admin) })?;
     announce(&control, admin.tcp_address(), on_listening)?;
     let coordinator = Coordinator::new(control, threads.into_spawn(), hearer, admin, seed);
     let ended = runtime.block_on(coordinator.run());
@@ -118,13 +118,13 @@ fn announce(
     admin: Option<SocketAddr>,
     on_listening: Option<OnListening>,
 ) -> io::Result<()> {
-    let is_logged_to = control.config.access_log.as_ref().map(|log| &log.path);
+    let is_logged_to = control.config().access_log.as_ref().map(|log| &log.path);
     // Lines of the log are for programs: nothing else may come between them.
     let mut out: Box<dyn Write> = match is_logged_to {
         Some(LogPath::Stdout) => Box::new(io::stderr()),
         _ => Box::new(io::stdout()),
     };
-    let mut listeners: Vec<_> = control.listeners().collect();
+    let mut listeners: Vec<_> = control.listeners().iter().collect();
     listeners.sort_by_key(|listener| listener.id);
     for listener in &listeners {
         writeln!(out, "ringway: listening on {} ({})", listener.address, listener.name)?;

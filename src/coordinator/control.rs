@@ -2,83 +2,49 @@
 //! goes through here and ends in a new snapshot for the shards. One thread owns it; nothing here
 //! waits.
 
-mod listeners;
-
-use self::listeners::successor;
 use crate::base::{Generation, Instant};
-use crate::config::{self, Config, Digest};
+use crate::config::{self, Config};
 use crate::coordinator::discovery::Resolvers;
 use crate::coordinator::events::{Event, beginning};
-use crate::coordinator::fleet::{Discovered, Fleet, Operation, OperationError, Record};
-use crate::coordinator::process::{Course, Phase, ReadyAnswers, Retired};
-use crate::coordinator::reload::{self, ConfigSource, ListenSockets, Loaded, Part, Plan, Touched};
-use crate::engine::BuffersHeld;
-use crate::limits::LISTENER_LEAVES_AFTER;
+use crate::coordinator::fleet::{Discovered, Fleet, Operation, OperationError};
+use crate::coordinator::process::{
+    Course, ListenSockets, Listeners, Phase, ReadyAnswers, Retired, Shards,
+};
+use crate::coordinator::reload::{self, ConfigSource, Loaded, Plan};
 use crate::mailbox::Mailbox;
-use crate::snapshot::{self, Listener, Settings, Snapshot};
-use crate::stats::Counter;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::snapshot::{self, Settings, Snapshot};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, Notify, watch};
-
-/// The name and the configured address of a listener.
-type ListenerKey = (String, SocketAddr);
-
-/// The backends of each pool that another configuration keeps.
-type Kept<'c> = BTreeMap<&'c str, BTreeSet<SocketAddr>>;
-
-/// How long the numbers of removed routes and listeners are kept after every shard works without
-/// them. Shards still accept on the old sockets for a while, and count under the old numbers; as
-/// long again is for a shard that is late.
-const NUMBERS_KEPT: Duration = LISTENER_LEAVES_AFTER.saturating_mul(2);
-
-/// True if a part of a configuration is the listener with this key.
-fn is_of(part: &Part, key: &ListenerKey) -> bool {
-    let Part::Listener { name, address } = part else { return false };
-    key.0 == *name && key.1.to_string() == *address
-}
+use tokio::sync::Mutex;
 
 /// See the module.
 pub struct Control {
     /// Pools and backends.
     pub fleet: Fleet,
-    /// The mailbox of each shard.
-    pub mailboxes: Arc<[Arc<Mailbox>]>,
-    /// The configuration in force.
-    pub config: Config,
-    /// Its version and digest.
+    /// The version and digest of the configuration in force.
     pub loaded: Loaded,
     /// The source of the configuration for a reload.
     pub source: Box<dyn ConfigSource>,
-    running: Vec<bool>,
-    /// When the process started.
-    pub began: Instant,
     /// The TCP address of the read-only admin interface.
     pub admin_address: Option<SocketAddr>,
-    /// Notified after changes that tasks react to.
-    pub changed: Arc<Notify>,
-    /// The generation that every running shard works with.
-    pub applied: watch::Sender<Generation>,
     /// The DNS resolvers.
     pub resolvers: Resolvers,
     /// Held while a configuration is read and put in force, so that reloads run one at a time.
     pub reloading: Rc<Mutex<()>>,
+    config: Config,
+    shards: Shards,
+    listeners: Listeners,
     course: Course,
     readiness: ReadyAnswers,
-    listen_sockets: Box<dyn ListenSockets>,
-    listeners: BTreeMap<ListenerKey, Arc<Listener>>,
+    began: Instant,
     settings: Arc<Settings>,
     snapshot: Option<Arc<Snapshot>>,
     retired: Retired,
     generation: Generation,
+    /// Something else than the fleet has changed since the last snapshot.
     is_dirty: bool,
-    /// Removed routes or listeners still have their numbers.
-    has_gone: bool,
-    /// When all shards first worked without them; none before.
-    gone_since: Option<Instant>,
 }
 
 impl Control {
@@ -93,36 +59,31 @@ impl Control {
         mailboxes: Arc<[Arc<Mailbox>]>,
         now: Instant,
     ) -> Result<Self, String> {
-        let shards = mailboxes.len();
         let ledger = mailboxes[0].shared.ledger.clone();
+        let mut fleet = Fleet::new(ledger, mailboxes.len());
+        fleet.configure(&config, now);
+        let mut listeners = Listeners::new(listen_sockets);
+        let opened = listeners.open(&config, &config)?;
+        listeners.set(&config, opened, &mut fleet);
         let mut control = Self {
-            fleet: Fleet::new(ledger, shards),
-            mailboxes,
+            fleet,
             loaded: Loaded::first(&config),
             source,
-            running: vec![false; shards],
-            began: now,
             admin_address: None,
-            changed: Arc::new(Notify::new()),
-            applied: watch::Sender::new(Generation::default()),
             resolvers: Resolvers::default(),
             reloading: Rc::default(),
+            shards: Shards::new(mailboxes),
+            listeners,
             course: Course::default(),
             readiness: ReadyAnswers::default(),
-            listen_sockets,
-            listeners: BTreeMap::new(),
+            began: now,
             settings: Arc::new(snapshot::build_settings(&config)),
             snapshot: None,
             retired: Retired::default(),
             generation: Generation::default(),
             is_dirty: true,
-            has_gone: false,
-            gone_since: None,
             config,
         };
-        control.fleet.configure(&control.config, now);
-        let opened = control.open_listeners(&control.config.clone())?;
-        control.set_listeners(opened);
         control.update_readiness();
         Ok(control)
     }
@@ -134,11 +95,11 @@ impl Control {
     pub fn step(&mut self, now: Instant) -> Generation {
         self.take_observations(now);
         self.fleet.tick(now);
-        self.note_applied();
-        let applied = *self.applied.borrow();
         self.retired.free();
-        self.fleet.reap(applied, self.generation, now);
-        self.release_numbers(now);
+        self.shards.note_applied(self.generation);
+        let (applied, current) = (self.shards.applied(), self.generation);
+        self.fleet.reap(applied, current, now);
+        self.fleet.release_numbers(&self.config, applied, current, now);
         if self.course.tick(&self.config.timeouts, now) {
             self.order();
         }
@@ -149,12 +110,12 @@ impl Control {
     /// of a backend: work that grows with the number of backends waits for [`Control::step`].
     pub fn observe(&mut self, now: Instant) -> Generation {
         self.take_observations(now);
-        self.note_applied();
+        self.shards.note_applied(self.generation);
         self.publish(now)
     }
 
     fn take_observations(&mut self, now: Instant) {
-        while let Some(observation) = self.mailboxes[0].shared.observations.pop() {
+        while let Some(observation) = self.shards.observation() {
             self.fleet.observe(observation, now);
         }
         self.fleet.judge_faults(now);
@@ -173,12 +134,11 @@ impl Control {
         self.is_dirty = false;
         let pools = pools.unwrap_or_else(|| self.fleet.published());
         self.generation = Generation(self.generation.0 + 1);
-        let listeners = self.listeners.values().cloned().collect();
+        let listeners = self.listeners.iter().cloned().collect();
         let snapshot = snapshot::assemble(self.generation, listeners, pools, self.settings.clone());
         let snapshot = Arc::new(snapshot);
         self.retired.extend(self.snapshot.replace(snapshot.clone()));
-        self.mailboxes.iter().for_each(|mailbox| mailbox.publish(snapshot.clone()));
-        self.changed.notify_waiters();
+        self.shards.publish(&snapshot);
         self.generation
     }
 
@@ -195,18 +155,10 @@ impl Control {
         self.generation
     }
 
-    /// Records the generation that every running shard has applied.
-    fn note_applied(&mut self) {
-        let running = self.mailboxes.iter().zip(&self.running).filter(|(_, running)| **running);
-        let least = running.map(|(mailbox, _)| mailbox.applied()).min();
-        let least = least.unwrap_or(self.generation);
-        self.applied.send_if_modified(|applied| std::mem::replace(applied, least) != least);
-    }
-
     /// True if every shard that runs works with the newest generation.
     pub fn is_applied(&mut self) -> bool {
-        self.note_applied();
-        *self.applied.borrow() >= self.generation
+        self.shards.note_applied(self.generation);
+        self.shards.applied() >= self.generation
     }
 
     // --- orders ---
@@ -299,43 +251,22 @@ impl Control {
     }
 
     fn update_readiness(&mut self) {
-        let has_shard = self.running.contains(&true);
-        self.readiness.update(self.course.phase(), has_shard, self.fleet.pools.values());
+        let has_shard = self.shards.running().contains(&true);
+        self.readiness.update(self.course.phase(), has_shard, self.fleet.pools().values());
     }
 
     /// Orders the stage of the phase from the shards.
     fn order(&mut self) {
         self.update_readiness();
         let phase = self.course.phase();
-        self.fleet.events.push(Event::Phase { phase: phase.word() });
-        self.mailboxes.iter().for_each(|mailbox| mailbox.order(phase.stage()));
+        self.fleet.note_event(Event::Phase { phase: phase.word() });
+        self.shards.order(phase.stage());
         if self.is_closed() {
-            self.listen_sockets.close_unused();
+            self.listeners.close_unused();
         }
-        self.changed.notify_waiters();
     }
 
     // --- configuration ---
-
-    /// The changes that `config` would make.
-    pub fn plan(&self, config: &Config) -> Plan {
-        let kept = config.pools.iter().map(|pool| (&*pool.name, self.fleet.reported_under(pool)));
-        let kept: Kept<'_> = kept.collect();
-        let ending = |part: &Part| match part {
-            Part::Listener { name, .. } => {
-                let mut meant = self.listeners.iter().filter(|(key, _)| is_of(part, key));
-                let goes_on = meant.any(|(_, one)| successor(config, name, one.address).is_some());
-                (!goes_on).then(|| self.touched(part, |_| true))
-            }
-            part => self.ending(part, &kept),
-        };
-        reload::plan(&self.config, config, |part| self.touched(part, |_| true), ending)
-    }
-
-    /// The digest that the configuration in force would have after that.
-    pub fn digest_of(&self, config: Config) -> Digest {
-        reload::without_restart(&self.config, config).digest()
-    }
 
     /// Puts a configuration in force, with the results of its preflight. On an error nothing has
     /// changed.
@@ -350,31 +281,31 @@ impl Control {
         now: Instant,
     ) -> Result<(Plan, Generation), String> {
         self.check_open()?;
-        let plan = self.plan(&config);
+        let plan = reload::changes(self, &config);
         let config = reload::without_restart(&self.config, config);
-        let wanted = snapshot::wanted(&config);
-        if self.fleet.registry.check_room(&wanted).is_err() {
-            // Sessions that kept the number of a listener may have ended since the last check.
-            self.note_applied();
-            self.has_gone = true;
-            self.release_numbers(now);
+        if self.fleet.check_room(&config).is_err() {
+            self.shards.note_applied(self.generation);
+            let (applied, current) = (self.shards.applied(), self.generation);
+            self.fleet.recheck_gone();
+            self.fleet.release_numbers(&self.config, applied, current, now);
         }
-        self.fleet.registry.check_room(&wanted)?;
-        let opened = self.open_listeners(&config)?;
+        self.fleet.check_room(&config)?;
+        let opened = self.listeners.open(&self.config, &config)?;
         self.config = config;
-        self.fleet.configure(&self.config.clone(), now);
+        self.fleet.configure(&self.config, now);
         self.fleet.apply_discovered(discovered, now);
-        self.set_listeners(opened);
+        self.listeners.set(&self.config, opened, &mut self.fleet);
+        self.fleet.note_gone();
         let settings = snapshot::build_settings(&self.config);
         if *self.settings != settings {
             self.settings = Arc::new(settings);
         }
-        (self.is_dirty, self.has_gone, self.gone_since) = (true, true, None);
+        self.is_dirty = true;
         let generation = self.publish(now);
         let (changes, needs_restart) = (plan.changes.len(), plan.needs_restart.clone());
         self.loaded.note(&self.config);
         let (version, digest) = (self.loaded.version, self.loaded.digest.to_string());
-        self.fleet.events.push(Event::Reloaded {
+        self.fleet.note_event(Event::Reloaded {
             version,
             digest,
             generation: generation.0,
@@ -387,109 +318,45 @@ impl Control {
     /// Records that a configuration was refused: nothing has changed.
     pub fn refuse(&mut self, reason: &str) {
         self.loaded.note_refusal();
-        self.fleet.events.push(Event::ReloadRefused { reason: beginning(reason) });
+        self.fleet.note_event(Event::ReloadRefused { reason: beginning(reason) });
     }
 
-    /// Releases the numbers of removed routes and listeners, once no shard uses them or accepts on
-    /// their sockets.
-    fn release_numbers(&mut self, now: Instant) {
-        if !self.has_gone || *self.applied.borrow() < self.generation {
-            return;
-        }
-        if now.since(*self.gone_since.get_or_insert(now)) < NUMBERS_KEPT {
-            return;
-        }
-        let wanted = snapshot::wanted(&self.config);
-        let Fleet { registry, ledger, .. } = &mut self.fleet;
-        registry.release_routes(&wanted).into_iter().for_each(|route| ledger.clear_route(route));
-        let is_used = |id| ledger.listeners(id).any(|cell| cell.sessions.read() > 0);
-        let released = registry.release_listeners(&wanted, is_used);
-        released.into_iter().for_each(|listener| ledger.clear_listener(listener));
-        // A listener whose sessions go on is checked again when there is no room otherwise.
-        self.has_gone = false;
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// The listeners that are open.
-    pub fn listeners(&self) -> impl Iterator<Item = &Arc<Listener>> {
-        self.listeners.values()
+    pub fn listeners(&self) -> &Listeners {
+        &self.listeners
     }
 
-    /// The connections and exchanges that use a part of the configuration now; of backends, those
-    /// for which `counts` is true.
-    fn touched(&self, part: &Part, counts: impl Fn(&SocketAddr) -> bool) -> Touched {
-        let none = Touched::default();
-        match part {
-            Part::Process(_) => Touched { client_connections: Some(self.connections()), ..none },
-            Part::Listener { .. } => {
-                let meant = self.listeners.iter().filter(|(key, _)| is_of(part, key));
-                let sessions = meant.map(|(_, listener)| self.sessions_on(listener)).sum();
-                Touched { client_connections: Some(sessions), ..none }
-            }
-            Part::Route(_) => none,
-            Part::Pool { .. } | Part::Backend { .. } | Part::BackendsFile { .. } => {
-                let meant = self.fleet.meant_by(part).filter(|(address, _)| counts(address));
-                self.touched_backends(meant.map(|(_, record)| record))
-            }
-        }
+    /// Pools and backends.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
     }
 
-    /// Those of them that end when the part is removed; none if all its backends are kept.
-    fn ending(&self, part: &Part, kept: &Kept<'_>) -> Option<Touched> {
-        let kept = match part {
-            Part::Backend { pool, .. } | Part::BackendsFile { pool, .. } => kept.get(&**pool),
-            _ => None,
-        };
-        let is_kept = |address: &SocketAddr| kept.is_some_and(|kept| kept.contains(address));
-        let mut meant = self.fleet.meant_by(part).peekable();
-        let goes_on = meant.peek().is_some() && meant.all(|(address, _)| is_kept(address));
-        (!goes_on).then(|| self.touched(part, |address| !is_kept(address)))
-    }
-
-    /// The connections and exchanges of some backends together.
-    fn touched_backends<'r>(&self, backends: impl Iterator<Item = &'r Record>) -> Touched {
-        let (mut connections, mut exchanges) = (0, 0);
-        for cell in backends.flat_map(|record| self.fleet.ledger.backends(record.slot)) {
-            connections += u64::from(cell.connections.read());
-            exchanges += u64::from(cell.in_flight.read());
-        }
-        Touched {
-            client_connections: None,
-            backend_connections: Some(connections),
-            exchanges: Some(exchanges),
-        }
-    }
-
-    fn sessions_on(&self, listener: &Listener) -> u64 {
-        let cells = self.fleet.ledger.listeners(listener.id);
-        cells.map(|cell| u64::from(cell.sessions.read())).sum()
+    /// How long ago the process started.
+    pub fn uptime(&self, now: Instant) -> Duration {
+        now.since(self.began)
     }
 
     // --- shards ---
 
-    /// Which shards run.
-    pub fn running(&self) -> &[bool] {
-        &self.running
+    /// The shards.
+    pub fn shards(&self) -> &Shards {
+        &self.shards
     }
 
     /// Records that a shard runs, or does not any more.
     pub fn set_running(&mut self, shard: usize, runs: bool) {
-        self.running[shard] = runs;
+        self.shards.set_running(shard, runs);
         self.update_readiness();
     }
 
     /// A shard has lost its sessions.
     pub fn note_panic(&mut self, shard: usize) {
-        let mailbox = &self.mailboxes[shard];
-        mailbox.counters.add(Counter::ShardPanics, 1);
-        mailbox.shared.ledger.reset(mailbox.shard());
-        mailbox.shared.clients.reset(mailbox.shard());
-        mailbox.show_connections(0);
-        mailbox.show_buffers(BuffersHeld::default());
-        self.fleet.events.push(Event::ShardPanicked { shard });
-    }
-
-    /// Client connections that are open.
-    pub fn connections(&self) -> u64 {
-        self.mailboxes.iter().map(|mailbox| u64::from(mailbox.connections())).sum()
+        self.shards.note_panic(shard);
+        self.fleet.note_event(Event::ShardPanicked { shard });
     }
 }

@@ -19,6 +19,6 @@ pub mod reload;
 mod running;
 
 pub use control::Control;
-pub use process::{Bell, BellReceiver, Panics, TooManyPanics, bell};
-pub use reload::{ConfigSource, ListenSockets, OpenListener, Unusable};
+pub use process::{Bell, BellReceiver, ListenSockets, OpenListener, Panics, TooManyPanics, bell};
+pub use reload::{ConfigSource, Unusable};
 pub use running::{Coordinator, Ended, ShardEnd, ShardReport, Spawn};

@@ -114,7 +114,7 @@ impl Coordinator {
         let news = Rc::new(Notify::new());
         let probing = Probing::new(control.clone(), seed, news.clone());
         let sources = Sources::new(control.clone(), news.clone());
-        let state_file = control.borrow().config.runtime.state_file.path().map(StateFile::new);
+        let state_file = control.borrow().config().runtime.state_file.path().map(StateFile::new);
         let (sender, reports) = mpsc::unbounded_channel();
         let panics = Panics::default();
         let (bell, admin) = (Some(bell), Some(admin));
@@ -251,7 +251,7 @@ impl Coordinator {
         let status = format!(
             "{}: {} connections, {healthy} of {backends} backends serving",
             control.phase().word(),
-            control.connections()
+            control.shards().connections()
         );
         self.systemd.step(control.phase(), is_alive, status);
     }
@@ -277,7 +277,7 @@ impl Coordinator {
                 }
                 self.control.borrow_mut().fleet.restore(&pools, age, clock::monotonic());
                 let control = self.control.borrow();
-                for warning in reload::loops(&control, &control.config) {
+                for warning in reload::loops(&control, control.config()) {
                     tracing::warn!("{warning}");
                 }
             }
@@ -323,7 +323,7 @@ impl Coordinator {
 
     fn start_all(&mut self) {
         self.control.borrow_mut().publish(clock::monotonic());
-        let shards = self.control.borrow().mailboxes.len();
+        let shards = self.control.borrow().shards().mailboxes().len();
         (0..shards).for_each(|shard| self.start(shard));
     }
 
@@ -359,7 +359,7 @@ impl Coordinator {
     fn ended(&self) -> Option<Ended> {
         let control = self.control.borrow();
         let phase = control.phase();
-        let is_over = !control.running().contains(&true);
+        let is_over = !control.shards().running().contains(&true);
         let is_overdue = phase == Phase::Ending
             && control.phase_ends_in(clock::monotonic()).is_some_and(|left| left.is_zero());
         if !(is_over || is_overdue) {
@@ -391,5 +391,5 @@ impl Coordinator {
 
 fn audit(control: &mut Control, who: &str, what: &str, status: StatusCode) {
     let (who, what, status) = (who.to_owned(), what.to_owned(), status.as_u16());
-    control.fleet.events.push(Event::Audit { who, what, status });
+    control.fleet.note_event(Event::Audit { who, what, status });
 }

@@ -32,7 +32,7 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
     let host = uri.authority().map(ToString::to_string).unwrap_or_default();
     // As a client would send it: a request that the shards refuse is refused here too.
     let head = format!("{method} {uri} HTTP/1.1\r\nHost: {host}\r\n\r\n");
-    let rules = snapshot::build_settings(&control.config).rules;
+    let rules = snapshot::build_settings(control.config()).rules;
     let mut storage = FieldStorage::default();
     let verdict = RequestHead::parse(head.as_bytes(), &mut storage, &rules);
     let is_wanted = |known: &&std::sync::Arc<snapshot::Listener>| {
@@ -40,6 +40,7 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
     };
     let answers: Vec<Value> = control
         .listeners()
+        .iter()
         .filter(is_wanted)
         .map(|listener| {
             json!({
@@ -50,7 +51,7 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
         })
         .collect();
     if answers.is_empty() {
-        let known: Vec<&str> = control.listeners().map(|known| &*known.name).collect();
+        let known: Vec<&str> = control.listeners().iter().map(|known| &*known.name).collect();
         let error = format!("there is no such listener; it can be {}", known.join(", "));
         return refusal(StatusCode::NOT_FOUND, error);
     }
@@ -93,7 +94,7 @@ fn no_route(head: &RequestHead<'_, '_>) -> Value {
 }
 
 fn routed(control: &Control, target: snapshot::Target) -> Value {
-    let routes = control.fleet.registry.routes();
+    let routes = control.fleet.routes();
     let route = routes.into_iter().find(|(_, id)| *id == target.route).map(|(key, _)| key);
     let Some(pool) = control.fleet.pool_of(target.pool) else {
         return json!({ "status": 503, "why": "its pool is gone" });

@@ -110,7 +110,7 @@ pub(super) async fn change_backend(
 
 /// Why a backend cannot have a weight. As in the file, any address is allowed with weight 0.
 fn loop_by(control: &Control, pool: &str, backend: SocketAddr, weight: u32) -> Option<String> {
-    if weight == 0 { None } else { control.config.loop_by(pool, backend) }
+    if weight == 0 { None } else { control.config().loop_by(pool, backend) }
 }
 
 /// Adds a backend.
@@ -157,7 +157,7 @@ async fn operate(
 
 fn in_flight(control: &Control, pool: &str, backend: SocketAddr) -> u32 {
     let record = control.fleet.record(pool, backend);
-    record.map_or(0, |record| control.fleet.ledger.in_flight(record.slot))
+    record.map_or(0, |record| control.fleet.ledger().in_flight(record.slot))
 }
 
 fn status_of(error: &OperationError) -> StatusCode {
@@ -174,7 +174,7 @@ fn applied_status(applied: bool) -> StatusCode {
 
 /// Waits until every running shard works with a generation; false if one takes too long.
 async fn await_applied(control: &Shared, generation: Generation) -> bool {
-    let mut applied = control.borrow().applied.subscribe();
+    let mut applied = control.borrow().shards().follow_applied();
     let all = applied.wait_for(|applied| *applied >= generation);
     tokio::time::timeout(APPLY_MAX, all).await.is_ok_and(|result| result.is_ok())
 }
@@ -214,11 +214,11 @@ pub(crate) fn refused_status(control: &Control) -> StatusCode {
 pub(super) fn plan(control: &Control, given: Option<&Given>) -> Reply {
     match read(control, given) {
         Ok(config) => {
-            let Plan { changes, needs_restart } = control.plan(&config);
-            let warnings = reload::warnings(control, &config, &control.config.listeners);
+            let Plan { changes, needs_restart } = reload::changes(control, &config);
+            let warnings = reload::warnings(control, &config, &control.config().listeners);
             let body = json!({
                 "configuration": control.loaded,
-                "digest": control.digest_of(config).to_string(),
+                "digest": reload::digest_after(control, config).to_string(),
                 "changes": changes,
                 "needs_restart": needs_restart,
                 "warnings": warnings,
@@ -268,7 +268,7 @@ fn phase_reply(control: &Control) -> Reply {
     let body = json!({
         "phase": control.phase().word(),
         "phase_ends_in_ms": left.map(|left| left.as_millis() as u64),
-        "connections": control.connections(),
+        "connections": control.shards().connections(),
     });
     json_reply(StatusCode::OK, &body)
 }

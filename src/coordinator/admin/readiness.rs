@@ -21,9 +21,10 @@ pub(super) fn ready_reply(answer: &ReadyAnswer) -> Reply {
 /// The answer to `/live`: 200 while every shard has turned within the last second.
 pub(super) fn live_reply(control: &Control, now: Instant) -> Reply {
     let shards: Vec<_> = control
-        .mailboxes
+        .shards()
+        .mailboxes()
         .iter()
-        .zip(control.running())
+        .zip(control.shards().running())
         .enumerate()
         .map(|(shard, (mailbox, running))| {
             let ago = now.since(mailbox.last_turn());
@@ -40,7 +41,7 @@ pub(super) fn live_reply(control: &Control, now: Instant) -> Reply {
 pub(crate) fn is_alive(control: &Control, now: Instant) -> bool {
     let is_starting = control.phase() == Phase::Starting;
     let is_finishing = control.phase() >= Phase::Finishing;
-    control.mailboxes.iter().zip(control.running()).all(|(mailbox, running)| {
+    control.shards().mailboxes().iter().zip(control.shards().running()).all(|(mailbox, running)| {
         let has_turned = now.since(mailbox.last_turn()) <= TURN_MAX;
         if *running { has_turned } else { is_starting || is_finishing }
     })

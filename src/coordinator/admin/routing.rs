@@ -79,7 +79,7 @@ pub(super) async fn answer(shared: Rc<Shared>, asker: Asker, request: Request<In
         let control = &shared.control;
         let reply = order(control, request, &mut what).await;
         let (who, status) = (asker.name, reply.status().as_u16());
-        control.borrow_mut().fleet.events.push(Event::Audit { who, what, status });
+        control.borrow_mut().fleet.note_event(Event::Audit { who, what, status });
         reply
     });
     followed.await.expect("it does not panic, and is not aborted")
@@ -104,7 +104,7 @@ async fn question(shared: &Shared, asker: &Asker, request: &Request<Incoming>) -
             let error = "the configuration is shown on the Unix socket only";
             refusal(StatusCode::FORBIDDEN, error)
         }
-        ["config"] => config_text::reply(&control.borrow().config, request.headers()),
+        ["config"] => config_text::reply(control.borrow().config(), request.headers()),
         ["events"] => events(control, asker, &query).await,
         ["explain"] => {
             let method = query.value("method").unwrap_or_else(|| "GET".to_owned());
@@ -209,9 +209,9 @@ async fn events(control: &Rc<RefCell<Control>>, asker: &Asker, query: &Query) ->
         let error = "events are waited for on the Unix socket only: leave `wait_ms` out here";
         return refusal(StatusCode::FORBIDDEN, error);
     }
-    let has_news = || control.borrow().fleet.events.next() > since;
+    let has_news = || control.borrow().fleet.events().next() > since;
     let news = async {
-        let pushed = control.borrow().fleet.events.news();
+        let pushed = control.borrow().fleet.events().news();
         loop {
             let pushed = pushed.notified();
             if has_news() {
@@ -222,8 +222,8 @@ async fn events(control: &Rc<RefCell<Control>>, asker: &Asker, query: &Query) ->
     };
     let _ = tokio::time::timeout(wait, news).await;
     let control = control.borrow();
-    let events: Vec<_> = control.fleet.events.since(since).collect();
-    let body = serde_json::json!({ "next": control.fleet.events.next(), "events": events });
+    let events: Vec<_> = control.fleet.events().since(since).collect();
+    let body = serde_json::json!({ "next": control.fleet.events().next(), "events": events });
     json_reply(StatusCode::OK, &body)
 }
 

@@ -149,14 +149,14 @@ pub(super) fn status(control: &Control, now: Instant) -> Status {
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
         admin_address: control.admin_address,
-        uptime_ms: now.since(control.began).as_millis() as u64,
+        uptime_ms: control.uptime(now).as_millis() as u64,
         phase: control.phase().word(),
         phase_ends_in_ms: control.phase_ends_in(now).map(|left| left.as_millis() as u64),
         configuration: control.loaded.clone(),
         generation: control.generation().0,
         ready: readiness.ready,
         not_ready_because: readiness.reasons,
-        connections: control.connections(),
+        connections: control.shards().connections(),
         shards: shards(control, now),
         listeners: listeners(control),
         routes: routes(control),
@@ -167,18 +167,18 @@ pub(super) fn status(control: &Control, now: Instant) -> Status {
 fn shards(control: &Control, now: Instant) -> Vec<ShardStatus> {
     let shard = |(shard, mailbox): (usize, &std::sync::Arc<crate::mailbox::Mailbox>)| ShardStatus {
         shard,
-        running: control.running()[shard],
+        running: control.shards().running()[shard],
         last_turn_ms_ago: now.since(mailbox.last_turn()).as_millis() as u64,
         generation: mailbox.applied().0,
         connections: mailbox.connections(),
         requests: mailbox.counters.read(Counter::Requests),
         panics: mailbox.counters.read(Counter::ShardPanics),
     };
-    control.mailboxes.iter().enumerate().map(shard).collect()
+    control.shards().mailboxes().iter().enumerate().map(shard).collect()
 }
 
 fn listeners(control: &Control) -> Vec<ListenerStatus> {
-    let ledger = &control.fleet.ledger;
+    let ledger = control.fleet.ledger();
     let listener = |listener: &std::sync::Arc<crate::snapshot::Listener>| {
         let sum = |read: fn(&crate::mailbox::ListenerCell) -> u64| {
             ledger.listeners(listener.id).map(read).sum()
@@ -191,14 +191,13 @@ fn listeners(control: &Control) -> Vec<ListenerStatus> {
             requests: sum(|cell| cell.requests.read()),
         }
     };
-    control.listeners().map(listener).collect()
+    control.listeners().iter().map(listener).collect()
 }
 
 fn routes(control: &Control) -> Vec<RouteStatus> {
-    let ledger = &control.fleet.ledger;
+    let ledger = control.fleet.ledger();
     let mut routes: Vec<RouteStatus> = control
         .fleet
-        .registry
         .routes()
         .map(|((listener, host, path), id)| {
             let answers = ledger.routes(id).map(|cell| classes(&cell.answers));
@@ -217,12 +216,12 @@ fn routes(control: &Control) -> Vec<RouteStatus> {
 
 /// Every pool.
 pub(super) fn pools(control: &Control, now: Instant) -> Vec<PoolStatus> {
-    control.fleet.pools.values().map(|pool| pool_status(control, pool, now)).collect()
+    control.fleet.pools().values().map(|pool| pool_status(control, pool, now)).collect()
 }
 
 fn pool_status(control: &Control, pool: &PoolRecord, now: Instant) -> PoolStatus {
     use crate::config::Choice;
-    let ledger = &control.fleet.ledger;
+    let ledger = control.fleet.ledger();
     let latencies = latencies(control, pool);
     let backend = |(address, record): (&SocketAddr, &Record)| {
         backend_status(control, pool, *address, record, now)
@@ -266,7 +265,7 @@ fn backend_status(
     record: &Record,
     now: Instant,
 ) -> BackendStatus {
-    let ledger = &control.fleet.ledger;
+    let ledger = control.fleet.ledger();
     let sum = |read: fn(&BackendCell) -> u64| ledger.backends(record.slot).map(read).sum();
     let answers = ledger.backends(record.slot).map(|cell| classes(&cell.answers));
     let ramp = record.ramp(&pool.config.slow_start, now);
@@ -331,7 +330,7 @@ pub(super) fn add(mut sums: [u64; 5], more: [u64; 5]) -> [u64; 5] {
 /// A pool's latencies over all shards, by bucket.
 pub(super) fn latencies(control: &Control, pool: &PoolRecord) -> Vec<u64> {
     let mut sums = vec![0; LATENCY_BOUNDS_US.len() + 1];
-    for cell in control.fleet.ledger.pools(pool.id) {
+    for cell in control.fleet.ledger().pools(pool.id) {
         sums.iter_mut().zip(cell.latencies.read()).for_each(|(sum, count)| *sum += count);
     }
     sums

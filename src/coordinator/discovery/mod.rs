@@ -72,7 +72,7 @@ impl Sources {
 
     fn wanted(&self) -> HashMap<(String, Asked), ()> {
         let control = self.shared.control.borrow();
-        let pools = control.fleet.pools.values().filter(|pool| !pool.is_removed);
+        let pools = control.fleet.pools().values().filter(|pool| !pool.is_removed);
         let asked = pools.flat_map(|pool| {
             let config = &pool.config;
             let names = config.names.iter().map(|name| Asked::Name(name.clone()));
@@ -86,7 +86,7 @@ impl Sources {
 impl Shared {
     fn resolver(&self) -> Result<Rc<Resolver>, String> {
         let control = self.control.borrow();
-        control.resolvers.current(&control.config.runtime.dns_servers)
+        control.resolvers.current(&control.config().runtime.dns_servers)
     }
 
     /// Notified at each reload.
@@ -97,7 +97,7 @@ impl Shared {
     /// The addresses that a source reported before this task began, as with another weight.
     fn told_before(&self, pool: &str, source: &Source) -> Vec<IpAddr> {
         let control = self.control.borrow();
-        let found = control.fleet.pools.get(pool).and_then(|pool| pool.reported.get(source));
+        let found = control.fleet.pools().get(pool).and_then(|pool| pool.reported.get(source));
         found.into_iter().flatten().map(|found| found.address.ip()).collect()
     }
 

@@ -70,6 +70,16 @@ impl Excused {
 }
 
 impl Fleet {
+    /// Whether the coordinator itself is late.
+    pub fn lateness(&self) -> &Lateness {
+        &self.lateness
+    }
+
+    /// Records a tick of the coordinator, see [`Lateness::tick`].
+    pub fn keep_time(&mut self, now: Instant) {
+        self.lateness.tick(now);
+    }
+
     /// A probe's timeout does not count, because the coordinator was `late` by this much: this is
     /// counted, and reported by an event now and then.
     pub fn hold_timeout(&mut self, late: Duration, now: Instant) {

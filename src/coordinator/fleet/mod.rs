@@ -4,12 +4,12 @@
 //!
 //! `record` is one backend, `pool` one pool, `results` applies probe results and observations,
 //! `lateness` excuses timeouts, `source_state` is the state of sources, `operating` the operator's
-//! orders, `sourcing` applies the reports of sources, `planning` maps a part of the configuration
-//! to backends, `reasons` explains a standing, `saving` is the state kept over a restart.
+//! orders, `sourcing` applies the reports of sources, `numbers` gives routes and listeners their
+//! numbers, `reasons` explains a standing, `saving` is the state kept over a restart.
 
 mod lateness;
+mod numbers;
 mod operating;
-mod planning;
 mod pool;
 mod reasons;
 mod record;
@@ -49,15 +49,16 @@ pub type BackendKey = (PoolId, SocketAddr);
 /// See the module.
 pub struct Fleet {
     /// The numbers of pools, routes, listeners and backends.
-    pub registry: Registry,
+    registry: Registry,
     /// Pools by name.
-    pub pools: BTreeMap<String, PoolRecord>,
+    pools: BTreeMap<String, PoolRecord>,
     /// The counts of the shards.
-    pub ledger: Arc<Ledger>,
+    ledger: Arc<Ledger>,
     /// The events.
-    pub events: Events,
+    events: Events,
     /// Whether the coordinator itself is late.
-    pub lateness: Lateness,
+    lateness: Lateness,
+    gone: numbers::Gone,
     shards: usize,
     by_slot: HashMap<BackendSlot, (String, SocketAddr)>,
     by_id: HashMap<PoolId, String>,
@@ -88,6 +89,7 @@ impl Fleet {
             ledger,
             events: Events::default(),
             lateness: Lateness::default(),
+            gone: numbers::Gone::default(),
             shards,
             by_slot: HashMap::new(),
             by_id: HashMap::new(),
@@ -100,6 +102,26 @@ impl Fleet {
             half_open_renewed: Instant::default(),
             sampled: Instant::default(),
         }
+    }
+
+    /// Pools by name.
+    pub fn pools(&self) -> &BTreeMap<String, PoolRecord> {
+        &self.pools
+    }
+
+    /// The counts of the shards.
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// The events.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Adds an event, now.
+    pub fn note_event(&mut self, event: Event) {
+        self.events.push(event);
     }
 
     /// Ends the first round: from now on slow start applies.

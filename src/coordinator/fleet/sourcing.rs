@@ -43,6 +43,22 @@ impl Fleet {
         known.map_or(0, |pool| pool.count_fit_that_stay(config)) < needs
     }
 
+    /// The backends of a pool that its sources list under another configuration of it, as far as
+    /// they have reported already: the content of another file is not known.
+    pub fn reported_under(&self, next: &config::Pool) -> BTreeSet<SocketAddr> {
+        let mut all: BTreeSet<SocketAddr> = next.backends.iter().map(|b| b.address).collect();
+        let Some(known) = self.pools.get(&next.name) else { return all };
+        let goes_on = |source: &Source| match source {
+            Source::Config => false, // the other configuration has its own list
+            Source::Operator => true,
+            Source::Name(name) => next.names.iter().any(|next| next.lookup.to_string() == *name),
+            Source::File => next.backends_file == known.config.backends_file,
+        };
+        let reported = known.reported.iter().filter(|(source, _)| goes_on(source));
+        all.extend(reported.flat_map(|(_, found)| found).map(|found| found.address));
+        all
+    }
+
     /// Applies the complete report of a source in place of its last one. A late report of a source
     /// that is not configured any more is ignored.
     pub fn report(&mut self, pool: &str, source: Source, found: Vec<Found>, now: Instant) {

@@ -132,7 +132,7 @@ impl Probing {
     fn wanted(&self) -> Wanted {
         let control = self.shared.control.borrow();
         let mut wanted = HashMap::new();
-        for (name, pool) in &control.fleet.pools {
+        for (name, pool) in control.fleet.pools() {
             let name: Rc<str> = name.as_str().into();
             for which in [ProbeOf::Health, ProbeOf::Readiness] {
                 let Some(probe) = pool.probe(which).filter(|p| p.kind != ProbeKind::None) else {
@@ -163,7 +163,7 @@ impl Probing {
             if let Err(reason) = made.make(probe, &mut trusted, now) {
                 let (pool, source) = (place.0.to_string(), "probe".to_owned());
                 let event = Event::SourceFailed { pool, source, reason };
-                self.shared.control.borrow_mut().fleet.events.push(event);
+                self.shared.control.borrow_mut().fleet.note_event(event);
             }
         }
     }
@@ -251,14 +251,14 @@ impl Shared {
 
     fn now_and_lateness(&self) -> (Instant, Duration) {
         let now = clock::monotonic();
-        (now, self.control.borrow().fleet.lateness.until(now))
+        (now, self.control.borrow().fleet.lateness().until(now))
     }
 }
 
 /// Ticks by which the coordinator measures its lateness, for as long as it runs.
 async fn keep_time(control: Rc<RefCell<Control>>) {
     loop {
-        control.borrow_mut().fleet.lateness.tick(clock::monotonic());
+        control.borrow_mut().fleet.keep_time(clock::monotonic());
         tokio::time::sleep(PUNCTUAL_EVERY).await;
     }
 }

@@ -1,26 +1,31 @@
-//! The process: its phases and shutdown, its readiness, and how it is kept alive, told of and
-//! remembered.
+//! The parts of the process: its phase, its listeners, its shards, and what outlives it.
 //!
-//! `phase` is its life, `readiness` the answers of `/ready`, `bell` how shards wake the
-//! coordinator, `tasks` keeps one task per key, `panics` limits those of shards, `retired` frees
-//! snapshots that no shard uses, `systemd` notifies systemd, `state_file` keeps state over a
-//! restart.
+//! `phase` is its life and shutdown, `readiness` the answers of `/ready`, `listeners` its open
+//! sockets, `shards` what their mailboxes say, `bell` how they wake the coordinator, `panics` the
+//! limit of theirs, `retired` frees snapshots that none of them uses, `tasks` runs a task for each
+//! key, `systemd` notifies systemd, `state_file` keeps state over a restart. Does not: decide what
+//! changes, see `control`.
 
 mod bell;
+mod listeners;
 mod panics;
 mod phase;
 mod readiness;
 mod retired;
+mod shards;
 mod state_file;
 mod systemd;
 mod tasks;
 
 pub(crate) use bell::rung;
 pub use bell::{Bell, BellReceiver, bell};
+pub(crate) use listeners::successor;
+pub use listeners::{ListenSockets, Listeners, OpenListener};
 pub use panics::{Panics, TooManyPanics};
 pub use phase::{Course, Phase};
 pub use readiness::{Readiness, ReadyAnswer, ReadyAnswers};
 pub(crate) use retired::Retired;
+pub use shards::Shards;
 pub(crate) use state_file::{Left, StateFile};
 pub(crate) use systemd::Systemd;
 pub(crate) use tasks::Tasks;

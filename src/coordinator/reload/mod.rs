@@ -5,11 +5,13 @@ mod loaded;
 mod plan;
 mod preflight;
 mod source;
+mod touched;
 
 pub use loaded::Loaded;
+pub use plan::Plan;
 pub(crate) use plan::without_restart;
-pub use plan::{Change, Part, Plan, Touched, plan};
-pub use source::{ConfigSource, ListenSockets, OpenListener, Unusable};
+pub use source::{ConfigSource, Unusable};
+pub(crate) use touched::{changes, digest_after};
 
 use self::preflight::look_ahead;
 use crate::base::Generation;
@@ -46,7 +48,7 @@ pub(crate) fn warnings(control: &Control, config: &Config, open: &[Listener]) ->
 /// read.
 pub(crate) fn loops(control: &Control, config: &Config) -> Vec<String> {
     let next: HashMap<&str, &Pool> = config.pools.iter().map(|pool| (&*pool.name, pool)).collect();
-    let both = control.fleet.pools.iter();
+    let both = control.fleet.pools().iter();
     let both = both.filter_map(|(name, pool)| Some((&**name, pool, *next.get(&**name)?)));
     let records = both.flat_map(|(name, pool, next)| {
         let reported = pool

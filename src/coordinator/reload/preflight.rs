@@ -59,7 +59,7 @@ fn start(tasks: &mut JoinSet<()>, shared: &Rc<Shared>, control: &Control, config
         };
         let addresses = pool.backends.iter().map(|backend| backend.address).filter(is_new);
         let addresses: Vec<SocketAddr> = addresses.collect();
-        let known = fleet.pools.get(&pool.name).filter(|known| !known.is_removed);
+        let known = fleet.pools().get(&pool.name).filter(|known| !known.is_removed);
         let is_reported =
             |source: Source| known.is_some_and(|known| known.reported.contains_key(&source));
         let names = pool.names.iter().filter(|name| !is_reported(Source::of_name(name)));
@@ -96,7 +96,7 @@ fn probers(pool: &Pool, trusted: &mut Trusted) -> Vec<(ProbeOf, Prober)> {
 impl Shared {
     fn resolver(&self) -> Result<Rc<Resolver>, String> {
         let control = self.control.borrow();
-        control.resolvers.current(&control.config.runtime.dns_servers)
+        control.resolvers.current(&control.config().runtime.dns_servers)
     }
 }
 

@@ -94,7 +94,7 @@ fn an_ejection_and_its_half_open_probe_report_the_last_failure() {
         Event::Backend { was, reason, .. } if *was != "unchecked" => Some(reason.clone()),
         _ => None,
     };
-    let told: Vec<String> = scene.fleet.events.since(0).filter_map(reason).collect();
+    let told: Vec<String> = scene.fleet.events().since(0).filter_map(reason).collect();
     let row = "5 exchanges in a row failed; the last failure: it answered with status 503";
     assert_eq!(told[0], row);
     assert!(told[1].contains("one request") && told[1].ends_with(row), "{told:?}");

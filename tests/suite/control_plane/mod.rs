@@ -68,7 +68,7 @@ impl Scene {
     }
 
     fn probe(&mut self, backend: usize, passed: bool) {
-        let pool = self.fleet.pools["default"].id;
+        let pool = self.fleet.pools()["default"].id;
         let failure = (!passed).then(|| "as ordered by a test".to_owned());
         self.fleet.note_probe((pool, address(backend)), ProbeOf::Health, failure);
     }
@@ -111,7 +111,7 @@ impl Scene {
 
     /// Each backend's part of `picks` picks by all shards in turn, of exchanges that end at once.
     fn shares(&mut self, picks: usize) -> Vec<f64> {
-        let mut counts = vec![0; self.fleet.pools["default"].backends.len()];
+        let mut counts = vec![0; self.fleet.pools()["default"].backends.len()];
         for round in 0..picks {
             let shard = round % self.replicas.len();
             let backend = self.pick(shard).expect("somebody is fit");

@@ -65,7 +65,7 @@ impl Process {
     }
 
     fn probe(&mut self, backend: usize, times: usize, passed: bool) {
-        let pool = self.control.fleet.pools["default"].id;
+        let pool = self.control.fleet.pools()["default"].id;
         for _ in 0..times {
             let failure = (!passed).then(|| "as ordered by a test".to_owned());
             self.control.fleet.note_probe((pool, address(backend)), ProbeOf::Health, failure);
@@ -129,9 +129,9 @@ fn listening(from: u16, count: u16) -> Config {
 fn listeners_that_ended_their_sessions_make_room_for_new_ones() {
     let mut process = Process::new(listening(1_000, 2_049));
     let (control, now, shard) = (&mut process.control, process.now, ShardId(0));
-    let ledger = control.fleet.ledger.clone();
+    let ledger = control.fleet.ledger().clone();
     control.step(now);
-    let old: Vec<_> = control.listeners().map(|listener| listener.id).collect();
+    let old: Vec<_> = control.listeners().iter().map(|listener| listener.id).collect();
     let sessions = || old.iter().map(|id| &ledger.listener(shard, *id).sessions);
     sessions().for_each(Level::rise);
     control.apply(listening(9_000, 1), Discovered::default(), now).expect("there is room");
@@ -144,7 +144,7 @@ fn listeners_that_ended_their_sessions_make_room_for_new_ones() {
     control
         .apply(listening(10_000, 2_049), Discovered::default(), now)
         .expect("what is gone has no session any more");
-    assert_eq!(control.listeners().count(), 2_049);
+    assert_eq!(control.listeners().iter().count(), 2_049);
 }
 
 #[test]

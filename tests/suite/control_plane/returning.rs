@@ -36,7 +36,7 @@ fn results(scene: &Scene) -> Vec<bool> {
         Event::HalfOpenProbe { passed, .. } => Some(passed),
         _ => None,
     };
-    scene.fleet.events.since(0).filter_map(result).collect()
+    scene.fleet.events().since(0).filter_map(result).collect()
 }
 
 /// Requests that the first backend gets of so many.
@@ -309,7 +309,7 @@ fn the_start_does_not_wait_for_what_is_not_to_be_probed() {
     fleet.configure(&config, before.now);
     fleet.restore(&before.fleet.save(), Duration::from_secs(3600), before.now);
     assert!(!fleet.was_all_probed(), "the other one is");
-    let pool = fleet.pools["default"].id;
+    let pool = fleet.pools()["default"].id;
     fleet.note_probe((pool, address(0)), ProbeOf::Health, None);
     assert!(fleet.was_all_probed());
 }
@@ -327,7 +327,7 @@ fn backends_that_found_no_slot_get_one_when_others_have_gone() {
         scene.fleet.report("default", Source::File, found(from), scene.now);
         scene.fleet.report("default", Source::File, found(from), scene.now);
         let is_no_room = |noted: &&Noted| matches!(noted.event, Event::NoRoom { .. });
-        let said = scene.fleet.events.since(0).filter(is_no_room).count();
+        let said = scene.fleet.events().since(0).filter(is_no_room).count();
         assert_eq!(said, usize::from(from > 1), "once, not for each of them");
         scene.publish();
     }
@@ -353,7 +353,7 @@ fn a_reload_carries_over_ejections_ramps_and_what_is_in_flight() {
     let busy = scene.slot(2);
     scene.replicas[0].begin(busy);
     let seen = |scene: &mut Scene| {
-        let pool = &scene.fleet.pools["default"];
+        let pool = &scene.fleet.pools()["default"];
         let ejection_ends = pool.ejections.ends_in(scene.slot(0), scene.now);
         let percents = scene.shares(5_000).iter().map(|share| (share * 100.0).round()).collect();
         let percents: Vec<f64> = percents;

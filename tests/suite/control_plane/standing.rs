@@ -19,7 +19,7 @@ pub(super) fn standing(scene: &Scene, backend: usize) -> Standing {
 }
 
 pub(super) fn round(scene: &Scene, backend: usize) -> u32 {
-    scene.fleet.pools["default"].ejections.half_open_round(scene.slot(backend))
+    scene.fleet.pools()["default"].ejections.half_open_round(scene.slot(backend))
 }
 
 pub(super) fn fail(scene: &mut Scene, backend: usize, times: usize) {
@@ -128,7 +128,7 @@ fn told(scene: &Scene) -> Vec<bool> {
         Event::PoolHealthy { .. } => Some(false),
         _ => None,
     };
-    scene.fleet.events.since(0).filter_map(of_pool).collect()
+    scene.fleet.events().since(0).filter_map(of_pool).collect()
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn backends_come_and_go_and_their_slots_are_used_again() {
         order(&mut scene, backend, Operation::Remove);
         scene.fleet.reap(scene.generation, scene.generation, scene.now);
     }
-    assert_eq!(scene.fleet.pools["default"].backends.len(), 2);
+    assert_eq!(scene.fleet.pools()["default"].backends.len(), 2);
     order(&mut scene, 9, Operation::Add { weight: 1 });
     assert!(scene.slot(9).0 < 10, "slots are not used up");
 }
@@ -274,7 +274,7 @@ fn what_was_not_probed_yet_is_not_told_of_as_down() {
         Event::Backend { backend, was, is, .. } => Some((*backend, *was, *is)),
         _ => None,
     };
-    let told: Vec<_> = scene.fleet.events.since(0).filter_map(change).collect();
+    let told: Vec<_> = scene.fleet.events().since(0).filter_map(change).collect();
     let expected = [(0, "serving"), (1, "serving"), (2, "serving"), (3, "down")];
     let expected = expected.map(|(backend, is)| (address(backend), "unchecked", is));
     assert_eq!(told, expected);
@@ -292,7 +292,8 @@ fn a_source_that_fails_is_told_of_once_and_seen_until_it_is_known_again() {
         scene.now = scene.now + Duration::from_secs(1);
         scene.fleet.source_failed("default", &Source::File, reason.to_owned(), scene.now);
     }
-    let state = |scene: &Scene| scene.fleet.pools["default"].source_states().next().expect("one").1;
+    let state =
+        |scene: &Scene| scene.fleet.pools()["default"].source_states().next().expect("one").1;
     let failing = state(&scene).failing.expect("it fails");
     assert_eq!(failing.since, reported_at + Duration::from_secs(1));
     assert_eq!(failing.reason, "it has a line that is wrong");
@@ -304,7 +305,7 @@ fn a_source_that_fails_is_told_of_once_and_seen_until_it_is_known_again() {
     let is_told = |noted: &&Noted| {
         matches!(noted.event, Event::SourceFailed { .. } | Event::SourceRecovered { .. })
     };
-    let told: Vec<_> = scene.fleet.events.since(0).filter(is_told).collect();
+    let told: Vec<_> = scene.fleet.events().since(0).filter(is_told).collect();
     assert_eq!(told.len(), 3);
     let ends = matches!(told[2].event, Event::SourceRecovered { failed_ms: 3_000, .. });
     assert!(ends, "{told:?}");
@@ -314,12 +315,12 @@ fn a_source_that_fails_is_told_of_once_and_seen_until_it_is_known_again() {
 fn timeouts_do_not_count_while_the_coordinator_is_late_itself() {
     let mut scene = scene(2, 1);
     let begun = scene.now;
-    scene.fleet.lateness.tick(begun);
+    scene.fleet.keep_time(begun);
     let after = |ms| begun + Duration::from_millis(ms);
-    let late = |scene: &Scene, ms| scene.fleet.lateness.until(after(ms));
+    let late = |scene: &Scene, ms| scene.fleet.lateness().until(after(ms));
     let timeout = Duration::from_secs(1);
     for ms in (100..=1_000).step_by(100) {
-        scene.fleet.lateness.tick(after(ms));
+        scene.fleet.keep_time(after(ms));
     }
     let on_time = late(&scene, 1_000);
     assert!(!Excused::default().takes(timeout, on_time), "nobody was late");
@@ -330,11 +331,11 @@ fn timeouts_do_not_count_while_the_coordinator_is_late_itself() {
         scene.fleet.hold_timeout(held_up, after(4_000));
     }
     scene.fleet.hold_timeout(held_up, after(15_000));
-    assert_eq!(scene.fleet.lateness.held(), 21);
+    assert_eq!(scene.fleet.lateness().held(), 21);
     let is_late = |noted: &Noted| match &noted.event {
         Event::CoordinatorLate { late_ms, held } => Some((*late_ms, *held)),
         _ => None,
     };
-    let told: Vec<_> = scene.fleet.events.since(0).filter_map(is_late).collect();
+    let told: Vec<_> = scene.fleet.events().since(0).filter_map(is_late).collect();
     assert_eq!(told, [(2_900, 1), (2_900, 20)], "the first, and after a while the rest");
 }

@@ -48,7 +48,7 @@ pub(super) fn of_process(text: &mut Text, control: &Control, now: Instant) {
 }
 
 fn lateness(text: &mut Text, control: &Control, now: Instant) {
-    let lateness = &control.fleet.lateness;
+    let lateness = control.fleet.lateness();
     let name = "ringway_coordinator_late_seconds_total";
     text.family(name, "counter", "The total lateness of the coordinator.");
     text.sample(name, &[], lateness.until(now).as_secs_f64());
@@ -59,7 +59,7 @@ fn lateness(text: &mut Text, control: &Control, now: Instant) {
 }
 
 fn sources(text: &mut Text, control: &Control, now: Instant) {
-    let pools = &control.fleet.pools;
+    let pools = control.fleet.pools();
     let name = "ringway_source_failing";
     text.family(name, "gauge", "1 while a name or file fails, and its last answer holds.");
     for (pool, record) in pools {

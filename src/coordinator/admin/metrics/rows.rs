@@ -20,7 +20,7 @@ pub(super) struct Place {
 /// Every backend.
 pub(super) fn places(control: &Control) -> Vec<Place> {
     let mut places = Vec::new();
-    for (pool, record) in &control.fleet.pools {
+    for (pool, record) in control.fleet.pools() {
         places.extend(record.backends.keys().map(|address| Place {
             pool: pool.clone(),
             address: *address,
@@ -45,7 +45,7 @@ pub(super) async fn each_pool(
     mut visit: impl FnMut(&Control, &str, &PoolRecord),
 ) {
     each(control, names, |control, name| {
-        if let Some(pool) = control.fleet.pools.get(name) {
+        if let Some(pool) = control.fleet.pools().get(name) {
             visit(control, name, pool);
         }
     })
@@ -59,7 +59,7 @@ pub(super) async fn each_backend(
     mut visit: impl FnMut(&Control, &[(&str, &str); 2], &PoolRecord, &Record),
 ) {
     each(control, places, |control, Place { pool, address, label }| {
-        let Some(record) = control.fleet.pools.get(pool) else { return };
+        let Some(record) = control.fleet.pools().get(pool) else { return };
         let Some(backend) = record.backends.get(address) else { return };
         visit(control, &[("pool", pool), ("backend", label)], record, backend);
     })

@@ -11,7 +11,7 @@ pub(super) fn process(text: &mut Text, control: &Control, now: Instant) {
     text.family("ringway_build_info", "gauge", "The version that runs; the value is always 1.");
     text.sample("ringway_build_info", &version, 1);
     text.family("ringway_uptime_seconds", "gauge", "Seconds since the process began.");
-    text.sample("ringway_uptime_seconds", &[], now.since(control.began).as_secs());
+    text.sample("ringway_uptime_seconds", &[], control.uptime(now).as_secs());
     text.family("ringway_phase", "gauge", "1 for the phase that the process is in.");
     text.sample("ringway_phase", &[("phase", control.phase().word())], 1);
     let is_ready = control.readiness().process().readiness.ready;
@@ -21,7 +21,7 @@ pub(super) fn process(text: &mut Text, control: &Control, now: Instant) {
     text.sample("ringway_generation", &[], control.generation());
     shards(text, control, now);
     buffers(text, control);
-    let dropped = control.mailboxes[0].shared.observations.dropped();
+    let dropped = control.shards().observations_dropped();
     let name = "ringway_observations_dropped_total";
     text.family(name, "counter", "Failures of backends dropped because their queue was full.");
     text.sample(name, &[], dropped);
@@ -43,7 +43,7 @@ fn shards(text: &mut Text, control: &Control, now: Instant) {
     ];
     for (name, help, read) in families {
         text.family(name, "gauge", help);
-        for (shard, mailbox) in control.mailboxes.iter().enumerate() {
+        for (shard, mailbox) in control.shards().mailboxes().iter().enumerate() {
             text.sample(name, &[("shard", &shard.to_string())], read(mailbox, now));
         }
     }
@@ -53,7 +53,7 @@ fn buffers(text: &mut Text, control: &Control) {
     let name = "ringway_shard_buffers_held";
     let help = "Buffers of a shard that hold bytes: of the receive ring, or its own.";
     text.family(name, "gauge", help);
-    for (shard, mailbox) in control.mailboxes.iter().enumerate() {
+    for (shard, mailbox) in control.shards().mailboxes().iter().enumerate() {
         let shard = shard.to_string();
         let held = mailbox.buffers_held();
         for (kind, count) in [("receive", held.receive), ("private", held.private)] {
@@ -65,7 +65,7 @@ fn buffers(text: &mut Text, control: &Control) {
 pub(super) fn counters(text: &mut Text, control: &Control) {
     for counter in Counter::ALL {
         text.family(counter.name(), "counter", counter.help());
-        for (shard, mailbox) in control.mailboxes.iter().enumerate() {
+        for (shard, mailbox) in control.shards().mailboxes().iter().enumerate() {
             let value = mailbox.counters.read(*counter);
             text.sample(counter.name(), &[("shard", &shard.to_string())], value);
         }
@@ -77,7 +77,7 @@ pub(super) fn counters(text: &mut Text, control: &Control) {
         "Client connections that ended, by reason and whose fault it was.",
     );
     for reason in CloseReason::ALL {
-        let counters = control.mailboxes.iter().map(|mailbox| &mailbox.counters);
+        let counters = control.shards().mailboxes().iter().map(|mailbox| &mailbox.counters);
         let count: u64 = counters.map(|counters| counters.read_closes(*reason)).sum();
         let fault = format!("{:?}", reason.fault()).to_lowercase();
         text.sample(name, &[("reason", reason.label()), ("fault", &fault)], count);
@@ -85,7 +85,7 @@ pub(super) fn counters(text: &mut Text, control: &Control) {
 }
 
 pub(super) fn listeners(text: &mut Text, control: &Control) {
-    let ledger = &control.fleet.ledger;
+    let ledger = control.fleet.ledger();
     type Read = fn(&ListenerCell) -> u64;
     let families: [(&str, &str, &str, Read); 3] = [
         ("ringway_listener_accepted_total", "counter", "Connections accepted.", |cell| {
@@ -100,7 +100,7 @@ pub(super) fn listeners(text: &mut Text, control: &Control) {
     ];
     for (name, kind, help, read) in families {
         text.family(name, kind, help);
-        for listener in control.listeners() {
+        for listener in control.listeners().iter() {
             let value: u64 = ledger.listeners(listener.id).map(read).sum();
             text.sample(name, &[("listener", &listener.name)], value);
         }

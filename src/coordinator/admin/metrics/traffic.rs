@@ -14,7 +14,7 @@ use std::cell::RefCell;
 pub(super) async fn routes(text: &mut Text, control: &RefCell<Control>) {
     let routes = {
         let control = control.borrow();
-        let routes = control.fleet.registry.routes();
+        let routes = control.fleet.routes();
         let mut routes: Vec<_> = routes.map(|(key, id)| (key.clone(), id)).collect();
         routes.sort_unstable();
         routes
@@ -22,14 +22,15 @@ pub(super) async fn routes(text: &mut Text, control: &RefCell<Control>) {
     text.family("ringway_route_requests_total", "counter", "Requests that a route matched.");
     each(control, &routes, |control, ((listener, host, path), id)| {
         let labels = [("listener", &**listener), ("host", &**host), ("path", &**path)];
-        let requests: u64 = control.fleet.ledger.routes(*id).map(|cell| cell.requests.read()).sum();
+        let requests: u64 =
+            control.fleet.ledger().routes(*id).map(|cell| cell.requests.read()).sum();
         text.sample("ringway_route_requests_total", &labels, requests);
     })
     .await;
     let name = "ringway_route_responses_total";
     text.family(name, "counter", "Final answers to requests of a route, by class of status.");
     each(control, &routes, |control, ((listener, host, path), id)| {
-        let cells = control.fleet.ledger.routes(*id);
+        let cells = control.fleet.ledger().routes(*id);
         let answers = cells.map(|cell| classes(&cell.answers)).fold([0; 5], add);
         for (class, count) in CLASSES.iter().zip(answers).skip(1) {
             let labels =
@@ -41,7 +42,7 @@ pub(super) async fn routes(text: &mut Text, control: &RefCell<Control>) {
 }
 
 pub(super) async fn pools(text: &mut Text, control: &RefCell<Control>) {
-    let names: Vec<String> = control.borrow().fleet.pools.keys().cloned().collect();
+    let names: Vec<String> = control.borrow().fleet.pools().keys().cloned().collect();
     text.family("ringway_pool_healthy_backends", "gauge", "Backends that are fit for traffic.");
     each_pool(control, &names, |_, name, pool| {
         text.sample("ringway_pool_healthy_backends", &[("pool", name)], pool.fit_count());
@@ -50,7 +51,7 @@ pub(super) async fn pools(text: &mut Text, control: &RefCell<Control>) {
     let family = "ringway_pool_unserved_total";
     text.family(family, "counter", "Requests for which no backend was available.");
     each_pool(control, &names, |control, name, pool| {
-        let cells = control.fleet.ledger.pools(pool.id);
+        let cells = control.fleet.ledger().pools(pool.id);
         let count: u64 = cells.map(|cell| cell.unserved.read()).sum();
         text.sample(family, &[("pool", name)], count);
     })
@@ -72,7 +73,7 @@ fn histogram(text: &mut Text, control: &Control, name: &str, pool: &PoolRecord) 
         let bound = bound.unwrap_or_else(|| "+Inf".to_owned());
         text.sample(&bucket, &[("pool", name), ("le", &bound)], so_far);
     }
-    let sums = control.fleet.ledger.pools(pool.id).map(|cell| cell.latencies.sum_us());
+    let sums = control.fleet.ledger().pools(pool.id).map(|cell| cell.latencies.sum_us());
     let seconds = sums.sum::<u64>() as f64 / 1e6;
     text.sample(&sum, &[("pool", name)], seconds);
     text.sample(&count, &[("pool", name)], so_far);
@@ -102,7 +103,7 @@ pub(super) async fn backends(
     for (name, kind, help, read) in families {
         text.family(name, kind, help);
         each_backend(control, places, |control, labels, _, record| {
-            let value: u64 = control.fleet.ledger.backends(record.slot).map(read).sum();
+            let value: u64 = control.fleet.ledger().backends(record.slot).map(read).sum();
             text.sample(name, labels, value);
         })
         .await;
@@ -110,7 +111,7 @@ pub(super) async fn backends(
     let name = "ringway_backend_responses_total";
     text.family(name, "counter", "Final answers of a backend, by class of status.");
     each_backend(control, places, |control, labels, _, record| {
-        let cells = control.fleet.ledger.backends(record.slot);
+        let cells = control.fleet.ledger().backends(record.slot);
         let answers = cells.map(|cell| classes(&cell.answers)).fold([0; 5], add);
         for (class, count) in CLASSES.iter().zip(answers) {
             text.sample(name, &[labels[0], labels[1], ("class", class)], count);
