@@ -1,34 +1,57 @@
 //! Client connections of the whole process, for `max_connections`.
 //!
-//! Each shard publishes its own count and reads the others': one writer for each count, no lock.
-//! So that two shards never both take the last place, a shard counts the connection first and
-//! reads the other counts then. Of two that do so at the same moment at least one sees the other;
-//! both may, and then both defer their connection.
+//! A shard accepts on places that it holds (see `places`), and takes more from the pool, a few at
+//! once: far below the limit no shard reads the others' counts. When the pool is empty, it takes
+//! the spare places of all shards: the limit is reached exactly.
 
 use super::Mailbox;
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
 
 /// Counts one more connection to `shard`, which has `own`, unless the process has `most` already.
 /// Never too many over all shards; sometimes one too few for a moment.
 pub fn admit(mailboxes: &[Arc<Mailbox>], shard: usize, own: u32, most: u32) -> bool {
-    mailboxes[shard].show_connections(own + 1);
-    // Between this shard's store and its loads, as in every other shard: of two fences one is the
-    // first, and the shard of the other one sees the store before it.
-    fence(Ordering::SeqCst);
-    let total: u64 = mailboxes.iter().map(|mailbox| u64::from(mailbox.served())).sum();
-    let is_admitted = total <= u64::from(most);
+    let (pool, shards) = (&mailboxes[shard].shared.places, mailboxes.len() as u32);
+    let share = mailboxes[shard].share();
+    share.follow(most, shards);
+    if pool.is_over(most) {
+        collect(mailboxes);
+    }
+    if share.enlarge(own + 1, 0) {
+        return true;
+    }
+    let mut portion = share.portion(pool.free(most), shards);
+    if !pool.take(portion, most) {
+        collect(mailboxes);
+        portion = 1;
+        if !pool.take(portion, most) {
+            return false;
+        }
+    }
+    let is_admitted = share.enlarge(own + 1, portion);
     if !is_admitted {
-        mailboxes[shard].show_connections(own);
+        pool.put_back(portion);
     }
     is_admitted
 }
 
 /// Connections that the process may still accept, those in transit between shards counted. An
-/// estimate: only [`admit`] is exact.
+/// estimate, by the spare places too low; zero is exact. Only [`admit`] keeps the limit.
 pub fn places(mailboxes: &[Arc<Mailbox>], most: u32) -> u32 {
-    let total: u64 = mailboxes.iter().map(|mailbox| u64::from(mailbox.connections())).sum();
-    most.saturating_sub(u32::try_from(total).unwrap_or(u32::MAX))
+    let pool = &mailboxes[0].shared.places;
+    match pool.free(most) {
+        0 => {
+            collect(mailboxes);
+            pool.free(most)
+        }
+        free => free,
+    }
+}
+
+/// Puts the spare places of all shards into the pool.
+#[cold]
+fn collect(mailboxes: &[Arc<Mailbox>]) {
+    let pool = &mailboxes[0].shared.places;
+    mailboxes.iter().for_each(|mailbox| mailbox.share().give_up_spare(pool));
 }
 
 #[cfg(test)]
@@ -37,7 +60,7 @@ mod tests {
     use crate::base::ShardId;
     use crate::engine::Wake;
     use crate::mailbox::Shared;
-    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     struct NoWake;
 

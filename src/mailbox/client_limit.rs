@@ -1,9 +1,12 @@
 //! Connections per client address over all shards, for `max_connections_per_client`.
 //!
-//! A count-min sketch with a row pair per shard: single-writer cells, no lock, fixed memory. Two
-//! addresses are only counted together if they share a cell in both rows; the count is never too
-//! low, and too high once in tens of thousands of addresses.
+//! A count-min sketch, fixed memory, no lock: one for the process, in which every shard counts, so
+//! that a connection costs four cells whatever the number of shards, and one for each shard, which
+//! is taken off the other when the shard panics. Two addresses are only counted together if they
+//! share a cell in both rows; the count is never too low, and too high once in tens of thousands
+//! of addresses.
 
+use super::line::touch;
 use crate::base::ShardId;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -12,64 +15,100 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 const CELLS: usize = 1 << 14;
 
+type Rows = [Box<[AtomicU32]>; 2];
+
 /// The counts; empty, and free, where no limit is configured.
 pub struct ClientCounts {
     limit: u32,
     // Secret keys: a client must not be able to choose the addresses it is counted with.
     keys: [RandomState; 2],
-    rows: Vec<[Box<[AtomicU32]>; 2]>,
+    total: Rows,
+    /// By shard; only the shard writes to its own.
+    shards: Vec<Rows>,
+}
+
+fn rows(cells: usize) -> Rows {
+    [(); 2].map(|()| (0..cells).map(|_| AtomicU32::new(0)).collect())
 }
 
 impl ClientCounts {
     /// Counts for `shards` shards; `limit` 0 means no limit.
     pub fn new(shards: usize, limit: u32) -> Self {
-        let cells = || (0..CELLS).map(|_| AtomicU32::new(0)).collect();
-        let shards = if limit == 0 { 0 } else { shards };
-        let rows = (0..shards).map(|_| [cells(), cells()]).collect();
-        Self { limit, keys: [RandomState::new(), RandomState::new()], rows }
+        let (shards, cells) = if limit == 0 { (0, 0) } else { (shards, CELLS) };
+        Self {
+            limit,
+            keys: [RandomState::new(), RandomState::new()],
+            total: rows(cells),
+            shards: (0..shards).map(|_| rows(cells)).collect(),
+        }
     }
 
-    /// Counts a connection of `client` to `shard`, unless the client has as many as it may.
+    /// Counts a connection of `client` to `shard`, unless the client has as many as it may. Never
+    /// too many over all shards; sometimes one too few for a moment.
     pub fn admit(&self, shard: ShardId, client: IpAddr) -> bool {
         if self.limit == 0 {
             return true;
         }
         let places = self.places(client);
-        let sum = |row: usize| -> u32 {
-            let cell =
-                |rows: &[Box<[AtomicU32]>; 2]| rows[row][places[row]].load(Ordering::Relaxed);
-            self.rows.iter().map(cell).sum()
-        };
-        if sum(0).min(sum(1)) >= self.limit {
+        // So that a client that keeps trying writes to no line.
+        if self.count(places) >= self.limit {
             return false;
         }
-        self.change(shard, places, |count| count + 1);
+        // Counted first and read then, in one order for all shards: of two that admit a client at
+        // the same moment, one sees the other in both rows; each may, and then both refuse.
+        for cell in self.cells(places) {
+            cell.fetch_add(1, Ordering::SeqCst);
+        }
+        if self.count(places) > self.limit {
+            for cell in self.cells(places) {
+                cell.fetch_sub(1, Ordering::SeqCst);
+            }
+            return false;
+        }
+        for (row, place) in places.into_iter().enumerate() {
+            let own = &self.shards[shard.index()][row][place];
+            own.store(own.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
         true
     }
 
     /// Takes a connection of `client` off the count of `shard`, which admitted it.
     pub fn leave(&self, shard: ShardId, client: IpAddr) {
-        if self.limit > 0 {
-            self.change(shard, self.places(client), |count| count.saturating_sub(1));
+        if self.limit == 0 {
+            return;
+        }
+        let places = self.places(client);
+        for ((row, place), cell) in places.into_iter().enumerate().zip(self.cells(places)) {
+            let own = &self.shards[shard.index()][row][place];
+            let count = own.load(Ordering::Relaxed);
+            if count > 0 {
+                own.store(count - 1, Ordering::Relaxed);
+                cell.fetch_sub(1, Ordering::SeqCst);
+            }
         }
     }
 
-    /// Sets the counts of a shard to zero, when it has lost its sessions.
+    /// Takes all connections of a shard off, when it has lost its sessions.
     pub fn reset(&self, shard: ShardId) {
-        for row in self.rows.get(shard.index()).into_iter().flatten() {
-            row.iter().for_each(|cell| cell.store(0, Ordering::Relaxed));
+        let Some(rows) = self.shards.get(shard.index()) else { return };
+        for (own, total) in rows.iter().flatten().zip(self.total.iter().flatten()) {
+            total.fetch_sub(own.swap(0, Ordering::Relaxed), Ordering::SeqCst);
         }
+    }
+
+    /// The cells of the process.
+    fn cells(&self, places: [usize; 2]) -> [&AtomicU32; 2] {
+        [0, 1].map(|row| touch(&self.total[row][places[row]]))
+    }
+
+    /// Connections of a client over all shards.
+    fn count(&self, places: [usize; 2]) -> u32 {
+        let [one, other] = self.cells(places).map(|cell| cell.load(Ordering::SeqCst));
+        one.min(other)
     }
 
     fn places(&self, client: IpAddr) -> [usize; 2] {
         [0, 1].map(|row| self.keys[row].hash_one(client) as usize % CELLS)
-    }
-
-    fn change(&self, shard: ShardId, places: [usize; 2], by: impl Fn(u32) -> u32) {
-        for (row, place) in places.into_iter().enumerate() {
-            let cell = &self.rows[shard.index()][row][place];
-            cell.store(by(cell.load(Ordering::Relaxed)), Ordering::Relaxed);
-        }
     }
 }
 
@@ -93,6 +132,44 @@ mod tests {
     fn no_limit_admits_everybody_and_costs_nothing() {
         let counts = ClientCounts::new(4, 0);
         assert!((0..10_000).all(|_| counts.admit(ShardId(0), IpAddr::from([192, 0, 2, 1]))));
-        assert!(counts.rows.is_empty());
+        assert!(counts.shards.is_empty() && counts.total.iter().all(|row| row.is_empty()));
+    }
+
+    #[test]
+    fn the_connections_of_a_shard_that_panicked_count_no_more() {
+        let counts = ClientCounts::new(2, 4);
+        let client = IpAddr::from([192, 0, 2, 1]);
+        assert!([0, 0, 0, 1].map(ShardId).into_iter().all(|shard| counts.admit(shard, client)));
+        counts.reset(ShardId(0));
+        assert_eq!(counts.count(counts.places(client)), 1);
+        let admitted = (0..9).filter(|_| counts.admit(ShardId(1), client)).count();
+        assert_eq!(admitted, 3);
+        counts.leave(ShardId(0), client);
+        assert_eq!(counts.count(counts.places(client)), 4);
+    }
+
+    #[test]
+    fn shards_that_admit_a_client_at_the_same_moment_are_not_over_its_limit_together() {
+        const LIMIT: u32 = 2;
+        let counts = &ClientCounts::new(4, LIMIT);
+        let (open, admitted) = (&AtomicU32::new(0), &AtomicU32::new(0));
+        let client = IpAddr::from([192, 0, 2, 1]);
+        std::thread::scope(|scope| {
+            for shard in (0..4).map(ShardId) {
+                scope.spawn(move || {
+                    for _ in 0..50_000 {
+                        if counts.admit(shard, client) {
+                            let now = open.fetch_add(1, Ordering::SeqCst) + 1;
+                            assert!(now <= LIMIT, "{now} of {LIMIT}");
+                            admitted.fetch_add(1, Ordering::Relaxed);
+                            open.fetch_sub(1, Ordering::SeqCst);
+                            counts.leave(shard, client);
+                        }
+                    }
+                });
+            }
+        });
+        assert!(admitted.load(Ordering::Relaxed) > 0);
+        assert_eq!(counts.count(counts.places(client)), 0);
     }
 }

@@ -1,6 +1,6 @@
 //! The boundary between the planes: the coordinator publishes snapshots and stages, shards publish
 //! counts and observations, and an accepted connection moves to another shard. Everything here is
-//! wait-free for the shards.
+//! lock-free for the shards.
 //!
 //! Does not: decide anything. No queue here can grow without a bound.
 
@@ -8,7 +8,9 @@ mod admission;
 mod client_limit;
 mod handoff;
 mod ledger;
+mod line;
 mod observations;
+mod places;
 mod shard_mailbox;
 mod tables;
 
@@ -16,6 +18,9 @@ pub use admission::{admit, places};
 pub use client_limit::ClientCounts;
 pub use handoff::Handoff;
 pub use ledger::Ledger;
+#[cfg(test)]
+pub use line::lines_touched;
 pub use observations::{BackendFault, Observation, Observations, TrialCourse};
+pub use places::Pool;
 pub use shard_mailbox::{Mailbox, Shared, Stage, Taken};
 pub use tables::{Answers, BackendCell, Count, Level, ListenerCell, PoolCell, RouteCell};

@@ -1,11 +1,14 @@
 //! One shard's mailbox.
 
+use super::line::Line;
+use super::places::{Pool, Share};
 use super::{ClientCounts, Handoff, Ledger, Observations};
 use crate::base::{Generation, Instant, ShardId};
 use crate::engine::{BuffersHeld, Wake};
 use crate::snapshot::{Listener, Snapshot};
 use crate::stats::Counters;
 use crossbeam::queue::ArrayQueue;
+use crossbeam::utils::CachePadded;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -43,6 +46,8 @@ pub struct Shared {
     pub clients: Arc<ClientCounts>,
     /// Observations for the coordinator.
     pub observations: Arc<Observations>,
+    /// Places for client connections.
+    pub places: Arc<Pool>,
 }
 
 impl Shared {
@@ -53,6 +58,7 @@ impl Shared {
             ledger: Arc::new(Ledger::new(shards)),
             clients: Arc::new(ClientCounts::new(shards, client_limit)),
             observations: Arc::new(Observations::new(wake)),
+            places: Arc::default(),
         }
     }
 }
@@ -74,6 +80,24 @@ pub struct Taken {
     pub unclaimed: Vec<Arc<Listener>>,
 }
 
+/// What the other shards read of a shard when they accept a connection.
+#[derive(Default)]
+struct Shown {
+    share: Share,
+    /// Handoffs that are in the queue, or nearly.
+    arriving: AtomicU32,
+    stage: AtomicU8,
+    applied: AtomicU64,
+}
+
+/// What a shard writes in every turn, for the coordinator.
+#[derive(Default)]
+struct Pulse {
+    last_turn: AtomicU64,
+    receive_buffers: AtomicU32,
+    private_buffers: AtomicU32,
+}
+
 /// Input of one shard from the coordinator and the other shards, and the state that it publishes.
 pub struct Mailbox {
     shard: ShardId,
@@ -81,12 +105,8 @@ pub struct Mailbox {
     newest: AtomicU64,
     cell: Mutex<Cell>,
     has_unclaimed: AtomicBool,
-    applied: AtomicU64,
-    stage: AtomicU8,
-    connections: AtomicU32,
-    last_turn: AtomicU64,
-    receive_buffers: AtomicU32,
-    private_buffers: AtomicU32,
+    shown: Line<Shown>,
+    pulse: CachePadded<Pulse>,
     handoffs: ArrayQueue<Handoff>,
     /// Counters that only this shard writes.
     pub counters: Arc<Counters>,
@@ -103,12 +123,8 @@ impl Mailbox {
             newest: AtomicU64::new(0),
             cell: Mutex::default(),
             has_unclaimed: AtomicBool::new(false),
-            applied: AtomicU64::new(0),
-            stage: AtomicU8::new(Stage::Serving as u8),
-            connections: AtomicU32::new(0),
-            last_turn: AtomicU64::new(0),
-            receive_buffers: AtomicU32::new(0),
-            private_buffers: AtomicU32::new(0),
+            shown: Line::default(),
+            pulse: CachePadded::default(),
             handoffs: ArrayQueue::new(HANDOFFS_MAX),
             counters: Arc::default(),
             shared,
@@ -178,24 +194,24 @@ impl Mailbox {
 
     /// Reports the generation that the shard works with, and wakes the coordinator.
     pub fn report_applied(&self, generation: Generation) {
-        self.applied.store(generation.0, Ordering::Release);
+        self.shown.applied.store(generation.0, Ordering::Release);
         self.shared.observations.wake();
     }
 
     /// The generation that the shard works with.
     pub fn applied(&self) -> Generation {
-        Generation(self.applied.load(Ordering::Acquire))
+        Generation(self.shown.applied.load(Ordering::Acquire))
     }
 
     /// Orders a stage and wakes the shard.
     pub fn order(&self, stage: Stage) {
-        self.stage.store(stage as u8, Ordering::Release);
+        self.shown.stage.store(stage as u8, Ordering::Release);
         self.wake.wake();
     }
 
     /// The stage that is ordered.
     pub fn stage(&self) -> Stage {
-        match self.stage.load(Ordering::Acquire) {
+        match self.shown.stage.load(Ordering::Acquire) {
             0 => Stage::Serving,
             1 => Stage::LameDuck,
             2 => Stage::Draining,
@@ -205,50 +221,66 @@ impl Mailbox {
 
     /// Publishes the number of the shard's client connections.
     pub fn show_connections(&self, count: u32) {
-        self.connections.store(count, Ordering::Relaxed);
+        self.shown.share.set(count, &self.shared.places);
     }
 
     /// Client connections of the shard, as last published.
     pub fn served(&self) -> u32 {
-        self.connections.load(Ordering::Relaxed)
+        self.shown.share.used()
     }
 
     /// Client connections of the shard, as last published, and those in transit to it.
     pub fn connections(&self) -> u32 {
-        let arriving = u32::try_from(self.handoffs.len()).unwrap_or(u32::MAX);
-        self.served().saturating_add(arriving)
+        let Shown { share, arriving, .. } = &*self.shown;
+        share.used().saturating_add(arriving.load(Ordering::Relaxed))
+    }
+
+    /// The places of the shard.
+    pub(super) fn share(&self) -> &Share {
+        &self.shown.share
     }
 
     /// Publishes which buffers the shard holds at the end of a turn.
     pub fn show_buffers(&self, held: BuffersHeld) {
-        self.receive_buffers.store(held.receive, Ordering::Relaxed);
-        self.private_buffers.store(held.private, Ordering::Relaxed);
+        self.pulse.receive_buffers.store(held.receive, Ordering::Relaxed);
+        self.pulse.private_buffers.store(held.private, Ordering::Relaxed);
     }
 
     /// Buffers that the shard held at the end of its last turn.
     pub fn buffers_held(&self) -> BuffersHeld {
         BuffersHeld {
-            receive: self.receive_buffers.load(Ordering::Relaxed),
-            private: self.private_buffers.load(Ordering::Relaxed),
+            receive: self.pulse.receive_buffers.load(Ordering::Relaxed),
+            private: self.pulse.private_buffers.load(Ordering::Relaxed),
         }
     }
 
     /// Publishes that the shard has begun a turn.
     pub fn show_turn(&self, now: Instant) {
-        self.last_turn.store(now.as_nanos(), Ordering::Relaxed);
+        self.pulse.last_turn.store(now.as_nanos(), Ordering::Relaxed);
     }
 
     /// When the shard last began a turn; the clock's start before its first.
     pub fn last_turn(&self) -> Instant {
-        Instant::from_nanos(self.last_turn.load(Ordering::Relaxed))
+        Instant::from_nanos(self.pulse.last_turn.load(Ordering::Relaxed))
     }
 
     /// Leaves an accepted connection for this shard; returns it if the mailbox is full. After
     /// success the caller calls [`Mailbox::take_back`].
     pub fn hand_over(&self, handoff: Handoff) -> Result<(), Handoff> {
-        self.handoffs.push(handoff)?;
-        self.wake.wake();
-        Ok(())
+        self.shown.arriving.fetch_add(1, Ordering::Relaxed);
+        self.shared.places.note_departure();
+        let pushed = self.handoffs.push(handoff);
+        match pushed {
+            Ok(()) => self.wake.wake(),
+            Err(_) => self.note_arrival(),
+        }
+        pushed
+    }
+
+    /// A connection is no longer on its way to this shard.
+    fn note_arrival(&self) {
+        self.shown.arriving.fetch_sub(1, Ordering::Relaxed);
+        self.shared.places.note_arrival();
     }
 
     /// Takes a handoff back that the shard may never take, because it drains and may have read its
@@ -267,7 +299,7 @@ impl Mailbox {
     /// D.
     pub fn take_back(&self) -> Option<Handoff> {
         fence(Ordering::SeqCst);
-        if self.stage() < Stage::Draining { None } else { self.handoffs.pop() }
+        if self.stage() < Stage::Draining { None } else { self.next_handoff() }
     }
 
     /// True if another shard has left a connection here. Final once the shard has read the order
@@ -279,7 +311,7 @@ impl Mailbox {
 
     /// The next connection that another shard left here.
     pub fn next_handoff(&self) -> Option<Handoff> {
-        self.handoffs.pop()
+        self.handoffs.pop().inspect(|_| self.note_arrival())
     }
 }
 

@@ -3,9 +3,9 @@
 //! wait in its backlog. Does not: begin or end listening, see `listening`.
 
 use super::Shard;
-use crate::base::ListenerId;
+use crate::base::{Generation, ListenerId, Prng};
 use crate::engine::{Close, Engine, Failure, Key, Op, Socket};
-use crate::mailbox::{Handoff, Stage, admit, places};
+use crate::mailbox::{Handoff, Mailbox, Stage, admit, places};
 use crate::stats::Counter;
 use std::time::Duration;
 
@@ -92,20 +92,15 @@ impl<E: Engine> Shard<E> {
         self.traffic.open(socket, client, listener);
     }
 
-    /// Another shard, drawn at random, if it has clearly fewer connections than this one, and knows
-    /// all listeners that this one knows.
+    /// Another shard, drawn at random, if it is less loaded than this one.
     fn less_loaded(&mut self) -> Option<usize> {
-        let others = self.mailboxes.len() as u32 - 1;
-        if others == 0 || self.mailbox().stage() >= Stage::Draining {
+        if self.mailbox().stage() >= Stage::Draining {
             return None;
         }
         let own = self.traffic.sessions.len() as u32;
-        let drawn = self.prng.below(others) as usize;
-        let other = if drawn >= self.index { drawn + 1 } else { drawn };
-        let mailbox = &self.mailboxes[other];
-        let theirs = mailbox.connections();
-        let is_busier = own > theirs + theirs / HANDOVER_SHARE + HANDOVER_MARGIN;
-        (is_busier && mailbox.applied() >= self.traffic.generation()).then_some(other)
+        let other = draw(self.index, self.mailboxes.len(), &mut self.prng)?;
+        let generation = self.traffic.generation();
+        is_less_loaded(&self.mailboxes[other], own, generation).then_some(other)
     }
 
     /// Connections that the process may still admit.
@@ -167,6 +162,176 @@ impl<E: Engine> Shard<E> {
             }
             let Some(accepted) = self.deferred.pop_front() else { return };
             self.assign(accepted);
+        }
+    }
+}
+
+/// Another index than `own` of `shards`, each as likely; none if there is no other.
+fn draw(own: usize, shards: usize, prng: &mut Prng) -> Option<usize> {
+    let others = u32::try_from(shards - 1).unwrap_or(u32::MAX);
+    if others == 0 {
+        return None;
+    }
+    let drawn = prng.below(others) as usize;
+    Some(if drawn >= own { drawn + 1 } else { drawn })
+}
+
+/// True if a shard has clearly fewer connections than one with `own`, and knows all listeners of
+/// `generation`.
+fn is_less_loaded(other: &Mailbox, own: u32, generation: Generation) -> bool {
+    let theirs = other.connections();
+    let is_busier = own > theirs + theirs / HANDOVER_SHARE + HANDOVER_MARGIN;
+    is_busier && other.applied() >= generation
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ShardId;
+    use crate::engine::Wake;
+    use crate::mailbox::{Shared, lines_touched};
+    use std::sync::Arc;
+
+    const SHARDS: usize = 64;
+    /// What a handoff touches inside of the queue: its two ends and the entry.
+    const QUEUE_LINES: usize = 3;
+    /// What one accepted connection may touch of what other shards write.
+    const LINES_MAX: usize = 8;
+
+    struct NoWake;
+
+    impl Wake for NoWake {
+        fn wake(&self) {}
+    }
+
+    /// The shards' mailboxes, and what the shards do with them for each connection.
+    struct Fleet {
+        mailboxes: Vec<Arc<Mailbox>>,
+        /// Connections by shard.
+        open: Vec<u32>,
+        most: u32,
+        prng: Prng,
+        handed_over: usize,
+    }
+
+    impl Fleet {
+        fn new(most: u32, client_limit: u32) -> Self {
+            let shared = Shared::new(SHARDS, client_limit, Arc::new(NoWake));
+            let mailbox = |n| Mailbox::new(ShardId(n as u16), Arc::new(NoWake), shared.clone());
+            let mailboxes = (0..SHARDS).map(|n| Arc::new(mailbox(n))).collect();
+            Self { mailboxes, open: vec![0; SHARDS], most, prng: Prng::new(1), handed_over: 0 }
+        }
+
+        /// A connection that `shard` accepts: the shard that serves it, if any may.
+        fn accept(&mut self, shard: usize, client: u32) -> Option<usize> {
+            if places(&self.mailboxes, self.most) == 0 {
+                return None;
+            }
+            let drawn = draw(shard, SHARDS, &mut self.prng).expect("there are others");
+            let mut server = shard;
+            if is_less_loaded(&self.mailboxes[drawn], self.open[shard], Generation(0)) {
+                let client = (client.to_be_bytes(), 1).into();
+                let handoff = Handoff { socket: Socket(1), client, listener: ListenerId(0) };
+                let other = &self.mailboxes[drawn];
+                assert!(other.hand_over(handoff).is_ok() && other.take_back().is_none());
+                assert!(other.next_handoff().is_some());
+                (server, self.handed_over) = (drawn, self.handed_over + 1);
+            }
+            let mailbox = &self.mailboxes[server];
+            let own = self.open[server];
+            let clients = &mailbox.shared.clients;
+            if !admit(&self.mailboxes, server, own, self.most) {
+                return None;
+            }
+            assert!(clients.admit(mailbox.shard(), client.to_be_bytes().into()));
+            self.open[server] += 1;
+            mailbox.show_connections(own + 1);
+            // The shard looks again whether to go on accepting.
+            places(&self.mailboxes, self.most);
+            Some(server)
+        }
+
+        fn close(&mut self, shard: usize, client: u32) {
+            let mailbox = &self.mailboxes[shard];
+            self.open[shard] -= 1;
+            mailbox.show_connections(self.open[shard]);
+            mailbox.shared.clients.leave(mailbox.shard(), client.to_be_bytes().into());
+        }
+
+        fn open(&self) -> u32 {
+            self.open.iter().sum()
+        }
+
+        /// Most lines that one of so many connections touches, which come to four shards only. Some
+        /// close in between.
+        fn lines_of(&mut self, connections: u32) -> usize {
+            let mut lines_most = 0;
+            for client in 0..connections {
+                let handed_over = self.handed_over;
+                let (server, lines) = lines_touched(|| self.accept(client as usize % 4, client));
+                let in_queue = (self.handed_over - handed_over) * QUEUE_LINES;
+                lines_most = lines_most.max(lines + in_queue);
+                if client % 3 == 0 {
+                    self.close(server.expect("there is room"), client);
+                }
+            }
+            lines_most
+        }
+    }
+
+    #[test]
+    fn an_accept_touches_few_lines_of_other_shards_however_many_there_are() {
+        for (most, connections) in [(100_000, 30_000), (1_000, 1_200), (100, 120)] {
+            let mut fleet = Fleet::new(most, 1000);
+            let lines = fleet.lines_of(connections);
+            assert!(lines <= LINES_MAX, "{lines} lines, {most} at most");
+            assert_eq!(fleet.open(), connections - connections.div_ceil(3));
+            assert!(most < 1000 || fleet.handed_over > 0);
+        }
+    }
+
+    #[test]
+    fn the_limit_is_reached_and_kept_exactly_wherever_connections_come_and_go() {
+        for most in [1, 63, 1000, 5000] {
+            let mut fleet = Fleet::new(most, 0);
+            for round in 0..20 {
+                let shard = round * 7 % SHARDS;
+                while fleet.accept(shard, 1).is_some() {
+                    assert!(fleet.open() <= most);
+                }
+                assert_eq!(fleet.open(), most, "places that nobody can use");
+                for shard in (round % 3..SHARDS).step_by(3) {
+                    (0..fleet.open[shard].div_ceil(2)).for_each(|_| fleet.close(shard, 1));
+                }
+            }
+            // A lower limit: nobody is admitted before enough have closed.
+            let open = fleet.open();
+            fleet.most = open / 2;
+            assert_eq!(fleet.accept(5, 1), None);
+            let busy = |fleet: &Fleet| (0..SHARDS).find(|shard| fleet.open[*shard] > 0);
+            while fleet.open() > open / 2 {
+                let shard = busy(&fleet).expect("some are open");
+                fleet.close(shard, 1);
+                assert_eq!(fleet.accept(9, 1), None);
+                assert!(fleet.open() >= open / 2);
+            }
+            if let Some(shard) = busy(&fleet) {
+                fleet.close(shard, 1);
+                assert!(fleet.accept(9, 1).is_some() && fleet.accept(9, 1).is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn connections_that_come_to_few_shards_are_spread_over_all() {
+        for busy in [1, 4, 32] {
+            let mut fleet = Fleet::new(1_000_000, 0);
+            for client in 0..200 * SHARDS as u32 {
+                fleet.accept(client as usize % busy, client).expect("there is room");
+            }
+            let (least, most) = (fleet.open.iter().min(), fleet.open.iter().max());
+            let (least, most) = (*least.expect("shards"), *most.expect("shards"));
+            assert!(least >= 150 && most <= 250, "{busy} accept: {least} to {most}");
         }
     }
 }
