@@ -89,20 +89,15 @@ fn run(
     let options = uring_options(&config, shards);
     let passed = PassedSockets::take()?;
     let listen_sockets = SystemSockets::new(cores.clone(), config.runtime.backlog, passed);
-    let control = Control::new(
-        config,
-        source,
-        Box::new(listen_sockets),
-        mailboxes.clone(),
-        clock::monotonic(),
-    )?;
+    let control =
+        Control::new(config, Box::new(listen_sockets), mailboxes.clone(), clock::monotonic())?;
     let threads = Threads { cores, wakes, mailboxes, options, access_log: access_log.clone() };
     let seed = RandomState::new().hash_one("coordinator");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async { signals::follow(access_log) })?;
     let admin = runtime.block_on(async { admin::bind(&control.config().admin) })?;
     announce(&control, admin.tcp_address(), on_listening)?;
-    let coordinator = Coordinator::new(control, threads.into_spawn(), hearer, admin, seed);
+    let coordinator = Coordinator::new(control, source, threads.into_spawn(), hearer, admin, seed);
     let ended = runtime.block_on(coordinator.run());
     // It does not wait for a file system that does not answer.
     runtime.shutdown_background();

@@ -4,35 +4,23 @@
 
 use crate::base::{Generation, Instant};
 use crate::config::{self, Config};
-use crate::coordinator::discovery::Resolvers;
-use crate::coordinator::events::{Event, beginning};
+use crate::coordinator::events::Event;
 use crate::coordinator::fleet::{Discovered, Fleet, Operation, OperationError};
 use crate::coordinator::process::{
     Course, ListenSockets, Listeners, Phase, ReadyAnswers, Retired, Shards,
 };
-use crate::coordinator::reload::{self, ConfigSource, Loaded, Plan};
 use crate::mailbox::Mailbox;
 use crate::snapshot::{self, Settings, Snapshot};
+use std::cell::{Ref, RefCell, RefMut};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
 
 /// See the module.
 pub struct Control {
-    /// Pools and backends.
-    pub fleet: Fleet,
-    /// The version and digest of the configuration in force.
-    pub loaded: Loaded,
-    /// The source of the configuration for a reload.
-    pub source: Box<dyn ConfigSource>,
-    /// The TCP address of the read-only admin interface.
-    pub admin_address: Option<SocketAddr>,
-    /// The DNS resolvers.
-    pub resolvers: Resolvers,
-    /// Held while a configuration is read and put in force, so that reloads run one at a time.
-    pub reloading: Rc<Mutex<()>>,
+    /// Shared with the tasks that probe and that ask sources.
+    fleet: Rc<RefCell<Fleet>>,
     config: Config,
     shards: Shards,
     listeners: Listeners,
@@ -54,7 +42,6 @@ impl Control {
     /// If a listener cannot be opened.
     pub fn new(
         config: Config,
-        source: Box<dyn ConfigSource>,
         listen_sockets: Box<dyn ListenSockets>,
         mailboxes: Arc<[Arc<Mailbox>]>,
         now: Instant,
@@ -66,12 +53,7 @@ impl Control {
         let opened = listeners.open(&config, &config)?;
         listeners.set(&config, opened, &mut fleet);
         let mut control = Self {
-            fleet,
-            loaded: Loaded::first(&config),
-            source,
-            admin_address: None,
-            resolvers: Resolvers::default(),
-            reloading: Rc::default(),
+            fleet: Rc::new(RefCell::new(fleet)),
             shards: Shards::new(mailboxes),
             listeners,
             course: Course::default(),
@@ -94,12 +76,12 @@ impl Control {
     /// that is current then.
     pub fn step(&mut self, now: Instant) -> Generation {
         self.take_observations(now);
-        self.fleet.tick(now);
+        self.fleet_mut().tick(now);
         self.retired.free();
         self.shards.note_applied(self.generation);
         let (applied, current) = (self.shards.applied(), self.generation);
-        self.fleet.reap(applied, current, now);
-        self.fleet.release_numbers(&self.config, applied, current, now);
+        self.fleet.borrow_mut().reap(applied, current, now);
+        self.fleet.borrow_mut().release_numbers(&self.config, applied, current, now);
         if self.course.tick(&self.config.timeouts, now) {
             self.order();
         }
@@ -115,16 +97,17 @@ impl Control {
     }
 
     fn take_observations(&mut self, now: Instant) {
+        let mut fleet = self.fleet.borrow_mut();
         while let Some(observation) = self.shards.observation() {
-            self.fleet.observe(observation, now);
+            fleet.observe(observation, now);
         }
-        self.fleet.judge_faults(now);
+        fleet.judge_faults(now);
     }
 
     /// Publishes a new snapshot if anything has changed.
     pub fn publish(&mut self, now: Instant) -> Generation {
-        let is_news = self.fleet.is_dirty();
-        let pools = self.fleet.publish(now);
+        let is_news = self.fleet().is_dirty();
+        let pools = self.fleet_mut().publish(now);
         if is_news {
             self.update_readiness();
         }
@@ -132,7 +115,7 @@ impl Control {
             return self.generation;
         }
         self.is_dirty = false;
-        let pools = pools.unwrap_or_else(|| self.fleet.published());
+        let pools = pools.unwrap_or_else(|| self.fleet().published());
         self.generation = Generation(self.generation.0 + 1);
         let listeners = self.listeners.iter().cloned().collect();
         let snapshot = snapshot::assemble(self.generation, listeners, pools, self.settings.clone());
@@ -174,12 +157,7 @@ impl Control {
         operations: &[Operation],
         now: Instant,
     ) -> Result<Generation, OperationError> {
-        for operation in operations {
-            self.fleet.check_order(pool, backend, *operation)?;
-        }
-        for operation in operations {
-            self.fleet.operate(pool, backend, *operation, now)?;
-        }
+        self.fleet_mut().operate_all(pool, backend, operations, now)?;
         Ok(self.publish(now))
     }
 
@@ -211,7 +189,7 @@ impl Control {
 
     /// The first round of probes is over, and every shard serves.
     pub fn start(&mut self) {
-        self.fleet.start();
+        self.fleet_mut().start();
         self.change_course(|course, _| course.start());
     }
 
@@ -252,14 +230,15 @@ impl Control {
 
     fn update_readiness(&mut self) {
         let has_shard = self.shards.running().contains(&true);
-        self.readiness.update(self.course.phase(), has_shard, self.fleet.pools().values());
+        let fleet = self.fleet.borrow();
+        self.readiness.update(self.course.phase(), has_shard, fleet.pools().values());
     }
 
     /// Orders the stage of the phase from the shards.
     fn order(&mut self) {
         self.update_readiness();
         let phase = self.course.phase();
-        self.fleet.note_event(Event::Phase { phase: phase.word() });
+        self.fleet_mut().note_event(Event::Phase { phase: phase.word() });
         self.shards.order(phase.stage());
         if self.is_closed() {
             self.listeners.close_unused();
@@ -268,8 +247,8 @@ impl Control {
 
     // --- configuration ---
 
-    /// Puts a configuration in force, with the results of its preflight. On an error nothing has
-    /// changed.
+    /// Puts a configuration in force, which has the present values of keys that need a restart,
+    /// with the results of its preflight. On an error nothing has changed.
     ///
     /// # Errors
     /// If a listener cannot be opened, there are more new names than there is room for, or the
@@ -279,46 +258,36 @@ impl Control {
         config: Config,
         discovered: Discovered,
         now: Instant,
-    ) -> Result<(Plan, Generation), String> {
+    ) -> Result<Generation, String> {
         self.check_open()?;
-        let plan = reload::changes(self, &config);
-        let config = reload::without_restart(&self.config, config);
-        if self.fleet.check_room(&config).is_err() {
-            self.shards.note_applied(self.generation);
-            let (applied, current) = (self.shards.applied(), self.generation);
-            self.fleet.recheck_gone();
-            self.fleet.release_numbers(&self.config, applied, current, now);
-        }
-        self.fleet.check_room(&config)?;
+        self.make_room(&config, now)?;
         let opened = self.listeners.open(&self.config, &config)?;
         self.config = config;
-        self.fleet.configure(&self.config, now);
-        self.fleet.apply_discovered(discovered, now);
-        self.listeners.set(&self.config, opened, &mut self.fleet);
-        self.fleet.note_gone();
+        let mut fleet = self.fleet.borrow_mut();
+        fleet.configure(&self.config, now);
+        fleet.apply_discovered(discovered, now);
+        self.listeners.set(&self.config, opened, &mut fleet);
+        fleet.note_gone();
+        drop(fleet);
         let settings = snapshot::build_settings(&self.config);
         if *self.settings != settings {
             self.settings = Arc::new(settings);
         }
         self.is_dirty = true;
-        let generation = self.publish(now);
-        let (changes, needs_restart) = (plan.changes.len(), plan.needs_restart.clone());
-        self.loaded.note(&self.config);
-        let (version, digest) = (self.loaded.version, self.loaded.digest.to_string());
-        self.fleet.note_event(Event::Reloaded {
-            version,
-            digest,
-            generation: generation.0,
-            changes,
-            needs_restart,
-        });
-        Ok((plan, generation))
+        Ok(self.publish(now))
     }
 
-    /// Records that a configuration was refused: nothing has changed.
-    pub fn refuse(&mut self, reason: &str) {
-        self.loaded.note_refusal();
-        self.fleet.note_event(Event::ReloadRefused { reason: beginning(reason) });
+    /// Checks that there are numbers for all names of a configuration. Before it refuses one, it
+    /// takes back those that are not in use any more.
+    fn make_room(&self, config: &Config, now: Instant) -> Result<(), String> {
+        let mut fleet = self.fleet.borrow_mut();
+        if fleet.check_room(config).is_err() {
+            self.shards.note_applied(self.generation);
+            let (applied, current) = (self.shards.applied(), self.generation);
+            fleet.recheck_gone();
+            fleet.release_numbers(&self.config, applied, current, now);
+        }
+        fleet.check_room(config)
     }
 
     /// The configuration in force.
@@ -332,8 +301,18 @@ impl Control {
     }
 
     /// Pools and backends.
-    pub fn fleet(&self) -> &Fleet {
-        &self.fleet
+    pub fn fleet(&self) -> Ref<'_, Fleet> {
+        self.fleet.borrow()
+    }
+
+    /// The same, to be changed: [`Control::publish`] follows.
+    pub fn fleet_mut(&mut self) -> RefMut<'_, Fleet> {
+        self.fleet.borrow_mut()
+    }
+
+    /// The same, for tasks. None of them may hold it over an await.
+    pub(crate) fn shared_fleet(&self) -> Rc<RefCell<Fleet>> {
+        self.fleet.clone()
     }
 
     /// How long ago the process started.
@@ -357,6 +336,6 @@ impl Control {
     /// A shard has lost its sessions.
     pub fn note_panic(&mut self, shard: usize) {
         self.shards.note_panic(shard);
-        self.fleet.note_event(Event::ShardPanicked { shard });
+        self.fleet_mut().note_event(Event::ShardPanicked { shard });
     }
 }

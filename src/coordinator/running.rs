@@ -4,14 +4,14 @@
 use crate::base::Instant;
 use crate::coordinator::admin::{self, Admin};
 use crate::coordinator::control::Control;
-use crate::coordinator::discovery::Sources;
+use crate::coordinator::discovery::{Resolvers, Sources};
 use crate::coordinator::events::Event;
 use crate::coordinator::fleet::FIRST_ROUND_MAX;
 use crate::coordinator::probing::Probing;
 use crate::coordinator::process::{
     BellReceiver, Left, Panics, Phase, StateFile, Systemd, TooManyPanics, rung,
 };
-use crate::coordinator::reload;
+use crate::coordinator::reload::{self, ConfigSource, Reloads};
 use crate::snapshot::Snapshot;
 use crate::sys::clock;
 use hyper::StatusCode;
@@ -67,6 +67,7 @@ pub enum Ended {
 /// See the module.
 pub struct Coordinator {
     control: Rc<RefCell<Control>>,
+    reloads: Rc<Reloads>,
     spawn: Spawn,
     bell: Option<BellReceiver>,
     panics: Panics,
@@ -103,17 +104,21 @@ impl Coordinator {
     /// A coordinator of shards that `spawn` starts; they wake it by the other end of `bell`. `seed`
     /// is for its random choices.
     pub fn new(
-        mut control: Control,
+        control: Control,
+        source: Box<dyn ConfigSource>,
         spawn: Spawn,
         bell: BellReceiver,
         admin: Admin,
         seed: u64,
     ) -> Self {
-        control.admin_address = admin.tcp_address();
         let control = Rc::new(RefCell::new(control));
         let news = Rc::new(Notify::new());
-        let probing = Probing::new(control.clone(), seed, news.clone());
-        let sources = Sources::new(control.clone(), news.clone());
+        let fleet = control.borrow().shared_fleet();
+        let probing = Probing::new(fleet.clone(), seed, news.clone());
+        let servers = control.borrow().config().runtime.dns_servers.clone();
+        let resolvers = Rc::new(Resolvers::new(servers));
+        let sources = Sources::new(fleet, resolvers.clone(), news.clone());
+        let reloads = Rc::new(Reloads::new(control.clone(), resolvers, source));
         let state_file = control.borrow().config().runtime.state_file.path().map(StateFile::new);
         let (sender, reports) = mpsc::unbounded_channel();
         let panics = Panics::default();
@@ -121,6 +126,7 @@ impl Coordinator {
         let (state_due, systemd) = (Instant::default(), Systemd::default());
         Self {
             control,
+            reloads,
             spawn,
             bell,
             panics,
@@ -149,7 +155,8 @@ impl Coordinator {
         let mut signals = Signals::listen()?;
         let bell = self.bell.take().expect("it is run once").listen()?;
         let admin = self.admin.take().unwrap_or_default();
-        let admin = tokio::task::spawn_local(admin.serve(self.control.clone()));
+        let admin =
+            tokio::task::spawn_local(admin.serve(self.control.clone(), self.reloads.clone()));
         self.restore();
         let ended = match self.begin(&mut signals, &bell).await {
             Some(ended) => ended,
@@ -247,7 +254,7 @@ impl Coordinator {
         self.save(false);
         let control = self.control.borrow();
         let is_alive = admin::is_alive(&control, clock::monotonic());
-        let (healthy, backends) = control.fleet.counts();
+        let (healthy, backends) = control.fleet().counts();
         let status = format!(
             "{}: {} connections, {healthy} of {backends} backends serving",
             control.phase().word(),
@@ -275,9 +282,9 @@ impl Coordinator {
                         left_out.join("; ")
                     );
                 }
-                self.control.borrow_mut().fleet.restore(&pools, age, clock::monotonic());
+                self.control.borrow_mut().fleet_mut().restore(&pools, age, clock::monotonic());
                 let control = self.control.borrow();
-                for warning in reload::loops(&control, control.config()) {
+                for warning in reload::loops(&control.fleet(), control.config()) {
                     tracing::warn!("{warning}");
                 }
             }
@@ -289,7 +296,8 @@ impl Coordinator {
     fn save(&mut self, is_end: bool) {
         let Some(file) = &mut self.state_file else { return };
         let now = clock::monotonic();
-        let fleet = &self.control.borrow().fleet;
+        let control = self.control.borrow();
+        let fleet = control.fleet();
         if is_end {
             return file.write_last(fleet.save());
         }
@@ -310,7 +318,7 @@ impl Coordinator {
         self.probing.sync();
         let (control, news) = (self.control.clone(), self.news.clone());
         let round = async {
-            while !control.borrow().fleet.was_all_probed() {
+            while !control.borrow().fleet().was_all_probed() {
                 news.notified().await;
                 // A resolved name brings backends that are to be probed.
                 self.probing.sync();
@@ -376,9 +384,9 @@ impl Coordinator {
     /// Reads the configuration again, by SIGHUP; everything else goes on meanwhile. The audit event
     /// has the status that the admin interface would answer with.
     fn reload(&self) {
-        let control = self.control.clone();
+        let (control, reloads) = (self.control.clone(), self.reloads.clone());
         tokio::task::spawn_local(async move {
-            let result = reload::reload(&control, |control| control.source.read()).await;
+            let result = reloads.reload(|source| source.read()).await;
             let mut control = control.borrow_mut();
             let status = match result {
                 Ok(_) => StatusCode::OK,
@@ -391,5 +399,5 @@ impl Coordinator {
 
 fn audit(control: &mut Control, who: &str, what: &str, status: StatusCode) {
     let (who, what, status) = (who.to_owned(), what.to_owned(), status.as_u16());
-    control.fleet.note_event(Event::Audit { who, what, status });
+    control.fleet_mut().note_event(Event::Audit { who, what, status });
 }

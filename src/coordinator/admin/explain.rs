@@ -94,9 +94,10 @@ fn no_route(head: &RequestHead<'_, '_>) -> Value {
 }
 
 fn routed(control: &Control, target: snapshot::Target) -> Value {
-    let routes = control.fleet.routes();
+    let fleet = control.fleet();
+    let routes = fleet.routes();
     let route = routes.into_iter().find(|(_, id)| *id == target.route).map(|(key, _)| key);
-    let Some(pool) = control.fleet.pool_of(target.pool) else {
+    let Some(pool) = fleet.pool_of(target.pool) else {
         return json!({ "status": 503, "why": "its pool is gone" });
     };
     // As published, with priorities, slow start and fail open.

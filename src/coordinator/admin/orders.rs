@@ -6,11 +6,10 @@ use super::reply::{Reply, json_reply, refusal, refusal_with};
 use crate::base::Generation;
 use crate::config::Config;
 use crate::config::values::parse_address;
-use crate::coordinator::Unusable;
 use crate::coordinator::control::Control;
-use crate::coordinator::fleet::{Operation, OperationError};
+use crate::coordinator::fleet::{Fleet, Operation, OperationError};
 use crate::coordinator::process::Phase;
-use crate::coordinator::reload::{self, Plan, Reloaded};
+use crate::coordinator::reload::{ConfigSource, Plan, Reloaded, Reloads, Unusable};
 use crate::health::OperatorState;
 use crate::limits::WEIGHT_MAX;
 use crate::sys::clock;
@@ -101,7 +100,7 @@ pub(super) async fn change_backend(
         return refusal(StatusCode::BAD_REQUEST, error);
     }
     let weight = weight.flatten().unwrap_or(0);
-    let is_there = control.borrow().fleet.record(pool, backend).is_some();
+    let is_there = control.borrow().fleet().record(pool, backend).is_some();
     if let Some(error) = loop_by(&control.borrow(), pool, backend, weight).filter(|_| is_there) {
         return refusal(StatusCode::BAD_REQUEST, error);
     }
@@ -143,7 +142,7 @@ async fn operate(
         Err(error) => return refusal(status_of(&error), error.to_string()),
     };
     let applied = await_applied(control, generation).await;
-    let in_flight = in_flight(&control.borrow(), pool, backend);
+    let in_flight = in_flight(&control.borrow().fleet(), pool, backend);
     let body = json!({
         "pool": pool,
         "backend": backend,
@@ -155,9 +154,9 @@ async fn operate(
     json_reply(applied_status(applied), &body)
 }
 
-fn in_flight(control: &Control, pool: &str, backend: SocketAddr) -> u32 {
-    let record = control.fleet.record(pool, backend);
-    record.map_or(0, |record| control.fleet.ledger().in_flight(record.slot))
+fn in_flight(fleet: &Fleet, pool: &str, backend: SocketAddr) -> u32 {
+    let record = fleet.record(pool, backend);
+    record.map_or(0, |record| fleet.ledger().in_flight(record.slot))
 }
 
 fn status_of(error: &OperationError) -> StatusCode {
@@ -181,8 +180,12 @@ async fn await_applied(control: &Shared, generation: Generation) -> bool {
 
 /// Puts a configuration in force: that of the file, or one in the body. Returns the number of
 /// changes too, if it is not refused.
-pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> (Reply, Option<usize>) {
-    match reload::reload(control, |control| read(control, given)).await {
+pub(super) async fn reload(
+    control: &Shared,
+    reloads: &Reloads,
+    given: Option<&Given>,
+) -> (Reply, Option<usize>) {
+    match reloads.reload(|source| read(source, given)).await {
         Err(Unusable { reason, problems }) => {
             let error = format!("{}\n\nnothing has changed", reason.trim_end());
             let status = refused_status(&control.borrow());
@@ -193,7 +196,7 @@ pub(super) async fn reload(control: &Shared, given: Option<&Given>) -> (Reply, O
             let Plan { changes, needs_restart } = plan;
             let count = changes.len();
             let body = json!({
-                "configuration": control.borrow().loaded,
+                "configuration": reloads.loaded(),
                 "generation": generation.0,
                 "applied": applied,
                 "changes": changes,
@@ -211,14 +214,14 @@ pub(crate) fn refused_status(control: &Control) -> StatusCode {
 }
 
 /// The changes that a configuration would make.
-pub(super) fn plan(control: &Control, given: Option<&Given>) -> Reply {
-    match read(control, given) {
+pub(super) fn plan(reloads: &Reloads, given: Option<&Given>) -> Reply {
+    match read(reloads.source(), given) {
         Ok(config) => {
-            let Plan { changes, needs_restart } = reload::changes(control, &config);
-            let warnings = reload::warnings(control, &config, &control.config().listeners);
+            let Plan { changes, needs_restart } = reloads.plan(&config);
+            let warnings = reloads.warnings(&config);
             let body = json!({
-                "configuration": control.loaded,
-                "digest": reload::digest_after(control, config).to_string(),
+                "configuration": reloads.loaded(),
+                "digest": reloads.digest_after(config).to_string(),
                 "changes": changes,
                 "needs_restart": needs_restart,
                 "warnings": warnings,
@@ -231,10 +234,10 @@ pub(super) fn plan(control: &Control, given: Option<&Given>) -> Reply {
     }
 }
 
-fn read(control: &Control, given: Option<&Given>) -> Result<Config, Unusable> {
+fn read(source: &dyn ConfigSource, given: Option<&Given>) -> Result<Config, Unusable> {
     match given {
-        Some(Given { text, format, name }) => control.source.parse(text, *format, name),
-        None => control.source.read(),
+        Some(Given { text, format, name }) => source.parse(text, *format, name),
+        None => source.read(),
     }
 }
 

@@ -9,7 +9,9 @@ use crate::config::values::parse_address;
 use crate::config::{text_of, unmarked};
 use crate::coordinator::control::Control;
 use crate::coordinator::events::Event;
-use crate::coordinator::fleet::no_pool;
+use crate::coordinator::fleet::{Fleet, no_pool};
+use crate::coordinator::process::ReadyAnswers;
+use crate::coordinator::reload::Reloads;
 use crate::sys::clock;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body, Incoming};
@@ -45,14 +47,23 @@ const KNOWN: &str = "GET /live, /ready, /ready/POOL, /status, /metrics, /pools, 
 /// State that all connections share.
 pub(super) struct Shared {
     pub(super) control: Rc<RefCell<Control>>,
+    pub(super) fleet: Rc<RefCell<Fleet>>,
+    pub(super) reloads: Rc<Reloads>,
+    /// The TCP address of the interface.
+    pub(super) address: Option<SocketAddr>,
     pub(super) metrics: metrics::Kept,
     pub(super) overviews: Overviews,
 }
 
 impl Shared {
-    pub(super) fn new(control: Rc<RefCell<Control>>) -> Self {
+    pub(super) fn new(
+        control: Rc<RefCell<Control>>,
+        reloads: Rc<Reloads>,
+        address: Option<SocketAddr>,
+    ) -> Self {
+        let fleet = control.borrow().shared_fleet();
         let (metrics, overviews) = (metrics::Kept::default(), Overviews::default());
-        Self { control, metrics, overviews }
+        Self { control, fleet, reloads, address, metrics, overviews }
     }
 }
 
@@ -76,10 +87,9 @@ pub(super) async fn answer(shared: Rc<Shared>, asker: Asker, request: Request<In
     // In a task: it is applied, and its audit event added, even if the client disconnects.
     let followed = tokio::task::spawn_local(async move {
         let mut what = shown(&format!("{} {}", request.method(), request.uri().path()));
-        let control = &shared.control;
-        let reply = order(control, request, &mut what).await;
+        let reply = order(&shared, request, &mut what).await;
         let (who, status) = (asker.name, reply.status().as_u16());
-        control.borrow_mut().fleet.note_event(Event::Audit { who, what, status });
+        shared.fleet.borrow_mut().note_event(Event::Audit { who, what, status });
         reply
     });
     followed.await.expect("it does not panic, and is not aborted")
@@ -92,12 +102,16 @@ async fn question(shared: &Shared, asker: &Asker, request: &Request<Incoming>) -
     match path(request).as_slice() {
         ["live"] => readiness::live_reply(&control.borrow(), now),
         ["ready"] => readiness::ready_reply(control.borrow().readiness().process()),
-        ["ready", pool] => ready(&control.borrow(), pool),
-        ["status"] => overview(shared, status::status).await,
-        ["pools"] => overview(shared, status::pools).await,
+        ["ready", pool] => ready(control.borrow().readiness(), pool),
+        ["status"] => overview(shared, |now| status(shared, now)).await,
+        ["pools"] => overview(shared, |now| status::pools(&shared.fleet.borrow(), now)).await,
         ["metrics"] => {
-            let text = shared.metrics.text(now, metrics::text(control, now));
-            text_reply(StatusCode::OK, metrics::MEDIA_TYPE, text.await)
+            let render = async {
+                let loaded = shared.reloads.loaded();
+                metrics::text(control, &shared.fleet, &loaded, now).await
+            };
+            let text = shared.metrics.text(now, render).await;
+            text_reply(StatusCode::OK, metrics::MEDIA_TYPE, text)
         }
         // Fields of probes may be secrets.
         ["config"] if !asker.may_order => {
@@ -105,7 +119,7 @@ async fn question(shared: &Shared, asker: &Asker, request: &Request<Incoming>) -
             refusal(StatusCode::FORBIDDEN, error)
         }
         ["config"] => config_text::reply(control.borrow().config(), request.headers()),
-        ["events"] => events(control, asker, &query).await,
+        ["events"] => events(&shared.fleet, asker, &query).await,
         ["explain"] => {
             let method = query.value("method").unwrap_or_else(|| "GET".to_owned());
             let Some(url) = query.value("url") else {
@@ -120,18 +134,20 @@ async fn question(shared: &Shared, asker: &Asker, request: &Request<Incoming>) -
 
 async fn overview<T: Serialize + Send + 'static>(
     shared: &Shared,
-    collect: impl FnOnce(&Control, Instant) -> T,
+    collect: impl FnOnce(Instant) -> T,
 ) -> Reply {
-    let collect = || collect(&shared.control.borrow(), clock::monotonic());
+    let collect = || collect(clock::monotonic());
     text_reply(StatusCode::OK, "application/json", shared.overviews.text(collect).await)
 }
 
+fn status(shared: &Shared, now: Instant) -> status::Status {
+    let loaded = shared.reloads.loaded();
+    status::status(&shared.control.borrow(), loaded, shared.address, now)
+}
+
 /// Applies an order; adds its details to `what`, which has the method and path.
-async fn order(
-    control: &Rc<RefCell<Control>>,
-    request: Request<Incoming>,
-    what: &mut String,
-) -> Reply {
+async fn order(shared: &Shared, request: Request<Incoming>, what: &mut String) -> Reply {
+    let control = &shared.control;
     let method = request.method().clone();
     let path_text = request.uri().path().to_owned();
     let parts: Vec<&str> = path_text.split('/').filter(|part| !part.is_empty()).collect();
@@ -142,9 +158,9 @@ async fn order(
             orders::drain(&mut control.borrow_mut(), mode.as_deref())
         }
         (&Method::POST, ["undrain"]) => orders::undrain(&mut control.borrow_mut()),
-        (&Method::POST, ["reload"]) => reload(control, None, what).await,
+        (&Method::POST, ["reload"]) => reload(shared, None, what).await,
         (&Method::PUT, ["config"]) => match body_config(request, what).await {
-            Ok(Some(given)) => reload(control, Some(&given), what).await,
+            Ok(Some(given)) => reload(shared, Some(&given), what).await,
             Ok(None) => {
                 let error = "the body is empty; POST /reload reads the file again";
                 refusal(StatusCode::BAD_REQUEST, error)
@@ -152,7 +168,7 @@ async fn order(
             Err(refused) => *refused,
         },
         (&Method::POST, ["plan"]) => match body_config(request, what).await {
-            Ok(given) => orders::plan(&control.borrow(), given.as_ref()),
+            Ok(given) => orders::plan(&shared.reloads, given.as_ref()),
             Err(refused) => *refused,
         },
         (&Method::POST, ["pools", pool, "backends"]) => {
@@ -178,16 +194,15 @@ async fn order(
     }
 }
 
-async fn reload(control: &Rc<RefCell<Control>>, given: Option<&Given>, what: &mut String) -> Reply {
-    let (reply, changes) = orders::reload(control, given).await;
+async fn reload(shared: &Shared, given: Option<&Given>, what: &mut String) -> Reply {
+    let (reply, changes) = orders::reload(&shared.control, &shared.reloads, given).await;
     if let Some(changes) = changes {
         what.push_str(&format!(", {changes} changes"));
     }
     reply
 }
 
-fn ready(control: &Control, pool: &str) -> Reply {
-    let answers = control.readiness();
+fn ready(answers: &ReadyAnswers, pool: &str) -> Reply {
     match answers.pool(pool) {
         Some(answer) => readiness::ready_reply(answer),
         None => {
@@ -198,7 +213,7 @@ fn ready(control: &Control, pool: &str) -> Reply {
 }
 
 /// The events from `since` on; waits for one if there is none yet and `wait_ms` allows it.
-async fn events(control: &Rc<RefCell<Control>>, asker: &Asker, query: &Query) -> Reply {
+async fn events(fleet: &RefCell<Fleet>, asker: &Asker, query: &Query) -> Reply {
     let (since, wait_ms) = match (query.number("since"), query.number("wait_ms")) {
         (Ok(since), Ok(wait_ms)) => (since.unwrap_or(0), wait_ms.unwrap_or(0)),
         (Err(refused), _) | (_, Err(refused)) => return *refused,
@@ -209,9 +224,9 @@ async fn events(control: &Rc<RefCell<Control>>, asker: &Asker, query: &Query) ->
         let error = "events are waited for on the Unix socket only: leave `wait_ms` out here";
         return refusal(StatusCode::FORBIDDEN, error);
     }
-    let has_news = || control.borrow().fleet.events().next() > since;
+    let has_news = || fleet.borrow().events().next() > since;
     let news = async {
-        let pushed = control.borrow().fleet.events().news();
+        let pushed = fleet.borrow().events().news();
         loop {
             let pushed = pushed.notified();
             if has_news() {
@@ -221,9 +236,9 @@ async fn events(control: &Rc<RefCell<Control>>, asker: &Asker, query: &Query) ->
         }
     };
     let _ = tokio::time::timeout(wait, news).await;
-    let control = control.borrow();
-    let events: Vec<_> = control.fleet.events().since(since).collect();
-    let body = serde_json::json!({ "next": control.fleet.events().next(), "events": events });
+    let fleet = fleet.borrow();
+    let events: Vec<_> = fleet.events().since(since).collect();
+    let body = serde_json::json!({ "next": fleet.events().next(), "events": events });
     json_reply(StatusCode::OK, &body)
 }
 

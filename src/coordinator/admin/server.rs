@@ -5,6 +5,7 @@ use super::places::{Places, Taken};
 use super::routing::{self, Asker, Shared};
 use crate::config;
 use crate::coordinator::control::Control;
+use crate::coordinator::reload::Reloads;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -149,8 +150,8 @@ impl Admin {
     }
 
     /// Serves until dropped.
-    pub async fn serve(mut self, control: Rc<RefCell<Control>>) {
-        let shared = Rc::new(Shared::new(control));
+    pub async fn serve(mut self, control: Rc<RefCell<Control>>, reloads: Rc<Reloads>) {
+        let shared = Rc::new(Shared::new(control, reloads, self.tcp_address()));
         let (tcp, allow_uids) = (self.tcp.take(), std::mem::take(&mut self.allow_uids));
         let unix = async {
             match &self.unix {

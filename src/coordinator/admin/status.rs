@@ -2,10 +2,11 @@
 
 use crate::base::Instant;
 use crate::coordinator::control::Control;
-use crate::coordinator::fleet::{PoolRecord, Probed, Record, Source, SourceState};
+use crate::coordinator::fleet::{Fleet, PoolRecord, Probed, Record, Source, SourceState};
+use crate::coordinator::process::{Listeners, Shards};
 use crate::coordinator::reload::Loaded;
 use crate::health::Outlier;
-use crate::mailbox::{Answers, BackendCell};
+use crate::mailbox::{Answers, BackendCell, Ledger};
 use crate::stats::{Counter, LATENCY_BOUNDS_US};
 use serde::{Serialize, Serializer};
 use std::net::SocketAddr;
@@ -143,42 +144,47 @@ struct ProbeStatus {
 }
 
 /// The status as of `now`.
-pub(super) fn status(control: &Control, now: Instant) -> Status {
+pub(super) fn status(
+    control: &Control,
+    loaded: Loaded,
+    admin_address: Option<SocketAddr>,
+    now: Instant,
+) -> Status {
+    let fleet = control.fleet();
     let readiness = control.readiness().process().readiness.clone();
     Status {
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
-        admin_address: control.admin_address,
+        admin_address,
         uptime_ms: control.uptime(now).as_millis() as u64,
         phase: control.phase().word(),
         phase_ends_in_ms: control.phase_ends_in(now).map(|left| left.as_millis() as u64),
-        configuration: control.loaded.clone(),
+        configuration: loaded,
         generation: control.generation().0,
         ready: readiness.ready,
         not_ready_because: readiness.reasons,
         connections: control.shards().connections(),
-        shards: shards(control, now),
-        listeners: listeners(control),
-        routes: routes(control),
-        pools: pools(control, now),
+        shards: shards(control.shards(), now),
+        listeners: listeners(control.listeners(), fleet.ledger()),
+        routes: routes(&fleet),
+        pools: pools(&fleet, now),
     }
 }
 
-fn shards(control: &Control, now: Instant) -> Vec<ShardStatus> {
+fn shards(shards: &Shards, now: Instant) -> Vec<ShardStatus> {
     let shard = |(shard, mailbox): (usize, &std::sync::Arc<crate::mailbox::Mailbox>)| ShardStatus {
         shard,
-        running: control.shards().running()[shard],
+        running: shards.running()[shard],
         last_turn_ms_ago: now.since(mailbox.last_turn()).as_millis() as u64,
         generation: mailbox.applied().0,
         connections: mailbox.connections(),
         requests: mailbox.counters.read(Counter::Requests),
         panics: mailbox.counters.read(Counter::ShardPanics),
     };
-    control.shards().mailboxes().iter().enumerate().map(shard).collect()
+    shards.mailboxes().iter().enumerate().map(shard).collect()
 }
 
-fn listeners(control: &Control) -> Vec<ListenerStatus> {
-    let ledger = control.fleet.ledger();
+fn listeners(listeners: &Listeners, ledger: &Ledger) -> Vec<ListenerStatus> {
     let listener = |listener: &std::sync::Arc<crate::snapshot::Listener>| {
         let sum = |read: fn(&crate::mailbox::ListenerCell) -> u64| {
             ledger.listeners(listener.id).map(read).sum()
@@ -191,13 +197,12 @@ fn listeners(control: &Control) -> Vec<ListenerStatus> {
             requests: sum(|cell| cell.requests.read()),
         }
     };
-    control.listeners().iter().map(listener).collect()
+    listeners.iter().map(listener).collect()
 }
 
-fn routes(control: &Control) -> Vec<RouteStatus> {
-    let ledger = control.fleet.ledger();
-    let mut routes: Vec<RouteStatus> = control
-        .fleet
+fn routes(fleet: &Fleet) -> Vec<RouteStatus> {
+    let ledger = fleet.ledger();
+    let mut routes: Vec<RouteStatus> = fleet
         .routes()
         .map(|((listener, host, path), id)| {
             let answers = ledger.routes(id).map(|cell| classes(&cell.answers));
@@ -215,16 +220,15 @@ fn routes(control: &Control) -> Vec<RouteStatus> {
 }
 
 /// Every pool.
-pub(super) fn pools(control: &Control, now: Instant) -> Vec<PoolStatus> {
-    control.fleet.pools().values().map(|pool| pool_status(control, pool, now)).collect()
+pub(super) fn pools(fleet: &Fleet, now: Instant) -> Vec<PoolStatus> {
+    fleet.pools().values().map(|pool| pool_status(fleet.ledger(), pool, now)).collect()
 }
 
-fn pool_status(control: &Control, pool: &PoolRecord, now: Instant) -> PoolStatus {
+fn pool_status(ledger: &Ledger, pool: &PoolRecord, now: Instant) -> PoolStatus {
     use crate::config::Choice;
-    let ledger = control.fleet.ledger();
-    let latencies = latencies(control, pool);
+    let latencies = latencies(ledger, pool);
     let backend = |(address, record): (&SocketAddr, &Record)| {
-        backend_status(control, pool, *address, record, now)
+        backend_status(ledger, pool, *address, record, now)
     };
     let backends: Vec<BackendStatus> = pool.backends.iter().map(backend).collect();
     PoolStatus {
@@ -259,13 +263,12 @@ fn sources(pool: &PoolRecord, now: Instant) -> Vec<SourceStatus> {
 }
 
 fn backend_status(
-    control: &Control,
+    ledger: &Ledger,
     pool: &PoolRecord,
     address: SocketAddr,
     record: &Record,
     now: Instant,
 ) -> BackendStatus {
-    let ledger = control.fleet.ledger();
     let sum = |read: fn(&BackendCell) -> u64| ledger.backends(record.slot).map(read).sum();
     let answers = ledger.backends(record.slot).map(|cell| classes(&cell.answers));
     let ramp = record.ramp(&pool.config.slow_start, now);
@@ -328,9 +331,9 @@ pub(super) fn add(mut sums: [u64; 5], more: [u64; 5]) -> [u64; 5] {
 }
 
 /// A pool's latencies over all shards, by bucket.
-pub(super) fn latencies(control: &Control, pool: &PoolRecord) -> Vec<u64> {
+pub(super) fn latencies(ledger: &Ledger, pool: &PoolRecord) -> Vec<u64> {
     let mut sums = vec![0; LATENCY_BOUNDS_US.len() + 1];
-    for cell in control.fleet.ledger().pools(pool.id) {
+    for cell in ledger.pools(pool.id) {
         sums.iter_mut().zip(cell.latencies.read()).for_each(|(sum, count)| *sum += count);
     }
     sums

@@ -8,13 +8,12 @@ mod system_files;
 mod watched_file;
 
 pub(crate) use name::ask_name;
-pub(crate) use resolver::Resolver;
-pub use resolvers::Resolvers;
+use resolver::Resolver;
+pub(crate) use resolvers::Resolvers;
 pub(crate) use watched_file::ask_file;
 
 use crate::config::BackendName;
-use crate::coordinator::control::Control;
-use crate::coordinator::fleet::{Found, Source};
+use crate::coordinator::fleet::{Fleet, Found, Source};
 use crate::coordinator::process::Tasks;
 use crate::sys::clock;
 use std::cell::RefCell;
@@ -34,13 +33,14 @@ enum Asked {
 /// State that the tasks share.
 #[derive(Clone)]
 struct Shared {
-    control: Rc<RefCell<Control>>,
+    fleet: Rc<RefCell<Fleet>>,
+    resolvers: Rc<Resolvers>,
     /// Notified after each answer, the first failure of a series included.
     news: Rc<Notify>,
 }
 
 /// All tasks.
-pub struct Sources {
+pub(crate) struct Sources {
     shared: Shared,
     tasks: Tasks<(String, Asked), ()>,
     revision: Option<u64>,
@@ -48,14 +48,14 @@ pub struct Sources {
 
 impl Sources {
     /// No tasks yet.
-    pub fn new(control: Rc<RefCell<Control>>, news: Rc<Notify>) -> Self {
-        let shared = Shared { control, news };
+    pub fn new(fleet: Rc<RefCell<Fleet>>, resolvers: Rc<Resolvers>, news: Rc<Notify>) -> Self {
+        let shared = Shared { fleet, resolvers, news };
         Self { shared, tasks: Tasks::new(), revision: None }
     }
 
     /// Starts the tasks that are missing, and ends those that are not wanted any more.
     pub fn sync(&mut self) {
-        let revision = self.shared.control.borrow().fleet.revision();
+        let revision = self.shared.fleet.borrow().revision();
         if self.revision.replace(revision) == Some(revision) {
             return;
         }
@@ -71,8 +71,8 @@ impl Sources {
     }
 
     fn wanted(&self) -> HashMap<(String, Asked), ()> {
-        let control = self.shared.control.borrow();
-        let pools = control.fleet.pools().values().filter(|pool| !pool.is_removed);
+        let fleet = self.shared.fleet.borrow();
+        let pools = fleet.pools().values().filter(|pool| !pool.is_removed);
         let asked = pools.flat_map(|pool| {
             let config = &pool.config;
             let names = config.names.iter().map(|name| Asked::Name(name.clone()));
@@ -85,26 +85,25 @@ impl Sources {
 
 impl Shared {
     fn resolver(&self) -> Result<Rc<Resolver>, String> {
-        let control = self.control.borrow();
-        control.resolvers.current(&control.config().runtime.dns_servers)
+        self.resolvers.current()
     }
 
     /// Notified at each reload.
     fn renewals(&self) -> watch::Receiver<()> {
-        self.control.borrow().resolvers.renewals()
+        self.resolvers.renewals()
     }
 
     /// The addresses that a source reported before this task began, as with another weight.
     fn told_before(&self, pool: &str, source: &Source) -> Vec<IpAddr> {
-        let control = self.control.borrow();
-        let found = control.fleet.pools().get(pool).and_then(|pool| pool.reported.get(source));
+        let fleet = self.fleet.borrow();
+        let found = fleet.pools().get(pool).and_then(|pool| pool.reported.get(source));
         found.into_iter().flatten().map(|found| found.address.ip()).collect()
     }
 
     /// Reports an answer, complete or partial.
     fn reported(&self, pool: &str, source: &Source, found: Vec<Found>, is_whole: bool) {
         let now = clock::monotonic();
-        let fleet = &mut self.control.borrow_mut().fleet;
+        let mut fleet = self.fleet.borrow_mut();
         match is_whole {
             true => fleet.report(pool, source.clone(), unique(found), now),
             false => fleet.report_part(pool, source.clone(), unique(found), now),
@@ -115,7 +114,7 @@ impl Shared {
     /// Reports a failure; the last report still holds.
     fn failed(&self, pool: &str, source: &Source, reason: String) {
         let now = clock::monotonic();
-        self.control.borrow_mut().fleet.source_failed(pool, source, reason, now);
+        self.fleet.borrow_mut().source_failed(pool, source, reason, now);
         self.news.notify_one();
     }
 }

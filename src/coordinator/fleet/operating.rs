@@ -100,6 +100,26 @@ fn alternatives(asked: &str, known: &[String]) -> String {
 }
 
 impl Fleet {
+    /// Applies orders for a backend: all of them, or none.
+    ///
+    /// # Errors
+    /// As for [`Fleet::operate`].
+    pub fn operate_all(
+        &mut self,
+        pool: &str,
+        address: SocketAddr,
+        operations: &[Operation],
+        now: Instant,
+    ) -> Result<(), OperationError> {
+        for operation in operations {
+            self.check_order(pool, address, *operation)?;
+        }
+        for operation in operations {
+            self.operate(pool, address, *operation, now)?;
+        }
+        Ok(())
+    }
+
     /// Applies an order. True if it changed something.
     ///
     /// # Errors

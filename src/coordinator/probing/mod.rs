@@ -6,9 +6,8 @@ pub mod protocol;
 use self::protocol::{ProbeFailure, Prober, Trusted};
 use crate::base::{Instant, Prng};
 use crate::config::{Probe, ProbeKind};
-use crate::coordinator::control::Control;
 use crate::coordinator::events::Event;
-use crate::coordinator::fleet::{BackendKey, Excused, PUNCTUAL_EVERY, ProbeOf};
+use crate::coordinator::fleet::{BackendKey, Excused, Fleet, PUNCTUAL_EVERY, ProbeOf};
 use crate::coordinator::process::Tasks;
 use crate::health::{OperatorState, spread};
 use crate::sys::clock;
@@ -40,7 +39,7 @@ type Wanted = HashMap<TaskKey, (Place, Rc<Probe>)>;
 
 /// State that all tasks share.
 struct Shared {
-    control: Rc<RefCell<Control>>,
+    fleet: Rc<RefCell<Fleet>>,
     permits: Semaphore,
     prng: RefCell<Prng>,
     news: Rc<Notify>,
@@ -80,9 +79,9 @@ pub(crate) struct Probing {
 
 impl Probing {
     /// No tasks yet. `news` is notified after each result that changes something.
-    pub fn new(control: Rc<RefCell<Control>>, seed: u64, news: Rc<Notify>) -> Self {
+    pub fn new(fleet: Rc<RefCell<Fleet>>, seed: u64, news: Rc<Notify>) -> Self {
         let (permits, prng) = (Semaphore::new(AT_ONCE_MAX), RefCell::new(Prng::new(seed)));
-        let shared = Rc::new(Shared { control, permits, prng, news });
+        let shared = Rc::new(Shared { fleet, permits, prng, news });
         let (tasks, made) = (Tasks::new(), HashMap::new());
         Self { shared, tasks, made, keeps_time: false, revision: None, configuration: 0 }
     }
@@ -90,11 +89,11 @@ impl Probing {
     /// Starts the tasks that are missing, and ends those that are not wanted any more.
     pub fn sync(&mut self) {
         if !std::mem::replace(&mut self.keeps_time, true) {
-            tokio::task::spawn_local(keep_time(self.shared.control.clone()));
+            tokio::task::spawn_local(keep_time(self.shared.fleet.clone()));
         }
         let now = clock::monotonic();
         let (revision, configuration) = {
-            let fleet = &self.shared.control.borrow().fleet;
+            let fleet = self.shared.fleet.borrow();
             (fleet.revision(), fleet.configurations())
         };
         let is_reload = std::mem::replace(&mut self.configuration, configuration) != configuration;
@@ -130,9 +129,9 @@ impl Probing {
     }
 
     fn wanted(&self) -> Wanted {
-        let control = self.shared.control.borrow();
+        let fleet = self.shared.fleet.borrow();
         let mut wanted = HashMap::new();
-        for (name, pool) in control.fleet.pools() {
+        for (name, pool) in fleet.pools() {
             let name: Rc<str> = name.as_str().into();
             for which in [ProbeOf::Health, ProbeOf::Readiness] {
                 let Some(probe) = pool.probe(which).filter(|p| p.kind != ProbeKind::None) else {
@@ -163,7 +162,7 @@ impl Probing {
             if let Err(reason) = made.make(probe, &mut trusted, now) {
                 let (pool, source) = (place.0.to_string(), "probe".to_owned());
                 let event = Event::SourceFailed { pool, source, reason };
-                self.shared.control.borrow_mut().fleet.note_event(event);
+                self.shared.fleet.borrow_mut().note_event(event);
             }
         }
     }
@@ -234,7 +233,7 @@ impl Shared {
         let (began, late_before) = self.now_and_lateness();
         let result = prober.probe(backend.1).await;
         let (now, late) = self.now_and_lateness();
-        let fleet = &mut self.control.borrow_mut().fleet;
+        let mut fleet = self.fleet.borrow_mut();
         fleet.time_probe(backend, which, now.since(began));
         let is_timeout = matches!(result, Err(ProbeFailure::TimedOut { .. }));
         let late = late.saturating_sub(late_before);
@@ -251,14 +250,14 @@ impl Shared {
 
     fn now_and_lateness(&self) -> (Instant, Duration) {
         let now = clock::monotonic();
-        (now, self.control.borrow().fleet.lateness().until(now))
+        (now, self.fleet.borrow().lateness().until(now))
     }
 }
 
 /// Ticks by which the coordinator measures its lateness, for as long as it runs.
-async fn keep_time(control: Rc<RefCell<Control>>) {
+async fn keep_time(fleet: Rc<RefCell<Fleet>>) {
     loop {
-        control.borrow_mut().fleet.keep_time(clock::monotonic());
+        fleet.borrow_mut().keep_time(clock::monotonic());
         tokio::time::sleep(PUNCTUAL_EVERY).await;
     }
 }
@@ -272,12 +271,12 @@ async fn run(shared: Rc<Shared>, key: TaskKey, prober: Replaceable, offset: Dura
             None => OWN_FAULT_PAUSE,
             Some(result) => {
                 let failure = result.err().map(|failure| failure.to_string());
-                let mut control = shared.control.borrow_mut();
-                if control.fleet.note_probe(backend, which, failure) {
+                let mut fleet = shared.fleet.borrow_mut();
+                if fleet.note_probe(backend, which, failure) {
                     shared.news.notify_one();
                 }
                 let prng = &mut *shared.prng.borrow_mut();
-                let Some(delay) = control.fleet.next_probe_in(backend, which, prng) else { return };
+                let Some(delay) = fleet.next_probe_in(backend, which, prng) else { return };
                 delay
             }
         };

@@ -30,13 +30,13 @@ fn as_text<S: Serializer>(digest: &Digest, serializer: S) -> Result<S::Ok, S::Er
 
 impl Loaded {
     /// The state of the first configuration.
-    pub(crate) fn first(config: &Config) -> Self {
+    pub(super) fn first(config: &Config) -> Self {
         let (digest, began_ms) = (config.digest(), wall_clock_ms());
         Self { version: 1, digest, loaded_ms: began_ms, refused: 0, last_refused: false, began_ms }
     }
 
     /// Records that another one is in force.
-    pub(crate) fn note(&mut self, config: &Config) {
+    pub(super) fn note(&mut self, config: &Config) {
         self.version += 1;
         self.digest = config.digest();
         self.loaded_ms = wall_clock_ms();
@@ -44,7 +44,7 @@ impl Loaded {
     }
 
     /// Records that another one was refused.
-    pub(crate) fn note_refusal(&mut self) {
+    pub(super) fn note_refusal(&mut self) {
         self.refused += 1;
         self.last_refused = true;
     }

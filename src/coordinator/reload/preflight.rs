@@ -3,12 +3,11 @@
 //! too few backends: a backend that is added beside others can wait for its probe, and a reload
 //! need not.
 //!
-//! Does not: follow sources or go on probing; the tasks of `source` and `probing` begin anew.
+//! Does not: follow sources or go on probing; the tasks of `discovery` and `probing` begin anew.
 
 use crate::config::{BackendName, Config, Pool, ProbeKind};
-use crate::coordinator::control::Control;
-use crate::coordinator::discovery::{Resolver, ask_file, ask_name};
-use crate::coordinator::fleet::{Discovered, FIRST_ROUND_MAX, Found, ProbeOf, Source};
+use crate::coordinator::discovery::{Resolvers, ask_file, ask_name};
+use crate::coordinator::fleet::{Discovered, FIRST_ROUND_MAX, Fleet, Found, ProbeOf, Source};
 use crate::coordinator::probing::AT_ONCE_MAX;
 use crate::coordinator::probing::protocol::{Prober, Trusted};
 use std::cell::RefCell;
@@ -22,7 +21,8 @@ use tokio::task::JoinSet;
 struct Shared {
     permits: Semaphore,
     discovered: RefCell<Discovered>,
-    control: Rc<RefCell<Control>>,
+    fleet: Rc<RefCell<Fleet>>,
+    resolvers: Rc<Resolvers>,
 }
 
 /// One pool.
@@ -33,15 +33,20 @@ struct Look {
 }
 
 /// The results of the preflight of a configuration within [`FIRST_ROUND_MAX`].
-pub(super) async fn look_ahead(control: &Rc<RefCell<Control>>, config: &Config) -> Discovered {
+pub(super) async fn look_ahead(
+    fleet: Rc<RefCell<Fleet>>,
+    resolvers: Rc<Resolvers>,
+    config: &Config,
+) -> Discovered {
     let shared = Rc::new(Shared {
         permits: Semaphore::new(AT_ONCE_MAX),
         discovered: RefCell::default(),
-        control: control.clone(),
+        fleet,
+        resolvers,
     });
-    control.borrow().resolvers.renew();
+    shared.resolvers.renew();
     let mut tasks = JoinSet::new();
-    start(&mut tasks, &shared, &control.borrow(), config);
+    start(&mut tasks, &shared, config);
     let all = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(FIRST_ROUND_MAX, all).await.is_err() {
         tracing::warn!("not every new backend could be probed in time: reloading without");
@@ -49,8 +54,8 @@ pub(super) async fn look_ahead(control: &Rc<RefCell<Control>>, config: &Config) 
     shared.discovered.take()
 }
 
-fn start(tasks: &mut JoinSet<()>, shared: &Rc<Shared>, control: &Control, config: &Config) {
-    let fleet = &control.fleet;
+fn start(tasks: &mut JoinSet<()>, shared: &Rc<Shared>, config: &Config) {
+    let fleet = shared.fleet.borrow();
     let mut trusted = Trusted::default();
     for pool in config.pools.iter().filter(|pool| fleet.is_short_for(pool)) {
         let is_new = |address: &SocketAddr| {
@@ -93,13 +98,6 @@ fn probers(pool: &Pool, trusted: &mut Trusted) -> Vec<(ProbeOf, Prober)> {
     made.collect()
 }
 
-impl Shared {
-    fn resolver(&self) -> Result<Rc<Resolver>, String> {
-        let control = self.control.borrow();
-        control.resolvers.current(&control.config().runtime.dns_servers)
-    }
-}
-
 impl Look {
     fn probe_all(self: Rc<Self>, addresses: Vec<SocketAddr>, tasks: &mut JoinSet<()>) {
         for address in addresses {
@@ -120,7 +118,7 @@ impl Look {
     }
 
     async fn take_name(self: Rc<Self>, name: BackendName) {
-        let Ok(resolver) = self.shared.resolver() else { return };
+        let Ok(resolver) = self.shared.resolvers.current() else { return };
         if let Some((found, is_whole)) = ask_name(&resolver, &name).await {
             self.take(Source::of_name(&name), found, is_whole).await;
         }

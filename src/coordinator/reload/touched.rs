@@ -1,9 +1,8 @@
 //! What uses a part of the configuration in force now, and what of that would end by another one.
 //! Does not: change anything.
 
-use super::plan::{Part, Touched, plan};
-use super::{Plan, without_restart};
-use crate::config::{Config, Digest};
+use super::plan::{Part, Plan, Touched, plan};
+use crate::config::Config;
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{Fleet, Record, Source};
 use crate::coordinator::process::{Listeners, successor};
@@ -25,7 +24,7 @@ struct Present<'p> {
 }
 
 /// The changes that `config` would make.
-pub(crate) fn changes(control: &Control, config: &Config) -> Plan {
+pub(super) fn changes(control: &Control, config: &Config) -> Plan {
     let fleet = control.fleet();
     let (listeners, connections) = (control.listeners(), control.shards().connections());
     let present = Present { fleet: &fleet, listeners, connections };
@@ -41,11 +40,6 @@ pub(crate) fn changes(control: &Control, config: &Config) -> Plan {
         part => present.ending(part, &kept),
     };
     plan(control.config(), config, |part| present.touched(part, |_| true), ending)
-}
-
-/// The digest that the configuration in force would have after that.
-pub(crate) fn digest_after(control: &Control, config: Config) -> Digest {
-    without_restart(control.config(), config).digest()
 }
 
 impl<'p> Present<'p> {

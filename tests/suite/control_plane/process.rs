@@ -4,11 +4,9 @@
 use super::{address, config};
 use ringway::balance::Algorithm;
 use ringway::base::{Instant, ShardId};
-use ringway::config::{Backend, Config, Listener, TextFormat};
+use ringway::config::{Backend, Config, Listener};
 use ringway::coordinator::fleet::{Discovered, ProbeOf};
-use ringway::coordinator::{
-    self, BellReceiver, ConfigSource, Control, ListenSockets, OpenListener, Unusable,
-};
+use ringway::coordinator::{self, BellReceiver, Control, ListenSockets, OpenListener};
 use ringway::engine::Socket;
 use ringway::mailbox::{Level, Mailbox, Shared};
 use ringway::sys::event_fd::EventFd;
@@ -33,19 +31,6 @@ impl ListenSockets for Closed {
     fn close_unused(&mut self) {}
 }
 
-/// No file.
-struct Nowhere;
-
-impl ConfigSource for Nowhere {
-    fn read(&self) -> Result<Config, Unusable> {
-        Err("there is no file".to_owned().into())
-    }
-
-    fn parse(&self, _: &str, _: TextFormat, _: &str) -> Result<Config, Unusable> {
-        self.read()
-    }
-}
-
 /// A process of one shard.
 struct Process {
     control: Control,
@@ -60,15 +45,15 @@ impl Process {
         let shared = Shared::new(1, 0, Arc::new(ringing));
         let mailboxes = [Arc::new(Mailbox::new(ShardId(0), wake, shared))].into();
         let now = Instant::from_nanos(1_000_000_000);
-        let control = Control::new(config, Box::new(Nowhere), Box::new(Closed), mailboxes, now);
+        let control = Control::new(config, Box::new(Closed), mailboxes, now);
         Self { control: control.expect("the listen_sockets open"), now, _bell: bell }
     }
 
     fn probe(&mut self, backend: usize, times: usize, passed: bool) {
-        let pool = self.control.fleet.pools()["default"].id;
+        let pool = self.control.fleet().pools()["default"].id;
         for _ in 0..times {
             let failure = (!passed).then(|| "as ordered by a test".to_owned());
-            self.control.fleet.note_probe((pool, address(backend)), ProbeOf::Health, failure);
+            self.control.fleet_mut().note_probe((pool, address(backend)), ProbeOf::Health, failure);
         }
         self.control.publish(self.now);
     }
@@ -129,7 +114,7 @@ fn listening(from: u16, count: u16) -> Config {
 fn listeners_that_ended_their_sessions_make_room_for_new_ones() {
     let mut process = Process::new(listening(1_000, 2_049));
     let (control, now, shard) = (&mut process.control, process.now, ShardId(0));
-    let ledger = control.fleet.ledger().clone();
+    let ledger = control.fleet().ledger().clone();
     control.step(now);
     let old: Vec<_> = control.listeners().iter().map(|listener| listener.id).collect();
     let sessions = || old.iter().map(|id| &ledger.listener(shard, *id).sessions);

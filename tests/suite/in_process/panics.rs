@@ -141,13 +141,13 @@ fn a_shard_that_panics_loses_its_own_sessions_and_comes_back() {
         let listen_sockets = FixedSockets { bound: address, sockets: scene.sockets };
         let control = Control::new(
             scene.config,
-            Box::new(NoSource),
             Box::new(listen_sockets),
             scene.mailboxes,
             clock::monotonic(),
         );
         let control = control.expect("its open is open");
-        let coordinator = Coordinator::new(control, spawn, scene.bell, Admin::default(), 1);
+        let coordinator =
+            Coordinator::new(control, Box::new(NoSource), spawn, scene.bell, Admin::default(), 1);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.expect("a runtime").block_on(coordinator.run()).expect("signals");
     });

@@ -1,6 +1,6 @@
 //! Who frees a snapshot.
 
-use super::panics::{FixedSockets, NoSource};
+use super::panics::FixedSockets;
 use super::stage;
 use ringway::base::Generation;
 use ringway::coordinator::Control;
@@ -20,13 +20,7 @@ fn a_snapshot_is_freed_by_the_coordinator_and_never_by_a_shard() {
     let scene = stage(2, backend);
     let listen_sockets = FixedSockets { bound: scene.address, sockets: scene.sockets };
     let (mailboxes, now) = (scene.mailboxes, clock::monotonic());
-    let control = Control::new(
-        scene.config,
-        Box::new(NoSource),
-        Box::new(listen_sockets),
-        mailboxes.clone(),
-        now,
-    );
+    let control = Control::new(scene.config, Box::new(listen_sockets), mailboxes.clone(), now);
     let mut control = control.expect("its open is open");
     control.step(now);
     let first = Arc::downgrade(&control.snapshot());

@@ -3,15 +3,14 @@
 use super::rows::{Place, each_backend};
 use super::text::Text;
 use crate::base::Instant;
-use crate::coordinator::control::Control;
-use crate::coordinator::fleet::Record;
+use crate::coordinator::fleet::{Fleet, Record};
 use std::cell::RefCell;
 
 /// Of these backends.
-pub(super) async fn of_backends(text: &mut Text, control: &RefCell<Control>, places: &[Place]) {
+pub(super) async fn of_backends(text: &mut Text, fleet: &RefCell<Fleet>, places: &[Place]) {
     let name = "ringway_backend_ejections_total";
     text.family(name, "counter", "Ejections of a backend.");
-    each_backend(control, places, |_, labels, _, record| {
+    each_backend(fleet, places, |_, labels, _, record| {
         text.sample(name, labels, record.ejections);
     })
     .await;
@@ -21,7 +20,7 @@ pub(super) async fn of_backends(text: &mut Text, control: &RefCell<Control>, pla
     };
     let name = "ringway_probe_results_total";
     text.family(name, "counter", "Probes of a backend, by whether they passed.");
-    each_backend(control, places, |_, labels, _, record| {
+    each_backend(fleet, places, |_, labels, _, record| {
         for (probe, probed) in probes(record) {
             for (result, count) in [("passed", probed.passes), ("failed", probed.failures)] {
                 let more = [("probe", probe), ("result", result)];
@@ -32,7 +31,7 @@ pub(super) async fn of_backends(text: &mut Text, control: &RefCell<Control>, pla
     .await;
     let name = "ringway_probe_duration_seconds_total";
     text.family(name, "counter", "The total duration of the probes of a backend.");
-    each_backend(control, places, |_, labels, _, record| {
+    each_backend(fleet, places, |_, labels, _, record| {
         for (probe, probed) in probes(record) {
             let seconds = probed.took.as_secs_f64();
             text.sample(name, &[labels[0], labels[1], ("probe", probe)], seconds);
@@ -42,13 +41,13 @@ pub(super) async fn of_backends(text: &mut Text, control: &RefCell<Control>, pla
 }
 
 /// Of the coordinator, and of sources.
-pub(super) fn of_process(text: &mut Text, control: &Control, now: Instant) {
-    lateness(text, control, now);
-    sources(text, control, now);
+pub(super) fn of_process(text: &mut Text, fleet: &Fleet, now: Instant) {
+    lateness(text, fleet, now);
+    sources(text, fleet, now);
 }
 
-fn lateness(text: &mut Text, control: &Control, now: Instant) {
-    let lateness = control.fleet.lateness();
+fn lateness(text: &mut Text, fleet: &Fleet, now: Instant) {
+    let lateness = fleet.lateness();
     let name = "ringway_coordinator_late_seconds_total";
     text.family(name, "counter", "The total lateness of the coordinator.");
     text.sample(name, &[], lateness.until(now).as_secs_f64());
@@ -58,8 +57,8 @@ fn lateness(text: &mut Text, control: &Control, now: Instant) {
     text.sample(name, &[], lateness.held());
 }
 
-fn sources(text: &mut Text, control: &Control, now: Instant) {
-    let pools = control.fleet.pools();
+fn sources(text: &mut Text, fleet: &Fleet, now: Instant) {
+    let pools = fleet.pools();
     let name = "ringway_source_failing";
     text.family(name, "gauge", "1 while a name or file fails, and its last answer holds.");
     for (pool, record) in pools {

@@ -13,6 +13,8 @@ pub(super) use text::MEDIA_TYPE;
 
 use crate::base::Instant;
 use crate::coordinator::control::Control;
+use crate::coordinator::fleet::Fleet;
+use crate::coordinator::reload::Loaded;
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::time::Duration;
@@ -38,24 +40,29 @@ impl Kept {
 }
 
 /// Every metric, as of `now`.
-pub(super) async fn text(control: &RefCell<Control>, now: Instant) -> String {
+pub(super) async fn text(
+    control: &RefCell<Control>,
+    fleet: &RefCell<Fleet>,
+    loaded: &Loaded,
+    now: Instant,
+) -> String {
     let mut text = Text::default();
-    whole_process(&mut text, &control.borrow(), now);
-    traffic::routes(&mut text, control).await;
-    traffic::pools(&mut text, control).await;
-    let places = rows::places(&control.borrow());
-    traffic::backends(&mut text, control, &places, now).await;
-    health::of_backends(&mut text, control, &places).await;
-    health::of_process(&mut text, &control.borrow(), now);
+    whole_process(&mut text, &control.borrow(), loaded, now);
+    traffic::routes(&mut text, fleet).await;
+    traffic::pools(&mut text, fleet).await;
+    let places = rows::places(&fleet.borrow());
+    traffic::backends(&mut text, fleet, &places, now).await;
+    health::of_backends(&mut text, fleet, &places).await;
+    health::of_process(&mut text, &fleet.borrow(), now);
     text.0
 }
 
-fn whole_process(text: &mut Text, control: &Control, now: Instant) {
+fn whole_process(text: &mut Text, control: &Control, loaded: &Loaded, now: Instant) {
     shards::process(text, control, now);
-    process::configuration(text, control);
-    process::process(text, control);
-    shards::counters(text, control);
-    shards::listeners(text, control);
+    process::configuration(text, loaded);
+    process::process(text, loaded);
+    shards::counters(text, control.shards());
+    shards::listeners(text, control.listeners(), control.fleet().ledger());
 }
 
 #[cfg(test)]

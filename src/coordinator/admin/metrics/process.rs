@@ -2,20 +2,20 @@
 //! and metrics of configurations.
 
 use super::text::Text;
-use crate::coordinator::control::Control;
+use crate::coordinator::reload::Loaded;
 use crate::sys::clock;
 use crate::sys::rlimit::{Resource, limit};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-pub(super) fn process(text: &mut Text, control: &Control) {
+pub(super) fn process(text: &mut Text, loaded: &Loaded) {
     let name = "process_cpu_seconds_total";
     text.family(name, "counter", "CPU time of the process, user and system.");
     text.sample(name, &[], clock::process_cpu().as_secs_f64());
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let threads = status_field(&status, "Threads:");
     let bytes = |field: &str| status_field(&status, field).map(|kib| kib * 1024.0);
-    let began = Some(control.loaded.began_ms as f64 / 1e3);
+    let began = Some(loaded.began_ms as f64 / 1e3);
     let max_fds = limit(Resource::OpenFiles).ok().map(|(soft, _)| soft as f64);
     for (name, help, value) in [
         ("process_resident_memory_bytes", "Memory in RAM.", bytes("VmRSS:")),
@@ -46,8 +46,7 @@ fn open_descriptors() -> Option<f64> {
     }
 }
 
-pub(super) fn configuration(text: &mut Text, control: &Control) {
-    let loaded = &control.loaded;
+pub(super) fn configuration(text: &mut Text, loaded: &Loaded) {
     let name = "ringway_config_info";
     text.family(name, "gauge", "The digest of the configuration in force; the value is always 1.");
     text.sample(name, &[("digest", &loaded.digest.to_string())], 1);

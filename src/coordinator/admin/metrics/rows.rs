@@ -1,8 +1,7 @@
 //! Rows of metrics, one for each pool or backend: visited in parts, between which other tasks run,
 //! and may change the fleet.
 
-use crate::coordinator::control::Control;
-use crate::coordinator::fleet::{PoolRecord, Record};
+use crate::coordinator::fleet::{Fleet, PoolRecord, Record};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use tokio::task::yield_now;
@@ -18,9 +17,9 @@ pub(super) struct Place {
 }
 
 /// Every backend.
-pub(super) fn places(control: &Control) -> Vec<Place> {
+pub(super) fn places(fleet: &Fleet) -> Vec<Place> {
     let mut places = Vec::new();
-    for (pool, record) in control.fleet.pools() {
+    for (pool, record) in fleet.pools() {
         places.extend(record.backends.keys().map(|address| Place {
             pool: pool.clone(),
             address: *address,
@@ -31,22 +30,22 @@ pub(super) fn places(control: &Control) -> Vec<Place> {
 }
 
 /// Visits each row; between parts of them other tasks run, and may change the fleet.
-pub(super) async fn each<C, R>(control: &RefCell<C>, rows: &[R], mut visit: impl FnMut(&C, &R)) {
+pub(super) async fn each<C, R>(cell: &RefCell<C>, rows: &[R], mut visit: impl FnMut(&C, &R)) {
     for part in rows.chunks(ROWS_AT_ONCE) {
-        part.iter().for_each(|row| visit(&control.borrow(), row));
+        part.iter().for_each(|row| visit(&cell.borrow(), row));
         yield_now().await;
     }
 }
 
 /// Visits each of these pools that is still there.
 pub(super) async fn each_pool(
-    control: &RefCell<Control>,
+    fleet: &RefCell<Fleet>,
     names: &[String],
-    mut visit: impl FnMut(&Control, &str, &PoolRecord),
+    mut visit: impl FnMut(&Fleet, &str, &PoolRecord),
 ) {
-    each(control, names, |control, name| {
-        if let Some(pool) = control.fleet.pools().get(name) {
-            visit(control, name, pool);
+    each(fleet, names, |fleet, name| {
+        if let Some(pool) = fleet.pools().get(name) {
+            visit(fleet, name, pool);
         }
     })
     .await;
@@ -54,14 +53,14 @@ pub(super) async fn each_pool(
 
 /// Visits each of these backends that is still there, with its labels.
 pub(super) async fn each_backend(
-    control: &RefCell<Control>,
+    fleet: &RefCell<Fleet>,
     places: &[Place],
-    mut visit: impl FnMut(&Control, &[(&str, &str); 2], &PoolRecord, &Record),
+    mut visit: impl FnMut(&Fleet, &[(&str, &str); 2], &PoolRecord, &Record),
 ) {
-    each(control, places, |control, Place { pool, address, label }| {
-        let Some(record) = control.fleet.pools().get(pool) else { return };
+    each(fleet, places, |fleet, Place { pool, address, label }| {
+        let Some(record) = fleet.pools().get(pool) else { return };
         let Some(backend) = record.backends.get(address) else { return };
-        visit(control, &[("pool", pool), ("backend", label)], record, backend);
+        visit(fleet, &[("pool", pool), ("backend", label)], record, backend);
     })
     .await;
 }

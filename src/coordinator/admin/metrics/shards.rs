@@ -3,7 +3,8 @@
 use super::text::Text;
 use crate::base::Instant;
 use crate::coordinator::control::Control;
-use crate::mailbox::{ListenerCell, Mailbox};
+use crate::coordinator::process::{Listeners, Shards};
+use crate::mailbox::{Ledger, ListenerCell, Mailbox};
 use crate::stats::{CloseReason, Counter};
 
 pub(super) fn process(text: &mut Text, control: &Control, now: Instant) {
@@ -19,8 +20,8 @@ pub(super) fn process(text: &mut Text, control: &Control, now: Instant) {
     text.sample("ringway_ready", &[], u8::from(is_ready));
     text.family("ringway_generation", "gauge", "The newest snapshot.");
     text.sample("ringway_generation", &[], control.generation());
-    shards(text, control, now);
-    buffers(text, control);
+    shards(text, control.shards(), now);
+    buffers(text, control.shards());
     let dropped = control.shards().observations_dropped();
     let name = "ringway_observations_dropped_total";
     text.family(name, "counter", "Failures of backends dropped because their queue was full.");
@@ -28,7 +29,7 @@ pub(super) fn process(text: &mut Text, control: &Control, now: Instant) {
 }
 
 /// One family after the other: all lines of a metric must be one group.
-fn shards(text: &mut Text, control: &Control, now: Instant) {
+fn shards(text: &mut Text, shards: &Shards, now: Instant) {
     type Read = fn(&Mailbox, Instant) -> f64;
     let families: [(&str, &str, Read); 3] = [
         ("ringway_shard_generation", "The snapshot that a shard works with.", |mailbox, _| {
@@ -43,17 +44,17 @@ fn shards(text: &mut Text, control: &Control, now: Instant) {
     ];
     for (name, help, read) in families {
         text.family(name, "gauge", help);
-        for (shard, mailbox) in control.shards().mailboxes().iter().enumerate() {
+        for (shard, mailbox) in shards.mailboxes().iter().enumerate() {
             text.sample(name, &[("shard", &shard.to_string())], read(mailbox, now));
         }
     }
 }
 
-fn buffers(text: &mut Text, control: &Control) {
+fn buffers(text: &mut Text, shards: &Shards) {
     let name = "ringway_shard_buffers_held";
     let help = "Buffers of a shard that hold bytes: of the receive ring, or its own.";
     text.family(name, "gauge", help);
-    for (shard, mailbox) in control.shards().mailboxes().iter().enumerate() {
+    for (shard, mailbox) in shards.mailboxes().iter().enumerate() {
         let shard = shard.to_string();
         let held = mailbox.buffers_held();
         for (kind, count) in [("receive", held.receive), ("private", held.private)] {
@@ -62,10 +63,10 @@ fn buffers(text: &mut Text, control: &Control) {
     }
 }
 
-pub(super) fn counters(text: &mut Text, control: &Control) {
+pub(super) fn counters(text: &mut Text, shards: &Shards) {
     for counter in Counter::ALL {
         text.family(counter.name(), "counter", counter.help());
-        for (shard, mailbox) in control.shards().mailboxes().iter().enumerate() {
+        for (shard, mailbox) in shards.mailboxes().iter().enumerate() {
             let value = mailbox.counters.read(*counter);
             text.sample(counter.name(), &[("shard", &shard.to_string())], value);
         }
@@ -77,15 +78,14 @@ pub(super) fn counters(text: &mut Text, control: &Control) {
         "Client connections that ended, by reason and whose fault it was.",
     );
     for reason in CloseReason::ALL {
-        let counters = control.shards().mailboxes().iter().map(|mailbox| &mailbox.counters);
+        let counters = shards.mailboxes().iter().map(|mailbox| &mailbox.counters);
         let count: u64 = counters.map(|counters| counters.read_closes(*reason)).sum();
         let fault = format!("{:?}", reason.fault()).to_lowercase();
         text.sample(name, &[("reason", reason.label()), ("fault", &fault)], count);
     }
 }
 
-pub(super) fn listeners(text: &mut Text, control: &Control) {
-    let ledger = control.fleet.ledger();
+pub(super) fn listeners(text: &mut Text, listeners: &Listeners, ledger: &Ledger) {
     type Read = fn(&ListenerCell) -> u64;
     let families: [(&str, &str, &str, Read); 3] = [
         ("ringway_listener_accepted_total", "counter", "Connections accepted.", |cell| {
@@ -100,7 +100,7 @@ pub(super) fn listeners(text: &mut Text, control: &Control) {
     ];
     for (name, kind, help, read) in families {
         text.family(name, kind, help);
-        for listener in control.listeners().iter() {
+        for listener in listeners.iter() {
             let value: u64 = ledger.listeners(listener.id).map(read).sum();
             text.sample(name, &[("listener", &listener.name)], value);
         }

@@ -4,33 +4,31 @@ use super::rows::{Place, each, each_backend, each_pool};
 use super::text::Text;
 use crate::base::Instant;
 use crate::coordinator::admin::status::{CLASSES, add, classes, latencies};
-use crate::coordinator::control::Control;
-use crate::coordinator::fleet::PoolRecord;
+use crate::coordinator::fleet::{Fleet, PoolRecord};
 use crate::health::Standing;
 use crate::mailbox::BackendCell;
 use crate::stats::LATENCY_BOUNDS_US;
 use std::cell::RefCell;
 
-pub(super) async fn routes(text: &mut Text, control: &RefCell<Control>) {
+pub(super) async fn routes(text: &mut Text, fleet: &RefCell<Fleet>) {
     let routes = {
-        let control = control.borrow();
-        let routes = control.fleet.routes();
+        let fleet = fleet.borrow();
+        let routes = fleet.routes();
         let mut routes: Vec<_> = routes.map(|(key, id)| (key.clone(), id)).collect();
         routes.sort_unstable();
         routes
     };
     text.family("ringway_route_requests_total", "counter", "Requests that a route matched.");
-    each(control, &routes, |control, ((listener, host, path), id)| {
+    each(fleet, &routes, |fleet, ((listener, host, path), id)| {
         let labels = [("listener", &**listener), ("host", &**host), ("path", &**path)];
-        let requests: u64 =
-            control.fleet.ledger().routes(*id).map(|cell| cell.requests.read()).sum();
+        let requests: u64 = fleet.ledger().routes(*id).map(|cell| cell.requests.read()).sum();
         text.sample("ringway_route_requests_total", &labels, requests);
     })
     .await;
     let name = "ringway_route_responses_total";
     text.family(name, "counter", "Final answers to requests of a route, by class of status.");
-    each(control, &routes, |control, ((listener, host, path), id)| {
-        let cells = control.fleet.ledger().routes(*id);
+    each(fleet, &routes, |fleet, ((listener, host, path), id)| {
+        let cells = fleet.ledger().routes(*id);
         let answers = cells.map(|cell| classes(&cell.answers)).fold([0; 5], add);
         for (class, count) in CLASSES.iter().zip(answers).skip(1) {
             let labels =
@@ -41,31 +39,31 @@ pub(super) async fn routes(text: &mut Text, control: &RefCell<Control>) {
     .await;
 }
 
-pub(super) async fn pools(text: &mut Text, control: &RefCell<Control>) {
-    let names: Vec<String> = control.borrow().fleet.pools().keys().cloned().collect();
+pub(super) async fn pools(text: &mut Text, fleet: &RefCell<Fleet>) {
+    let names: Vec<String> = fleet.borrow().pools().keys().cloned().collect();
     text.family("ringway_pool_healthy_backends", "gauge", "Backends that are fit for traffic.");
-    each_pool(control, &names, |_, name, pool| {
+    each_pool(fleet, &names, |_, name, pool| {
         text.sample("ringway_pool_healthy_backends", &[("pool", name)], pool.fit_count());
     })
     .await;
     let family = "ringway_pool_unserved_total";
     text.family(family, "counter", "Requests for which no backend was available.");
-    each_pool(control, &names, |control, name, pool| {
-        let cells = control.fleet.ledger().pools(pool.id);
+    each_pool(fleet, &names, |fleet, name, pool| {
+        let cells = fleet.ledger().pools(pool.id);
         let count: u64 = cells.map(|cell| cell.unserved.read()).sum();
         text.sample(family, &[("pool", name)], count);
     })
     .await;
     let family = "ringway_pool_request_duration_seconds";
     text.family(family, "histogram", "From a request's head to the end of its response.");
-    each_pool(control, &names, |control, name, pool| histogram(text, control, name, pool)).await;
+    each_pool(fleet, &names, |fleet, name, pool| histogram(text, fleet, name, pool)).await;
 }
 
-fn histogram(text: &mut Text, control: &Control, name: &str, pool: &PoolRecord) {
+fn histogram(text: &mut Text, fleet: &Fleet, name: &str, pool: &PoolRecord) {
     let metric = "ringway_pool_request_duration_seconds";
     let (bucket, sum, count) =
         (format!("{metric}_bucket"), format!("{metric}_sum"), format!("{metric}_count"));
-    let counts = latencies(control, pool);
+    let counts = latencies(fleet.ledger(), pool);
     let mut so_far = 0;
     for (at, in_bucket) in counts.iter().enumerate() {
         so_far += in_bucket;
@@ -73,7 +71,7 @@ fn histogram(text: &mut Text, control: &Control, name: &str, pool: &PoolRecord) 
         let bound = bound.unwrap_or_else(|| "+Inf".to_owned());
         text.sample(&bucket, &[("pool", name), ("le", &bound)], so_far);
     }
-    let sums = control.fleet.ledger().pools(pool.id).map(|cell| cell.latencies.sum_us());
+    let sums = fleet.ledger().pools(pool.id).map(|cell| cell.latencies.sum_us());
     let seconds = sums.sum::<u64>() as f64 / 1e6;
     text.sample(&sum, &[("pool", name)], seconds);
     text.sample(&count, &[("pool", name)], so_far);
@@ -81,7 +79,7 @@ fn histogram(text: &mut Text, control: &Control, name: &str, pool: &PoolRecord) 
 
 pub(super) async fn backends(
     text: &mut Text,
-    control: &RefCell<Control>,
+    fleet: &RefCell<Fleet>,
     places: &[Place],
     now: Instant,
 ) {
@@ -102,16 +100,16 @@ pub(super) async fn backends(
     ];
     for (name, kind, help, read) in families {
         text.family(name, kind, help);
-        each_backend(control, places, |control, labels, _, record| {
-            let value: u64 = control.fleet.ledger().backends(record.slot).map(read).sum();
+        each_backend(fleet, places, |fleet, labels, _, record| {
+            let value: u64 = fleet.ledger().backends(record.slot).map(read).sum();
             text.sample(name, labels, value);
         })
         .await;
     }
     let name = "ringway_backend_responses_total";
     text.family(name, "counter", "Final answers of a backend, by class of status.");
-    each_backend(control, places, |control, labels, _, record| {
-        let cells = control.fleet.ledger().backends(record.slot);
+    each_backend(fleet, places, |fleet, labels, _, record| {
+        let cells = fleet.ledger().backends(record.slot);
         let answers = cells.map(|cell| classes(&cell.answers)).fold([0; 5], add);
         for (class, count) in CLASSES.iter().zip(answers) {
             text.sample(name, &[labels[0], labels[1], ("class", class)], count);
@@ -120,7 +118,7 @@ pub(super) async fn backends(
     .await;
     let name = "ringway_backend_standing";
     text.family(name, "gauge", "1 for the standing that a backend has.");
-    each_backend(control, places, |_, labels, _, record| {
+    each_backend(fleet, places, |_, labels, _, record| {
         for standing in Standing::ALL {
             let is_it = u8::from(record.standing == standing);
             text.sample(name, &[labels[0], labels[1], ("standing", standing.word())], is_it);
@@ -129,7 +127,7 @@ pub(super) async fn backends(
     .await;
     let name = "ringway_backend_weight";
     text.family(name, "gauge", "The weight that is in force, slow start included.");
-    each_backend(control, places, |_, labels, pool, record| {
+    each_backend(fleet, places, |_, labels, pool, record| {
         let ramp = record.ramp(&pool.config.slow_start, now);
         text.sample(name, labels, f64::from(record.weight()) * ramp);
     })
