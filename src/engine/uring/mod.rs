@@ -8,6 +8,9 @@
 
 mod buffers;
 mod completion;
+#[cfg(test)]
+mod contract;
+mod features;
 mod free_list;
 mod options;
 mod private;
@@ -18,6 +21,7 @@ mod setup;
 mod setup_error;
 mod submission;
 
+pub use features::Features;
 pub use options::UringOptions;
 pub use probe::probe;
 pub use setup_error::SetupError;
@@ -62,7 +66,21 @@ impl Uring {
     /// # Errors
     /// A sentence that names the remedy; see [`SetupError`].
     pub fn new(options: &UringOptions, wake: Arc<EventFd>) -> Result<Self, SetupError> {
-        let (ring, buffers) = setup::build(options)?;
+        Self::with_features(options, Features::ALL, wake)
+    }
+
+    /// The same, without those newer features that are not asked for. For tests: it behaves as on
+    /// an older kernel.
+    ///
+    /// # Errors
+    /// As [`Uring::new`].
+    pub fn with_features(
+        options: &UringOptions,
+        features: Features,
+        wake: Arc<EventFd>,
+    ) -> Result<Self, SetupError> {
+        let (ring, buffers, features) = setup::build(options, features)?;
+        tracing::debug!(?features, "a ring is built");
         let mut engine = Self {
             ring,
             buffers,
@@ -198,42 +216,5 @@ impl Engine for Uring {
 
     fn is_receive_buffer(&self, buffer: BufferId) -> bool {
         self.buffers.is_receive_buffer(buffer)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn the_kernel_gives_buffers_back_that_it_needs_no_more() {
-        let options = UringOptions {
-            ring_entries: 256,
-            receive_buffers: 512,
-            buffer_size: 16 * 1024,
-            private_buffers_max: 0,
-        };
-        let wake = Arc::new(EventFd::new().expect("a descriptor"));
-        let mut engine = Uring::new(&options, wake).expect("io_uring works here");
-        let begun = engine.now;
-        for _ in 0..3 {
-            engine.buffers.begin_turn(begun);
-            engine.buffers.provide_more();
-        }
-        assert_eq!(engine.buffers.provided(), 512);
-        // No data came: what the kernel gives back comes by itself, a part of it in each turn.
-        let mut course = Vec::new();
-        for second in 1..8 {
-            for _ in 0..10 {
-                engine.buffers.begin_turn(begun + Duration::from_secs(second));
-                engine.take_buffers_back();
-                engine.enter(engine.now);
-                assert_eq!(engine.next_event(), None);
-            }
-            course.push(engine.buffers.provided());
-        }
-        assert_eq!(course, [512, 256, 128, 64, 64, 64, 64]);
-        assert_eq!(engine.buffers.held_count(), BuffersHeld::default());
     }
 }

@@ -1,6 +1,7 @@
 //! Builds the ring and its buffers, as large as memory allows.
 
 use super::buffers::Buffers;
+use super::features::Features;
 use super::options::UringOptions;
 use super::setup_error::SetupError;
 use crate::limits::RING_ENTRIES_MIN;
@@ -13,12 +14,16 @@ const COMPLETIONS_MAX: u32 = 65_536;
 
 /// A ring and its buffers: as many entries and receive buffers as are configured, halved again and
 /// again while memory does not suffice, down to the least that the configuration allows. The kernel
-/// counts the ring, and the list of the buffers, as locked memory.
-pub(super) fn build(options: &UringOptions) -> Result<(IoUring, Buffers), SetupError> {
+/// counts the ring, and the list of the buffers, as locked memory. With those of the features that
+/// the kernel has.
+pub(super) fn build(
+    options: &UringOptions,
+    features: Features,
+) -> Result<(IoUring, Buffers, Features), SetupError> {
     shrinking(options.ring_entries, |entries| {
-        let ring = build_ring_of(entries)?;
+        let (ring, features) = build_ring_of(entries, features)?;
         let buffers = Buffers::new(&ring, &options.shrunk_to(entries))?;
-        Ok((ring, buffers))
+        Ok((ring, buffers, features))
     })
 }
 
@@ -43,14 +48,22 @@ fn shrinking<T>(
     }
 }
 
-fn build_ring_of(entries: u32) -> Result<IoUring, SetupError> {
-    let ring: IoUring = IoUring::builder()
-        .setup_single_issuer()
-        .setup_defer_taskrun()
-        .setup_submit_all()
-        .setup_cqsize((entries * COMPLETIONS_PER_ENTRY).min(COMPLETIONS_MAX))
-        .build(entries)
-        .map_err(|error| SetupError::from_ring(error, entries))?;
+fn build_ring_of(entries: u32, features: Features) -> Result<(IoUring, Features), SetupError> {
+    let build = |features: Features| {
+        let mut builder = IoUring::builder();
+        builder
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_submit_all()
+            .setup_cqsize((entries * COMPLETIONS_PER_ENTRY).min(COMPLETIONS_MAX));
+        if features.direct_submissions {
+            builder.setup_no_sqarray();
+        }
+        builder.build(entries)
+    };
+    let built = features.build(build);
+    let (ring, features): (IoUring, _) =
+        built.map_err(|error| SetupError::from_ring(error, entries))?;
     let parameters = ring.params();
     if !(parameters.is_feature_submit_stable()
         && parameters.is_feature_nodrop()
@@ -59,7 +72,7 @@ fn build_ring_of(entries: u32) -> Result<IoUring, SetupError> {
     {
         return Err(SetupError::KernelTooOld("the io_uring features of 6.1".to_owned()));
     }
-    Ok(ring)
+    Ok((ring, features))
 }
 
 #[cfg(test)]
@@ -74,7 +87,7 @@ mod tests {
 
     #[test]
     fn the_largest_ring_that_may_be_configured_is_not_too_large_for_the_kernel() {
-        match build_ring_of(RING_ENTRIES_MAX) {
+        match build_ring_of(RING_ENTRIES_MAX, Features::ALL) {
             Ok(_) | Err(SetupError::OutOfMemory(_)) => {}
             Err(error) => panic!("{error}"),
         }
