@@ -1,42 +1,36 @@
 //! Sources of backends besides the configuration and the operator: DNS names and a watched file. A
 //! task for each; the last report of a source holds while it fails.
+//!
+//! `name` follows a DNS name, `watched_file` a file, `report` is how they report to the fleet;
+//! `resolver` asks name servers and the hosts file, `resolvers` has the one in use, `system_files`
+//! are the files that it is made from.
 
 mod name;
+mod report;
 mod resolver;
 mod resolvers;
 mod system_files;
 mod watched_file;
 
 pub(crate) use name::ask_name;
-use resolver::Resolver;
 pub(crate) use resolvers::Resolvers;
 pub(crate) use watched_file::ask_file;
 
+use self::report::Shared;
 use crate::config::BackendName;
-use crate::coordinator::fleet::{Fleet, Found, Source};
+use crate::coordinator::fleet::Fleet;
 use crate::coordinator::process::Tasks;
-use crate::sys::clock;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::rc::Rc;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 /// The source that a task asks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Asked {
     Name(BackendName),
     File(PathBuf),
-}
-
-/// State that the tasks share.
-#[derive(Clone)]
-struct Shared {
-    fleet: Rc<RefCell<Fleet>>,
-    resolvers: Rc<Resolvers>,
-    /// Notified after each answer, the first failure of a series included.
-    news: Rc<Notify>,
 }
 
 /// All tasks.
@@ -81,49 +75,4 @@ impl Sources {
         });
         asked.collect()
     }
-}
-
-impl Shared {
-    fn resolver(&self) -> Result<Rc<Resolver>, String> {
-        self.resolvers.current()
-    }
-
-    /// Notified at each reload.
-    fn renewals(&self) -> watch::Receiver<()> {
-        self.resolvers.renewals()
-    }
-
-    /// The addresses that a source reported before this task began, as with another weight.
-    fn told_before(&self, pool: &str, source: &Source) -> Vec<IpAddr> {
-        let fleet = self.fleet.borrow();
-        let found = fleet.pools().get(pool).and_then(|pool| pool.reported.get(source));
-        found.into_iter().flatten().map(|found| found.address.ip()).collect()
-    }
-
-    /// Reports an answer, complete or partial.
-    fn reported(&self, pool: &str, source: &Source, found: Vec<Found>, is_whole: bool) {
-        let now = clock::monotonic();
-        let mut fleet = self.fleet.borrow_mut();
-        match is_whole {
-            true => fleet.report(pool, source.clone(), unique(found), now),
-            false => fleet.report_part(pool, source.clone(), unique(found), now),
-        }
-        self.news.notify_one();
-    }
-
-    /// Reports a failure; the last report still holds.
-    fn failed(&self, pool: &str, source: &Source, reason: String) {
-        let now = clock::monotonic();
-        self.fleet.borrow_mut().source_failed(pool, source, reason, now);
-        self.news.notify_one();
-    }
-}
-
-/// The first of each address.
-fn unique(found: Vec<Found>) -> Vec<Found> {
-    let mut seen = std::collections::BTreeSet::<SocketAddr>::new();
-    let mut unique: Vec<Found> = found.into_iter().filter(|f| seen.insert(f.address)).collect();
-    // An answer in another order is the same answer.
-    unique.sort_by_key(|found| found.address);
-    unique
 }

@@ -1,7 +1,7 @@
 //! A DNS name that stands for backends, looked up again when its answer expires.
 
+use super::report::{Shared, unique};
 use super::resolver::{Addresses, Resolver, TTL_MAX, TTL_MIN};
-use super::{Shared, unique};
 use crate::config::{BackendName, Lookup};
 use crate::coordinator::fleet::{Found, Source};
 use crate::limits::WEIGHT_MAX;
@@ -37,10 +37,10 @@ pub(super) async fn follow(shared: Shared, pool: String, name: BackendName) {
         hosts.insert(name.clone(), shared.told_before(&pool, &source));
     }
     let mut retry = RETRY_MIN;
-    let mut renewals = shared.renewals();
+    let mut renewals = shared.resolvers.renewals();
     loop {
         renewals.mark_unchanged();
-        let answer = match shared.resolver() {
+        let answer = match shared.resolvers.current() {
             Ok(resolver) => look_up(&resolver, &name, &mut hosts).await,
             Err(reason) => Err(reason),
         };

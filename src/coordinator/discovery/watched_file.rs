@@ -2,7 +2,7 @@
 //! works on every file system and for every way of replacing a file; by another thread, because a
 //! file system may be slow.
 
-use super::{Shared, unique};
+use super::report::{Shared, unique};
 use crate::config::{FILE_BYTES_MAX, parse_backends_file, text_of};
 use crate::coordinator::events::beginning;
 use crate::coordinator::fleet::{Found, Source};
