@@ -90,7 +90,7 @@ impl Control {
 
     /// Applies the observations of the shards, and publishes changes. Shards ring for each failure
     /// of a backend: work that grows with the number of backends waits for [`Control::step`].
-    pub fn observe(&mut self, now: Instant) -> Generation {
+    pub(crate) fn observe(&mut self, now: Instant) -> Generation {
         self.take_observations(now);
         self.shards.note_applied(self.generation);
         self.publish(now)
@@ -134,12 +134,12 @@ impl Control {
     }
 
     /// The newest generation.
-    pub fn generation(&self) -> Generation {
+    pub(crate) fn generation(&self) -> Generation {
         self.generation
     }
 
     /// True if every shard that runs works with the newest generation.
-    pub fn is_applied(&mut self) -> bool {
+    pub(crate) fn is_applied(&mut self) -> bool {
         self.shards.note_applied(self.generation);
         self.shards.applied() >= self.generation
     }
@@ -161,30 +161,9 @@ impl Control {
         Ok(self.publish(now))
     }
 
-    /// The phase of the process.
-    pub fn phase(&self) -> Phase {
-        self.course.phase()
-    }
-
-    /// True once listeners are closed: no new connections are served.
-    pub fn is_closed(&self) -> bool {
-        self.course.phase() >= Phase::Finishing
-    }
-
-    /// Refuses orders that only affect new connections.
-    ///
-    /// # Errors
-    /// If listeners are closed.
-    pub fn check_open(&self) -> Result<(), String> {
-        if self.is_closed() {
-            return Err("it is too late: listeners are closed already".to_owned());
-        }
-        Ok(())
-    }
-
-    /// Time until the next phase comes by itself.
-    pub fn phase_ends_in(&self, now: Instant) -> Option<Duration> {
-        self.course.until().map(|until| until.since(now))
+    /// The phase of the process, and when it ends.
+    pub(crate) fn course(&self) -> &Course {
+        &self.course
     }
 
     /// The first round of probes is over, and every shard serves.
@@ -194,7 +173,7 @@ impl Control {
     }
 
     /// The order to shut down, at least to this phase.
-    pub fn leave(&mut self, to: Phase, now: Instant) {
+    pub(crate) fn leave(&mut self, to: Phase, now: Instant) {
         self.change_course(|course, timeouts| course.leave(to, timeouts, now));
     }
 
@@ -204,7 +183,7 @@ impl Control {
     }
 
     /// The order to finish at once, without lame duck and linger.
-    pub fn finish(&mut self, now: Instant) {
+    pub(crate) fn finish(&mut self, now: Instant) {
         self.change_course(|course, timeouts| course.finish(timeouts, now));
     }
 
@@ -240,7 +219,7 @@ impl Control {
         let phase = self.course.phase();
         self.fleet_mut().note_event(Event::Phase { phase: phase.word() });
         self.shards.order(phase.stage());
-        if self.is_closed() {
+        if self.course.is_closed() {
             self.listeners.close_unused();
         }
     }
@@ -259,7 +238,7 @@ impl Control {
         discovered: Discovered,
         now: Instant,
     ) -> Result<Generation, String> {
-        self.check_open()?;
+        self.course.check_open()?;
         self.make_room(&config, now)?;
         let opened = self.listeners.open(&self.config, &config)?;
         self.config = config;
@@ -316,14 +295,14 @@ impl Control {
     }
 
     /// How long ago the process started.
-    pub fn uptime(&self, now: Instant) -> Duration {
+    pub(crate) fn uptime(&self, now: Instant) -> Duration {
         now.since(self.began)
     }
 
     // --- shards ---
 
     /// The shards.
-    pub fn shards(&self) -> &Shards {
+    pub(crate) fn shards(&self) -> &Shards {
         &self.shards
     }
 
@@ -334,7 +313,7 @@ impl Control {
     }
 
     /// A shard has lost its sessions.
-    pub fn note_panic(&mut self, shard: usize) {
+    pub(crate) fn note_panic(&mut self, shard: usize) {
         self.shards.note_panic(shard);
         self.fleet_mut().note_event(Event::ShardPanicked { shard });
     }

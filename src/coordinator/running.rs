@@ -253,14 +253,14 @@ impl Coordinator {
         self.sync();
         self.save(false);
         let control = self.control.borrow();
-        let is_alive = admin::is_alive(&control, clock::monotonic());
+        let is_alive = admin::is_alive(control.shards(), control.course(), clock::monotonic());
         let (healthy, backends) = control.fleet().counts();
         let status = format!(
             "{}: {} connections, {healthy} of {backends} backends serving",
-            control.phase().word(),
+            control.course().phase().word(),
             control.shards().connections()
         );
-        self.systemd.step(control.phase(), is_alive, status);
+        self.systemd.step(control.course().phase(), is_alive, status);
     }
 
     /// Starts and ends tasks by the changes of the fleet.
@@ -352,7 +352,7 @@ impl Coordinator {
             ShardEnd::NotStarted(why) => Err(why),
             ShardEnd::Panicked => {
                 self.control.borrow_mut().note_panic(report.shard);
-                if self.control.borrow().phase() >= Phase::Finishing {
+                if self.control.borrow().course().is_closed() {
                     return Ok(()); // the process is shutting down
                 }
                 let noted = self.panics.note(std::time::Instant::now());
@@ -366,10 +366,10 @@ impl Coordinator {
     /// How the process ended, if it has.
     fn ended(&self) -> Option<Ended> {
         let control = self.control.borrow();
-        let phase = control.phase();
+        let phase = control.course().phase();
         let is_over = !control.shards().running().contains(&true);
         let is_overdue = phase == Phase::Ending
-            && control.phase_ends_in(clock::monotonic()).is_some_and(|left| left.is_zero());
+            && control.course().ends_in(clock::monotonic()).is_some_and(|left| left.is_zero());
         if !(is_over || is_overdue) {
             return None;
         }
@@ -390,7 +390,7 @@ impl Coordinator {
             let mut control = control.borrow_mut();
             let status = match result {
                 Ok(_) => StatusCode::OK,
-                Err(_) => admin::refused_status(&control),
+                Err(_) => admin::refused_status(control.course()),
             };
             audit(&mut control, "signal HUP", "reload", status);
         });

@@ -3,6 +3,7 @@
 use super::reply::{Reply, json_reply, refusal};
 use super::status::reason;
 use crate::coordinator::control::Control;
+use crate::coordinator::fleet::Fleet;
 use crate::http1::{FieldStorage, Refusal, RequestHead, Verdict};
 use crate::snapshot;
 use hyper::{StatusCode, Uri};
@@ -38,6 +39,7 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
     let is_wanted = |known: &&std::sync::Arc<snapshot::Listener>| {
         listener.is_none_or(|listener| listener == known.name)
     };
+    let fleet = control.fleet();
     let answers: Vec<Value> = control
         .listeners()
         .iter()
@@ -46,7 +48,7 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
             json!({
                 "listener": listener.name,
                 "address": listener.address,
-                "outcome": outcome(control, listener, &verdict),
+                "outcome": outcome(&fleet, listener, &verdict),
             })
         })
         .collect();
@@ -66,13 +68,13 @@ fn is_token_byte(byte: u8) -> bool {
 }
 
 fn outcome(
-    control: &Control,
+    fleet: &Fleet,
     listener: &snapshot::Listener,
     verdict: &Verdict<RequestHead<'_, '_>>,
 ) -> Value {
     match verdict {
         Verdict::Complete(head) => match listener.routes.lookup(head.host, head.path) {
-            Some(target) => routed(control, target),
+            Some(target) => routed(fleet, target),
             None => no_route(head),
         },
         Verdict::Refused(refusal) => {
@@ -93,8 +95,7 @@ fn no_route(head: &RequestHead<'_, '_>) -> Value {
     json!({ "status": 404, "why": format!("no route matches host `{host}` and path `{path}`") })
 }
 
-fn routed(control: &Control, target: snapshot::Target) -> Value {
-    let fleet = control.fleet();
+fn routed(fleet: &Fleet, target: snapshot::Target) -> Value {
     let routes = fleet.routes();
     let route = routes.into_iter().find(|(_, id)| *id == target.route).map(|(key, _)| key);
     let Some(pool) = fleet.pool_of(target.pool) else {

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::config::values::parse_address;
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{Fleet, Operation, OperationError};
-use crate::coordinator::process::Phase;
+use crate::coordinator::process::{Course, Phase};
 use crate::coordinator::reload::{ConfigSource, Plan, Reloaded, Reloads, Unusable};
 use crate::health::OperatorState;
 use crate::limits::WEIGHT_MAX;
@@ -101,15 +101,17 @@ pub(super) async fn change_backend(
     }
     let weight = weight.flatten().unwrap_or(0);
     let is_there = control.borrow().fleet().record(pool, backend).is_some();
-    if let Some(error) = loop_by(&control.borrow(), pool, backend, weight).filter(|_| is_there) {
+    if let Some(error) =
+        loop_by(control.borrow().config(), pool, backend, weight).filter(|_| is_there)
+    {
         return refusal(StatusCode::BAD_REQUEST, error);
     }
     operate(control, pool, backend, &operations).await
 }
 
 /// Why a backend cannot have a weight. As in the file, any address is allowed with weight 0.
-fn loop_by(control: &Control, pool: &str, backend: SocketAddr, weight: u32) -> Option<String> {
-    if weight == 0 { None } else { control.config().loop_by(pool, backend) }
+fn loop_by(config: &Config, pool: &str, backend: SocketAddr, weight: u32) -> Option<String> {
+    if weight == 0 { None } else { config.loop_by(pool, backend) }
 }
 
 /// Adds a backend.
@@ -118,7 +120,7 @@ pub(super) async fn add_backend(control: &Shared, pool: &str, new: NewBackend) -
         Ok(address) => address,
         Err(error) => return refusal(StatusCode::BAD_REQUEST, error),
     };
-    if let Some(error) = loop_by(&control.borrow(), pool, address, new.weight.0) {
+    if let Some(error) = loop_by(control.borrow().config(), pool, address, new.weight.0) {
         return refusal(StatusCode::BAD_REQUEST, error);
     }
     let operation = Operation::Add { weight: new.weight.0 };
@@ -188,7 +190,7 @@ pub(super) async fn reload(
     match reloads.reload(|source| read(source, given)).await {
         Err(Unusable { reason, problems }) => {
             let error = format!("{}\n\nnothing has changed", reason.trim_end());
-            let status = refused_status(&control.borrow());
+            let status = refused_status(control.borrow().course());
             (refusal_with(status, error, &problems), None)
         }
         Ok(Reloaded { plan, generation, warnings }) => {
@@ -209,8 +211,8 @@ pub(super) async fn reload(
 }
 
 /// The status of a reload that is refused: it is invalid, or too late.
-pub(crate) fn refused_status(control: &Control) -> StatusCode {
-    if control.is_closed() { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY }
+pub(crate) fn refused_status(course: &Course) -> StatusCode {
+    if course.is_closed() { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY }
 }
 
 /// The changes that a configuration would make.
@@ -262,14 +264,14 @@ pub(super) fn undrain(control: &mut Control) -> Reply {
         return phase_reply(control);
     }
     let not_draining = || "the process is not draining".to_owned();
-    let error = control.check_open().err().unwrap_or_else(not_draining);
+    let error = control.course().check_open().err().unwrap_or_else(not_draining);
     refusal(StatusCode::CONFLICT, error)
 }
 
 fn phase_reply(control: &Control) -> Reply {
-    let left = control.phase_ends_in(clock::monotonic());
+    let left = control.course().ends_in(clock::monotonic());
     let body = json!({
-        "phase": control.phase().word(),
+        "phase": control.course().phase().word(),
         "phase_ends_in_ms": left.map(|left| left.as_millis() as u64),
         "connections": control.shards().connections(),
     });

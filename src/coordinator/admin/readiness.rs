@@ -2,8 +2,7 @@
 
 use super::reply::{Reply, json_reply, text_reply, with_state};
 use crate::base::Instant;
-use crate::coordinator::control::Control;
-use crate::coordinator::process::{Phase, ReadyAnswer};
+use crate::coordinator::process::{Course, Phase, ReadyAnswer, Shards};
 use hyper::StatusCode;
 use serde_json::json;
 use std::time::Duration;
@@ -19,12 +18,11 @@ pub(super) fn ready_reply(answer: &ReadyAnswer) -> Reply {
 }
 
 /// The answer to `/live`: 200 while every shard has turned within the last second.
-pub(super) fn live_reply(control: &Control, now: Instant) -> Reply {
-    let shards: Vec<_> = control
-        .shards()
+pub(super) fn live_reply(shards: &Shards, course: &Course, now: Instant) -> Reply {
+    let each: Vec<_> = shards
         .mailboxes()
         .iter()
-        .zip(control.shards().running())
+        .zip(shards.running())
         .enumerate()
         .map(|(shard, (mailbox, running))| {
             let ago = now.since(mailbox.last_turn());
@@ -32,16 +30,16 @@ pub(super) fn live_reply(control: &Control, now: Instant) -> Reply {
             json!({ "shard": shard, "alive": alive, "last_turn_ms_ago": ago.as_millis() as u64 })
         })
         .collect();
-    let is_alive = is_alive(control, now);
+    let is_alive = is_alive(shards, course, now);
     let status = if is_alive { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json_reply(status, &json!({ "live": is_alive, "shards": shards }))
+    json_reply(status, &json!({ "live": is_alive, "shards": each }))
 }
 
 /// True while every shard that should run has turned within the last second, or none runs yet.
-pub(crate) fn is_alive(control: &Control, now: Instant) -> bool {
-    let is_starting = control.phase() == Phase::Starting;
-    let is_finishing = control.phase() >= Phase::Finishing;
-    control.shards().mailboxes().iter().zip(control.shards().running()).all(|(mailbox, running)| {
+pub(crate) fn is_alive(shards: &Shards, course: &Course, now: Instant) -> bool {
+    let is_starting = course.phase() == Phase::Starting;
+    let is_finishing = course.is_closed();
+    shards.mailboxes().iter().zip(shards.running()).all(|(mailbox, running)| {
         let has_turned = now.since(mailbox.last_turn()) <= TURN_MAX;
         if *running { has_turned } else { is_starting || is_finishing }
     })

@@ -100,7 +100,10 @@ async fn question(shared: &Shared, asker: &Asker, request: &Request<Incoming>) -
     let now = clock::monotonic();
     let query = Query::of(request);
     match path(request).as_slice() {
-        ["live"] => readiness::live_reply(&control.borrow(), now),
+        ["live"] => {
+            let control = control.borrow();
+            readiness::live_reply(control.shards(), control.course(), now)
+        }
         ["ready"] => readiness::ready_reply(control.borrow().readiness().process()),
         ["ready", pool] => ready(control.borrow().readiness(), pool),
         ["status"] => overview(shared, |now| status(shared, now)).await,

@@ -75,9 +75,30 @@ impl Course {
         self.phase
     }
 
+    /// True once listeners are closed: no new connections are served.
+    pub fn is_closed(&self) -> bool {
+        self.phase >= Phase::Finishing
+    }
+
+    /// Refuses orders that only affect new connections.
+    ///
+    /// # Errors
+    /// If listeners are closed.
+    pub fn check_open(&self) -> Result<(), String> {
+        if self.is_closed() {
+            return Err("it is too late: listeners are closed already".to_owned());
+        }
+        Ok(())
+    }
+
     /// When the next phase comes by itself; none if it does not.
     pub fn until(&self) -> Option<Instant> {
         self.until
+    }
+
+    /// Time until the next phase comes by itself; none if it does not.
+    pub fn ends_in(&self, now: Instant) -> Option<Duration> {
+        self.until.map(|until| until.since(now))
     }
 
     /// The first round of probes is over.

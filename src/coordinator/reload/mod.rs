@@ -114,7 +114,7 @@ impl Reloads {
         &self,
         read: impl FnOnce(&dyn ConfigSource) -> Result<Config, Unusable>,
     ) -> Result<Reloaded, Unusable> {
-        self.control.borrow().check_open()?;
+        self.control.borrow().course().check_open()?;
         let config = read(&*self.source)?;
         let fleet = self.control.borrow().shared_fleet();
         let discovered = preflight::look_ahead(fleet, self.resolvers.clone(), &config).await;

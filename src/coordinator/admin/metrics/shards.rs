@@ -14,7 +14,7 @@ pub(super) fn process(text: &mut Text, control: &Control, now: Instant) {
     text.family("ringway_uptime_seconds", "gauge", "Seconds since the process began.");
     text.sample("ringway_uptime_seconds", &[], control.uptime(now).as_secs());
     text.family("ringway_phase", "gauge", "1 for the phase that the process is in.");
-    text.sample("ringway_phase", &[("phase", control.phase().word())], 1);
+    text.sample("ringway_phase", &[("phase", control.course().phase().word())], 1);
     let is_ready = control.readiness().process().readiness.ready;
     text.family("ringway_ready", "gauge", "1 if traffic should come here.");
     text.sample("ringway_ready", &[], u8::from(is_ready));
