@@ -62,6 +62,24 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The same within `src/coordinator/`: `crate::coordinator::X` in one of its parts. Each may import
+/// only from those before it, so that the table cannot allow a circle.
+const COORDINATOR_IMPORTS: &[(&str, &[&str])] = &[
+    ("events", &[]),
+    ("fleet", &["events"]),
+    ("process", &["fleet"]),
+    ("discovery", &["process", "fleet", "events"]),
+    ("probing/protocol", &[]),
+    ("probing", &["process", "fleet", "events"]),
+    ("control", &["process", "fleet", "events"]),
+    ("reload", &["control", "probing", "discovery", "process", "fleet", "events"]),
+    ("admin", &["reload", "control", "process", "fleet", "events"]),
+    (
+        "running",
+        &["admin", "reload", "control", "probing", "discovery", "process", "fleet", "events"],
+    ),
+];
+
 /// Folders that know no clock, thread, file or descriptor.
 const PURE: &[&str] = &[
     "base", "balance", "route", "http1", "stats", "health", "config", "snapshot", "table",
@@ -155,6 +173,60 @@ fn folders_import_only_what_the_table_allows() {
                         file!()
                     ));
                 }
+            }
+        }
+    }
+    fail_if_any(&found);
+}
+
+/// The part of the coordinator that a file belongs to, and how many `super::` lead out of it.
+fn part_of_the_coordinator(path: &str) -> Option<(&'static str, usize)> {
+    let path = path.strip_prefix("src/coordinator/")?.strip_suffix(".rs")?;
+    let path = path.strip_suffix("/mod").unwrap_or(path);
+    let named = |name: &&str| path == *name || path.starts_with(&format!("{name}/"));
+    let name = COORDINATOR_IMPORTS
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(named)
+        .max_by_key(|name| name.len())?;
+    Some((name, path.split('/').count() - name.split('/').count() + 1))
+}
+
+#[test]
+fn parts_of_the_coordinator_import_only_those_before_them() {
+    let mut found = Vec::new();
+    for (at, (name, allowed)) in COORDINATOR_IMPORTS.iter().enumerate() {
+        let is_before =
+            |other: &&str| COORDINATOR_IMPORTS[..at].iter().any(|(before, _)| before == other);
+        for other in allowed.iter().filter(|other| !is_before(other)) {
+            found.push(format!("{}: `{name}` imports `{other}`, which is not before it", file!()));
+        }
+    }
+    for source in sources(&["src/coordinator"], ".rs") {
+        let Some((own, way_out)) = part_of_the_coordinator(&source.path) else {
+            if source.path != "src/coordinator/mod.rs" {
+                found.push(format!("{}: it is in no part listed in {}", source.path, file!()));
+            }
+            continue;
+        };
+        let allowed = COORDINATOR_IMPORTS.iter().find(|(name, _)| *name == own).expect("listed").1;
+        let own_path = own.replace('/', "::");
+        for (number, line) in numbered(production(&source)) {
+            let place = format!("{}:{number}", source.path);
+            for path in line.split("crate::coordinator::").skip(1) {
+                let ends_name = |c: char| !c.is_alphanumeric() && c != '_';
+                let name = path.split(ends_name).next().unwrap_or_default();
+                let rest = path.strip_prefix(&own_path);
+                let is_own = rest.is_some_and(|rest| rest.starts_with(ends_name));
+                if !is_own && !allowed.contains(&name) {
+                    found.push(format!(
+                        "{place}: `{own}` may not import `{name}`: see the table in {}",
+                        file!()
+                    ));
+                }
+            }
+            if line.contains(&"super::".repeat(way_out)) {
+                found.push(format!("{place}: write crate::coordinator:: to leave `{own}`"));
             }
         }
     }

@@ -1,21 +1,27 @@
 //! The control plane: one thread that holds the configuration, probes backends, decides which of
 //! them get traffic, and publishes snapshots to the shards.
 //!
-//! The rooms: `fleet` is the state of pools and backends, `process` that of the process itself,
-//! `discovery` the sources of backends, `probing` the probes, `reload` puts a configuration in
-//! force, `admin` is the interface for operators. `events` is what they report, `control` the state
-//! that they share, `running` the loop of the thread.
+//! Its parts, each of which imports only from those before it (`tests/tidy.rs` checks that):
+//!
+//! - `events`: what it reports to operators.
+//! - `fleet`: the state of pools and backends, without a clock or a task.
+//! - `process`: what belongs to the process: phase, readiness, listeners, shards, state file.
+//! - `discovery`: names and files that list backends. `probing`: the probes of backends.
+//! - `control`: fleet, process and configuration as one state; each change ends in a snapshot.
+//! - `reload`: another configuration is planned, probed ahead and put in force.
+//! - `admin`: the interface for operators.
+//! - `running`: the loop of the thread, which starts the tasks and shards.
 //!
 //! Does not: touch a client's bytes; build shards (the caller passes a function that spawns one).
 
 pub mod admin;
-pub mod control;
+mod control;
 mod discovery;
 pub mod events;
 pub mod fleet;
-pub mod probing;
+mod probing;
 pub mod process;
-pub mod reload;
+mod reload;
 mod running;
 
 pub use control::Control;

@@ -1,4 +1,4 @@
-//! The parts of the process: its phase, its listeners, its shards, and what outlives it.
+//! What belongs to the process: its phase, listeners and shards, and the state that outlives it.
 //!
 //! `phase` is its life and shutdown, `readiness` the answers of `/ready`, `listeners` its open
 //! sockets, `shards` what their mailboxes say, `bell` how they wake the coordinator, `panics` the
