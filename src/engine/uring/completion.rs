@@ -18,7 +18,9 @@ impl Uring {
             }
             Op::Accept => Some(accepted(entry.result(), key, more)),
             Op::Connect => {
-                Some(Event::Connected { key, result: outcome(entry.result()).map(drop) })
+                let result = outcome(entry.result()).map(drop);
+                self.connected_last = result.is_ok().then_some(key);
+                Some(Event::Connected { key, result })
             }
             Op::Poll => Some(Event::Readable { key }),
             Op::Wake => {

@@ -121,6 +121,36 @@ fn a_connect_ends_well_or_is_refused() {
 }
 
 #[test]
+fn a_fresh_connection_receives_what_comes_early_or_late() {
+    on_each_kernel(|engine| {
+        for is_early in [true, false] {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+            let address = listener.local_addr().expect("bound");
+            let socket = engine.connect(address, key(8)).expect("a descriptor");
+            assert_eq!(event(engine), Event::Connected { key: key(8), result: Ok(()) });
+            let (mut theirs, _) = listener.accept().expect("it has connected");
+            if is_early {
+                theirs.write_all(b"hello").expect("open");
+            }
+            engine.receive(socket, key(8));
+            engine.turn(engine.now());
+            if !is_early {
+                assert_eq!(engine.next_event(), None);
+                theirs.write_all(b"hello").expect("open");
+            }
+            let Event::Received { buffer, length: 5, flags, .. } = event(engine) else {
+                panic!("nothing was received")
+            };
+            assert!(flags.still_armed && &engine.bytes(buffer)[..5] == b"hello");
+            engine.release(buffer);
+            drop(theirs);
+            assert_eq!(event(engine), Event::ReceiveEnded { key: key(8), failure: None });
+            engine.close(socket, Close::Graceful);
+        }
+    });
+}
+
+#[test]
 fn bytes_come_and_go_and_each_operation_ends() {
     on_each_kernel(|engine| {
         let (ours, mut theirs) = pair();

@@ -53,6 +53,8 @@ pub struct Uring {
     /// `/dev/null`, which gives nothing to read: how buffers come back that the kernel has. Without
     /// it they come back as data arrives.
     null: Option<File>,
+    /// The connection of the last event, if that is that it was made.
+    connected_last: Option<Key>,
     /// Completions that had to be taken out of a full queue before their turn.
     early: VecDeque<io_uring::cqueue::Entry>,
     now: Instant,
@@ -88,6 +90,7 @@ impl Uring {
             is_short_of_memory: false,
             scratch: Scratch::new(),
             wake,
+            connected_last: None,
             null: File::open("/dev/null").ok(),
             early: VecDeque::with_capacity(64),
             now: clock::monotonic(),
@@ -114,6 +117,7 @@ impl Engine for Uring {
     }
 
     fn next_event(&mut self) -> Option<Event> {
+        self.connected_last = None;
         loop {
             let entry = match self.early.pop_front() {
                 Some(entry) => entry,

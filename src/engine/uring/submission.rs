@@ -21,6 +21,12 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// No SIGPIPE if the peer has disconnected; one completion for all bytes.
 const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
 
+/// Of a receive: wait for data before the first attempt (io_uring_enter(2),
+/// `IORING_RECVSEND_POLL_FIRST`, Linux 5.19). `opcode::RecvMulti` has no place for it.
+const RECV_POLL_FIRST: u16 = 1 << 0;
+/// Of a receive: until it is cancelled (`IORING_RECV_MULTISHOT`, Linux 6.0).
+const RECV_MULTISHOT: u16 = 1 << 1;
+
 /// Message headers and addresses that submissions point to. The kernel copies them when it takes
 /// the submission (`IORING_FEAT_SUBMIT_STABLE`), so they live until then and no longer.
 pub(super) struct Scratch {
@@ -75,7 +81,12 @@ impl Uring {
             let entry = opcode::Recv::new(Fd(socket.0), std::ptr::null_mut(), 0);
             entry.buf_group(BUFFER_GROUP).build().flags(Flags::BUFFER_SELECT)
         } else {
-            opcode::RecvMulti::new(Fd(socket.0), BUFFER_GROUP).build()
+            // Nothing comes over a connection that was just made before something was sent.
+            let is_fresh = self.connected_last.take() == Some(key);
+            let first = if is_fresh { RECV_POLL_FIRST } else { 0 };
+            let entry = opcode::Recv::new(Fd(socket.0), std::ptr::null_mut(), 0);
+            let entry = entry.ioprio(RECV_MULTISHOT | first).buf_group(BUFFER_GROUP);
+            entry.build().flags(Flags::BUFFER_SELECT)
         };
         self.push(entry.user_data(key.with_op(Op::Receive)));
     }
