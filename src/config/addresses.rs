@@ -1,7 +1,7 @@
 //! Addresses and names of backends and listeners, in the syntax of the file and of the command
 //! line. Errors are sentences for the user. Does not: look a name up.
 
-use super::backend::{Backend, BackendEntry, BackendName, Lookup};
+use super::sections::{Backend, BackendEntry, BackendName, Lookup};
 use super::units::parse_count;
 use crate::limits::WEIGHT_MAX;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};

@@ -3,16 +3,17 @@
 
 use super::TextFormat;
 use super::addresses::{parse_address, split_weight};
-use super::backend::Backend;
-use super::check::Seen;
 use super::diagnostics::{Diagnostics, Report};
+use super::keys::kinds::count;
 use super::raw::{Document, Section, read_toml};
+use super::sections::{Backend, Seen};
 use super::text::unmarked;
 use crate::limits::{BACKENDS_MAX, WEIGHT_MAX};
 use serde::Deserialize;
 use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
 use std::ops::Range;
 
 /// A backend as written, with the place of its address.
@@ -81,7 +82,7 @@ fn checked(report: &Report<'_>, written: Vec<Written<'_>>) -> Vec<Backend> {
 
 fn read_tables<'t>(report: &Report<'_>, text: &'t str) -> Vec<Written<'t>> {
     let Some(table) = read_toml(report, text) else { return Vec::new() };
-    let document = Document::new(report);
+    let document = Document::new(report, &|_| Err(io::ErrorKind::Unsupported.into()));
     let mut root = Section::root(&document, &table);
     if table.get_ref().is_empty() {
         let help = "add [[backend]] with address = \"10.0.0.11:8080\"; for none: backend = []";
@@ -89,9 +90,8 @@ fn read_tables<'t>(report: &Report<'_>, text: &'t str) -> Vec<Written<'t>> {
     }
     let mut written = Vec::new();
     for mut section in root.sections("backend") {
-        let mut weight = 1;
         if let Some(address) = section.required_text("address") {
-            section.count_into("weight", &mut weight, 0..=WEIGHT_MAX);
+            let weight = count(0..=WEIGHT_MAX).read(&mut section, "weight").unwrap_or(1);
             let span = address.span;
             written.push(Written { address: address.value.to_owned().into(), weight, span });
         }

@@ -3,7 +3,8 @@
 //! or follow a request over several pools.
 
 use super::addresses::reached;
-use super::model::{Config, Listener, ListenerIndex, PoolIndex, Route};
+use super::model::{Config, ListenerIndex, PoolIndex};
+use super::sections::{Listener, Route};
 use crate::route::HostPattern;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;

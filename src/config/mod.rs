@@ -2,21 +2,21 @@
 //! with its place and remedy. Does not: read files, inspect the machine, start anything.
 
 mod addresses;
-mod backend;
 mod backends_file;
-mod check;
 mod choices;
 mod diagnostics;
 mod digest;
 mod foreign;
+mod keys;
 mod loops;
 mod model;
 mod network;
 mod paths;
-mod print;
-mod probing;
+mod printing;
 mod quick;
 mod raw;
+mod reading;
+mod sections;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -24,24 +24,23 @@ mod trust;
 pub mod units;
 pub mod values;
 
-pub use backend::{Backend, BackendEntry, BackendName, Lookup};
 pub use backends_file::parse_backends_file;
-pub use check::{Loader, TextFormat};
 pub use choices::{
     Choice, Connect, HalfClose, LogFormat, NoHealthy, ProbeProtocol, ProcessLogFormat, Protocol,
     ProxyProtocol, Steering, unknown_word,
 };
 pub use diagnostics::{Diagnostics, Problem};
 pub use digest::Digest;
-pub use model::{
-    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, Body, Config, ErrorAnswer, Http,
-    IDLE_CONNECTIONS_DEFAULT, Listener, ListenerIndex, LogPath, Pool, PoolIndex, Route, Runtime,
-    ShardsChoice, StateFile, Timeouts,
-};
+pub use model::{Config, ListenerIndex, PoolIndex};
 pub use network::IpNetwork;
-pub use print::PrintedSection;
-pub use probing::{HttpProbe, Probe, ProbeKind, TlsProbe};
+pub use printing::{PrintedKey, PrintedSection};
 pub use raw::WrittenKeys;
+pub use reading::{Loader, TextFormat};
+pub use sections::{
+    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, Backend, BackendEntry, BackendName, Body, ErrorAnswer,
+    Http, HttpProbe, IDLE_CONNECTIONS_DEFAULT, Listener, LogPath, Lookup, Pool, Probe, ProbeKind,
+    Route, Runtime, ShardsChoice, StateFile, Timeouts, TlsProbe,
+};
 pub use text::{text_of, unmarked};
 pub use trust::parse_certificates;
 

@@ -2,7 +2,7 @@
 //! configuration file, in any working directory. Does not: read them.
 
 use super::model::Config;
-use super::probing::{Probe, ProbeKind, TlsProbe};
+use super::sections::{Probe, ProbeKind, TlsProbe};
 use std::path::{Path, PathBuf};
 
 impl Config {

@@ -1,9 +1,8 @@
 //! The configuration without a file: some listeners, one pool.
 
-use super::backend::{Backend, BackendEntry, BackendName};
-use super::choices::{Protocol, Steering};
 use super::loops::Loops;
-use super::model::{Config, Listener, ListenerIndex, Pool, PoolIndex, Route};
+use super::model::{Config, ListenerIndex, PoolIndex};
+use super::sections::{Backend, BackendEntry, BackendName, Listener, Pool, Route};
 use super::values::check_total_weight;
 use crate::balance::Algorithm;
 use crate::route::HostPattern;
@@ -37,11 +36,8 @@ impl Config {
         if names.is_empty() {
             check_total_weight(&backends)?;
         }
-        let listener = |(index, address): (usize, &SocketAddr)| Listener {
-            name: format!("listener-{}", index + 1),
-            address: *address,
-            protocol: Protocol::default(),
-            steering: Steering::default(),
+        let listener = |(index, address): (usize, &SocketAddr)| {
+            Listener::new(format!("listener-{}", index + 1), *address)
         };
         let route = |index| Route {
             listener: Some(ListenerIndex(index)),

@@ -6,7 +6,7 @@ pub use super::addresses::{
     parse_backend_entry, parse_host_name, parse_listen_address, parse_service_name,
     parse_weighted_backend, reached,
 };
-use super::model::{LogPath, ShardsChoice, StateFile};
+use super::sections::{LogPath, ShardsChoice, StateFile};
 use super::units::{parse_count, parse_duration, parse_size, print_duration, print_size};
 use crate::limits::{
     BUFFER_BYTES_MAX, BUFFER_BYTES_MIN, BUFFERS_PER_SHARD_MAX, BUFFERS_PER_SHARD_MIN,
@@ -21,6 +21,8 @@ const CORE_MAX: usize = 8191;
 
 /// Most client connections that may be configured: each needs two descriptors.
 pub const MAX_CONNECTIONS_RANGE: RangeInclusive<usize> = 1..=10_000_000;
+/// Bytes of one buffer.
+pub(super) const BUFFER_SIZE_RANGE: RangeInclusive<usize> = BUFFER_BYTES_MIN..=BUFFER_BYTES_MAX;
 /// Buffers in the receive ring of a shard.
 pub const BUFFERS_PER_SHARD_RANGE: RangeInclusive<usize> =
     BUFFERS_PER_SHARD_MIN..=BUFFERS_PER_SHARD_MAX;
@@ -86,24 +88,6 @@ pub fn parse_shards(text: &str) -> Result<ShardsChoice, String> {
     Ok(ShardsChoice::Cores(cores))
 }
 
-/// Prints what [`parse_shards`] reads. A single core becomes a range, a number would be a count.
-pub fn print_shards(shards: &ShardsChoice) -> String {
-    match shards {
-        ShardsChoice::Auto => "auto".to_owned(),
-        ShardsChoice::Count(count) => count.to_string(),
-        ShardsChoice::Cores(cores) => {
-            let runs = cores.chunk_by(|a, b| a + 1 == *b);
-            let printed: Vec<String> = runs
-                .map(|run| match run {
-                    [only] if cores.len() > 1 => only.to_string(),
-                    run => format!("{}-{}", run[0], run[run.len() - 1]),
-                })
-                .collect();
-            printed.join(",")
-        }
-    }
-}
-
 /// Bytes within a range.
 pub fn parse_size_in(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
     let bytes = parse_size(text)?;
@@ -116,7 +100,8 @@ pub fn parse_size_in(text: &str, range: RangeInclusive<u64>) -> Result<u64, Stri
 
 /// Bytes of one buffer.
 pub fn parse_buffer_size(text: &str) -> Result<usize, String> {
-    parse_size_in(text, BUFFER_BYTES_MIN as u64..=BUFFER_BYTES_MAX as u64).map(|b| b as usize)
+    let (least, most) = (*BUFFER_SIZE_RANGE.start() as u64, *BUFFER_SIZE_RANGE.end() as u64);
+    parse_size_in(text, least..=most).map(|bytes| bytes as usize)
 }
 
 /// A timeout. Zero is refused: some take it for "never", others for "at once".

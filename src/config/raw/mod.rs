@@ -7,15 +7,17 @@ mod values;
 
 pub(super) use json::read_json;
 pub(super) use toml_text::read_toml;
+pub(super) use values::{Entry, Number};
 
-use super::TextFormat;
 use super::diagnostics::Report;
 use super::foreign::instead_of;
 use super::units::listed;
 use super::values::NAME_LENGTH_MAX;
+use super::{Loader, TextFormat};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -26,12 +28,14 @@ pub type WrittenKeys = BTreeSet<String>;
 /// State that all sections of one document share.
 pub(super) struct Document<'a> {
     pub(super) report: &'a Report<'a>,
+    load: Loader<'a>,
     written: RefCell<WrittenKeys>,
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(report: &'a Report<'a>) -> Self {
-        Self { report, written: RefCell::default() }
+    /// A file that the document names is read by `load`.
+    pub(super) fn new(report: &'a Report<'a>, load: Loader<'a>) -> Self {
+        Self { report, load, written: RefCell::default() }
     }
 
     pub(super) fn into_written(self) -> WrittenKeys {
@@ -97,7 +101,7 @@ impl<'d> Section<'d> {
             table: None,
             known: Vec::new(),
         };
-        let found = self.value(key).and_then(|value| self.child(self.path_of(key), value));
+        let found = self.entry(key).and_then(|entry| self.child(self.path_of(key), entry.value));
         found.unwrap_or_else(|| absent(self))
     }
 
@@ -111,10 +115,36 @@ impl<'d> Section<'d> {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
-    /// The place of `key` if it was written. It counts as known, but not as having a value.
-    pub(super) fn key_span(&mut self, key: &'static str) -> Option<Range<usize>> {
-        self.known.push(key);
-        self.table?.get_key_value(key).map(|(key, _)| key.span())
+    /// Counts `key` as known.
+    pub(super) fn allow(&mut self, key: &'static str) {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
+    }
+
+    /// Reports `key` if it was not written.
+    pub(super) fn require(&self, key: &str) {
+        if !self.has(key) {
+            self.report().add(self.span.clone(), format!("`{key}` is missing here"));
+        }
+    }
+
+    /// The place of `key`; that of the section if it was not written.
+    pub(super) fn key_span(&self, key: &str) -> Range<usize> {
+        let found = self.table.and_then(|table| table.get_key_value(key));
+        found.map_or_else(|| self.span.clone(), |(key, _)| key.span())
+    }
+
+    /// The place of the value under `key`; that of the section if it was not written.
+    pub(super) fn value_span(&self, key: &str) -> Range<usize> {
+        let found = self.table.and_then(|table| table.get(key));
+        found.map_or_else(|| self.span.clone(), Spanned::span)
+    }
+
+    /// The content of a file that the document names.
+    pub(super) fn load(&self, path: &Path) -> Result<Vec<u8>, String> {
+        let read = (self.document.load)(path);
+        read.map_err(|error| format!("cannot read `{}`: {error}", path.display()))
     }
 
     /// The text under `key`, without any note or report.
@@ -140,15 +170,15 @@ impl<'d> Section<'d> {
 
     /// The tables of the array under `key`.
     pub(super) fn sections(&mut self, key: &'static str) -> Vec<Self> {
-        let Some(value) = self.value(key) else { return Vec::new() };
+        let Some(entry) = self.entry(key) else { return Vec::new() };
         let path = self.path_of(key);
-        let DeValue::Array(array) = value.get_ref() else {
+        let DeValue::Array(array) = entry.value() else {
             let report = self.report();
             let (message, help) = match report.format() {
                 TextFormat::Toml => ("an array of tables", format!("write [[{path}]]")),
                 TextFormat::Json => ("a list of objects", format!("write \"{key}\": [{{…}}]")),
             };
-            report.add_with_help(value.span(), format!("`{path}` must be {message}"), help);
+            report.add_with_help(entry.span(), format!("`{path}` must be {message}"), help);
             return Vec::new();
         };
         let tables = array.iter().enumerate();
@@ -167,11 +197,11 @@ impl<'d> Section<'d> {
     }
 
     /// The value under `key`.
-    fn value(&mut self, key: &'static str) -> Option<&'d Spanned<DeValue<'d>>> {
-        self.known.push(key);
+    pub(super) fn entry(&mut self, key: &'static str) -> Option<Entry<'d>> {
+        self.allow(key);
         let value = self.table?.get(key)?;
         self.document.written.borrow_mut().insert(self.path_of(key));
-        Some(value)
+        Some(Entry { key, value, report: self.report() })
     }
 
     /// Reports an error at `span`, or passes the value on.

@@ -36,8 +36,8 @@ fn the_reference_has_every_key_at_its_default() {
     expected.routes[0].listener = None;
     assert_eq!(config, expected);
     for section in config.to_sections() {
-        for (key, _) in section.values {
-            let path = format!("{}.{key}", section.path);
+        for PrintedKey { name, .. } in section.values {
+            let path = format!("{}.{name}", section.path);
             assert!(written.contains(&path), "the reference lacks {path}");
         }
     }
@@ -72,8 +72,11 @@ fn the_reference_names_every_key_of_a_probe() {
         let health = Probe { kind, ..Probe::default() };
         let pool = Pool { health, ..Pool::new("app", Vec::new()) };
         let config = Config { pools: vec![pool], ..Config::default() };
-        for (key, _) in config.to_sections().into_iter().flat_map(|section| section.values) {
-            assert!(text.contains(&format!(" {key} = ")) || text.contains(&format!("\n{key} = ")));
+        let keys = config.to_sections().into_iter().flat_map(|section| section.values);
+        for PrintedKey { name, .. } in keys {
+            assert!(
+                text.contains(&format!(" {name} = ")) || text.contains(&format!("\n{name} = "))
+            );
         }
     }
 }

@@ -1,11 +1,10 @@
 //! The changes that a new configuration makes, the connections that each of them touches, and the
 //! keys that need a restart. Pure.
 
-use crate::config::{Backend, Config, PrintedSection};
+use crate::config::{Backend, Config, PrintedKey, PrintedSection};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use toml::Value;
 
 /// A part of a configuration, under a name that does not depend on the order of parts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,9 +112,6 @@ impl Plan {
     }
 }
 
-/// Sections that are read at the start only.
-const FIXED: [&str; 3] = ["runtime", "admin", "access_log"];
-
 /// Compares two configurations. `touched` is the use of a part of the old one; `ending`, the part
 /// of that use that ends if the part is removed, which is none where another part keeps all of it.
 pub fn plan(
@@ -129,7 +125,7 @@ pub fn plan(
     let mut plan = Plan::default();
     for (name, (part, before)) in &old {
         match new.get(name) {
-            None if is_fixed(name) => plan.needs_restart.push(name.clone()),
+            None if is_fixed(before) => plan.needs_restart.push(name.clone()),
             None if is_below_another(part, &new) => {}
             None => {
                 let ending = can_end(part).then(|| ending(part)).flatten();
@@ -144,8 +140,8 @@ pub fn plan(
             }
         }
     }
-    for (name, (part, _)) in new.iter().filter(|(name, _)| !old.contains_key(*name)) {
-        if is_fixed(name) {
+    for (name, (part, keys)) in new.iter().filter(|(name, _)| !old.contains_key(*name)) {
+        if is_fixed(keys) {
             plan.needs_restart.push(name.clone());
         } else if !is_below_another(part, &old) {
             // A section of the process touches all present connections, whether it is new or not.
@@ -170,34 +166,17 @@ fn is_below_another(part: &Part, others: &Sections) -> bool {
 }
 
 /// The new configuration, with the present values of keys that need a restart.
-pub fn without_restart(old: &Config, new: Config) -> Config {
-    let mut effective = Config {
-        runtime: old.runtime.clone(),
-        admin: old.admin.clone(),
-        access_log: old.access_log.clone(),
-        ..new
-    };
-    for listener in &mut effective.listeners {
-        let same = |known: &&crate::config::Listener| {
-            known.name == listener.name && known.address == listener.address
-        };
-        if let Some(known) = old.listeners.iter().find(same) {
-            listener.steering = known.steering;
-        }
-    }
-    effective
+pub fn without_restart(old: &Config, mut new: Config) -> Config {
+    new.keep_fixed(old);
+    new
 }
 
-type Keys = BTreeMap<&'static str, Value>;
+type Keys = BTreeMap<&'static str, PrintedKey>;
 type Sections = BTreeMap<String, (Part, Keys)>;
 
-fn is_fixed(name: &str) -> bool {
-    FIXED.contains(&name)
-}
-
-/// Whether a key of a part needs a restart.
-fn needs_restart(name: &str, key: &str) -> bool {
-    is_fixed(name) || (name.starts_with("listener ") && key == "steering")
+/// True if a section is read at the start only.
+fn is_fixed(keys: &Keys) -> bool {
+    !keys.is_empty() && keys.values().all(|key| key.needs_restart)
 }
 
 /// The keys that differ, with their old and new values; those that need a restart are only listed.
@@ -209,11 +188,13 @@ fn compare(plan: &mut Plan, name: &str, before: &Keys, after: &Keys) -> String {
         if was == is {
             continue;
         }
-        if needs_restart(name, key) {
+        if was.or(is).is_some_and(|key| key.needs_restart) {
             plan.needs_restart.push(format!("{name}.{key}"));
             continue;
         }
-        let shown = |value: Option<&Value>| value.map_or("default".into(), Value::to_string);
+        let shown = |key: Option<&PrintedKey>| {
+            key.map_or_else(|| "default".to_owned(), |key| key.value.to_string())
+        };
         changed.push(format!("{key} {} -> {}", shown(was), shown(is)));
     }
     changed.join(", ")
@@ -241,10 +222,10 @@ fn sections(config: &Config) -> Sections {
     let mut sections = Sections::new();
     for section in config.to_sections() {
         let part = part(&section);
-        let mut keys: Keys = section.values.into_iter().collect();
+        let mut keys: Keys = section.values.into_iter().map(|key| (key.name, key)).collect();
         if let Part::Pool { pool, table: None } = &part {
-            let file =
-                keys.remove("backends_file").and_then(|file| Some(file.as_str()?.to_owned()));
+            let file = keys.remove("backends_file");
+            let file = file.and_then(|file| Some(file.value.as_str()?.to_owned()));
             if let Some(file) = file.filter(|file| !file.is_empty()) {
                 let part = Part::BackendsFile { pool: pool.clone(), file };
                 sections.insert(part.to_string(), (part, Keys::new()));
@@ -257,8 +238,10 @@ fn sections(config: &Config) -> Sections {
 
 fn part(section: &PrintedSection) -> Part {
     let value = |key: &str| {
-        let found = section.values.iter().find(|(name, _)| *name == key);
-        found.map(|(_, value)| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        let found = section.values.iter().find(|printed| printed.name == key);
+        found.map(|PrintedKey { value, .. }| {
+            value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+        })
     };
     let whole = |key: &str| value(key).unwrap_or_default();
     let path = section.path.split('[').next().unwrap_or_default();

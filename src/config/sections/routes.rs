@@ -1,26 +1,50 @@
-//! `[[listener]]` and `[[route]]`: every listener has a route, and every pool is reachable.
+//! `[[route]]`, with listeners and pools: every listener has a route, and every pool is reachable.
+//! Keys of a route that are left out match everything: they are read and printed by hand.
 
-use super::Loader;
+use super::listeners::listeners;
 use super::names::{Name, Names, Seen};
 use super::pools::{Places, pools};
-use crate::config::addresses::parse_listen_address;
-use crate::config::choices::unknown_choice;
-use crate::config::choices::{Choice, Protocol, Steering};
 use crate::config::diagnostics::Report;
+use crate::config::keys::kinds::{shown, text};
 use crate::config::loops::Loops;
-use crate::config::model::{Config, Listener, ListenerIndex, PoolIndex, Route};
-use crate::config::raw::{At, Section};
-use crate::config::values::check_name;
+use crate::config::model::{Config, ListenerIndex, PoolIndex};
+use crate::config::printing::{PrintedKey, PrintedSection};
+use crate::config::raw::Section;
 use crate::limits::{LISTENERS_MAX, POOLS_MAX, ROUTES_MAX};
 use crate::route::{HostPattern, check_path_prefix};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// Protocols of the design that this version does not support.
-const LATER_PROTOCOLS: [&str; 4] = ["https", "tcp", "tls-passthrough", "udp"];
+/// `[[route]]`: requests to this host and path go to this pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The only listener it counts on; none: all of them.
+    pub listener: Option<ListenerIndex>,
+    /// Hosts that match.
+    pub host: HostPattern,
+    /// The prefix of paths that match, on segment borders: `/`, or without a `/` at its end.
+    pub path: String,
+    /// The pool of the requests.
+    pub pool: PoolIndex,
+}
+
+impl Route {
+    pub(in crate::config) fn print(&self, config: &Config, index: usize) -> PrintedSection {
+        let mut values = Vec::new();
+        if let Some(listener) = self.listener {
+            values.push(PrintedKey::new("listener", shown(&config.listeners[listener.0].name)));
+        }
+        if self.host != HostPattern::Any {
+            values.push(PrintedKey::new("host", shown(&self.host)));
+        }
+        values.push(PrintedKey::new("path", shown(&self.path)));
+        values.push(PrintedKey::new("pool", shown(&config.pool(self.pool).name)));
+        PrintedSection::element("route", index, values)
+    }
+}
 
 /// Reads all three kinds of sections.
-pub(super) fn read_into<'d>(config: &mut Config, root: &mut Section<'d>, load: Loader<'_>) {
+pub(in crate::config) fn read_into<'d>(config: &mut Config, root: &mut Section<'d>) {
     let report = root.report();
     let mut listener_names = Names::new("listener");
     let mut pool_names = Names::new("pool");
@@ -31,7 +55,7 @@ pub(super) fn read_into<'d>(config: &mut Config, root: &mut Section<'d>, load: L
     config.listeners = listeners(listener_sections, &mut listener_names);
     let pool_section = root.section("pool");
     pool_names.is_partial = root.has("pool") && !pool_section.is_written();
-    let (pools, places) = pools(pool_section, &mut pool_names, load);
+    let (pools, places) = pools(pool_section, &mut pool_names);
     config.pools = pools;
     if let Some(beyond) = pool_names.entries.get(POOLS_MAX) {
         report.add(beyond.span.clone(), format!("too many pools: at most {POOLS_MAX}"));
@@ -81,44 +105,6 @@ fn check_presence(report: &Report<'_>, has_listener: bool, pools: &Names<'_>) {
         let help = format!("add {}", report.table(&["pool", "web", "backend"], &sample));
         report.add_with_help(0..0, "no pool is defined: no backend could answer", help);
     }
-}
-
-fn listeners<'d>(sections: Vec<Section<'d>>, names: &mut Names<'d>) -> Vec<Listener> {
-    let (mut seen_names, mut seen_addresses) = (Seen::new(), Seen::new());
-    let mut listeners = Vec::new();
-    for mut section in sections {
-        let report = section.report();
-        let name = section.required_text("name");
-        let address = section.required_text("address");
-        let address = address.and_then(|text| {
-            let parsed = parse_listen_address(text.value);
-            let address = section.report_error(text.span.clone(), parsed)?;
-            if address.port() != 0 {
-                seen_addresses.note(report, address, text.span, &format!("address {address}"));
-            }
-            Some(address)
-        });
-        let mut protocol = Protocol::default();
-        section.parse_into("protocol", &mut protocol, parse_protocol);
-        let mut steering = Steering::default();
-        section.choice_into("steering", &mut steering);
-        if let Some(At { value: name, span }) = name {
-            section.report_error(span.clone(), check_name(name));
-            seen_names.note(report, name, span, &format!("listener name `{name}`"));
-            names.push(name, section.span.clone());
-            let name = name.to_owned();
-            listeners.extend(address.map(|address| Listener { name, address, protocol, steering }));
-        }
-        section.finish();
-    }
-    listeners
-}
-
-fn parse_protocol(word: &str) -> Result<Protocol, String> {
-    if LATER_PROTOCOLS.contains(&word) {
-        return Err(format!("protocol `{word}` is not supported yet: it can be `http`"));
-    }
-    Protocol::of_word(word).ok_or_else(|| unknown_choice::<Protocol>("protocol", word))
 }
 
 /// The routes with their places. An invalid route is only counted.
@@ -241,19 +227,13 @@ fn route<'d>(
         Some(name) => listeners.resolve(report, &name).map(|index| Some(ListenerIndex(index))),
         None => (!section.has("listener")).then_some(None),
     };
-    let mut host = Some(HostPattern::Any);
-    if section.has("host") {
-        host = None;
-        section.parse_into("host", &mut host, |text| text.parse().map(Some));
-    }
-    let mut path = Some("/".to_owned());
-    if section.has("path") {
-        path = None;
-        section.parse_into("path", &mut path, |text| {
-            check_path_prefix(text).map(|()| Some(text.to_owned()))
-        });
-    }
+    let host = text(str::parse).read_or(&mut section, "host", HostPattern::Any);
+    let path = text(parse_prefix).read_or(&mut section, "path", "/".to_owned());
     let pool = section.required_text("pool").and_then(|name| pools.resolve(report, &name));
     section.finish();
     Some(Route { listener: listener?, host: host?, path: path?, pool: PoolIndex(pool?) })
+}
+
+fn parse_prefix(text: &str) -> Result<String, String> {
+    check_path_prefix(text).map(|()| text.to_owned())
 }

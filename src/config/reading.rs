@@ -1,20 +1,11 @@
-//! From the raw document to a [`Config`]: each section in a file of its own, every problem
-//! reported. Consequences of a problem elsewhere are not reported again.
-
-mod admin;
-mod backends;
-mod http;
-mod names;
-mod pools;
-mod probing;
-mod routing;
-mod runtime;
-
-pub(super) use names::Seen;
+//! From the raw document to a [`Config`]: every problem is reported, but none that only follows
+//! from another one. Does not: define any key.
 
 use super::diagnostics::{Diagnostics, Report};
+use super::keys::Keys;
 use super::model::Config;
 use super::raw::{Document, Section, WrittenKeys, read_json, read_toml};
+use super::sections::{AccessLog, Admin, error_answers, read_routing};
 use super::text::unmarked;
 use std::io;
 use std::path::Path;
@@ -68,18 +59,26 @@ fn read(
     table: &Spanned<DeTable<'_>>,
     load: Loader<'_>,
 ) -> (Config, WrittenKeys) {
-    let document = Document::new(report);
+    let document = Document::new(report, load);
     let mut root = Section::root(&document, table);
     let mut config = Config {
-        runtime: runtime::runtime(root.section("runtime")),
-        timeouts: runtime::timeouts(root.section("timeouts")),
-        http: http::http(root.section("http")),
-        error_answers: http::error_answers(root.sections("error_answer"), load),
-        access_log: http::access_log(root.section("access_log")),
+        runtime: keys_of(root.section("runtime")),
+        timeouts: keys_of(root.section("timeouts")),
+        http: keys_of(root.section("http")),
+        error_answers: error_answers(root.sections("error_answer")),
+        access_log: AccessLog::read(root.section("access_log")),
         ..Config::default()
     };
-    routing::read_into(&mut config, &mut root, load);
-    config.admin = admin::admin(root.section("admin"), &config.listeners);
+    read_routing(&mut config, &mut root);
+    config.admin = Admin::read(root.section("admin"), &config.listeners);
     root.finish();
     (config, document.into_written())
+}
+
+/// A section with nothing but the keys of its table.
+fn keys_of<S: Keys + Default>(mut section: Section<'_>) -> S {
+    let mut values = S::default();
+    values.read_keys(&mut section);
+    section.finish();
+    values
 }

@@ -1,16 +1,28 @@
 //! Prints a configuration, every key with its value: the output parses to the same configuration.
 
-mod pools;
-mod process;
-
-use super::model::{Config, Route};
-use super::units::print_duration;
-use crate::route::HostPattern;
+use super::keys::Keys;
+use super::model::Config;
+use super::sections::Pool;
 use serde_json::{Map, Value as Json, json};
-use std::fmt::Display;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 use toml::Value;
+
+/// A key with its value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrintedKey {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value, as it is written.
+    pub value: Value,
+    /// It is read at the start only: a reload leaves its value as it is.
+    pub needs_restart: bool,
+}
+
+impl PrintedKey {
+    /// A key that a reload takes.
+    pub(super) fn new(name: &'static str, value: Value) -> Self {
+        Self { name, value, needs_restart: false }
+    }
+}
 
 /// A table with its keys in the order of the reference.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,58 +32,40 @@ pub struct PrintedSection {
     /// The path of its keys, as in [`super::WrittenKeys`]: `runtime`, `listener[0]`.
     pub path: String,
     /// Its keys with their values.
-    pub values: Vec<(&'static str, Value)>,
+    pub values: Vec<PrintedKey>,
 }
 
 impl PrintedSection {
-    fn table(path: impl Into<String>, values: Vec<(&'static str, Value)>) -> Self {
+    pub(super) fn table(path: impl Into<String>, values: Vec<PrintedKey>) -> Self {
         let path = path.into();
         Self { header: format!("[{path}]"), path, values }
     }
 
-    fn element(array: &str, index: usize, values: Vec<(&'static str, Value)>) -> Self {
+    pub(super) fn element(array: &str, index: usize, values: Vec<PrintedKey>) -> Self {
         Self { header: format!("[[{array}]]"), path: format!("{array}[{index}]"), values }
     }
-}
-
-fn text(value: impl Display) -> Value {
-    Value::String(value.to_string())
-}
-
-fn texts<T: Display>(values: &[T]) -> Value {
-    Value::Array(values.iter().map(text).collect())
-}
-
-fn path_text(path: &Path) -> Value {
-    text(path.display())
-}
-
-/// Empty: none.
-fn optional_path(path: Option<&PathBuf>) -> Value {
-    path.map_or_else(|| text(""), |path| path_text(path))
-}
-
-fn duration(value: Duration) -> Value {
-    text(print_duration(value))
-}
-
-fn number(value: u32) -> Value {
-    Value::Integer(value.into())
-}
-
-/// Counts are bounded far below the greatest integer of TOML.
-fn count(value: usize) -> Value {
-    Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
 impl Config {
     /// Every table of the configuration, in the order of the reference.
     pub fn to_sections(&self) -> Vec<PrintedSection> {
-        let mut sections = process::sections(self);
-        sections.extend(self.listener_sections());
+        let mut sections = vec![
+            PrintedSection::table("runtime", self.runtime.print_keys()),
+            PrintedSection::table("timeouts", self.timeouts.print_keys()),
+            PrintedSection::table("admin", self.admin.print_keys()),
+            PrintedSection::table("http", self.http.print_keys()),
+        ];
+        let answers = self.error_answers.iter().enumerate();
+        sections.extend(answers.map(|(index, answer)| answer.print(index)));
+        let log = self.access_log.iter();
+        sections.extend(log.map(|log| PrintedSection::table("access_log", log.print_keys())));
+        let listeners = self.listeners.iter().map(Keys::print_keys).enumerate();
+        let listeners =
+            listeners.map(|(index, keys)| PrintedSection::element("listener", index, keys));
+        sections.extend(listeners);
         let routes = self.routes.iter().enumerate();
-        sections.extend(routes.map(|(index, route)| self.route_section(index, route)));
-        sections.extend(self.pools.iter().flat_map(pools::sections));
+        sections.extend(routes.map(|(index, route)| route.print(self, index)));
+        sections.extend(self.pools.iter().flat_map(Pool::print));
         sections
     }
 
@@ -86,10 +80,10 @@ impl Config {
         for section in self.to_sections() {
             let gap = if printed.is_empty() { "" } else { "\n" };
             printed += &format!("{gap}{}\n", section.header);
-            for (key, value) in &section.values {
-                let remark = note(&format!("{}.{key}", section.path));
+            for PrintedKey { name, value, .. } in &section.values {
+                let remark = note(&format!("{}.{name}", section.path));
                 let remark = remark.map(|remark| format!("  # {remark}")).unwrap_or_default();
-                printed += &format!("{key} = {value}{remark}\n");
+                printed += &format!("{name} = {value}{remark}\n");
             }
         }
         printed
@@ -105,36 +99,11 @@ impl Config {
         let mut root = Json::Object(Map::new());
         for section in self.to_sections() {
             let place = section.path.split('.').fold(&mut root, child);
-            for (key, value) in &section.values {
-                place[*key] = show(&format!("{}.{key}", section.path), value);
+            for PrintedKey { name, value, .. } in &section.values {
+                place[*name] = show(&format!("{}.{name}", section.path), value);
             }
         }
         root
-    }
-
-    fn listener_sections(&self) -> impl Iterator<Item = PrintedSection> {
-        self.listeners.iter().enumerate().map(|(index, listener)| {
-            let values = vec![
-                ("name", text(&listener.name)),
-                ("address", text(listener.address)),
-                ("protocol", text(listener.protocol)),
-                ("steering", text(listener.steering)),
-            ];
-            PrintedSection::element("listener", index, values)
-        })
-    }
-
-    fn route_section(&self, index: usize, route: &Route) -> PrintedSection {
-        let mut values = Vec::new();
-        if let Some(listener) = route.listener {
-            values.push(("listener", text(&self.listeners[listener.0].name)));
-        }
-        if route.host != HostPattern::Any {
-            values.push(("host", text(&route.host)));
-        }
-        values.push(("path", text(&route.path)));
-        values.push(("pool", text(&self.pool(route.pool).name)));
-        PrintedSection::element("route", index, values)
     }
 }
 

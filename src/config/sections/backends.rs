@@ -1,13 +1,89 @@
-//! `[[pool.NAME.backend]]`: addresses and names.
+//! `[[pool.NAME.backend]]`: a server, or a name that stands for servers. Its keys exclude each
+//! other: they are read and printed by hand.
 
 use super::names::Seen;
+use super::pools::Pool;
 use crate::config::addresses::parse_service_name;
-use crate::config::backend::{BackendEntry, BackendName, Lookup};
-use crate::config::model::Pool;
+use crate::config::keys::kinds::{count, number, shown};
+use crate::config::printing::PrintedKey;
 use crate::config::raw::{At, Section};
 use crate::limits::{BACKENDS_MAX, WEIGHT_MAX};
+use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
+
+/// `[[pool.NAME.backend]]`: a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Backend {
+    /// Never port 0.
+    pub address: SocketAddr,
+    /// Its share relative to the others, `0..=WEIGHT_MAX`; 0: gets nothing.
+    pub weight: u32,
+}
+
+/// A DNS name in place of a backend's address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BackendName {
+    /// The lookup of the name.
+    pub lookup: Lookup,
+    /// The weight of each address, `0..=WEIGHT_MAX`. For SRV it scales the weights of the records.
+    pub weight: u32,
+}
+
+/// The lookup of a name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Lookup {
+    /// A and AAAA records: `address = "app.example.com:8080"`.
+    Address {
+        /// The name.
+        name: String,
+        /// The port of every address.
+        port: u16,
+    },
+    /// SRV records, with their ports, priorities and weights: `srv = "_http._tcp.example.com"`.
+    Service {
+        /// The name.
+        name: String,
+    },
+}
+
+impl fmt::Display for Lookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address { name, port } => write!(f, "{name}:{port}"),
+            Self::Service { name } => f.write_str(name),
+        }
+    }
+}
+
+/// An entry of a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackendEntry {
+    /// A server.
+    Address(Backend),
+    /// A name that stands for servers.
+    Name(BackendName),
+}
+
+impl Backend {
+    pub(super) fn print(&self) -> Vec<PrintedKey> {
+        weighted("address", &self.address, self.weight)
+    }
+}
+
+impl BackendName {
+    pub(super) fn print(&self) -> Vec<PrintedKey> {
+        let key = match self.lookup {
+            Lookup::Address { .. } => "address",
+            Lookup::Service { .. } => "srv",
+        };
+        weighted(key, &self.lookup, self.weight)
+    }
+}
+
+fn weighted(key: &'static str, value: &dyn fmt::Display, weight: u32) -> Vec<PrintedKey> {
+    vec![PrintedKey::new(key, shown(value)), PrintedKey::new("weight", number(weight))]
+}
 
 /// Adds the backends of the section of a pool, whose `backends_file` was read before. True if there
 /// are only addresses, all of them valid: then the backends of the pool are known. `spans` gets
@@ -77,9 +153,8 @@ fn has_file(section: &Section<'_>) -> bool {
 
 /// A backend with the place of its address or name.
 fn entry(mut section: Section<'_>) -> Option<(BackendEntry, Range<usize>)> {
-    let mut weight = 1;
     let (address, service) = (section.text("address"), section.text("srv"));
-    section.count_into("weight", &mut weight, 0..=WEIGHT_MAX);
+    let weight = count(0..=WEIGHT_MAX).read(&mut section, "weight").unwrap_or(1);
     let (entry, span) = match (address, service) {
         (Some(_), Some(service)) => {
             let message = "both `address` and `srv`: remove one";

@@ -1,0 +1,160 @@
+//! The kinds of values that keys of several sections have. Each is printed as it is read.
+
+use super::Kind;
+use crate::config::choices::{Choice, unknown_choice};
+use crate::config::raw::Number;
+use crate::config::units::{bare_duration, bare_size, print_duration, print_size};
+use crate::config::values::{check_power_of_two, parse_size_in};
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+use toml::Value;
+use toml::de::DeValue;
+
+/// Reads a text. The error is a sentence for the user.
+type Parse<T> = fn(&str) -> Result<T, String>;
+
+/// The printed form of a text.
+pub(in crate::config) fn shown(value: impl Display) -> Value {
+    Value::String(value.to_string())
+}
+
+/// The printed form of a number. Those of the configuration are far below the greatest of TOML.
+pub(in crate::config) fn number(value: impl Number) -> Value {
+    Value::Integer(value.try_into().unwrap_or(i64::MAX))
+}
+
+/// A word among those of a choice.
+pub(in crate::config) fn word<C: Choice>() -> Kind<C> {
+    Kind::new(
+        |entry| {
+            let word = entry.text()?;
+            entry.checked(C::of_word(word).ok_or_else(|| unknown_choice::<C>(entry.key, word)))
+        },
+        |choice| shown(choice.word()),
+    )
+}
+
+/// `true` or `false`.
+pub(in crate::config) fn flag() -> Kind<bool> {
+    Kind::new(
+        |entry| {
+            let wrong = || format!("`{}` must be true or false, without quotes", entry.key);
+            entry.checked(entry.value().as_bool().ok_or_else(wrong))
+        },
+        |flag| Value::Boolean(*flag),
+    )
+}
+
+/// A whole number.
+pub(in crate::config) fn count<T: Number>(range: RangeInclusive<T>) -> Kind<T> {
+    Kind::new(move |entry| entry.count(&range), |count| number(*count))
+}
+
+/// A whole number that is a power of two.
+pub(in crate::config) fn power_of_two<T: Number>(range: RangeInclusive<T>) -> Kind<T> {
+    Kind::new(
+        move |entry| {
+            let count = entry.count(&range)?;
+            let checked = check_power_of_two(count.try_into().unwrap_or(0));
+            entry.checked(checked.map(|()| count))
+        },
+        |count| number(*count),
+    )
+}
+
+/// A list of whole numbers.
+pub(in crate::config) fn counts<T: Number>(range: RangeInclusive<T>) -> Kind<Vec<T>> {
+    Kind::new(
+        move |entry| {
+            Some(entry.elements("[1, 2]")?.filter_map(|entry| entry.count(&range)).collect())
+        },
+        |counts| Value::Array(counts.iter().copied().map(number).collect()),
+    )
+}
+
+/// A number with or without a fraction.
+pub(in crate::config) fn fraction(range: RangeInclusive<f64>) -> Kind<f64> {
+    let bounds = format!("from {} to {}", range.start(), range.end());
+    Kind::new(
+        move |entry| {
+            let key = entry.key;
+            let number = entry.checked(match entry.value() {
+                DeValue::Integer(number) => Ok(number.as_str()),
+                DeValue::Float(number) => Ok(number.as_str()),
+                _ => Err(format!("`{key}` must be a number, {bounds}")),
+            })?;
+            let number = number.parse().ok().filter(|number| range.contains(number));
+            let wrong = || format!("`{key}` is out of range: it goes {bounds}");
+            entry.checked(number.ok_or_else(wrong))
+        },
+        |fraction| Value::Float(*fraction),
+    )
+}
+
+/// A duration, as `250ms`.
+pub(in crate::config) fn duration(parse: Parse<Duration>) -> Kind<Duration> {
+    Kind::new(
+        move |entry| entry.checked(parse(entry.text_or(bare_duration)?)),
+        |duration| shown(print_duration(*duration)),
+    )
+}
+
+/// Bytes, as `16KiB`.
+pub(in crate::config) fn size<T: Number>(range: RangeInclusive<T>) -> Kind<T> {
+    let bytes = |size: T| size.try_into().unwrap_or(u64::MAX);
+    let bounds = bytes(*range.start())..=bytes(*range.end());
+    Kind::new(
+        move |entry| {
+            let size = parse_size_in(entry.text_or(bare_size)?, bounds.clone());
+            entry.checked(size).and_then(|size| T::try_from(size).ok())
+        },
+        |size| shown(print_size((*size).try_into().unwrap_or(u64::MAX))),
+    )
+}
+
+/// A text.
+pub(in crate::config) fn text<T: Display + 'static>(parse: Parse<T>) -> Kind<T> {
+    Kind::new(move |entry| entry.checked(parse(entry.text()?)), |value| shown(value))
+}
+
+/// A text that may also be written as a bare number.
+pub(in crate::config) fn text_or_number<T: Display + 'static>(parse: Parse<T>) -> Kind<T> {
+    Kind::new(move |entry| entry.checked(parse(entry.text_or_number()?)), |value| shown(value))
+}
+
+/// A text; empty: none.
+pub(in crate::config) fn optional<T: Display + 'static>(
+    parse: Parse<Option<T>>,
+) -> Kind<Option<T>> {
+    Kind::new(
+        move |entry| entry.checked(parse(entry.text()?)),
+        |value| value.as_ref().map_or_else(|| shown(""), shown),
+    )
+}
+
+/// A path; empty: none.
+pub(in crate::config) fn path(parse: Parse<Option<PathBuf>>) -> Kind<Option<PathBuf>> {
+    Kind::new(
+        move |entry| entry.checked(parse(entry.text()?)),
+        |path| path.as_ref().map_or_else(|| shown(""), |path| shown(path.display())),
+    )
+}
+
+/// A list of texts.
+pub(in crate::config) fn texts<T: Display + 'static>(parse: Parse<T>) -> Kind<Vec<T>> {
+    Kind::new(
+        move |entry| {
+            let bare = |found: &str| format!("`{}` must list text: write \"{found}\"", entry.key);
+            let texts = entry.elements("[\"…\"]")?;
+            Some(texts.filter_map(|entry| entry.checked(parse(entry.text_or(bare)?))).collect())
+        },
+        |values| Value::Array(values.iter().map(shown).collect()),
+    )
+}
+
+/// A value that the code of its section reads: the table only prints it.
+pub(in crate::config) fn by_hand<T>(print: fn(&T) -> Value) -> Kind<T> {
+    Kind::new(|_| None, print)
+}

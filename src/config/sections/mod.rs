@@ -1,0 +1,31 @@
+//! The sections of the configuration, each in a file of its own: its values with their defaults,
+//! the table of its keys, and the checks that concern several of them.
+
+mod access_log;
+mod admin;
+mod backends;
+mod ejection;
+mod error_answers;
+mod http;
+mod listeners;
+mod names;
+mod pools;
+mod probes;
+mod routes;
+mod runtime;
+mod timeouts;
+
+pub use access_log::{AccessLog, LogPath};
+pub use admin::{ADMIN_SOCKET_DEFAULT, Admin};
+pub use backends::{Backend, BackendEntry, BackendName, Lookup};
+pub(super) use error_answers::error_answers;
+pub use error_answers::{Body, ErrorAnswer};
+pub use http::Http;
+pub use listeners::Listener;
+pub(super) use names::Seen;
+pub use pools::{IDLE_CONNECTIONS_DEFAULT, Pool};
+pub use probes::{HttpProbe, Probe, ProbeKind, TlsProbe};
+pub use routes::Route;
+pub(super) use routes::read_into as read_routing;
+pub use runtime::{Runtime, ShardsChoice, StateFile};
+pub use timeouts::Timeouts;
