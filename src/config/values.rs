@@ -161,9 +161,11 @@ pub fn parse_socket_path(text: &str) -> Result<Option<PathBuf>, String> {
 /// `stdout` or the path of a file.
 pub fn parse_log_path(text: &str) -> Result<LogPath, String> {
     match text {
-        "" => Err("the path is empty: write \"stdout\" or a file".to_owned()),
         "stdout" => Ok(LogPath::Stdout),
-        path => Ok(LogPath::File(PathBuf::from(path))),
+        text => {
+            let empty = || "the path is empty: write \"stdout\" or a file".to_owned();
+            parse_path(text)?.map(LogPath::File).ok_or_else(empty)
+        }
     }
 }
 
