@@ -4,6 +4,7 @@
 mod backends_file;
 mod bounds;
 mod json;
+mod keys;
 mod loops;
 mod parsing;
 mod pools;

@@ -61,22 +61,3 @@ fn the_reference_has_every_key_at_its_default() {
 fn is_setting(line: &str) -> bool {
     line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
 }
-
-#[test]
-fn the_reference_names_every_key_of_a_probe() {
-    let text = include_str!("../../../config/ringway.toml");
-    let grpc = ProbeKind::Grpc { service: String::new(), tls: None };
-    let exchange = ProbeKind::Exchange { send: Vec::new(), expect: vec![b'a'] };
-    let https = HttpProbe { tls: Some(TlsProbe::default()), ..HttpProbe::default() };
-    for kind in [grpc, exchange, ProbeKind::Http(https)] {
-        let health = Probe { kind, ..Probe::default() };
-        let pool = Pool { health, ..Pool::new("app", Vec::new()) };
-        let config = Config { pools: vec![pool], ..Config::default() };
-        let keys = config.to_sections().into_iter().flat_map(|section| section.values);
-        for PrintedKey { name, .. } in keys {
-            assert!(
-                text.contains(&format!(" {name} = ")) || text.contains(&format!("\n{name} = "))
-            );
-        }
-    }
-}
