@@ -5,21 +5,26 @@
 //! and `tests/tidy.rs` checks it.
 
 pub mod access_log;
+pub mod backend;
 pub mod balance;
 pub mod base;
+pub mod client;
 pub mod config;
 pub mod coordinator;
 pub mod engine;
+pub mod exchange;
 pub mod health;
 pub mod http1;
 pub mod limits;
 pub mod link;
+pub mod local;
 pub mod mailbox;
+pub mod message;
+pub mod pick;
+pub mod relay;
 pub mod route;
-pub mod session;
 pub mod shard;
 pub mod snapshot;
 pub mod stats;
 pub mod sys;
 pub mod table;
-pub mod upstream;

@@ -22,14 +22,16 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("config", &["balance", "health", "http1", "route", "base", "limits"]),
     ("snapshot", &["config", "balance", "http1", "route", "engine", "base", "limits"]),
     ("mailbox", &["snapshot", "stats", "engine", "base", "limits"]),
-    ("upstream", &["table", "link", "snapshot", "mailbox", "balance", "engine", "base", "limits"]),
+    ("message", &["snapshot", "stats", "http1", "limits"]),
+    ("local", &["table", "link", "snapshot", "mailbox", "access_log", "stats", "engine", "base"]),
+    ("pick", &["snapshot", "mailbox", "balance", "base"]),
     (
-        "session",
+        "client",
         &[
-            "upstream",
+            "local",
+            "message",
             "table",
             "link",
-            "snapshot",
             "mailbox",
             "access_log",
             "stats",
@@ -39,11 +41,38 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "limits",
         ],
     ),
+    ("backend", &["local", "table", "link", "mailbox", "stats", "engine", "base"]),
+    (
+        "exchange",
+        &[
+            "client",
+            "backend",
+            "pick",
+            "local",
+            "message",
+            "table",
+            "link",
+            "mailbox",
+            "access_log",
+            "stats",
+            "http1",
+            "engine",
+            "base",
+            "limits",
+        ],
+    ),
+    ("relay", &["client", "backend", "local", "table", "link", "stats", "engine"]),
     (
         "shard",
         &[
-            "session",
+            "exchange",
+            "relay",
+            "client",
+            "backend",
+            "pick",
+            "local",
             "table",
+            "link",
             "snapshot",
             "mailbox",
             "access_log",
@@ -83,7 +112,7 @@ const COORDINATOR_IMPORTS: &[(&str, &[&str])] = &[
 /// Folders that know no clock, thread, file or descriptor.
 const PURE: &[&str] = &[
     "base", "balance", "route", "http1", "stats", "health", "config", "snapshot", "table",
-    "upstream", "session",
+    "message", "local", "pick", "client", "backend", "exchange", "relay",
 ];
 const IMPURE_WORDS: &[&str] =
     &["Instant::now", "SystemTime", "std::thread", "std::fs", "println!", "std::env"];

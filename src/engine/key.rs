@@ -28,10 +28,10 @@ pub enum Op {
 pub enum Owner {
     /// A listener of the shard.
     Listener = 1,
-    /// The client's side of a session.
+    /// A connection of a client.
     Client = 2,
     /// A connection to a backend.
-    Upstream = 3,
+    Backend = 3,
 }
 
 /// The owner of an operation: a slot of a kind, and the tenant of that slot. A completion whose
@@ -70,7 +70,7 @@ impl Key {
         match self.0 >> 56 & 0xf {
             1 => Owner::Listener,
             2 => Owner::Client,
-            _ => Owner::Upstream,
+            _ => Owner::Backend,
         }
     }
 
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn survives_the_way_through_the_kernel() {
-        for owner in [Owner::Listener, Owner::Client, Owner::Upstream] {
+        for owner in [Owner::Listener, Owner::Client, Owner::Backend] {
             for index in [0, 1, 77, Key::INDEX_MAX] {
                 for generation in [0, 1, u32::MAX] {
                     let key = Key::new(owner, index, generation);

@@ -1,8 +1,8 @@
-//! The interface of the data plane to the outside: sockets, buffers, time. A session is a state
+//! The interface of the data plane to the outside: sockets, buffers, time. A connection is a state
 //! machine that takes an [`Event`] and calls methods of [`Engine`]; it never sees the kernel, so
 //! the simulator is just another engine, and another system interface may be one too.
 //!
-//! Does not: know HTTP, sessions or pools; mention kernel types; allocate per operation.
+//! Does not: know HTTP, connections' use or pools; mention kernel types; allocate per operation.
 //!
 //! Contract of every engine:
 //! - An operation is named by its [`Op`] and the [`Key`] of its owner. There is at most one

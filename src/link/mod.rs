@@ -1,5 +1,5 @@
 //! One end of one connection: its socket, the operations in flight on it, and the bytes that wait
-//! to be sent. Sessions and connections to backends are both built on it.
+//! to be sent. Connections of clients and to backends are both built on it.
 //!
 //! Does: keep the engine's contract (one operation of a kind, nothing closed while an operation is
 //! in flight), batch sends, apply back-pressure. Does not: know the meaning of the bytes.
@@ -8,7 +8,7 @@ mod chain;
 mod wire;
 
 pub use chain::{Chain, Chains};
-pub use wire::Wire;
+pub use wire::{Gathered, Wire};
 
 use crate::engine::{Key, Socket};
 
@@ -20,9 +20,20 @@ pub const OUTBOX_LOW: u32 = 4;
 /// The same as [`OUTBOX_HIGH`] while buffers are low.
 pub const OUTBOX_HIGH_WHEN_LOW: u32 = 2;
 
-/// The state of a link's receive.
+/// The life of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Receiving {
+pub enum Life {
+    /// A connect is in flight.
+    Connecting,
+    /// Connected.
+    Open,
+    /// Closed; its row is free at the end of the turn.
+    Closed,
+}
+
+/// The peer's direction of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
     /// Nothing is armed.
     Off,
     /// A receive is armed.
@@ -35,6 +46,21 @@ pub enum Receiving {
     },
     /// The receive ring was empty; the receive is armed again once the ring has buffers.
     OutOfBuffers,
+    /// A poll is armed: it reports data, and the end of the stream, without a buffer.
+    Polling,
+    /// The peer has ended its direction.
+    Ended,
+}
+
+/// The proxy's direction of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Bytes can be sent.
+    Open,
+    /// It ends once the outbox is empty, or has ended.
+    Ending,
+    /// Nothing can be sent any more: the connection is broken, or about to be closed.
+    Failed,
 }
 
 /// One end of one connection.
@@ -51,54 +77,58 @@ pub struct Link {
     pub unsent: Chain,
     /// Bytes that the send in flight covers; 0 without one.
     pub sending: u32,
-    /// The state of its receive.
-    pub receiving: Receiving,
-    /// A poll is armed.
-    pub is_polling: bool,
-    /// A connect is in flight.
-    pub is_connecting: bool,
+    /// The life of the socket.
+    pub life: Life,
+    /// The peer's direction.
+    pub read: Read,
+    /// The proxy's direction.
+    pub write: Write,
     /// Its key waits in the list of links with something to send.
     pub is_dirty: bool,
-    /// The peer has ended its direction of the stream.
-    pub peer_ended: bool,
-    /// The proxy's direction of the stream has ended, or ends once the outbox is empty.
-    pub write_ended: bool,
-    /// Nothing can be sent any more.
-    pub is_broken: bool,
-    /// The socket has been closed.
-    pub is_closed: bool,
 }
 
+const _: () = assert!(size_of::<Link>() <= 64);
+
 impl Link {
-    /// A link on which nothing is in flight.
-    pub fn new(socket: Socket, key: Key) -> Self {
+    /// A link on which nothing is in flight, or its connect.
+    pub fn new(socket: Socket, key: Key, life: Life) -> Self {
         Self {
             socket,
             key,
             outbox: Chain::default(),
             unsent: Chain::default(),
             sending: 0,
-            receiving: Receiving::Off,
-            is_polling: false,
-            is_connecting: false,
+            life,
+            read: Read::Off,
+            write: Write::Open,
             is_dirty: false,
-            peer_ended: false,
-            write_ended: false,
-            is_broken: false,
-            is_closed: false,
         }
     }
 
     /// True if no operation is in flight: the socket may be closed.
     pub fn is_quiet(&self) -> bool {
         self.sending == 0
-            && !self.is_polling
-            && !self.is_connecting
-            && matches!(self.receiving, Receiving::Off | Receiving::OutOfBuffers)
+            && self.life != Life::Connecting
+            && matches!(self.read, Read::Off | Read::OutOfBuffers | Read::Ended)
     }
 
     /// True if everything that was queued has been sent.
     pub fn is_flushed(&self) -> bool {
         self.outbox.is_empty()
+    }
+
+    /// True while its connection is being made.
+    pub fn is_connecting(&self) -> bool {
+        self.life == Life::Connecting
+    }
+
+    /// True if the peer has ended its direction of the stream.
+    pub fn has_ended(&self) -> bool {
+        self.read == Read::Ended
+    }
+
+    /// True if nothing can be sent any more.
+    pub fn is_broken(&self) -> bool {
+        self.write == Write::Failed
     }
 }

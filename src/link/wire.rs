@@ -1,6 +1,8 @@
-//! Operations on links, between the sessions and the engine.
+//! Operations on links, between connections and the engine.
 
-use super::{Chain, Chains, Link, OUTBOX_HIGH, OUTBOX_HIGH_WHEN_LOW, OUTBOX_LOW, Receiving};
+use super::{
+    Chain, Chains, Life, Link, OUTBOX_HIGH, OUTBOX_HIGH_WHEN_LOW, OUTBOX_LOW, Read, Write,
+};
 use crate::engine::{BufferId, Close, Engine, Failure, Key, Op, Room, SEND_SLICES_MAX, Slice};
 use std::collections::VecDeque;
 
@@ -9,7 +11,8 @@ pub struct Wire<E> {
     /// Sockets, buffers and time.
     pub engine: E,
     chains: Chains,
-    dirty: Vec<Key>,
+    /// Links with something to send, in the order in which they got it.
+    dirty: VecDeque<Key>,
     starved: VecDeque<Key>,
 }
 
@@ -24,7 +27,7 @@ pub struct Gathered {
 impl<E: Engine> Wire<E> {
     /// A wire with nothing on it.
     pub fn new(engine: E) -> Self {
-        let (dirty, starved) = (Vec::with_capacity(1024), VecDeque::with_capacity(1024));
+        let (dirty, starved) = (VecDeque::with_capacity(1024), VecDeque::with_capacity(1024));
         Self { engine, chains: Chains::default(), dirty, starved }
     }
 
@@ -79,9 +82,9 @@ impl<E: Engine> Wire<E> {
     }
 
     fn queue(&mut self, link: &mut Link, slice: Slice, is_pinned: bool) {
-        debug_assert!(!slice.is_empty() && !link.write_ended);
+        debug_assert!(!slice.is_empty() && link.write != Write::Ending);
         self.check_copied_out(slice);
-        if link.is_broken {
+        if link.is_broken() {
             self.drop_chain(&mut link.unsent);
             if !is_pinned {
                 self.engine.release(slice.buffer);
@@ -121,19 +124,19 @@ impl<E: Engine> Wire<E> {
     fn mark_dirty(&mut self, link: &mut Link) {
         if !link.is_dirty && link.sending == 0 {
             link.is_dirty = true;
-            self.dirty.push(link.key);
+            self.dirty.push_back(link.key);
         }
     }
 
-    /// The next link with something to send, at the end of a turn.
+    /// The next link with something to send, at the end of a turn; the first that got it first.
     pub fn next_dirty(&mut self) -> Option<Key> {
-        self.dirty.pop()
+        self.dirty.pop_front()
     }
 
     /// Starts a send of the outbox, as much as one send covers.
     pub fn flush(&mut self, link: &mut Link) {
         link.is_dirty = false;
-        if link.sending > 0 || link.is_connecting || link.is_broken || link.is_closed {
+        if link.sending > 0 || link.life != Life::Open || link.is_broken() {
             return;
         }
         match (self.chains.front(&link.outbox), link.outbox.len()) {
@@ -144,7 +147,7 @@ impl<E: Engine> Wire<E> {
                 let count = self.chains.peek(&link.outbox, &mut slices);
                 self.send_now(link, &slices[..count]);
             }
-            (None, _) if link.write_ended => self.engine.shutdown_write(link.socket),
+            (None, _) if link.write == Write::Ending => self.engine.shutdown_write(link.socket),
             (None, _) => {}
         }
     }
@@ -152,7 +155,7 @@ impl<E: Engine> Wire<E> {
     #[inline]
     fn send_now(&mut self, link: &mut Link, slices: &[Slice]) {
         link.sending = slices.iter().map(|slice| slice.end - slice.start).sum();
-        let is_last = link.write_ended && slices.len() == link.outbox.len() as usize;
+        let is_last = link.write == Write::Ending && slices.len() == link.outbox.len() as usize;
         self.engine.send(link.socket, link.key, slices, is_last);
     }
 
@@ -160,7 +163,7 @@ impl<E: Engine> Wire<E> {
     pub fn sent(&mut self, link: &mut Link, result: Result<u32, Failure>) -> bool {
         link.sending = 0;
         let Ok(mut bytes) = result else {
-            link.is_broken = true;
+            link.write = Write::Failed;
             link.unsent = std::mem::take(&mut link.outbox);
             return false;
         };
@@ -176,7 +179,7 @@ impl<E: Engine> Wire<E> {
                 self.engine.release(slice.buffer);
             }
         }
-        if !link.outbox.is_empty() || link.write_ended {
+        if !link.outbox.is_empty() || link.write == Write::Ending {
             self.mark_dirty(link);
         }
         true
@@ -184,8 +187,8 @@ impl<E: Engine> Wire<E> {
 
     /// Ends the proxy's direction of the stream once the outbox is sent.
     pub fn end_write(&mut self, link: &mut Link) {
-        if !link.write_ended && !link.is_broken {
-            link.write_ended = true;
+        if link.write == Write::Open {
+            link.write = Write::Ending;
             self.mark_dirty(link);
         }
     }
@@ -209,33 +212,42 @@ impl<E: Engine> Wire<E> {
 
     // --- receiving ---
 
-    /// Receives as data arrives.
+    /// Receives as data arrives. A polled link is left polled: the poll reports data.
     pub fn receive(&mut self, link: &mut Link) {
-        match link.receiving {
-            Receiving::Off if !link.peer_ended => {
-                link.receiving = Receiving::Armed;
+        match link.read {
+            Read::Off => {
+                link.read = Read::Armed;
                 self.engine.receive(link.socket, link.key);
             }
-            Receiving::Cancelling { .. } => {
-                link.receiving = Receiving::Cancelling { resume: true };
-            }
-            Receiving::Off | Receiving::Armed | Receiving::OutOfBuffers => {}
+            Read::Cancelling { .. } => link.read = Read::Cancelling { resume: true },
+            Read::Armed | Read::OutOfBuffers | Read::Polling | Read::Ended => {}
         }
     }
 
     /// Stops receiving; a little data may still arrive.
     pub fn pause(&mut self, link: &mut Link) {
-        match link.receiving {
-            Receiving::Armed => {
-                link.receiving = Receiving::Cancelling { resume: false };
+        match link.read {
+            Read::Armed => {
+                link.read = Read::Cancelling { resume: false };
                 self.engine.cancel(Op::Receive, link.key);
             }
-            Receiving::Cancelling { .. } => {
-                link.receiving = Receiving::Cancelling { resume: false };
-            }
-            Receiving::OutOfBuffers => link.receiving = Receiving::Off,
-            Receiving::Off => {}
+            Read::Cancelling { .. } => link.read = Read::Cancelling { resume: false },
+            Read::OutOfBuffers => link.read = Read::Off,
+            Read::Off | Read::Polling | Read::Ended => {}
         }
+    }
+
+    /// Waits for data, or the end, without receiving, on a link on which nothing is armed.
+    pub fn poll(&mut self, link: &mut Link) {
+        if link.read == Read::Off {
+            link.read = Read::Polling;
+            self.engine.poll(link.socket, link.key);
+        }
+    }
+
+    /// Processes the end of a poll.
+    pub fn polled(&mut self, link: &mut Link) {
+        link.read = Read::Off;
     }
 
     /// Processes the arrival of data; `more` is true if the receive is still armed.
@@ -243,11 +255,8 @@ impl<E: Engine> Wire<E> {
         if more {
             return;
         }
-        let resume = match link.receiving {
-            Receiving::Cancelling { resume } => resume,
-            _ => true,
-        };
-        link.receiving = Receiving::Off;
+        let resume = !matches!(link.read, Read::Cancelling { resume: false });
+        link.read = Read::Off;
         if resume {
             self.receive(link);
         }
@@ -256,24 +265,26 @@ impl<E: Engine> Wire<E> {
     /// Processes the end of a receive. True if the stream has ended or is broken; false if only the
     /// operation has ended.
     pub fn receive_ended(&mut self, link: &mut Link, failure: Option<Failure>) -> bool {
-        let was = std::mem::replace(&mut link.receiving, Receiving::Off);
+        let was = std::mem::replace(&mut link.read, Read::Off);
         match failure {
             Some(Failure::Cancelled) => {
-                if was == (Receiving::Cancelling { resume: true }) {
+                if was == (Read::Cancelling { resume: true }) {
                     self.receive(link);
                 }
                 false
             }
             Some(Failure::NoBuffers) => {
-                if was != (Receiving::Cancelling { resume: false }) {
-                    link.receiving = Receiving::OutOfBuffers;
+                if was != (Read::Cancelling { resume: false }) {
+                    link.read = Read::OutOfBuffers;
                     self.starved.push_back(link.key);
                 }
                 false
             }
             other => {
-                link.peer_ended = true;
-                link.is_broken |= other.is_some();
+                link.read = Read::Ended;
+                if other.is_some() {
+                    link.write = Write::Failed;
+                }
                 true
             }
         }
@@ -287,8 +298,8 @@ impl<E: Engine> Wire<E> {
 
     /// Rearms a link that found the receive ring empty.
     pub fn rearm(&mut self, link: &mut Link) {
-        if link.receiving == Receiving::OutOfBuffers {
-            link.receiving = Receiving::Off;
+        if link.read == Read::OutOfBuffers {
+            link.read = Read::Off;
             self.receive(link);
         }
     }
@@ -306,7 +317,7 @@ impl<E: Engine> Wire<E> {
     }
 
     /// A range that is held for long must have been copied out: otherwise all buffers of the
-    /// receive ring may be held by sessions that wait for bytes that need one.
+    /// receive ring may be held by connections that wait for bytes that need one.
     fn check_copied_out(&self, slice: Slice) {
         debug_assert!(
             !self.engine.receive_buffers_scarce() || !self.engine.is_receive_buffer(slice.buffer),
@@ -368,10 +379,10 @@ impl<E: Engine> Wire<E> {
     /// Cancels all operations in flight, so that the link becomes quiet. The outbox is dropped.
     pub fn quiesce(&mut self, link: &mut Link) {
         self.pause(link);
-        if link.is_polling {
+        if link.read == Read::Polling {
             self.engine.cancel(Op::Poll, link.key);
         }
-        if link.is_connecting {
+        if link.is_connecting() {
             self.engine.cancel(Op::Connect, link.key);
         }
         if link.sending > 0 {
@@ -380,7 +391,7 @@ impl<E: Engine> Wire<E> {
             self.drop_chain(&mut link.outbox);
         }
         self.drop_chain(&mut link.unsent);
-        link.is_broken = true;
+        link.write = Write::Failed;
     }
 
     /// Releases the buffers that are left and closes the socket of a quiet link.
@@ -389,6 +400,6 @@ impl<E: Engine> Wire<E> {
         self.drop_chain(&mut link.outbox);
         self.drop_chain(&mut link.unsent);
         self.engine.close(link.socket, how);
-        link.is_closed = true;
+        link.life = Life::Closed;
     }
 }

@@ -26,7 +26,7 @@ const TAKEN_AT_ONCE_MAX: usize = 64;
 impl<E: Engine> Shard<E> {
     pub(super) fn accepted(&mut self, key: Key, socket: Socket, more: bool) {
         let Some(acceptor) = self.acceptor(key) else {
-            return self.traffic.wire.engine.close(socket, Close::Reset);
+            return self.traffic.engine().close(socket, Close::Reset);
         };
         acceptor.is_armed = more;
         let (listening, listener) = (acceptor.socket, acceptor.listener);
@@ -37,7 +37,7 @@ impl<E: Engine> Shard<E> {
         }
         let is_full = self.is_full();
         if self.acceptor(key).is_some_and(|acceptor| acceptor.is_armed) && is_full {
-            self.traffic.wire.engine.cancel(Op::Accept, key);
+            self.traffic.engine().cancel(Op::Accept, key);
         }
         self.reap_acceptor(listening);
     }
@@ -48,15 +48,15 @@ impl<E: Engine> Shard<E> {
             if self.is_full() {
                 return;
             }
-            let Some(accepted) = self.traffic.wire.engine.accept_now(listening) else { return };
+            let Some(accepted) = self.traffic.engine().accept_now(listening) else { return };
             self.admit_socket(accepted, listener);
         }
     }
 
     pub(super) fn admit_socket(&mut self, socket: Socket, listener: ListenerId) {
-        match self.traffic.wire.engine.peer_address(socket) {
+        match self.traffic.engine().peer_address(socket) {
             Some(client) => self.assign(Handoff { socket, client, listener }),
-            None => self.traffic.wire.engine.close(socket, Close::Graceful),
+            None => self.traffic.engine().close(socket, Close::Graceful),
         }
     }
 
@@ -82,7 +82,7 @@ impl<E: Engine> Shard<E> {
     /// Serves a connection here, or defers it while the process has as many connections as it may
     /// have. During a drain all accepted ones are served: there is no later turn for them.
     pub(super) fn serve(&mut self, accepted: Handoff) {
-        let own = self.traffic.sessions.len() as u32;
+        let own = self.traffic.clients().len() as u32;
         let most = self.traffic.snapshot().settings.connections_max;
         if self.traffic.stage() < Stage::Draining && !admit(&self.mailboxes, self.index, own, most)
         {
@@ -97,7 +97,7 @@ impl<E: Engine> Shard<E> {
         if self.mailbox().stage() >= Stage::Draining {
             return None;
         }
-        let own = self.traffic.sessions.len() as u32;
+        let own = self.traffic.clients().len() as u32;
         let other = draw(self.index, self.mailboxes.len(), &mut self.prng)?;
         let generation = self.traffic.generation();
         is_less_loaded(&self.mailboxes[other], own, generation).then_some(other)
@@ -128,7 +128,7 @@ impl<E: Engine> Shard<E> {
 
     /// Warns that connections wait, at most once in [`WARNINGS_APART`].
     fn warn_of(&mut self, failure: Failure) {
-        let now = self.traffic.wire.engine.now();
+        let now = self.traffic.now();
         if now < self.next_warning {
             return;
         }
@@ -147,7 +147,7 @@ impl<E: Engine> Shard<E> {
         if self.traffic.stage() >= Stage::Draining {
             return;
         }
-        let now = self.traffic.wire.engine.now();
+        let now = self.traffic.now();
         let acceptor = self.acceptors.get_mut(&listening);
         if let Some(acceptor) = acceptor.filter(|acceptor| !acceptor.is_retired) {
             acceptor.resume_at = Some(now + span);

@@ -1,52 +1,65 @@
-//! Dispatches events to their owners. An event for a slot that has a new tenant is late: it is
-//! counted, its buffer or socket is released, and nothing else happens.
+//! Dispatches events to the connections that they are for, and from these to what they carry. An
+//! event for a row that has a new tenant is late: it is counted, its buffer or socket is released,
+//! and nothing else happens.
 
 use super::Shard;
-use crate::engine::{Close, Engine, Event, Key, Owner, Slice};
-use crate::stats::Counter;
-use crate::table::{ClientId, UpstreamId};
-
-/// The owner of an operation.
-enum Found {
-    Client(ClientId),
-    Upstream(UpstreamId),
-}
+use super::traffic::Traffic;
+use crate::backend::Use;
+use crate::client::{State, Step};
+use crate::engine::{Close, Engine, Event, Failure, Owner, ReceiveFlags, Slice};
+use crate::exchange::Sides;
+use crate::local::How;
+use crate::stats::{CloseReason, Counter};
+use crate::table::{ClientId, ConnectionId};
 
 impl<E: Engine> Shard<E> {
     pub(super) fn dispatch(&mut self, event: Event) {
         match event {
+            Event::Accepted { key, socket, more } => self.accepted(key, socket, more),
+            Event::AcceptEnded { key, failure } => self.accept_ended(key, failure),
+            Event::Woken => {}
             Event::Received { key, .. }
             | Event::ReceiveEnded { key, .. }
             | Event::Sent { key, .. }
             | Event::Connected { key, .. }
-            | Event::Readable { key } => match self.find(key) {
-                Some(Found::Client(client)) => self.client_event(client, event),
-                Some(Found::Upstream(upstream)) => self.upstream_event(upstream, event),
-                None => self.late(event),
-            },
-            Event::Accepted { key, socket, more } => self.accepted(key, socket, more),
-            Event::AcceptEnded { key, failure } => self.accept_ended(key, failure),
-            Event::Woken => {}
+            | Event::Readable { key } => {
+                let Traffic { sides, .. } = &self.traffic;
+                if key.owner() == Owner::Client {
+                    match sides.clients.find(key) {
+                        Some(client) => self.traffic.client_event(client, event),
+                        None => self.late(event),
+                    }
+                } else {
+                    match sides.connections.find(key) {
+                        Some(connection) => self.traffic.backend_event(connection, event),
+                        None => self.late(event),
+                    }
+                }
+                self.traffic.work_off();
+            }
         }
     }
 
-    fn find(&self, key: Key) -> Option<Found> {
-        match key.owner() {
-            Owner::Client => self.traffic.sessions.find(key).map(Found::Client),
-            Owner::Upstream => self.traffic.upstreams.find(key).map(Found::Upstream),
-            Owner::Listener => None,
+    fn late(&mut self, event: Event) {
+        self.mailbox().counters.add(Counter::LateCompletions, 1);
+        match event {
+            Event::Received { buffer, .. } => self.traffic.engine().release(buffer),
+            Event::Accepted { socket, .. } => self.traffic.engine().close(socket, Close::Reset),
+            _ => {}
         }
     }
+}
 
-    fn client_event(&mut self, client: ClientId, event: Event) {
+impl<E: Engine> Traffic<E> {
+    fn client_event(&mut self, id: ClientId, event: Event) {
         match event {
             Event::Received { buffer, length, flags, .. } => {
                 let slice = Slice { buffer, start: 0, end: length };
-                self.traffic.client_received(client, slice, flags);
+                self.client_received(id, slice, flags);
             }
-            Event::ReceiveEnded { failure, .. } => self.traffic.client_ended(client, failure),
-            Event::Sent { result, .. } => self.traffic.client_sent(client, result),
-            Event::Readable { .. } => self.traffic.client_readable(client),
+            Event::ReceiveEnded { failure, .. } => self.client_ended(id, failure),
+            Event::Sent { result, .. } => self.client_sent(id, result),
+            Event::Readable { .. } => self.sides.clients.at(id).readable(&mut self.sides.local),
             Event::Connected { .. }
             | Event::Accepted { .. }
             | Event::AcceptEnded { .. }
@@ -54,15 +67,68 @@ impl<E: Engine> Shard<E> {
         }
     }
 
-    fn upstream_event(&mut self, upstream: UpstreamId, event: Event) {
+    fn client_received(&mut self, id: ClientId, slice: Slice, flags: ReceiveFlags) {
+        let (client, local) = (self.sides.clients.at(id), &mut self.sides.local);
+        client.note_received(slice.len(), flags, local);
+        match client.state {
+            State::Http1(step) => {
+                if let Some(arrival) = client.read(step, slice, local) {
+                    self.begin_exchange(arrival);
+                }
+            }
+            State::Relaying(relay) => {
+                self.with_relay(relay, |relay, ends, local| {
+                    relay.take_from_client(slice, ends, local);
+                });
+            }
+            State::Finishing | State::Lingering | State::Discarding { .. } | State::Closing => {
+                client.discard(slice, local);
+            }
+        }
+    }
+
+    /// The stream from a client ended, or only the receive.
+    pub fn client_ended(&mut self, id: ClientId, failure: Option<Failure>) {
+        let (client, local) = (self.sides.clients.at(id), &mut self.sides.local);
+        if !client.note_receive_ended(failure, local) {
+            return;
+        }
+        match client.state {
+            _ if failure.is_some() => self.end_client(id, How::Abort, CloseReason::ClientReset),
+            State::Http1(Step::Exchanging(exchange)) => {
+                self.exchanges.at(exchange).client_half_closed(&mut self.sides);
+            }
+            State::Relaying(relay) => {
+                self.with_relay(relay, |relay, ends, local| relay.client_ended(ends, local));
+            }
+            _ => client.ended(local),
+        }
+    }
+
+    fn client_sent(&mut self, id: ClientId, result: Result<u32, Failure>) {
+        let (client, local) = (self.sides.clients.at(id), &mut self.sides.local);
+        client.note_sent(result, local);
+        match client.state {
+            _ if client.link.is_broken() => {}
+            State::Http1(Step::Exchanging(exchange)) => {
+                self.exchanges.at(exchange).client_sent(&mut self.sides);
+            }
+            State::Relaying(relay) => {
+                self.with_relay(relay, |relay, ends, local| relay.client_sent(ends, local));
+            }
+            _ => {}
+        }
+    }
+
+    fn backend_event(&mut self, id: ConnectionId, event: Event) {
         match event {
             Event::Received { buffer, length, flags, .. } => {
                 let slice = Slice { buffer, start: 0, end: length };
-                self.traffic.upstream_received(upstream, slice, flags);
+                self.backend_received(id, slice, flags);
             }
-            Event::ReceiveEnded { failure, .. } => self.traffic.upstream_ended(upstream, failure),
-            Event::Sent { result, .. } => self.traffic.upstream_sent(upstream, result),
-            Event::Connected { result, .. } => self.traffic.upstream_connected(upstream, result),
+            Event::ReceiveEnded { failure, .. } => self.backend_ended(id, failure),
+            Event::Sent { result, .. } => self.backend_sent(id, result),
+            Event::Connected { result, .. } => self.connected(id, result),
             Event::Readable { .. }
             | Event::Accepted { .. }
             | Event::AcceptEnded { .. }
@@ -70,14 +136,82 @@ impl<E: Engine> Shard<E> {
         }
     }
 
-    fn late(&mut self, event: Event) {
-        self.mailbox().counters.add(Counter::LateCompletions, 1);
-        match event {
-            Event::Received { buffer, .. } => self.traffic.wire.engine.release(buffer),
-            Event::Accepted { socket, .. } => {
-                self.traffic.wire.engine.close(socket, Close::Reset);
+    fn backend_received(&mut self, id: ConnectionId, slice: Slice, flags: ReceiveFlags) {
+        let Sides { connections, local, .. } = &mut self.sides;
+        let connection = connections.at(id);
+        connection.note_received(flags, local);
+        match connection.used_for {
+            Use::Exchange(exchange) => {
+                local.reports.count(Counter::UpstreamBytesReceived, slice.len() as u64);
+                self.exchanges.at(exchange).response_bytes(slice, &mut self.sides);
             }
-            _ => {}
+            Use::Relay(relay) => {
+                local.reports.count(Counter::UpstreamBytesReceived, slice.len() as u64);
+                self.with_relay(relay, |relay, ends, local| {
+                    relay.take_from_backend(slice, ends, local);
+                });
+            }
+            Use::Idle => {
+                // No request was sent: these bytes must not be used as an answer.
+                local.wire.engine.release(slice.buffer);
+                connections.discard_idle(id, local);
+            }
+            Use::Closing => {
+                local.wire.engine.release(slice.buffer);
+                connections.settle(id, local);
+            }
+        }
+    }
+
+    /// The stream from a backend ended, or only the receive.
+    fn backend_ended(&mut self, id: ConnectionId, failure: Option<Failure>) {
+        let Sides { connections, local, .. } = &mut self.sides;
+        local.reports.count_if_starved(failure);
+        let connection = connections.at(id);
+        let has_ended = local.wire.receive_ended(&mut connection.link, failure);
+        match connection.used_for {
+            Use::Closing => connections.settle(id, local),
+            _ if !has_ended => {}
+            Use::Idle => connections.discard_idle(id, local),
+            Use::Exchange(exchange) => {
+                self.exchanges.at(exchange).backend_ended(failure, &mut self.sides);
+            }
+            Use::Relay(relay) => {
+                self.with_relay(relay, |relay, ends, local| {
+                    relay.backend_ended(failure, ends, local);
+                });
+            }
+        }
+    }
+
+    /// A send to a backend ended. A failure is not the end: the backend may have answered before it
+    /// closed the connection, and the receive shows that.
+    fn backend_sent(&mut self, id: ConnectionId, result: Result<u32, Failure>) {
+        let Sides { connections, local, .. } = &mut self.sides;
+        let connection = connections.at(id);
+        connection.note_sent(result, local);
+        match connection.used_for {
+            Use::Exchange(exchange) => self.exchanges.at(exchange).backend_sent(&mut self.sides),
+            Use::Relay(relay) => {
+                self.with_relay(relay, |relay, ends, local| relay.backend_sent(ends, local));
+            }
+            Use::Idle => {}
+            Use::Closing => connections.settle(id, local),
+        }
+    }
+
+    fn connected(&mut self, id: ConnectionId, result: Result<(), Failure>) {
+        let Sides { connections, local, .. } = &mut self.sides;
+        let connection = connections.at(id);
+        connection.note_connect_ended();
+        match (connection.used_for, result) {
+            (Use::Exchange(exchange), Ok(())) => {
+                self.exchanges.at(exchange).connected(&mut self.sides);
+            }
+            (Use::Exchange(exchange), Err(failure)) => {
+                self.exchanges.at(exchange).connect_failed(failure, &mut self.sides);
+            }
+            (Use::Relay(_) | Use::Idle | Use::Closing, _) => connections.settle(id, local),
         }
     }
 }

@@ -49,7 +49,7 @@ impl<E: Engine> Shard<E> {
         let present = snapshot.listeners.iter().flatten();
         let mut wanted: BTreeMap<Socket, &Listener> =
             present.map(|listener| (listener.sockets[self.index], &**listener)).collect();
-        let leaves_at = self.traffic.wire.engine.now() + LISTENER_LEAVES_AFTER;
+        let leaves_at = self.traffic.now() + LISTENER_LEAVES_AFTER;
         for acceptor in self.acceptors.values_mut() {
             match wanted.remove(&acceptor.socket) {
                 Some(listener) => {
@@ -78,7 +78,7 @@ impl<E: Engine> Shard<E> {
             if is_known || self.acceptors.contains_key(&socket) {
                 continue;
             }
-            let leaves_at = self.traffic.wire.engine.now() + LISTENER_LEAVES_AFTER;
+            let leaves_at = self.traffic.now() + LISTENER_LEAVES_AFTER;
             let id = listener.id;
             self.traffic.remember_listener(listener);
             self.begin_accepting(socket, id, Some(leaves_at));
@@ -105,7 +105,7 @@ impl<E: Engine> Shard<E> {
 
     fn arm(&mut self, socket: Socket, key: Key) {
         let takes_many = self.places() >= FEW_PLACES;
-        self.traffic.wire.engine.accept(socket, key, takes_many);
+        self.traffic.engine().accept(socket, key, takes_many);
     }
 
     /// Ends accepting on a socket; it is closed once that has ended.
@@ -118,7 +118,7 @@ impl<E: Engine> Shard<E> {
         acceptor.resume_at = None;
         if acceptor.is_armed {
             let key = acceptor.key;
-            self.traffic.wire.engine.cancel(Op::Accept, key);
+            self.traffic.engine().cancel(Op::Accept, key);
         }
         self.reap_acceptor(socket);
     }
@@ -131,10 +131,10 @@ impl<E: Engine> Shard<E> {
             return;
         }
         let Some(acceptor) = self.acceptors.remove(&socket) else { return };
-        while let Some(accepted) = self.traffic.wire.engine.accept_now(socket) {
+        while let Some(accepted) = self.traffic.engine().accept_now(socket) {
             self.admit_socket(accepted, acceptor.listener);
         }
-        self.traffic.wire.engine.close(socket, Close::Graceful);
+        self.traffic.engine().close(socket, Close::Graceful);
     }
 
     /// The acceptor of an operation. Its key has the number of its socket.
@@ -146,7 +146,7 @@ impl<E: Engine> Shard<E> {
     /// whose time has come.
     pub(super) fn resume_accepting(&mut self) {
         self.assign_deferred();
-        let now = self.traffic.wire.engine.now();
+        let now = self.traffic.now();
         let is_due = |acceptor: &&Acceptor| acceptor.deadline().is_some_and(|at| at <= now);
         let due: Vec<Socket> =
             self.acceptors.values().filter(is_due).map(|acceptor| acceptor.socket).collect();
@@ -177,7 +177,7 @@ impl<E: Engine> Shard<E> {
     /// Ends the accepts of a shard that does not run again, and closes the accepted connections
     /// that have no session: only this shard has their sockets.
     pub(super) fn abandon_accepted(&mut self) {
-        let engine = &mut self.traffic.wire.engine;
+        let engine = self.traffic.engine();
         while let Some(accepted) = self.deferred.pop_front() {
             engine.close(accepted.socket, Close::Reset);
         }
@@ -185,14 +185,14 @@ impl<E: Engine> Shard<E> {
             engine.cancel(Op::Accept, acceptor.key);
         }
         for _ in 0..LAST_TURNS_MAX {
-            while let Some(event) = self.traffic.wire.engine.next_event() {
+            while let Some(event) = self.traffic.engine().next_event() {
                 self.abandon_event(event);
             }
             if !self.acceptors.values().any(|acceptor| acceptor.is_armed) {
                 break;
             }
-            let now = self.traffic.wire.engine.now();
-            self.traffic.wire.engine.turn(now + BACKOFF);
+            let now = self.traffic.now();
+            self.traffic.engine().turn(now + BACKOFF);
         }
         self.abandon_listeners();
     }
@@ -211,17 +211,17 @@ impl<E: Engine> Shard<E> {
                 self.mailbox().leave(Arc::clone(listener));
                 continue;
             }
-            while let Some(accepted) = self.traffic.wire.engine.accept_now(acceptor.socket) {
-                self.traffic.wire.engine.close(accepted, Close::Reset);
+            while let Some(accepted) = self.traffic.engine().accept_now(acceptor.socket) {
+                self.traffic.engine().close(accepted, Close::Reset);
             }
-            self.traffic.wire.engine.close(acceptor.socket, Close::Graceful);
+            self.traffic.engine().close(acceptor.socket, Close::Graceful);
         }
     }
 
     fn abandon_event(&mut self, event: Event) {
         let (key, is_armed) = match event {
             Event::Accepted { key, socket, more } => {
-                self.traffic.wire.engine.close(socket, Close::Reset);
+                self.traffic.engine().close(socket, Close::Reset);
                 (key, more)
             }
             Event::AcceptEnded { key, .. } => (key, false),

@@ -1,19 +1,23 @@
 //! The data plane: one thread, one engine, one loop.
 //!
-//! Does: run turns, hand events to sessions, accept, take snapshots, drain. Does not: know
+//! Does: run turns, dispatch events, accept, take snapshots, drain. Does not: know
 //! configuration files, the coordinator or the kernel; lock; wait for anything but its engine.
 
 mod accepting;
 mod dispatching;
-mod draining;
 mod listening;
+mod removal;
+mod stages;
+mod traffic;
+mod working;
+
+pub use traffic::Traffic;
 
 use crate::access_log::Sender;
 use crate::base::{Generation, Instant, Prng};
 use crate::engine::{Engine, Socket};
 use crate::limits::{COMPLETIONS_PER_TURN_MAX, TIMERS_PER_TURN_MAX};
 use crate::mailbox::{Handoff, Mailbox, Stage, Taken};
-use crate::session::Traffic;
 use crate::snapshot::Snapshot;
 use accepting::BACKOFF;
 use listening::Acceptor;
@@ -87,21 +91,21 @@ impl<E: Engine> Shard<E> {
 
     /// One turn: submit the operations of the last turn, wait, and process the events.
     pub fn turn(&mut self) {
-        let now = self.traffic.wire.engine.now();
+        let now = self.traffic.now();
         let latest = if self.unreported.is_some() { now } else { now + TURN_MAX };
         let deadline = self.next_deadline(latest);
-        self.traffic.wire.engine.turn(deadline);
-        self.mailbox().show_turn(self.traffic.wire.engine.now());
+        self.traffic.engine().turn(deadline);
+        self.mailbox().show_turn(self.traffic.now());
         self.report_applied();
         for _ in 0..COMPLETIONS_PER_TURN_MAX {
-            let Some(event) = self.traffic.wire.engine.next_event() else { break };
+            let Some(event) = self.traffic.engine().next_event() else { break };
             self.dispatch(event);
         }
         self.traffic.expire(TIMERS_PER_TURN_MAX);
         self.resume_accepting();
         self.take_mail();
         self.traffic.finish_turn();
-        self.mailbox().show_buffers(self.traffic.wire.engine.buffers_held());
+        self.mailbox().show_buffers(self.traffic.buffers_held());
     }
 
     /// After a panic: closes every socket, so that no client waits for a shard that has ended.
@@ -120,8 +124,7 @@ impl<E: Engine> Shard<E> {
         match self.traffic.stage() {
             Stage::Serving | Stage::LameDuck => false,
             Stage::Draining | Stage::Ending => {
-                self.traffic.sessions.is_empty()
-                    && self.traffic.upstreams.is_empty()
+                self.traffic.is_empty()
                     && self.acceptors.is_empty()
                     && !self.mailbox().has_handoffs()
             }
@@ -133,11 +136,7 @@ impl<E: Engine> Shard<E> {
         let acceptors = self.acceptors.values().filter_map(Acceptor::deadline);
         let next = acceptors.fold(timers.min(latest), Instant::min);
         // No event reports that another shard's connection has closed.
-        if self.deferred.is_empty() {
-            next
-        } else {
-            next.min(self.traffic.wire.engine.now() + BACKOFF)
-        }
+        if self.deferred.is_empty() { next } else { next.min(self.traffic.now() + BACKOFF) }
     }
 
     /// A generation counts as applied when everything that was decided before it has been handed to

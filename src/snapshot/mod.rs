@@ -12,9 +12,11 @@ pub use build::{
 };
 pub use registry::{Registry, Wanted};
 
+pub use crate::config::Timeouts;
+
 use crate::balance::Algorithm;
 use crate::base::{BackendSlot, Generation, ListenerId, PoolId, RouteId, ShardId};
-use crate::config::{ErrorAnswer, IpNetwork, Timeouts};
+use crate::config::{ErrorAnswer, IpNetwork};
 use crate::engine::Socket;
 use crate::http1::Rules;
 use crate::route::RouteTable;

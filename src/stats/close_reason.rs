@@ -19,7 +19,7 @@ macro_rules! close_reasons {
     ($($variant:ident $label:literal $fault:ident $text:literal;)*) => {
         /// Why a session ended.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[repr(usize)]
+        #[repr(u8)]
         pub enum CloseReason {
             $(#[doc = $text] $variant,)*
         }

@@ -53,17 +53,36 @@ row_ids! {
     /// A connection of a client.
     ClientId
     /// A connection to a backend.
-    UpstreamId
+    ConnectionId
     /// A request and its response.
     ExchangeId
+    /// Bytes that are forwarded both ways, unparsed.
+    RelayId
+}
+
+/// A place on a connection where one exchange happens: the connection, and the stream on it.
+/// HTTP/1 has one stream at a time, number 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Port<C> {
+    /// The connection.
+    pub connection: C,
+    /// The stream.
+    pub stream: u32,
+}
+
+impl<C> Port<C> {
+    /// The only port of a connection without streams.
+    pub fn only(connection: C) -> Self {
+        Self { connection, stream: 0 }
+    }
 }
 
 impl OperationOwner for ClientId {
     const OWNER: Owner = Owner::Client;
 }
 
-impl OperationOwner for UpstreamId {
-    const OWNER: Owner = Owner::Upstream;
+impl OperationOwner for ConnectionId {
+    const OWNER: Owner = Owner::Backend;
 }
 
 /// Rows by id. Access to an empty row is a fault of the program, and panics.
@@ -86,6 +105,11 @@ impl<I: RowId, T> Table<I, T> {
         I::from_row(self.rows.insert(tenant))
     }
 
+    /// The id that the next tenant gets.
+    pub fn next_id(&self) -> I {
+        I::from_row(self.rows.vacant_key())
+    }
+
     /// Empties a row.
     pub fn remove(&mut self, id: I) -> T {
         self.rows.remove(id.row())
@@ -95,6 +119,11 @@ impl<I: RowId, T> Table<I, T> {
     #[inline]
     pub fn at(&mut self, id: I) -> &mut T {
         &mut self.rows[id.row()]
+    }
+
+    /// A row, if it is not empty.
+    pub fn get(&self, id: I) -> Option<&T> {
+        self.rows.get(id.row())
     }
 
     /// Rows that are not empty.

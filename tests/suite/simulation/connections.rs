@@ -8,6 +8,7 @@ use super::network::Network;
 use ringway::balance::Algorithm;
 use ringway::config::Config;
 use ringway::engine::Failure;
+use ringway::local::How;
 use ringway::stats::{CloseReason, Counter};
 use std::cell::RefMut;
 use std::net::SocketAddr;
@@ -99,7 +100,7 @@ fn an_idle_connection_holds_no_receive_and_no_buffer_and_is_served_again() {
         assert_eq!(scene.network().armed(client), (true, false), "not idle for long");
         scene.pass(Duration::from_secs(2));
         assert_eq!(scene.network().armed(client), (false, true), "round {round}");
-        assert_eq!(scene.lone.shard.traffic().wire.engine.held_count(), 0, "buffers are held");
+        assert_eq!(scene.lone.shard.traffic().engine().held_count(), 0, "buffers are held");
         scene.exchange(client);
     }
     scene.pass(Duration::from_secs(6));
@@ -158,13 +159,13 @@ fn a_shard_that_panicked_closes_what_it_accepted_and_had_no_session_for() {
     // back, and of some the shard does not know yet.
     (0..2_060).for_each(|_| _ = scene.lone.connect());
     (0..2).for_each(|_| scene.turn());
-    assert_eq!(scene.lone.shard.traffic().sessions.len(), 1_030);
+    assert_eq!(scene.lone.shard.traffic().clients().len(), 1_030);
     assert_eq!(scene.open_sockets(), 2_060);
     scene.network().is_abandoned = true;
     // One of them was closed in the turn of the panic: its number may be another's.
     let traffic = scene.lone.shard.traffic();
-    let first = traffic.sessions.ids()[0];
-    traffic.close_session(first, CloseReason::ClientClosed);
+    let first = traffic.clients().ids()[0];
+    traffic.end_client(first, How::Close, CloseReason::ClientClosed);
     traffic.client_ended(first, Some(Failure::Cancelled));
     assert_eq!(scene.open_sockets(), 2_059);
     scene.lone.shard.abandon();
@@ -183,10 +184,10 @@ fn without_a_place_connections_wait_and_are_served_in_their_turn() {
     let mut scene = Scene::new(&config);
     let clients: Vec<i32> = (0..7).map(|_| scene.lone.connect()).collect();
     (0..4).for_each(|_| scene.turn());
-    assert_eq!(scene.lone.shard.traffic().sessions.len(), 3);
+    assert_eq!(scene.lone.shard.traffic().clients().len(), 3);
     for (at, client) in clients.iter().enumerate() {
         scene.exchange(*client);
-        assert!(scene.lone.shard.traffic().sessions.len() <= 3, "more than there may be");
+        assert!(scene.lone.shard.traffic().clients().len() <= 3, "more than there may be");
         scene.network().streams.get_mut(client).expect("open").actor_ended = true;
         scene.pass(Duration::from_millis(250));
         assert_eq!(scene.closes(CloseReason::ClientClosed), at as u64 + 1);

@@ -71,8 +71,8 @@ impl Scene {
             Place::Body => assert!(is_cut_short(&forwarded), "{}", shown()),
         }
         let traffic = self.0.shard.traffic();
-        assert!(traffic.sessions.is_empty() && traffic.upstreams.is_empty(), "{}", shown());
-        assert_eq!(traffic.wire.engine.held_count(), 0, "{}", shown());
+        assert!(traffic.clients().is_empty() && traffic.connections().is_empty(), "{}", shown());
+        assert_eq!(traffic.engine().held_count(), 0, "{}", shown());
     }
 }
 

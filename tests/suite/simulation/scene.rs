@@ -281,7 +281,7 @@ impl Scene {
 
     /// Buffers that the shard holds.
     pub fn held_buffers(&mut self) -> usize {
-        self.shard.traffic().wire.engine.held_count()
+        self.shard.traffic().engine().held_count()
     }
 
     pub fn is_closed(&self, socket: i32) -> bool {
@@ -307,12 +307,12 @@ impl Scene {
     /// Takes every buffer that the shard could write to.
     pub fn hoard(&mut self) {
         // Whole ones stand in where no small one is left.
-        while self.shard.traffic().wire.engine.acquire(Room::Small).is_some() {}
+        while self.shard.traffic().engine().acquire(Room::Small).is_some() {}
     }
 
     /// Buffers of its own that the shard holds.
     pub fn private_buffers(&mut self) -> u32 {
-        self.shard.traffic().wire.engine.buffers_held().private
+        self.shard.traffic().engine().buffers_held().private
     }
 
     /// Buffers are back for everybody.

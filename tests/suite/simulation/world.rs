@@ -320,7 +320,7 @@ impl World {
                 CloseReason::ALL.iter().map(|reason| (reason, counters.read_closes(*reason)));
             let closes: Vec<_> = closes.filter(|(_, count)| *count > 0).collect();
             picture += &format!("shard {index}: {closes:?}\n");
-            let sessions = &shard.traffic().sessions;
+            let sessions = &shard.traffic().clients();
             for (_, session) in sessions.iter() {
                 picture += &format!("{session:?}\n");
             }
@@ -354,7 +354,7 @@ impl World {
         for shard in &mut self.shards {
             let traffic = shard.traffic();
             assert_eq!(traffic.exchange_count(), 0, "exchanges are left");
-            assert_eq!(traffic.wire.engine.held_count(), 0, "buffers are left");
+            assert_eq!(traffic.engine().held_count(), 0, "buffers are left");
         }
         for slot in self.control.slots() {
             assert_eq!(ledger.in_flight(slot), 0, "in flight is left");

@@ -3,7 +3,7 @@
 
 use ringway::engine::uring::Uring;
 use ringway::engine::{Close, Engine, Failure, Key, Owner, Slice, Socket};
-use ringway::link::{Link, Wire};
+use ringway::link::{Life, Link, Wire, Write};
 use slab::Slab;
 use std::net::SocketAddr;
 
@@ -56,9 +56,8 @@ impl<S: Default> Connections<S> {
 
     /// Connects; none if the system has no socket left.
     pub fn connect(&mut self, address: SocketAddr) -> Option<usize> {
-        let index =
-            self.insert(Owner::Upstream, |engine, key| engine.connect(address, key).ok())?;
-        self.ends[index].link.is_connecting = true;
+        let index = self.insert(Owner::Backend, |engine, key| engine.connect(address, key).ok())?;
+        self.ends[index].link.life = Life::Connecting;
         Some(index)
     }
 
@@ -71,7 +70,7 @@ impl<S: Default> Connections<S> {
         let entry = self.ends.vacant_entry();
         let index = entry.key();
         let key = Key::new(owner, index, self.generation);
-        let link = Link::new(socket(&mut self.wire.engine, key)?, key);
+        let link = Link::new(socket(&mut self.wire.engine, key)?, key, Life::Open);
         entry.insert(End { link, peer: None, state: S::default(), stage: Stage::Open });
         Some(index)
     }
@@ -116,7 +115,7 @@ impl<S: Default> Connections<S> {
 
     fn settle(&mut self, index: usize) {
         let end = &mut self.ends[index];
-        if end.stage == Stage::Flushing && (end.link.is_flushed() || end.link.is_broken) {
+        if end.stage == Stage::Flushing && (end.link.is_flushed() || end.link.is_broken()) {
             end.stage = Stage::Quiescing;
             self.wire.quiesce(&mut end.link);
         }
@@ -146,11 +145,13 @@ impl<S: Default> Connections<S> {
     pub fn connected(&mut self, key: Key, result: Result<(), Failure>) -> Option<usize> {
         let index = self.index_of(key)?;
         let link = &mut self.ends[index].link;
-        link.is_connecting = false;
-        link.is_broken |= result.is_err();
-        if result.is_ok() {
-            self.wire.receive(link);
-            self.wire.schedule_flush(link);
+        link.life = Life::Open;
+        match result {
+            Ok(()) => {
+                self.wire.receive(link);
+                self.wire.schedule_flush(link);
+            }
+            Err(_) => link.write = Write::Failed,
         }
         self.open_or_settle(index).filter(|_| result.is_err())
     }
@@ -181,7 +182,7 @@ impl<S: Default> Connections<S> {
         let end = &mut self.ends[index];
         let is_well = self.wire.sent(&mut end.link, result);
         let peer = end.peer.filter(|_| is_well && self.wire.has_room(&end.link));
-        if let Some(peer) = peer.filter(|peer| !self.ends[*peer].link.is_connecting) {
+        if let Some(peer) = peer.filter(|peer| !self.ends[*peer].link.is_connecting()) {
             self.resume(peer);
         }
         self.open_or_settle(index).filter(|_| !is_well)

@@ -138,7 +138,7 @@ impl Policy for Http {
     fn ended(&mut self, connections: &mut Connections<State>, from: usize) {
         let peer = connections.part(from);
         let end = connections.at(from);
-        if peer.is_none() && end.link.key.owner() == Owner::Upstream {
+        if peer.is_none() && end.link.key.owner() == Owner::Backend {
             let idle = &mut self.idle[end.state.backend];
             idle.retain(|upstream| *upstream != from);
         }

@@ -41,7 +41,7 @@ fn case(clients: u32, connection_each: bool) -> Case {
     let script = Script { request: REQUEST, response: RESPONSE, clients, connection_each };
     Case::new(format!("exchange, {kind}, {clients} clients"), OPERATIONS, move |operations| {
         let mut shard = shard(script);
-        while shard.traffic().wire.engine.answered < operations {
+        while shard.traffic().engine().answered < operations {
             shard.turn();
         }
     })

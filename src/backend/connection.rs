@@ -1,0 +1,180 @@
+//! One connection to a backend, and what an exchange or a relay may do with it.
+
+use crate::base::BackendSlot;
+use crate::engine::{Close, Engine, Failure, Key, ReceiveFlags, Slice, Socket};
+use crate::link::{Chain, Life, Link, Read, Write};
+use crate::local::{Clock, Local};
+use crate::stats::Counter;
+use crate::table::{ConnectionId, ExchangeId, Operating, RelayId, RowId};
+use std::time::Duration;
+
+/// What a connection is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// It carries an exchange.
+    Exchange(ExchangeId),
+    /// It is one end of a relay.
+    Relay(RelayId),
+    /// It waits for its next exchange.
+    Idle,
+    /// It waits for its operations to end and is closed then.
+    Closing,
+}
+
+/// A connection to a backend.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its socket and operations.
+    pub link: Link,
+    /// The backend.
+    pub slot: BackendSlot,
+    /// What it is used for.
+    pub used_for: Use,
+    /// It has carried an exchange before the present one.
+    pub is_reused: bool,
+    /// At its last read, more bytes were there to be read.
+    pub has_unread: bool,
+    /// How its socket is closed in the end.
+    pub(super) close: Close,
+    /// How long it may be idle, as the backend states.
+    pub idle_max: Duration,
+    /// The part of a response's head, or of its trailer section, from earlier reads.
+    pub partial: Option<Box<[u8]>>,
+    /// Received and not processed yet: what follows the head of a response that opens a tunnel.
+    pub inbox: Chain,
+    /// Its deadline while it is idle; the timer stays armed while the connection is used.
+    pub(super) clock: Clock,
+    pub(super) newer: Option<ConnectionId>,
+    pub(super) older: Option<ConnectionId>,
+}
+
+impl Operating for Connection {
+    fn key(&self) -> Key {
+        self.link.key
+    }
+}
+
+impl Connection {
+    /// A connection that is being made for an exchange.
+    pub(super) fn new(socket: Socket, key: Key, slot: BackendSlot, exchange: ExchangeId) -> Self {
+        Self {
+            link: Link::new(socket, key, Life::Connecting),
+            slot,
+            used_for: Use::Exchange(exchange),
+            is_reused: false,
+            has_unread: false,
+            close: Close::Graceful,
+            idle_max: Duration::MAX,
+            partial: None,
+            inbox: Chain::default(),
+            clock: Clock::default(),
+            newer: None,
+            older: None,
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> ConnectionId {
+        ConnectionId::from_row(self.link.key.index())
+    }
+
+    /// Queues a range for the backend.
+    pub fn put<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) {
+        local.wire.send(&mut self.link, slice);
+    }
+
+    /// The same for a range that may have to be sent again: its buffer is kept until it is
+    /// unpinned.
+    pub fn put_pinned<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) {
+        local.wire.send_pinned(&mut self.link, slice);
+    }
+
+    /// Queues what another connection did not send.
+    pub fn adopt<E: Engine>(&mut self, unsent: Chain, local: &mut Local<E>) {
+        local.wire.adopt_outbox(&mut self.link, unsent);
+    }
+
+    /// Takes back all that no byte was sent of. A connection that the peer closed before anything
+    /// was sent is broken too.
+    pub fn take_unsent(&mut self) -> Chain {
+        let unsent = std::mem::take(&mut self.link.unsent);
+        if unsent.is_empty() { std::mem::take(&mut self.link.outbox) } else { unsent }
+    }
+
+    /// True if so much waits for the backend that its source should be paused.
+    pub fn is_congested<E: Engine>(&self, local: &Local<E>) -> bool {
+        local.wire.is_congested(&self.link)
+    }
+
+    /// True if its source may be resumed.
+    pub fn has_room<E: Engine>(&self, local: &Local<E>) -> bool {
+        local.wire.has_room(&self.link)
+    }
+
+    /// True while the connection is being made.
+    pub fn is_connecting(&self) -> bool {
+        self.link.is_connecting()
+    }
+
+    /// True if everything that was queued has been sent.
+    pub fn is_flushed(&self) -> bool {
+        self.link.is_flushed()
+    }
+
+    /// True while a send is in flight, the progress of which is unknown.
+    pub fn is_sending(&self) -> bool {
+        self.link.sending > 0
+    }
+
+    /// True if nothing can be received for want of a buffer.
+    pub fn is_starved(&self) -> bool {
+        self.link.read == Read::OutOfBuffers
+    }
+
+    /// Receives as data arrives, once it is connected.
+    pub fn take_more<E: Engine>(&mut self, local: &mut Local<E>) {
+        if !self.link.is_connecting() {
+            local.wire.receive(&mut self.link);
+        }
+    }
+
+    /// Receives no more for now.
+    pub fn pause<E: Engine>(&mut self, local: &mut Local<E>) {
+        local.wire.pause(&mut self.link);
+    }
+
+    /// Processes the arrival of bytes on the connection.
+    pub fn note_received<E: Engine>(&mut self, flags: ReceiveFlags, local: &mut Local<E>) {
+        self.has_unread = flags.more_readable;
+        local.wire.received(&mut self.link, flags.still_armed);
+    }
+
+    /// Processes the end of a send.
+    pub fn note_sent<E: Engine>(&mut self, result: Result<u32, Failure>, local: &mut Local<E>) {
+        if let Ok(bytes) = result {
+            local.reports.count(Counter::UpstreamBytesSent, u64::from(bytes));
+        }
+        local.wire.sent(&mut self.link, result);
+    }
+
+    /// Processes the end of a connect, whatever its result.
+    pub fn note_connect_ended(&mut self) {
+        self.link.life = Life::Open;
+    }
+
+    /// Sends what has waited for the connection, and receives.
+    pub fn begin<E: Engine>(&mut self, local: &mut Local<E>) {
+        local.wire.receive(&mut self.link);
+        local.wire.schedule_flush(&mut self.link);
+    }
+
+    /// True if nothing of the last exchange is left on it, and nothing is known against its use.
+    pub(super) fn is_clean(&self) -> bool {
+        let link = &self.link;
+        !self.has_unread
+            && !link.has_ended()
+            && link.write == Write::Open
+            && link.is_flushed()
+            && link.sending == 0
+    }
+}

@@ -1,0 +1,235 @@
+//! All connections of a shard to backends, and per backend the idle ones, last used first: the most
+//! recently used one is the least likely to have been closed by the backend.
+
+use super::{Connection, Use};
+use crate::base::BackendSlot;
+use crate::engine::{Close, Engine, Failure, Key, Socket};
+use crate::link::Life;
+use crate::local::Local;
+use crate::mailbox::Stage;
+use crate::table::{ConnectionId, ExchangeId, Table};
+use std::net::SocketAddr;
+
+#[derive(Clone, Copy, Default)]
+struct IdleList {
+    newest: Option<ConnectionId>,
+    count: u32,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Connections {
+    rows: Table<ConnectionId, Connection>,
+    idle: Vec<IdleList>,
+}
+
+impl Connections {
+    /// Without connections, with room for this many, which costs no memory before it is used.
+    pub fn with_capacity(connections: usize) -> Self {
+        Self { rows: Table::with_capacity(connections), idle: Vec::new() }
+    }
+
+    /// The connection of an operation; none if the operation is older than the row's tenant.
+    pub fn find(&self, key: Key) -> Option<ConnectionId> {
+        self.rows.find(key)
+    }
+
+    /// A connection that exists.
+    #[inline]
+    pub fn at(&mut self, id: ConnectionId) -> &mut Connection {
+        self.rows.at(id)
+    }
+
+    /// Removes a connection; its socket has been closed.
+    pub fn remove(&mut self, id: ConnectionId) -> Connection {
+        self.rows.remove(id)
+    }
+
+    /// Number of connections.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// True without a connection.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// All idle connections, for the end of the shard or of a backend.
+    pub fn idle_ids(&self) -> Vec<ConnectionId> {
+        let idle = self.rows.iter().filter(|(_, connection)| connection.used_for == Use::Idle);
+        idle.map(|(id, _)| id).collect()
+    }
+
+    /// The keys of all connections to some backends.
+    pub fn keys_of(&self, is_wanted: impl Fn(BackendSlot) -> bool) -> Vec<Key> {
+        let wanted = self.rows.iter().filter(|(_, connection)| is_wanted(connection.slot));
+        wanted.map(|(_, connection)| connection.link.key).collect()
+    }
+
+    /// The sockets of all connections that have not been closed.
+    pub fn open_sockets(&self) -> Vec<Socket> {
+        let links = self.rows.iter().map(|(_, connection)| &connection.link);
+        links.filter(|link| link.life != Life::Closed).map(|link| link.socket).collect()
+    }
+
+    // --- which connection an exchange may use ---
+
+    /// Begins a connection to a backend for an exchange.
+    pub fn connect<E: Engine>(
+        &mut self,
+        slot: BackendSlot,
+        address: SocketAddr,
+        exchange: ExchangeId,
+        local: &mut Local<E>,
+    ) -> Result<ConnectionId, Failure> {
+        let key = self.rows.next_key();
+        let socket = local.wire.engine.connect(address, key)?;
+        local.reports.backend_cell(slot).connections.rise();
+        Ok(self.rows.insert(Connection::new(socket, key, slot, exchange)))
+    }
+
+    /// The most recently used idle connection to a backend, for an exchange.
+    pub fn reuse(&mut self, slot: BackendSlot, exchange: ExchangeId) -> Option<ConnectionId> {
+        let newest = self.idle.get(slot.index())?.newest?;
+        self.unpark(newest);
+        self.rows.at(newest).used_for = Use::Exchange(exchange);
+        Some(newest)
+    }
+
+    /// Keeps a connection that its exchange has left for the next one, or closes it.
+    /// `is_reusable`: both messages ended exactly where they should. `idle_max`: idle connections
+    /// to its backend that this shard may keep.
+    pub fn keep_or_close<E: Engine>(
+        &mut self,
+        id: ConnectionId,
+        is_reusable: bool,
+        idle_max: u32,
+        local: &mut Local<E>,
+    ) {
+        let connection = self.rows.at(id);
+        let is_clean = is_reusable && connection.is_clean();
+        let slot = connection.slot;
+        let idle_max_of_backend = connection.idle_max;
+        let has_place = self.idle_count(slot) < idle_max;
+        if !is_clean || !has_place || local.current.stage >= Stage::Draining {
+            let how = if is_clean { Close::Graceful } else { Close::Reset };
+            return self.close(id, how, local);
+        }
+        let idle_until = local.now() + local.current.timeouts().idle.min(idle_max_of_backend);
+        let connection = self.rows.at(id);
+        local.wire.receive(&mut connection.link);
+        connection.clock.set(idle_until, connection.link.key, &mut local.timers);
+        self.park(id);
+    }
+
+    // --- idle connections ---
+
+    fn idle_count(&self, slot: BackendSlot) -> u32 {
+        self.idle.get(slot.index()).map_or(0, |list| list.count)
+    }
+
+    /// Puts an unused connection before the other idle ones.
+    fn park(&mut self, id: ConnectionId) {
+        let slot = self.rows[id].slot;
+        if self.idle.len() <= slot.index() {
+            self.idle.resize(slot.index() + 1, IdleList::default());
+        }
+        let list = &mut self.idle[slot.index()];
+        let older = list.newest.replace(id);
+        list.count += 1;
+        let connection = self.rows.at(id);
+        connection.used_for = Use::Idle;
+        connection.is_reused = true;
+        connection.older = older;
+        connection.newer = None;
+        if let Some(older) = older {
+            self.rows.at(older).newer = Some(id);
+        }
+    }
+
+    /// Removes an idle connection from its list.
+    fn unpark(&mut self, id: ConnectionId) {
+        let Connection { slot, newer, older, .. } = self.rows[id];
+        let list = &mut self.idle[slot.index()];
+        list.count -= 1;
+        match newer {
+            None => list.newest = older,
+            Some(newer) => self.rows.at(newer).older = older,
+        }
+        if let Some(older) = older {
+            self.rows.at(older).newer = newer;
+        }
+    }
+
+    /// Closes an idle connection: its time is over, its backend is removed, or it received bytes
+    /// without a request, or its end.
+    pub fn discard_idle<E: Engine>(&mut self, id: ConnectionId, local: &mut Local<E>) {
+        self.unpark(id);
+        self.close(id, Close::Graceful, local);
+    }
+
+    /// The timer of a connection has fired.
+    pub fn expired<E: Engine>(&mut self, key: Key, local: &mut Local<E>) {
+        let Some(id) = self.rows.find(key) else { return };
+        let now = local.now();
+        let connection = self.rows.at(id);
+        if connection.used_for != Use::Idle {
+            connection.clock.rest(); // armed again when the connection is parked
+        } else if connection.clock.is_due(now, key, &mut local.timers) {
+            self.discard_idle(id, local);
+        }
+    }
+
+    // --- the end ---
+
+    /// Closes a connection as soon as nothing is in flight on it.
+    pub fn close<E: Engine>(&mut self, id: ConnectionId, how: Close, local: &mut Local<E>) {
+        let connection = self.rows.at(id);
+        connection.used_for = Use::Closing;
+        connection.close = how;
+        connection.partial = None;
+        local.wire.drop_chain(&mut connection.inbox);
+        local.wire.quiesce(&mut connection.link);
+        self.settle(id, local);
+    }
+
+    /// Closes a connection that is marked for closing, if nothing is in flight on it.
+    pub fn settle<E: Engine>(&mut self, id: ConnectionId, local: &mut Local<E>) {
+        let connection = self.rows.at(id);
+        let link = &mut connection.link;
+        if connection.used_for != Use::Closing || link.life == Life::Closed || !link.is_quiet() {
+            return;
+        }
+        local.wire.close(link, connection.close);
+        connection.clock.stop(&mut local.timers);
+        local.closed.push(link.key);
+        local.reports.backend_cell(connection.slot).connections.fall();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::RowId;
+
+    #[test]
+    fn the_last_used_is_used_first_and_any_can_leave() {
+        let mut table = Connections::default();
+        let (slot, other) = (BackendSlot(3), BackendSlot(0));
+        let exchange = ExchangeId::from_row(7);
+        let ids = [(10, slot), (11, slot), (12, other), (13, slot)].map(|(socket, slot)| {
+            let key = table.rows.next_key();
+            let id = table.rows.insert(Connection::new(Socket(socket), key, slot, exchange));
+            table.park(id);
+            id
+        });
+        assert_eq!((table.idle_count(slot), table.idle_count(other)), (3, 1));
+        table.unpark(ids[1]);
+        assert_eq!(table.reuse(slot, exchange), Some(ids[3]));
+        assert_eq!(table.reuse(slot, exchange), Some(ids[0]));
+        assert_eq!(table.reuse(slot, exchange), None);
+        assert_eq!(table.reuse(BackendSlot(9), exchange), None);
+        assert_eq!(table.idle_count(other), 1);
+    }
+}

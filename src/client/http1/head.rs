@@ -1,0 +1,193 @@
+//! Reading a request's head. A head that arrives in one read is parsed in place; one that arrives
+//! in pieces is gathered on the heap, so that a slow client holds no receive buffer.
+
+use super::super::{Client, State};
+use super::{Arrival, Step, reason_of};
+use crate::engine::{BufferId, Engine, Room, Slice};
+use crate::http1::{Refusal, leading_line_ends};
+use crate::limits::LEADING_LINE_ENDS_BYTES_MAX;
+use crate::local::Local;
+use crate::message::{self, Denial, Draft, RequestOutcome, RequestSide};
+use crate::stats::CloseReason;
+
+/// Bytes that a head usually grows by at most when it is rewritten.
+const HEAD_GROWTH: usize = 384;
+
+/// No buffer is left for received bytes; they are lost, and with them the connection.
+struct OutOfBuffers;
+
+impl Client {
+    /// Reads bytes in which a request begins or continues. Returns it once its head is complete.
+    pub(super) fn read_head<E: Engine>(
+        &mut self,
+        slice: Slice,
+        local: &mut Local<E>,
+    ) -> Option<Arrival> {
+        let slice = self.gather(slice, local)?;
+        let slice = self.skip_line_ends(slice, local)?;
+        let room = Room::of(slice.len() + HEAD_GROWTH);
+        let (mut output, mut outcome) = self.translate_head(slice, room, local)?;
+        if matches!(outcome, RequestOutcome::NoRoom(_)) && room == Room::Small {
+            local.wire.engine.release(output);
+            (output, outcome) = self.translate_head(slice, Room::Whole, local)?;
+        }
+        match outcome {
+            RequestOutcome::Forward(request) => {
+                local.reports.count_request(self.listener, request.target.route);
+                let Ok(rest) = rest_of(slice, request.head_length, local) else {
+                    local.wire.engine.release(output);
+                    self.cut_out_of_buffers(request.draft, local);
+                    return None;
+                };
+                return Some(Arrival { client: self.id(), request, output, rest });
+            }
+            RequestOutcome::Incomplete => {
+                let is_begun = local.wire.bytes(slice) != b"\r";
+                local.wire.engine.release(output);
+                local.wire.set_aside(&mut self.partial, slice);
+                // CR alone may be half of a line end, which begins no request.
+                if is_begun {
+                    self.await_rest_of_head(local);
+                }
+            }
+            RequestOutcome::Refused(refusal, draft) => {
+                local.wire.engine.release(output);
+                local.wire.engine.release(slice.buffer);
+                self.refuse(refusal, draft, local);
+            }
+            RequestOutcome::NoRoom(answer) | RequestOutcome::Local(answer) => {
+                local.wire.engine.release(output);
+                match rest_of(slice, answer.head_length, local) {
+                    Ok(None) => {}
+                    Ok(Some(rest)) => self.keep_first(rest, local),
+                    Err(OutOfBuffers) => {
+                        self.cut_denied(answer.denial, local);
+                        return None;
+                    }
+                }
+                self.answer_request(answer, local);
+            }
+        }
+        None
+    }
+
+    /// Rewrites the head that begins in `slice` to a buffer that has this room for it. None if
+    /// there is no buffer: the connection ends.
+    fn translate_head<E: Engine>(
+        &mut self,
+        slice: Slice,
+        room: Room,
+        local: &mut Local<E>,
+    ) -> Option<(BufferId, RequestOutcome)> {
+        let Some(output) = local.wire.engine.acquire(room) else {
+            let draft = draft_of(slice, local);
+            local.wire.engine.release(slice.buffer);
+            self.cut_out_of_buffers(draft, local);
+            return None;
+        };
+        let side = RequestSide {
+            snapshot: local.current.snapshot(),
+            listener: local.current.listener(self.listener),
+            client: self.address.ip(),
+        };
+        let (from, to) = local.wire.engine.bytes_pair(slice.buffer, output);
+        let input = &from[slice.start as usize..slice.end as usize];
+        Some((output, message::request(input, to, &side)))
+    }
+
+    /// All bytes so far of a part that is parsed when complete; none if the connection ends.
+    pub fn gather<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Option<Slice> {
+        let Some(gathered) = local.wire.gather(&mut self.partial, slice) else {
+            let draft = self.draft_of_partial(local);
+            self.cut_out_of_buffers(draft, local);
+            return None;
+        };
+        if let Some(left) = gathered.left {
+            let Some(left) = local.wire.copy_out(left) else {
+                let draft = draft_of(gathered.whole, local);
+                local.wire.engine.release(gathered.whole.buffer);
+                self.cut_out_of_buffers(draft, local);
+                return None;
+            };
+            self.keep_first(left, local);
+        }
+        Some(gathered.whole)
+    }
+
+    /// Drops line ends before a request: a client that sends nothing else stays idle. None if
+    /// nothing is left, or there were too many.
+    fn skip_line_ends<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Option<Slice> {
+        let length = leading_line_ends(local.wire.bytes(slice)) as u32;
+        if length == 0 {
+            return Some(slice);
+        }
+        self.dropped_bytes += length;
+        if self.dropped_bytes > LEADING_LINE_ENDS_BYTES_MAX {
+            local.wire.engine.release(slice.buffer);
+            self.refuse(Refusal::TooManyLineEnds, None, local);
+            return None;
+        }
+        let rest = Slice { start: slice.start + length, ..slice };
+        if rest.is_empty() {
+            local.wire.engine.release(rest.buffer);
+            return None;
+        }
+        Some(rest)
+    }
+
+    fn await_rest_of_head<E: Engine>(&mut self, local: &mut Local<E>) {
+        if self.state == State::Http1(Step::AwaitingHead) {
+            self.state = State::Http1(Step::ReadingHead);
+            // The clock of a kept connection starts with the head; that of a new one has started.
+            if self.requests > 0 {
+                self.set_deadline(local.current.timeouts().request_head, local);
+            }
+        }
+    }
+
+    /// Answers a head that is refused, and closes.
+    fn refuse<E: Engine>(
+        &mut self,
+        refusal: Refusal,
+        draft: Option<Box<Draft>>,
+        local: &mut Local<E>,
+    ) {
+        tracing::debug!(client = %self.address, refusal = refusal.text(), "request refused");
+        let (status, reason, text) = (refusal.status(), reason_of(refusal), refusal.text());
+        self.answer_and_close(Denial { status, reason, text, draft }, local);
+    }
+
+    /// The rest of a head did not arrive in time.
+    pub(in crate::client) fn head_expired<E: Engine>(&mut self, local: &mut Local<E>) {
+        let draft = self.draft_of_partial(local);
+        let text = "the rest of the head did not come in time";
+        let reason = CloseReason::HeadTimeout;
+        self.answer_and_close(Denial { status: 408, reason, text, draft }, local);
+    }
+
+    /// The access log's draft of the part that was set aside; none if there is none.
+    fn draft_of_partial<E: Engine>(&self, local: &Local<E>) -> Option<Box<Draft>> {
+        let part = self.partial.as_deref().filter(|_| local.reports.has_access_log());
+        part.map(|part| Box::new(Draft::of_part(part)))
+    }
+}
+
+/// The access log's draft of a head, or of a part of one; none without an access log.
+fn draft_of<E: Engine>(head: Slice, local: &Local<E>) -> Option<Box<Draft>> {
+    let has_access_log = local.reports.has_access_log();
+    has_access_log.then(|| Box::new(Draft::of_part(local.wire.bytes(head))))
+}
+
+/// The bytes behind a head; the buffer is released if there are none.
+fn rest_of<E: Engine>(
+    slice: Slice,
+    head_length: usize,
+    local: &mut Local<E>,
+) -> Result<Option<Slice>, OutOfBuffers> {
+    let rest = Slice { start: slice.start + head_length as u32, ..slice };
+    if rest.is_empty() {
+        local.wire.engine.release(slice.buffer);
+        return Ok(None);
+    }
+    local.wire.copy_out(rest).map(Some).ok_or(OutOfBuffers)
+}

@@ -1,0 +1,350 @@
+//! From a request's head to a connection for it: choice of a backend, an idle or a fresh
+//! connection, and another backend if the first one does not answer.
+
+use super::retained::{Place, Retained};
+use super::{Attempt, Exchange, Exchanges, Facts, Flow, Phase, Sides};
+use crate::base::{BackendSlot, PoolId};
+use crate::client::Arrival;
+use crate::engine::{Close, Engine, Failure, Slice};
+use crate::link::{Chain, Wire};
+use crate::local::Signal;
+use crate::mailbox::{BackendFault, TrialCourse};
+use crate::message::Body;
+use crate::pick::{Pick, Wish};
+use crate::stats::{CloseReason, Counter};
+use crate::table::{ConnectionId, Port};
+
+/// A body that was received with its head in one read is copied behind the new head, so that one
+/// plain send covers both; a longer one is sent from the buffer that received it.
+pub(super) const COPY_BYTES_MAX: usize = 4096;
+
+/// The condition on a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Any backend that has not failed this exchange.
+    Any,
+    /// Only one without a known fault: a connection to another backend is being made.
+    Better,
+}
+
+/// An exchange that got no connection.
+struct Unattached {
+    /// The bytes that it has to send.
+    back: Chain,
+    /// The reason that it ends with; none if another backend may be tried.
+    ends_by: Option<CloseReason>,
+}
+
+impl Exchange {
+    /// Begins the exchange of a request whose head is complete, and gives it to a backend.
+    pub fn begin<E: Engine>(exchanges: &mut Exchanges, arrival: Arrival, sides: &mut Sides<E>) {
+        let Arrival { client, request, output, rest } = arrival;
+        let mut head = Slice { buffer: output, start: 0, end: request.written as u32 };
+        let mut body = request.body;
+        let rest = join_body(&mut head, &mut body, rest, &mut sides.local.wire);
+        let began = sides.local.now();
+        let is_streaming = !body.has_ended();
+        let id = exchanges.next_id();
+        exchanges.insert(Self {
+            id,
+            origin: Port::only(client),
+            attempt: Attempt::Between(Chain::default()),
+            facts: Facts {
+                route: request.target.route,
+                version: request.version,
+                is_idempotent: request.is_idempotent,
+                is_head: request.is_head,
+                is_connect: request.is_connect,
+                client_keeps: request.keep_alive,
+                is_streaming,
+                upgrade: request.upgrade,
+            },
+            request: Flow { body, bytes: u64::from(head.end) - request.written as u64 },
+            response: Flow { body: Body::ENDED, bytes: 0 },
+            phase: Phase::AwaitingHead,
+            pool: request.target.pool,
+            routed_by: sides.local.current.snapshot().generation,
+            backend: None,
+            tried: Default::default(),
+            retries: 0,
+            needs_fresh: false,
+            unanswered_by: None,
+            half_open: None,
+            retained: Retained { place: Place::Buffer(head), host_room: request.host_room },
+            interims: 0,
+            has_response_bytes: false,
+            is_reusable: false,
+            status: 0,
+            began,
+            draft: request.draft,
+            failure: None,
+            refusal: None,
+        });
+        sides.local.count(Counter::Requests);
+        sides.picks.note_request(request.target.pool, began);
+        let (client, local) = (sides.clients.at(client), &mut sides.local);
+        client.begin_exchange(id, request.keep_alive);
+        // The bytes behind the head are the body, or the next request.
+        if let Some(rest) = rest {
+            client.keep_first(rest, local);
+        }
+        if is_streaming {
+            local.work.push(Signal::Serve(client.id()));
+        }
+        exchanges.at(id).choose(Chain::default(), sides);
+    }
+
+    /// Chooses a backend and a connection to it. `waiting` is what an earlier attempt did not send,
+    /// its head included.
+    pub(super) fn choose<E: Engine>(&mut self, waiting: Chain, sides: &mut Sides<E>) {
+        let pick = self.pick(Need::Any, sides);
+        self.go_to(pick, waiting, sides);
+    }
+
+    /// Connects to a backend, or to another one if that fails at once; answers if none is left.
+    pub(super) fn go_to<E: Engine>(
+        &mut self,
+        pick: Option<Pick>,
+        waiting: Chain,
+        sides: &mut Sides<E>,
+    ) {
+        let (mut pick, mut waiting) = (pick, waiting);
+        loop {
+            let Some(picked) = pick else {
+                sides.local.wire.drop_chain(&mut waiting);
+                return self.fail(503, CloseReason::NoBackend, sides);
+            };
+            match self.attach(picked, waiting, sides) {
+                Ok(()) => return,
+                Err(Unattached { back, ends_by: None }) => {
+                    waiting = back;
+                    self.count_retry(sides);
+                    pick = self.pick(Need::Any, sides);
+                }
+                Err(Unattached { mut back, ends_by: Some(reason) }) => {
+                    sides.local.wire.drop_chain(&mut back);
+                    return match reason {
+                        CloseReason::OutOfBuffers => self.cut(reason, sides),
+                        _ => self.fail(503, reason, sides),
+                    };
+                }
+            }
+        }
+    }
+
+    pub(super) fn count_retry<E: Engine>(&mut self, sides: &Sides<E>) {
+        sides.local.count(Counter::Retries);
+        self.retries += 1;
+    }
+
+    /// A backend of the exchange's pool; if the pool has none, or no longer exists, a backend of
+    /// the pool that the route leads to now.
+    pub(super) fn pick<E: Engine>(&mut self, need: Need, sides: &mut Sides<E>) -> Option<Pick> {
+        if let Some(pick) = self.pick_of(self.pool, need, sides) {
+            return Some(pick);
+        }
+        let newer = self.newer_pool(sides)?;
+        let pick = self.pick_of(newer, need, sides)?;
+        self.pool = newer;
+        Some(pick)
+    }
+
+    /// True if [`Exchange::pick`] would find a backend. It picks none, so no backend loses its
+    /// turn.
+    pub(super) fn has_pick<E: Engine>(&self, sides: &Sides<E>) -> bool {
+        let mut pools = [Some(self.pool), self.newer_pool(sides)].into_iter().flatten();
+        pools.any(|pool| sides.picks.has_untried(pool, &self.tried))
+    }
+
+    /// The pool that the exchange's route leads to now, if it is not the exchange's own.
+    fn newer_pool<E: Engine>(&self, sides: &Sides<E>) -> Option<PoolId> {
+        let snapshot = sides.local.current.snapshot();
+        // Finding a route takes a pass over all routes: too much for each request to a pool that is
+        // down.
+        if self.routed_by == snapshot.generation {
+            return None;
+        }
+        let listener = snapshot.listener(sides.clients[self.client()].listener)?;
+        listener.pool_of(self.facts.route).filter(|newer| *newer != self.pool)
+    }
+
+    fn pick_of<E: Engine>(&self, pool: PoolId, need: Need, sides: &mut Sides<E>) -> Option<Pick> {
+        let now = sides.local.now();
+        // A request that has lost an attempt is not used as a half-open probe: a second loss would
+        // cost it its answer. Neither is one that could stay with a live backend.
+        let is_first = self.retries == 0 && self.tried[0].is_none();
+        let may_try = need == Need::Any && is_first && self.is_replayable();
+        let wish = Wish { pool, tried: &self.tried, may_try, takes_any: need == Need::Any };
+        sides.picks.pick(&wish, now, &mut sides.local.prng)
+    }
+
+    /// Uses an idle connection to a backend, or begins a fresh one.
+    fn attach<E: Engine>(
+        &mut self,
+        pick: Pick,
+        waiting: Chain,
+        sides: &mut Sides<E>,
+    ) -> Result<(), Unattached> {
+        let slot = pick.slot;
+        self.half_open = pick.trial;
+        if let Some(round) = pick.trial {
+            sides.local.reports.report_half_open(slot, round, TrialCourse::Begun);
+        }
+        let idle = match self.needs_fresh {
+            true => None,
+            false => sides.connections.reuse(slot, self.id),
+        };
+        let id = match idle {
+            Some(id) => {
+                sides.local.count(Counter::UpstreamReuses);
+                id
+            }
+            None => match self.connect(pick, sides) {
+                Ok(id) => id,
+                Err(may_go_on) => {
+                    let ends_by = (!may_go_on).then_some(CloseReason::NoBackend);
+                    return Err(Unattached { back: waiting, ends_by });
+                }
+            },
+        };
+        if idle.is_some() && !self.retained.restore(&mut sides.local.wire) {
+            sides.connections.close(id, Close::Graceful, &mut sides.local);
+            self.end_half_open(slot, TrialCourse::Undecided, sides);
+            return Err(Unattached { back: waiting, ends_by: Some(CloseReason::OutOfBuffers) });
+        }
+        sides.picks.begin(slot);
+        self.attempt = Attempt::With(Port::only(id));
+        self.backend = Some(slot);
+        self.has_response_bytes = false;
+        let (connection, local) = (sides.connections.at(id), &mut sides.local);
+        if !waiting.is_empty() {
+            connection.adopt(waiting, local);
+        } else if idle.is_some() || !self.set_head_aside(local) {
+            let head = self.retained.buffer().expect("kept until a response begins");
+            connection.put_pinned(head, local);
+        }
+        self.retained.name_host(pick.address, &mut local.wire);
+        let timeouts = local.current.timeouts();
+        let span = if idle.is_some() { timeouts.between_bytes } else { timeouts.connect };
+        sides.clients.at(self.client()).set_deadline(span, local);
+        Ok(())
+    }
+
+    /// Begins a connection to a backend. If that is not possible, returns whether another backend
+    /// may be tried.
+    fn connect<E: Engine>(
+        &mut self,
+        pick: Pick,
+        sides: &mut Sides<E>,
+    ) -> Result<ConnectionId, bool> {
+        let Pick { slot, address, .. } = pick;
+        sides.local.count(Counter::UpstreamConnects);
+        sides.connections.connect(slot, address, self.id, &mut sides.local).map_err(|failure| {
+            tracing::debug!(%address, ?failure, "no socket for a backend");
+            self.note_connect_failure(slot, failure, sides)
+        })
+    }
+
+    /// Its connection is made: a head that was set aside goes out.
+    pub fn connected<E: Engine>(&mut self, sides: &mut Sides<E>) {
+        let is_aside = matches!(self.retained.place, Place::Heap(_));
+        if is_aside && !self.retained.restore(&mut sides.local.wire) {
+            return self.cut(CloseReason::OutOfBuffers, sides);
+        }
+        let Some((connection, local)) = self.connection_in(sides) else { return };
+        if let (true, Some(head)) = (is_aside, self.retained.buffer()) {
+            connection.put_pinned(head, local);
+        }
+        connection.begin(local);
+        self.note_progress(sides);
+    }
+
+    /// The attempt to connect failed: the exchange goes to another backend.
+    pub fn connect_failed<E: Engine>(&mut self, failure: Failure, sides: &mut Sides<E>) {
+        let Some((connection, _)) = self.connection_in(sides) else { return };
+        let (id, slot) = (connection.id(), connection.slot);
+        let mut waiting = connection.take_unsent();
+        let may_go_on = self.note_connect_failure(slot, failure, sides);
+        self.leave_attempt(id, sides);
+        if may_go_on {
+            self.go_elsewhere(waiting, sides);
+        } else {
+            sides.local.wire.drop_chain(&mut waiting);
+            self.fail(503, CloseReason::NoBackend, sides);
+        }
+    }
+
+    /// True if the exchange may try another backend.
+    fn note_connect_failure<E: Engine>(
+        &mut self,
+        slot: BackendSlot,
+        failure: Failure,
+        sides: &mut Sides<E>,
+    ) -> bool {
+        let now = sides.local.now();
+        sides.local.count(Counter::UpstreamConnectFailures);
+        if failure == Failure::NoLocalPort {
+            sides.local.count(Counter::UpstreamNoLocalPort);
+        }
+        // This shortage is no backend's fault, and no other backend helps. The exception is a
+        // half-open probe: backends that are in service may have idle connections.
+        let is_ours = matches!(
+            failure,
+            Failure::OutOfDescriptors | Failure::OutOfResources | Failure::NoBuffers
+        );
+        if is_ours {
+            let was_half_open = self.half_open.is_some();
+            self.end_half_open(slot, TrialCourse::Undecided, sides);
+            return was_half_open && self.may_try_again(now);
+        }
+        if failure == Failure::NoLocalPort {
+            // No fault of the backend: the proxy has too many connections to it.
+            self.end_half_open(slot, TrialCourse::Undecided, sides);
+        } else {
+            sides.picks.refused(slot, now);
+            self.report_fault(slot, BackendFault::Connect, sides);
+        }
+        self.note_failed(slot);
+        // If no backend is known to be healthy, another one would make the client wait for the same
+        // time again. A refused connection costs no time.
+        let is_silent = failure == Failure::TimedOut;
+        let fails_open = sides.picks.pool(self.pool).is_some_and(|pool| pool.is_last_resort);
+        self.may_try_again(now) && !(is_silent && fails_open)
+    }
+
+    /// Closes a connection that the exchange does not need any more. A half-open probe without an
+    /// outcome is reported first: no other backend can get the slot while it is counted.
+    pub(super) fn leave_attempt<E: Engine>(&mut self, id: ConnectionId, sides: &mut Sides<E>) {
+        let slot = sides.connections.at(id).slot;
+        self.attempt = Attempt::Between(Chain::default());
+        self.end_half_open(slot, TrialCourse::Undecided, sides);
+        sides.picks.end(slot);
+        sides.connections.close(id, Close::Reset, &mut sides.local);
+    }
+}
+
+/// Copies a short body that is completely in `rest` behind the head; returns what is left.
+fn join_body<E: Engine>(
+    head: &mut Slice,
+    body: &mut Body,
+    rest: Option<Slice>,
+    wire: &mut Wire<E>,
+) -> Option<Slice> {
+    let rest = rest?;
+    let Body::Sized(length @ 1..) = *body else { return Some(rest) };
+    let room = wire.engine.bytes(head.buffer).len() - head.end as usize;
+    if length > rest.len() as u64 || length > COPY_BYTES_MAX.min(room) as u64 {
+        return Some(rest);
+    }
+    let (from, to) = wire.engine.bytes_pair(rest.buffer, head.buffer);
+    let (start, at, length) = (rest.start as usize, head.end as usize, length as usize);
+    to[at..at + length].copy_from_slice(&from[start..start + length]);
+    head.end += length as u32;
+    *body = Body::ENDED;
+    let rest = Slice { start: rest.start + length as u32, ..rest };
+    if rest.is_empty() {
+        wire.engine.release(rest.buffer);
+        return None;
+    }
+    Some(rest)
+}

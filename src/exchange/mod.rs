@@ -1,0 +1,228 @@
+//! One request and its response, between a client's connection and those to backends. It knows
+//! neither's protocol: it takes and gives heads and parts of bodies through ports.
+//!
+//! `attempts` finds a backend and a connection for the request, `retrying` sends it again,
+//! `retained` keeps its head for that, `request` and `response` forward both messages at the same
+//! time, `answering` answers in the place of a backend, `stalling` says who is late, `ending`
+//! ends it; `observing` and `recording` report its outcome.
+//!
+//! Does not: touch a socket; read requests; know the configuration but by the snapshot in force.
+
+mod answering;
+mod attempts;
+mod ending;
+mod observing;
+mod recording;
+mod request;
+mod response;
+mod retained;
+mod retrying;
+mod stalling;
+
+pub use attempts::Need;
+
+use crate::backend::{Connection, Connections};
+use crate::base::{BackendSlot, Generation, Instant, PoolId, RouteId};
+use crate::client::{Client, Clients};
+use crate::http1::Version;
+use crate::limits::{ATTEMPTS_MAX, RETRY_TIME_MAX};
+use crate::link::Chain;
+use crate::local::Local;
+use crate::message::{Body, Draft};
+use crate::pick::Replicas;
+use crate::stats::CloseReason;
+use crate::table::{ClientId, ConnectionId, ExchangeId, Port, Table};
+use retained::Retained;
+use std::sync::Arc;
+
+/// All exchanges of a shard.
+pub type Exchanges = Table<ExchangeId, Exchange>;
+
+/// What exchanges stand between: clients on one side, backends on the other.
+pub struct Sides<E> {
+    /// Connections of clients.
+    pub clients: Clients,
+    /// Connections to backends.
+    pub connections: Connections,
+    /// Which backend is next.
+    pub picks: Replicas,
+    /// What both sides use.
+    pub local: Local<E>,
+}
+
+/// The connection that an exchange has at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// None: before the first attempt, and between two. The chain is what the next one sends; if it
+    /// is empty, that is the retained head.
+    Between(Chain),
+    /// This one.
+    With(Port<ConnectionId>),
+    /// None any more: the exchange is over.
+    Over,
+}
+
+/// The progress of the response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// No complete final head yet.
+    AwaitingHead,
+    /// The head has been forwarded.
+    RelayingBody,
+    /// All of it has been queued to the client.
+    Done,
+    /// The response has opened a tunnel: a relay forwards what follows.
+    Switched,
+}
+
+/// One direction of an exchange.
+#[derive(Debug)]
+pub struct Flow {
+    /// What remains of the message's body.
+    pub body: Body,
+    /// Bytes of body so far: received of a request, sent of a response.
+    pub bytes: u64,
+}
+
+/// What is known of a request from its head.
+#[derive(Debug)]
+pub struct Facts {
+    /// The route that matched it.
+    pub route: RouteId,
+    /// The client's version.
+    pub version: Version,
+    /// The method may be sent twice (RFC 9110 §9.2.2).
+    pub is_idempotent: bool,
+    /// HEAD: the response has no body whatever its head states.
+    pub is_head: bool,
+    /// CONNECT: a 2xx response opens a tunnel.
+    pub is_connect: bool,
+    /// The client keeps its connection.
+    pub client_keeps: bool,
+    /// Some of its body came behind its head: it cannot be sent again.
+    pub is_streaming: bool,
+    /// The protocol of the client's Upgrade, if it is allowed.
+    pub upgrade: Option<Arc<[u8]>>,
+}
+
+/// One request and its response.
+pub struct Exchange {
+    id: ExchangeId,
+    /// The client's side.
+    origin: Port<ClientId>,
+    /// The backend's side.
+    attempt: Attempt,
+    facts: Facts,
+    request: Flow,
+    response: Flow,
+    /// The progress of the response.
+    phase: Phase,
+
+    /// The pool that the request was routed to.
+    pool: PoolId,
+    /// The snapshot that it was routed by.
+    routed_by: Generation,
+    /// Its present backend, or its last one.
+    backend: Option<BackendSlot>,
+    /// Backends that it has failed on.
+    tried: [Option<BackendSlot>; ATTEMPTS_MAX],
+    /// Attempts that were given up for another one.
+    retries: u32,
+    /// A connection failed under it: the next attempt uses a fresh one.
+    needs_fresh: bool,
+    /// The first backend that may have seen the request and did not answer. If a second one does
+    /// not answer either, the request itself may be the cause, and no third one gets it.
+    unanswered_by: Option<BackendSlot>,
+    /// The round of its backend's half-open probes, if it is one and has no outcome yet.
+    half_open: Option<u32>,
+    /// The head as sent to backends.
+    retained: Retained,
+
+    /// Interim responses so far.
+    interims: u32,
+    /// A byte of a response has been received on the present connection.
+    has_response_bytes: bool,
+    /// The backend's head, and the bytes received, allow another use of its connection.
+    is_reusable: bool,
+
+    /// The status sent to the client; 0 before.
+    status: u16,
+    /// When the request's head was complete.
+    began: Instant,
+    /// For the access log, if there is one.
+    draft: Option<Box<Draft>>,
+    /// The reason for its failure, if it failed.
+    failure: Option<CloseReason>,
+    /// The fault of the request or the response, if either was refused.
+    refusal: Option<&'static str>,
+}
+
+impl Exchange {
+    /// The connection that carries it; none between two attempts.
+    #[inline]
+    pub fn connection(&self) -> Option<ConnectionId> {
+        match self.attempt {
+            Attempt::With(port) => Some(port.connection),
+            Attempt::Between(_) | Attempt::Over => None,
+        }
+    }
+
+    /// True once it has ended; its row is freed behind all signals for it.
+    #[inline]
+    pub fn is_over(&self) -> bool {
+        self.attempt == Attempt::Over
+    }
+
+    /// The client's connection.
+    #[inline]
+    pub fn client(&self) -> ClientId {
+        self.origin.connection
+    }
+
+    /// Both of its places; none without a connection to a backend.
+    pub fn ports(&self) -> Option<(Port<ClientId>, Port<ConnectionId>)> {
+        match self.attempt {
+            Attempt::With(port) => Some((self.origin, port)),
+            Attempt::Between(_) | Attempt::Over => None,
+        }
+    }
+
+    #[inline]
+    fn client_in<'s, E>(&self, sides: &'s mut Sides<E>) -> (&'s mut Client, &'s mut Local<E>) {
+        (sides.clients.at(self.origin.connection), &mut sides.local)
+    }
+
+    #[inline]
+    fn connection_in<'s, E>(
+        &self,
+        sides: &'s mut Sides<E>,
+    ) -> Option<(&'s mut Connection, &'s mut Local<E>)> {
+        let id = self.connection()?;
+        Some((sides.connections.at(id), &mut sides.local))
+    }
+
+    /// Adds a backend to those that it has failed on.
+    fn note_failed(&mut self, slot: BackendSlot) {
+        if let Some(place) = self.tried.iter_mut().find(|tried| tried.is_none()) {
+            *place = Some(slot);
+        }
+    }
+
+    /// True if the request may have a further attempt, whatever ended the present one: see
+    /// [`ATTEMPTS_MAX`] and [`RETRY_TIME_MAX`].
+    fn may_try_again(&self, now: Instant) -> bool {
+        (self.retries as usize) < ATTEMPTS_MAX - 1 && now.since(self.began) < RETRY_TIME_MAX
+    }
+
+    /// True if the request may be sent again although a backend may have seen it.
+    fn is_replayable(&self) -> bool {
+        self.facts.is_idempotent && !self.facts.is_streaming && self.retained.is_there()
+    }
+
+    /// True if a request that this backend may have seen may be sent again: no byte of an answer
+    /// has been received, and at most one more backend will have seen it.
+    fn may_be_resent(&self, slot: BackendSlot, now: Instant) -> bool {
+        let is_first = self.unanswered_by.is_none_or(|first| first == slot);
+        is_first && self.is_replayable() && !self.has_response_bytes && self.may_try_again(now)
+    }
+}

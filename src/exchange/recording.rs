@@ -1,0 +1,37 @@
+//! The record of an exchange in the access log, if there is one.
+
+use super::{Exchange, Sides};
+use crate::access_log::Record;
+use crate::engine::Engine;
+use crate::http1::Version;
+
+impl Exchange {
+    /// Records the exchange, which ends.
+    pub(super) fn record<E: Engine>(&mut self, sides: &Sides<E>) {
+        let reports = &sides.local.reports;
+        if !reports.has_access_log() {
+            return;
+        }
+        let backend = self.backend.and_then(|slot| sides.picks.address(slot));
+        let duration = sides.local.now().since(self.began);
+        let draft = self.draft.take().map(|draft| *draft).unwrap_or_default();
+        reports.record(Record {
+            client: sides.clients[self.client()].address,
+            method: draft.method,
+            host: draft.host,
+            target: draft.target,
+            version: draft.version.map(Version::name),
+            referer: draft.referer,
+            user_agent: draft.user_agent,
+            status: self.status,
+            request_bytes: self.request.bytes,
+            response_bytes: self.response.bytes,
+            duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
+            pool: sides.picks.pool(self.pool).map(|pool| pool.name.clone()),
+            backend,
+            retries: self.retries,
+            failure: self.failure.map(|reason| reason.label()),
+            refusal: self.refusal,
+        });
+    }
+}

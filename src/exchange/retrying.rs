@@ -1,0 +1,194 @@
+//! Sending a request again: whether and how depends on the part of it that the connection has
+//! taken. The first bytes that a backend gets are always a complete head.
+
+use super::retained::Place;
+use super::{Attempt, Exchange, Need, Phase, Sides};
+use crate::backend::Connection;
+use crate::engine::Engine;
+use crate::limits::RETRY_BACKOFF;
+use crate::link::{Chain, Wire};
+use crate::mailbox::BackendFault;
+use crate::stats::{CloseReason, Counter};
+use crate::table::ConnectionId;
+use std::time::Duration;
+
+/// The part of a request's head that its present connection has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HeadSent {
+    /// Nothing: whatever the method, no backend can have acted on the request.
+    Nothing,
+    /// A send of it is in flight, and its progress is unknown.
+    Unknown,
+    /// Some of it: the rest alone must not go to any other backend.
+    Part,
+    /// All of it.
+    All,
+}
+
+impl Exchange {
+    fn head_sent<E: Engine>(&self, connection: &Connection, wire: &Wire<E>) -> HeadSent {
+        if connection.is_connecting() {
+            return HeadSent::Nothing;
+        }
+        let head = self.retained.buffer();
+        let waiting = head.and_then(|head| wire.waiting(head.buffer));
+        match waiting {
+            None => HeadSent::All,
+            Some(_) if connection.is_sending() => HeadSent::Unknown,
+            whole if whole == head => HeadSent::Nothing,
+            Some(_) => HeadSent::Part,
+        }
+    }
+
+    /// True if no byte of the request can have reached a backend.
+    pub(super) fn is_untouched<E: Engine>(&self, connection: &Connection, wire: &Wire<E>) -> bool {
+        let is_unanswered = !self.has_response_bytes && self.phase == Phase::AwaitingHead;
+        is_unanswered && self.head_sent(connection, wire) == HeadSent::Nothing
+    }
+
+    /// The connection ended before a complete head of a response was received on it.
+    pub(super) fn died_unanswered<E: Engine>(&mut self, sides: &mut Sides<E>) {
+        let now = sides.local.now();
+        let Some((connection, local)) = self.connection_in(sides) else { return };
+        let (id, slot, is_reused) = (connection.id(), connection.slot, connection.is_reused);
+        let is_untouched = self.is_untouched(connection, &local.wire);
+        let may_be_resent = self.may_be_resent(slot, now);
+        if may_be_resent && self.half_open.is_some() {
+            // The request was a half-open probe: the backend has not recovered.
+            self.report_fault(slot, BackendFault::Reset, sides);
+            return self.replay(id, sides);
+        }
+        // An idle connection may have ended before it got the request, with no fault of its
+        // backend. A request that was not sent yet has had no effect, whatever its method.
+        if is_reused && (may_be_resent || (is_untouched && self.may_try_again(now))) {
+            return self.replay(id, sides);
+        }
+        self.move_away(Some(BackendFault::Reset), CloseReason::BackendReset, sides);
+    }
+
+    /// Sends the request again, on a fresh connection, to any backend. The caller has checked that
+    /// a further attempt is allowed.
+    pub(super) fn replay<E: Engine>(&mut self, id: ConnectionId, sides: &mut Sides<E>) {
+        self.count_retry(sides);
+        if let Some(waiting) = self.take_back(id, sides) {
+            self.choose(waiting, sides);
+        }
+    }
+
+    /// Moves a request whose backend did not answer to another one, if it may be sent again and the
+    /// pool's retry budget allows that; answers 502 if not, or if there is no other one. `fault`:
+    /// the fault that is reported of the backend.
+    pub(super) fn move_away<E: Engine>(
+        &mut self,
+        fault: Option<BackendFault>,
+        reason: CloseReason,
+        sides: &mut Sides<E>,
+    ) {
+        let now = sides.local.now();
+        let Some((connection, local)) = self.connection_in(sides) else { return };
+        let (id, slot) = (connection.id(), connection.slot);
+        let is_untouched = self.is_untouched(connection, &local.wire);
+        let may_move = is_untouched && self.may_try_again(now);
+        if !may_move && !self.may_be_resent(slot, now) {
+            return self.fail(502, reason, sides);
+        }
+        self.note_failed(slot);
+        let Some(pick) = self.pick(Need::Any, sides) else {
+            return self.fail(502, reason, sides);
+        };
+        if !is_untouched && !sides.picks.may_resend(self.pool, now) {
+            sides.local.count(Counter::RetriesDenied);
+            return self.fail(502, reason, sides);
+        }
+        if let Some(fault) = fault {
+            sides.backend_failed(slot, fault, None);
+        }
+        self.count_retry(sides);
+        if let Some(waiting) = self.take_back(id, sides) {
+            self.go_to(Some(pick), waiting, sides);
+        }
+    }
+
+    /// Takes the request back from its connection, which is closed. If nothing of it was sent, the
+    /// waiting bytes move as they are; else the chain is empty and the complete head is sent again,
+    /// which the caller has checked to be safe. None if no buffer is left: the exchange ends.
+    fn take_back<E: Engine>(&mut self, id: ConnectionId, sides: &mut Sides<E>) -> Option<Chain> {
+        let connection = sides.connections.at(id);
+        let slot = connection.slot;
+        let sent = self.head_sent(connection, &sides.local.wire);
+        let waiting = match sent {
+            HeadSent::Nothing => connection.take_unsent(),
+            HeadSent::Unknown | HeadSent::Part | HeadSent::All => Chain::default(),
+        };
+        self.leave_attempt(id, sides);
+        self.needs_fresh = true;
+        if sent != HeadSent::Nothing {
+            self.unanswered_by.get_or_insert(slot);
+        }
+        if let (HeadSent::Unknown, Some(head)) = (sent, self.retained.buffer()) {
+            // The kernel still reads the old buffer.
+            let Some(copy) = sides.local.wire.copy_of(head) else {
+                self.cut(CloseReason::OutOfBuffers, sides);
+                return None;
+            };
+            sides.local.wire.unpin(head.buffer);
+            self.retained.place = Place::Buffer(copy);
+        }
+        Some(waiting)
+    }
+
+    /// Gives an exchange that got no connection to another backend: at once the first time, after a
+    /// random delay later on.
+    pub(super) fn go_elsewhere<E: Engine>(&mut self, waiting: Chain, sides: &mut Sides<E>) {
+        self.count_retry(sides);
+        let Some(doublings) = self.retries.checked_sub(2) else {
+            return self.choose(waiting, sides);
+        };
+        // If no backend is left to wait for, the client is answered at once.
+        if !self.has_pick(sides) {
+            return self.go_to(None, waiting, sides);
+        }
+        let most = RETRY_BACKOFF * (1 << doublings);
+        let micros = sides.local.prng.below(most.as_micros() as u32);
+        self.attempt = Attempt::Between(waiting);
+        let (client, local) = self.client_in(sides);
+        client.set_deadline(Duration::from_micros(u64::from(micros)), local);
+    }
+
+    /// The backoff before the next attempt has ended.
+    pub(super) fn end_backoff<E: Engine>(&mut self, sides: &mut Sides<E>) {
+        if let Attempt::Between(waiting) = self.attempt {
+            self.attempt = Attempt::Between(Chain::default());
+            self.choose(waiting, sides);
+        }
+    }
+
+    // --- a backend that is removed ---
+
+    /// Moves an exchange of which nothing has been sent to another backend. If there is none, or no
+    /// attempt is left, and its own backend is only draining, it stays with that, which is alive.
+    pub fn move_on<E: Engine>(&mut self, need: Need, sides: &mut Sides<E>) {
+        let Some(id) = self.connection() else { return };
+        let may_go_on = self.may_try_again(sides.local.now());
+        let pick = if may_go_on { self.pick(need, sides) } else { None };
+        match pick {
+            Some(_) => self.count_retry(sides),
+            None if need == Need::Better => return,
+            None => {}
+        }
+        let waiting = sides.connections.at(id).take_unsent();
+        self.leave_attempt(id, sides);
+        self.go_to(pick, waiting, sides);
+    }
+
+    /// Aborts an exchange whose backend must not be used any more, or moves it, if it may be
+    /// repeated.
+    pub fn backend_removed<E: Engine>(&mut self, sides: &mut Sides<E>) {
+        let reason = CloseReason::BackendGone;
+        match self.phase {
+            Phase::AwaitingHead => self.move_away(None, reason, sides),
+            Phase::RelayingBody => self.cut(reason, sides),
+            Phase::Done | Phase::Switched => {}
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! An exchange that makes no progress: who is late, and what follows from it.
+
+use super::{Exchange, Phase, Sides};
+use crate::engine::{Engine, Failure};
+use crate::stats::CloseReason;
+
+/// The party that an exchange has waited for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stall {
+    Connect,
+    /// None: the backoff before the next attempt is over.
+    Backoff,
+    ClientReading,
+    ClientSending,
+    Backend,
+}
+
+impl Exchange {
+    /// A byte was forwarded: the timeout starts again. Bytes of the client are no progress of a
+    /// backend that is not connected.
+    pub(super) fn note_progress<E: Engine>(&self, sides: &mut Sides<E>) {
+        let connection = self.connection_in(sides);
+        if connection.is_some_and(|(connection, _)| !connection.is_connecting()) {
+            let (client, local) = self.client_in(sides);
+            client.set_deadline(local.current.timeouts().between_bytes, local);
+        }
+    }
+
+    /// No progress was made for the time of the present state.
+    pub fn expired<E: Engine>(&mut self, sides: &mut Sides<E>) {
+        let stall = self.stalled_on(sides);
+        if self.is_starved(stall, sides) {
+            // Nothing was read for lack of buffers: the delay is the proxy's, not the peer's.
+            let (client, local) = self.client_in(sides);
+            return client.set_deadline(local.current.timeouts().between_bytes, local);
+        }
+        match stall {
+            Stall::Connect => self.connect_failed(Failure::TimedOut, sides),
+            Stall::Backoff => self.end_backoff(sides),
+            Stall::ClientReading => {
+                let (client, local) = self.client_in(sides);
+                client.is_slow(local);
+            }
+            Stall::ClientSending => {
+                let text = "the rest of the body did not come in time";
+                self.fail_request(408, CloseReason::BodyTimeout, text, sides);
+            }
+            Stall::Backend => self.fail(504, CloseReason::BackendTimeout, sides),
+        }
+    }
+
+    fn stalled_on<E: Engine>(&self, sides: &mut Sides<E>) -> Stall {
+        let client_flushed = sides.clients[self.client()].is_flushed();
+        let Some((connection, _)) = self.connection_in(sides) else { return Stall::Backoff };
+        let is_awaiting_body = !self.request.body.has_ended() && connection.is_flushed();
+        if connection.is_connecting() {
+            Stall::Connect
+        } else if !client_flushed {
+            Stall::ClientReading
+        } else if is_awaiting_body && self.phase == Phase::AwaitingHead {
+            Stall::ClientSending
+        } else {
+            Stall::Backend
+        }
+    }
+
+    /// True if the exchange waits for bytes that cannot be received because no buffer is left. A
+    /// peer that does not read its queued bytes is late all the same: it may hold those buffers.
+    fn is_starved<E: Engine>(&self, stall: Stall, sides: &mut Sides<E>) -> bool {
+        if !matches!(stall, Stall::ClientSending | Stall::Backend) {
+            return false;
+        }
+        let is_client_starved = sides.clients[self.client()].is_starved();
+        let Some((connection, _)) = self.connection_in(sides) else { return false };
+        // A backend that has taken everything may be waiting for the client.
+        let waits_for_client = connection.is_flushed() && !self.request.body.has_ended();
+        connection.is_starved() || (is_client_starved && waits_for_client)
+    }
+}

@@ -1,0 +1,16 @@
+//! The heads and bodies of messages on their way from one side to the other: a head is read by the
+//! rules of its sender's protocol, judged, and written once by those of its recipient's. Pure.
+//!
+//! Does not: know connections, exchanges or buffers.
+
+mod body;
+mod draft;
+mod request;
+mod response;
+
+pub use body::{Body, Passed};
+pub use draft::Draft;
+pub use request::{
+    BODY_TOO_LARGE, Denial, LocalAnswer, Request, RequestOutcome, RequestSide, request,
+};
+pub use response::{Response, ResponseOutcome, ResponseSide, response};

@@ -1,0 +1,185 @@
+//! Reading the head of a request and writing it anew for the backend. Pure: bytes in, bytes and a
+//! verdict out.
+
+use super::{Body, Draft};
+use crate::http1::{
+    BodyLength, ChunkedDecoder, FieldStorage, Passing, Peer, Refusal, RequestHead, RequestRewrite,
+    TrailerRules, UnderscoreNames, Verdict, Version, host_room, write_request,
+};
+use crate::snapshot::{Listener, Snapshot, Target};
+use crate::stats::CloseReason;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The reason for 413 (Content Too Large).
+pub const BODY_TOO_LARGE: &str = "the body is larger than `request_body_max`";
+/// The reason for refusing a message whose head fits no buffer.
+pub(super) const HEAD_GROWS: &str = "the head is too large once it is rewritten";
+
+/// The configuration and the client's side that a request's head is checked against.
+pub struct RequestSide<'a> {
+    /// The snapshot in force.
+    pub snapshot: &'a Snapshot,
+    /// None if it never was in a snapshot of this shard.
+    pub listener: Option<&'a Listener>,
+    /// The client's address.
+    pub client: IpAddr,
+}
+
+/// A request whose head was rewritten.
+pub struct Request {
+    /// Bytes of the head that was read.
+    pub head_length: usize,
+    /// Bytes of the head that was written.
+    pub written: usize,
+    /// See [`host_room`].
+    pub host_room: Option<Range<usize>>,
+    /// What remains of its body.
+    pub body: Body,
+    /// Where its route leads.
+    pub target: Target,
+    /// The client keeps its connection.
+    pub keep_alive: bool,
+    /// The client's version.
+    pub version: Version,
+    /// The method may be sent twice (RFC 9110 §9.2.2).
+    pub is_idempotent: bool,
+    /// HEAD: the response has no body whatever its head states.
+    pub is_head: bool,
+    /// CONNECT: a 2xx response opens a tunnel.
+    pub is_connect: bool,
+    /// The protocol of the client's Upgrade, if it is allowed.
+    pub upgrade: Option<Arc<[u8]>>,
+    /// For the access log, if there is one.
+    pub draft: Option<Box<Draft>>,
+}
+
+/// A local answer to a request that goes to no backend.
+pub struct Denial {
+    /// The status of the answer.
+    pub status: u16,
+    /// The reason, if the connection ends by it.
+    pub reason: CloseReason,
+    /// The reason, for operators.
+    pub text: &'static str,
+    /// From the received part of the request's head, if there is an access log.
+    pub draft: Option<Box<Draft>>,
+}
+
+/// A request that is answered locally.
+pub struct LocalAnswer {
+    /// Bytes of the head that was read.
+    pub head_length: usize,
+    /// The client's version.
+    pub version: Version,
+    /// HEAD: the answer has no body.
+    pub is_head: bool,
+    /// The request has no body and the connection can be kept.
+    pub keep_alive: bool,
+    /// The answer, and the reason for it.
+    pub denial: Denial,
+}
+
+/// The verdict on a request's head.
+pub enum RequestOutcome {
+    /// More bytes are needed.
+    Incomplete,
+    /// It is malformed, or beyond a limit.
+    Refused(Refusal, Option<Box<Draft>>),
+    /// It is answered here.
+    Local(LocalAnswer),
+    /// The new head does not fit the output; the answer in case there is no larger one.
+    NoRoom(LocalAnswer),
+    /// It goes to a backend.
+    Forward(Request),
+}
+
+/// Reads a request's head from `input` and writes the one for the backend to `output`.
+pub fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -> RequestOutcome {
+    let settings = &side.snapshot.settings;
+    let mut storage = FieldStorage::new();
+    let head = match RequestHead::parse(input, &mut storage, &settings.rules) {
+        Verdict::Incomplete => return RequestOutcome::Incomplete,
+        Verdict::Refused(refusal) => {
+            let draft = settings.has_access_log.then(|| Box::new(Draft::of_part(input)));
+            return RequestOutcome::Refused(refusal, draft);
+        }
+        Verdict::Complete(head) => head,
+    };
+    let draft = settings.has_access_log.then(|| Box::new(Draft::of(&head)));
+    let denied = |status, text, draft| LocalAnswer {
+        head_length: head.length,
+        version: head.version,
+        is_head: head.method.is_head(),
+        keep_alive: head.keep_alive && head.body == BodyLength::None,
+        denial: Denial { status, reason: CloseReason::RequestRefused, text, draft },
+    };
+    let local = |status, text, draft| RequestOutcome::Local(denied(status, text, draft));
+    let route = side.listener.and_then(|listener| listener.routes.lookup(head.host, head.path));
+    let Some(target) = route else {
+        return local(404, "there is no route for this host and path", draft);
+    };
+    if let (Some(max), BodyLength::Sized(bytes)) = (settings.request_body_bytes_max, head.body)
+        && bytes > max
+    {
+        return local(413, BODY_TOO_LARGE, draft);
+    }
+    let upgrade = head.upgrade.and_then(|asked| allowed_upgrade(side.snapshot, asked));
+    let mut trusted = settings.trusted_proxies.iter();
+    let rewrite = RequestRewrite {
+        client: side.client,
+        client_is_trusted_proxy: trusted.any(|network| network.contains(side.client)),
+        proto: "http",
+        via: settings.via.as_deref(),
+        forward_upgrade: upgrade.is_some(),
+    };
+    let Some(written) = write_request(&head, &rewrite, output) else {
+        return RequestOutcome::NoRoom(denied(431, HEAD_GROWS, draft));
+    };
+    RequestOutcome::Forward(Request {
+        head_length: head.length,
+        written,
+        host_room: host_room(&head),
+        body: request_body(&head, settings.rules.underscore_names),
+        target,
+        keep_alive: head.keep_alive,
+        version: head.version,
+        is_idempotent: head.method.is_idempotent(),
+        is_head: head.method.is_head(),
+        is_connect: head.method.is_connect(),
+        upgrade,
+        draft,
+    })
+}
+
+/// The requested protocol, if connections may change to it.
+fn allowed_upgrade(snapshot: &Snapshot, asked: &[u8]) -> Option<Arc<[u8]>> {
+    let mut allowed = snapshot.settings.upgrade_protocols.iter();
+    allowed.find(|allowed| is_protocol(asked, allowed)).cloned()
+}
+
+/// True if a protocol has this name. The version behind a slash is not compared.
+pub(super) fn is_protocol(protocol: &[u8], name: &[u8]) -> bool {
+    let before_version = protocol.split(|byte| *byte == b'/').next().unwrap_or(protocol);
+    before_version.eq_ignore_ascii_case(name)
+}
+
+fn request_body(head: &RequestHead<'_, '_>, underscore_names: UnderscoreNames) -> Body {
+    match head.body {
+        BodyLength::None => Body::ENDED,
+        BodyLength::Sized(bytes) => Body::Sized(bytes),
+        BodyLength::Chunked => {
+            let named_by_connection = join_names(head.named_by_connection());
+            let from = Peer::Client;
+            let rules = TrailerRules { from, underscore_names, named_by_connection };
+            Body::Chunked(ChunkedDecoder::new(Passing::Chunks(rules)))
+        }
+    }
+}
+
+/// The names in Connection are kept until the trailers arrive; there are hardly ever any.
+pub(super) fn join_names<'h>(names: impl Iterator<Item = &'h [u8]>) -> Option<Box<[u8]>> {
+    let named = names.collect::<Vec<_>>().join(&b","[..]);
+    (!named.is_empty()).then(|| named.into())
+}

@@ -1,0 +1,164 @@
+//! Reading the head of a response and writing it anew for the client. Pure: bytes in, bytes and a
+//! verdict out.
+
+use super::Body;
+use super::request::{HEAD_GROWS, is_protocol, join_names};
+use crate::http1::{
+    ChunkedDecoder, ConnectionField, FieldStorage, Passing, Peer, Refusal, ResponseBody,
+    ResponseHead, ResponseRewrite, ResponseTo, TrailerRules, UnderscoreNames, Verdict, Version,
+    write_response,
+};
+use crate::snapshot::Snapshot;
+use std::time::Duration;
+
+/// This long before a backend closes an idle connection, it is not reused: a request that crosses
+/// the end of its connection is lost.
+const IDLE_SPARE: Duration = Duration::from_secs(1);
+
+/// The state that a response's head is checked against.
+pub struct ResponseSide<'a> {
+    /// The snapshot in force.
+    pub snapshot: &'a Snapshot,
+    /// The client's version.
+    pub version: Version,
+    /// The request was HEAD.
+    pub is_head: bool,
+    /// The request was CONNECT.
+    pub is_connect: bool,
+    /// The protocol of the client's Upgrade, if it is allowed.
+    pub upgrade: Option<&'a [u8]>,
+    /// The request and the process allow that the client's connection is kept.
+    pub keep_alive: bool,
+}
+
+/// A response whose final head was rewritten.
+pub struct Response {
+    /// Bytes of the head that was read.
+    pub head_length: usize,
+    /// Bytes of the head that was written.
+    pub written: usize,
+    /// Its status.
+    pub status: u16,
+    /// What remains of its body.
+    pub body: Body,
+    /// The client's connection is kept after it.
+    pub keep_alive: bool,
+    /// How long the backend's connection may be kept unused after it, as the backend states; none
+    /// if it may not be kept.
+    pub idle_max: Option<Duration>,
+}
+
+/// The verdict on a response's head.
+pub enum ResponseOutcome {
+    /// More bytes are needed.
+    Incomplete,
+    /// It is malformed, or beyond a limit.
+    Refused(Refusal),
+    /// A message that a backend must not answer this request with, and the reason.
+    Unexpected(&'static str),
+    /// A 1xx response; a final one follows. `written` is 0 if the client must not see it.
+    Interim {
+        /// Bytes of the head that was read.
+        head_length: usize,
+        /// Bytes of the head that was written.
+        written: usize,
+    },
+    /// 101, or 2xx to CONNECT: bytes are forwarded both ways from here on.
+    Switch {
+        /// Bytes of the head that was read.
+        head_length: usize,
+        /// Bytes of the head that was written.
+        written: usize,
+        /// Its status.
+        status: u16,
+    },
+    /// The final response.
+    Final(Response),
+}
+
+/// Reads a response's head from `input` and writes the one for the client to `output`.
+pub fn response(input: &[u8], output: &mut [u8], side: &ResponseSide<'_>) -> ResponseOutcome {
+    let settings = &side.snapshot.settings;
+    let mut storage = FieldStorage::new();
+    let asked = ResponseTo { head: side.is_head, connect: side.is_connect };
+    let head = match ResponseHead::parse(input, &mut storage, asked, &settings.rules) {
+        Verdict::Incomplete => return ResponseOutcome::Incomplete,
+        Verdict::Refused(refusal) => return ResponseOutcome::Refused(refusal),
+        Verdict::Complete(head) => head,
+    };
+    let head_length = head.length;
+    let write = |connection, body_unframed, output: &mut [u8]| {
+        let rewrite = ResponseRewrite { connection, via: settings.via.as_deref(), body_unframed };
+        write_response(&head, &rewrite, output)
+    };
+    // A backend must not change to a protocol that was not requested (RFC 9110 §7.8).
+    let is_asked = |protocol| side.upgrade.is_some_and(|asked| is_protocol(protocol, asked));
+    match head.status {
+        101 if head.upgrade.is_some_and(is_asked) => {
+            match write(ConnectionField::Upgrade, false, output) {
+                Some(written) => ResponseOutcome::Switch { head_length, written, status: 101 },
+                None => ResponseOutcome::Unexpected(HEAD_GROWS),
+            }
+        }
+        101 => ResponseOutcome::Unexpected("it changes to a protocol that was not asked for"),
+        100..=199 if side.version == Version::Http10 => {
+            ResponseOutcome::Interim { head_length, written: 0 }
+        }
+        100..=199 => match write(ConnectionField::None, false, output) {
+            Some(written) => ResponseOutcome::Interim { head_length, written },
+            None => ResponseOutcome::Unexpected(HEAD_GROWS),
+        },
+        status @ 200..=299 if side.is_connect => {
+            match write(ConnectionField::None, false, output) {
+                Some(written) => ResponseOutcome::Switch { head_length, written, status },
+                None => ResponseOutcome::Unexpected(HEAD_GROWS),
+            }
+        }
+        status => {
+            // HTTP/1.0 has no chunks; that also holds for a response without a body to show them.
+            let is_unframed = side.version == Version::Http10 && head.is_chunked;
+            let has_end = !(is_unframed && head.body == ResponseBody::Chunked);
+            let keep_alive = side.keep_alive && has_end && head.body != ResponseBody::UntilClose;
+            let connection = ConnectionField::of(keep_alive, side.version);
+            match write(connection, is_unframed, output) {
+                None => ResponseOutcome::Unexpected(HEAD_GROWS),
+                Some(written) => ResponseOutcome::Final(Response {
+                    head_length,
+                    written,
+                    status,
+                    body: response_body(&head, is_unframed),
+                    keep_alive,
+                    idle_max: idle_max(&head),
+                }),
+            }
+        }
+    }
+}
+
+/// See [`Response::idle_max`].
+fn idle_max(head: &ResponseHead<'_, '_>) -> Option<Duration> {
+    let idle_max = match head.idle_timeout {
+        Some(timeout) => timeout.saturating_sub(IDLE_SPARE),
+        None => Duration::MAX,
+    };
+    (head.keep_alive && !idle_max.is_zero()).then_some(idle_max)
+}
+
+fn response_body(head: &ResponseHead<'_, '_>, is_unframed: bool) -> Body {
+    match head.body {
+        ResponseBody::None => Body::ENDED,
+        ResponseBody::Sized(bytes) => Body::Sized(bytes),
+        ResponseBody::Chunked if is_unframed => {
+            Body::Chunked(ChunkedDecoder::new(Passing::Content))
+        }
+        ResponseBody::Chunked => {
+            let rules = TrailerRules {
+                from: Peer::Backend,
+                underscore_names: UnderscoreNames::Drop,
+                named_by_connection: join_names(head.named_by_connection()),
+            };
+            Body::Chunked(ChunkedDecoder::new(Passing::Chunks(rules)))
+        }
+        ResponseBody::UntilClose => Body::UntilClose,
+    }
+}

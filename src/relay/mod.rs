@@ -1,0 +1,163 @@
+//! Bytes forwarded both ways between a client and a backend, unparsed: after an upgrade, or a
+//! CONNECT where that is allowed. Each side may end its direction on its own, and a slow side stops
+//! the receive of the other.
+//!
+//! Does not: know HTTP; find a backend.
+
+use crate::backend::Connection;
+use crate::client::Client;
+use crate::engine::{Engine, Failure, Slice};
+use crate::link::Read;
+use crate::local::{How, Local, Signal};
+use crate::stats::CloseReason;
+use crate::table::{ClientId, ConnectionId, ExchangeId, Port, RelayId, Table};
+
+/// All relays of a shard.
+pub type Relays = Table<RelayId, Relay>;
+
+/// A relay between two ports.
+#[derive(Debug)]
+pub struct Relay {
+    /// Its id.
+    pub id: RelayId,
+    /// The client's side.
+    pub client: Port<ClientId>,
+    /// The backend's side.
+    pub backend: Port<ConnectionId>,
+    /// The exchange that began it, and is over with it.
+    pub exchange: ExchangeId,
+    /// Bytes received from the client.
+    pub from_client: u64,
+    /// Bytes received from the backend.
+    pub from_backend: u64,
+}
+
+/// The two connections of a relay.
+pub struct Ends<'s> {
+    /// The client's side.
+    pub client: &'s mut Client,
+    /// The backend's side.
+    pub backend: &'s mut Connection,
+}
+
+impl Relay {
+    /// Begins with the bytes that wait on both sides.
+    pub fn begin<E: Engine>(&mut self, ends: &mut Ends<'_>, local: &mut Local<E>) {
+        self.note_progress(ends, local);
+        while let Some(slice) = local.wire.pop_front(&mut ends.backend.inbox) {
+            self.take_from_backend(slice, ends, local);
+        }
+        while let Some(slice) = local.wire.pop_front(&mut ends.client.inbox) {
+            self.take_from_client(slice, ends, local);
+        }
+        if ends.client.link.has_ended() {
+            self.client_ended(ends, local);
+        } else if !ends.backend.is_congested(local) {
+            ends.client.take_more(local);
+        }
+    }
+
+    /// Bytes for the backend.
+    pub fn take_from_client<E: Engine>(
+        &mut self,
+        slice: Slice,
+        ends: &mut Ends<'_>,
+        local: &mut Local<E>,
+    ) {
+        self.from_client += slice.len() as u64;
+        let Some(slice) = local.wire.copy_out(slice) else { return self.cut_out_of_buffers(local) };
+        ends.backend.put(slice, local);
+        if ends.backend.is_congested(local) {
+            ends.client.pause(local);
+        }
+        self.note_progress(ends, local);
+    }
+
+    /// Bytes for the client.
+    pub fn take_from_backend<E: Engine>(
+        &mut self,
+        slice: Slice,
+        ends: &mut Ends<'_>,
+        local: &mut Local<E>,
+    ) {
+        self.from_backend += slice.len() as u64;
+        let Some(slice) = local.wire.copy_out(slice) else { return self.cut_out_of_buffers(local) };
+        ends.client.put(slice, local);
+        if ends.client.is_congested(local) {
+            ends.backend.pause(local);
+        }
+        self.note_progress(ends, local);
+    }
+
+    /// The client has sent its last byte: the backend gets FIN after all bytes that wait.
+    pub fn client_ended<E: Engine>(&mut self, ends: &mut Ends<'_>, local: &mut Local<E>) {
+        local.wire.end_write(&mut ends.backend.link);
+        self.end_if_over(ends, local);
+    }
+
+    /// The backend has sent its last byte, or its connection broke.
+    pub fn backend_ended<E: Engine>(
+        &mut self,
+        failure: Option<Failure>,
+        ends: &mut Ends<'_>,
+        local: &mut Local<E>,
+    ) {
+        if failure.is_some() {
+            return self.cut(CloseReason::BackendReset, local);
+        }
+        local.wire.end_write(&mut ends.client.link);
+        self.end_if_over(ends, local);
+    }
+
+    /// The client has taken bytes: the backend may be resumed.
+    pub fn client_sent<E: Engine>(&mut self, ends: &mut Ends<'_>, local: &mut Local<E>) {
+        if ends.client.has_room(local) {
+            ends.backend.take_more(local);
+        }
+        self.note_progress(ends, local);
+    }
+
+    /// The backend has taken bytes, or its connection broke: the client may be resumed, or both
+    /// sides have ended.
+    pub fn backend_sent<E: Engine>(&mut self, ends: &mut Ends<'_>, local: &mut Local<E>) {
+        let link = &ends.backend.link;
+        if link.is_broken() && link.has_ended() {
+            return self.cut(CloseReason::BackendReset, local);
+        }
+        if local.wire.has_room(link) {
+            ends.client.take_more(local);
+        }
+        self.end_if_over(ends, local);
+        self.note_progress(ends, local);
+    }
+
+    /// Ends a relay whose sides have both ended, once the backend has received everything. Bytes
+    /// that still wait for the client are sent while its connection lingers.
+    fn end_if_over<E: Engine>(&self, ends: &Ends<'_>, local: &mut Local<E>) {
+        let link = &ends.backend.link;
+        let has_everything = link.is_flushed() || link.is_broken();
+        if ends.client.link.has_ended() && link.has_ended() && has_everything {
+            local.work.push(Signal::RelayOver(self.id));
+        }
+    }
+
+    /// True if the relay waits for bytes that cannot be received because no buffer is left. A
+    /// client that does not read is late all the same: it may hold those buffers.
+    pub fn is_starved(&self, ends: &Ends<'_>) -> bool {
+        let (client, backend) = (&ends.client.link, &ends.backend.link);
+        let is_client_starved = client.read == Read::OutOfBuffers && backend.is_flushed();
+        client.is_flushed() && (is_client_starved || backend.read == Read::OutOfBuffers)
+    }
+
+    fn note_progress<E: Engine>(&self, ends: &mut Ends<'_>, local: &mut Local<E>) {
+        ends.client.set_deadline(local.current.timeouts().tunnel, local);
+    }
+
+    fn cut_out_of_buffers<E: Engine>(&self, local: &mut Local<E>) {
+        self.cut(CloseReason::OutOfBuffers, local);
+    }
+
+    fn cut<E: Engine>(&self, reason: CloseReason, local: &mut Local<E>) {
+        local.work.push(Signal::End(self.client.connection, How::Cut, reason));
+    }
+}

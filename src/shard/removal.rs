@@ -1,0 +1,83 @@
+//! Removal by a newer snapshot: a backend gets no new exchanges, or loses those that it has, and a
+//! listener's connections end with their present exchange.
+
+use super::Traffic;
+use crate::backend::Use;
+use crate::base::BackendSlot;
+use crate::engine::{Engine, Key};
+use crate::exchange::Need;
+use crate::local::How;
+use crate::snapshot::{Leaving, Listener, Snapshot};
+use crate::stats::CloseReason;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+impl<E: Engine> Traffic<E> {
+    /// Applies a newer snapshot. Exchanges keep their present backend.
+    pub fn take_snapshot(&mut self, snapshot: Arc<Snapshot>) {
+        let left = self.sides.picks.take(&snapshot, &mut self.sides.local.prng);
+        let is_one_removed = self.sides.local.current.replace(snapshot);
+        if !left.is_empty() {
+            self.release_backends(&left);
+        }
+        if is_one_removed {
+            self.release_clients();
+        }
+        self.work_off();
+    }
+
+    /// Adds a listener of a snapshot that was never in force here.
+    pub(super) fn remember_listener(&mut self, listener: Arc<Listener>) {
+        self.sides.local.current.remember_listener(listener);
+    }
+
+    /// Ends the idle connections of removed listeners, and lets the others finish.
+    fn release_clients(&mut self) {
+        let local = &mut self.sides.local;
+        for id in self.sides.clients.ids() {
+            let client = self.sides.clients.at(id);
+            let is_present = local.current.snapshot().listener(client.listener).is_some();
+            if client.is_leaving || is_present {
+                continue;
+            }
+            client.is_leaving = true;
+            if client.is_idle() {
+                client.end_idle(CloseReason::ListenerRemoved, local);
+            }
+        }
+    }
+
+    /// Removes backends: idle connections close, exchanges that have not begun move to another
+    /// backend; if ordered, those that may be repeated move too, and all others are aborted.
+    fn release_backends(&mut self, left: &[Leaving]) {
+        let left: HashMap<BackendSlot, bool> =
+            left.iter().map(|leaving| (leaving.slot, leaving.is_cut)).collect();
+        for key in self.sides.connections.keys_of(|slot| left.contains_key(&slot)) {
+            self.release_connection(key, &left);
+        }
+    }
+
+    fn release_connection(&mut self, key: Key, left: &HashMap<BackendSlot, bool>) {
+        let Some(id) = self.sides.connections.find(key) else { return };
+        let connection = self.sides.connections.at(id);
+        let is_cut = left.get(&connection.slot).is_some_and(|is_cut| *is_cut);
+        let is_connecting = connection.is_connecting();
+        match connection.used_for {
+            Use::Closing => {}
+            Use::Idle => self.sides.connections.discard_idle(id, &mut self.sides.local),
+            Use::Exchange(exchange) if is_connecting => {
+                let need = if is_cut { Need::Any } else { Need::Better };
+                self.exchanges.at(exchange).move_on(need, &mut self.sides);
+            }
+            Use::Exchange(exchange) if is_cut => {
+                self.exchanges.at(exchange).backend_removed(&mut self.sides);
+            }
+            Use::Relay(relay) if is_cut => {
+                let client = self.relays[relay].client.connection;
+                self.end_client(client, How::Cut, CloseReason::BackendGone);
+            }
+            Use::Exchange(_) | Use::Relay(_) => {}
+        }
+        self.work_off();
+    }
+}

@@ -1,0 +1,163 @@
+//! The work loop: takes the signals that the parts leave for each other, until none is left. Also
+//! what begins and ends between the parts: exchanges, relays, the time of a connection.
+
+use super::traffic::Traffic;
+use crate::backend::Use;
+use crate::client::{Arrival, State, Step};
+use crate::engine::{Engine, Key, Owner};
+use crate::exchange::{Exchange, Sides};
+use crate::local::{How, Local, Signal};
+use crate::relay::{Ends, Relay};
+use crate::stats::CloseReason;
+use crate::table::{ClientId, ExchangeId, RelayId};
+
+impl<E: Engine> Traffic<E> {
+    /// Takes signals until none is left.
+    pub(super) fn work_off(&mut self) {
+        while let Some(signal) = self.sides.local.work.pop() {
+            match signal {
+                Signal::Serve(client) => self.serve(client),
+                Signal::End(client, how, reason) => self.end_client(client, how, reason),
+                Signal::RequestBytes(exchange, slice) => {
+                    self.exchanges.at(exchange).request_bytes(slice, &mut self.sides);
+                }
+                Signal::Over(exchange) => drop(self.exchanges.remove(exchange)),
+                Signal::Switched(exchange) => self.begin_relay(exchange),
+                Signal::RelayOver(relay) => self.end_relay(relay),
+            }
+        }
+    }
+
+    /// Serves the next bytes that wait on a client's connection: a request, or more of the body of
+    /// the present one, if its backend keeps up.
+    fn serve(&mut self, id: ClientId) {
+        let client = self.sides.clients.at(id);
+        match client.state {
+            State::Http1(Step::AwaitingHead | Step::ReadingHead) => {
+                if let Some(arrival) = client.read_on(&mut self.sides.local) {
+                    self.begin_exchange(arrival);
+                }
+            }
+            State::Http1(Step::Exchanging(exchange)) => {
+                if !self.exchanges.at(exchange).takes_body(&mut self.sides) {
+                    return;
+                }
+                let (client, local) = (self.sides.clients.at(id), &mut self.sides.local);
+                match local.wire.pop_front(&mut client.inbox) {
+                    Some(slice) => {
+                        local.work.push(Signal::RequestBytes(exchange, slice));
+                        local.work.push(Signal::Serve(id));
+                    }
+                    None => client.await_more(local),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn begin_exchange(&mut self, arrival: Arrival) {
+        Exchange::begin(&mut self.exchanges, arrival, &mut self.sides);
+    }
+
+    /// Ends a client's connection, and what it carries.
+    pub fn end_client(&mut self, id: ClientId, how: How, reason: CloseReason) {
+        let client = self.sides.clients.at(id);
+        match client.state {
+            State::Http1(Step::Exchanging(exchange)) => {
+                self.exchanges.at(exchange).end_with_client(how, reason, &mut self.sides);
+            }
+            State::Relaying(relay) => {
+                let exchange = self.take_relay(relay);
+                self.exchanges.at(exchange).end_with_client(how, reason, &mut self.sides);
+            }
+            State::Closing => {}
+            State::Finishing | State::Lingering | State::Discarding { .. } if how == How::Cut => {}
+            _ => client.end(how, reason, &mut self.sides.local),
+        }
+    }
+
+    // --- relays ---
+
+    /// Calls a relay with its two connections.
+    pub(super) fn with_relay<R>(
+        &mut self,
+        id: RelayId,
+        call: impl FnOnce(&mut Relay, &mut Ends<'_>, &mut Local<E>) -> R,
+    ) -> R {
+        let Sides { clients, connections, local, .. } = &mut self.sides;
+        let relay = self.relays.at(id);
+        let client = clients.at(relay.client.connection);
+        let backend = connections.at(relay.backend.connection);
+        call(relay, &mut Ends { client, backend }, local)
+    }
+
+    /// Gives the two connections of an exchange to a relay.
+    fn begin_relay(&mut self, exchange: ExchangeId) {
+        let Some((client, backend)) = self.exchanges.at(exchange).ports() else { return };
+        let id = self.relays.next_id();
+        let (from_client, from_backend) = (0, 0);
+        self.relays.insert(Relay { id, client, backend, exchange, from_client, from_backend });
+        let connection = self.sides.clients.at(client.connection);
+        connection.state = State::Relaying(id);
+        connection.keep_alive = false;
+        self.sides.connections.at(backend.connection).used_for = Use::Relay(id);
+        self.with_relay(id, Relay::begin);
+    }
+
+    /// Both sides of a relay have ended.
+    fn end_relay(&mut self, id: RelayId) {
+        if self.relays.get(id).is_none() {
+            return;
+        }
+        let client = self.relays[id].client.connection;
+        let exchange = self.take_relay(id);
+        self.exchanges.at(exchange).end_tunnel(&mut self.sides);
+        let (client, local) = (self.sides.clients.at(client), &mut self.sides.local);
+        client.linger(CloseReason::TunnelEnded, local);
+    }
+
+    /// Removes a relay; returns its exchange, which has what the relay has counted.
+    fn take_relay(&mut self, id: RelayId) -> ExchangeId {
+        let relay = self.relays.remove(id);
+        self.exchanges.at(relay.exchange).note_relayed(relay.from_client, relay.from_backend);
+        relay.exchange
+    }
+
+    // --- time ---
+
+    /// Fires the timers that are due, up to `limit`.
+    pub(super) fn expire(&mut self, limit: usize) {
+        let now = self.now();
+        for _ in 0..limit {
+            let Some((_, key)) = self.sides.local.timers.pop_expired(now) else { return };
+            match key.owner() {
+                Owner::Client => self.client_timer(key),
+                Owner::Backend => self.sides.connections.expired(key, &mut self.sides.local),
+                Owner::Listener => {}
+            }
+            self.work_off();
+        }
+    }
+
+    fn client_timer(&mut self, key: Key) {
+        let Some(id) = self.sides.clients.find(key) else { return };
+        let (client, local) = (self.sides.clients.at(id), &mut self.sides.local);
+        if !client.is_due(local) {
+            return;
+        }
+        match client.state {
+            State::Http1(Step::Exchanging(exchange)) => {
+                self.exchanges.at(exchange).expired(&mut self.sides);
+            }
+            State::Relaying(relay) => {
+                if self.with_relay(relay, |relay, ends, _| relay.is_starved(ends)) {
+                    let client = self.sides.clients.at(id);
+                    let span = self.sides.local.current.timeouts().between_bytes;
+                    return client.set_deadline(span, &mut self.sides.local);
+                }
+                self.end_client(id, How::Cut, CloseReason::TunnelIdle);
+            }
+            _ => client.expired(local),
+        }
+    }
+}
