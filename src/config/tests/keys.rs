@@ -223,3 +223,25 @@ fn beyond(value: &Value) -> Vec<Vec<Value>> {
         }
     }
 }
+
+#[test]
+fn the_guide_says_what_needs_a_restart() {
+    let mut fixed: BTreeMap<String, BTreeMap<&str, bool>> = BTreeMap::new();
+    for Place { section, key, .. } in printed(&full()).1 {
+        fixed.entry(section).or_default().insert(key.name, key.needs_restart);
+    }
+    let mut expected = BTreeSet::new();
+    for (section, keys) in &fixed {
+        if keys.values().all(|fixed| *fixed) {
+            expected.insert(format!("[{section}]"));
+        } else {
+            let keys = keys.iter().filter(|(_, fixed)| **fixed);
+            expected.extend(keys.map(|(key, _)| (*key).to_owned()));
+        }
+    }
+    let guide = include_str!("../../../docs/operations.md");
+    let (_, rest) = guide.split_once("**Needs a restart**: ").expect("the paragraph");
+    let sentence = rest.split(". ").next().expect("its first sentence");
+    let told = sentence.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    assert_eq!(expected, told);
+}
