@@ -37,7 +37,8 @@ impl Config {
             check_total_weight(&backends)?;
         }
         let listener = |(index, address): (usize, &SocketAddr)| {
-            Listener::new(format!("listener-{}", index + 1), *address)
+            let name = format!("listener-{}", index + 1);
+            Listener { name, address: *address, ..Listener::default() }
         };
         let route = |index| Route {
             listener: Some(ListenerIndex(index)),

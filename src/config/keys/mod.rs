@@ -10,17 +10,51 @@ use toml::Value;
 
 /// A type with the values of a section, or of a part of it.
 pub(super) trait Keys {
-    /// In the order of the reference.
-    const NAMES: &'static [&'static str];
-
     /// Sets each key to its value in the document, if it has one that is right.
     fn read_keys(&mut self, section: &mut Section<'_>);
 
-    /// Every key with its value.
+    /// Every key with its value, in the order of the reference.
     fn print_keys(&self) -> Vec<PrintedKey>;
 
     /// Sets each key that needs a restart to its value in the running configuration.
-    fn keep_fixed(&mut self, running: &Self);
+    fn keep_fixed(&mut self, _running: &Self) {}
+
+    /// The names of the keys.
+    fn names() -> impl Iterator<Item = &'static str>
+    where
+        Self: Default,
+    {
+        Self::default().print_keys().into_iter().map(|key| key.name)
+    }
+}
+
+/// What a row of the table says of its field.
+pub(super) trait Row<T> {
+    /// Sets the field to the value under `key`, if there is one that is right.
+    fn read_into(&self, section: &mut Section<'_>, key: &'static str, field: &mut T);
+
+    /// Adds the key with the value of the field.
+    fn print_into(&self, printed: &mut Vec<PrintedKey>, key: &'static str, field: &T);
+
+    /// Sets the field to its value in the running configuration, if the key needs a restart.
+    fn keep(&self, running: &T, field: &mut T);
+}
+
+/// A field with keys of its own, which are in the table of its type.
+pub(super) struct Part;
+
+impl<T: Keys> Row<T> for Part {
+    fn read_into(&self, section: &mut Section<'_>, _key: &'static str, field: &mut T) {
+        field.read_keys(section);
+    }
+
+    fn print_into(&self, printed: &mut Vec<PrintedKey>, _key: &'static str, field: &T) {
+        printed.extend(field.print_keys());
+    }
+
+    fn keep(&self, running: &T, field: &mut T) {
+        field.keep_fixed(running);
+    }
 }
 
 /// Reads a value. None is one that is wrong: it was reported.
@@ -61,49 +95,58 @@ impl<T> Kind<T> {
     ) -> Option<T> {
         section.entry(key).map_or(Some(default), |entry| (self.read)(&entry))
     }
+}
 
-    pub(super) fn print(&self, name: &'static str, value: &T) -> PrintedKey {
-        PrintedKey { name, value: (self.print)(value), needs_restart: self.needs_restart }
+impl<T: Clone> Row<T> for Kind<T> {
+    fn read_into(&self, section: &mut Section<'_>, key: &'static str, field: &mut T) {
+        if let Some(value) = self.read(section, key) {
+            *field = value;
+        }
     }
 
-    pub(super) fn keep(&self, running: &T, value: &mut T)
-    where
-        T: Clone,
-    {
+    fn print_into(&self, printed: &mut Vec<PrintedKey>, name: &'static str, field: &T) {
+        let (value, needs_restart) = ((self.print)(field), self.needs_restart);
+        printed.push(PrintedKey { name, value, needs_restart });
+    }
+
+    fn keep(&self, running: &T, field: &mut T) {
         if self.needs_restart {
-            value.clone_from(running);
+            field.clone_from(running);
         }
     }
 }
 
 /// Declares the keys of a type: `key: field => kind`, in the order of the reference.
 macro_rules! keys {
-    ($section:ident { $($key:ident: $($field:ident).+ => $kind:expr,)* }) => {
+    ($section:ident { $($key:ident: $field:ident => $row:expr,)* }) => {
         impl $crate::config::keys::Keys for $section {
-            const NAMES: &'static [&'static str] = &[$(stringify!($key)),*];
-
             fn read_keys(&mut self, section: &mut $crate::config::raw::Section<'_>) {
-                $(if let Some(value) = $kind.read(section, stringify!($key)) {
-                    self.$($field).+ = value;
-                })*
+                $($crate::config::keys::Row::read_into(
+                    &$row, section, stringify!($key), &mut self.$field,
+                );)*
             }
 
             fn print_keys(&self) -> Vec<$crate::config::printing::PrintedKey> {
-                vec![$($kind.print(stringify!($key), &self.$($field).+)),*]
+                let mut printed = Vec::new();
+                $($crate::config::keys::Row::print_into(
+                    &$row, &mut printed, stringify!($key), &self.$field,
+                );)*
+                printed
             }
 
             fn keep_fixed(&mut self, running: &Self) {
-                $($kind.keep(&running.$($field).+, &mut self.$($field).+);)*
+                $($crate::config::keys::Row::keep(&$row, &running.$field, &mut self.$field);)*
             }
         }
     };
 }
 
-/// Declares a section with its fields: `key: type = default => kind`, or `field: type = default`
-/// for one that is no key.
+/// Declares a section with its fields: `key: type = default => kind`, in the order of the
+/// reference; `Part` in place of the kind for a field with keys of its own, nothing for one with
+/// none.
 macro_rules! section {
     ($(#[$meta:meta])* $section:ident {
-        $($(#[$doc:meta])* $field:ident: $type:ty = $default:expr $(=> $kind:expr)?,)*
+        $($(#[$doc:meta])* $field:ident: $type:ty = $default:expr $(=> $row:expr)?,)*
     }) => {
         $(#[$meta])*
         pub struct $section {
@@ -116,7 +159,7 @@ macro_rules! section {
             }
         }
 
-        $crate::config::keys::keys! { $section { $($($field: $field => $kind,)?)* } }
+        $crate::config::keys::keys! { $section { $($($field: $field => $row,)?)* } }
     };
 }
 

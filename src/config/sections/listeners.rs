@@ -4,7 +4,7 @@ use super::names::{Names, Seen};
 use crate::config::addresses::parse_listen_address;
 use crate::config::choices::{Choice, Protocol, Steering, unknown_choice};
 use crate::config::keys::kinds::{by_hand, shown, text, word};
-use crate::config::keys::{Keys, keys};
+use crate::config::keys::{Keys, section};
 use crate::config::raw::{At, Section};
 use crate::config::values::check_name;
 use std::net::SocketAddr;
@@ -12,32 +12,18 @@ use std::net::SocketAddr;
 /// Protocols of the design that this version does not support.
 const LATER_PROTOCOLS: [&str; 4] = ["https", "tcp", "tls-passthrough", "udp"];
 
-/// `[[listener]]`: an address that clients connect to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// Unique; letters, digits, `-` and `_`.
-    pub name: String,
-    /// Unique, unless its port is 0, which lets the kernel choose one.
-    pub address: SocketAddr,
-    /// The protocol.
-    pub protocol: Protocol,
-    /// The choice of a shard for a new connection.
-    pub steering: Steering,
-}
-
-impl Listener {
-    /// A listener with all else at its default.
-    pub(in crate::config) fn new(name: String, address: SocketAddr) -> Self {
-        Self { name, address, protocol: Protocol::default(), steering: Steering::default() }
-    }
-}
-
-keys! {
+section! {
+    /// `[[listener]]`: an address that clients connect to.
+    #[derive(Clone, Debug, PartialEq, Eq)]
     Listener {
-        name: name => by_hand(|name| shown(name)),
-        address: address => by_hand(|address| shown(address)),
-        protocol: protocol => text(parse_protocol),
-        steering: steering => word().at_start(),
+        /// Unique; letters, digits, `-` and `_`.
+        name: String = String::new() => by_hand(|name| shown(name)),
+        /// Unique, unless its port is 0, which lets the kernel choose one.
+        address: SocketAddr = ([0; 4], 0).into() => by_hand(|address| shown(address)),
+        /// The protocol.
+        protocol: Protocol = Protocol::default() => text(parse_protocol),
+        /// The choice of a shard for a new connection.
+        steering: Steering = Steering::default() => word().at_start(),
     }
 }
 
@@ -57,8 +43,7 @@ pub(super) fn listeners<'d>(sections: Vec<Section<'d>>, names: &mut Names<'d>) -
             }
             Some(address)
         });
-        let nowhere = ([0; 4], 0).into();
-        let mut listener = Listener::new(String::new(), nowhere);
+        let mut listener = Listener::default();
         listener.read_keys(&mut section);
         if let Some(At { value: name, span }) = name {
             section.report_error(span.clone(), check_name(name));

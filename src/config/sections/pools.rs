@@ -6,7 +6,7 @@ use super::probes::{self, Probe};
 use crate::balance::Algorithm;
 use crate::config::choices::NoHealthy;
 use crate::config::keys::kinds::{count, duration, flag, fraction, path, word};
-use crate::config::keys::{Keys, keys};
+use crate::config::keys::{Keys, Part, keys, section};
 use crate::config::printing::PrintedSection;
 use crate::config::raw::{At, Section};
 use crate::config::values::{check_name, parse_path, parse_span, parse_timeout};
@@ -25,91 +25,67 @@ const IDLE_CONNECTIONS_MAX: usize = 65_535;
 /// The bounds of the aggression, beyond which a ramp is nearly a step.
 const AGGRESSION_RANGE: RangeInclusive<f64> = 0.1..=10.0;
 
-/// `[pool.NAME]`: interchangeable backends.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pool {
-    /// Unique; letters, digits, `-` and `_`.
-    pub name: String,
-    /// The load balancing algorithm.
-    pub algorithm: Algorithm,
-    /// Idle upstream connections kept for each backend, in total over the shards.
-    pub idle_connections: usize,
-    /// The retry budget, percent of recent requests; 0: none.
-    pub retry_budget_percent: u32,
-    /// The ramp of a backend that returns or is new.
-    pub slow_start: SlowStart,
-    /// The policy while no backend is healthy.
-    pub no_healthy: NoHealthy,
-    /// How long exchanges of a drained or removed backend may take.
-    pub drain_timeout: Duration,
-    /// The process is not ready unless `min_ready` backends of this pool are.
-    pub required: bool,
-    /// See `required`; at least 1.
-    pub min_ready: usize,
-    /// The health probe: while it fails, the backend is down and its connections are closed.
-    pub health: Probe,
-    /// The readiness probe: while it fails, the backend gets nothing new, and exchanges in flight
-    /// go on. None: a backend that is up is ready.
-    pub readiness: Option<Probe>,
-    /// The rules of ejection.
-    pub ejection: EjectionRules,
-    /// In the order written; addresses are unique; the weights do not sum to 0 unless there are
-    /// names or a file too.
-    pub backends: Vec<Backend>,
-    /// Names that stand for backends.
-    pub names: Vec<BackendName>,
-    /// A watched file (JSON or TOML) that lists more backends.
-    pub backends_file: Option<PathBuf>,
+section! {
+    /// `[pool.NAME]`: interchangeable backends.
+    #[derive(Clone, Debug, PartialEq)]
+    Pool {
+        /// Unique; letters, digits, `-` and `_`.
+        name: String = String::new(),
+        /// The load balancing algorithm.
+        algorithm: Algorithm = Algorithm::default() => word(),
+        /// Idle upstream connections kept for each backend, in total over the shards.
+        idle_connections: usize = IDLE_CONNECTIONS_DEFAULT => count(0..=IDLE_CONNECTIONS_MAX),
+        /// The retry budget, percent of recent requests; 0: none.
+        retry_budget_percent: u32 = 20 => count(0..=100),
+        /// The ramp of a backend that returns or is new.
+        slow_start: SlowStart = SlowStart::default() => Part,
+        /// The policy while no backend is healthy.
+        no_healthy: NoHealthy = NoHealthy::default() => word(),
+        /// How long exchanges of a drained or removed backend may take.
+        drain_timeout: Duration = Duration::from_secs(30) => duration(parse_timeout),
+        /// The process is not ready unless `min_ready` backends of this pool are.
+        required: bool = false => flag(),
+        /// See `required`; at least 1.
+        min_ready: usize = 1 => count(1..=BACKENDS_MAX),
+        /// A watched file (JSON or TOML) that lists more backends.
+        backends_file: Option<PathBuf> = None => path(parse_path),
+        /// The health probe: while it fails, the backend is down and its connections are closed.
+        health: Probe = Probe::default(),
+        /// The readiness probe: while it fails, the backend gets nothing new, and exchanges in
+        /// flight go on. None: a backend that is up is ready.
+        readiness: Option<Probe> = None,
+        /// The rules of ejection.
+        ejection: EjectionRules = EjectionRules::default(),
+        /// In the order written; addresses are unique; the weights do not sum to 0 unless there
+        /// are names or a file too.
+        backends: Vec<Backend> = Vec::new(),
+        /// Names that stand for backends.
+        names: Vec<BackendName> = Vec::new(),
+    }
+}
+
+keys! {
+    SlowStart {
+        slow_start: window => duration(parse_span),
+        slow_start_aggression: aggression => fraction(AGGRESSION_RANGE),
+    }
 }
 
 impl Pool {
     /// A pool of these backends, all else at its default.
     pub fn new(name: impl Into<String>, backends: Vec<Backend>) -> Self {
-        Self {
-            name: name.into(),
-            algorithm: Algorithm::default(),
-            idle_connections: IDLE_CONNECTIONS_DEFAULT,
-            retry_budget_percent: 20,
-            slow_start: SlowStart::default(),
-            no_healthy: NoHealthy::default(),
-            drain_timeout: Duration::from_secs(30),
-            required: false,
-            min_ready: 1,
-            health: Probe::default(),
-            readiness: None,
-            ejection: EjectionRules::default(),
-            backends,
-            names: Vec::new(),
-            backends_file: None,
-        }
+        Self { name: name.into(), backends, ..Self::default() }
     }
-}
 
-keys! {
-    Pool {
-        algorithm: algorithm => word(),
-        idle_connections: idle_connections => count(0..=IDLE_CONNECTIONS_MAX),
-        retry_budget_percent: retry_budget_percent => count(0..=100),
-        slow_start: slow_start.window => duration(parse_span),
-        slow_start_aggression: slow_start.aggression => fraction(AGGRESSION_RANGE),
-        no_healthy: no_healthy => word(),
-        drain_timeout: drain_timeout => duration(parse_timeout),
-        required: required => flag(),
-        min_ready: min_ready => count(1..=BACKENDS_MAX),
-        backends_file: backends_file => path(parse_path),
-    }
-}
-
-impl Pool {
     /// The table of the pool and those below it.
     pub(in crate::config) fn print(&self) -> Vec<PrintedSection> {
         let path = format!("pool.{}", self.name);
         let below = |table: &str, values| PrintedSection::table(format!("{path}.{table}"), values);
         let mut sections = vec![
             PrintedSection::table(&*path, self.print_keys()),
-            below("health", self.health.print()),
+            below("health", self.health.print_keys()),
         ];
-        sections.extend(self.readiness.iter().map(|probe| below("readiness", probe.print())));
+        sections.extend(self.readiness.iter().map(|probe| below("readiness", probe.print_keys())));
         sections.push(below("ejection", self.ejection.print_keys()));
         let backends = self.backends.iter().map(Backend::print);
         let backends = backends.chain(self.names.iter().map(BackendName::print)).enumerate();
