@@ -1,6 +1,6 @@
 //! The files in `config/`: the reference has every key at its default, and all of them load.
 
-use super::{load, parse};
+use super::{GOOD, load, parse};
 use crate::balance::Algorithm;
 use crate::config::*;
 use std::path::Path;
@@ -48,7 +48,9 @@ fn the_reference_has_every_key_at_its_default() {
         .collect();
     let config = parse(&commented).map_err(|error| error.to_string()).unwrap();
     assert_eq!(config.access_log, Some(AccessLog::at(LogPath::Stdout)));
-    assert_eq!(config.error_answers.len(), 1);
+    let answer = "[[error_answer]]\nstatus = 503\nbody = \"<h1>Back in a moment</h1>\"\n";
+    let answers = parse(&format!("{GOOD}{answer}")).expect("the rest is at its default");
+    assert_eq!(config.error_answers, answers.error_answers);
     let pool = &config.pools[0];
     let https = HttpProbe { tls: Some(TlsProbe::default()), ..HttpProbe::default() };
     let readiness = Probe { kind: ProbeKind::Http(https), ..Probe::default() };
