@@ -76,7 +76,8 @@ impl<T> Kind<T> {
         Self { read: Box::new(read), print, needs_restart: false }
     }
 
-    /// The key is read at the start only: a reload leaves its value as it is.
+    /// The key is read at the start only: a reload leaves its value as it is. For sections that
+    /// `Config::keep_fixed` knows.
     pub(super) fn at_start(self) -> Self {
         Self { needs_restart: true, ..self }
     }
@@ -141,9 +142,11 @@ macro_rules! keys {
     };
 }
 
-/// Declares a section with its fields: `key: type = default => kind`, in the order of the
-/// reference; `Part` in place of the kind for a field with keys of its own, nothing for one with
-/// none.
+/// Declares a section with its fields, in the order of the reference. Each is
+///
+/// - a key: `max: usize = 16 => count(1..=64)`, its type, its default and the kind of its value,
+/// - a part with keys of its own: `rules: Rules = Rules::default() => Part`,
+/// - or no key: `name: String = String::new()`.
 macro_rules! section {
     ($(#[$meta:meta])* $section:ident {
         $($(#[$doc:meta])* $field:ident: $type:ty = $default:expr $(=> $row:expr)?,)*
