@@ -143,6 +143,11 @@ impl<'a> Report<'a> {
         self.add_lazily(span, || (message.into(), None));
     }
 
+    /// Adds an error as a problem, or passes the value on.
+    pub(super) fn checked<T>(&self, span: Range<usize>, result: Result<T, String>) -> Option<T> {
+        result.map_err(|message| self.add(span, message)).ok()
+    }
+
     /// Adds a problem and its remedy.
     pub(super) fn add_with_help(
         &self,

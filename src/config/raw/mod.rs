@@ -204,15 +204,6 @@ impl<'d> Section<'d> {
         Some(Entry { key, value, report: self.report() })
     }
 
-    /// Reports an error at `span`, or passes the value on.
-    pub(super) fn report_error<T>(
-        &self,
-        span: Range<usize>,
-        result: Result<T, String>,
-    ) -> Option<T> {
-        result.map_err(|message| self.report().add(span, message)).ok()
-    }
-
     pub(super) fn report(&self) -> &'d Report<'d> {
         self.document.report
     }

@@ -24,7 +24,7 @@ impl<N> Number for N where
 pub(in crate::config) struct Entry<'d> {
     pub(in crate::config) key: &'static str,
     pub(super) value: &'d Spanned<DeValue<'d>>,
-    pub(super) report: &'d Report<'d>,
+    pub(in crate::config) report: &'d Report<'d>,
 }
 
 impl<'d> Section<'d> {
@@ -52,16 +52,7 @@ impl<'d> Entry<'d> {
 
     /// Reports an error, or passes the value on.
     pub(in crate::config) fn checked<T>(&self, result: Result<T, String>) -> Option<T> {
-        self.report_at(self.span(), result)
-    }
-
-    /// Reports an error at a place within, or passes the value on.
-    pub(in crate::config) fn report_at<T>(
-        &self,
-        span: Range<usize>,
-        result: Result<T, String>,
-    ) -> Option<T> {
-        result.map_err(|message| self.report.add(span, message)).ok()
+        self.report.checked(self.span(), result)
     }
 
     /// The text.

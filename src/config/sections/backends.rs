@@ -153,32 +153,28 @@ fn has_file(section: &Section<'_>) -> bool {
 
 /// A backend with the place of its address or name.
 fn entry(mut section: Section<'_>) -> Option<(BackendEntry, Range<usize>)> {
+    let report = section.report();
     let (address, service) = (section.text("address"), section.text("srv"));
     let weight = count(0..=WEIGHT_MAX).read(&mut section, "weight").unwrap_or(1);
-    let (entry, span) = match (address, service) {
+    let found = match (address, service) {
         (Some(_), Some(service)) => {
-            let message = "both `address` and `srv`: remove one";
-            section.report().add(service.span, message);
-            (None, 0..0)
+            report.add(service.span, "both `address` and `srv`: remove one");
+            None
         }
-        (Some(address), None) => {
-            let entry = BackendEntry::parse(address.value, weight);
-            (section.report_error(address.span.clone(), entry), address.span)
-        }
-        (None, Some(service)) => {
-            let name = parse_service_name(service.value);
-            let name = section.report_error(service.span.clone(), name);
-            let lookup = name.map(|name| Lookup::Service { name });
-            (lookup.map(|lookup| BackendEntry::Name(BackendName { lookup, weight })), service.span)
+        (Some(At { value, span }), None) => Some((BackendEntry::parse(value, weight), span)),
+        (None, Some(At { value, span })) => {
+            let lookup = parse_service_name(value).map(|name| Lookup::Service { name });
+            let name = lookup.map(|lookup| BackendName { lookup, weight });
+            Some((name.map(BackendEntry::Name), span))
         }
         (None, None) => {
             if !section.has("address") && !section.has("srv") {
-                let message = "`address` or `srv` is missing here";
-                section.report().add(section.span.clone(), message);
+                report.add(section.span.clone(), "`address` or `srv` is missing here");
             }
-            (None, 0..0)
+            None
         }
     };
     section.finish();
-    entry.map(|entry| (entry, span))
+    let (entry, span) = found?;
+    Some((report.checked(span.clone(), entry)?, span))
 }

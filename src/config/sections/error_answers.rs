@@ -99,22 +99,21 @@ fn parse_content_type(text: &str) -> Result<String, String> {
 }
 
 fn body(section: &mut Section<'_>) -> Option<Body> {
-    let (text, file) = (section.text("body"), section.text("file"));
-    let (body, span) = match (text, file) {
+    let report = section.report();
+    let (body, span) = match (section.text("body"), section.text("file")) {
         (Some(text), None) => (Body::Text(text.value.to_owned()), text.span),
         (None, Some(file)) => {
             let path = PathBuf::from(file.value);
-            let bytes = section.report_error(file.span.clone(), section.load(&path))?;
+            let bytes = report.checked(file.span.clone(), section.load(&path))?;
             (Body::File { path, bytes }, file.span)
         }
         (Some(_), Some(file)) => {
-            section.report().add(file.span, "both `body` and `file`: remove one");
+            report.add(file.span, "both `body` and `file`: remove one");
             return None;
         }
         (None, None) => {
             if !section.has("body") && !section.has("file") {
-                let message = "`body` or `file` is missing here";
-                section.report().add(section.span.clone(), message);
+                report.add(section.span.clone(), "`body` or `file` is missing here");
             }
             return None;
         }
@@ -125,7 +124,7 @@ fn body(section: &mut Section<'_>) -> Option<Body> {
             "the content has {length} bytes: at most {ERROR_ANSWER_BYTES_MAX}, so that it \
              is sent with its head in one piece"
         );
-        section.report().add(span, message);
+        report.add(span, message);
         return None;
     }
     Some(body)

@@ -73,7 +73,9 @@ impl TlsProbe {
         let mut tls = TlsProbe::default();
         tls.read_keys(section);
         if let Some(path) = &tls.ca_file {
-            section.report_error(section.key_span("ca_file"), check_certificates(section, path));
+            section
+                .report()
+                .checked(section.key_span("ca_file"), check_certificates(section, path));
         }
         tls
     }
@@ -97,8 +99,8 @@ fn read_headers(entry: &Entry<'_>) -> Option<Vec<(String, String)>> {
     let mut headers = Vec::new();
     for (name, value) in entry.named_texts()? {
         let checked = check_field_name(name.value, &headers);
-        let is_right = entry.report_at(name.span, checked).is_some();
-        let text = entry.report_at(value.span, parse_printable(value.value, "a value"));
+        let is_right = entry.report.checked(name.span, checked).is_some();
+        let text = entry.report.checked(value.span, parse_printable(value.value, "a value"));
         if let (true, Some(text)) = (is_right, text) {
             headers.push((name.value.to_owned(), text));
         }

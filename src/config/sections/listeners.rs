@@ -37,7 +37,7 @@ pub(super) fn listeners<'d>(sections: Vec<Section<'d>>, names: &mut Names<'d>) -
         let address = section.required_text("address");
         let address = address.and_then(|text| {
             let parsed = parse_listen_address(text.value);
-            let address = section.report_error(text.span.clone(), parsed)?;
+            let address = section.report().checked(text.span.clone(), parsed)?;
             if address.port() != 0 {
                 seen_addresses.note(report, address, text.span, &format!("address {address}"));
             }
@@ -46,7 +46,7 @@ pub(super) fn listeners<'d>(sections: Vec<Section<'d>>, names: &mut Names<'d>) -
         let mut listener = Listener::default();
         listener.read_keys(&mut section);
         if let Some(At { value: name, span }) = name {
-            section.report_error(span.clone(), check_name(name));
+            section.report().checked(span.clone(), check_name(name));
             seen_names.note(report, name, span, &format!("listener name `{name}`"));
             names.push(name, section.span.clone());
             let name = name.to_owned();

@@ -104,7 +104,7 @@ pub(super) fn pools<'d>(mut section: Section<'d>, names: &mut Names<'d>) -> (Vec
     let mut backends_left = BACKENDS_MAX;
     let (mut pools, mut places) = (Vec::new(), Places::new());
     for (name, section) in section.named_sections() {
-        section.report_error(name.span.clone(), check_name(name.value));
+        section.report().checked(name.span.clone(), check_name(name.value));
         names.push(name.value, name.span.clone());
         let mut spans = Vec::new();
         pools.push(pool(section, &name, &mut backends_left, &mut spans));
