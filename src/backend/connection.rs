@@ -32,6 +32,8 @@ pub struct Connection {
     pub used_for: Use,
     /// It has carried an exchange before the present one.
     pub is_reused: bool,
+    /// The head of the response, and the bytes received, allow another use of it.
+    pub is_reusable: bool,
     /// At its last read, more bytes were there to be read.
     pub has_unread: bool,
     /// How its socket is closed in the end.
@@ -39,7 +41,7 @@ pub struct Connection {
     /// How long it may be idle, as the backend states.
     pub idle_max: Duration,
     /// The part of a response's head, or of its trailer section, from earlier reads.
-    pub partial: Option<Box<[u8]>>,
+    pub(super) partial: Option<Box<[u8]>>,
     /// Received and not processed yet: what follows the head of a response that opens a tunnel.
     pub inbox: Chain,
     /// Its deadline while it is idle; the timer stays armed while the connection is used.
@@ -62,6 +64,7 @@ impl Connection {
             slot,
             used_for: Use::Exchange(exchange),
             is_reused: false,
+            is_reusable: false,
             has_unread: false,
             close: Close::Graceful,
             idle_max: Duration::MAX,
@@ -172,6 +175,7 @@ impl Connection {
     pub(super) fn is_clean(&self) -> bool {
         let link = &self.link;
         !self.has_unread
+            && self.partial.is_none()
             && !link.has_ended()
             && link.write == Write::Open
             && link.is_flushed()

@@ -98,17 +98,17 @@ impl Connections {
     }
 
     /// Keeps a connection that its exchange has left for the next one, or closes it.
-    /// `is_reusable`: both messages ended exactly where they should. `idle_max`: idle connections
-    /// to its backend that this shard may keep.
+    /// `is_complete`: both messages have ended. `idle_max`: idle connections to its backend that this
+    /// shard may keep.
     pub fn keep_or_close<E: Engine>(
         &mut self,
         id: ConnectionId,
-        is_reusable: bool,
+        is_complete: bool,
         idle_max: u32,
         local: &mut Local<E>,
     ) {
         let connection = self.rows.at(id);
-        let is_clean = is_reusable && connection.is_clean();
+        let is_clean = is_complete && connection.is_reusable && connection.is_clean();
         let slot = connection.slot;
         let idle_max_of_backend = connection.idle_max;
         let has_place = self.idle_count(slot) < idle_max;
@@ -176,7 +176,7 @@ impl Connections {
         let connection = self.rows.at(id);
         if connection.used_for != Use::Idle {
             connection.clock.rest(); // armed again when the connection is parked
-        } else if connection.clock.is_due(now, key, &mut local.timers) {
+        } else if connection.clock.fire(now, key, &mut local.timers) {
             self.discard_idle(id, local);
         }
     }

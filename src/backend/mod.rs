@@ -1,10 +1,13 @@
 //! Connections to backends: which one an exchange may use, when one is kept, and its end.
 //!
-//! Does: keep a shard's connections, the idle ones by backend. Does not: pick a backend, or know
-//! the meaning of the bytes.
+//! `connection` is one of them and what an exchange or a relay may do with it, `connections` all of
+//! a shard's with the idle ones by backend, `http1` reads responses.
+//!
+//! Does not: pick a backend; know the exchange that a connection carries but for its id.
 
 mod connection;
 mod connections;
+mod http1;
 
 pub use connection::{Connection, Use};
 pub use connections::Connections;

@@ -18,9 +18,9 @@ impl Client {
     }
 
     /// The timer of the connection has fired. True if the time of its present state is over.
-    pub fn is_due<E: Engine>(&mut self, local: &mut Local<E>) -> bool {
+    pub fn fire<E: Engine>(&mut self, local: &mut Local<E>) -> bool {
         let now = local.now();
-        self.clock.is_due(now, self.link.key, &mut local.timers)
+        self.clock.fire(now, self.link.key, &mut local.timers)
     }
 
     /// The time of the present state is over, and nothing is to blame for it but the client. Not
@@ -37,10 +37,10 @@ impl Client {
             State::Http1(Step::AwaitingHead) | State::Lingering | State::Finishing
                 if !is_flushed =>
             {
-                self.is_slow(local);
+                self.check_reading(local);
             }
             // The rest of the head may have been sent; only the client's reading can be observed.
-            State::Http1(Step::ReadingHead) if is_starved => self.is_slow(local),
+            State::Http1(Step::ReadingHead) if is_starved => self.check_reading(local),
             State::Http1(Step::AwaitingHead) if self.requests == 0 => {
                 self.close_now(CloseReason::HeadTimeout, local);
             }
@@ -85,7 +85,7 @@ impl Client {
 
     /// A client has not read its answer for long. A slow client is not a dead one: its timeout
     /// starts again if it has acknowledged bytes since the last check.
-    pub fn is_slow<E: Engine>(&mut self, local: &mut Local<E>) {
+    pub fn check_reading<E: Engine>(&mut self, local: &mut Local<E>) {
         // The low bits suffice: no client reads four gigabytes within a timeout, or exactly none.
         let acknowledged = local.wire.engine.acknowledged(self.link.socket) as u32;
         let before = std::mem::replace(&mut self.acknowledged, acknowledged);

@@ -1,8 +1,8 @@
 //! One connection of a client: what it is doing, the bytes that wait on it, and its end. It is
 //! small, because most connections are idle: the state of a request is kept with its exchange.
 //!
-//! `opening` begins it, `http1` reads requests and writes answers, `sending` is what an exchange
-//! or a relay may do with it, `idle` watches it between two requests, `closing` ends it.
+//! `opening` begins it, `http1` reads requests and writes local answers, `sending` forwards what an
+//! exchange or a relay has for it, `idle` watches it between two requests, `closing` ends it.
 //!
 //! Does not: know backends, or the exchange that it carries but for its id.
 
@@ -12,7 +12,7 @@ mod idle;
 mod opening;
 mod sending;
 
-pub use http1::{Arrival, Step, reason_of};
+pub use http1::{Arrival, BodyFault, BodyPart, Step, reason_of};
 pub use opening::open;
 
 use crate::base::Instant;

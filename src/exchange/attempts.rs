@@ -2,7 +2,7 @@
 //! connection, and another backend if the first one does not answer.
 
 use super::retained::{Place, Retained};
-use super::{Attempt, Exchange, Exchanges, Facts, Flow, Phase, Sides};
+use super::{Attempt, Exchange, Exchanges, Facts, Flow, Phase, Sides, Tried};
 use crate::base::{BackendSlot, PoolId};
 use crate::client::Arrival;
 use crate::engine::{Close, Engine, Failure, Slice};
@@ -65,7 +65,7 @@ impl Exchange {
             pool: request.target.pool,
             routed_by: sides.local.current.snapshot().generation,
             backend: None,
-            tried: Default::default(),
+            tried: Tried::NONE,
             retries: 0,
             needs_fresh: false,
             unanswered_by: None,
@@ -73,7 +73,6 @@ impl Exchange {
             retained: Retained { place: Place::Buffer(head), host_room: request.host_room },
             interims: 0,
             has_response_bytes: false,
-            is_reusable: false,
             status: 0,
             began,
             draft: request.draft,
@@ -153,7 +152,7 @@ impl Exchange {
     /// turn.
     pub(super) fn has_pick<E: Engine>(&self, sides: &Sides<E>) -> bool {
         let mut pools = [Some(self.pool), self.newer_pool(sides)].into_iter().flatten();
-        pools.any(|pool| sides.picks.has_untried(pool, &self.tried))
+        pools.any(|pool| sides.picks.has_untried(pool, self.tried.slots()))
     }
 
     /// The pool that the exchange's route leads to now, if it is not the exchange's own.
@@ -172,9 +171,9 @@ impl Exchange {
         let now = sides.local.now();
         // A request that has lost an attempt is not used as a half-open probe: a second loss would
         // cost it its answer. Neither is one that could stay with a live backend.
-        let is_first = self.retries == 0 && self.tried[0].is_none();
+        let is_first = self.retries == 0 && self.tried.slots().is_empty();
         let may_try = need == Need::Any && is_first && self.is_replayable();
-        let wish = Wish { pool, tried: &self.tried, may_try, takes_any: need == Need::Any };
+        let wish = Wish { pool, tried: self.tried.slots(), may_try, takes_any: need == Need::Any };
         sides.picks.pick(&wish, now, &mut sides.local.prng)
     }
 
@@ -304,7 +303,7 @@ impl Exchange {
             sides.picks.refused(slot, now);
             self.report_fault(slot, BackendFault::Connect, sides);
         }
-        self.note_failed(slot);
+        self.tried.add(slot);
         // If no backend is known to be healthy, another one would make the client wait for the same
         // time again. A refused connection costs no time.
         let is_silent = failure == Failure::TimedOut;

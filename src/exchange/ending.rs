@@ -22,10 +22,9 @@ impl Exchange {
                 let is_complete = self.phase == Phase::Done && self.request.body.has_ended();
                 let slot = sides.connections.at(port.connection).slot;
                 sides.picks.end(slot);
-                let is_reusable = is_complete && self.is_reusable;
                 let idle_max = sides.picks.idle_max(slot);
                 let local = &mut sides.local;
-                sides.connections.keep_or_close(port.connection, is_reusable, idle_max, local);
+                sides.connections.keep_or_close(port.connection, is_complete, idle_max, local);
             }
             Attempt::Between(mut waiting) => sides.local.wire.drop_chain(&mut waiting),
             Attempt::Over => {}
@@ -36,7 +35,7 @@ impl Exchange {
     /// Ends the exchange of a tunnel that is over. Its relay has forwarded all that there was: the
     /// connection to the backend closes gracefully, since the kernel still delivers its bytes.
     pub fn end_tunnel<E: Engine>(&mut self, sides: &mut Sides<E>) {
-        let Some(id) = self.connection() else { return };
+        let id = self.connection().expect("a tunnel has a connection until it is over");
         self.phase = Phase::Done;
         self.attempt = Attempt::Between(Default::default());
         let slot = sides.connections.at(id).slot;
@@ -58,6 +57,9 @@ impl Exchange {
         reason: CloseReason,
         sides: &mut Sides<E>,
     ) {
+        if self.is_over() {
+            return;
+        }
         if how == How::Cut && self.is_ended_by_stream() {
             sides.clients.at(self.client()).close = Close::Reset;
         }

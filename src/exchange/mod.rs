@@ -105,6 +105,28 @@ pub struct Facts {
     pub upgrade: Option<Arc<[u8]>>,
 }
 
+/// Backends, each once for each failure of the same exchange on it.
+#[derive(Clone, Copy, Debug)]
+struct Tried {
+    slots: [BackendSlot; ATTEMPTS_MAX],
+    count: u8,
+}
+
+impl Tried {
+    const NONE: Self = Self { slots: [BackendSlot(0); ATTEMPTS_MAX], count: 0 };
+
+    fn slots(&self) -> &[BackendSlot] {
+        &self.slots[..usize::from(self.count)]
+    }
+
+    fn add(&mut self, slot: BackendSlot) {
+        if let Some(place) = self.slots.get_mut(usize::from(self.count)) {
+            *place = slot;
+            self.count += 1;
+        }
+    }
+}
+
 /// One request and its response.
 pub struct Exchange {
     id: ExchangeId,
@@ -125,7 +147,7 @@ pub struct Exchange {
     /// Its present backend, or its last one.
     backend: Option<BackendSlot>,
     /// Backends that it has failed on.
-    tried: [Option<BackendSlot>; ATTEMPTS_MAX],
+    tried: Tried,
     /// Attempts that were given up for another one.
     retries: u32,
     /// A connection failed under it: the next attempt uses a fresh one.
@@ -142,8 +164,6 @@ pub struct Exchange {
     interims: u32,
     /// A byte of a response has been received on the present connection.
     has_response_bytes: bool,
-    /// The backend's head, and the bytes received, allow another use of its connection.
-    is_reusable: bool,
 
     /// The status sent to the client; 0 before.
     status: u16,
@@ -156,6 +176,9 @@ pub struct Exchange {
     /// The fault of the request or the response, if either was refused.
     refusal: Option<&'static str>,
 }
+
+// It is written once for each request, and all of them lie side by side.
+const _: () = assert!(size_of::<Exchange>() <= 304);
 
 impl Exchange {
     /// The connection that carries it; none between two attempts.
@@ -199,13 +222,6 @@ impl Exchange {
     ) -> Option<(&'s mut Connection, &'s mut Local<E>)> {
         let id = self.connection()?;
         Some((sides.connections.at(id), &mut sides.local))
-    }
-
-    /// Adds a backend to those that it has failed on.
-    fn note_failed(&mut self, slot: BackendSlot) {
-        if let Some(place) = self.tried.iter_mut().find(|tried| tried.is_none()) {
-            *place = Some(slot);
-        }
     }
 
     /// True if the request may have a further attempt, whatever ended the present one: see

@@ -2,12 +2,12 @@
 //! tunnel or a body, and whether the client's connection is kept.
 
 use super::attempts::COPY_BYTES_MAX;
-use super::{Exchange, Phase, Sides};
+use super::{Exchange, Flow, Phase, Sides};
 use crate::engine::{BufferId, Engine, Failure, Room, Slice};
 use crate::limits::INTERIMS_MAX;
 use crate::link::Gathered;
 use crate::local::{Local, Signal};
-use crate::message::{self, Body, Passed, Response, ResponseOutcome, ResponseSide};
+use crate::message::{Body, Response, ResponseOutcome, ResponseSide};
 use crate::stats::CloseReason;
 use crate::table::ConnectionId;
 
@@ -20,17 +20,23 @@ impl Exchange {
         let Some((connection, local)) = self.connection_in(sides) else {
             return sides.local.wire.engine.release(slice.buffer);
         };
+        let id = connection.id();
         if !connection.is_flushed() && self.is_untouched(connection, &local.wire) {
-            return self.refuse_early_answer(connection.id(), slice, sides);
+            return self.refuse_early_answer(id, slice, sides);
         }
-        match self.phase {
-            Phase::AwaitingHead => self.read_response(slice, sides),
-            Phase::RelayingBody => self.pass_response_body(slice, sides),
-            Phase::Done => {
-                self.is_reusable = false;
-                sides.local.wire.engine.release(slice.buffer);
-            }
-            Phase::Switched => self.hold_for_tunnel(slice, sides),
+        if !matches!(self.phase, Phase::AwaitingHead | Phase::RelayingBody) {
+            connection.is_reusable = false;
+            return local.wire.engine.release(slice.buffer);
+        }
+        let Some(Gathered { whole, left }) = connection.gather(slice, local) else {
+            return self.cut(CloseReason::OutOfBuffers, sides);
+        };
+        self.read_response(id, whole, sides);
+        if let Some(left) = left {
+            self.read_left(id, left, sides);
+        }
+        if self.phase == Phase::RelayingBody && !self.is_over() {
+            self.after_response_bytes(id, sides);
         }
     }
 
@@ -48,68 +54,64 @@ impl Exchange {
         }
     }
 
-    /// Reads bytes in which a response begins or continues.
-    fn read_response<E: Engine>(&mut self, slice: Slice, sides: &mut Sides<E>) {
+    /// Reads bytes in which a response begins or continues, heads first.
+    fn read_response<E: Engine>(&mut self, id: ConnectionId, slice: Slice, sides: &mut Sides<E>) {
+        if self.phase == Phase::RelayingBody {
+            return self.forward_response_body(id, slice, sides);
+        }
         self.has_response_bytes = true;
-        let Some((connection, local)) = self.connection_in(sides) else { return };
-        let id = connection.id();
-        let Some(Gathered { whole, left }) = local.wire.gather(&mut connection.partial, slice)
-        else {
-            return self.cut(CloseReason::OutOfBuffers, sides);
-        };
-        let mut next = Some(whole);
+        let mut next = Some(slice);
         while let Some(input) = next {
-            next = self.read_head(input, sides);
-        }
-        if let Some(left) = left {
-            self.take_left(id, left, sides);
-        }
-        if self.phase == Phase::RelayingBody && !self.is_over() {
-            self.after_response_bytes(sides);
+            next = self.read_head(id, input, sides);
         }
     }
 
-    /// Takes the bytes of a read that did not fit one buffer with the part before them.
-    fn take_left<E: Engine>(&mut self, id: ConnectionId, left: Slice, sides: &mut Sides<E>) {
+    /// Reads the bytes of a read that did not fit one buffer with the part before them.
+    fn read_left<E: Engine>(&mut self, id: ConnectionId, left: Slice, sides: &mut Sides<E>) {
+        let (connection, local) = (sides.connections.at(id), &mut sides.local);
         match self.phase {
             // The first bytes have ended the attempt, and these with it.
-            _ if self.connection() != Some(id) => sides.local.wire.engine.release(left.buffer),
-            Phase::AwaitingHead => self.read_response(left, sides),
-            Phase::RelayingBody if self.response.body.has_ended() => {
-                self.is_reusable = false;
-                sides.local.wire.engine.release(left.buffer);
-            }
-            Phase::RelayingBody => _ = self.put_response_body(left, sides),
+            _ if self.connection() != Some(id) => local.wire.engine.release(left.buffer),
             Phase::Switched => self.hold_for_tunnel(left, sides),
-            Phase::Done => sides.local.wire.engine.release(left.buffer),
+            Phase::RelayingBody if self.response.body.has_ended() => {
+                connection.is_reusable = false;
+                local.wire.engine.release(left.buffer);
+            }
+            // What was set aside again is what followed a head, or ends a body: both fit.
+            _ => match connection.gather(left, local) {
+                Some(Gathered { whole, .. }) => self.read_response(id, whole, sides),
+                None => self.cut(CloseReason::OutOfBuffers, sides),
+            },
         }
     }
 
     /// Reads one head; returns the bytes behind it if another head follows.
-    fn read_head<E: Engine>(&mut self, slice: Slice, sides: &mut Sides<E>) -> Option<Slice> {
-        let (client, local) = self.client_in(sides);
-        let Some(output) = local.wire.engine.acquire(Room::Whole) else {
-            local.wire.engine.release(slice.buffer);
+    fn read_head<E: Engine>(
+        &mut self,
+        id: ConnectionId,
+        slice: Slice,
+        sides: &mut Sides<E>,
+    ) -> Option<Slice> {
+        let Some(output) = sides.local.wire.engine.acquire(Room::Whole) else {
+            sides.local.wire.engine.release(slice.buffer);
             self.cut(CloseReason::OutOfBuffers, sides);
             return None;
         };
-        let keep_alive = self.request.body.has_ended() && client.may_keep_alive(local);
+        let (client, local) = (sides.clients.at(self.client()), &mut sides.local);
         let side = ResponseSide {
-            snapshot: local.current.snapshot(),
             version: self.facts.version,
             is_head: self.facts.is_head,
             is_connect: self.facts.is_connect,
             upgrade: self.facts.upgrade.as_deref(),
-            keep_alive,
+            keep_alive: self.request.body.has_ended() && client.may_keep_alive(local),
         };
-        let (from, to) = local.wire.engine.bytes_pair(slice.buffer, output);
-        let input = &from[slice.start as usize..slice.end as usize];
-        let outcome = message::response(input, to, &side);
-        self.take_head(outcome, slice, output, sides)
+        let outcome = sides.connections.at(id).read_head(slice, output, &side, local);
+        self.take_head(id, outcome, slice, output, sides)
     }
 
     fn take_head<E: Engine>(
         &mut self,
+        id: ConnectionId,
         outcome: ResponseOutcome,
         slice: Slice,
         output: BufferId,
@@ -120,11 +122,11 @@ impl Exchange {
             ResponseOutcome::Final(response) if self.is_of_idle_time(response.status, sides) => {
                 sides.local.wire.engine.release(output);
                 sides.local.wire.engine.release(slice.buffer);
-                self.replay(self.connection()?, sides);
+                self.replay(id, sides);
                 return None;
             }
             ResponseOutcome::Final(response) => {
-                self.begin_response(response, slice, output, sides);
+                self.begin_response(id, response, slice, output, sides);
                 return None;
             }
             ResponseOutcome::Interim { head_length, written } if self.interims < INTERIMS_MAX => {
@@ -139,8 +141,6 @@ impl Exchange {
             }
             ResponseOutcome::Incomplete => {
                 sides.local.wire.engine.release(output);
-                let (connection, local) = self.connection_in(sides)?;
-                local.wire.set_aside(&mut connection.partial, slice);
                 self.note_progress(sides);
                 return None;
             }
@@ -188,105 +188,69 @@ impl Exchange {
     /// that is valid. No byte of a response has been forwarded before.
     fn begin_response<E: Engine>(
         &mut self,
+        id: ConnectionId,
         response: Response,
         slice: Slice,
         output: BufferId,
         sides: &mut Sides<E>,
     ) {
+        let (connection, local) = (sides.connections.at(id), &mut sides.local);
         let rest = Slice { start: slice.start + response.head_length as u32, ..slice };
         let mut body = response.body;
-        let passed = match body.pass(sides.local.wire.bytes_mut(rest)) {
-            Ok(passed) => passed,
+        connection.is_reusable = response.idle_max.is_some();
+        let part = match connection.read_body(&mut body, rest, local) {
+            Ok(part) => part,
             Err(refusal) => {
-                sides.local.wire.engine.release(output);
-                sides.local.wire.engine.release(rest.buffer);
+                local.wire.engine.release(output);
+                local.wire.engine.release(rest.buffer);
                 return self.refuse_answer(refusal.text(), sides);
             }
         };
+        connection.idle_max = response.idle_max.unwrap_or(connection.idle_max);
         self.phase = Phase::RelayingBody;
         self.status = response.status;
-        self.response.body = body;
-        self.is_reusable = response.idle_max.is_some();
-        self.note_passed(passed, rest, sides);
-        if let (Some((connection, _)), Some(max)) = (self.connection_in(sides), response.idle_max) {
-            connection.idle_max = max;
-        }
-        self.retained.drop_head(&mut sides.local.wire);
-        sides.local.reports.count_status(response.status);
+        self.response = Flow { body, bytes: part.len() as u64 };
+        self.retained.drop_head(&mut local.wire);
+        local.reports.count_status(response.status);
         self.backend_answered(response.status, sides);
         let head = Slice { buffer: output, start: 0, end: response.written as u32 };
-        let body = Slice { end: rest.start + passed.kept as u32, ..rest };
         let (client, local) = self.client_in(sides);
         client.keep_alive = response.keep_alive;
-        match join_head(head, body, local) {
-            (head, None) => client.put(head, local),
-            (head, Some(body)) => {
-                client.put(head, local);
-                if !client.put_body(body, local) {
-                    self.cut(CloseReason::OutOfBuffers, sides);
-                }
-            }
+        let (head, part) = join_head(head, part, local);
+        client.put(head, local);
+        if part.is_some_and(|part| !client.put_body(part, local)) {
+            self.cut(CloseReason::OutOfBuffers, sides);
         }
     }
 
     /// Forwards bytes of a response's body.
-    fn pass_response_body<E: Engine>(&mut self, slice: Slice, sides: &mut Sides<E>) {
-        let Some((connection, local)) = self.connection_in(sides) else { return };
-        let Some(gathered) = local.wire.gather(&mut connection.partial, slice) else {
-            return self.cut(CloseReason::OutOfBuffers, sides);
-        };
-        if let Some(left) = gathered.left {
-            // A trailer section is shorter than a buffer, so these bytes are behind its end.
-            self.is_reusable = false;
-            local.wire.engine.release(left.buffer);
-        }
-        if self.put_response_body(gathered.whole, sides) {
-            self.after_response_bytes(sides);
-        }
-    }
-
-    /// Queues the bytes of a range that belong to the body. False if the exchange has ended.
-    fn put_response_body<E: Engine>(&mut self, slice: Slice, sides: &mut Sides<E>) -> bool {
-        let passed = match self.response.body.pass(sides.local.wire.bytes_mut(slice)) {
-            Ok(passed) => passed,
+    fn forward_response_body<E: Engine>(
+        &mut self,
+        id: ConnectionId,
+        slice: Slice,
+        sides: &mut Sides<E>,
+    ) {
+        let (connection, local) = (sides.connections.at(id), &mut sides.local);
+        let part = match connection.read_body(&mut self.response.body, slice, local) {
+            Ok(part) => part,
             Err(refusal) => {
-                sides.local.wire.engine.release(slice.buffer);
-                self.refuse_answer(refusal.text(), sides);
-                return false;
+                local.wire.engine.release(slice.buffer);
+                return self.refuse_answer(refusal.text(), sides);
             }
         };
-        self.note_passed(passed, slice, sides);
-        let body = Slice { end: slice.start + passed.kept as u32, ..slice };
+        self.response.bytes += part.len() as u64;
         let (client, local) = self.client_in(sides);
-        let is_queued = client.put_body(body, local);
-        if !is_queued {
+        if !client.put_body(part, local) {
             self.cut(CloseReason::OutOfBuffers, sides);
-        }
-        is_queued
-    }
-
-    /// Records the progress of the response's body after the bytes of a range.
-    fn note_passed<E: Engine>(&mut self, passed: Passed, slice: Slice, sides: &mut Sides<E>) {
-        self.response.bytes += passed.kept as u64;
-        let rest = Slice { start: slice.start + passed.consumed as u32, ..slice };
-        if rest.is_empty() {
-            return;
-        }
-        if self.response.body.has_ended() {
-            // The message was complete, but the connection cannot be trusted.
-            self.is_reusable = false;
-        } else if let Some((connection, local)) = self.connection_in(sides) {
-            connection.partial = Some(local.wire.bytes(rest).into());
         }
     }
 
     /// After bytes of a response were queued to the client: ends the exchange, or pauses the
     /// backend if the client is slow.
-    fn after_response_bytes<E: Engine>(&mut self, sides: &mut Sides<E>) {
+    fn after_response_bytes<E: Engine>(&mut self, id: ConnectionId, sides: &mut Sides<E>) {
         if self.response.body.has_ended() {
             return self.response_complete(sides);
         }
-        let Some(id) = self.connection() else { return };
         let (client, local) = (sides.clients.at(self.client()), &mut sides.local);
         if client.is_congested(local) {
             sides.connections.at(id).pause(local);
@@ -316,7 +280,6 @@ impl Exchange {
 
     /// The stream from its backend ended.
     pub fn backend_ended<E: Engine>(&mut self, failure: Option<Failure>, sides: &mut Sides<E>) {
-        self.is_reusable = false;
         match self.phase {
             Phase::AwaitingHead => self.died_unanswered(sides),
             Phase::RelayingBody
@@ -348,7 +311,6 @@ impl Exchange {
     fn switch<E: Engine>(&mut self, status: u16, rest: Slice, sides: &mut Sides<E>) {
         self.phase = Phase::Switched;
         self.status = status;
-        self.is_reusable = false;
         self.retained.drop_head(&mut sides.local.wire);
         sides.local.reports.count_status(status);
         self.backend_answered(status, sides);

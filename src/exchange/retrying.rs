@@ -92,7 +92,7 @@ impl Exchange {
         if !may_move && !self.may_be_resent(slot, now) {
             return self.fail(502, reason, sides);
         }
-        self.note_failed(slot);
+        self.tried.add(slot);
         let Some(pick) = self.pick(Need::Any, sides) else {
             return self.fail(502, reason, sides);
         };

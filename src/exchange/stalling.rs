@@ -39,7 +39,7 @@ impl Exchange {
             Stall::Backoff => self.end_backoff(sides),
             Stall::ClientReading => {
                 let (client, local) = self.client_in(sides);
-                client.is_slow(local);
+                client.check_reading(local);
             }
             Stall::ClientSending => {
                 let text = "the rest of the body did not come in time";

@@ -25,7 +25,7 @@ pub const OUTBOX_HIGH_WHEN_LOW: u32 = 2;
 pub enum Life {
     /// A connect is in flight.
     Connecting,
-    /// Connected.
+    /// Connected, or broken.
     Open,
     /// Closed; its row is free at the end of the turn.
     Closed,

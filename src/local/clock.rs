@@ -28,7 +28,7 @@ impl Clock {
 
     /// The timer has fired. True if the deadline has come; if it has moved, the timer is armed
     /// again.
-    pub fn is_due(&mut self, now: Instant, key: Key, timers: &mut TimerWheel<Key>) -> bool {
+    pub fn fire(&mut self, now: Instant, key: Key, timers: &mut TimerWheel<Key>) -> bool {
         self.timer = None;
         if self.deadline > now {
             self.set(self.deadline, key, timers);

@@ -2,7 +2,6 @@
 //! shard's loop takes one after the other until none is left, then the next event. So no part calls
 //! another that might call it back, and a chain of short requests is a loop and no recursion.
 
-use crate::engine::Slice;
 use crate::stats::CloseReason;
 use crate::table::{ClientId, ExchangeId, RelayId};
 use std::collections::VecDeque;
@@ -26,8 +25,6 @@ pub enum Signal {
     Serve(ClientId),
     /// A client's connection ends, and with it what it carries.
     End(ClientId, How, CloseReason),
-    /// A client has sent bytes of its request's body, or of what follows it.
-    RequestBytes(ExchangeId, Slice),
     /// An exchange is over; its row is free now.
     Over(ExchangeId),
     /// An exchange has become a tunnel.
@@ -36,7 +33,7 @@ pub enum Signal {
     RelayOver(RelayId),
 }
 
-const _: () = assert!(size_of::<Signal>() <= 20);
+const _: () = assert!(size_of::<Signal>() <= 12);
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -17,8 +17,6 @@ const IDLE_SPARE: Duration = Duration::from_secs(1);
 
 /// The state that a response's head is checked against.
 pub struct ResponseSide<'a> {
-    /// The snapshot in force.
-    pub snapshot: &'a Snapshot,
     /// The client's version.
     pub version: Version,
     /// The request was HEAD.
@@ -77,8 +75,13 @@ pub enum ResponseOutcome {
 }
 
 /// Reads a response's head from `input` and writes the one for the client to `output`.
-pub fn response(input: &[u8], output: &mut [u8], side: &ResponseSide<'_>) -> ResponseOutcome {
-    let settings = &side.snapshot.settings;
+pub fn response(
+    input: &[u8],
+    output: &mut [u8],
+    snapshot: &Snapshot,
+    side: &ResponseSide<'_>,
+) -> ResponseOutcome {
+    let settings = &snapshot.settings;
     let mut storage = FieldStorage::new();
     let asked = ResponseTo { head: side.is_head, connect: side.is_connect };
     let head = match ResponseHead::parse(input, &mut storage, asked, &settings.rules) {

@@ -39,7 +39,7 @@ pub struct Wish<'a> {
     /// The pool of the backend.
     pub pool: PoolId,
     /// Backends that the exchange has failed on.
-    pub tried: &'a [Option<BackendSlot>],
+    pub tried: &'a [BackendSlot],
     /// The exchange does no harm if it fails, so it may be a half-open probe.
     pub may_try: bool,
     /// If all that are left have refused a connection a moment ago, one of them is picked all the
@@ -132,7 +132,7 @@ impl Replicas {
             return Some(Pick { slot: backend.slot, address: backend.address, trial: Some(round) });
         }
         let refused_until = &self.refused_until;
-        let is_untried = |slot: BackendSlot| !wish.tried.contains(&Some(slot));
+        let is_untried = |slot: BackendSlot| !wish.tried.contains(&slot);
         let is_well = |slot: BackendSlot| is_untried(slot) && refused_until[slot.index()] <= now;
         self.view.set_now(now);
         let slot = match replica.picker.pick(&mut self.view, is_well, prng) {
@@ -143,9 +143,9 @@ impl Replicas {
     }
 
     /// True if a pool has a backend that an exchange has not failed on.
-    pub fn has_untried(&self, pool: PoolId, tried: &[Option<BackendSlot>]) -> bool {
+    pub fn has_untried(&self, pool: PoolId, tried: &[BackendSlot]) -> bool {
         let backends = self.pool(pool).map_or(&[][..], |pool| &pool.backends);
-        backends.iter().any(|backend| !tried.contains(&Some(backend.slot)))
+        backends.iter().any(|backend| !tried.contains(&backend.slot))
     }
 
     /// Counts a request to a pool.

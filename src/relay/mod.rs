@@ -7,7 +7,7 @@
 use crate::backend::Connection;
 use crate::client::Client;
 use crate::engine::{Engine, Failure, Slice};
-use crate::link::Read;
+use crate::link::{Link, Read};
 use crate::local::{How, Local, Signal};
 use crate::stats::CloseReason;
 use crate::table::{ClientId, ConnectionId, ExchangeId, Port, RelayId, Table};
@@ -45,10 +45,14 @@ impl Relay {
     pub fn begin<E: Engine>(&mut self, ends: &mut Ends<'_>, local: &mut Local<E>) {
         self.note_progress(ends, local);
         while let Some(slice) = local.wire.pop_front(&mut ends.backend.inbox) {
-            self.take_from_backend(slice, ends, local);
+            if !self.take_from_backend(slice, ends, local) {
+                return;
+            }
         }
         while let Some(slice) = local.wire.pop_front(&mut ends.client.inbox) {
-            self.take_from_client(slice, ends, local);
+            if !self.take_from_client(slice, ends, local) {
+                return;
+            }
         }
         if ends.client.link.has_ended() {
             self.client_ended(ends, local);
@@ -57,36 +61,36 @@ impl Relay {
         }
     }
 
-    /// Bytes for the backend.
+    /// Bytes for the backend. False if they are lost for want of a buffer: the relay ends.
     pub fn take_from_client<E: Engine>(
         &mut self,
         slice: Slice,
         ends: &mut Ends<'_>,
         local: &mut Local<E>,
-    ) {
+    ) -> bool {
         self.from_client += slice.len() as u64;
-        let Some(slice) = local.wire.copy_out(slice) else { return self.cut_out_of_buffers(local) };
-        ends.backend.put(slice, local);
-        if ends.backend.is_congested(local) {
-            ends.client.pause(local);
-        }
         self.note_progress(ends, local);
+        let is_passed = pass(&mut ends.client.link, &mut ends.backend.link, slice, local);
+        if !is_passed {
+            self.cut(CloseReason::OutOfBuffers, local);
+        }
+        is_passed
     }
 
-    /// Bytes for the client.
+    /// Bytes for the client. False if they are lost for want of a buffer: the relay ends.
     pub fn take_from_backend<E: Engine>(
         &mut self,
         slice: Slice,
         ends: &mut Ends<'_>,
         local: &mut Local<E>,
-    ) {
+    ) -> bool {
         self.from_backend += slice.len() as u64;
-        let Some(slice) = local.wire.copy_out(slice) else { return self.cut_out_of_buffers(local) };
-        ends.client.put(slice, local);
-        if ends.client.is_congested(local) {
-            ends.backend.pause(local);
-        }
         self.note_progress(ends, local);
+        let is_passed = pass(&mut ends.backend.link, &mut ends.client.link, slice, local);
+        if !is_passed {
+            self.cut(CloseReason::OutOfBuffers, local);
+        }
+        is_passed
     }
 
     /// The client has sent its last byte: the backend gets FIN after all bytes that wait.
@@ -153,11 +157,18 @@ impl Relay {
         ends.client.set_deadline(local.current.timeouts().tunnel, local);
     }
 
-    fn cut_out_of_buffers<E: Engine>(&self, local: &mut Local<E>) {
-        self.cut(CloseReason::OutOfBuffers, local);
-    }
-
     fn cut<E: Engine>(&self, reason: CloseReason, local: &mut Local<E>) {
         local.work.push(Signal::End(self.client.connection, How::Cut, reason));
     }
+}
+
+/// Queues bytes of one side to the other, and receives no more of them for now if that is slow.
+/// False if no buffer was left for them.
+fn pass<E: Engine>(from: &mut Link, to: &mut Link, slice: Slice, local: &mut Local<E>) -> bool {
+    let Some(slice) = local.wire.copy_out(slice) else { return false };
+    local.wire.send(to, slice);
+    if local.wire.is_congested(to) {
+        local.wire.pause(from);
+    }
+    true
 }

@@ -1,5 +1,5 @@
-//! Accepting: a connection is admitted, assigned to the less loaded of two shards, and becomes a
-//! session. Out of descriptors, or at the limit of connections, the listener backs off: connections
+//! Accepting: a connection is admitted, assigned to the less loaded of two shards, and
+//! served. Out of descriptors, or at the limit of connections, the listener backs off: connections
 //! wait in its backlog. Does not: begin or end listening, see `listening`.
 
 use super::Shard;

@@ -71,8 +71,14 @@ impl<E: Engine> Traffic<E> {
         let (client, local) = (self.sides.clients.at(id), &mut self.sides.local);
         client.note_received(slice.len(), flags, local);
         match client.state {
-            State::Http1(step) => {
-                if let Some(arrival) = client.read(step, slice, local) {
+            State::Http1(Step::Exchanging(_)) if !client.inbox.is_empty() => {
+                client.keep_behind_others(slice, local);
+            }
+            State::Http1(Step::Exchanging(exchange)) => {
+                self.exchanges.at(exchange).request_bytes(slice, &mut self.sides);
+            }
+            State::Http1(Step::AwaitingHead | Step::ReadingHead) => {
+                if let Some(arrival) = client.read(slice, local) {
                     self.begin_exchange(arrival);
                 }
             }

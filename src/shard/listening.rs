@@ -175,7 +175,7 @@ impl<E: Engine> Shard<E> {
     }
 
     /// Ends the accepts of a shard that does not run again, and closes the accepted connections
-    /// that have no session: only this shard has their sockets.
+    /// that are not served yet: only this shard has their sockets.
     pub(super) fn abandon_accepted(&mut self) {
         let engine = self.traffic.engine();
         while let Some(accepted) = self.deferred.pop_front() {

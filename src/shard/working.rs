@@ -18,9 +18,6 @@ impl<E: Engine> Traffic<E> {
             match signal {
                 Signal::Serve(client) => self.serve(client),
                 Signal::End(client, how, reason) => self.end_client(client, how, reason),
-                Signal::RequestBytes(exchange, slice) => {
-                    self.exchanges.at(exchange).request_bytes(slice, &mut self.sides);
-                }
                 Signal::Over(exchange) => drop(self.exchanges.remove(exchange)),
                 Signal::Switched(exchange) => self.begin_relay(exchange),
                 Signal::RelayOver(relay) => self.end_relay(relay),
@@ -45,8 +42,8 @@ impl<E: Engine> Traffic<E> {
                 let (client, local) = (self.sides.clients.at(id), &mut self.sides.local);
                 match local.wire.pop_front(&mut client.inbox) {
                     Some(slice) => {
-                        local.work.push(Signal::RequestBytes(exchange, slice));
                         local.work.push(Signal::Serve(id));
+                        self.exchanges.at(exchange).request_bytes(slice, &mut self.sides);
                     }
                     None => client.await_more(local),
                 }
@@ -142,7 +139,7 @@ impl<E: Engine> Traffic<E> {
     fn client_timer(&mut self, key: Key) {
         let Some(id) = self.sides.clients.find(key) else { return };
         let (client, local) = (self.sides.clients.at(id), &mut self.sides.local);
-        if !client.is_due(local) {
+        if !client.fire(local) {
             return;
         }
         match client.state {

@@ -2,7 +2,10 @@
 //! answers are read.
 
 mod answering;
+mod body;
 mod head;
+
+pub use body::{BodyFault, BodyPart};
 
 use super::{Client, State};
 use crate::engine::{BufferId, Engine, Slice};
@@ -39,31 +42,18 @@ pub struct Arrival {
 }
 
 impl Client {
-    /// Reads bytes of the client. Returns a request if its head is complete now.
-    pub fn read<E: Engine>(
-        &mut self,
-        step: Step,
-        slice: Slice,
-        local: &mut Local<E>,
-    ) -> Option<Arrival> {
+    /// Reads bytes of the client between two requests. Returns a request if its head is complete
+    /// now.
+    pub fn read<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Option<Arrival> {
         if !self.inbox.is_empty() {
-            self.keep_for_later(slice, local);
-            local.work.push(Signal::Serve(self.id()));
+            self.keep_behind_others(slice, local);
             return None;
         }
-        match step {
-            Step::Exchanging(id) => {
-                local.work.push(Signal::RequestBytes(id, slice));
-                None
-            }
-            Step::AwaitingHead | Step::ReadingHead => {
-                let arrival = self.read_head(slice, local);
-                if arrival.is_none() {
-                    self.serve_what_waits(local);
-                }
-                arrival
-            }
+        let arrival = self.read_head(slice, local);
+        if arrival.is_none() {
+            self.serve_what_waits(local);
         }
+        arrival
     }
 
     /// Reads the next bytes that wait, if the client reads its answers. Returns a request if its
@@ -113,6 +103,12 @@ impl Client {
         if self.inbox.len() >= PIPELINED_BUFFERS_MAX {
             local.wire.pause(&mut self.link);
         }
+    }
+
+    /// Keeps bytes behind those that wait, and has these served.
+    pub fn keep_behind_others<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) {
+        self.keep_for_later(slice, local);
+        local.work.push(Signal::Serve(self.id()));
     }
 
     /// Keeps bytes before all others that wait: they follow what has just been read.

@@ -1,6 +1,7 @@
 //! Chunked bodies on their way through a shard: what of their framing goes on, wherever it is
 //! split.
 
+use super::engine::BUFFER_SIZE;
 use super::scene::Scene;
 use ringway::config::Timeouts;
 use ringway::snapshot::Share;
@@ -64,6 +65,31 @@ fn trailers_that_a_backend_may_not_send_are_left_out_of_a_good_answer() {
             assert_eq!(scene.failures(0), 0);
             assert!(!scene.is_closed(backend), "it is kept");
         }
+    }
+}
+
+#[test]
+fn trailers_go_on_wherever_the_read_that_ends_them_is_cut_to_fit_a_buffer() {
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let end = "\r\n0\r\nX-A: 1\r\nX-B: 2\r\n\r\n";
+    for first in 1..40 {
+        // The second read fills a buffer, so of the answer its last `first` bytes do not fit one
+        // with the bytes before them.
+        let size = first + BUFFER_SIZE - head.len() - "0000\r\n".len() - end.len();
+        let body = format!("{size:04x}\r\n{}{end}", "x".repeat(size));
+        let text = [head, &body].concat();
+        let mut scene = scene();
+        let client = scene.client();
+        scene.say(client, GET);
+        let (backend, _) = scene.connected();
+        let (one, two) = text.split_at(first);
+        scene.say(backend, one);
+        scene.say(backend, two);
+        assert!(behind_head(&scene.heard(client)) == body, "not as sent, {first} bytes first");
+        assert_eq!(scene.failures(0), 0, "{first} bytes first");
+        scene.say(client, GET);
+        scene.say(backend, ANSWER);
+        assert!(scene.heard(client).ends_with("good"), "its connection goes on, {first} first");
     }
 }
 

@@ -1,0 +1,56 @@
+//! Reading a response on a connection that speaks HTTP/1: heads and trailer sections that arrive in
+//! pieces, and the end of the body by its framing.
+
+use super::Connection;
+use crate::engine::{BufferId, Engine, Slice};
+use crate::http1::Refusal;
+use crate::link::Gathered;
+use crate::local::Local;
+use crate::message::{self, Body, ResponseOutcome, ResponseSide};
+
+impl Connection {
+    /// Joins the part of a head, or of a trailer section, from earlier reads and a range. None if no
+    /// buffer is left; the range is released then.
+    pub fn gather<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Option<Gathered> {
+        local.wire.gather(&mut self.partial, slice)
+    }
+
+    /// Reads the head that begins in a range, and writes the one for the client to `output`. The
+    /// range of an incomplete one is set aside.
+    pub fn read_head<E: Engine>(
+        &mut self,
+        slice: Slice,
+        output: BufferId,
+        side: &ResponseSide<'_>,
+        local: &mut Local<E>,
+    ) -> ResponseOutcome {
+        let (from, to) = local.wire.engine.bytes_pair(slice.buffer, output);
+        let input = &from[slice.start as usize..slice.end as usize];
+        let outcome = message::response(input, to, local.current.snapshot(), side);
+        if matches!(outcome, ResponseOutcome::Incomplete) {
+            local.wire.set_aside(&mut self.partial, slice);
+        }
+        outcome
+    }
+
+    /// Reads a range of a body, or of what follows it. Returns the part of it that is forwarded,
+    /// now at its front; the beginning of a trailer section is set aside.
+    pub fn read_body<E: Engine>(
+        &mut self,
+        body: &mut Body,
+        slice: Slice,
+        local: &mut Local<E>,
+    ) -> Result<Slice, Refusal> {
+        let passed = body.pass(local.wire.bytes_mut(slice))?;
+        let rest = Slice { start: slice.start + passed.consumed as u32, ..slice };
+        if !rest.is_empty() {
+            if body.has_ended() {
+                // The message is complete, but the connection cannot be trusted.
+                self.is_reusable = false;
+            } else {
+                self.partial = Some(local.wire.bytes(rest).into());
+            }
+        }
+        Ok(Slice { end: slice.start + passed.kept as u32, ..slice })
+    }
+}
