@@ -44,7 +44,7 @@ impl Shards {
         self.mailboxes[0].shared.observations.dropped()
     }
 
-    /// The generation that every running shard works with, as of [`Shards::note_applied`].
+    /// The generation that every running shard works with, as of the last look.
     pub fn applied(&self) -> Generation {
         *self.applied.borrow()
     }
