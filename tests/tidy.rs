@@ -41,7 +41,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "limits",
         ],
     ),
-    ("backend", &["local", "table", "link", "mailbox", "stats", "engine", "base"]),
+    (
+        "backend",
+        &["local", "message", "table", "link", "mailbox", "stats", "http1", "engine", "base"],
+    ),
     (
         "exchange",
         &[

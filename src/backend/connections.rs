@@ -1,5 +1,5 @@
-//! All connections of a shard to backends, and per backend the idle ones, last used first: the most
-//! recently used one is the least likely to have been closed by the backend.
+//! All connections of a shard to backends, and per backend the idle ones, last used first: the
+//! most recently used one is the least likely to have been closed by the backend.
 
 use super::{Connection, Use};
 use crate::base::BackendSlot;
@@ -98,8 +98,8 @@ impl Connections {
     }
 
     /// Keeps a connection that its exchange has left for the next one, or closes it.
-    /// `is_complete`: both messages have ended. `idle_max`: idle connections to its backend that this
-    /// shard may keep.
+    /// `is_complete`: both messages have ended. `idle_max`: idle connections to its backend that
+    /// this shard may keep.
     pub fn keep_or_close<E: Engine>(
         &mut self,
         id: ConnectionId,

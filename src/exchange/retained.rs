@@ -4,11 +4,10 @@
 
 use super::Exchange;
 use crate::engine::{BufferId, Engine, SMALL_BUFFER_BYTES, Slice};
-use crate::http1::fill_host_room;
+use crate::http1::{HostRoom, fill_host_room};
 use crate::link::Wire;
 use crate::local::Local;
 use std::net::SocketAddr;
-use std::ops::Range;
 
 /// The head of a request as sent to backends, kept until a response begins, so that it can be sent
 /// again; only until it is sent, if it must not be sent again.
@@ -16,7 +15,7 @@ use std::ops::Range;
 pub(super) struct Retained {
     pub(super) place: Place,
     /// The place in the head for the address of the backend: the request names no host.
-    pub(super) host_room: Option<Range<usize>>,
+    pub(super) host_room: Option<HostRoom>,
 }
 
 #[derive(Debug)]
@@ -65,10 +64,10 @@ impl Retained {
 
     /// Writes the address of a backend into a request that names no host.
     pub(super) fn name_host<E: Engine>(&mut self, address: SocketAddr, wire: &mut Wire<E>) {
-        let Some(room) = self.host_room.clone() else { return };
+        let Some(room) = self.host_room else { return };
         match &mut self.place {
-            Place::Buffer(head) => fill_host_room(address, &mut wire.bytes_mut(*head)[room]),
-            Place::Heap(aside) => fill_host_room(address, &mut aside[room]),
+            Place::Buffer(head) => fill_host_room(address, wire.bytes_mut(*head), room),
+            Place::Heap(aside) => fill_host_room(address, aside, room),
             Place::Nowhere => {}
         }
     }

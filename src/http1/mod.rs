@@ -26,7 +26,7 @@ pub use fields::FieldStorage;
 pub use refusal::Refusal;
 pub use request_head::{RequestHead, leading_line_ends};
 pub use request_line::Method;
-pub use request_rewrite::{RequestRewrite, fill_host_room, host_room, write_request};
+pub use request_rewrite::{HostRoom, RequestRewrite, fill_host_room, host_room, write_request};
 pub use response_head::{ResponseHead, ResponseTo};
 pub use response_rewrite::{ConnectionField, ResponseRewrite, write_response};
 pub use trailers::{Peer, TrailerRules};

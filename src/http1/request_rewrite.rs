@@ -69,19 +69,25 @@ pub fn write_request(
     out.finish()
 }
 
+/// The place for a host in a written head: its first byte. See [`host_room`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostRoom(u32);
+
 /// The place that [`write_request`] leaves for the host of a request that names none: its host is
 /// the backend that it is sent to, which is not known before one is chosen.
-pub fn host_room(head: &RequestHead<'_, '_>) -> Option<Range<usize>> {
+pub fn host_room(head: &RequestHead<'_, '_>) -> Option<HostRoom> {
     if !head.host.is_empty() {
         return None;
     }
     let before = [head.method.0, b" ", head.target_start(), head.target, b" HTTP/1.1\r\nHost: "];
-    let start = before.iter().map(|part| part.len()).sum();
-    Some(start..start + HOST_ROOM)
+    let start: usize = before.iter().map(|part| part.len()).sum();
+    Some(HostRoom(start as u32))
 }
 
-/// Writes an address to the place for a host. Blanks before it have no meaning (RFC 9110 §5.5).
-pub fn fill_host_room(address: SocketAddr, room: &mut [u8]) {
+/// Writes an address to the place for a host in a head. Blanks before it have no meaning (RFC 9110
+/// §5.5).
+pub fn fill_host_room(address: SocketAddr, head: &mut [u8], room: HostRoom) {
+    let room = &mut head[room.0 as usize..][..HOST_ROOM];
     let mut text = [0; HOST_ROOM];
     let mut out = Output::new(&mut text);
     let brackets: [&[u8]; 2] = if address.is_ipv6() { [b"[", b"]"] } else { [b"", b""] };

@@ -3,13 +3,12 @@
 
 use super::{Body, Draft};
 use crate::http1::{
-    BodyLength, ChunkedDecoder, FieldStorage, Passing, Peer, Refusal, RequestHead, RequestRewrite,
-    TrailerRules, UnderscoreNames, Verdict, Version, host_room, write_request,
+    BodyLength, ChunkedDecoder, FieldStorage, HostRoom, Passing, Peer, Refusal, RequestHead,
+    RequestRewrite, TrailerRules, UnderscoreNames, Verdict, Version, host_room, write_request,
 };
 use crate::snapshot::{Listener, Snapshot, Target};
 use crate::stats::CloseReason;
 use std::net::IpAddr;
-use std::ops::Range;
 use std::sync::Arc;
 
 /// The reason for 413 (Content Too Large).
@@ -34,7 +33,7 @@ pub struct Request {
     /// Bytes of the head that was written.
     pub written: usize,
     /// See [`host_room`].
-    pub host_room: Option<Range<usize>>,
+    pub host_room: Option<HostRoom>,
     /// What remains of its body.
     pub body: Body,
     /// Where its route leads.

@@ -47,7 +47,7 @@ fn a_request_of_http_1_0_without_a_host_has_room_for_one() {
                 let mut room = vec![0; 1_024];
                 let length = write_request(head, &plain(), &mut room).expect("room enough");
                 let host = host_room(head).expect("it has none");
-                fill_host_room(address.parse().expect("an address"), &mut room[host]);
+                fill_host_room(address.parse().expect("an address"), &mut room, host);
                 let text = String::from_utf8(room[..length].to_vec()).expect("text");
                 let lines = lines(&text);
                 assert_eq!(lines[0], "GET /a?b HTTP/1.1");

@@ -79,6 +79,7 @@ fn trailers_go_on_wherever_the_read_that_ends_them_is_cut_to_fit_a_buffer() {
         let body = format!("{size:04x}\r\n{}{end}", "x".repeat(size));
         let text = [head, &body].concat();
         let mut scene = scene();
+        scene.network.borrow_mut().meanness.receive_bytes_max = u32::MAX;
         let client = scene.client();
         scene.say(client, GET);
         let (backend, _) = scene.connected();
