@@ -13,6 +13,7 @@ pub mod config;
 pub mod coordinator;
 pub mod engine;
 pub mod exchange;
+pub mod head;
 pub mod health;
 pub mod http1;
 pub mod limits;

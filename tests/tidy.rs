@@ -13,16 +13,17 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("sys", &["engine", "base", "limits"]),
     ("balance", &["base", "limits"]),
     ("route", &["base", "limits"]),
-    ("http1", &["base", "limits"]),
+    ("head", &["base", "limits"]),
+    ("http1", &["head", "base", "limits"]),
     ("stats", &["base", "limits"]),
     ("access_log", &["base", "limits"]),
     ("health", &["base", "limits"]),
     ("table", &["engine"]),
     ("link", &["engine", "base", "limits"]),
-    ("config", &["balance", "health", "http1", "route", "base", "limits"]),
-    ("snapshot", &["config", "balance", "http1", "route", "engine", "base", "limits"]),
+    ("config", &["balance", "health", "head", "route", "base", "limits"]),
+    ("snapshot", &["config", "balance", "head", "route", "engine", "base", "limits"]),
     ("mailbox", &["snapshot", "stats", "engine", "base", "limits"]),
-    ("message", &["snapshot", "stats", "http1", "limits"]),
+    ("message", &["snapshot", "stats", "http1", "head", "limits"]),
     ("local", &["table", "link", "snapshot", "mailbox", "access_log", "stats", "engine", "base"]),
     ("pick", &["snapshot", "mailbox", "balance", "base"]),
     (
@@ -36,6 +37,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "access_log",
             "stats",
             "http1",
+            "head",
             "engine",
             "base",
             "limits",
@@ -43,7 +45,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     (
         "backend",
-        &["local", "message", "table", "link", "mailbox", "stats", "http1", "engine", "base"],
+        &[
+            "local", "message", "table", "link", "mailbox", "stats", "http1", "head", "engine",
+            "base",
+        ],
     ),
     (
         "exchange",
@@ -59,6 +64,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "access_log",
             "stats",
             "http1",
+            "head",
             "engine",
             "base",
             "limits",
@@ -88,8 +94,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "coordinator",
         &[
-            "snapshot", "mailbox", "config", "health", "stats", "sys", "engine", "http1", "route",
-            "base", "limits",
+            "snapshot", "mailbox", "config", "health", "stats", "sys", "engine", "http1", "head",
+            "route", "base", "limits",
         ],
     ),
 ];
@@ -114,7 +120,7 @@ const COORDINATOR_IMPORTS: &[(&str, &[&str])] = &[
 
 /// Folders that know no clock, thread, file or descriptor.
 const PURE: &[&str] = &[
-    "base", "balance", "route", "http1", "stats", "health", "config", "snapshot", "table",
+    "base", "balance", "route", "head", "http1", "stats", "health", "config", "snapshot", "table",
     "message", "local", "pick", "client", "backend", "exchange", "relay",
 ];
 const IMPURE_WORDS: &[&str] =
@@ -319,7 +325,7 @@ fn files_and_functions_and_lines_are_short() {
 
 /// Tables of cases are easier to read with long rows.
 fn is_table(path: &str) -> bool {
-    let files = ["loopback/backends.rs", "http1/refusal.rs", "config/tests.rs"];
+    let files = ["loopback/backends.rs", "head/refusal.rs"];
     let folders = ["tests/suite/conformance/", "src/stats/"];
     files.iter().any(|file| path.ends_with(file))
         || folders.iter().any(|folder| path.starts_with(folder))

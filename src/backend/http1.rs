@@ -3,7 +3,8 @@
 
 use super::Connection;
 use crate::engine::{BufferId, Engine, Slice};
-use crate::http1::Refusal;
+use crate::head::{Refusal, ResponseHead, ResponseTo};
+use crate::http1::{FieldStorage, Verdict};
 use crate::link::Gathered;
 use crate::local::Local;
 use crate::message::{self, Body, ResponseOutcome, ResponseSide};
@@ -23,14 +24,18 @@ impl Connection {
         output: BufferId,
         side: &ResponseSide<'_>,
         local: &mut Local<E>,
-    ) -> ResponseOutcome {
+    ) -> Verdict<ResponseOutcome> {
         let (from, to) = local.wire.engine.bytes_pair(slice.buffer, output);
         let input = &from[slice.start as usize..slice.end as usize];
-        let outcome = message::response(input, to, local.current.snapshot(), side);
-        if matches!(outcome, ResponseOutcome::Incomplete) {
+        let snapshot = local.current.snapshot();
+        let asked = ResponseTo { head: side.is_head, connect: side.is_connect };
+        let mut storage = FieldStorage::new();
+        let verdict = ResponseHead::parse(input, &mut storage, asked, &snapshot.settings.rules)
+            .map(|head| message::response(&head, to, snapshot, side));
+        if matches!(verdict, Verdict::Incomplete) {
             local.wire.set_aside(&mut self.partial, slice);
         }
-        outcome
+        verdict
     }
 
     /// Reads a range of a body, or of what follows it. Returns the part of it that is forwarded,

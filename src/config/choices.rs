@@ -3,7 +3,7 @@
 use super::foreign::instead_of;
 use super::units::listed;
 use crate::balance::Algorithm;
-use crate::http1::UnderscoreNames;
+use crate::head::UnderscoreNames;
 use std::fmt;
 use std::str::FromStr;
 

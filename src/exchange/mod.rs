@@ -24,7 +24,7 @@ pub use attempts::Need;
 use crate::backend::{Connection, Connections};
 use crate::base::{BackendSlot, Generation, Instant, PoolId, RouteId};
 use crate::client::{Client, Clients};
-use crate::http1::Version;
+use crate::head::Version;
 use crate::limits::{ATTEMPTS_MAX, RETRY_TIME_MAX};
 use crate::link::Chain;
 use crate::local::Local;

@@ -3,7 +3,7 @@
 use super::{Exchange, Sides};
 use crate::access_log::Record;
 use crate::engine::Engine;
-use crate::http1::Version;
+use crate::head::Version;
 
 impl Exchange {
     /// Records the exchange, which ends.

@@ -4,6 +4,7 @@
 use super::attempts::COPY_BYTES_MAX;
 use super::{Exchange, Flow, Phase, Sides};
 use crate::engine::{BufferId, Engine, Failure, Room, Slice};
+use crate::http1::Verdict;
 use crate::limits::INTERIMS_MAX;
 use crate::link::Gathered;
 use crate::local::{Local, Signal};
@@ -105,19 +106,28 @@ impl Exchange {
             upgrade: self.facts.upgrade.as_deref(),
             keep_alive: self.request.body.has_ended() && client.may_keep_alive(local),
         };
-        let outcome = sides.connections.at(id).read_head(slice, output, &side, local);
-        self.take_head(id, outcome, slice, output, sides)
+        let verdict = sides.connections.at(id).read_head(slice, output, &side, local);
+        self.take_head(id, verdict, slice, output, sides)
     }
 
     fn take_head<E: Engine>(
         &mut self,
         id: ConnectionId,
-        outcome: ResponseOutcome,
+        verdict: Verdict<ResponseOutcome>,
         slice: Slice,
         output: BufferId,
         sides: &mut Sides<E>,
     ) -> Option<Slice> {
         let rest = |length: usize| Slice { start: slice.start + length as u32, ..slice };
+        let outcome = match verdict {
+            Verdict::Complete(outcome) => outcome,
+            Verdict::Incomplete => {
+                sides.local.wire.engine.release(output);
+                self.note_progress(sides);
+                return None;
+            }
+            Verdict::Refused(refusal) => ResponseOutcome::Unexpected(refusal.text()),
+        };
         let fault = match outcome {
             ResponseOutcome::Final(response) if self.is_of_idle_time(response.status, sides) => {
                 sides.local.wire.engine.release(output);
@@ -139,13 +149,7 @@ impl Exchange {
                 self.switch(status, rest(head_length), sides);
                 return None;
             }
-            ResponseOutcome::Incomplete => {
-                sides.local.wire.engine.release(output);
-                self.note_progress(sides);
-                return None;
-            }
             ResponseOutcome::Interim { .. } => "there are too many interim answers",
-            ResponseOutcome::Refused(refusal) => refusal.text(),
             ResponseOutcome::Unexpected(text) => text,
         };
         sides.local.wire.engine.release(output);

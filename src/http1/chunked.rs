@@ -4,7 +4,7 @@
 //! ends and control bytes are refused.
 
 use super::trailers::{Peer, TrailerRules};
-use super::{Refusal, UnderscoreNames};
+use crate::head::{Refusal, UnderscoreNames};
 use crate::limits::CHUNK_LINE_BYTES_MAX;
 use std::ops::Range;
 

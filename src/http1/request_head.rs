@@ -1,43 +1,15 @@
 //! Reading the head of a request.
 
-use super::fields::{self, FieldStorage, Found, Kind};
-use super::request_line::{self, Method, RequestLine, StartLine};
+use super::Verdict;
+use super::fields::{self, FieldStorage};
+use super::request_line::{self, RequestLine, StartLine};
 use super::target::{self, Target};
-use super::{BodyLength, Refusal, Rules, UnderscoreNames, Verdict, Version};
+use crate::head::{
+    BodyLength, Field, Found, Kind, Refusal, RequestHead, Rules, UnderscoreNames, Version,
+    is_forwarding_spelt_with_underscores, read_fields,
+};
 use crate::limits::FIELDS_MAX;
-use httparse::{Header, ParserConfig, Request, Status};
-
-/// The parsed head of a request.
-#[derive(Debug)]
-pub struct RequestHead<'b, 's> {
-    /// Its bytes, with the empty line.
-    pub length: usize,
-    /// Its method.
-    pub method: Method<'b>,
-    /// The target as it is forwarded behind [`RequestHead::target_start`]: origin-form, `*`, or the
-    /// authority of CONNECT.
-    pub target: &'b [u8],
-    /// The path of the target, without query.
-    pub path: &'b [u8],
-    /// The authority: of Host, or of the target, which agree. Empty for an HTTP/1.0 request without
-    /// either.
-    pub host: &'b [u8],
-    /// Its version.
-    pub version: Version,
-    /// The length of its body.
-    pub body: BodyLength,
-    /// The client keeps its connection.
-    pub keep_alive: bool,
-    /// The client waits for 100 (Continue) before it sends the body.
-    pub expects_continue: bool,
-    /// The protocol of the client's Upgrade.
-    pub upgrade: Option<&'b [u8]>,
-    pub(super) fields: &'s [Header<'b>],
-    pub(super) dropped: u128,
-    pub(super) connection: fields::Connection,
-    pub(super) has_forwarded: bool,
-    pub(super) has_via: bool,
-}
+use httparse::{ParserConfig, Request, Status};
 
 impl<'b, 's> RequestHead<'b, 's> {
     /// Parses a head at the start of `bytes`.
@@ -92,14 +64,14 @@ impl<'b, 's> RequestHead<'b, 's> {
 
     fn judge(
         start: StartLine<'b>,
-        fields: &'s [Header<'b>],
+        fields: &'s [Field<'b>],
         rules: &Rules,
     ) -> Result<Self, Refusal> {
         if fields.len() > rules.fields_max {
             return Err(Refusal::TooManyFields);
         }
         let StartLine { method, target, version } = start;
-        let mut found = fields::read(fields, version, Kind::Request)?;
+        let mut found = read_fields(fields, version, Kind::Request)?;
         drop_underscores(fields, &mut found, rules)?;
         let host = host_of(&found, &target, version)?;
         let expects_continue = match found.expect {
@@ -130,22 +102,6 @@ impl<'b, 's> RequestHead<'b, 's> {
             has_via: found.has_via,
         })
     }
-
-    /// All names in Connection, if any is not `close`, `keep-alive` or `upgrade`.
-    pub fn named_by_connection(&self) -> impl Iterator<Item = &[u8]> {
-        fields::named_by_connection(self.fields, self.connection)
-    }
-
-    /// The start of the target where it is forwarded: `/` before a query alone.
-    pub fn target_start(&self) -> &'static [u8] {
-        if self.target.first() == Some(&b'?') { b"/" } else { b"" }
-    }
-
-    /// The first value of a field.
-    pub fn field(&self, name: &str) -> Option<&'b [u8]> {
-        let mut fields = self.fields.iter();
-        fields.find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
-    }
 }
 
 /// Bytes of the line ends at the start of `bytes`. Some clients send them behind a body, or before
@@ -165,13 +121,13 @@ pub fn leading_line_ends(bytes: &[u8]) -> usize {
 struct Split<'b, 's> {
     length: usize,
     line: RequestLine<'b>,
-    fields: &'s [Header<'b>],
+    fields: &'s [Field<'b>],
 }
 
 /// Splits a head whose target is not UTF-8, which httparse refuses; none if it is incomplete.
 fn split_with_any_target<'b, 's>(
     bytes: &'b [u8],
-    spare: &'s mut Vec<Header<'b>>,
+    spare: &'s mut Vec<Field<'b>>,
 ) -> Result<Option<Split<'b, 's>>, Refusal> {
     let Some((line, line_length)) = RequestLine::with_any_target(bytes)? else { return Ok(None) };
     spare.resize(FIELDS_MAX, httparse::EMPTY_HEADER);
@@ -185,7 +141,7 @@ fn split_with_any_target<'b, 's>(
 }
 
 fn drop_underscores(
-    fields: &[Header<'_>],
+    fields: &[Field<'_>],
     found: &mut Found<'_>,
     rules: &Rules,
 ) -> Result<(), Refusal> {
@@ -196,8 +152,7 @@ fn drop_underscores(
         match rules.underscore_names {
             UnderscoreNames::Reject => return Err(Refusal::UnderscoreInName),
             // A backend that takes both names for one would trust the client's value.
-            UnderscoreNames::Allow if !fields::is_forwarding_spelt_with_underscores(field.name) => {
-            }
+            UnderscoreNames::Allow if !is_forwarding_spelt_with_underscores(field.name) => {}
             UnderscoreNames::Allow | UnderscoreNames::Drop => found.dropped |= 1 << at,
         }
     }

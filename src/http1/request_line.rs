@@ -2,31 +2,10 @@
 
 use super::classes::is_token;
 use super::target::{self, Target};
-use super::{Refusal, Rules, Version};
+use crate::head::{Method, Refusal, Rules, Version};
 use httparse::Request;
 
 const METHOD_BYTES_MAX: usize = 32;
-
-/// A method (RFC 9110 §9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Method<'b>(pub &'b [u8]);
-
-impl Method<'_> {
-    /// HEAD: its response has no body.
-    pub fn is_head(self) -> bool {
-        self.0 == b"HEAD"
-    }
-
-    /// CONNECT: it requests a tunnel.
-    pub fn is_connect(self) -> bool {
-        self.0 == b"CONNECT"
-    }
-
-    /// True if the same request may be sent twice (RFC 9110 §9.2.2).
-    pub fn is_idempotent(self) -> bool {
-        matches!(self.0, b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE")
-    }
-}
 
 /// The parts of a request line.
 pub(super) struct RequestLine<'b> {

@@ -1,8 +1,8 @@
 //! Writing the head of a request for a backend.
 
-use super::fields::{Known, list};
 use super::output::Output;
-use super::{BodyLength, RequestHead, Version};
+use crate::head::{BodyLength, RequestHead, Version};
+use crate::head::{Known, list};
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;

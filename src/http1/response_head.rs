@@ -1,44 +1,11 @@
 //! Reading the head of a response. A backend is trusted no more than a client.
 
-use super::fields::{self, FieldStorage, Kind};
-use super::{Refusal, ResponseBody, Rules, Verdict, Version};
-use httparse::{Header, ParserConfig, Response, Status};
-use std::time::Duration;
-
-/// The part of the request that decides the length of the response's body.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ResponseTo {
-    /// It was HEAD.
-    pub head: bool,
-    /// It was CONNECT.
-    pub connect: bool,
-}
-
-/// The parsed head of a response.
-#[derive(Debug)]
-pub struct ResponseHead<'b, 's> {
-    /// Its bytes, with the empty line.
-    pub length: usize,
-    /// 100 to 999; clients take those from 600 on for server errors (RFC 9110 §15).
-    pub status: u16,
-    /// Its version.
-    pub version: Version,
-    /// The length of its body.
-    pub body: ResponseBody,
-    /// The backend keeps its connection.
-    pub keep_alive: bool,
-    /// The backend closes its connection after this time without a request, as it states.
-    pub idle_timeout: Option<Duration>,
-    /// The protocol that the backend switches to.
-    pub upgrade: Option<&'b [u8]>,
-    pub(super) reason: &'b [u8],
-    pub(super) fields: &'s [Header<'b>],
-    pub(super) dropped: u128,
-    pub(super) connection: fields::Connection,
-    pub(super) content_length: Option<u64>,
-    /// Transfer-Encoding states that it is chunked, whether there is a body or not.
-    pub is_chunked: bool,
-}
+use super::Verdict;
+use super::fields::{self, FieldStorage};
+use crate::head::{
+    Found, Kind, Refusal, ResponseBody, ResponseHead, ResponseTo, Rules, Version, read_fields,
+};
+use httparse::{ParserConfig, Response, Status};
 
 impl<'b, 's> ResponseHead<'b, 's> {
     /// Parses a head at the start of `bytes`.
@@ -86,7 +53,7 @@ impl<'b, 's> ResponseHead<'b, 's> {
             return Err(Refusal::TooManyFields);
         }
         let kind = kind_of(status, asked);
-        let found = fields::read(response.headers, version, kind)?;
+        let found = read_fields(response.headers, version, kind)?;
         Ok(Some(Self {
             length,
             status,
@@ -103,11 +70,6 @@ impl<'b, 's> ResponseHead<'b, 's> {
             content_length: found.content_length,
             is_chunked: found.is_chunked,
         }))
-    }
-
-    /// All names in Connection, if any is not `close`, `keep-alive` or `upgrade`.
-    pub fn named_by_connection(&self) -> impl Iterator<Item = &[u8]> {
-        fields::named_by_connection(self.fields, self.connection)
     }
 }
 
@@ -150,7 +112,7 @@ fn kind_of(status: u16, asked: ResponseTo) -> Kind {
 }
 
 /// The length of the body (RFC 9112 §6.3).
-fn body_of(status: u16, found: &fields::Found<'_>, kind: Kind, asked: ResponseTo) -> ResponseBody {
+fn body_of(status: u16, found: &Found<'_>, kind: Kind, asked: ResponseTo) -> ResponseBody {
     if kind == Kind::EmptyResponse || asked.head || status == 304 {
         return ResponseBody::None;
     }

@@ -1,8 +1,8 @@
 //! Writing the head of a response for a client.
 
-use super::fields::Known;
 use super::output::Output;
-use super::{ResponseHead, Version};
+use crate::head::Known;
+use crate::head::{ResponseHead, Version};
 
 /// The Connection field of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

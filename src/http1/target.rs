@@ -1,7 +1,7 @@
 //! Request targets (RFC 9112 §3.2, RFC 3986) and hosts.
 
-use super::Refusal;
 use super::classes::{is_host_name, is_ip_literal};
+use crate::head::Refusal;
 
 /// The parts of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

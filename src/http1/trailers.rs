@@ -3,8 +3,9 @@
 //! A section is parsed only when it is complete, so that a field is forwarded or left out as a
 //! whole however the bytes were split.
 
-use super::fields::{check_bytes, list};
-use super::{Refusal, UnderscoreNames};
+use super::fields::check_bytes;
+use crate::head::list;
+use crate::head::{Refusal, UnderscoreNames};
 use crate::limits::{FIELDS_MAX, TRAILER_BYTES_MAX};
 use httparse::{EMPTY_HEADER, Status};
 

@@ -1,6 +1,7 @@
 //! The end of a body: counts the bytes of one message as they pass.
 
-use crate::http1::{ChunkedDecoder, Refusal};
+use crate::head::Refusal;
+use crate::http1::ChunkedDecoder;
 
 /// What remains of a body.
 #[derive(Debug)]

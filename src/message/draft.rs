@@ -1,7 +1,7 @@
 //! The part of a request's head that is kept until it is recorded. Its size is bounded here; it is
 //! escaped where it is written.
 
-use crate::http1::{RequestHead, Version};
+use crate::head::{RequestHead, Version};
 use crate::limits::LOGGED_BYTES_MAX;
 
 /// The part of a request's head that the access log uses.

@@ -1,5 +1,5 @@
-//! The heads and bodies of messages on their way from one side to the other: a head is read by the
-//! rules of its sender's protocol, judged, and written once by those of its recipient's. Pure.
+//! The heads and bodies of messages on their way from one side to the other: a head, which its
+//! sender's side has parsed, is judged, edited and written once for its recipient's. Pure.
 //!
 //! Does not: know connections, exchanges or buffers.
 

@@ -1,10 +1,9 @@
-//! Reading the head of a request and writing it anew for the backend. Pure: bytes in, bytes and a
-//! verdict out.
+//! Judging the head of a request, and writing it anew for the backend.
 
 use super::{Body, Draft};
+use crate::head::{BodyLength, RequestHead, UnderscoreNames, Version};
 use crate::http1::{
-    BodyLength, ChunkedDecoder, FieldStorage, HostRoom, Passing, Peer, Refusal, RequestHead,
-    RequestRewrite, TrailerRules, UnderscoreNames, Verdict, Version, host_room, write_request,
+    ChunkedDecoder, HostRoom, Passing, Peer, RequestRewrite, TrailerRules, host_room, write_request,
 };
 use crate::snapshot::{Listener, Snapshot, Target};
 use crate::stats::CloseReason;
@@ -80,12 +79,8 @@ pub struct LocalAnswer {
     pub denial: Denial,
 }
 
-/// The verdict on a request's head.
+/// What becomes of a request.
 pub enum RequestOutcome {
-    /// More bytes are needed.
-    Incomplete,
-    /// It is malformed, or beyond a limit.
-    Refused(Refusal, Option<Box<Draft>>),
     /// It is answered here.
     Local(LocalAnswer),
     /// The new head does not fit the output; the answer in case there is no larger one.
@@ -94,19 +89,14 @@ pub enum RequestOutcome {
     Forward(Request),
 }
 
-/// Reads a request's head from `input` and writes the one for the backend to `output`.
-pub fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -> RequestOutcome {
+/// Judges the head of a request, and writes the one for the backend to `output`.
+pub fn request(
+    head: &RequestHead<'_, '_>,
+    output: &mut [u8],
+    side: &RequestSide<'_>,
+) -> RequestOutcome {
     let settings = &side.snapshot.settings;
-    let mut storage = FieldStorage::new();
-    let head = match RequestHead::parse(input, &mut storage, &settings.rules) {
-        Verdict::Incomplete => return RequestOutcome::Incomplete,
-        Verdict::Refused(refusal) => {
-            let draft = settings.has_access_log.then(|| Box::new(Draft::of_part(input)));
-            return RequestOutcome::Refused(refusal, draft);
-        }
-        Verdict::Complete(head) => head,
-    };
-    let draft = settings.has_access_log.then(|| Box::new(Draft::of(&head)));
+    let draft = settings.has_access_log.then(|| Box::new(Draft::of(head)));
     let denied = |status, text, draft| LocalAnswer {
         head_length: head.length,
         version: head.version,
@@ -133,14 +123,14 @@ pub fn request(input: &[u8], output: &mut [u8], side: &RequestSide<'_>) -> Reque
         via: settings.via.as_deref(),
         forward_upgrade: upgrade.is_some(),
     };
-    let Some(written) = write_request(&head, &rewrite, output) else {
+    let Some(written) = write_request(head, &rewrite, output) else {
         return RequestOutcome::NoRoom(denied(431, HEAD_GROWS, draft));
     };
     RequestOutcome::Forward(Request {
         head_length: head.length,
         written,
-        host_room: host_room(&head),
-        body: request_body(&head, settings.rules.underscore_names),
+        host_room: host_room(head),
+        body: request_body(head, settings.rules.underscore_names),
         target,
         keep_alive: head.keep_alive,
         version: head.version,

@@ -1,12 +1,10 @@
-//! Reading the head of a response and writing it anew for the client. Pure: bytes in, bytes and a
-//! verdict out.
+//! Judging the head of a response, and writing it anew for the client.
 
 use super::Body;
 use super::request::{HEAD_GROWS, is_protocol, join_names};
+use crate::head::{ResponseBody, ResponseHead, UnderscoreNames, Version};
 use crate::http1::{
-    ChunkedDecoder, ConnectionField, FieldStorage, Passing, Peer, Refusal, ResponseBody,
-    ResponseHead, ResponseRewrite, ResponseTo, TrailerRules, UnderscoreNames, Verdict, Version,
-    write_response,
+    ChunkedDecoder, ConnectionField, Passing, Peer, ResponseRewrite, TrailerRules, write_response,
 };
 use crate::snapshot::Snapshot;
 use std::time::Duration;
@@ -46,12 +44,8 @@ pub struct Response {
     pub idle_max: Option<Duration>,
 }
 
-/// The verdict on a response's head.
+/// What becomes of a response.
 pub enum ResponseOutcome {
-    /// More bytes are needed.
-    Incomplete,
-    /// It is malformed, or beyond a limit.
-    Refused(Refusal),
     /// A message that a backend must not answer this request with, and the reason.
     Unexpected(&'static str),
     /// A 1xx response; a final one follows. `written` is 0 if the client must not see it.
@@ -74,25 +68,18 @@ pub enum ResponseOutcome {
     Final(Response),
 }
 
-/// Reads a response's head from `input` and writes the one for the client to `output`.
+/// Judges the head of a response, and writes the one for the client to `output`.
 pub fn response(
-    input: &[u8],
+    head: &ResponseHead<'_, '_>,
     output: &mut [u8],
     snapshot: &Snapshot,
     side: &ResponseSide<'_>,
 ) -> ResponseOutcome {
     let settings = &snapshot.settings;
-    let mut storage = FieldStorage::new();
-    let asked = ResponseTo { head: side.is_head, connect: side.is_connect };
-    let head = match ResponseHead::parse(input, &mut storage, asked, &settings.rules) {
-        Verdict::Incomplete => return ResponseOutcome::Incomplete,
-        Verdict::Refused(refusal) => return ResponseOutcome::Refused(refusal),
-        Verdict::Complete(head) => head,
-    };
     let head_length = head.length;
     let write = |connection, body_unframed, output: &mut [u8]| {
         let rewrite = ResponseRewrite { connection, via: settings.via.as_deref(), body_unframed };
-        write_response(&head, &rewrite, output)
+        write_response(head, &rewrite, output)
     };
     // A backend must not change to a protocol that was not requested (RFC 9110 §7.8).
     let is_asked = |protocol| side.upgrade.is_some_and(|asked| is_protocol(protocol, asked));
@@ -129,9 +116,9 @@ pub fn response(
                     head_length,
                     written,
                     status,
-                    body: response_body(&head, is_unframed),
+                    body: response_body(head, is_unframed),
                     keep_alive,
-                    idle_max: idle_max(&head),
+                    idle_max: idle_max(head),
                 }),
             }
         }

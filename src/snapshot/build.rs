@@ -6,7 +6,7 @@ use super::{
 use crate::base::{BackendSlot, Generation, PoolId, ShardId};
 use crate::config::{self, Config, Connect, HalfClose, ListenerIndex};
 use crate::engine::Socket;
-use crate::http1::Rules;
+use crate::head::Rules;
 use crate::limits::FIELDS_MAX;
 use crate::route::RouteTable;
 use std::net::SocketAddr;

@@ -18,7 +18,7 @@ use crate::balance::Algorithm;
 use crate::base::{BackendSlot, Generation, ListenerId, PoolId, RouteId, ShardId};
 use crate::config::{ErrorAnswer, IpNetwork};
 use crate::engine::Socket;
-use crate::http1::Rules;
+use crate::head::Rules;
 use crate::route::RouteTable;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -3,7 +3,8 @@
 use super::super::Client;
 use crate::access_log::Record;
 use crate::engine::{Engine, Room, Slice};
-use crate::http1::{Answer, ConnectionField, Version, default_body, write_answer};
+use crate::head::Version;
+use crate::http1::{Answer, ConnectionField, default_body, write_answer};
 use crate::local::{How, Local, Signal};
 use crate::mailbox::Stage;
 use crate::message::{Denial, Draft, LocalAnswer};

@@ -2,7 +2,7 @@
 
 use super::super::Client;
 use crate::engine::{Engine, Slice};
-use crate::http1::Refusal;
+use crate::head::Refusal;
 use crate::local::Local;
 use crate::message::Body;
 

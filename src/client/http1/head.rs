@@ -4,7 +4,8 @@
 use super::super::{Client, State};
 use super::{Arrival, Step, reason_of};
 use crate::engine::{BufferId, Engine, Room, Slice};
-use crate::http1::{Refusal, leading_line_ends};
+use crate::head::{Refusal, RequestHead};
+use crate::http1::{FieldStorage, Verdict, leading_line_ends};
 use crate::limits::LEADING_LINE_ENDS_BYTES_MAX;
 use crate::local::Local;
 use crate::message::{self, Denial, Draft, RequestOutcome, RequestSide};
@@ -26,11 +27,26 @@ impl Client {
         let slice = self.gather(slice, local)?;
         let slice = self.skip_line_ends(slice, local)?;
         let room = Room::of(slice.len() + HEAD_GROWTH);
-        let (mut output, mut outcome) = self.translate_head(slice, room, local)?;
-        if matches!(outcome, RequestOutcome::NoRoom(_)) && room == Room::Small {
+        let (mut output, mut verdict) = self.translate_head(slice, room, local)?;
+        if matches!(verdict, Verdict::Complete(RequestOutcome::NoRoom(_))) && room == Room::Small {
             local.wire.engine.release(output);
-            (output, outcome) = self.translate_head(slice, Room::Whole, local)?;
+            (output, verdict) = self.translate_head(slice, Room::Whole, local)?;
         }
+        let outcome = match verdict {
+            Verdict::Complete(outcome) => outcome,
+            Verdict::Incomplete => {
+                local.wire.engine.release(output);
+                self.set_head_aside(slice, local);
+                return None;
+            }
+            Verdict::Refused(refusal) => {
+                let draft = draft_of(slice, local);
+                local.wire.engine.release(output);
+                local.wire.engine.release(slice.buffer);
+                self.refuse(refusal, draft, local);
+                return None;
+            }
+        };
         match outcome {
             RequestOutcome::Forward(request) => {
                 local.reports.count_request(self.listener, request.target.route);
@@ -40,20 +56,6 @@ impl Client {
                     return None;
                 };
                 return Some(Arrival { client: self.id(), request, output, rest });
-            }
-            RequestOutcome::Incomplete => {
-                let is_begun = local.wire.bytes(slice) != b"\r";
-                local.wire.engine.release(output);
-                local.wire.set_aside(&mut self.partial, slice);
-                // CR alone may be half of a line end, which begins no request.
-                if is_begun {
-                    self.await_rest_of_head(local);
-                }
-            }
-            RequestOutcome::Refused(refusal, draft) => {
-                local.wire.engine.release(output);
-                local.wire.engine.release(slice.buffer);
-                self.refuse(refusal, draft, local);
             }
             RequestOutcome::NoRoom(answer) | RequestOutcome::Local(answer) => {
                 local.wire.engine.release(output);
@@ -78,7 +80,7 @@ impl Client {
         slice: Slice,
         room: Room,
         local: &mut Local<E>,
-    ) -> Option<(BufferId, RequestOutcome)> {
+    ) -> Option<(BufferId, Verdict<RequestOutcome>)> {
         let Some(output) = local.wire.engine.acquire(room) else {
             let draft = draft_of(slice, local);
             local.wire.engine.release(slice.buffer);
@@ -92,7 +94,9 @@ impl Client {
         };
         let (from, to) = local.wire.engine.bytes_pair(slice.buffer, output);
         let input = &from[slice.start as usize..slice.end as usize];
-        Some((output, message::request(input, to, &side)))
+        let mut storage = FieldStorage::new();
+        let verdict = RequestHead::parse(input, &mut storage, &side.snapshot.settings.rules);
+        Some((output, verdict.map(|head| message::request(&head, to, &side))))
     }
 
     /// All bytes so far of a part that is parsed when complete; none if the connection ends.
@@ -133,6 +137,16 @@ impl Client {
             return None;
         }
         Some(rest)
+    }
+
+    /// Keeps the beginning of a head until more of it arrives.
+    fn set_head_aside<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) {
+        // CR alone may be half of a line end, which begins no request.
+        let is_begun = local.wire.bytes(slice) != b"\r";
+        local.wire.set_aside(&mut self.partial, slice);
+        if is_begun {
+            self.await_rest_of_head(local);
+        }
     }
 
     fn await_rest_of_head<E: Engine>(&mut self, local: &mut Local<E>) {

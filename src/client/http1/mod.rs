@@ -9,7 +9,7 @@ pub use body::{BodyFault, BodyPart};
 
 use super::{Client, State};
 use crate::engine::{BufferId, Engine, Slice};
-use crate::http1::Refusal;
+use crate::head::Refusal;
 use crate::local::{How, Local, Signal};
 use crate::message::Request;
 use crate::stats::CloseReason;

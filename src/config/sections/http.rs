@@ -5,7 +5,7 @@ use crate::config::keys::kinds::{size, text, texts, word};
 use crate::config::keys::section;
 use crate::config::network::IpNetwork;
 use crate::config::values::is_token;
-use crate::http1::UnderscoreNames;
+use crate::head::UnderscoreNames;
 use crate::limits::HEAD_BYTES_MAX;
 
 const HEAD_BYTES_LEAST: usize = 1024;

@@ -3,7 +3,7 @@
 use super::{GOOD, parse};
 use crate::balance::Algorithm;
 use crate::config::*;
-use crate::http1::UnderscoreNames;
+use crate::head::UnderscoreNames;
 use crate::route::HostPattern;
 use std::net::SocketAddr;
 use std::time::Duration;

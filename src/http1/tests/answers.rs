@@ -1,7 +1,8 @@
 //! The answers that the proxy gives itself.
 
-use super::super::{Answer, ConnectionField, ResponseBody, ResponseTo, default_body, write_answer};
+use super::super::{Answer, ConnectionField, default_body, write_answer};
 use super::{lines, with_response, written};
+use crate::head::{ResponseBody, ResponseTo};
 
 const STATUSES: [u16; 14] = [400, 404, 405, 408, 413, 414, 417, 421, 431, 501, 502, 503, 504, 505];
 

@@ -1,9 +1,8 @@
 //! Chunked bodies, split wherever they can be.
 
-use super::super::{
-    ChunkedDecoder, Passing, Peer, Progress, Refusal, TrailerRules, UnderscoreNames,
-};
+use super::super::{ChunkedDecoder, Passing, Peer, Progress, TrailerRules};
 use crate::base::Prng;
+use crate::head::{Refusal, UnderscoreNames};
 use crate::limits::{CHUNK_LINE_BYTES_MAX, FIELDS_MAX, TRAILER_BYTES_MAX};
 
 /// The result of decoding a body that arrives in pieces.

@@ -7,7 +7,8 @@ mod response_rules;
 mod responses;
 mod targets;
 
-use super::{FieldStorage, RequestHead, ResponseHead, ResponseTo, Rules, Verdict};
+use super::{FieldStorage, Verdict};
+use crate::head::{RequestHead, ResponseHead, ResponseTo, Rules};
 
 /// Calls `read` with a request's head; panics if it is not complete and valid.
 fn with_request<T>(text: &str, rules: &Rules, read: impl FnOnce(&RequestHead<'_, '_>) -> T) -> T {

@@ -1,11 +1,9 @@
 //! The request that a backend gets for a request of a client.
 
-use super::super::{
-    BodyLength, Refusal, RequestHead, RequestRewrite, Rules, UnderscoreNames, Verdict,
-    write_request,
-};
+use super::super::{RequestRewrite, Verdict, write_request};
 use super::{FieldStorage, lines, with_request, written};
 use crate::base::Prng;
+use crate::head::{BodyLength, Refusal, RequestHead, Rules, UnderscoreNames};
 use std::net::IpAddr;
 
 pub(super) fn plain() -> RequestRewrite<'static> {

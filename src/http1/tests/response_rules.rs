@@ -1,7 +1,8 @@
 //! The responses that a backend may send, and the length of their bodies.
 
-use super::super::{Refusal, ResponseBody, ResponseHead, ResponseTo, Rules, Verdict, Version};
+use super::super::Verdict;
 use super::{FieldStorage, with_response};
+use crate::head::{Refusal, ResponseBody, ResponseHead, ResponseTo, Rules, Version};
 use std::time::Duration;
 
 const GET: ResponseTo = ResponseTo { head: false, connect: false };

@@ -1,7 +1,8 @@
 //! The response that a client gets for a response of a backend.
 
-use super::super::{ConnectionField, ResponseRewrite, ResponseTo, write_response};
+use super::super::{ConnectionField, ResponseRewrite, write_response};
 use super::{lines, with_response, written};
+use crate::head::ResponseTo;
 
 const GET: ResponseTo = ResponseTo { head: false, connect: false };
 const HEAD: ResponseTo = ResponseTo { head: true, connect: false };

@@ -1,10 +1,9 @@
 //! Targets and hosts: the accepted ones, and their forwarded form.
 
-use super::super::{
-    Refusal, RequestHead, Rules, Verdict, fill_host_room, host_room, write_request,
-};
+use super::super::{Verdict, fill_host_room, host_room, write_request};
 use super::requests::{plain, rewritten};
 use super::{FieldStorage, lines, with_request};
+use crate::head::{Refusal, RequestHead, Rules};
 
 #[test]
 fn the_target_is_forwarded_in_origin_form_and_the_host_with_it() {

@@ -4,9 +4,9 @@
 pub mod requests;
 
 use requests::{Malformed, Place};
+use ringway::head::{BodyLength, Refusal, RequestHead, Rules, UnderscoreNames};
 use ringway::http1::{
-    BodyLength, ChunkedDecoder, FieldStorage, Passing, Peer, Refusal, RequestHead, Rules,
-    TrailerRules, UnderscoreNames, Verdict, leading_line_ends,
+    ChunkedDecoder, FieldStorage, Passing, Peer, TrailerRules, Verdict, leading_line_ends,
 };
 
 /// What the framing rules say of some bytes from their start, the body included.

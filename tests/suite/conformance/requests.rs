@@ -1,7 +1,7 @@
 //! Malformed requests, made by rule: every place of a request that has a rule of RFC 9112 is
 //! broken in every way that is known to have fooled somebody.
 
-use ringway::http1::Rules;
+use ringway::head::Rules;
 use ringway::limits::{FIELDS_MAX, TRAILER_BYTES_MAX};
 
 /// Longest head, bytes: as little as may be configured, so that what is too long is quickly split

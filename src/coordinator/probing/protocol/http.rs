@@ -6,7 +6,7 @@ use super::failure::{ProbeFailure, ProbeStage};
 use super::http_response::{find_in_content, read_head, read_out};
 use super::tls::{Tls, Trusted};
 use crate::config::HttpProbe;
-use crate::http1::ResponseTo;
+use crate::head::ResponseTo;
 use hyper::Method;
 use hyper::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT,

@@ -3,10 +3,8 @@
 
 use super::answer::Answer;
 use super::failure::ProbeFailure;
-use crate::http1::{
-    ChunkedDecoder, FieldStorage, Passing, Progress, Refusal, ResponseBody, ResponseHead,
-    ResponseTo, Rules, Verdict,
-};
+use crate::head::{Refusal, ResponseBody, ResponseHead, ResponseTo, Rules};
+use crate::http1::{ChunkedDecoder, FieldStorage, Passing, Progress, Verdict};
 use crate::limits::INTERIMS_MAX;
 use memchr::memmem::Finder;
 use std::io;
