@@ -5,6 +5,7 @@
 //! and `tests/tidy.rs` checks it.
 
 pub mod access_log;
+pub mod attempts;
 pub mod backend;
 pub mod balance;
 pub mod base;

@@ -26,6 +26,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("message", &["snapshot", "stats", "http1", "head", "limits"]),
     ("local", &["table", "link", "snapshot", "mailbox", "access_log", "stats", "engine", "base"]),
     ("pick", &["snapshot", "mailbox", "balance", "base"]),
+    ("attempts", &["pick", "local", "snapshot", "mailbox", "stats", "engine", "base", "limits"]),
     (
         "client",
         &[
@@ -55,6 +56,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         &[
             "client",
             "backend",
+            "attempts",
             "pick",
             "local",
             "message",
@@ -78,6 +80,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "relay",
             "client",
             "backend",
+            "attempts",
             "pick",
             "local",
             "table",
@@ -121,7 +124,7 @@ const COORDINATOR_IMPORTS: &[(&str, &[&str])] = &[
 /// Folders that know no clock, thread, file or descriptor.
 const PURE: &[&str] = &[
     "base", "balance", "route", "head", "http1", "stats", "health", "config", "snapshot", "table",
-    "message", "local", "pick", "client", "backend", "exchange", "relay",
+    "message", "local", "pick", "attempts", "client", "backend", "exchange", "relay",
 ];
 const IMPURE_WORDS: &[&str] =
     &["Instant::now", "SystemTime", "std::thread", "std::fs", "println!", "std::env"];

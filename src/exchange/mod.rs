@@ -1,7 +1,7 @@
 //! One request and its response, between a client's connection and those to backends. It knows
 //! neither's protocol: it takes and gives heads and parts of bodies through ports.
 //!
-//! `attempts` finds a backend and a connection for the request, `retrying` sends it again,
+//! `connecting` finds a backend and a connection for the request, `retrying` sends it again,
 //! `retained` keeps its head for that, `request` and `response` forward both messages at the same
 //! time, `answering` answers in the place of a backend, `stalling` says who is late, `ending`
 //! ends it; `observing` and `recording` report its outcome.
@@ -9,7 +9,7 @@
 //! Does not: touch a socket; read requests; know the configuration but by the snapshot in force.
 
 mod answering;
-mod attempts;
+mod connecting;
 mod ending;
 mod observing;
 mod recording;
@@ -19,13 +19,11 @@ mod retained;
 mod retrying;
 mod stalling;
 
-pub use attempts::Need;
-
+use crate::attempts::Attempts;
 use crate::backend::{Connection, Connections};
-use crate::base::{BackendSlot, Generation, Instant, PoolId, RouteId};
+use crate::base::{BackendSlot, Instant};
 use crate::client::{Client, Clients};
 use crate::head::Version;
-use crate::limits::{ATTEMPTS_MAX, RETRY_TIME_MAX};
 use crate::link::Chain;
 use crate::local::Local;
 use crate::message::{Body, Draft};
@@ -52,7 +50,7 @@ pub struct Sides<E> {
 
 /// The connection that an exchange has at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attempt {
+enum Attempt {
     /// None: before the first attempt, and between two. The chain is what the next one sends; if it
     /// is empty, that is the retained head.
     Between(Chain),
@@ -64,7 +62,7 @@ pub enum Attempt {
 
 /// The progress of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+enum Phase {
     /// No complete final head yet.
     AwaitingHead,
     /// The head has been forwarded.
@@ -77,54 +75,30 @@ pub enum Phase {
 
 /// One direction of an exchange.
 #[derive(Debug)]
-pub struct Flow {
+struct Flow {
     /// What remains of the message's body.
-    pub body: Body,
+    body: Body,
     /// Bytes of body so far: received of a request, sent of a response.
-    pub bytes: u64,
+    bytes: u64,
 }
 
 /// What is known of a request from its head.
 #[derive(Debug)]
-pub struct Facts {
-    /// The route that matched it.
-    pub route: RouteId,
+struct Facts {
     /// The client's version.
-    pub version: Version,
+    version: Version,
     /// The method may be sent twice (RFC 9110 §9.2.2).
-    pub is_idempotent: bool,
+    is_idempotent: bool,
     /// HEAD: the response has no body whatever its head states.
-    pub is_head: bool,
+    is_head: bool,
     /// CONNECT: a 2xx response opens a tunnel.
-    pub is_connect: bool,
+    is_connect: bool,
     /// The client keeps its connection.
-    pub client_keeps: bool,
+    client_keeps: bool,
     /// Some of its body came behind its head: it cannot be sent again.
-    pub is_streaming: bool,
+    is_streaming: bool,
     /// The protocol of the client's Upgrade, if it is allowed.
-    pub upgrade: Option<Arc<[u8]>>,
-}
-
-/// Backends, each once for each failure of the same exchange on it.
-#[derive(Clone, Copy, Debug)]
-struct Tried {
-    slots: [BackendSlot; ATTEMPTS_MAX],
-    count: u8,
-}
-
-impl Tried {
-    const NONE: Self = Self { slots: [BackendSlot(0); ATTEMPTS_MAX], count: 0 };
-
-    fn slots(&self) -> &[BackendSlot] {
-        &self.slots[..usize::from(self.count)]
-    }
-
-    fn add(&mut self, slot: BackendSlot) {
-        if let Some(place) = self.slots.get_mut(usize::from(self.count)) {
-            *place = slot;
-            self.count += 1;
-        }
-    }
+    upgrade: Option<Arc<[u8]>>,
 }
 
 /// One request and its response.
@@ -140,23 +114,13 @@ pub struct Exchange {
     /// The progress of the response.
     phase: Phase,
 
-    /// The pool that the request was routed to.
-    pool: PoolId,
-    /// The snapshot that it was routed by.
-    routed_by: Generation,
-    /// Its present backend, or its last one.
-    backend: Option<BackendSlot>,
-    /// Backends that it has failed on.
-    tried: Tried,
-    /// Attempts that were given up for another one.
-    retries: u32,
+    /// Its attempts to reach a backend.
+    attempts: Attempts,
     /// A connection failed under it: the next attempt uses a fresh one.
     needs_fresh: bool,
     /// The first backend that may have seen the request and did not answer. If a second one does
     /// not answer either, the request itself may be the cause, and no third one gets it.
     unanswered_by: Option<BackendSlot>,
-    /// The round of its backend's half-open probes, if it is one and has no outcome yet.
-    half_open: Option<u32>,
     /// The head as sent to backends.
     retained: Retained,
 
@@ -167,8 +131,6 @@ pub struct Exchange {
 
     /// The status sent to the client; 0 before.
     status: u16,
-    /// When the request's head was complete.
-    began: Instant,
     /// For the access log, if there is one.
     draft: Option<Box<Draft>>,
     /// The reason for its failure, if it failed.
@@ -183,7 +145,7 @@ const _: () = assert!(size_of::<Exchange>() <= 304);
 impl Exchange {
     /// The connection that carries it; none between two attempts.
     #[inline]
-    pub fn connection(&self) -> Option<ConnectionId> {
+    fn connection(&self) -> Option<ConnectionId> {
         match self.attempt {
             Attempt::With(port) => Some(port.connection),
             Attempt::Between(_) | Attempt::Over => None,
@@ -192,13 +154,13 @@ impl Exchange {
 
     /// True once it has ended; its row is freed behind all signals for it.
     #[inline]
-    pub fn is_over(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.attempt == Attempt::Over
     }
 
     /// The client's connection.
     #[inline]
-    pub fn client(&self) -> ClientId {
+    fn client(&self) -> ClientId {
         self.origin.connection
     }
 
@@ -224,12 +186,6 @@ impl Exchange {
         Some((sides.connections.at(id), &mut sides.local))
     }
 
-    /// True if the request may have a further attempt, whatever ended the present one: see
-    /// [`ATTEMPTS_MAX`] and [`RETRY_TIME_MAX`].
-    fn may_try_again(&self, now: Instant) -> bool {
-        (self.retries as usize) < ATTEMPTS_MAX - 1 && now.since(self.began) < RETRY_TIME_MAX
-    }
-
     /// True if the request may be sent again although a backend may have seen it.
     fn is_replayable(&self) -> bool {
         self.facts.is_idempotent && !self.facts.is_streaming && self.retained.is_there()
@@ -239,6 +195,6 @@ impl Exchange {
     /// has been received, and at most one more backend will have seen it.
     fn may_be_resent(&self, slot: BackendSlot, now: Instant) -> bool {
         let is_first = self.unanswered_by.is_none_or(|first| first == slot);
-        is_first && self.is_replayable() && !self.has_response_bytes && self.may_try_again(now)
+        is_first && self.is_replayable() && !self.has_response_bytes && self.attempts.may_go_on(now)
     }
 }

@@ -4,39 +4,21 @@
 use super::{Exchange, Sides};
 use crate::base::BackendSlot;
 use crate::engine::Engine;
-use crate::mailbox::{BackendFault, Observation, TrialCourse};
+use crate::mailbox::{BackendFault, TrialCourse};
 use crate::stats::CloseReason;
-
-impl<E: Engine> Sides<E> {
-    /// A backend failed, in this round of half-open probes if it was one.
-    pub(super) fn backend_failed(
-        &mut self,
-        slot: BackendSlot,
-        fault: BackendFault,
-        half_open: Option<u32>,
-    ) {
-        let reports = &self.local.reports;
-        reports.backend_cell(slot).failures.add(1);
-        self.picks.failed(slot, self.local.now());
-        match half_open {
-            Some(round) => reports.report_half_open(slot, round, TrialCourse::Failed(fault)),
-            None => reports.observe(Observation::Fault(slot, fault)),
-        }
-    }
-}
 
 impl Exchange {
     /// Its backend gave a final answer, or opened a tunnel. An application's 500 is an answer like
     /// any other; a gateway's answer in place of an application is a failure.
     pub(super) fn backend_answered<E: Engine>(&mut self, status: u16, sides: &mut Sides<E>) {
-        let Some(slot) = self.backend else { return };
+        let Some(slot) = self.attempts.backend else { return };
         let cell = sides.local.reports.backend_cell(slot);
         cell.answers.add(status);
         if matches!(status, 502..=504) {
             return self.report_fault(slot, BackendFault::Status(status), sides);
         }
         cell.successes.add(1);
-        self.end_half_open(slot, TrialCourse::Passed, sides);
+        self.attempts.end_half_open(slot, TrialCourse::Passed, &sides.local);
     }
 
     /// Reports a fault of a backend, as the outcome of the half-open probe if the exchange is one.
@@ -46,20 +28,7 @@ impl Exchange {
         fault: BackendFault,
         sides: &mut Sides<E>,
     ) {
-        let half_open = self.half_open.take();
-        sides.backend_failed(slot, fault, half_open);
-    }
-
-    /// Reports the outcome of the half-open probe, if the exchange is one without an outcome.
-    pub(super) fn end_half_open<E: Engine>(
-        &mut self,
-        slot: BackendSlot,
-        outcome: TrialCourse,
-        sides: &Sides<E>,
-    ) {
-        if let Some(round) = self.half_open.take() {
-            sides.local.reports.report_half_open(slot, round, outcome);
-        }
+        self.attempts.report_fault(slot, fault, &mut sides.picks, &sides.local);
     }
 
     /// Rejects the answer of the backend for this reason.
@@ -71,10 +40,12 @@ impl Exchange {
 
     /// Warns of malformed answers of backends, but not of each of them.
     fn warn_of_answer<E: Engine>(&self, text: &'static str, sides: &mut Sides<E>) {
-        let Some(address) = self.backend.and_then(|slot| sides.picks.address(slot)) else { return };
+        let Some(address) = self.attempts.backend.and_then(|slot| sides.picks.address(slot)) else {
+            return;
+        };
         let now = sides.local.now();
         let Some(further) = sides.local.reports.may_warn(now) else { return };
-        let pool = sides.picks.pool(self.pool).map_or("", |pool| &*pool.name);
+        let pool = sides.picks.pool(self.attempts.pool).map_or("", |pool| &*pool.name);
         tracing::warn!(
             "backend {pool} {address}: its answer is malformed and is not forwarded: {text} \
              ({further} others since the last such warning; the access log has each as `refusal`)"
@@ -83,21 +54,21 @@ impl Exchange {
 
     /// The exchange ends. A failure to connect was reported when it happened.
     pub(super) fn observe_end<E: Engine>(&mut self, sides: &mut Sides<E>) {
-        let duration = sides.local.now().since(self.began);
+        let duration = sides.local.now().since(self.attempts.began);
         let mailbox = &sides.local.reports.mailbox;
         let (shard, ledger) = (mailbox.shard(), &mailbox.shared.ledger);
         if self.status > 0 {
-            ledger.route(shard, self.facts.route).answers.add(self.status);
+            ledger.route(shard, self.attempts.route).answers.add(self.status);
         }
-        let pool = ledger.pool(shard, self.pool);
+        let pool = ledger.pool(shard, self.attempts.pool);
         pool.latencies.add(duration);
         if self.failure == Some(CloseReason::NoBackend) {
             pool.unserved.add(1);
         }
-        let Some(slot) = self.backend else { return };
+        let Some(slot) = self.attempts.backend else { return };
         match self.failure.and_then(fault_of) {
             Some(fault) => self.report_fault(slot, fault, sides),
-            None => self.end_half_open(slot, TrialCourse::Undecided, sides),
+            None => self.attempts.end_half_open(slot, TrialCourse::Undecided, &sides.local),
         }
     }
 }

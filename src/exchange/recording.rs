@@ -12,8 +12,8 @@ impl Exchange {
         if !reports.has_access_log() {
             return;
         }
-        let backend = self.backend.and_then(|slot| sides.picks.address(slot));
-        let duration = sides.local.now().since(self.began);
+        let backend = self.attempts.backend.and_then(|slot| sides.picks.address(slot));
+        let duration = sides.local.now().since(self.attempts.began);
         let draft = self.draft.take().map(|draft| *draft).unwrap_or_default();
         reports.record(Record {
             client: sides.clients[self.client()].address,
@@ -27,9 +27,9 @@ impl Exchange {
             request_bytes: self.request.bytes,
             response_bytes: self.response.bytes,
             duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
-            pool: sides.picks.pool(self.pool).map(|pool| pool.name.clone()),
+            pool: sides.picks.pool(self.attempts.pool).map(|pool| pool.name.clone()),
             backend,
-            retries: self.retries,
+            retries: self.attempts.retries,
             failure: self.failure.map(|reason| reason.label()),
             refusal: self.refusal,
         });

@@ -1,7 +1,7 @@
 //! The response on its way to the client: its head, interim or final, and what follows from it: a
 //! tunnel or a body, and whether the client's connection is kept.
 
-use super::attempts::COPY_BYTES_MAX;
+use super::connecting::COPY_BYTES_MAX;
 use super::{Exchange, Flow, Phase, Sides};
 use crate::engine::{BufferId, Engine, Failure, Room, Slice};
 use crate::http1::Verdict;
@@ -49,7 +49,7 @@ impl Exchange {
         sides: &mut Sides<E>,
     ) {
         sides.local.wire.engine.release(slice.buffer);
-        match self.may_try_again(sides.local.now()) {
+        match self.attempts.may_go_on(sides.local.now()) {
             true => self.replay(id, sides),
             false => self.refuse_answer("it came before the request was sent", sides),
         }
@@ -176,7 +176,7 @@ impl Exchange {
         }
         let now = sides.local.now();
         let is_reused = self.connection_in(sides).is_some_and(|(one, _)| one.is_reused);
-        is_reused && self.is_replayable() && self.may_try_again(now)
+        is_reused && self.is_replayable() && self.attempts.may_go_on(now)
     }
 
     /// Queues a head that was written to `output`; nothing if its length is 0.

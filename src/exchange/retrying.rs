@@ -2,15 +2,14 @@
 //! taken. The first bytes that a backend gets are always a complete head.
 
 use super::retained::Place;
-use super::{Attempt, Exchange, Need, Phase, Sides};
+use super::{Attempt, Exchange, Phase, Sides};
+use crate::attempts::Need;
 use crate::backend::Connection;
 use crate::engine::Engine;
-use crate::limits::RETRY_BACKOFF;
 use crate::link::{Chain, Wire};
 use crate::mailbox::BackendFault;
 use crate::stats::{CloseReason, Counter};
 use crate::table::ConnectionId;
-use std::time::Duration;
 
 /// The part of a request's head that its present connection has taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,14 +52,14 @@ impl Exchange {
         let (id, slot, is_reused) = (connection.id(), connection.slot, connection.is_reused);
         let is_untouched = self.is_untouched(connection, &local.wire);
         let may_be_resent = self.may_be_resent(slot, now);
-        if may_be_resent && self.half_open.is_some() {
+        if may_be_resent && self.attempts.is_half_open() {
             // The request was a half-open probe: the backend has not recovered.
             self.report_fault(slot, BackendFault::Reset, sides);
             return self.replay(id, sides);
         }
         // An idle connection may have ended before it got the request, with no fault of its
         // backend. A request that was not sent yet has had no effect, whatever its method.
-        if is_reused && (may_be_resent || (is_untouched && self.may_try_again(now))) {
+        if is_reused && (may_be_resent || (is_untouched && self.attempts.may_go_on(now))) {
             return self.replay(id, sides);
         }
         self.move_away(Some(BackendFault::Reset), CloseReason::BackendReset, sides);
@@ -69,7 +68,7 @@ impl Exchange {
     /// Sends the request again, on a fresh connection, to any backend. The caller has checked that
     /// a further attempt is allowed.
     pub(super) fn replay<E: Engine>(&mut self, id: ConnectionId, sides: &mut Sides<E>) {
-        self.count_retry(sides);
+        self.attempts.count_retry(&sides.local);
         if let Some(waiting) = self.take_back(id, sides) {
             self.choose(waiting, sides);
         }
@@ -88,22 +87,22 @@ impl Exchange {
         let Some((connection, local)) = self.connection_in(sides) else { return };
         let (id, slot) = (connection.id(), connection.slot);
         let is_untouched = self.is_untouched(connection, &local.wire);
-        let may_move = is_untouched && self.may_try_again(now);
+        let may_move = is_untouched && self.attempts.may_go_on(now);
         if !may_move && !self.may_be_resent(slot, now) {
             return self.fail(502, reason, sides);
         }
-        self.tried.add(slot);
+        self.attempts.give_up(slot);
         let Some(pick) = self.pick(Need::Any, sides) else {
             return self.fail(502, reason, sides);
         };
-        if !is_untouched && !sides.picks.may_resend(self.pool, now) {
+        if !is_untouched && !sides.picks.may_resend(self.attempts.pool, now) {
             sides.local.count(Counter::RetriesDenied);
             return self.fail(502, reason, sides);
         }
         if let Some(fault) = fault {
-            sides.backend_failed(slot, fault, None);
+            self.report_fault(slot, fault, sides);
         }
-        self.count_retry(sides);
+        self.attempts.count_retry(&sides.local);
         if let Some(waiting) = self.take_back(id, sides) {
             self.go_to(Some(pick), waiting, sides);
         }
@@ -140,19 +139,17 @@ impl Exchange {
     /// Gives an exchange that got no connection to another backend: at once the first time, after a
     /// random delay later on.
     pub(super) fn go_elsewhere<E: Engine>(&mut self, waiting: Chain, sides: &mut Sides<E>) {
-        self.count_retry(sides);
-        let Some(doublings) = self.retries.checked_sub(2) else {
+        self.attempts.count_retry(&sides.local);
+        let Some(delay) = self.attempts.backoff(&mut sides.local) else {
             return self.choose(waiting, sides);
         };
         // If no backend is left to wait for, the client is answered at once.
-        if !self.has_pick(sides) {
+        if !self.attempts.has_pick(&sides.picks, &sides.local) {
             return self.go_to(None, waiting, sides);
         }
-        let most = RETRY_BACKOFF * (1 << doublings);
-        let micros = sides.local.prng.below(most.as_micros() as u32);
         self.attempt = Attempt::Between(waiting);
         let (client, local) = self.client_in(sides);
-        client.set_deadline(Duration::from_micros(u64::from(micros)), local);
+        client.set_deadline(delay, local);
     }
 
     /// The backoff before the next attempt has ended.
@@ -169,10 +166,10 @@ impl Exchange {
     /// attempt is left, and its own backend is only draining, it stays with that, which is alive.
     pub fn move_on<E: Engine>(&mut self, need: Need, sides: &mut Sides<E>) {
         let Some(id) = self.connection() else { return };
-        let may_go_on = self.may_try_again(sides.local.now());
+        let may_go_on = self.attempts.may_go_on(sides.local.now());
         let pick = if may_go_on { self.pick(need, sides) } else { None };
         match pick {
-            Some(_) => self.count_retry(sides),
+            Some(_) => self.attempts.count_retry(&sides.local),
             None if need == Need::Better => return,
             None => {}
         }

@@ -2,10 +2,10 @@
 //! listener's connections end with their present exchange.
 
 use super::Traffic;
+use crate::attempts::Need;
 use crate::backend::Use;
 use crate::base::BackendSlot;
 use crate::engine::{Engine, Key};
-use crate::exchange::Need;
 use crate::local::How;
 use crate::snapshot::{Leaving, Listener, Snapshot};
 use crate::stats::CloseReason;

@@ -2,30 +2,21 @@
 //! connection, and another backend if the first one does not answer.
 
 use super::retained::{Place, Retained};
-use super::{Attempt, Exchange, Exchanges, Facts, Flow, Phase, Sides, Tried};
-use crate::base::{BackendSlot, PoolId};
+use super::{Attempt, Exchange, Exchanges, Facts, Flow, Phase, Sides};
+use crate::attempts::{Attempts, Need};
 use crate::client::Arrival;
 use crate::engine::{Close, Engine, Failure, Slice};
 use crate::link::{Chain, Wire};
 use crate::local::Signal;
-use crate::mailbox::{BackendFault, TrialCourse};
+use crate::mailbox::TrialCourse;
 use crate::message::Body;
-use crate::pick::{Pick, Wish};
+use crate::pick::Pick;
 use crate::stats::{CloseReason, Counter};
 use crate::table::{ConnectionId, Port};
 
 /// A body that was received with its head in one read is copied behind the new head, so that one
 /// plain send covers both; a longer one is sent from the buffer that received it.
 pub(super) const COPY_BYTES_MAX: usize = 4096;
-
-/// The condition on a backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// Any backend that has not failed this exchange.
-    Any,
-    /// Only one without a known fault: a connection to another backend is being made.
-    Better,
-}
 
 /// An exchange that got no connection.
 struct Unattached {
@@ -42,7 +33,8 @@ impl Exchange {
         let mut head = Slice { buffer: output, start: 0, end: request.written as u32 };
         let mut body = request.body;
         let rest = join_body(&mut head, &mut body, rest, &mut sides.local.wire);
-        let began = sides.local.now();
+        let listener = sides.clients[client].listener;
+        let attempts = Attempts::new(listener, request.target, &sides.local);
         let is_streaming = !body.has_ended();
         let id = exchanges.next_id();
         exchanges.insert(Self {
@@ -50,7 +42,6 @@ impl Exchange {
             origin: Port::only(client),
             attempt: Attempt::Between(Chain::default()),
             facts: Facts {
-                route: request.target.route,
                 version: request.version,
                 is_idempotent: request.is_idempotent,
                 is_head: request.is_head,
@@ -62,25 +53,19 @@ impl Exchange {
             request: Flow { body, bytes: u64::from(head.end) - request.written as u64 },
             response: Flow { body: Body::ENDED, bytes: 0 },
             phase: Phase::AwaitingHead,
-            pool: request.target.pool,
-            routed_by: sides.local.current.snapshot().generation,
-            backend: None,
-            tried: Tried::NONE,
-            retries: 0,
+            attempts,
             needs_fresh: false,
             unanswered_by: None,
-            half_open: None,
             retained: Retained { place: Place::Buffer(head), host_room: request.host_room },
             interims: 0,
             has_response_bytes: false,
             status: 0,
-            began,
             draft: request.draft,
             failure: None,
             refusal: None,
         });
         sides.local.count(Counter::Requests);
-        sides.picks.note_request(request.target.pool, began);
+        sides.picks.note_request(request.target.pool, sides.local.now());
         let (client, local) = (sides.clients.at(client), &mut sides.local);
         client.begin_exchange(id, request.keep_alive);
         // The bytes behind the head are the body, or the next request.
@@ -117,7 +102,7 @@ impl Exchange {
                 Ok(()) => return,
                 Err(Unattached { back, ends_by: None }) => {
                     waiting = back;
-                    self.count_retry(sides);
+                    self.attempts.count_retry(&sides.local);
                     pick = self.pick(Need::Any, sides);
                 }
                 Err(Unattached { mut back, ends_by: Some(reason) }) => {
@@ -131,50 +116,9 @@ impl Exchange {
         }
     }
 
-    pub(super) fn count_retry<E: Engine>(&mut self, sides: &Sides<E>) {
-        sides.local.count(Counter::Retries);
-        self.retries += 1;
-    }
-
-    /// A backend of the exchange's pool; if the pool has none, or no longer exists, a backend of
-    /// the pool that the route leads to now.
     pub(super) fn pick<E: Engine>(&mut self, need: Need, sides: &mut Sides<E>) -> Option<Pick> {
-        if let Some(pick) = self.pick_of(self.pool, need, sides) {
-            return Some(pick);
-        }
-        let newer = self.newer_pool(sides)?;
-        let pick = self.pick_of(newer, need, sides)?;
-        self.pool = newer;
-        Some(pick)
-    }
-
-    /// True if [`Exchange::pick`] would find a backend. It picks none, so no backend loses its
-    /// turn.
-    pub(super) fn has_pick<E: Engine>(&self, sides: &Sides<E>) -> bool {
-        let mut pools = [Some(self.pool), self.newer_pool(sides)].into_iter().flatten();
-        pools.any(|pool| sides.picks.has_untried(pool, self.tried.slots()))
-    }
-
-    /// The pool that the exchange's route leads to now, if it is not the exchange's own.
-    fn newer_pool<E: Engine>(&self, sides: &Sides<E>) -> Option<PoolId> {
-        let snapshot = sides.local.current.snapshot();
-        // Finding a route takes a pass over all routes: too much for each request to a pool that is
-        // down.
-        if self.routed_by == snapshot.generation {
-            return None;
-        }
-        let listener = snapshot.listener(sides.clients[self.client()].listener)?;
-        listener.pool_of(self.facts.route).filter(|newer| *newer != self.pool)
-    }
-
-    fn pick_of<E: Engine>(&self, pool: PoolId, need: Need, sides: &mut Sides<E>) -> Option<Pick> {
-        let now = sides.local.now();
-        // A request that has lost an attempt is not used as a half-open probe: a second loss would
-        // cost it its answer. Neither is one that could stay with a live backend.
-        let is_first = self.retries == 0 && self.tried.slots().is_empty();
-        let may_try = need == Need::Any && is_first && self.is_replayable();
-        let wish = Wish { pool, tried: self.tried.slots(), may_try, takes_any: need == Need::Any };
-        sides.picks.pick(&wish, now, &mut sides.local.prng)
+        let may_probe = self.is_replayable();
+        self.attempts.pick(need, may_probe, &mut sides.picks, &mut sides.local)
     }
 
     /// Uses an idle connection to a backend, or begins a fresh one.
@@ -185,10 +129,7 @@ impl Exchange {
         sides: &mut Sides<E>,
     ) -> Result<(), Unattached> {
         let slot = pick.slot;
-        self.half_open = pick.trial;
-        if let Some(round) = pick.trial {
-            sides.local.reports.report_half_open(slot, round, TrialCourse::Begun);
-        }
+        self.attempts.go_to(&pick, &sides.local);
         let idle = match self.needs_fresh {
             true => None,
             false => sides.connections.reuse(slot, self.id),
@@ -208,12 +149,12 @@ impl Exchange {
         };
         if idle.is_some() && !self.retained.restore(&mut sides.local.wire) {
             sides.connections.close(id, Close::Graceful, &mut sides.local);
-            self.end_half_open(slot, TrialCourse::Undecided, sides);
+            self.attempts.end_half_open(slot, TrialCourse::Undecided, &sides.local);
             return Err(Unattached { back: waiting, ends_by: Some(CloseReason::OutOfBuffers) });
         }
         sides.picks.begin(slot);
         self.attempt = Attempt::With(Port::only(id));
-        self.backend = Some(slot);
+        self.attempts.backend = Some(slot);
         self.has_response_bytes = false;
         let (connection, local) = (sides.connections.at(id), &mut sides.local);
         if !waiting.is_empty() {
@@ -240,7 +181,7 @@ impl Exchange {
         sides.local.count(Counter::UpstreamConnects);
         sides.connections.connect(slot, address, self.id, &mut sides.local).map_err(|failure| {
             tracing::debug!(%address, ?failure, "no socket for a backend");
-            self.note_connect_failure(slot, failure, sides)
+            self.attempts.connect_failed(slot, failure, &mut sides.picks, &sides.local)
         })
     }
 
@@ -263,7 +204,7 @@ impl Exchange {
         let Some((connection, _)) = self.connection_in(sides) else { return };
         let (id, slot) = (connection.id(), connection.slot);
         let mut waiting = connection.take_unsent();
-        let may_go_on = self.note_connect_failure(slot, failure, sides);
+        let may_go_on = self.attempts.connect_failed(slot, failure, &mut sides.picks, &sides.local);
         self.leave_attempt(id, sides);
         if may_go_on {
             self.go_elsewhere(waiting, sides);
@@ -273,50 +214,12 @@ impl Exchange {
         }
     }
 
-    /// True if the exchange may try another backend.
-    fn note_connect_failure<E: Engine>(
-        &mut self,
-        slot: BackendSlot,
-        failure: Failure,
-        sides: &mut Sides<E>,
-    ) -> bool {
-        let now = sides.local.now();
-        sides.local.count(Counter::UpstreamConnectFailures);
-        if failure == Failure::NoLocalPort {
-            sides.local.count(Counter::UpstreamNoLocalPort);
-        }
-        // This shortage is no backend's fault, and no other backend helps. The exception is a
-        // half-open probe: backends that are in service may have idle connections.
-        let is_ours = matches!(
-            failure,
-            Failure::OutOfDescriptors | Failure::OutOfResources | Failure::NoBuffers
-        );
-        if is_ours {
-            let was_half_open = self.half_open.is_some();
-            self.end_half_open(slot, TrialCourse::Undecided, sides);
-            return was_half_open && self.may_try_again(now);
-        }
-        if failure == Failure::NoLocalPort {
-            // No fault of the backend: the proxy has too many connections to it.
-            self.end_half_open(slot, TrialCourse::Undecided, sides);
-        } else {
-            sides.picks.refused(slot, now);
-            self.report_fault(slot, BackendFault::Connect, sides);
-        }
-        self.tried.add(slot);
-        // If no backend is known to be healthy, another one would make the client wait for the same
-        // time again. A refused connection costs no time.
-        let is_silent = failure == Failure::TimedOut;
-        let fails_open = sides.picks.pool(self.pool).is_some_and(|pool| pool.is_last_resort);
-        self.may_try_again(now) && !(is_silent && fails_open)
-    }
-
     /// Closes a connection that the exchange does not need any more. A half-open probe without an
     /// outcome is reported first: no other backend can get the slot while it is counted.
     pub(super) fn leave_attempt<E: Engine>(&mut self, id: ConnectionId, sides: &mut Sides<E>) {
         let slot = sides.connections.at(id).slot;
         self.attempt = Attempt::Between(Chain::default());
-        self.end_half_open(slot, TrialCourse::Undecided, sides);
+        self.attempts.end_half_open(slot, TrialCourse::Undecided, &sides.local);
         sides.picks.end(slot);
         sides.connections.close(id, Close::Reset, &mut sides.local);
     }
