@@ -156,6 +156,24 @@ choice! {
     /// The protocol of a listener.
     Protocol {
         Http = "http" "HTTP/1.1 and HTTP/1.0 without TLS.",
+        Tcp = "tcp" "Bytes, forwarded unread.",
+        TlsPassthrough = "tls-passthrough" "TLS, forwarded unread by its server name.",
+    }
+}
+
+choice! {
+    /// The route of a TLS connection whose ClientHello has no server name.
+    NoSni {
+        Default = "default" "That without a host; none: the connection is refused.",
+        Reject = "reject" "None: the connection is refused.",
+    }
+}
+
+choice! {
+    /// The route of a connection that does not begin with a ClientHello of TLS.
+    NotTls {
+        Close = "close" "None: the connection is closed.",
+        Default = "default" "That without a host.",
     }
 }
 

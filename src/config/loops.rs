@@ -3,6 +3,7 @@
 //! or follow a request over several pools.
 
 use super::addresses::reached;
+use super::choices::Protocol;
 use super::model::{Config, ListenerIndex, PoolIndex};
 use super::sections::{Listener, Route};
 use crate::route::HostPattern;
@@ -54,7 +55,10 @@ impl<'c> Loops<'c> {
             match route.listener {
                 Some(listener) => {
                     leads.insert((listener, route.pool));
-                    own.insert((listener, &route.host, &*route.path));
+                    // One for some protocols of TLS leaves the others to the route for all.
+                    if route.alpn.is_empty() {
+                        own.insert((listener, &route.host, &*route.path));
+                    }
                 }
                 None => for_all.entry(route.pool).or_default().push(route),
             }
@@ -72,11 +76,15 @@ impl<'c> Loops<'c> {
     ) -> Option<(String, &'static str)> {
         let met = self.by_port.get(&address.port()).filter(|_| weight > 0)?;
         let (index, listener) = reached(met, address, |(_, listener)| listener.address)?;
-        if !self.leads(*index, pool) {
+        if !self.leads(*index, listener.protocol, pool) {
             return None;
         }
+        let what = match listener.protocol {
+            Protocol::Http => "requests",
+            Protocol::Tcp | Protocol::TlsPassthrough => "connections",
+        };
         let message = format!(
-            "{address} is listener `{}`, from which a route leads to this pool: requests would \
+            "{address} is listener `{}`, from which a route leads to this pool: {what} would \
              come back to it until no connection is left",
             listener.name
         );
@@ -85,9 +93,10 @@ impl<'c> Loops<'c> {
         Some((message, help))
     }
 
-    fn leads(&self, listener: ListenerIndex, pool: PoolIndex) -> bool {
-        let is_own = |route: &&Route| self.own.contains(&(listener, &route.host, &*route.path));
+    fn leads(&self, listener: ListenerIndex, protocol: Protocol, pool: PoolIndex) -> bool {
+        let is_own = |route: &Route| self.own.contains(&(listener, &route.host, &*route.path));
+        let counts = |route: &&Route| route.fits(protocol) && !is_own(route);
         self.leads.contains(&(listener, pool))
-            || self.for_all.get(&pool).is_some_and(|all| !all.iter().all(is_own))
+            || self.for_all.get(&pool).is_some_and(|all| all.iter().any(counts))
     }
 }

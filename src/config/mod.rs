@@ -26,8 +26,8 @@ pub mod values;
 
 pub use backends_file::parse_backends_file;
 pub use choices::{
-    Choice, Connect, HalfClose, LogFormat, NoHealthy, ProbeProtocol, ProcessLogFormat, Protocol,
-    ProxyProtocol, Steering, unknown_word,
+    Choice, Connect, HalfClose, LogFormat, NoHealthy, NoSni, NotTls, ProbeProtocol,
+    ProcessLogFormat, Protocol, ProxyProtocol, Steering, unknown_word,
 };
 pub use diagnostics::{Diagnostics, Problem};
 pub use digest::Digest;

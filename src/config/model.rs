@@ -43,8 +43,13 @@ impl Config {
     /// The routes that count on a listener, those made for it alone first: of two with the same
     /// host and path the first one counts.
     pub fn routes_of(&self, listener: ListenerIndex) -> impl Iterator<Item = &Route> {
+        let protocol = self.listeners[listener.0].protocol;
         let own = self.routes.iter().filter(move |route| route.listener == Some(listener));
-        own.chain(self.routes.iter().filter(|route| route.listener.is_none()))
+        let for_all = self
+            .routes
+            .iter()
+            .filter(move |route| route.listener.is_none() && route.fits(protocol));
+        own.chain(for_all)
     }
 
     /// The pool at `index`, which must come from this configuration.

@@ -44,6 +44,7 @@ impl Config {
             listener: Some(ListenerIndex(index)),
             host: HostPattern::Any,
             path: "/".to_owned(),
+            alpn: Vec::new(),
             pool: PoolIndex(0),
         };
         let pool = Pool { algorithm, names, ..Pool::new("default", backends) };

@@ -42,6 +42,21 @@ impl<T: Copy> Paths<T> {
         self.prefixes.iter().map(|prefix| prefix.target)
     }
 
+    /// The target of the first of these names that is a path of its own, or else that of `/`.
+    pub(super) fn offered<'n>(&self, mut names: impl Iterator<Item = &'n [u8]>) -> Option<T> {
+        names.find_map(|name| self.named(name)).or_else(|| self.longest(b"/"))
+    }
+
+    /// The target of the path `/name`.
+    fn named(&self, name: &[u8]) -> Option<T> {
+        let index = self.prefixes.partition_point(|prefix| {
+            let known = prefix.path.strip_prefix(b"/");
+            known.is_none_or(|known| in_segment_order(known, name) == Ordering::Less)
+        });
+        let found = self.prefixes.get(index)?;
+        (found.path.strip_prefix(b"/") == Some(name)).then_some(found.target)
+    }
+
     /// The target of the longest prefix of `path`.
     pub(super) fn longest(&self, path: &[u8]) -> Option<T> {
         let after = self

@@ -49,6 +49,41 @@ impl<T: Copy> RouteTable<T> {
         self.any.longest(path)
     }
 
+    /// The table of a listener of TLS: the server name stands for the host. A route may be limited
+    /// to clients that offer one of several protocols (RFC 7301); without any it is for all clients.
+    pub fn of_server_names<'a>(
+        routes: impl IntoIterator<Item = (&'a HostPattern, &'a [String], T)>,
+    ) -> Self {
+        // Each protocol is held as a path of one segment, which is looked for as a whole.
+        let mut listed = Vec::new();
+        for (host, protocols, target) in routes {
+            listed.extend(protocols.iter().map(|name| (host, format!("/{name}"), target)));
+            if protocols.is_empty() {
+                listed.push((host, "/".to_owned(), target));
+            }
+        }
+        Self::new(listed.iter().map(|(host, path, target)| (*host, path.as_str(), *target)))
+    }
+
+    /// The target for a client of TLS, in a table for such. `name` is the server name, in any case,
+    /// empty if there is none; `offered` are the client's protocols in its order. Of the routes of
+    /// one name, that of the first protocol offered goes before that for all clients; if none
+    /// fits, the next less specific name is tried.
+    pub fn lookup_server_name<'n>(
+        &self,
+        name: &[u8],
+        offered: impl Iterator<Item = &'n [u8]> + Clone,
+    ) -> Option<T> {
+        let mut next = self.hosts.most_specific(name);
+        while let Some(index) = next {
+            if let Some(target) = self.paths[index].offered(offered.clone()) {
+                return Some(target);
+            }
+            next = self.hosts.less_specific(index);
+        }
+        self.any.offered(offered)
+    }
+
     /// The targets of all routes.
     pub fn targets(&self) -> impl Iterator<Item = T> {
         self.paths.iter().chain([&self.any]).flat_map(Paths::targets)

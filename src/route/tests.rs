@@ -187,3 +187,43 @@ fn patterns_are_read_or_refused_with_a_reason() {
         assert!(error.contains(part), "{path}: {error}");
     }
 }
+
+#[test]
+fn a_protocol_of_tls_that_is_offered_goes_before_the_route_for_all_clients() {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let routes = [
+        ("a.test", names(&["h2", "h3"]), 1),
+        ("a.test", names(&["http/1.1"]), 2),
+        ("a.test", names(&[]), 3),
+        ("b.a.test", names(&["http"]), 4),
+        ("*.a.test", names(&["acme-tls/1"]), 5),
+        ("*", names(&["h2"]), 6),
+    ];
+    let routes: Vec<(HostPattern, Vec<String>, u32)> = routes
+        .into_iter()
+        .map(|(host, names, target)| {
+            let any = host == "*";
+            (if any { HostPattern::Any } else { host.parse().unwrap() }, names, target)
+        })
+        .collect();
+    let table =
+        RouteTable::of_server_names(routes.iter().map(|(host, names, t)| (host, &names[..], *t)));
+    for (name, offered, expected) in [
+        ("a.test", "", Some(3)),
+        ("A.TEST", "h2", Some(1)),
+        ("a.test.", "h3", Some(1)),
+        ("a.test", "http/1.1 h2", Some(2)),
+        ("a.test", "h2 http/1.1", Some(1)),
+        ("a.test", "x H2 h http", Some(3)),
+        ("b.a.test", "http/1.1 acme-tls/1 h2", Some(5)),
+        ("b.a.test", "http acme-tls/1", Some(4)),
+        ("b.a.test", "h2", Some(6)),
+        ("b.a.test", "", None),
+        ("", "h2", Some(6)),
+        ("", "", None),
+    ] {
+        let offered = offered.split(' ').map(str::as_bytes);
+        let found = table.lookup_server_name(name.as_bytes(), offered);
+        assert_eq!(found, expected, "{name}");
+    }
+}

@@ -4,7 +4,7 @@ use super::{
     Backend, Leaving, Listener, Pool, Registry, Settings, Snapshot, Target, Trial, Wanted,
 };
 use crate::base::{BackendSlot, Generation, PoolId, ShardId};
-use crate::config::{self, Config, Connect, HalfClose, ListenerIndex};
+use crate::config::{self, Config, Connect, HalfClose, ListenerIndex, NoSni, NotTls, Protocol};
 use crate::engine::Socket;
 use crate::head::Rules;
 use crate::limits::FIELDS_MAX;
@@ -130,7 +130,7 @@ pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: u
 /// The names in a configuration that need a number.
 pub fn wanted(config: &Config) -> Wanted {
     let route = |route: &config::Route| {
-        (scope_of(config, route).to_owned(), route.host.to_string(), route.path.clone())
+        (scope_of(config, route).to_owned(), route.host.to_string(), route.below_host())
     };
     let listener = |listener: &config::Listener| (listener.name.clone(), listener.address);
     Wanted {
@@ -159,16 +159,31 @@ pub fn build_listener(
     for route in config.routes_of(index) {
         let pool = registry.pool(&config.pool(route.pool).name)?;
         let scope = scope_of(config, route);
-        let route_id = registry.route(scope, &route.host.to_string(), &route.path)?;
-        routes.push((&route.host, route.path.as_str(), Target { route: route_id, pool }));
+        let route_id = registry.route(scope, &route.host.to_string(), &route.below_host())?;
+        routes.push((route, Target { route: route_id, pool }));
     }
     Some(Listener {
         id,
         name: listener.name.clone(),
         address: bound,
         sockets,
-        routes: RouteTable::new(routes),
+        protocol: listener.protocol,
+        routes_no_sni: listener.no_sni == NoSni::Default,
+        routes_not_tls: listener.not_tls == NotTls::Default,
+        routes: route_table(listener.protocol, &routes),
     })
+}
+
+fn route_table(protocol: Protocol, routes: &[(&config::Route, Target)]) -> RouteTable<Target> {
+    let routes = routes.iter();
+    match protocol {
+        Protocol::Http | Protocol::Tcp => {
+            RouteTable::new(routes.map(|(route, target)| (&route.host, &*route.path, *target)))
+        }
+        Protocol::TlsPassthrough => RouteTable::of_server_names(
+            routes.map(|(route, target)| (&route.host, &*route.alpn, *target)),
+        ),
+    }
 }
 
 /// The settings for all sessions.

@@ -16,7 +16,7 @@ pub use crate::config::Timeouts;
 
 use crate::balance::Algorithm;
 use crate::base::{BackendSlot, Generation, ListenerId, PoolId, RouteId, ShardId};
-use crate::config::{ErrorAnswer, IpNetwork};
+use crate::config::{ErrorAnswer, IpNetwork, Protocol};
 use crate::engine::Socket;
 use crate::head::Rules;
 use crate::route::RouteTable;
@@ -45,7 +45,15 @@ pub struct Listener {
     pub address: SocketAddr,
     /// One listening socket per shard.
     pub sockets: Vec<Socket>,
-    /// Its routes.
+    /// The protocol that clients speak.
+    pub protocol: Protocol,
+    /// With TLS: a client that names no server takes the route without a host. If false, it is
+    /// refused.
+    pub routes_no_sni: bool,
+    /// With TLS: what is not TLS takes the route without a host. If false, it is closed.
+    pub routes_not_tls: bool,
+    /// Its routes: by host and path, or, with TLS, by server name. With TCP the only one is for any
+    /// host and path.
     pub routes: RouteTable<Target>,
 }
 

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::net::SocketAddr;
 
-/// A route by its listener (empty: all), host and path.
+/// A route by its listener (empty: all), host, and path or protocols of TLS.
 pub type RouteKey = (String, String, String);
 /// A listener by its name and address.
 pub type ListenerKey = (String, SocketAddr);

@@ -1,47 +1,18 @@
 //! `[[route]]`, with listeners and pools: every listener has a route, and every pool is reachable.
-//! Keys of a route that are left out match everything: they are read and printed by hand.
 
-use super::listeners::listeners;
+use super::listeners::{Protocols, listeners};
 use super::names::{Name, Names, Seen};
 use super::pools::{Places, pools};
+use super::route::{Route, route};
+use crate::config::choices::Protocol;
 use crate::config::diagnostics::Report;
-use crate::config::keys::kinds::{shown, text};
 use crate::config::loops::Loops;
 use crate::config::model::{Config, ListenerIndex, PoolIndex};
-use crate::config::printing::{PrintedKey, PrintedSection};
 use crate::config::raw::Section;
 use crate::limits::{LISTENERS_MAX, POOLS_MAX, ROUTES_MAX};
-use crate::route::{HostPattern, check_path_prefix};
+use crate::route::HostPattern;
 use std::collections::HashMap;
 use std::ops::Range;
-
-/// `[[route]]`: requests to this host and path go to this pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// The only listener it counts on; none: all of them.
-    pub listener: Option<ListenerIndex>,
-    /// Hosts that match.
-    pub host: HostPattern,
-    /// The prefix of paths that match, on segment borders: `/`, or without a `/` at its end.
-    pub path: String,
-    /// The pool of the requests.
-    pub pool: PoolIndex,
-}
-
-impl Route {
-    pub(in crate::config) fn print(&self, config: &Config, index: usize) -> PrintedSection {
-        let mut values = Vec::new();
-        if let Some(listener) = self.listener {
-            values.push(PrintedKey::new("listener", shown(&config.listeners[listener.0].name)));
-        }
-        if self.host != HostPattern::Any {
-            values.push(PrintedKey::new("host", shown(&self.host)));
-        }
-        values.push(PrintedKey::new("path", shown(&self.path)));
-        values.push(PrintedKey::new("pool", shown(&config.pool(self.pool).name)));
-        PrintedSection::element("route", index, values)
-    }
-}
 
 /// Reads all three kinds of sections.
 pub(in crate::config) fn read_into<'d>(config: &mut Config, root: &mut Section<'d>) {
@@ -52,7 +23,8 @@ pub(in crate::config) fn read_into<'d>(config: &mut Config, root: &mut Section<'
     check_count(&listener_sections, LISTENERS_MAX, "listeners");
     listener_names.is_partial =
         root.peek_length("listener").is_some_and(|length| length > listener_sections.len());
-    config.listeners = listeners(listener_sections, &mut listener_names);
+    let (listeners, protocols) = listeners(listener_sections, &mut listener_names);
+    config.listeners = listeners;
     let pool_section = root.section("pool");
     pool_names.is_partial = root.has("pool") && !pool_section.is_written();
     let (pools, places) = pools(pool_section, &mut pool_names);
@@ -62,7 +34,7 @@ pub(in crate::config) fn read_into<'d>(config: &mut Config, root: &mut Section<'
     }
     let routes = root.sections("route");
     check_count(&routes, ROUTES_MAX, "routes");
-    let routes = Routes::read(routes, &mut listener_names, &mut pool_names);
+    let routes = Routes::read(routes, protocols, &mut listener_names, &mut pool_names);
     // An invalid one was reported as such.
     let has_listener = root.peek_length("listener").is_some_and(|length| length > 0);
     check_presence(report, has_listener, &pool_names);
@@ -112,23 +84,33 @@ struct Routes {
     read: Vec<(Route, Range<usize>)>,
     /// A route is missing or invalid: unreachable pools cannot be determined.
     incomplete: bool,
+    /// Those of the listeners.
+    protocols: Protocols,
 }
 
 impl Routes {
     fn read<'d>(
         sections: Vec<Section<'d>>,
+        protocols: Protocols,
         listeners: &mut Names<'d>,
         pools: &mut Names<'d>,
     ) -> Self {
-        let mut routes = Self { read: Vec::new(), incomplete: false };
+        let incomplete = protocols.contains(&None);
+        let mut routes = Self { read: Vec::new(), incomplete, protocols };
         let mut seen = Seen::new();
         for section in sections {
             let (report, span) = (section.report(), section.span.clone());
-            match route(section, listeners, pools) {
+            match route(section, listeners, &routes.protocols, pools) {
                 Some(route) => {
-                    let key = (route.listener, route.host.clone(), route.path.clone());
                     let what = "route: the same listener, host and path";
-                    seen.note(report, key, span.clone(), what);
+                    let key = |below| (route.listener, route.host.clone(), below);
+                    if route.alpn.is_empty() {
+                        seen.note(report, key(route.path.clone()), span.clone(), what);
+                    }
+                    for name in &route.alpn {
+                        let what = format!("route: the same listener, host and `alpn` {name}");
+                        seen.note(report, key(format!("alpn={name}")), span.clone(), &what);
+                    }
                     routes.read.push((route, span));
                 }
                 None => routes.incomplete = true,
@@ -144,9 +126,9 @@ impl Routes {
         listeners: &Names<'_>,
         pools: &mut Names<'_>,
     ) -> Vec<Route> {
-        self.check_overridden(report, listeners.entries.len());
-        let for_all = self.read.iter().any(|(route, _)| route.listener.is_none());
-        if !for_all && !self.incomplete && !pools.entries.is_empty() {
+        self.check_overridden(report);
+        self.check_fitting(report);
+        if !self.incomplete && !pools.entries.is_empty() {
             self.route_bare_listeners(report, listeners, pools);
         }
         if !self.incomplete && !listeners.entries.is_empty() {
@@ -155,19 +137,51 @@ impl Routes {
         self.read.into_iter().map(|(route, _)| route).collect()
     }
 
-    /// A route for all listeners is of no use if each has one of its own for the same.
-    fn check_overridden(&self, report: &Report<'_>, listener_count: usize) {
-        let mut own: HashMap<(&HostPattern, &str), usize> = HashMap::new();
-        for (route, _) in self.read.iter().filter(|(route, _)| route.listener.is_some()) {
-            *own.entry((&route.host, &route.path)).or_default() += 1;
+    /// A route for all listeners is of no use if each that it fits has one of its own for the same.
+    fn check_overridden(&self, report: &Report<'_>) {
+        let is_http = |protocol: &Option<Protocol>| *protocol == Some(Protocol::Http);
+        let http_count = self.protocols.iter().filter(|protocol| is_http(protocol)).count();
+        // How many listeners have such a route, and how many of them are of HTTP.
+        let mut own: HashMap<(&HostPattern, &str), (usize, usize)> = HashMap::new();
+        for (route, _) in self.read.iter().filter(|(route, _)| route.alpn.is_empty()) {
+            let Some(ListenerIndex(index)) = route.listener else { continue };
+            let (all, http) = own.entry((&route.host, &route.path)).or_default();
+            *all += 1;
+            *http += usize::from(self.protocols.get(index).is_some_and(is_http));
         }
-        for (route, span) in self.read.iter().filter(|(route, _)| route.listener.is_none()) {
-            if own.get(&(&route.host, &*route.path)).is_some_and(|count| *count >= listener_count) {
+        for (route, span) in self.for_all() {
+            let (all, http) = own.get(&(&route.host, &*route.path)).copied().unwrap_or_default();
+            let is_overridden = match route.fits(Protocol::Tcp) {
+                true => all > 0 && all >= self.protocols.len(),
+                false => http > 0 && http >= http_count,
+            };
+            if is_overridden {
                 let message = "unreachable: every listener has a route of its own for this host \
                                and path";
                 report.add_with_help(span.clone(), message, "remove this route");
             }
         }
+    }
+
+    /// A route for all listeners with a host or path is of no use if none is of HTTP.
+    fn check_fitting(&self, report: &Report<'_>) {
+        let fits = |route: &Route| {
+            let mut protocols = self.protocols.iter().flatten();
+            protocols.any(|protocol| route.fits(*protocol))
+        };
+        if self.protocols.is_empty() || self.incomplete {
+            return;
+        }
+        for (_, span) in self.for_all().filter(|(route, _)| !fits(route)) {
+            let message = "unreachable: a route for all listeners that has a host or path is for \
+                           those of protocol `http`, and there is none";
+            let help = "add `listener`; on one of `tls-passthrough`, `host` is the server name";
+            report.add_with_help(span.clone(), message, help);
+        }
+    }
+
+    fn for_all(&self) -> impl Iterator<Item = &(Route, Range<usize>)> {
+        self.read.iter().filter(|(route, _)| route.listener.is_none())
     }
 
     /// Sends everything on a listener without a route to the only pool.
@@ -178,8 +192,15 @@ impl Routes {
         pools: &mut Names<'_>,
     ) {
         let written = self.read.len();
+        let has_for_all = |protocol| self.for_all().any(|(route, _)| route.fits(protocol));
+        let (http, others) = (has_for_all(Protocol::Http), has_for_all(Protocol::Tcp));
+        let is_bare = |index: usize, name: &Name<'_>| {
+            let is_http = self.protocols[index] == Some(Protocol::Http);
+            !name.referred_to && !others && !(is_http && http)
+        };
         let bare = listeners.entries.iter().enumerate();
-        for (index, listener) in bare.filter(|(_, listener)| !listener.referred_to) {
+        let bare: Vec<_> = bare.filter(|(index, name)| is_bare(*index, name)).collect();
+        for (index, listener) in bare {
             let name = listener.name;
             if let [pool] = &mut pools.entries[..] {
                 pool.referred_to = true;
@@ -187,6 +208,7 @@ impl Routes {
                     listener: Some(ListenerIndex(index)),
                     host: HostPattern::Any,
                     path: "/".to_owned(),
+                    alpn: Vec::new(),
                     pool: PoolIndex(0),
                 };
                 self.read.push((route, listener.span.clone()));
@@ -215,25 +237,4 @@ fn check_reachable(report: &Report<'_>, pools: &Names<'_>) {
         let help = format!("add {route}, or remove the pool");
         report.add_with_help(span.clone(), message, help);
     }
-}
-
-fn route<'d>(
-    mut section: Section<'d>,
-    listeners: &mut Names<'d>,
-    pools: &mut Names<'d>,
-) -> Option<Route> {
-    let report = section.report();
-    let listener = match section.text("listener") {
-        Some(name) => listeners.resolve(report, &name).map(|index| Some(ListenerIndex(index))),
-        None => (!section.has("listener")).then_some(None),
-    };
-    let host = text(str::parse).read_or(&mut section, "host", HostPattern::Any);
-    let path = text(parse_prefix).read_or(&mut section, "path", "/".to_owned());
-    let pool = section.required_text("pool").and_then(|name| pools.resolve(report, &name));
-    section.finish();
-    Some(Route { listener: listener?, host: host?, path: path?, pool: PoolIndex(pool?) })
-}
-
-fn parse_prefix(text: &str) -> Result<String, String> {
-    check_path_prefix(text).map(|()| text.to_owned())
 }

@@ -10,6 +10,7 @@ mod parsing;
 mod pools;
 mod printing;
 mod problems;
+mod protocols;
 mod reference;
 
 use super::*;

@@ -109,6 +109,7 @@ fn random_config(prng: &mut Prng) -> Config {
             _ => HostPattern::Below("a.b".into()),
         },
         path: format!("/{listener}-{pool}"),
+        alpn: Vec::new(),
         pool: PoolIndex(pool.into()),
     };
     let mut config = Config {
@@ -143,6 +144,8 @@ fn random_config(prng: &mut Prng) -> Config {
             name: format!("l_{number}"),
             address: random_address(prng, number),
             protocol: Protocol::Http,
+            no_sni: NoSni::default(),
+            not_tls: NotTls::default(),
             steering: random_choice(prng),
         });
         for pool in 0..pools {

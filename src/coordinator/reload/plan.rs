@@ -251,7 +251,8 @@ fn part(section: &PrintedSection) -> Part {
         ["route"] => {
             let listener = value("listener").map(|name| format!(" on {name}")).unwrap_or_default();
             let host = value("host").unwrap_or("*".into());
-            Part::Route(format!("{host}{}{listener}", whole("path")))
+            let alpn = value("alpn").map(|alpn| format!(" alpn {alpn}")).unwrap_or_default();
+            Part::Route(format!("{host}{}{alpn}{listener}", whole("path")))
         }
         ["error_answer"] => Part::Process(format!("error_answer {}", whole("status"))),
         ["pool", pool, "backend"] => {

@@ -87,6 +87,7 @@ fn routes(has_passing: bool) -> Vec<config::Route> {
         listener: None,
         host: HostPattern::Any,
         path: format!("/{}", area.name()),
+        alpn: Vec::new(),
         pool: PoolIndex(index),
     };
     let all = Area::ALL.iter().enumerate();
