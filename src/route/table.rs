@@ -50,7 +50,8 @@ impl<T: Copy> RouteTable<T> {
     }
 
     /// The table of a listener of TLS: the server name stands for the host. A route may be limited
-    /// to clients that offer one of several protocols (RFC 7301); without any it is for all clients.
+    /// to clients that offer one of several protocols (RFC 7301); without any it is for all of
+    /// them.
     pub fn of_server_names<'a>(
         routes: impl IntoIterator<Item = (&'a HostPattern, &'a [String], T)>,
     ) -> Self {
