@@ -8,13 +8,13 @@ use std::error::Error;
 /// Below this much address space for the program, in bytes, and for each shard, it certainly does
 /// not start, as was measured. Above it may: where little is left the allocator reserves less, and
 /// rings and buffers are made smaller.
-const OF_PROCESS_LEAST: u64 = 256 << 20;
-const OF_SHARD_LEAST: u64 = 64 << 20;
+const OF_PROCESS_LEAST: u64 = 32 << 20;
+const OF_SHARD_LEAST: u64 = 16 << 20;
 /// Enough for the program, its libraries and what the allocator reserves for the threads that are
 /// no shards.
-const OF_PROCESS: u64 = 1152 << 20;
+const OF_PROCESS: u64 = 320 << 20;
 /// Enough for a shard's stack, its part of the allocator and its ring, without buffers.
-const OF_SHARD: u64 = 96 << 20;
+const OF_SHARD: u64 = 160 << 20;
 /// Enough for the rows of a connection in tables, which are made at the start.
 const OF_CONNECTION: u64 = 2 << 10;
 /// Private buffers that a shard maps at the start.
@@ -60,9 +60,9 @@ mod tests {
         let runtime = Runtime { max_connections: 9_000, ..Runtime::default() };
         for (limit, shards, told) in [
             (u64::MAX, 256, None),
-            (384 << 20, 2, None),
-            ((384 << 20) - 1, 2, Some("is 383 MiB, too low to start with 2 shards: raise it to")),
-            (100 << 20, 1, Some("is 100 MiB, too low to start with 1 shard: raise it to")),
+            (64 << 20, 2, None),
+            ((64 << 20) - 1, 2, Some("is 63 MiB, too low to start with 2 shards: raise it to")),
+            (40 << 20, 1, Some("is 40 MiB, too low to start with 1 shard: raise it to")),
         ] {
             let refused = refusal(limit, &runtime, shards);
             match told {
@@ -79,13 +79,12 @@ mod tests {
         let many = Runtime { buffers_per_shard: 8_192, ..with(1_000) };
         let large = Runtime { buffer_size: 1 << 20, buffers_per_shard: 128, ..with(1_000) };
         for (runtime, shards, taken) in [
-            (with(9_000), 1, 1_248),
-            (with(9_000), 2, 1_320),
-            (with(9_000), 4, 1_552),
-            (with(9_000), 8, 1_956),
-            (with(200_000), 8, 1_956),
-            (many, 4, 2_426),
-            (large, 4, 2_154),
+            (with(9_000), 1, 227),
+            (with(9_000), 2, 311),
+            (with(9_000), 4, 514),
+            (with(9_000), 8, 945),
+            (many, 4, 1_409),
+            (large, 4, 1_134),
         ] {
             assert!(enough(&runtime, shards) >= taken << 20, "{shards} {taken}");
         }
