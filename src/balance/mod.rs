@@ -1,6 +1,6 @@
 //! Picking a backend. Pure: candidates, loads and random numbers in, a choice out.
 //!
-//! One file per algorithm; each picks in constant time, or in one pass over the candidates, and
+//! One file per algorithm; each picks in constant time (while most candidates are usable) and
 //! without allocating. Does not: know addresses, health or connections.
 
 mod least_connections;
@@ -19,8 +19,7 @@ pub enum Algorithm {
     /// Two candidates drawn by weight, the less loaded wins.
     #[default]
     P2c,
-    /// Drawn among all that have less in flight than their share by weight, with a chance by the
-    /// difference.
+    /// The least loaded in a sample of bounded size, drawn by weight.
     LeastConnections,
     /// In turn, smoothly, by weight.
     RoundRobin,
@@ -116,7 +115,9 @@ impl Picker {
         let usable = |index: usize| usable(candidates[index].slot);
         let index = match &mut self.policy {
             Policy::P2c => power_of_two::pick(candidates, &self.weights, load, &usable, prng),
-            Policy::LeastConnections => least_connections::pick(candidates, load, &usable, prng),
+            Policy::LeastConnections => {
+                least_connections::pick(candidates, &self.weights, load, &usable, prng)
+            }
             Policy::RoundRobin(sequence) => sequence.pick(&usable),
             Policy::Random => self.weights.draw(&usable, prng),
         }?;
@@ -124,9 +125,20 @@ impl Picker {
     }
 }
 
-/// True if the first of two loads is less for its weight than the second.
-fn is_less(load: u32, weight: u32, other_load: u32, other_weight: u32) -> bool {
-    u64::from(load) * u64::from(other_weight) < u64::from(other_load) * u64::from(weight)
+/// Whether the first of two loads, each with its weight, is less for its weight. That is decided by
+/// chance: each counts as up to an exchange more or less. So the chance grows with the difference,
+/// as far as two exchanges on the lighter one, and is even where both have their share, which is
+/// hardly ever a whole number. Without chance, rounding favours the heavy ones or the light ones.
+fn is_less_within_one(load: (u32, u32), other: (u32, u32), prng: &mut Prng) -> bool {
+    let mut about = |load: u32| f64::from(load) + 2.0 * random_part(prng) - 1.0;
+    let (load, other) = ((about(load.0), load.1), (about(other.0), other.1));
+    load.0 * f64::from(other.1) < other.0 * f64::from(load.1)
+}
+
+/// A random number from 0 to 1, without 1.
+fn random_part(prng: &mut Prng) -> f64 {
+    const STEPS: u32 = 1 << 30;
+    f64::from(prng.below(STEPS)) / f64::from(STEPS)
 }
 
 #[cfg(test)]

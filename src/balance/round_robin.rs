@@ -5,7 +5,7 @@
 //! begin with the same backend (envoyproxy/envoy#10064), and fresh random ones, ten times a second
 //! during a slow start, would make the order random.
 
-use super::Candidate;
+use super::{Candidate, random_part};
 use crate::base::{BackendSlot, Prng};
 use std::collections::HashMap;
 
@@ -42,7 +42,7 @@ impl Member {
 impl Sequence {
     /// Begins at a random place of a round with random phases.
     pub(super) fn new(candidates: &[Candidate], prng: &mut Prng) -> Self {
-        let mut sequence = Self::with_phases(candidates, |_| random_phase(prng));
+        let mut sequence = Self::with_phases(candidates, |_| random_part(prng));
         sequence.next = prng.below(sequence.turns.len() as u32) as usize;
         sequence.is_fresh = false;
         sequence
@@ -53,7 +53,7 @@ impl Sequence {
     pub(super) fn succeed(&self, candidates: &[Candidate], prng: &mut Prng) -> Self {
         let phases = self.phases_from_here();
         Self::with_phases(candidates, |slot| {
-            phases.get(&slot).copied().unwrap_or_else(|| random_phase(prng))
+            phases.get(&slot).copied().unwrap_or_else(|| random_part(prng))
         })
     }
 
@@ -103,11 +103,6 @@ impl Sequence {
         }
         None
     }
-}
-
-fn random_phase(prng: &mut Prng) -> f64 {
-    const STEPS: u32 = 1 << 30;
-    f64::from(prng.below(STEPS)) / f64::from(STEPS)
 }
 
 /// The weights, reduced by their greatest common divisor and to the longest round.

@@ -91,6 +91,31 @@ fn shares_follow_the_weights_for_every_algorithm_at_any_load() {
     }
 }
 
+/// The largest distance of a share to its weight, in points (percent of all picks).
+fn worst_point(algorithm: Algorithm, weights: &[u32], shards: usize, in_flight: usize) -> f64 {
+    let got = shares(algorithm, weights, shards, in_flight, |_| true);
+    let apart = got.iter().zip(expected(weights)).map(|(got, want)| (got - want).abs());
+    100.0 * apart.fold(0.0, f64::max)
+}
+
+#[test]
+fn shares_are_within_a_point_and_a_half_of_the_weights_at_any_load() {
+    let tables: [&[u32]; 4] = [&[1, 5, 20], &[1, 1, 1], &[3, 1], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]];
+    let mut table = String::new();
+    let mut worst: f64 = 0.0;
+    for algorithm in Algorithm::ALL {
+        for weights in tables {
+            for shards in [1, 4] {
+                let points = [1, 4, 16, 64, 512]
+                    .map(|in_flight| worst_point(algorithm, weights, shards, in_flight));
+                worst = points.into_iter().fold(worst, f64::max);
+                table += &format!("{algorithm} {weights:?} {shards} shards: {points:.1?}\n");
+            }
+        }
+    }
+    assert!(worst <= 1.5, "points off, with 1, 4, 16, 64 and 512 in flight:\n{table}");
+}
+
 #[test]
 fn an_unusable_backend_is_never_picked_and_its_share_is_spread() {
     for algorithm in Algorithm::ALL {
@@ -255,6 +280,36 @@ fn a_backend_that_stands_still_collects_few_requests() {
             }
             let most = 2 * weights[0];
             assert!(load.kept <= most, "{algorithm:?} {weights:?}: {} are kept", load.kept);
+        }
+    }
+}
+
+/// Counts how often a load is read.
+struct Reads(u32);
+
+impl Load for Reads {
+    fn in_flight(&mut self, slot: BackendSlot) -> u32 {
+        self.0 += 1;
+        1 + slot.0 % 4
+    }
+}
+
+#[test]
+fn a_pick_reads_no_more_loads_among_two_thousand_backends_than_among_twenty() {
+    for algorithm in Algorithm::ALL {
+        for weights in [[1, 1], [1, 7]] {
+            let reads = |backends: usize| {
+                let candidates = candidates(&weights.repeat(backends / 2));
+                let mut prng = Prng::new(11);
+                let mut picker = Picker::new(algorithm, &candidates, &mut prng);
+                let mut load = Reads(0);
+                (0..1_000).for_each(|_| {
+                    picker.pick(&mut load, |_| true, &mut prng).expect("all are usable");
+                });
+                load.0
+            };
+            let (few, many) = (reads(20), reads(2_000));
+            assert!(many <= few + few / 20, "{algorithm} {weights:?}: {few} reads, then {many}");
         }
     }
 }

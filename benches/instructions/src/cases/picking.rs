@@ -1,15 +1,18 @@
-//! Picking a backend by each algorithm, among few and among thousands. All weigh the same, all are
-//! usable, and their loads stay as they are. Does not: read loads of other shards.
+//! Picking a backend by each algorithm, among few and among thousands, which weigh the same or
+//! differently. All are usable, and their loads stay as they are. Does not: read loads of other
+//! shards.
 
 use super::Case;
 use ringway::balance::{Algorithm, Candidate, Load, Picker};
 use ringway::base::{BackendSlot, Prng};
 use std::hint::black_box;
 
-const SIZES: [u32; 3] = [3, 100, 5_000];
+const SIZES: [u32; 4] = [3, 20, 100, 2_000];
 /// Loads go from 0 to one less.
 const LOADS: u32 = 4;
 const SEED: u64 = 42;
+/// Enough for the random draws to even out, but not more than callgrind does in a second or two.
+const OPERATIONS: u64 = 50_000;
 
 /// See the module.
 pub fn cases() -> Vec<Case> {
@@ -17,19 +20,14 @@ pub fn cases() -> Vec<Case> {
     for algorithm in Algorithm::ALL {
         for size in SIZES {
             let name = format!("pick {algorithm}, {size} backends");
-            let run = move |count| repeat(algorithm, size, count);
-            cases.push(Case::new(name, operations(algorithm, size), run));
+            let run = move |count| repeat(algorithm, size, 1, count);
+            cases.push(Case::new(name, OPERATIONS, run));
+            let name = format!("pick {algorithm}, {size} backends of 5 weights");
+            let run = move |count| repeat(algorithm, size, 5, count);
+            cases.push(Case::new(name, OPERATIONS, run));
         }
     }
     cases
-}
-
-/// Enough for the random draws to even out, but not more than callgrind does in a second or two.
-fn operations(algorithm: Algorithm, size: u32) -> u64 {
-    match algorithm {
-        Algorithm::LeastConnections => 1_000_000 / u64::from(size.max(100)),
-        Algorithm::P2c | Algorithm::RoundRobin | Algorithm::Random => 50_000,
-    }
 }
 
 struct FixedLoads(Vec<u32>);
@@ -40,9 +38,10 @@ impl Load for FixedLoads {
     }
 }
 
-fn repeat(algorithm: Algorithm, size: u32, count: u64) {
+fn repeat(algorithm: Algorithm, size: u32, weights: u32, count: u64) {
     let slots = (0..size).map(BackendSlot);
-    let candidates: Vec<Candidate> = slots.map(|slot| Candidate { slot, weight: 1 }).collect();
+    let candidate = |slot: BackendSlot| Candidate { slot, weight: 1 + slot.0 % weights };
+    let candidates: Vec<Candidate> = slots.map(candidate).collect();
     let mut loads = FixedLoads((0..size).map(|at| at % LOADS).collect());
     let usable = black_box(vec![true; size as usize]);
     let mut prng = Prng::new(SEED);
