@@ -162,6 +162,14 @@ choice! {
 }
 
 choice! {
+    /// The PROXY protocol header at the beginning of a client's connection.
+    ProxyHeader {
+        None = "none" "There is none.",
+        Require = "require" "It must be there, from a trusted proxy.",
+    }
+}
+
+choice! {
     /// The route of a TLS connection whose ClientHello has no server name.
     NoSni {
         Default = "default" "That without a host; none: the connection is refused.",

@@ -27,11 +27,11 @@ pub mod values;
 pub use backends_file::parse_backends_file;
 pub use choices::{
     Choice, Connect, HalfClose, LogFormat, NoHealthy, NoSni, NotTls, ProbeProtocol,
-    ProcessLogFormat, Protocol, ProxyProtocol, Steering, unknown_word,
+    ProcessLogFormat, Protocol, ProxyHeader, ProxyProtocol, Steering, unknown_word,
 };
 pub use diagnostics::{Diagnostics, Problem};
 pub use digest::Digest;
-pub use model::{Config, ListenerIndex, PoolIndex};
+pub use model::{Config, ListenerIndex, PoolIndex, PoolUses};
 pub use network::IpNetwork;
 pub use printing::{PrintedKey, PrintedSection};
 pub use raw::WrittenKeys;

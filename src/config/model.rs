@@ -1,6 +1,7 @@
 //! The checked configuration: typed values within their limits, names resolved to indexes, which
 //! need no further check. Does not: parse, print, read files.
 
+use super::choices::Protocol;
 use super::keys::Keys;
 use super::sections::{
     AccessLog, Admin, ErrorAnswer, Http, Listener, Pool, Route, Runtime, Timeouts,
@@ -39,6 +40,15 @@ pub struct ListenerIndex(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PoolIndex(pub usize);
 
+/// What the routes to a pool bring it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolUses {
+    /// Requests.
+    pub http: bool,
+    /// Connections whose bytes are forwarded unread.
+    pub bytes: bool,
+}
+
 impl Config {
     /// The routes that count on a listener, those made for it alone first: of two with the same
     /// host and path the first one counts.
@@ -50,6 +60,32 @@ impl Config {
             .iter()
             .filter(move |route| route.listener.is_none() && route.fits(protocol));
         own.chain(for_all)
+    }
+
+    /// What each pool is used for, in the order of the pools.
+    pub fn uses_of_pools(&self) -> Vec<PoolUses> {
+        let mut all = vec![PoolUses::default(); self.pools.len()];
+        let has = |wanted: fn(Protocol) -> bool| {
+            self.listeners.iter().any(|listener| wanted(listener.protocol))
+        };
+        let (has_http, has_others) = (
+            has(|protocol| protocol == Protocol::Http),
+            has(|protocol| protocol != Protocol::Http),
+        );
+        for route in &self.routes {
+            let uses = &mut all[route.pool.0];
+            match route.listener {
+                Some(listener) if self.listeners[listener.0].protocol != Protocol::Http => {
+                    uses.bytes = true;
+                }
+                Some(_) => uses.http = true,
+                None => {
+                    uses.http |= has_http;
+                    uses.bytes |= has_others && route.fits(Protocol::Tcp);
+                }
+            }
+        }
+        all
     }
 
     /// The pool at `index`, which must come from this configuration.

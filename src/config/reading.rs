@@ -61,15 +61,17 @@ fn read(
 ) -> (Config, WrittenKeys) {
     let document = Document::new(report, load);
     let mut root = Section::root(&document, table);
+    let http = root.section("http");
+    let has_proxies = http.peek_length("trusted_proxies").is_some_and(|length| length > 0);
     let mut config = Config {
         runtime: keys_of(root.section("runtime")),
         timeouts: keys_of(root.section("timeouts")),
-        http: keys_of(root.section("http")),
+        http: keys_of(http),
         error_answers: error_answers(root.sections("error_answer")),
         access_log: AccessLog::read(root.section("access_log")),
         ..Config::default()
     };
-    read_routing(&mut config, &mut root);
+    read_routing(&mut config, &mut root, has_proxies);
     config.admin = Admin::read(root.section("admin"), &config.listeners);
     root.finish();
     (config, document.into_written())

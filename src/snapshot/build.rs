@@ -4,7 +4,9 @@ use super::{
     Backend, Leaving, Listener, Pool, Registry, Settings, Snapshot, Target, Trial, Wanted,
 };
 use crate::base::{BackendSlot, Generation, PoolId, ShardId};
-use crate::config::{self, Config, Connect, HalfClose, ListenerIndex, NoSni, NotTls, Protocol};
+use crate::config::{
+    self, Config, Connect, HalfClose, ListenerIndex, NoSni, NotTls, Protocol, ProxyHeader,
+};
 use crate::engine::Socket;
 use crate::head::Rules;
 use crate::limits::FIELDS_MAX;
@@ -105,6 +107,7 @@ pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: u
         algorithm: pool.algorithm,
         idle_connections: pool.idle_connections as u32,
         retry_budget_percent: pool.retry_budget_percent,
+        proxy_protocol: pool.proxy_protocol,
         backends: Vec::new(),
         is_last_resort: false,
         trials: Vec::new(),
@@ -168,6 +171,7 @@ pub fn build_listener(
         address: bound,
         sockets,
         protocol: listener.protocol,
+        requires_proxy_header: listener.proxy_protocol == ProxyHeader::Require,
         routes_no_sni: listener.no_sni == NoSni::Default,
         routes_not_tls: listener.not_tls == NotTls::Default,
         routes: route_table(listener.protocol, &routes),

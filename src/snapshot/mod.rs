@@ -16,7 +16,7 @@ pub use crate::config::Timeouts;
 
 use crate::balance::Algorithm;
 use crate::base::{BackendSlot, Generation, ListenerId, PoolId, RouteId, ShardId};
-use crate::config::{ErrorAnswer, IpNetwork, Protocol};
+use crate::config::{ErrorAnswer, IpNetwork, Protocol, ProxyProtocol};
 use crate::engine::Socket;
 use crate::head::Rules;
 use crate::route::RouteTable;
@@ -47,6 +47,9 @@ pub struct Listener {
     pub sockets: Vec<Socket>,
     /// The protocol that clients speak.
     pub protocol: Protocol,
+    /// A connection begins with a PROXY protocol header, from one of the trusted proxies of
+    /// [`Settings`].
+    pub requires_proxy_header: bool,
     /// With TLS: a client that names no server takes the route without a host. If false, it is
     /// refused.
     pub routes_no_sni: bool,
@@ -79,6 +82,8 @@ pub struct Pool {
     pub idle_connections: u32,
     /// The retry budget, percent of recent requests.
     pub retry_budget_percent: u32,
+    /// The PROXY protocol header of connections that are forwarded unread.
+    pub proxy_protocol: ProxyProtocol,
     /// The backends that get traffic.
     pub backends: Vec<Backend>,
     /// Fail open: none of these backends is healthy, and they get traffic all the same.
@@ -129,7 +134,8 @@ pub struct Settings {
     pub rules: Rules,
     /// The name in Via; none if no such field is written.
     pub via: Option<Box<[u8]>>,
-    /// Proxies in front of Ringway whose X-Forwarded-* fields are trusted.
+    /// Proxies in front of Ringway whose X-Forwarded-* fields and PROXY protocol headers are
+    /// trusted.
     pub trusted_proxies: Vec<IpNetwork>,
     /// Protocols that Upgrade may change to, lower case.
     pub upgrade_protocols: Vec<Arc<[u8]>>,

@@ -3,7 +3,7 @@
 use crate::config::units::closest;
 
 /// Words of the same meaning, separated by blanks, with their hint.
-const WORDS: [(&str, &str); 37] = [
+const WORDS: [(&str, &str); 41] = [
     (
         "ip_hash iphash source hash uri ring_hash maglev consistent_hash sticky sticky_cookie \
          cookie stick_table session_affinity client_ip",
@@ -39,6 +39,16 @@ const WORDS: [(&str, &str); 37] = [
         "location locations path_prefix prefix path_beg path_regexp rule match uri_prefix",
         "here that is `path` of a [[route]], a prefix of whole segments",
     ),
+    ("sni server_names", "here that is `host` of a [[route]] on a listener of `tls-passthrough`"),
+    (
+        "mode stream",
+        "here that is `protocol` of a [[listener]]: \"http\", \"tcp\" or \"tls-passthrough\"",
+    ),
+    (
+        "accept_proxy proxy_protocol_listener",
+        "here that is `proxy_protocol = \"require\"` of a [[listener]]",
+    ),
+    ("send_proxy send_proxy_v2", "here that is `proxy_protocol = \"v1\"` or \"v2\" of a pool"),
     ("routers router", "here that is [[route]] with `host`, `path` and `pool`"),
     (
         "proxy_pass use_backend default_backend reverse_proxy forward_to",

@@ -18,7 +18,8 @@ section! {
         underscore_names: UnderscoreNames = UnderscoreNames::Drop => word(),
         /// Ringway's name in the Via field (RFC 9110, 7.6.3); empty: no Via field.
         via: String = String::new() => text(parse_pseudonym),
-        /// Proxies whose X-Forwarded-* fields are trusted and kept.
+        /// Proxies whose X-Forwarded-* fields are trusted and kept, and, on listeners of every
+        /// protocol that require it, their PROXY protocol header.
         trusted_proxies: Vec<IpNetwork> = Vec::new() => texts(str::parse),
         /// Protocols, in lower case, that a client may upgrade to. Empty: none.
         upgrade_protocols: Vec<String> = vec!["websocket".to_owned()] => texts(parse_protocol),

@@ -2,7 +2,9 @@
 
 use super::names::{Names, Seen};
 use crate::config::addresses::parse_listen_address;
-use crate::config::choices::{Choice, NoSni, NotTls, Protocol, Steering, unknown_choice};
+use crate::config::choices::{
+    Choice, NoSni, NotTls, Protocol, ProxyHeader, Steering, unknown_choice,
+};
 use crate::config::keys::kinds::{by_hand, shown, text, word};
 use crate::config::keys::{Keys, section};
 use crate::config::raw::{At, Section};
@@ -26,6 +28,8 @@ section! {
         no_sni: NoSni = NoSni::default() => word(),
         /// With `tls-passthrough`: the policy for what is not TLS.
         not_tls: NotTls = NotTls::default() => word(),
+        /// The PROXY protocol header at the beginning of each connection.
+        proxy_protocol: ProxyHeader = ProxyHeader::default() => word(),
         /// The choice of a shard for a new connection.
         steering: Steering = Steering::default() => word().at_start(),
     }
@@ -34,10 +38,11 @@ section! {
 /// The protocols of the listeners by the place of their names; none where it is not known.
 pub(super) type Protocols = Vec<Option<Protocol>>;
 
-/// Reads every listener that has a name and a valid address.
+/// Reads every listener that has a name and a valid address. `has_proxies`: there are trusted ones.
 pub(super) fn listeners<'d>(
     sections: Vec<Section<'d>>,
     names: &mut Names<'d>,
+    has_proxies: bool,
 ) -> (Vec<Listener>, Protocols) {
     let (mut seen_names, mut seen_addresses) = (Seen::new(), Seen::new());
     let (mut listeners, mut protocols) = (Vec::new(), Protocols::new());
@@ -57,6 +62,12 @@ pub(super) fn listeners<'d>(
         listener.read_keys(&mut section);
         let protocol = written_protocol(&section);
         check_fitting(&section, &listener, protocol);
+        if listener.proxy_protocol == ProxyHeader::Require && !has_proxies {
+            let message = "`proxy_protocol = \"require\"` takes headers of trusted proxies only, \
+                           and there are none";
+            let help = "list their networks in `trusted_proxies` of [http], as [\"10.0.0.0/8\"]";
+            report.add_with_help(section.value_span("proxy_protocol"), message, help);
+        }
         if let Some(At { value: name, span }) = name {
             section.report().checked(span.clone(), check_name(name));
             seen_names.note(report, name, span, &format!("listener name `{name}`"));

@@ -4,7 +4,7 @@ use super::backends::{self, Backend, BackendName};
 use super::names::Names;
 use super::probes::{self, Probe};
 use crate::balance::Algorithm;
-use crate::config::choices::NoHealthy;
+use crate::config::choices::{NoHealthy, ProxyProtocol};
 use crate::config::keys::kinds::{count, duration, flag, fraction, path, word};
 use crate::config::keys::{Keys, Part, keys, section};
 use crate::config::printing::PrintedSection;
@@ -39,6 +39,8 @@ section! {
         retry_budget_percent: u32 = 20 => count(0..=100),
         /// The ramp of a backend that returns or is new.
         slow_start: SlowStart = SlowStart::default() => Part,
+        /// With `tcp` and `tls-passthrough`: the PROXY protocol header of connections to backends.
+        proxy_protocol: ProxyProtocol = ProxyProtocol::default() => word(),
         /// The policy while no backend is healthy.
         no_healthy: NoHealthy = NoHealthy::default() => word(),
         /// How long exchanges of a drained or removed backend may take.
@@ -96,8 +98,16 @@ impl Pool {
     }
 }
 
-/// The places of the backends with an address, by pool, in the order of the configuration.
-pub(super) type Places = Vec<Vec<Range<usize>>>;
+/// The places of what is checked together with listeners, by pool.
+pub(super) type Places = Vec<PoolPlaces>;
+
+/// Those of one pool.
+pub(super) struct PoolPlaces {
+    /// Of the backends with an address, in the order of the configuration.
+    pub(super) backends: Vec<Range<usize>>,
+    /// Of the value of `proxy_protocol`.
+    pub(super) proxy_protocol: Range<usize>,
+}
 
 /// Reads every pool, sorted by name.
 pub(super) fn pools<'d>(mut section: Section<'d>, names: &mut Names<'d>) -> (Vec<Pool>, Places) {
@@ -106,9 +116,10 @@ pub(super) fn pools<'d>(mut section: Section<'d>, names: &mut Names<'d>) -> (Vec
     for (name, section) in section.named_sections() {
         section.report().checked(name.span.clone(), check_name(name.value));
         names.push(name.value, name.span.clone());
-        let mut spans = Vec::new();
-        pools.push(pool(section, &name, &mut backends_left, &mut spans));
-        places.push(spans);
+        let mut backends = Vec::new();
+        let proxy_protocol = section.value_span("proxy_protocol");
+        pools.push(pool(section, &name, &mut backends_left, &mut backends));
+        places.push(PoolPlaces { backends, proxy_protocol });
     }
     (pools, places)
 }

@@ -1,10 +1,10 @@
 //! `[[route]]`, with listeners and pools: every listener has a route, and every pool is reachable.
 
-use super::listeners::{Protocols, listeners};
+use super::listeners::{Listener, Protocols, listeners};
 use super::names::{Name, Names, Seen};
 use super::pools::{Places, pools};
 use super::route::{Route, route};
-use crate::config::choices::Protocol;
+use crate::config::choices::{NotTls, Protocol, ProxyProtocol};
 use crate::config::diagnostics::Report;
 use crate::config::loops::Loops;
 use crate::config::model::{Config, ListenerIndex, PoolIndex};
@@ -14,8 +14,12 @@ use crate::route::HostPattern;
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// Reads all three kinds of sections.
-pub(in crate::config) fn read_into<'d>(config: &mut Config, root: &mut Section<'d>) {
+/// Reads all three kinds of sections. `has_proxies`: there are trusted ones.
+pub(in crate::config) fn read_into<'d>(
+    config: &mut Config,
+    root: &mut Section<'d>,
+    has_proxies: bool,
+) {
     let report = root.report();
     let mut listener_names = Names::new("listener");
     let mut pool_names = Names::new("pool");
@@ -23,7 +27,7 @@ pub(in crate::config) fn read_into<'d>(config: &mut Config, root: &mut Section<'
     check_count(&listener_sections, LISTENERS_MAX, "listeners");
     listener_names.is_partial =
         root.peek_length("listener").is_some_and(|length| length > listener_sections.len());
-    let (listeners, protocols) = listeners(listener_sections, &mut listener_names);
+    let (listeners, protocols) = listeners(listener_sections, &mut listener_names, has_proxies);
     config.listeners = listeners;
     let pool_section = root.section("pool");
     pool_names.is_partial = root.has("pool") && !pool_section.is_written();
@@ -38,19 +42,59 @@ pub(in crate::config) fn read_into<'d>(config: &mut Config, root: &mut Section<'
     // An invalid one was reported as such.
     let has_listener = root.peek_length("listener").is_some_and(|length| length > 0);
     check_presence(report, has_listener, &pool_names);
-    config.routes = routes.finished(report, &listener_names, &mut pool_names);
+    let is_whole;
+    (config.routes, is_whole) = routes.finished(report, &listener_names, &mut pool_names);
     // A listener without a valid address has a name, and so an index in routes, but is not among
     // the listeners.
     if config.listeners.len() == listener_names.entries.len() {
         check_loops(report, config, &places);
+        if is_whole {
+            check_not_tls(report, config, &listener_names);
+            check_proxy_protocol(report, config, &places);
+        }
+    }
+}
+
+/// Reports listeners of TLS on which what is not TLS is to take a route that there is not.
+fn check_not_tls(report: &Report<'_>, config: &Config, names: &Names<'_>) {
+    let routed = |listener: &Listener| {
+        listener.protocol == Protocol::TlsPassthrough && listener.not_tls == NotTls::Default
+    };
+    let listeners = config.listeners.iter().enumerate();
+    for (index, listener) in listeners.filter(|(_, listener)| routed(listener)) {
+        let is_any = |route: &Route| route.host == HostPattern::Any && route.alpn.is_empty();
+        if !config.routes_of(ListenerIndex(index)).any(is_any) {
+            let message = format!(
+                "listener `{}` has `not_tls = \"default\"`, and no route without a host",
+                listener.name
+            );
+            let sample = [("listener", &*listener.name), ("pool", "NAME")];
+            let help = format!("add {}, or remove `not_tls`", report.table(&["route"], &sample));
+            report.add_with_help(names.entries[index].span.clone(), message, help);
+        }
+    }
+}
+
+/// Reports pools of HTTP with a header for each connection: their connections serve one client
+/// after another.
+fn check_proxy_protocol(report: &Report<'_>, config: &Config, places: &Places) {
+    let uses = config.uses_of_pools();
+    for ((pool, uses), places) in config.pools.iter().zip(uses).zip(places) {
+        if uses.http && pool.proxy_protocol != ProxyProtocol::None {
+            let message = "`proxy_protocol` is not supported for requests: connections of a pool \
+                           of HTTP serve one client after another";
+            let help = "remove it: X-Forwarded-For has the client's address; or let only \
+                        listeners of protocol `tcp` or `tls-passthrough` use this pool";
+            report.add_with_help(places.proxy_protocol.clone(), message, help);
+        }
     }
 }
 
 /// Reports backends from which requests would loop back.
 fn check_loops(report: &Report<'_>, config: &Config, places: &Places) {
     let loops = Loops::new(&config.listeners, &config.routes);
-    for ((index, pool), spans) in config.pools.iter().enumerate().zip(places) {
-        for (backend, span) in pool.backends.iter().zip(spans) {
+    for ((index, pool), places) in config.pools.iter().enumerate().zip(places) {
+        for (backend, span) in pool.backends.iter().zip(&places.backends) {
             let found = loops.of(PoolIndex(index), backend.address, backend.weight);
             if let Some((message, help)) = found {
                 report.add_with_help(span.clone(), message, help);
@@ -119,13 +163,14 @@ impl Routes {
         routes
     }
 
-    /// Adds implied routes, and reports unreachable routes and pools.
+    /// Adds implied routes, and reports unreachable routes and pools. True if no route is missing
+    /// or invalid.
     fn finished(
         mut self,
         report: &Report<'_>,
         listeners: &Names<'_>,
         pools: &mut Names<'_>,
-    ) -> Vec<Route> {
+    ) -> (Vec<Route>, bool) {
         self.check_overridden(report);
         self.check_fitting(report);
         if !self.incomplete && !pools.entries.is_empty() {
@@ -134,7 +179,7 @@ impl Routes {
         if !self.incomplete && !listeners.entries.is_empty() {
             check_reachable(report, pools);
         }
-        self.read.into_iter().map(|(route, _)| route).collect()
+        (self.read.into_iter().map(|(route, _)| route).collect(), !self.incomplete)
     }
 
     /// A route for all listeners is of no use if each that it fits has one of its own for the same.

@@ -18,8 +18,11 @@ section! {
         idle: Duration = Duration::from_secs(60) => duration(parse_timeout),
         /// Between two arrivals within a message, and until the head of a response.
         between_bytes: Duration = Duration::from_secs(30) => duration(parse_timeout),
-        /// Without a byte in either direction of an upgraded connection.
+        /// Without a byte in either direction of an upgraded connection, or of one that is forwarded
+        /// unread.
         tunnel: Duration = Duration::from_secs(3600) => duration(parse_timeout),
+        /// The same once one side has ended its direction.
+        half_closed: Duration = Duration::from_secs(30) => duration(parse_timeout),
         /// For exchanges in flight when the process is ordered to end.
         drain: Duration = Duration::from_secs(30) => duration(parse_timeout),
         /// At the beginning of a drain: everything is served, and every answer says that its

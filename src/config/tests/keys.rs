@@ -11,6 +11,7 @@ use toml::Value;
 const FULL: &str = r#"
     error_answer = [{ status = 503, body = "later" }, { status = 404, file = "404.html" }]
     access_log = { path = "stdout" }
+    http = { trusted_proxies = ["10.0.0.8"] }
     listener = [
         { name = "web", address = "0.0.0.0:80" },
         { name = "more", address = "0.0.0.0:81" },
@@ -22,6 +23,7 @@ const FULL: &str = r#"
         { path = "/a", pool = "one" },
         { path = "/b", pool = "two" },
         { pool = "two" },
+        { listener = "tls", pool = "bytes" },
     ]
     [pool.one]
     health = { protocol = "https" }
@@ -31,10 +33,12 @@ const FULL: &str = r#"
     health = { protocol = "grpcs" }
     readiness = { protocol = "tcp" }
     backend = [{ srv = "a.test" }]
+    [pool.bytes]
+    backend = [{ address = "10.0.0.3:80" }]
 "#;
 
 /// Values of which one suits each key whose value is a text.
-const TEXTS: [&str; 25] = [
+const TEXTS: [&str; 26] = [
     "1",
     "2KiB",
     "/a",
@@ -60,6 +64,7 @@ const TEXTS: [&str; 25] = [
     "http",
     "tcp",
     "default",
+    "require",
 ];
 
 /// The sections below a pool, which the error for an unknown key lists among its keys.

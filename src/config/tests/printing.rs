@@ -68,6 +68,7 @@ fn random_timeouts(prng: &mut Prng) -> Timeouts {
         idle: random_duration(prng),
         between_bytes: random_duration(prng),
         tunnel: random_duration(prng),
+        half_closed: random_duration(prng),
         drain: random_duration(prng),
         lame_duck: Duration::from_millis(prng.below(3).into()),
         linger: random_duration(prng),
@@ -146,6 +147,7 @@ fn random_config(prng: &mut Prng) -> Config {
             protocol: Protocol::Http,
             no_sni: NoSni::default(),
             not_tls: NotTls::default(),
+            proxy_protocol: ProxyHeader::default(),
             steering: random_choice(prng),
         });
         for pool in 0..pools {

@@ -129,3 +129,59 @@ fn keys_of_tls_need_its_protocol() {
         assert!(parse(&text).is_ok(), "{key}");
     }
 }
+
+#[test]
+fn a_header_is_required_of_trusted_proxies_only() {
+    let listener = "[[listener]]\nname = \"db\"\naddress = \"0.0.0.0:80\"\n\
+        proxy_protocol = \"require\"\n[[pool.one.backend]]\naddress = \"10.0.0.1:1\"\n";
+    for http in ["", "[http]\ntrusted_proxies = []\n"] {
+        let problems = parse(&format!("{http}{listener}")).expect_err("none is trusted").problems;
+        let [problem] = &problems[..] else { panic!("{problems:?}") };
+        assert!(problem.message.contains("trusted proxies only"), "{}", problem.message);
+    }
+    let wrong = format!("[http]\ntrusted_proxies = [\"x\"]\n{listener}");
+    assert_eq!(parse(&wrong).expect_err("no network").problems.len(), 1);
+    for protocol in ["http", "tcp", "tls-passthrough"] {
+        let text = format!("[http]\ntrusted_proxies = [\"10.0.0.0/8\"]\n{listener}");
+        let text = text.replace("require\"\n", &format!("require\"\nprotocol = \"{protocol}\"\n"));
+        let config = parse(&text).map_err(|error| error.to_string()).expect("it is well");
+        assert_eq!(config.listeners[0].proxy_protocol, ProxyHeader::Require);
+    }
+}
+
+#[test]
+fn a_header_to_backends_is_for_pools_without_requests() {
+    let both = [r#"listener = "db", pool = "one""#, r#"listener = "tls", pool = "one""#];
+    let header = |config: &str| format!("pool.one.proxy_protocol = \"v2\"\n{config}");
+    let routes =
+        |web: &str| format!("route = [{{ {} }}, {{ {} }}, {{ {web} }}]\n", both[0], both[1]);
+    let good = header(&format!("{}{THREE}", routes(r#"listener = "web", pool = "two""#)));
+    let config = parse(&good).map_err(|error| error.to_string()).expect("it is well");
+    assert_eq!(config.pools[0].proxy_protocol, ProxyProtocol::V2);
+    assert_eq!(
+        config.uses_of_pools(),
+        [PoolUses { http: false, bytes: true }, PoolUses { http: true, bytes: false },]
+    );
+    let more = r#"path = "/a", pool = "one" }, { pool = "two""#;
+    let problems = parse(&header(&format!("{}{THREE}", routes(more)))).expect_err("HTTP").problems;
+    let [problem] = &problems[..] else { panic!("{problems:?}") };
+    assert_eq!(problem.line, 1);
+    assert!(problem.message.contains("not supported for requests"), "{}", problem.message);
+}
+
+#[test]
+fn what_is_not_tls_needs_its_route() {
+    let text = THREE.replacen("0.0.0.0:443\"\n", "0.0.0.0:443\"\nnot_tls = \"default\"\n", 1);
+    let routes = |tls: &str| {
+        format!(
+            "route = [{{ {tls}, pool = \"one\" }}, {{ listener = \"db\", pool = \"two\" }}, \
+                 {{ listener = \"web\", pool = \"two\" }}]\n{text}"
+        )
+    };
+    for tls in [r#"listener = "tls", host = "a.test""#, r#"listener = "tls", alpn = ["h2"]"#] {
+        let problems = parse(&routes(tls)).expect_err(tls).problems;
+        let [problem] = &problems[..] else { panic!("{problems:?}") };
+        assert!(problem.message.contains("no route without a host"), "{}", problem.message);
+    }
+    assert!(parse(&routes(r#"listener = "tls""#)).is_ok());
+}
