@@ -26,6 +26,7 @@ struct Line<'a> {
     time_ms: u64,
     client: IpAddr,
     client_port: u16,
+    protocol: &'a str,
     method: Cow<'a, str>,
     host: Cow<'a, str>,
     target: Cow<'a, str>,
@@ -63,6 +64,7 @@ fn write_json(record: &Record, time_ms: u64, out: &mut impl Write) -> io::Result
         time_ms,
         client: record.client.ip().to_canonical(),
         client_port: record.client.port(),
+        protocol: record.protocol,
         method: String::from_utf8_lossy(&record.method),
         host: String::from_utf8_lossy(&record.host),
         target: String::from_utf8_lossy(&record.target),
@@ -140,6 +142,7 @@ mod tests {
     fn record() -> Record {
         Record {
             client: ([192, 0, 2, 7], 1234).into(),
+            protocol: "http",
             method: Box::from(&b"GET"[..]),
             host: Box::from(&b"a.example"[..]),
             target: Box::from(&b"/x\"y\nz"[..]),
@@ -158,9 +161,28 @@ mod tests {
         }
     }
 
+    /// A connection of TLS.
+    fn connection() -> Record {
+        let nothing: Box<[u8]> = Box::default();
+        Record {
+            protocol: "tls-passthrough",
+            method: nothing.clone(),
+            target: nothing,
+            version: None,
+            user_agent: None,
+            status: 0,
+            failure: Some("tunnel_ended"),
+            ..record()
+        }
+    }
+
     fn line(format: Format) -> String {
+        line_of(format, &record())
+    }
+
+    fn line_of(format: Format, record: &Record) -> String {
         let mut out = Vec::new();
-        format.write(&record(), 971_186_136_000, &mut out).expect("a Vec takes all");
+        format.write(record, 971_186_136_000, &mut out).expect("a Vec takes all");
         String::from_utf8(out).expect("text")
     }
 
@@ -175,6 +197,19 @@ mod tests {
         assert_eq!(value["time"], "2000-10-10T13:55:36.000Z");
         assert_eq!((&value["client"], &value["client_port"]), (&"192.0.2.7".into(), &1234.into()));
         assert_eq!((&value["user_agent"], value["referer"].is_null()), (&"a \"b\"".into(), true));
+    }
+
+    #[test]
+    fn a_connection_has_its_protocol_and_no_request() {
+        let value: serde_json::Value =
+            serde_json::from_str(&line_of(Format::Json, &connection())).expect("valid");
+        let got = ["protocol", "host", "method", "target", "failure"].map(|key| &value[key]);
+        assert_eq!(got, ["tls-passthrough", "a.example", "", "", "tunnel_ended"]);
+        assert_eq!(value["status"], 0);
+        let expected = "192.0.2.7 - - [10/Oct/2000:13:55:36 +0000] \"-\" 0 12\n";
+        assert_eq!(line_of(Format::Common, &connection()), expected);
+        let expected = format!("{} \"-\" \"-\"\n", expected.trim_end());
+        assert_eq!(line_of(Format::Combined, &connection()), expected);
     }
 
     #[test]

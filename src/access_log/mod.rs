@@ -1,5 +1,6 @@
-//! The access log: shards leave a record of each exchange in a bounded queue, and a thread of its
-//! own formats and writes them. A full queue drops records and counts them; a shard never waits.
+//! The access log: shards leave a record of each exchange, or forwarded connection, in a bounded
+//! queue, and a thread of its own formats and writes them. A full queue drops records and counts
+//! them; a shard never waits.
 
 mod format;
 mod output;
@@ -11,14 +12,17 @@ pub use writer::{Destination, Sender, Writer, start};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// The record of one exchange.
+/// The record of one exchange, or of a connection that was forwarded unread: that has no method and
+/// target, and status 0.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// The client's address.
     pub client: SocketAddr,
+    /// The protocol of the listener, as `http`, `tcp` or `tls-passthrough`.
+    pub protocol: &'static str,
     /// The method.
     pub method: Box<[u8]>,
-    /// The host, as requested.
+    /// The host, as requested; the server name of TLS; empty if there is none.
     pub host: Box<[u8]>,
     /// The target, as requested.
     pub target: Box<[u8]>,
@@ -30,11 +34,12 @@ pub struct Record {
     pub user_agent: Option<Box<[u8]>>,
     /// The status that was answered; 0 if none was.
     pub status: u16,
-    /// Bytes of the request's body.
+    /// Bytes of the request's body, or from the client.
     pub request_bytes: u64,
-    /// Bytes of the response's body.
+    /// Bytes of the response's body, or to the client.
     pub response_bytes: u64,
-    /// Microseconds from the complete request head to the end of the response.
+    /// Microseconds from the complete request head to the end of the response, or of the
+    /// connection.
     pub duration_us: u64,
     /// The pool that the request was routed to.
     pub pool: Option<Arc<str>>,
@@ -42,7 +47,7 @@ pub struct Record {
     pub backend: Option<SocketAddr>,
     /// Attempts that failed before.
     pub retries: u32,
-    /// The close reason, if the exchange failed.
+    /// The close reason, if the exchange failed; always that of a connection.
     pub failure: Option<&'static str>,
     /// The fault of the request or the response, if either was refused.
     pub refusal: Option<&'static str>,

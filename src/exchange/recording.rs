@@ -17,6 +17,7 @@ impl Exchange {
         let draft = self.draft.take().map(|draft| *draft).unwrap_or_default();
         reports.record(Record {
             client: sides.clients[self.client()].address,
+            protocol: "http",
             method: draft.method,
             host: draft.host,
             target: draft.target,

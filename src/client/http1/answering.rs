@@ -101,6 +101,7 @@ impl Client {
         let draft = draft.map(|draft| *draft).unwrap_or_default();
         local.reports.record(Record {
             client: self.address,
+            protocol: "http",
             method: draft.method,
             host: draft.host,
             target: draft.target,

@@ -18,8 +18,8 @@ section! {
         idle: Duration = Duration::from_secs(60) => duration(parse_timeout),
         /// Between two arrivals within a message, and until the head of a response.
         between_bytes: Duration = Duration::from_secs(30) => duration(parse_timeout),
-        /// Without a byte in either direction of an upgraded connection, or of one that is forwarded
-        /// unread.
+        /// Without a byte in either direction of an upgraded connection, or of one that is
+        /// forwarded unread.
         tunnel: Duration = Duration::from_secs(3600) => duration(parse_timeout),
         /// The same once one side has ended its direction.
         half_closed: Duration = Duration::from_secs(30) => duration(parse_timeout),
