@@ -30,3 +30,4 @@ pub mod snapshot;
 pub mod stats;
 pub mod sys;
 pub mod table;
+pub mod tls_hello;

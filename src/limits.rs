@@ -73,6 +73,10 @@ pub const LISTENERS_MAX: usize = 4_096;
 pub const LISTENER_LEAVES_AFTER: Duration = Duration::from_secs(1);
 /// Highest weight of a backend. Bounded so that weight sums and sequences stay small.
 pub const WEIGHT_MAX: u32 = 1_000;
+/// Bytes of a TLS ClientHello with the headers of its records, as they are received. Those with
+/// post-quantum key shares have 2 KiB, the largest seen in use (many key shares, tickets, padding)
+/// less than a quarter of this.
+pub const TLS_HELLO_BYTES_MAX: usize = 64 * 1024;
 /// Completions taken in one turn before timers and accepts get their share.
 pub const COMPLETIONS_PER_TURN_MAX: usize = 1_024;
 /// Timers that may fire in one turn.

@@ -18,6 +18,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("stats", &["base", "limits"]),
     ("access_log", &["base", "limits"]),
     ("health", &["base", "limits"]),
+    ("tls_hello", &["base", "limits"]),
     ("table", &["engine"]),
     ("link", &["engine", "base", "limits"]),
     ("config", &["balance", "health", "head", "route", "base", "limits"]),
@@ -123,8 +124,25 @@ const COORDINATOR_IMPORTS: &[(&str, &[&str])] = &[
 
 /// Folders that know no clock, thread, file or descriptor.
 const PURE: &[&str] = &[
-    "base", "balance", "route", "head", "http1", "stats", "health", "config", "snapshot", "table",
-    "message", "local", "pick", "attempts", "client", "backend", "exchange", "relay",
+    "base",
+    "balance",
+    "route",
+    "head",
+    "http1",
+    "tls_hello",
+    "stats",
+    "health",
+    "config",
+    "snapshot",
+    "table",
+    "message",
+    "local",
+    "pick",
+    "attempts",
+    "client",
+    "backend",
+    "exchange",
+    "relay",
 ];
 const IMPURE_WORDS: &[&str] =
     &["Instant::now", "SystemTime", "std::thread", "std::fs", "println!", "std::env"];
