@@ -23,6 +23,7 @@ pub mod local;
 pub mod mailbox;
 pub mod message;
 pub mod pick;
+pub mod proxy_protocol;
 pub mod relay;
 pub mod route;
 pub mod shard;

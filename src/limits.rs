@@ -77,6 +77,10 @@ pub const WEIGHT_MAX: u32 = 1_000;
 /// post-quantum key shares have 2 KiB, the largest seen in use (many key shares, tickets, padding)
 /// less than a quarter of this.
 pub const TLS_HELLO_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a line of the PROXY protocol version 1, its end included (section 2.1 there).
+pub const PROXY_V1_BYTES_MAX: usize = 107;
+/// Bytes of a header of the PROXY protocol version 2: 16 and what a length of 16 bits counts.
+pub const PROXY_V2_BYTES_MAX: usize = 16 + u16::MAX as usize;
 /// Completions taken in one turn before timers and accepts get their share.
 pub const COMPLETIONS_PER_TURN_MAX: usize = 1_024;
 /// Timers that may fire in one turn.
