@@ -99,8 +99,19 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "coordinator",
         &[
-            "snapshot", "mailbox", "config", "health", "stats", "sys", "engine", "http1", "head",
-            "route", "base", "limits",
+            "snapshot",
+            "mailbox",
+            "config",
+            "health",
+            "stats",
+            "sys",
+            "engine",
+            "http1",
+            "head",
+            "route",
+            "proxy_protocol",
+            "base",
+            "limits",
         ],
     ),
 ];

@@ -1,16 +1,11 @@
-//! The PROXY protocol header of a connection without a client (LOCAL). Pure. Does not: describe a
-//! client; that header is the data plane's.
+//! The PROXY protocol header of a connection without a client: a probe's. Pure. Does not: describe
+//! a client; that header is the data plane's.
 
 use crate::config::ProxyProtocol;
+use crate::proxy_protocol::{LOCAL_V2, UNKNOWN_V1};
 
-/// Version 1 has no word for a health check; for UNKNOWN the receiver uses the connection's own
-/// addresses.
-const UNKNOWN_V1: &[u8] = b"PROXY UNKNOWN\r\n";
-
-/// Signature, version 2 with command LOCAL, address family unspecified, no bytes of addresses.
-const LOCAL_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00";
-
-/// The header that a probe sends first; empty without the protocol.
+/// The header that a probe sends first; empty without the protocol. Version 1 has no word for a
+/// health check; for UNKNOWN the receiver uses the connection's own addresses.
 pub fn proxy_header(version: ProxyProtocol) -> &'static [u8] {
     match version {
         ProxyProtocol::None => b"",
