@@ -27,6 +27,7 @@ pub mod proxy_protocol;
 pub mod relay;
 pub mod route;
 pub mod shard;
+pub mod sides;
 pub mod snapshot;
 pub mod stats;
 pub mod sys;

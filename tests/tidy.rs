@@ -36,6 +36,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "message",
             "table",
             "link",
+            "snapshot",
             "mailbox",
             "access_log",
             "stats",
@@ -56,6 +57,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "exchange",
         &[
+            "sides",
             "client",
             "backend",
             "attempts",
@@ -74,12 +76,30 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "limits",
         ],
     ),
-    ("relay", &["client", "backend", "local", "table", "link", "stats", "engine"]),
+    ("sides", &["client", "backend", "pick", "local"]),
+    (
+        "relay",
+        &[
+            "sides",
+            "client",
+            "backend",
+            "attempts",
+            "pick",
+            "local",
+            "table",
+            "link",
+            "mailbox",
+            "access_log",
+            "stats",
+            "engine",
+        ],
+    ),
     (
         "shard",
         &[
             "exchange",
             "relay",
+            "sides",
             "client",
             "backend",
             "attempts",
@@ -154,6 +174,7 @@ const PURE: &[&str] = &[
     "attempts",
     "client",
     "backend",
+    "sides",
     "exchange",
     "relay",
 ];

@@ -17,6 +17,8 @@ pub enum Use {
     Relay(RelayId),
     /// It waits for its next exchange.
     Idle,
+    /// What was queued for the backend is being sent; then it closes.
+    Finishing,
     /// It waits for its operations to end and is closed then.
     Closing,
 }
@@ -57,12 +59,12 @@ impl Operating for Connection {
 }
 
 impl Connection {
-    /// A connection that is being made for an exchange.
-    pub(super) fn new(socket: Socket, key: Key, slot: BackendSlot, exchange: ExchangeId) -> Self {
+    /// A connection that is being made.
+    pub(super) fn new(socket: Socket, key: Key, slot: BackendSlot, used_for: Use) -> Self {
         Self {
             link: Link::new(socket, key, Life::Connecting),
             slot,
-            used_for: Use::Exchange(exchange),
+            used_for,
             is_reused: false,
             is_reusable: false,
             has_unread: false,

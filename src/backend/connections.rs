@@ -75,18 +75,18 @@ impl Connections {
 
     // --- which connection an exchange may use ---
 
-    /// Begins a connection to a backend for an exchange.
+    /// Begins a connection to a backend.
     pub fn connect<E: Engine>(
         &mut self,
         slot: BackendSlot,
         address: SocketAddr,
-        exchange: ExchangeId,
+        used_for: Use,
         local: &mut Local<E>,
     ) -> Result<ConnectionId, Failure> {
         let key = self.rows.next_key();
         let socket = local.wire.engine.connect(address, key)?;
         local.reports.backend_cell(slot).connections.rise();
-        Ok(self.rows.insert(Connection::new(socket, key, slot, exchange)))
+        Ok(self.rows.insert(Connection::new(socket, key, slot, used_for)))
     }
 
     /// The most recently used idle connection to a backend, for an exchange.
@@ -174,14 +174,44 @@ impl Connections {
         let Some(id) = self.rows.find(key) else { return };
         let now = local.now();
         let connection = self.rows.at(id);
-        if connection.used_for != Use::Idle {
-            connection.clock.rest(); // armed again when the connection is parked
-        } else if connection.clock.fire(now, key, &mut local.timers) {
-            self.discard_idle(id, local);
+        match connection.used_for {
+            Use::Idle if connection.clock.fire(now, key, &mut local.timers) => {
+                self.discard_idle(id, local);
+            }
+            Use::Finishing if connection.clock.fire(now, key, &mut local.timers) => {
+                self.close(id, Close::Reset, local);
+            }
+            Use::Idle | Use::Finishing => {}
+            // Armed again when the connection is parked.
+            Use::Exchange(_) | Use::Relay(_) | Use::Closing => connection.clock.rest(),
         }
     }
 
     // --- the end ---
+
+    /// Closes a connection once the backend has taken all that was queued for it, or does not take
+    /// it in time.
+    pub fn finish<E: Engine>(&mut self, id: ConnectionId, how: Close, local: &mut Local<E>) {
+        let connection = self.rows.at(id);
+        let link = &mut connection.link;
+        if link.is_connecting() || link.is_broken() || link.is_flushed() {
+            return self.close(id, how, local);
+        }
+        connection.used_for = Use::Finishing;
+        connection.close = how;
+        local.wire.pause(link);
+        let deadline = local.now() + local.current.timeouts().between_bytes;
+        connection.clock.set(deadline, link.key, &mut local.timers);
+    }
+
+    /// After a send on a connection that finishes, or the end of its receive.
+    pub fn finish_if_sent<E: Engine>(&mut self, id: ConnectionId, local: &mut Local<E>) {
+        let connection = self.rows.at(id);
+        let how = connection.close;
+        if connection.link.is_broken() || connection.link.is_flushed() {
+            self.close(id, how, local);
+        }
+    }
 
     /// Closes a connection as soon as nothing is in flight on it.
     pub fn close<E: Engine>(&mut self, id: ConnectionId, how: Close, local: &mut Local<E>) {
@@ -220,7 +250,12 @@ mod tests {
         let exchange = ExchangeId::from_row(7);
         let ids = [(10, slot), (11, slot), (12, other), (13, slot)].map(|(socket, slot)| {
             let key = table.rows.next_key();
-            let id = table.rows.insert(Connection::new(Socket(socket), key, slot, exchange));
+            let id = table.rows.insert(Connection::new(
+                Socket(socket),
+                key,
+                slot,
+                Use::Exchange(exchange),
+            ));
             table.park(id);
             id
         });

@@ -50,7 +50,10 @@ impl Client {
                 let reason = self.close_reason;
                 self.close_now(reason, local);
             }
-            State::Closing | State::Http1(Step::Exchanging(_)) | State::Relaying(_) => {}
+            State::Closing
+            | State::Preface
+            | State::Http1(Step::Exchanging(_))
+            | State::Relaying(_) => {}
         }
     }
 

@@ -10,10 +10,12 @@ mod closing;
 mod http1;
 mod idle;
 mod opening;
+mod preface;
 mod sending;
 
 pub use http1::{Arrival, BodyFault, BodyPart, Step, reason_of};
 pub use opening::open;
+pub use preface::Dial;
 
 use crate::base::Instant;
 use crate::base::ListenerId;
@@ -27,6 +29,8 @@ use std::net::SocketAddr;
 /// What a client's connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
+    /// What stands before its protocol is being read: a PROXY header, a TLS handshake's beginning.
+    Preface,
     /// It speaks HTTP/1.
     Http1(Step),
     /// Its bytes are forwarded both ways, unparsed.

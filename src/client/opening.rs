@@ -1,28 +1,31 @@
 //! From an accepted connection to one that requests are read from.
 
-use super::{Client, Clients};
+use super::{Client, Clients, Dial};
 use crate::base::ListenerId;
 use crate::engine::{Close, Engine, Socket};
 use crate::local::{How, Local, Signal};
 use crate::mailbox::Stage;
 use crate::stats::{CloseReason, Counter};
+use crate::table::ClientId;
 use std::net::SocketAddr;
 
 /// Serves a connection on which nothing has been received yet. It is aborted at once if its client
-/// has as many connections as it may have, or all connections are being aborted.
+/// has as many connections as it may have, or all connections are being aborted. Returns it if its
+/// bytes are forwarded, and nothing of them is needed to find a backend.
 pub fn open<E: Engine>(
     clients: &mut Clients,
     socket: Socket,
     address: SocketAddr,
     listener: ListenerId,
     local: &mut Local<E>,
-) {
+) -> Option<(ClientId, Dial)> {
     let mailbox = &local.reports.mailbox;
     let shard = mailbox.shard();
     if !mailbox.shared.clients.admit(shard, address.ip()) {
         local.count(Counter::ClientLimitRejections);
         local.wire.engine.close(socket, Close::Reset);
-        return local.reports.mailbox.show_connections(clients.len() as u32);
+        local.reports.mailbox.show_connections(clients.len() as u32);
+        return None;
     }
     local.count(Counter::ConnectionsAccepted);
     let cell = mailbox.shared.ledger.listener(shard, listener);
@@ -35,8 +38,10 @@ pub fn open<E: Engine>(
     client.is_leaving = local.current.snapshot().listener(listener).is_none();
     local.wire.receive(&mut client.link);
     client.set_deadline(local.current.timeouts().request_head, local);
+    let dial = client.begin(local);
     local.reports.mailbox.show_connections(clients.len() as u32);
     if local.current.stage == Stage::Ending {
         local.work.push(Signal::End(id, How::Abort, CloseReason::Drained));
     }
+    dial.map(|dial| (id, dial))
 }

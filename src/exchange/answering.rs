@@ -1,8 +1,9 @@
 //! Answers in the place of a backend that gave none.
 
-use super::{Exchange, Phase, Sides};
+use super::{Exchange, Phase};
 use crate::engine::Engine;
 use crate::http1::ConnectionField;
+use crate::sides::Sides;
 use crate::stats::CloseReason;
 
 impl Exchange {

@@ -2,8 +2,9 @@
 //! connection, and another backend if the first one does not answer.
 
 use super::retained::{Place, Retained};
-use super::{Attempt, Exchange, Exchanges, Facts, Flow, Phase, Sides};
+use super::{Attempt, Exchange, Exchanges, Facts, Flow, Phase};
 use crate::attempts::{Attempts, Need};
+use crate::backend::Use;
 use crate::client::Arrival;
 use crate::engine::{Close, Engine, Failure, Slice};
 use crate::link::{Chain, Wire};
@@ -11,6 +12,7 @@ use crate::local::Signal;
 use crate::mailbox::TrialCourse;
 use crate::message::Body;
 use crate::pick::Pick;
+use crate::sides::Sides;
 use crate::stats::{CloseReason, Counter};
 use crate::table::{ConnectionId, Port};
 
@@ -179,7 +181,8 @@ impl Exchange {
     ) -> Result<ConnectionId, bool> {
         let Pick { slot, address, .. } = pick;
         sides.local.count(Counter::UpstreamConnects);
-        sides.connections.connect(slot, address, self.id, &mut sides.local).map_err(|failure| {
+        let used_for = Use::Exchange(self.id);
+        sides.connections.connect(slot, address, used_for, &mut sides.local).map_err(|failure| {
             tracing::debug!(%address, ?failure, "no socket for a backend");
             self.attempts.connect_failed(slot, failure, &mut sides.picks, &sides.local)
         })

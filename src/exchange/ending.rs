@@ -1,8 +1,9 @@
 //! The end of an exchange, whatever its state.
 
-use super::{Attempt, Exchange, Phase, Sides};
+use super::{Attempt, Exchange, Phase};
 use crate::engine::{Close, Engine};
 use crate::local::{How, Signal};
+use crate::sides::Sides;
 use crate::stats::CloseReason;
 
 impl Exchange {
@@ -24,6 +25,11 @@ impl Exchange {
                 sides.picks.end(slot);
                 let idle_max = sides.picks.idle_max(slot);
                 let local = &mut sides.local;
+                if self.phase == Phase::Switched {
+                    // What the client sent before is delivered.
+                    sides.connections.finish(port.connection, Close::Reset, local);
+                    return local.work.push(Signal::Over(self.id));
+                }
                 sides.connections.keep_or_close(port.connection, is_complete, idle_max, local);
             }
             Attempt::Between(mut waiting) => sides.local.wire.drop_chain(&mut waiting),

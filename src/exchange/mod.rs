@@ -20,14 +20,14 @@ mod retrying;
 mod stalling;
 
 use crate::attempts::Attempts;
-use crate::backend::{Connection, Connections};
+use crate::backend::Connection;
 use crate::base::{BackendSlot, Instant};
-use crate::client::{Client, Clients};
+use crate::client::Client;
 use crate::head::Version;
 use crate::link::Chain;
 use crate::local::Local;
 use crate::message::{Body, Draft};
-use crate::pick::Replicas;
+use crate::sides::Sides;
 use crate::stats::CloseReason;
 use crate::table::{ClientId, ConnectionId, ExchangeId, Port, Table};
 use retained::Retained;
@@ -35,18 +35,6 @@ use std::sync::Arc;
 
 /// All exchanges of a shard.
 pub type Exchanges = Table<ExchangeId, Exchange>;
-
-/// What exchanges stand between: clients on one side, backends on the other.
-pub struct Sides<E> {
-    /// Connections of clients.
-    pub clients: Clients,
-    /// Connections to backends.
-    pub connections: Connections,
-    /// Which backend is next.
-    pub picks: Replicas,
-    /// What both sides use.
-    pub local: Local<E>,
-}
 
 /// The connection that an exchange has at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! Observations of backends, routes and pools: counted in the shard's tables, and reported to the
 //! coordinator if they may take a backend out of service or back into it.
 
-use super::{Exchange, Sides};
+use super::Exchange;
 use crate::base::BackendSlot;
 use crate::engine::Engine;
 use crate::mailbox::{BackendFault, TrialCourse};
+use crate::sides::Sides;
 use crate::stats::CloseReason;
 
 impl Exchange {

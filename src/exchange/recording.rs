@@ -1,9 +1,10 @@
 //! The record of an exchange in the access log, if there is one.
 
-use super::{Exchange, Sides};
+use super::Exchange;
 use crate::access_log::Record;
 use crate::engine::Engine;
 use crate::head::Version;
+use crate::sides::Sides;
 
 impl Exchange {
     /// Records the exchange, which ends.

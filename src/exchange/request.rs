@@ -1,10 +1,11 @@
 //! The body of a request on its way to the backend, at the backend's pace.
 
-use super::{Exchange, Sides};
+use super::Exchange;
 use crate::client::{BodyFault, BodyPart, reason_of};
 use crate::engine::{Engine, Slice};
 use crate::local::Signal;
 use crate::message::BODY_TOO_LARGE;
+use crate::sides::Sides;
 use crate::stats::CloseReason;
 use crate::table::ConnectionId;
 

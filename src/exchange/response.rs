@@ -2,13 +2,14 @@
 //! tunnel or a body, and whether the client's connection is kept.
 
 use super::connecting::COPY_BYTES_MAX;
-use super::{Exchange, Flow, Phase, Sides};
+use super::{Exchange, Flow, Phase};
 use crate::engine::{BufferId, Engine, Failure, Room, Slice};
 use crate::http1::Verdict;
 use crate::limits::INTERIMS_MAX;
 use crate::link::Gathered;
 use crate::local::{Local, Signal};
 use crate::message::{Body, Response, ResponseOutcome, ResponseSide};
+use crate::sides::Sides;
 use crate::stats::CloseReason;
 use crate::table::ConnectionId;
 

@@ -2,12 +2,13 @@
 //! taken. The first bytes that a backend gets are always a complete head.
 
 use super::retained::Place;
-use super::{Attempt, Exchange, Phase, Sides};
+use super::{Attempt, Exchange, Phase};
 use crate::attempts::Need;
 use crate::backend::Connection;
 use crate::engine::Engine;
 use crate::link::{Chain, Wire};
 use crate::mailbox::BackendFault;
+use crate::sides::Sides;
 use crate::stats::{CloseReason, Counter};
 use crate::table::ConnectionId;
 

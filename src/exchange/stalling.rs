@@ -1,7 +1,8 @@
 //! An exchange that makes no progress: who is late, and what follows from it.
 
-use super::{Exchange, Phase, Sides};
+use super::{Exchange, Phase};
 use crate::engine::{Engine, Failure};
+use crate::sides::Sides;
 use crate::stats::CloseReason;
 
 /// The party that an exchange has waited for too long.

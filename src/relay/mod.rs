@@ -1,174 +1,101 @@
-//! Bytes forwarded both ways between a client and a backend, unparsed: after an upgrade, or a
-//! CONNECT where that is allowed. Each side may end its direction on its own, and a slow side stops
-//! the receive of the other.
+//! Bytes forwarded both ways between a client and a backend, unparsed: the connections of a
+//! listener that forwards bytes, and those of an exchange that was upgraded.
 //!
-//! Does not: know HTTP; find a backend.
+//! `dialing` finds a backend for a client, `forwarding` passes bytes, with half-close and
+//! back-pressure, `ending` ends it, and reports and records it.
+//!
+//! Does not: know a protocol.
 
-use crate::backend::Connection;
-use crate::client::Client;
-use crate::engine::{Engine, Failure, Slice};
-use crate::link::{Link, Read};
-use crate::local::{How, Local, Signal};
-use crate::stats::CloseReason;
+mod dialing;
+mod ending;
+mod forwarding;
+
+pub use forwarding::Ends;
+
+use crate::attempts::Attempts;
 use crate::table::{ClientId, ConnectionId, ExchangeId, Port, RelayId, Table};
 
 /// All relays of a shard.
 pub type Relays = Table<RelayId, Relay>;
 
-/// A relay between two ports.
+/// What a relay was begun by.
 #[derive(Debug)]
-pub struct Relay {
-    /// Its id.
-    pub id: RelayId,
-    /// The client's side.
-    pub client: Port<ClientId>,
-    /// The backend's side.
-    pub backend: Port<ConnectionId>,
-    /// The exchange that began it, and is over with it.
-    pub exchange: ExchangeId,
-    /// Bytes received from the client.
-    pub from_client: u64,
-    /// Bytes received from the backend.
-    pub from_backend: u64,
+pub enum Source {
+    /// An exchange that has opened a tunnel; it is over with the relay.
+    Exchange(ExchangeId),
+    /// A connection of a listener that forwards bytes.
+    Listener(Attempts),
 }
 
-/// The two connections of a relay.
-pub struct Ends<'s> {
-    /// The client's side.
-    pub client: &'s mut Client,
-    /// The backend's side.
-    pub backend: &'s mut Connection,
+/// The backend's side of a relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Backend {
+    /// None: before the first attempt, and during the wait before the next one.
+    Between,
+    /// A connection that is being made.
+    Connecting(Port<ConnectionId>),
+    /// The other end.
+    Open(Port<ConnectionId>),
+}
+
+/// A relay.
+#[derive(Debug)]
+pub struct Relay {
+    id: RelayId,
+    client: Port<ClientId>,
+    backend: Backend,
+    source: Source,
+    /// The name that the client asked for in its TLS handshake, for the record.
+    server_name: Option<Box<[u8]>>,
+    /// Bytes received from the client.
+    from_client: u64,
+    /// Bytes received from the backend.
+    from_backend: u64,
 }
 
 impl Relay {
-    /// Begins with the bytes that wait on both sides.
-    pub fn begin<E: Engine>(&mut self, ends: &mut Ends<'_>, local: &mut Local<E>) {
-        self.note_progress(ends, local);
-        while let Some(slice) = local.wire.pop_front(&mut ends.backend.inbox) {
-            if !self.take_from_backend(slice, ends, local) {
-                return;
-            }
-        }
-        while let Some(slice) = local.wire.pop_front(&mut ends.client.inbox) {
-            if !self.take_from_client(slice, ends, local) {
-                return;
-            }
-        }
-        if ends.client.link.has_ended() {
-            self.client_ended(ends, local);
-        } else if !ends.backend.is_congested(local) {
-            ends.client.take_more(local);
-        }
+    /// A relay of a client that has no backend yet.
+    pub fn of_listener(
+        id: RelayId,
+        client: Port<ClientId>,
+        attempts: Attempts,
+        server_name: Option<Box<[u8]>>,
+    ) -> Self {
+        let (from_client, from_backend) = (0, 0);
+        let (backend, source) = (Backend::Between, Source::Listener(attempts));
+        Self { id, client, backend, source, server_name, from_client, from_backend }
     }
 
-    /// Bytes for the backend. False if they are lost for want of a buffer: the relay ends.
-    pub fn take_from_client<E: Engine>(
-        &mut self,
-        slice: Slice,
-        ends: &mut Ends<'_>,
-        local: &mut Local<E>,
-    ) -> bool {
-        self.from_client += slice.len() as u64;
-        self.note_progress(ends, local);
-        let is_passed = pass(&mut ends.client.link, &mut ends.backend.link, slice, local);
-        if !is_passed {
-            self.cut(CloseReason::OutOfBuffers, local);
-        }
-        is_passed
+    /// A relay between the two places of an exchange.
+    pub fn of_exchange(
+        id: RelayId,
+        ports: (Port<ClientId>, Port<ConnectionId>),
+        exchange: ExchangeId,
+    ) -> Self {
+        let (from_client, from_backend) = (0, 0);
+        let (client, backend) = (ports.0, Backend::Open(ports.1));
+        let (source, server_name) = (Source::Exchange(exchange), None);
+        Self { id, client, backend, source, server_name, from_client, from_backend }
     }
 
-    /// Bytes for the client. False if they are lost for want of a buffer: the relay ends.
-    pub fn take_from_backend<E: Engine>(
-        &mut self,
-        slice: Slice,
-        ends: &mut Ends<'_>,
-        local: &mut Local<E>,
-    ) -> bool {
-        self.from_backend += slice.len() as u64;
-        self.note_progress(ends, local);
-        let is_passed = pass(&mut ends.backend.link, &mut ends.client.link, slice, local);
-        if !is_passed {
-            self.cut(CloseReason::OutOfBuffers, local);
-        }
-        is_passed
-    }
-
-    /// The client has sent its last byte: the backend gets FIN after all bytes that wait.
-    pub fn client_ended<E: Engine>(&mut self, ends: &mut Ends<'_>, local: &mut Local<E>) {
-        local.wire.end_write(&mut ends.backend.link);
-        self.end_if_over(ends, local);
-    }
-
-    /// The backend has sent its last byte, or its connection broke.
-    pub fn backend_ended<E: Engine>(
-        &mut self,
-        failure: Option<Failure>,
-        ends: &mut Ends<'_>,
-        local: &mut Local<E>,
-    ) {
-        if failure.is_some() {
-            return self.cut(CloseReason::BackendReset, local);
-        }
-        local.wire.end_write(&mut ends.client.link);
-        self.end_if_over(ends, local);
-    }
-
-    /// The client has taken bytes: the backend may be resumed.
-    pub fn client_sent<E: Engine>(&mut self, ends: &mut Ends<'_>, local: &mut Local<E>) {
-        if ends.client.has_room(local) {
-            ends.backend.take_more(local);
-        }
-        self.note_progress(ends, local);
-    }
-
-    /// The backend has taken bytes, or its connection broke: the client may be resumed, or both
-    /// sides have ended.
-    pub fn backend_sent<E: Engine>(&mut self, ends: &mut Ends<'_>, local: &mut Local<E>) {
-        let link = &ends.backend.link;
-        if link.is_broken() && link.has_ended() {
-            return self.cut(CloseReason::BackendReset, local);
-        }
-        if local.wire.has_room(link) {
-            ends.client.take_more(local);
-        }
-        self.end_if_over(ends, local);
-        self.note_progress(ends, local);
-    }
-
-    /// Ends a relay whose sides have both ended, once the backend has received everything. Bytes
-    /// that still wait for the client are sent while its connection lingers.
-    fn end_if_over<E: Engine>(&self, ends: &Ends<'_>, local: &mut Local<E>) {
-        let link = &ends.backend.link;
-        let has_everything = link.is_flushed() || link.is_broken();
-        if ends.client.link.has_ended() && link.has_ended() && has_everything {
-            local.work.push(Signal::RelayOver(self.id));
+    /// Its two connections, if it has both.
+    pub fn ends(&self) -> Option<(ClientId, ConnectionId)> {
+        match self.backend {
+            Backend::Open(port) => Some((self.client.connection, port.connection)),
+            Backend::Between | Backend::Connecting(_) => None,
         }
     }
 
-    /// True if the relay waits for bytes that cannot be received because no buffer is left. A
-    /// client that does not read is late all the same: it may hold those buffers.
-    pub fn is_starved(&self, ends: &Ends<'_>) -> bool {
-        let (client, backend) = (&ends.client.link, &ends.backend.link);
-        let is_client_starved = client.read == Read::OutOfBuffers && backend.is_flushed();
-        client.is_flushed() && (is_client_starved || backend.read == Read::OutOfBuffers)
+    /// The client's connection.
+    pub fn client(&self) -> ClientId {
+        self.client.connection
     }
 
-    fn note_progress<E: Engine>(&self, ends: &mut Ends<'_>, local: &mut Local<E>) {
-        ends.client.set_deadline(local.current.timeouts().tunnel, local);
+    /// The exchange that began it, if one did, and the bytes that were received from each side.
+    pub fn exchange(&self) -> Option<(ExchangeId, u64, u64)> {
+        match self.source {
+            Source::Exchange(id) => Some((id, self.from_client, self.from_backend)),
+            Source::Listener(_) => None,
+        }
     }
-
-    fn cut<E: Engine>(&self, reason: CloseReason, local: &mut Local<E>) {
-        local.work.push(Signal::End(self.client.connection, How::Cut, reason));
-    }
-}
-
-/// Queues bytes of one side to the other, and receives no more of them for now if that is slow.
-/// False if no buffer was left for them.
-fn pass<E: Engine>(from: &mut Link, to: &mut Link, slice: Slice, local: &mut Local<E>) -> bool {
-    let Some(slice) = local.wire.copy_out(slice) else { return false };
-    local.wire.send(to, slice);
-    if local.wire.is_congested(to) {
-        local.wire.pause(from);
-    }
-    true
 }

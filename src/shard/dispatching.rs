@@ -7,8 +7,9 @@ use super::traffic::Traffic;
 use crate::backend::Use;
 use crate::client::{State, Step};
 use crate::engine::{Close, Engine, Event, Failure, Owner, ReceiveFlags, Slice};
-use crate::exchange::Sides;
 use crate::local::How;
+use crate::relay::Relay;
+use crate::sides::Sides;
 use crate::stats::{CloseReason, Counter};
 use crate::table::{ClientId, ConnectionId};
 
@@ -82,10 +83,18 @@ impl<E: Engine> Traffic<E> {
                     self.begin_exchange(arrival);
                 }
             }
+            State::Relaying(relay) if self.relays[relay].ends().is_none() => {
+                self.relays.at(relay).hold(slice, &mut self.sides);
+            }
             State::Relaying(relay) => {
                 self.with_relay(relay, |relay, ends, local| {
                     relay.take_from_client(slice, ends, local);
                 });
+            }
+            State::Preface => {
+                if let Some(dial) = client.read_preface(slice, local) {
+                    self.dial(id, dial);
+                }
             }
             State::Finishing | State::Lingering | State::Discarding { .. } | State::Closing => {
                 client.discard(slice, local);
@@ -104,6 +113,8 @@ impl<E: Engine> Traffic<E> {
             State::Http1(Step::Exchanging(exchange)) => {
                 self.exchanges.at(exchange).client_half_closed(&mut self.sides);
             }
+            // It is passed on once the connection to the backend is made.
+            State::Relaying(relay) if self.relays[relay].ends().is_none() => {}
             State::Relaying(relay) => {
                 self.with_relay(relay, |relay, ends, local| relay.client_ended(ends, local));
             }
@@ -119,7 +130,7 @@ impl<E: Engine> Traffic<E> {
             State::Http1(Step::Exchanging(exchange)) => {
                 self.exchanges.at(exchange).client_sent(&mut self.sides);
             }
-            State::Relaying(relay) => {
+            State::Relaying(relay) if self.relays[relay].ends().is_some() => {
                 self.with_relay(relay, |relay, ends, local| relay.client_sent(ends, local));
             }
             _ => {}
@@ -162,6 +173,7 @@ impl<E: Engine> Traffic<E> {
                 local.wire.engine.release(slice.buffer);
                 connections.discard_idle(id, local);
             }
+            Use::Finishing => local.wire.engine.release(slice.buffer),
             Use::Closing => {
                 local.wire.engine.release(slice.buffer);
                 connections.settle(id, local);
@@ -179,6 +191,7 @@ impl<E: Engine> Traffic<E> {
             Use::Closing => connections.settle(id, local),
             _ if !has_ended => {}
             Use::Idle => connections.discard_idle(id, local),
+            Use::Finishing => connections.finish_if_sent(id, local),
             Use::Exchange(exchange) => {
                 self.exchanges.at(exchange).backend_ended(failure, &mut self.sides);
             }
@@ -202,6 +215,7 @@ impl<E: Engine> Traffic<E> {
                 self.with_relay(relay, |relay, ends, local| relay.backend_sent(ends, local));
             }
             Use::Idle => {}
+            Use::Finishing => connections.finish_if_sent(id, local),
             Use::Closing => connections.settle(id, local),
         }
     }
@@ -217,7 +231,14 @@ impl<E: Engine> Traffic<E> {
             (Use::Exchange(exchange), Err(failure)) => {
                 self.exchanges.at(exchange).connect_failed(failure, &mut self.sides);
             }
-            (Use::Relay(_) | Use::Idle | Use::Closing, _) => connections.settle(id, local),
+            (Use::Relay(relay), Ok(())) => {
+                self.relays.at(relay).connected(&mut self.sides);
+                self.with_relay(relay, Relay::begin);
+            }
+            (Use::Relay(relay), Err(failure)) => {
+                self.relays.at(relay).connect_failed(failure, &mut self.sides);
+            }
+            (Use::Idle | Use::Finishing | Use::Closing, _) => connections.settle(id, local),
         }
     }
 }

@@ -63,7 +63,7 @@ impl<E: Engine> Traffic<E> {
         let is_cut = left.get(&connection.slot).is_some_and(|is_cut| *is_cut);
         let is_connecting = connection.is_connecting();
         match connection.used_for {
-            Use::Closing => {}
+            Use::Closing | Use::Finishing => {}
             Use::Idle => self.sides.connections.discard_idle(id, &mut self.sides.local),
             Use::Exchange(exchange) if is_connecting => {
                 let need = if is_cut { Need::Any } else { Need::Better };
@@ -72,8 +72,12 @@ impl<E: Engine> Traffic<E> {
             Use::Exchange(exchange) if is_cut => {
                 self.exchanges.at(exchange).backend_removed(&mut self.sides);
             }
+            Use::Relay(relay) if is_connecting => {
+                let need = if is_cut { Need::Any } else { Need::Better };
+                self.relays.at(relay).move_on(need, &mut self.sides);
+            }
             Use::Relay(relay) if is_cut => {
-                let client = self.relays[relay].client.connection;
+                let client = self.relays[relay].client();
                 self.end_client(client, How::Cut, CloseReason::BackendGone);
             }
             Use::Exchange(_) | Use::Relay(_) => {}

@@ -26,7 +26,10 @@ impl<E: Engine> Traffic<E> {
     /// Serves a connection on which nothing has been received yet.
     pub(super) fn open(&mut self, socket: Socket, address: SocketAddr, listener: ListenerId) {
         let local = &mut self.sides.local;
-        client::open(&mut self.sides.clients, socket, address, listener, local);
+        let opened = client::open(&mut self.sides.clients, socket, address, listener, local);
+        if let Some((client, dial)) = opened {
+            self.dial(client, dial);
+        }
         self.work_off();
     }
 

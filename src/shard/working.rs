@@ -2,14 +2,16 @@
 //! what begins and ends between the parts: exchanges, relays, the time of a connection.
 
 use super::traffic::Traffic;
+use crate::attempts::Attempts;
 use crate::backend::Use;
-use crate::client::{Arrival, State, Step};
+use crate::client::{Arrival, Dial, State, Step};
 use crate::engine::{Engine, Key, Owner};
-use crate::exchange::{Exchange, Sides};
+use crate::exchange::Exchange;
 use crate::local::{How, Local, Signal};
 use crate::relay::{Ends, Relay};
+use crate::sides::Sides;
 use crate::stats::CloseReason;
-use crate::table::{ClientId, ExchangeId, RelayId};
+use crate::table::{ClientId, ExchangeId, Port, RelayId};
 
 impl<E: Engine> Traffic<E> {
     /// Takes signals until none is left.
@@ -63,10 +65,7 @@ impl<E: Engine> Traffic<E> {
             State::Http1(Step::Exchanging(exchange)) => {
                 self.exchanges.at(exchange).end_with_client(how, reason, &mut self.sides);
             }
-            State::Relaying(relay) => {
-                let exchange = self.take_relay(relay);
-                self.exchanges.at(exchange).end_with_client(how, reason, &mut self.sides);
-            }
+            State::Relaying(relay) => self.cut_relay(relay, how, reason),
             State::Closing => {}
             State::Finishing | State::Lingering | State::Discarding { .. } if how == How::Cut => {}
             _ => client.end(how, reason, &mut self.sides.local),
@@ -83,21 +82,31 @@ impl<E: Engine> Traffic<E> {
     ) -> R {
         let Sides { clients, connections, local, .. } = &mut self.sides;
         let relay = self.relays.at(id);
-        let client = clients.at(relay.client.connection);
-        let backend = connections.at(relay.backend.connection);
+        let (client, backend) = relay.ends().expect("only called with both");
+        let (client, backend) = (clients.at(client), connections.at(backend));
         call(relay, &mut Ends { client, backend }, local)
+    }
+
+    /// Finds a backend for a client whose bytes are forwarded.
+    pub(super) fn dial(&mut self, id: ClientId, dial: Dial) {
+        let id_of_relay = self.relays.next_id();
+        let client = self.sides.clients.at(id);
+        let attempts = Attempts::new(client.listener, dial.target, &self.sides.local);
+        client.state = State::Relaying(id_of_relay);
+        let relay = Relay::of_listener(id_of_relay, Port::only(id), attempts, dial.server_name);
+        self.relays.insert(relay);
+        self.relays.at(id_of_relay).dial(&mut self.sides);
     }
 
     /// Gives the two connections of an exchange to a relay.
     fn begin_relay(&mut self, exchange: ExchangeId) {
-        let Some((client, backend)) = self.exchanges.at(exchange).ports() else { return };
+        let Some(ports) = self.exchanges.at(exchange).ports() else { return };
         let id = self.relays.next_id();
-        let (from_client, from_backend) = (0, 0);
-        self.relays.insert(Relay { id, client, backend, exchange, from_client, from_backend });
-        let connection = self.sides.clients.at(client.connection);
-        connection.state = State::Relaying(id);
-        connection.keep_alive = false;
-        self.sides.connections.at(backend.connection).used_for = Use::Relay(id);
+        self.relays.insert(Relay::of_exchange(id, ports, exchange));
+        let client = self.sides.clients.at(ports.0.connection);
+        client.state = State::Relaying(id);
+        client.keep_alive = false;
+        self.sides.connections.at(ports.1.connection).used_for = Use::Relay(id);
         self.with_relay(id, Relay::begin);
     }
 
@@ -106,18 +115,26 @@ impl<E: Engine> Traffic<E> {
         if self.relays.get(id).is_none() {
             return;
         }
-        let client = self.relays[id].client.connection;
-        let exchange = self.take_relay(id);
-        self.exchanges.at(exchange).end_tunnel(&mut self.sides);
-        let (client, local) = (self.sides.clients.at(client), &mut self.sides.local);
+        let relay = self.relays.remove(id);
+        let Some((exchange, from_client, from_backend)) = relay.exchange() else {
+            return relay.end(&mut self.sides);
+        };
+        let exchange = self.exchanges.at(exchange);
+        exchange.note_relayed(from_client, from_backend);
+        exchange.end_tunnel(&mut self.sides);
+        let (client, local) = (self.sides.clients.at(relay.client()), &mut self.sides.local);
         client.linger(CloseReason::TunnelEnded, local);
     }
 
-    /// Removes a relay; returns its exchange, which has what the relay has counted.
-    fn take_relay(&mut self, id: RelayId) -> ExchangeId {
+    /// Ends a relay in the middle, and its client's connection.
+    fn cut_relay(&mut self, id: RelayId, how: How, reason: CloseReason) {
         let relay = self.relays.remove(id);
-        self.exchanges.at(relay.exchange).note_relayed(relay.from_client, relay.from_backend);
-        relay.exchange
+        let Some((exchange, from_client, from_backend)) = relay.exchange() else {
+            return relay.cut(how, reason, &mut self.sides);
+        };
+        let exchange = self.exchanges.at(exchange);
+        exchange.note_relayed(from_client, from_backend);
+        exchange.end_with_client(how, reason, &mut self.sides);
     }
 
     // --- time ---
@@ -145,6 +162,9 @@ impl<E: Engine> Traffic<E> {
         match client.state {
             State::Http1(Step::Exchanging(exchange)) => {
                 self.exchanges.at(exchange).expired(&mut self.sides);
+            }
+            State::Relaying(relay) if self.relays[relay].ends().is_none() => {
+                self.relays.at(relay).dialing_expired(&mut self.sides);
             }
             State::Relaying(relay) => {
                 if self.with_relay(relay, |relay, ends, _| relay.is_starved(ends)) {

@@ -12,11 +12,11 @@ pub use build::{
 };
 pub use registry::{Registry, Wanted};
 
-pub use crate::config::Timeouts;
+pub use crate::config::{Protocol, Timeouts};
 
 use crate::balance::Algorithm;
 use crate::base::{BackendSlot, Generation, ListenerId, PoolId, RouteId, ShardId};
-use crate::config::{ErrorAnswer, IpNetwork, Protocol, ProxyProtocol};
+use crate::config::{ErrorAnswer, IpNetwork, ProxyProtocol};
 use crate::engine::Socket;
 use crate::head::Rules;
 use crate::route::RouteTable;

@@ -15,5 +15,6 @@ mod process;
 mod proxying;
 mod refusing;
 mod regressions;
+mod tcp;
 mod tunnels;
 mod waiting;

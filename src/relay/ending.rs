@@ -1,0 +1,101 @@
+//! The end of a relay of a listener: a reset stays a reset and an end an end, and what was received
+//! before it is delivered first.
+
+use super::{Backend, Relay, Source};
+use crate::access_log::Record;
+use crate::attempts::Attempts;
+use crate::client::Client;
+use crate::engine::{Close, Engine};
+use crate::local::{How, Local};
+use crate::mailbox::{BackendFault, TrialCourse};
+use crate::pick::Replicas;
+use crate::sides::Sides;
+use crate::stats::CloseReason;
+
+impl Relay {
+    /// Both sides have ended, and the backend has all that the client sent.
+    pub fn end<E: Engine>(self, sides: &mut Sides<E>) {
+        let client = self.client();
+        self.release(None, Close::Graceful, sides);
+        sides.clients.at(client).linger(CloseReason::TunnelEnded, &mut sides.local);
+    }
+
+    /// Ends it in the middle.
+    pub fn cut<E: Engine>(self, how: How, reason: CloseReason, sides: &mut Sides<E>) {
+        let client = self.client();
+        self.release(Some(reason), Close::Reset, sides);
+        let client = sides.clients.at(client);
+        client.close = Close::Reset;
+        client.end(how, reason, &mut sides.local);
+    }
+
+    /// Returns what it holds, and records it. The backend gets all that was received for it before
+    /// its connection closes.
+    fn release<E: Engine>(mut self, reason: Option<CloseReason>, how: Close, sides: &mut Sides<E>) {
+        let (clients, picks, local) = (&sides.clients, &mut sides.picks, &mut sides.local);
+        let has_answered = self.from_backend > 0;
+        if let Source::Listener(attempts) = &mut self.source {
+            observe(attempts, reason, has_answered, picks, local);
+        }
+        self.record(reason, &clients[self.client()], picks, local);
+        let id = match self.backend {
+            Backend::Between => return,
+            Backend::Connecting(port) | Backend::Open(port) => port.connection,
+        };
+        picks.end(sides.connections.at(id).slot);
+        sides.connections.finish(id, how, local);
+    }
+
+    fn record<E: Engine>(
+        &self,
+        reason: Option<CloseReason>,
+        client: &Client,
+        picks: &Replicas,
+        local: &Local<E>,
+    ) {
+        let Source::Listener(attempts) = &self.source else { return };
+        if !local.reports.has_access_log() {
+            return;
+        }
+        let duration = local.now().since(attempts.began);
+        local.reports.record(Record {
+            client: client.address,
+            method: Box::default(),
+            host: self.server_name.clone().unwrap_or_default(),
+            target: Box::default(),
+            version: None,
+            referer: None,
+            user_agent: None,
+            status: 0,
+            request_bytes: self.from_client,
+            response_bytes: self.from_backend,
+            duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
+            pool: picks.pool(attempts.pool).map(|pool| pool.name.clone()),
+            backend: attempts.backend.and_then(|slot| picks.address(slot)),
+            retries: attempts.retries,
+            failure: reason.map(CloseReason::label),
+            refusal: None,
+        });
+    }
+}
+
+/// Reports what the end shows of the backend: one that resets a connection before its first byte
+/// has failed; later on the reset may be part of the protocol.
+fn observe<E: Engine>(
+    attempts: &mut Attempts,
+    reason: Option<CloseReason>,
+    has_answered: bool,
+    picks: &mut Replicas,
+    local: &Local<E>,
+) {
+    if reason == Some(CloseReason::NoBackend) {
+        let mailbox = &local.reports.mailbox;
+        mailbox.shared.ledger.pool(mailbox.shard(), attempts.pool).unserved.add(1);
+    }
+    let Some(slot) = attempts.backend else { return };
+    if reason == Some(CloseReason::BackendReset) && !has_answered {
+        attempts.report_fault(slot, BackendFault::Reset, picks, local);
+    } else {
+        attempts.end_half_open(slot, TrialCourse::Undecided, local);
+    }
+}

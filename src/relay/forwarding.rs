@@ -1,0 +1,157 @@
+//! Passing bytes between the two ends of a relay. Each side may end its direction on its own; a
+//! slow side stops the receive of the other.
+
+use super::Relay;
+use crate::backend::Connection;
+use crate::client::Client;
+use crate::engine::{Engine, Failure, Slice};
+use crate::link::{Link, Read};
+use crate::local::{How, Local, Signal};
+use crate::stats::CloseReason;
+
+/// The two connections of a relay.
+pub struct Ends<'s> {
+    /// The client's side.
+    pub client: &'s mut Client,
+    /// The backend's side.
+    pub backend: &'s mut Connection,
+}
+
+impl Relay {
+    /// Begins with the bytes that wait on both sides.
+    pub fn begin<E: Engine>(&mut self, ends: &mut Ends<'_>, local: &mut Local<E>) {
+        self.note_progress(ends, local);
+        while let Some(slice) = local.wire.pop_front(&mut ends.backend.inbox) {
+            if !self.take_from_backend(slice, ends, local) {
+                return;
+            }
+        }
+        while let Some(slice) = local.wire.pop_front(&mut ends.client.inbox) {
+            if !self.take_from_client(slice, ends, local) {
+                return;
+            }
+        }
+        if ends.client.link.has_ended() {
+            self.client_ended(ends, local);
+        } else if !ends.backend.is_congested(local) {
+            ends.client.take_more(local);
+        }
+    }
+
+    /// Bytes for the backend. False if they are lost for want of a buffer: the relay ends.
+    pub fn take_from_client<E: Engine>(
+        &mut self,
+        slice: Slice,
+        ends: &mut Ends<'_>,
+        local: &mut Local<E>,
+    ) -> bool {
+        self.from_client += slice.len() as u64;
+        self.note_progress(ends, local);
+        let is_passed = pass(&mut ends.client.link, &mut ends.backend.link, slice, local);
+        if !is_passed {
+            self.signal_end(CloseReason::OutOfBuffers, local);
+        }
+        is_passed
+    }
+
+    /// Bytes for the client. False if they are lost for want of a buffer: the relay ends.
+    pub fn take_from_backend<E: Engine>(
+        &mut self,
+        slice: Slice,
+        ends: &mut Ends<'_>,
+        local: &mut Local<E>,
+    ) -> bool {
+        self.from_backend += slice.len() as u64;
+        self.note_progress(ends, local);
+        let is_passed = pass(&mut ends.backend.link, &mut ends.client.link, slice, local);
+        if !is_passed {
+            self.signal_end(CloseReason::OutOfBuffers, local);
+        }
+        is_passed
+    }
+
+    /// The client has sent its last byte: the backend gets FIN after all bytes that wait.
+    pub fn client_ended<E: Engine>(&mut self, ends: &mut Ends<'_>, local: &mut Local<E>) {
+        local.wire.end_write(&mut ends.backend.link);
+        self.note_progress(ends, local);
+        self.end_if_over(ends, local);
+    }
+
+    /// The backend has sent its last byte, or its connection broke.
+    pub fn backend_ended<E: Engine>(
+        &mut self,
+        failure: Option<Failure>,
+        ends: &mut Ends<'_>,
+        local: &mut Local<E>,
+    ) {
+        if failure.is_some() {
+            return self.signal_end(CloseReason::BackendReset, local);
+        }
+        local.wire.end_write(&mut ends.client.link);
+        self.note_progress(ends, local);
+        self.end_if_over(ends, local);
+    }
+
+    /// The client has taken bytes: the backend may be resumed.
+    pub fn client_sent<E: Engine>(&mut self, ends: &mut Ends<'_>, local: &mut Local<E>) {
+        if ends.client.has_room(local) {
+            ends.backend.take_more(local);
+        }
+        self.note_progress(ends, local);
+    }
+
+    /// The backend has taken bytes, or its connection broke: the client may be resumed, or both
+    /// sides have ended.
+    pub fn backend_sent<E: Engine>(&mut self, ends: &mut Ends<'_>, local: &mut Local<E>) {
+        let link = &ends.backend.link;
+        if link.is_broken() && link.has_ended() {
+            return self.signal_end(CloseReason::BackendReset, local);
+        }
+        if local.wire.has_room(link) {
+            ends.client.take_more(local);
+        }
+        self.end_if_over(ends, local);
+        self.note_progress(ends, local);
+    }
+
+    /// Ends a relay whose sides have both ended, once the backend has received everything. Bytes
+    /// that still wait for the client are sent while its connection lingers.
+    fn end_if_over<E: Engine>(&self, ends: &Ends<'_>, local: &mut Local<E>) {
+        let link = &ends.backend.link;
+        let has_everything = link.is_flushed() || link.is_broken();
+        if ends.client.link.has_ended() && link.has_ended() && has_everything {
+            local.work.push(Signal::RelayOver(self.id));
+        }
+    }
+
+    /// True if the relay waits for bytes that cannot be received because no buffer is left. A
+    /// client that does not read is late all the same: it may hold those buffers.
+    pub fn is_starved(&self, ends: &Ends<'_>) -> bool {
+        let (client, backend) = (&ends.client.link, &ends.backend.link);
+        let is_client_starved = client.read == Read::OutOfBuffers && backend.is_flushed();
+        client.is_flushed() && (is_client_starved || backend.read == Read::OutOfBuffers)
+    }
+
+    /// A byte was forwarded, or a side has ended: what is half closed has less time.
+    fn note_progress<E: Engine>(&self, ends: &mut Ends<'_>, local: &mut Local<E>) {
+        let timeouts = local.current.timeouts();
+        let is_half_closed = ends.client.link.has_ended() || ends.backend.link.has_ended();
+        let span = if is_half_closed { timeouts.half_closed } else { timeouts.tunnel };
+        ends.client.set_deadline(span, local);
+    }
+
+    fn signal_end<E: Engine>(&self, reason: CloseReason, local: &mut Local<E>) {
+        local.work.push(Signal::End(self.client.connection, How::Cut, reason));
+    }
+}
+
+/// Queues bytes of one side to the other, and receives no more of them for now if that is slow.
+/// False if no buffer was left for them.
+fn pass<E: Engine>(from: &mut Link, to: &mut Link, slice: Slice, local: &mut Local<E>) -> bool {
+    let Some(slice) = local.wire.copy_out(slice) else { return false };
+    local.wire.send(to, slice);
+    if local.wire.is_congested(to) {
+        local.wire.pause(from);
+    }
+    true
+}

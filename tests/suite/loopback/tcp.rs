@@ -1,0 +1,190 @@
+//! Listeners that forward bytes, with clients and servers that speak no HTTP.
+
+use super::harness::*;
+use super::load::Operated;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread;
+
+fn forwarding(backends: &[SocketAddr], more: &str) -> String {
+    let mut text = String::from("[[listener]]\nname = \"db\"\naddress = \"127.0.0.1:0\"\n");
+    text += "protocol = \"tcp\"\n[runtime]\nshards = 1\n[pool.db.health]\nprotocol = \"none\"\n";
+    for address in backends {
+        text += &format!("[[pool.db.backend]]\naddress = \"{address}\"\n");
+    }
+    text + more
+}
+
+/// Sends back what it receives, and ends when its client has.
+fn echo() -> Origin {
+    Origin::start(|mut stream| {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(length @ 1..) = stream.read(&mut buffer) {
+            if stream.write_all(&buffer[..length]).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+fn reset(stream: TcpStream) {
+    socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).expect("set");
+}
+
+#[test]
+fn bytes_go_both_ways_and_each_side_ends_on_its_own() {
+    let origin = Origin::start(|mut stream| {
+        let asked = read_to_end(&mut stream);
+        // The client has ended its direction; the answer comes all the same.
+        let _ = stream.write_all(&asked.repeat(1_000));
+    });
+    let ringway = Ringway::with_config(&forwarding(&[origin.address], ""));
+    let mut stream = ringway.connect();
+    stream.write_all(b"not HTTP\0\xff").expect("sent");
+    stream.shutdown(Shutdown::Write).expect("ended");
+    assert_eq!(read_to_end(&mut stream), b"not HTTP\0\xff".repeat(1_000));
+}
+
+#[test]
+fn a_server_that_ends_first_still_gets_what_its_client_sends() {
+    let (heard, hears) = std::sync::mpsc::channel();
+    let origin = Origin::start(move |mut stream| {
+        let _ = stream.write_all(b"bye");
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = heard.send(read_to_end(&mut stream));
+    });
+    let ringway = Ringway::with_config(&forwarding(&[origin.address], ""));
+    let mut stream = ringway.connect();
+    assert_eq!(read_to_end(&mut stream), b"bye");
+    stream.write_all(b"last words").expect("the direction is open");
+    stream.shutdown(Shutdown::Write).expect("ended");
+    assert_eq!(hears.recv().expect("heard"), b"last words");
+}
+
+#[test]
+fn a_server_that_speaks_first_is_heard_by_a_client_that_says_nothing() {
+    let origin = Origin::start(|mut stream| {
+        let _ = stream.write_all(b"220 mail ready\r\n");
+        let _ = read_until(&mut stream, b"QUIT\r\n");
+    });
+    let ringway = Ringway::with_config(&forwarding(&[origin.address], ""));
+    let mut stream = ringway.connect();
+    assert_eq!(read_until(&mut stream, b"\r\n"), b"220 mail ready\r\n");
+    stream.write_all(b"QUIT\r\n").expect("sent");
+    assert_eq!(read_to_end(&mut stream), b"");
+}
+
+#[test]
+fn a_backend_that_refuses_costs_a_client_nothing_and_what_it_has_sent_is_not_lost() {
+    let (_held, dead) = refusing();
+    let origin = echo();
+    let more = "[pool.db]\nalgorithm = \"round-robin\"\n";
+    let ringway = Ringway::with_config(&forwarding(&[dead, origin.address], more));
+    for round in 0..6 {
+        let mut stream = ringway.connect();
+        stream.write_all(b"early").expect("sent");
+        let mut back = [0; 5];
+        stream.read_exact(&mut back).expect("an echo");
+        assert_eq!(&back, b"early", "round {round}");
+    }
+    assert_eq!(origin.connections(), 6);
+}
+
+#[test]
+fn without_a_backend_that_can_be_reached_the_client_is_reset() {
+    let (_held, dead) = refusing();
+    let operated = Operated::start(&forwarding(&[dead], ""));
+    let mut stream = operated.ringway.connect();
+    let mut byte = [0; 1];
+    let error = stream.read(&mut byte).expect_err("no clean end");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    await_that("it is counted", || {
+        let text = operated.asked("GET /metrics", "");
+        text.lines().any(|line| line.contains("reason=\"no_backend\"") && line.ends_with(" 1"))
+    });
+}
+
+#[test]
+fn a_reset_stays_a_reset_behind_all_that_was_sent_before() {
+    let origin = Origin::start(|mut stream| {
+        let _ = stream.write_all(&[b'x'; 300_000]);
+        let _ = read_until(&mut stream, b"!");
+        reset(stream);
+    });
+    let ringway = Ringway::with_config(&forwarding(&[origin.address], ""));
+    let mut stream = ringway.connect();
+    let mut all = vec![0; 300_000];
+    stream.read_exact(&mut all).expect("all of it");
+    stream.write_all(b"!").expect("sent");
+    let error = stream.read(&mut all).expect_err("no clean end");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_client_that_resets_is_a_reset_for_its_backend_too() {
+    let (heard, hears) = std::sync::mpsc::channel();
+    let origin = Origin::start(move |mut stream| {
+        let mut all = Vec::new();
+        let end = stream.read_to_end(&mut all).map_err(|error| error.kind());
+        let _ = heard.send((all, end));
+    });
+    let ringway = Ringway::with_config(&forwarding(&[origin.address], ""));
+    let mut stream = ringway.connect();
+    stream.write_all(b"begun").expect("sent");
+    await_that("the connection is made", || origin.connections() == 1);
+    reset(stream);
+    let (_, end) = hears.recv().expect("heard");
+    assert_eq!(end, Err(std::io::ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn much_goes_both_ways_at_once_unchanged_and_with_little_memory() {
+    const BYTES: usize = 64 << 20;
+    let origin = echo();
+    let ringway = Ringway::with_config(&forwarding(&[origin.address], ""));
+    let mut stream = ringway.connect();
+    let mut writer = stream.try_clone().expect("cloned");
+    let piece: Vec<u8> =
+        (0..1 << 20).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let sent = piece.clone();
+    let sending = thread::spawn(move || {
+        for _ in 0..BYTES / sent.len() {
+            writer.write_all(&sent).expect("sent");
+        }
+        writer.shutdown(Shutdown::Write).expect("ended");
+    });
+    let before = ringway.resident();
+    let mut back = vec![0; piece.len()];
+    for round in 0..BYTES / piece.len() {
+        stream.read_exact(&mut back).expect("an echo");
+        assert!(back == piece, "changed in round {round}");
+    }
+    assert_eq!(read_to_end(&mut stream), b"");
+    sending.join().expect("all sent");
+    let grown = ringway.resident().saturating_sub(before);
+    assert!(grown < 16 << 20, "{grown} bytes more for one connection");
+}
+#[test]
+fn a_connection_that_is_half_closed_and_silent_ends_in_time() {
+    // A server that keeps its direction open for ever.
+    let origin = Origin::start(|mut stream| {
+        let _ = read_to_end(&mut stream);
+        let mut ended = [0; 1];
+        while stream.peek(&mut ended).is_ok() && stream.take_error().is_ok_and(|e| e.is_none()) {
+            thread::sleep(std::time::Duration::from_millis(50));
+            if stream.write_all(b"").is_err() {
+                return;
+            }
+        }
+    });
+    let more = "[timeouts]\nhalf_closed = \"1s\"\n";
+    let operated = Operated::start(&forwarding(&[origin.address], more));
+    let mut stream = operated.ringway.connect();
+    stream.shutdown(Shutdown::Write).expect("ended");
+    let mut byte = [0; 1];
+    assert!(stream.read(&mut byte).is_err(), "cut, and not ended");
+    await_that("it is counted as what it was", || {
+        let text = operated.asked("GET /metrics", "");
+        text.lines().any(|line| line.contains("reason=\"tunnel_idle\"") && line.ends_with(" 1"))
+    });
+}
