@@ -58,7 +58,9 @@ impl Relay {
             return;
         }
         let duration = local.now().since(attempts.began);
+        let listener = local.current.listener(attempts.listener);
         local.reports.record(Record {
+            protocol: listener.map_or("tcp", |listener| listener.protocol_word()),
             client: client.address,
             method: Box::default(),
             host: self.server_name.clone().unwrap_or_default(),

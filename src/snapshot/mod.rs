@@ -16,7 +16,7 @@ pub use crate::config::{Protocol, Timeouts};
 
 use crate::balance::Algorithm;
 use crate::base::{BackendSlot, Generation, ListenerId, PoolId, RouteId, ShardId};
-use crate::config::{ErrorAnswer, IpNetwork, ProxyProtocol};
+use crate::config::{Choice, ErrorAnswer, IpNetwork, ProxyProtocol};
 use crate::engine::Socket;
 use crate::head::Rules;
 use crate::route::RouteTable;
@@ -152,6 +152,11 @@ pub struct Settings {
 }
 
 impl Listener {
+    /// Its protocol, as in the configuration.
+    pub fn protocol_word(&self) -> &'static str {
+        self.protocol.word()
+    }
+
     /// The pool that one of its routes leads to.
     pub fn pool_of(&self, route: RouteId) -> Option<PoolId> {
         self.routes.targets().find(|target| target.route == route).map(|target| target.pool)

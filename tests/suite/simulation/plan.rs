@@ -63,7 +63,7 @@ impl Plan {
             connections_max: [100_000, 100_000, 3][prng.below(3) as usize],
             buffers: [
                 [4, 16, 128][prng.below(3) as usize],
-                if has_faults { [6, 40, 4_096][prng.below(3) as usize] } else { 4_096 },
+                if has_faults { [4, 12, 4_096][prng.below(3) as usize] } else { 4_096 },
             ],
         }
     }
