@@ -66,9 +66,10 @@ pub(super) fn status(status: &Value, out: &mut dyn Write) -> io::Result<()> {
     }));
     table(&rows, out)?;
     writeln!(out)?;
-    let mut rows = vec![heading(&["LISTENER", "ADDRESS", "CONNECTIONS", "REQUESTS"])];
+    let mut rows = vec![heading(&["LISTENER", "PROTOCOL", "ADDRESS", "CONNECTIONS", "REQUESTS"])];
     rows.extend(list(&status["listeners"]).map(|listener| {
-        ["name", "address", "connections", "requests"].map(|key| text(&listener[key])).to_vec()
+        let keys = ["name", "protocol", "address", "connections", "requests"];
+        keys.map(|key| text(&listener[key])).to_vec()
     }));
     table(&rows, out)?;
     writeln!(out)?;
@@ -240,6 +241,10 @@ pub(super) fn explain(reply: &Value, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "listener {} ({})", text(&listener["listener"]), text(&listener["address"]))?;
         if outcome["status"].is_u64() {
             writeln!(out, "  {}: {}", outcome["status"], text(&outcome["why"]))?;
+            continue;
+        }
+        if outcome["pool"].is_null() {
+            writeln!(out, "  {}", text(&outcome["why"]))?;
             continue;
         }
         let route = &outcome["route"];

@@ -1,6 +1,7 @@
 //! The state of the process, as JSON.
 
 use crate::base::Instant;
+use crate::config::Choice;
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{Fleet, PoolRecord, Probed, Record, Source, SourceState};
 use crate::coordinator::process::{Listeners, Shards};
@@ -51,6 +52,7 @@ struct ShardStatus {
 struct ListenerStatus {
     name: String,
     address: SocketAddr,
+    protocol: &'static str,
     connections: u64,
     accepted: u64,
     requests: u64,
@@ -192,6 +194,7 @@ fn listeners(listeners: &Listeners, ledger: &Ledger) -> Vec<ListenerStatus> {
         ListenerStatus {
             name: listener.name.clone(),
             address: listener.address,
+            protocol: listener.protocol.word(),
             connections: sum(|cell| cell.sessions.read().into()),
             accepted: sum(|cell| cell.accepted.read()),
             requests: sum(|cell| cell.requests.read()),
@@ -225,7 +228,6 @@ pub(super) fn pools(fleet: &Fleet, now: Instant) -> Vec<PoolStatus> {
 }
 
 fn pool_status(ledger: &Ledger, pool: &PoolRecord, now: Instant) -> PoolStatus {
-    use crate::config::Choice;
     let latencies = latencies(ledger, pool);
     let backend = |(address, record): (&SocketAddr, &Record)| {
         backend_status(ledger, pool, *address, record, now)

@@ -2,6 +2,7 @@
 
 use super::text::Text;
 use crate::base::Instant;
+use crate::config::Choice;
 use crate::coordinator::control::Control;
 use crate::coordinator::process::{Listeners, Shards};
 use crate::mailbox::{Ledger, ListenerCell, Mailbox};
@@ -98,6 +99,17 @@ pub(super) fn listeners(text: &mut Text, listeners: &Listeners, ledger: &Ledger)
             cell.requests.read()
         }),
     ];
+    let name = "ringway_listener_info";
+    text.family(name, "gauge", "1, with the protocol and the address of a listener.");
+    for listener in listeners.iter() {
+        let address = listener.address.to_string();
+        let labels = [
+            ("listener", &*listener.name),
+            ("protocol", listener.protocol.word()),
+            ("address", &address),
+        ];
+        text.sample(name, &labels, 1);
+    }
     for (name, kind, help, read) in families {
         text.family(name, kind, help);
         for listener in listeners.iter() {
