@@ -5,6 +5,7 @@
 
 mod backend;
 mod client;
+mod explain;
 mod place;
 mod show;
 mod top;
@@ -13,6 +14,7 @@ use super::Failed;
 use backend::BackendVerb;
 use clap::{Args, Subcommand};
 use client::{Client, Reply};
+use explain::Question;
 use ringway::config::units::parse_duration;
 use ringway::config::{ADMIN_SOCKET_DEFAULT, FILE_BYTES_MAX, text_of, unmarked};
 use ringway::sys::file;
@@ -48,11 +50,6 @@ Examples:
   ringway check /etc/ringway/ringway.toml && ringway plan /etc/ringway/ringway.toml
   ringway reload
   ringway reload --file new.toml";
-
-const EXPLAIN_EXAMPLES: &str = "\
-Examples:
-  ringway explain GET http://shop.example.com/checkout
-  ringway explain POST http://10.0.0.1:8080/ --listener web --expect-pool app";
 
 /// What stands below the help of a command.
 fn below(examples: &str, statuses: &str) -> String {
@@ -131,24 +128,16 @@ pub(in crate::cli) enum Verb {
         #[arg(long, value_name = "NUMBER", default_value_t = 0)]
         since: u64,
     },
-    /// Show where a request would go, and why.
+    /// Show where a request or a connection would go, and why.
     ///
     /// Listener, route, pool and backends, without sending it. Status 1 if no listener would pass
     /// it to a pool.
-    #[command(after_help = below(EXPLAIN_EXAMPLES, STATUSES))]
+    #[command(after_help = below(explain::EXAMPLES, STATUSES))]
     Explain {
         #[command(flatten)]
         access: Access,
-        /// GET, POST and so on.
-        method: String,
-        /// The URL, with host and path.
-        url: String,
-        /// Only on this listener.
-        #[arg(long, value_name = "NAME")]
-        listener: Option<String>,
-        /// Status 1 also if a listener would not pass it to this pool: for tests of routes.
-        #[arg(long, value_name = "POOL")]
-        expect_pool: Option<String>,
+        #[command(flatten)]
+        question: Question,
     },
     /// Shut down gracefully, as SIGTERM does.
     ///
@@ -198,19 +187,7 @@ pub(in crate::cli) fn execute(verb: Verb, out: &mut dyn Write) -> Result<(), Fai
             answer(&access, reply, out, show::plan)
         }
         Verb::Events { access, follow, since } => events(&access, follow, since, out),
-        Verb::Explain { access, method, url, listener, expect_pool } => {
-            let listener = listener.map(|name| format!("&listener={}", escaped(&name)));
-            let query = format!(
-                "/explain?method={}&url={}{}",
-                escaped(&method),
-                escaped(&url),
-                listener.unwrap_or_default()
-            );
-            let reply = Client::new(&access.admin)?.get(&query)?;
-            let is_expected = leads(&reply.value, expect_pool.as_deref());
-            answer(&access, reply, out, show::explain)?;
-            if is_expected { Ok(()) } else { Err(Failed::Shown) }
-        }
+        Verb::Explain { access, question } => explain::execute(&access, &question, out),
         Verb::Drain { access, now, cut } => {
             let path = match (now, cut) {
                 (_, true) => "/drain?mode=cut",
@@ -220,16 +197,6 @@ pub(in crate::cli) fn execute(verb: Verb, out: &mut dyn Write) -> Result<(), Fai
             order_phase(&access, path, out)
         }
         Verb::Undrain { access } => order_phase(&access, "/undrain", out),
-    }
-}
-
-/// Whether an explained request reaches a pool on a listener, or the expected one on all.
-fn leads(explained: &Value, expected: Option<&str>) -> bool {
-    let listeners = explained["listeners"].as_array().into_iter().flatten();
-    let mut pools = listeners.map(|listener| listener["outcome"]["pool"].as_str());
-    match expected {
-        Some(expected) => pools.all(|pool| pool == Some(expected)),
-        None => pools.any(|pool| pool.is_some()),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The listener, route, pool and backends that a request would use, and why.
 
+use super::explain_connection::SCHEME;
 use super::reply::{Reply, json_reply, refusal};
 use super::status::reason;
+use crate::config::Protocol;
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::Fleet;
 use crate::head::{Refusal, RequestHead};
@@ -10,6 +12,7 @@ use crate::snapshot;
 use hyper::{StatusCode, Uri};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 /// Methods that users often write in lower case (RFC 9110, 9.3; RFC 5789).
 const METHODS: [&str; 9] =
@@ -32,6 +35,9 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
         return refusal(StatusCode::BAD_REQUEST, error);
     };
     let host = uri.authority().map(ToString::to_string).unwrap_or_default();
+    if let Some(reply) = unread(control, listener) {
+        return reply;
+    }
     // As a client would send it: a request that the shards refuse is refused here too.
     let head = format!("{method} {uri} HTTP/1.1\r\nHost: {host}\r\n\r\n");
     let rules = snapshot::build_settings(control.config()).rules;
@@ -44,7 +50,7 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
     let answers: Vec<Value> = control
         .listeners()
         .iter()
-        .filter(is_wanted)
+        .filter(|known| known.protocol == Protocol::Http && is_wanted(known))
         .map(|listener| {
             json!({
                 "listener": listener.name,
@@ -63,6 +69,37 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
     json_reply(StatusCode::OK, &json!({ "request": request, "listeners": answers }))
 }
 
+/// The refusal of a request where no listener reads any.
+fn unread(control: &Control, wanted: Option<&str>) -> Option<Reply> {
+    let mut asked = control
+        .listeners()
+        .iter()
+        .filter(|known| wanted.is_none_or(|wanted| wanted == known.name))
+        .peekable();
+    let protocol = asked.peek()?.protocol;
+    if asked.any(|known| known.protocol == Protocol::Http) {
+        return None;
+    }
+    let error = format!(
+        "requests are not read there: the protocol is `{protocol}`; ask for {SCHEME}HOST:PORT"
+    );
+    Some(refusal(StatusCode::BAD_REQUEST, error))
+}
+
+/// Whether a client is a trusted proxy.
+pub(super) fn is_trusted(control: &Control, client: IpAddr) -> bool {
+    control.config().http.trusted_proxies.iter().any(|network| network.contains(client))
+}
+
+/// What comes to a client whose pool has no backend for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// An answer of 503.
+    Answered,
+    /// The end of its connection.
+    Closed,
+}
+
 /// A byte of a method (RFC 9110, 5.6.2).
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
@@ -75,7 +112,7 @@ fn outcome(
 ) -> Value {
     match verdict {
         Verdict::Complete(head) => match listener.routes.lookup(head.host, head.path) {
-            Some(target) => routed(fleet, target),
+            Some(target) => routed(fleet, target, Ending::Answered),
             None => no_route(head),
         },
         Verdict::Refused(refusal) => {
@@ -96,11 +133,14 @@ fn no_route(head: &RequestHead<'_, '_>) -> Value {
     json!({ "status": 404, "why": format!("no route matches host `{host}` and path `{path}`") })
 }
 
-fn routed(fleet: &Fleet, target: snapshot::Target) -> Value {
+pub(super) fn routed(fleet: &Fleet, target: snapshot::Target, ending: Ending) -> Value {
     let routes = fleet.routes();
     let route = routes.into_iter().find(|(_, id)| *id == target.route).map(|(key, _)| key);
     let Some(pool) = fleet.pool_of(target.pool) else {
-        return json!({ "status": 503, "why": "its pool is gone" });
+        return match ending {
+            Ending::Answered => json!({ "status": 503, "why": "its pool is gone" }),
+            Ending::Closed => json!({ "why": "closed: its pool is gone" }),
+        };
     };
     // As published, with priorities, slow start and fail open.
     let published = pool.built.iter().flat_map(|built| &built.backends);
@@ -123,6 +163,7 @@ fn routed(fleet: &Fleet, target: snapshot::Target) -> Value {
         })
         .collect();
     let why = match (sum, pool.has_no_healthy) {
+        (0, _) if ending == Ending::Closed => "none serves: closed".to_owned(),
         (0, _) => "none serves: answered with 503".to_owned(),
         (_, true) => "none serves: all are tried".to_owned(),
         (_, false) => format!("picked by {} among those that serve", pool.config.algorithm),

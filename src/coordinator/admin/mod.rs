@@ -10,6 +10,7 @@
 mod bounded;
 mod config_text;
 mod explain;
+mod explain_connection;
 mod metrics;
 mod orders;
 mod overview;

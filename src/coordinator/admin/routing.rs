@@ -3,7 +3,7 @@
 use super::config_text::Given;
 use super::overview::Overviews;
 use super::reply::{Refused, Reply, json_reply, refusal, text_reply};
-use super::{config_text, explain, metrics, orders, readiness, status};
+use super::{config_text, explain, explain_connection, metrics, orders, readiness, status};
 use crate::base::Instant;
 use crate::config::values::parse_address;
 use crate::config::{text_of, unmarked};
@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
 use std::error::Error;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -126,13 +126,39 @@ async fn question(shared: &Shared, asker: &Asker, request: &Request<Incoming>) -
         ["explain"] => {
             let method = query.value("method").unwrap_or_else(|| "GET".to_owned());
             let Some(url) = query.value("url") else {
-                return refusal(StatusCode::BAD_REQUEST, "give the request as ?url=http://…");
+                return refusal(
+                    StatusCode::BAD_REQUEST,
+                    "give the request as ?url=http://…, a connection as ?url=tcp://HOST:PORT",
+                );
             };
             let listener = query.value("listener");
-            explain::explain(&control.borrow(), &method, &url, listener.as_deref())
+            match url.strip_prefix(explain_connection::SCHEME) {
+                Some(address) => explained_connection(shared, &query, address, listener.as_deref()),
+                None => explain::explain(&control.borrow(), &method, &url, listener.as_deref()),
+            }
         }
         _ => unknown(request),
     }
+}
+
+fn explained_connection(
+    shared: &Shared,
+    query: &Query,
+    address: &str,
+    listener: Option<&str>,
+) -> Reply {
+    let client = match query.value("client").map(|text| (text.parse::<IpAddr>(), text)) {
+        Some((Err(_), text)) => {
+            let error = format!("`{}` is no address of a client", shown(&text));
+            return refusal(StatusCode::BAD_REQUEST, error);
+        }
+        Some((Ok(client), _)) => Some(client),
+        None => None,
+    };
+    let (sni, alpn) = (query.value("sni"), query.value("alpn"));
+    let (sni, alpn) = (sni.as_deref(), alpn.as_deref());
+    let question = explain_connection::Question { address, sni, alpn, client, listener };
+    explain_connection::explain(&shared.control.borrow(), &question)
 }
 
 async fn overview<T: Serialize + Send + 'static>(

@@ -13,6 +13,7 @@ mod logging;
 mod new_pools;
 mod passed_sockets;
 mod probing;
+mod protocols;
 mod reloading;
 mod restarting;
 mod sources;

@@ -1,0 +1,142 @@
+//! `ringway explain`: where a request or a connection would go.
+
+use super::client::Client;
+use super::{Access, answer, escaped, show};
+use crate::cli::Failed;
+use clap::Args;
+use serde_json::Value;
+use std::io::Write;
+use std::net::IpAddr;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  ringway explain GET http://shop.example.com/checkout
+  ringway explain POST http://10.0.0.1:8080/ --listener web --expect-pool app
+  ringway explain tcp://10.0.0.1:443 --sni shop.example.com --client 192.0.2.7";
+
+/// The beginning of what stands for a connection.
+const SCHEME: &str = "tcp://";
+
+/// The request or connection that is asked about.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Question {
+    /// GET, POST and so on; or tcp://HOST:PORT: a connection to a listener of tcp or
+    /// tls-passthrough.
+    #[arg(value_name = "METHOD|tcp://HOST:PORT")]
+    method: String,
+    /// The URL of a request, with host and path.
+    url: Option<String>,
+    /// The server name that a client of TLS asks for; only with tcp://.
+    #[arg(long, value_name = "NAME")]
+    sni: Option<String>,
+    /// The protocols that a client of TLS offers, as h2,http/1.1; only with tcp://.
+    #[arg(long, value_name = "NAMES")]
+    alpn: Option<String>,
+    /// The address that the connection comes from; only with tcp://.
+    #[arg(long, value_name = "IP")]
+    client: Option<IpAddr>,
+    /// Only on this listener.
+    #[arg(long, value_name = "NAME")]
+    listener: Option<String>,
+    /// Status 1 also if a listener would not pass it to this pool: for tests of routes.
+    #[arg(long, value_name = "POOL")]
+    expect_pool: Option<String>,
+}
+
+/// Asks, and prints the answer.
+pub(super) fn execute(
+    access: &Access,
+    question: &Question,
+    out: &mut dyn Write,
+) -> Result<(), Failed> {
+    let query = query(question).map_err(Failed::Usage)?;
+    let reply = Client::new(&access.admin)?.get(&query)?;
+    let is_expected = leads(&reply.value, question.expect_pool.as_deref());
+    answer(access, reply, out, show::explain)?;
+    if is_expected { Ok(()) } else { Err(Failed::Shown) }
+}
+
+/// The question as of the admin interface; the error is a sentence for the user.
+fn query(question: &Question) -> Result<String, String> {
+    let Question { method, url, sni, alpn, client, .. } = question;
+    let client = client.map(|client| client.to_string());
+    let of_connection = [("sni", sni), ("alpn", alpn), ("client", &client)];
+    let mut keys: Vec<(&str, &str)> = Vec::new();
+    match (method.starts_with(SCHEME), url) {
+        (true, None) => {
+            keys.push(("url", method));
+            let given = of_connection.into_iter();
+            keys.extend(given.filter_map(|(key, value)| Some((key, value.as_deref()?))));
+        }
+        (true, Some(_)) => {
+            return Err(format!("give either METHOD and URL or {method}, not both"));
+        }
+        (false, None) => {
+            return Err(format!(
+                "the URL is missing: write `explain {method} http://HOST/PATH`, or for a \
+                 connection `explain {SCHEME}HOST:PORT`"
+            ));
+        }
+        (false, Some(url)) => {
+            if let Some((key, _)) = of_connection.iter().find(|(_, value)| value.is_some()) {
+                return Err(format!("--{key} is for connections: `explain {SCHEME}HOST:PORT`"));
+            }
+            keys.extend([("method", &**method), ("url", url)]);
+        }
+    }
+    keys.extend(question.listener.as_deref().map(|name| ("listener", name)));
+    let keys: Vec<String> =
+        keys.into_iter().map(|(key, value)| format!("{key}={}", escaped(value))).collect();
+    Ok(format!("/explain?{}", keys.join("&")))
+}
+
+/// Whether what was explained reaches a pool on a listener, or the expected one on all.
+fn leads(explained: &Value, expected: Option<&str>) -> bool {
+    let listeners = explained["listeners"].as_array().into_iter().flatten();
+    let mut pools = listeners.map(|listener| listener["outcome"]["pool"].as_str());
+    match expected {
+        Some(expected) => pools.all(|pool| pool == Some(expected)),
+        None => pools.any(|pool| pool.is_some()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        question: Question,
+    }
+
+    fn asked(line: &str) -> Result<String, String> {
+        let words = std::iter::once("explain").chain(line.split(' '));
+        query(&Line::try_parse_from(words).map_err(|error| error.to_string())?.question)
+    }
+
+    #[test]
+    fn a_question_is_about_a_request_or_a_connection() {
+        for (line, expected) in [
+            ("GET http://a/b", "/explain?method=GET&url=http%3A%2F%2Fa%2Fb"),
+            ("GET http://a --listener web", "/explain?method=GET&url=http%3A%2F%2Fa&listener=web"),
+            ("tcp://a:1", "/explain?url=tcp%3A%2F%2Fa%3A1"),
+            (
+                "tcp://a:1 --sni b.test --alpn h2,x --client 192.0.2.7",
+                "/explain?url=tcp%3A%2F%2Fa%3A1&sni=b.test&alpn=h2%2Cx&client=192.0.2.7",
+            ),
+        ] {
+            assert_eq!(asked(line), Ok(expected.to_owned()), "{line}");
+        }
+        for (line, part) in [
+            ("GET", "the URL is missing"),
+            ("tcp://a:1 http://a", "not both"),
+            ("GET http://a --sni b.test", "--sni is for connections"),
+            ("tcp://a:1 --client here", "invalid IP address"),
+        ] {
+            let error = asked(line).expect_err(line);
+            assert!(error.contains(part), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Listeners of other protocols than HTTP, as operators see them.
+
+use super::{QUICK, config};
+use crate::loopback::harness::Origin;
+use crate::loopback::load::{Operated, signed};
+
+const LISTENERS: &str = "[[listener]]\nname = \"db\"\naddress = \"127.0.0.1:0\"\n\
+    protocol = \"tcp\"\n\
+    [[listener]]\nname = \"tls\"\naddress = \"127.0.0.1:0\"\nprotocol = \"tls-passthrough\"\n\
+    no_sni = \"reject\"\n\
+    [[listener]]\nname = \"behind\"\naddress = \"127.0.0.1:0\"\nprotocol = \"tcp\"\n\
+    proxy_protocol = \"require\"\n\
+    [http]\ntrusted_proxies = [\"192.0.2.0/24\"]\n\
+    [[route]]\nlistener = \"tls\"\nhost = \"*.a.test\"\nalpn = [\"h2\"]\npool = \"app\"\n\
+    [[route]]\nlistener = \"tls\"\nhost = \"b.test\"\npool = \"app\"\n";
+
+/// The address of a listener.
+fn address(operated: &Operated, name: &str) -> String {
+    let status = operated.json(&["status"]);
+    let listeners = status["listeners"].as_array().cloned().unwrap_or_default();
+    let found = listeners.iter().find(|listener| listener["name"] == name);
+    let found = found.unwrap_or_else(|| panic!("there is no {name} in {status}"));
+    found["address"].as_str().expect("a text").to_owned()
+}
+
+#[test]
+fn explain_follows_a_connection() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let more = format!("{QUICK}{LISTENERS}");
+    let operated = Operated::start(&config(&[origin.address], "", &more));
+    let [db, tls, behind] =
+        ["db", "tls", "behind"].map(|name| format!("tcp://{}", address(&operated, name)));
+    for (arguments, expected, part) in [
+        (&["explain", &db][..], 0, "pool   app: picked"),
+        (&["explain", &db, "--expect-pool", "other"], 1, "pool   app: picked"),
+        (&["explain", &tls, "--sni", "X.A.test", "--alpn", "x,h2"], 0, "alpn=h2"),
+        (&["explain", &tls, "--sni", "b.test"], 0, "route  host b.test"),
+        (&["explain", &tls, "--sni", "x.a.test"], 1, "no route matches server name `x.a.test`"),
+        (&["explain", &tls], 1, "without a server name"),
+        (&["explain", &behind, "--client", "192.0.2.7"], 0, "listener behind"),
+        (&["explain", &behind, "--client", "203.0.113.1"], 1, "none of `http.trusted_proxies`"),
+        (&["explain", "tcp://203.0.113.1:1"], 1, "no listener takes this connection"),
+        (&["explain", "tcp://nowhere"], 1, "is no HOST:PORT"),
+        (&["explain", "GET", "http://a.test/", "--listener", "db"], 1, "ask for tcp://HOST:PORT"),
+        (&["explain", "GET"], 2, "the URL is missing"),
+    ] {
+        let (status, text) = operated.verb(arguments);
+        assert_eq!(status, expected, "{arguments:?}: {text}");
+        assert!(text.contains(part), "{arguments:?}: {text}");
+    }
+    let request = operated.done(&["explain", "GET", "http://a.test/"]);
+    assert!(request.contains("listener web") && !request.contains("listener db"), "{request}");
+    let status = operated.done(&["status"]);
+    assert!(status.contains("PROTOCOL") && status.contains("tls-passthrough"), "{status}");
+}
