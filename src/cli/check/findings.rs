@@ -1,6 +1,7 @@
 //! Errors and warnings of a start of `ringway run` here with a configuration that is valid by
 //! itself. Reads, changes nothing.
 
+use super::protocols;
 use crate::cli::environment::Wrong;
 use crate::cli::load::{Effective, LoadError};
 use crate::cli::serve::cores;
@@ -64,7 +65,7 @@ fn fatal(key: impl Into<String>, message: impl Into<String>) -> Finding {
     found(Level::Fatal, key, message)
 }
 
-fn warning(key: impl Into<String>, message: impl Into<String>) -> Finding {
+pub(super) fn warning(key: impl Into<String>, message: impl Into<String>) -> Finding {
     found(Level::Warning, key, message)
 }
 
@@ -115,6 +116,7 @@ pub(super) fn of_reload(effective: &Effective, open: &[Listener]) -> Vec<Finding
 fn of_text(config: &Config) -> Vec<Finding> {
     let mut findings: Vec<Finding> = shards(&config.runtime.shards).into_iter().collect();
     findings.extend(admin_address(config));
+    findings.extend(protocols::findings(config));
     for pool in &config.pools {
         findings.extend(probes(pool));
         findings.extend(loops(config, pool));
@@ -331,7 +333,7 @@ fn loops<'c>(config: &'c Config, pool: &'c Pool) -> impl Iterator<Item = Finding
 fn own_listener(config: &Config, address: SocketAddr) -> Option<String> {
     let own = reached(&config.listeners, address, |listener| listener.address)?;
     Some(format!(
-        "{address} is listener `{}` of this configuration: requests pass through it twice, and \
+        "{address} is listener `{}` of this configuration: traffic passes through it twice, and \
          without end if they are routed back; write the server's own address",
         own.name
     ))

@@ -1,6 +1,7 @@
 //! `ringway check`: would `ringway run` start with these files?
 
 pub(super) mod findings;
+mod protocols;
 
 use super::Failed;
 use super::environment;

@@ -1,0 +1,113 @@
+//! Warnings about listeners whose connections are forwarded unread, and about their pools.
+
+use super::findings::{Finding, warning};
+use ringway::config::{Config, NotTls, Pool, PoolUses, Probe, ProbeKind, Protocol, ProxyProtocol};
+
+/// Keys that such a pool has no use for.
+const OF_REQUESTS: &str = "counts for requests only, and none of the listeners of this pool reads \
+                           them: remove it";
+
+/// All of them.
+pub(super) fn findings(config: &Config) -> Vec<Finding> {
+    let mut findings = waiting(config);
+    for (pool, uses) in config.pools.iter().zip(config.uses_of_pools()) {
+        findings.extend(unused(pool, uses));
+        findings.extend(unannounced(pool));
+    }
+    findings
+}
+
+/// What is no TLS is known by its first byte only.
+fn waiting(config: &Config) -> Vec<Finding> {
+    let mixed = config.listeners.iter().filter(|listener| {
+        listener.protocol == Protocol::TlsPassthrough && listener.not_tls == NotTls::Default
+    });
+    mixed
+        .map(|listener| {
+            let message = "a client that waits for its server to speak first (SMTP, MySQL) sends \
+                           no byte to tell it by, and waits until `timeouts.request_head`: give \
+                           such a protocol a listener of `tcp`";
+            warning(format!("listener.{}.not_tls", listener.name), message)
+        })
+        .collect()
+}
+
+fn unused(pool: &Pool, uses: PoolUses) -> Vec<Finding> {
+    if uses.http || !uses.bytes {
+        return Vec::new();
+    }
+    let default = Pool::default();
+    let set = [
+        ("idle_connections", pool.idle_connections != default.idle_connections),
+        ("retry_budget_percent", pool.retry_budget_percent != default.retry_budget_percent),
+    ];
+    let set = set.into_iter().filter(|(_, is_set)| *is_set);
+    set.map(|(key, _)| warning(format!("pool.{}.{key}", pool.name), OF_REQUESTS)).collect()
+}
+
+/// Probes without the header that the backends expect on the same port.
+fn unannounced(pool: &Pool) -> Vec<Finding> {
+    if pool.proxy_protocol == ProxyProtocol::None {
+        return Vec::new();
+    }
+    let readiness = pool.readiness.iter().map(|probe| ("readiness", probe));
+    let probes = std::iter::once(("health", &pool.health)).chain(readiness);
+    let is_bare = |probe: &Probe| {
+        probe.proxy_protocol == ProxyProtocol::None
+            && probe.port.is_none()
+            && probe.kind != ProbeKind::None
+    };
+    probes
+        .filter(|(_, probe)| is_bare(probe))
+        .map(|(table, _)| {
+            let message = format!(
+                "the backends expect the header of the pool, `{0}`: write `proxy_protocol = \
+                 \"{0}\"` here too, or probe another port",
+                pool.proxy_protocol
+            );
+            warning(format!("pool.{}.{table}.proxy_protocol", pool.name), message)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LISTENERS: &str = "[[listener]]\nname = \"tls\"\naddress = \"0.0.0.0:443\"\n\
+        protocol = \"tls-passthrough\"\nnot_tls = \"default\"\n\
+        [[listener]]\nname = \"web\"\naddress = \"0.0.0.0:80\"\n\
+        [[route]]\nlistener = \"tls\"\npool = \"bytes\"\n\
+        [[route]]\nlistener = \"web\"\npool = \"pages\"\n\
+        [[pool.bytes.backend]]\naddress = \"10.0.0.1:1\"\n\
+        [[pool.pages.backend]]\naddress = \"10.0.0.2:1\"\n";
+
+    /// The keys of the findings.
+    fn found(more: &str) -> Vec<String> {
+        let load = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+        let config = Config::parse(&format!("{LISTENERS}{more}"), "test.toml", &load);
+        let config = config.map_err(|error| error.to_string()).expect("it is well");
+        findings(&config).into_iter().map(|finding| finding.key).collect()
+    }
+
+    #[test]
+    fn what_does_nothing_and_what_waits_is_a_warning() {
+        let mixed = "listener.tls.not_tls";
+        assert_eq!(found("[pool.pages]\nidle_connections = 7\n"), [mixed]);
+        let keys = "[pool.bytes]\nidle_connections = 7\nretry_budget_percent = 1\n";
+        let both = ["pool.bytes.idle_connections", "pool.bytes.retry_budget_percent"];
+        assert_eq!(found(keys), [&[mixed][..], &both].concat());
+    }
+
+    #[test]
+    fn a_probe_without_the_header_of_its_pool_is_a_warning() {
+        let pool = |probe: &str| {
+            let probe = format!("[pool.bytes.health]\n{probe}\n[pool.bytes.readiness]\nport = 9\n");
+            found(&format!("[pool.bytes]\nproxy_protocol = \"v2\"\n{probe}"))
+        };
+        assert_eq!(pool("rise = 2")[1..], ["pool.bytes.health.proxy_protocol"]);
+        for probe in ["proxy_protocol = \"v2\"", "port = 9", "protocol = \"none\""] {
+            assert!(pool(probe)[1..].is_empty(), "{probe}");
+        }
+    }
+}
