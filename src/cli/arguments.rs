@@ -10,7 +10,9 @@ use ringway::config::values::{
     parse_admin_address, parse_backend_entry, parse_buffer_size, parse_listen_address,
     parse_log_path, parse_shards, parse_socket_path, parse_state_file,
 };
-use ringway::config::{BackendEntry, Choice, LogPath, ProcessLogFormat, ShardsChoice, StateFile};
+use ringway::config::{
+    BackendEntry, Choice, LogPath, ProcessLogFormat, Protocol, ShardsChoice, StateFile,
+};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -30,6 +32,7 @@ const EXAMPLES: &str = "\
 Examples:
   ringway demo
   ringway run --listen 0.0.0.0:8080 --backend 10.0.0.11:8080 --backend 10.0.0.12:8080*2
+  ringway run --listen 0.0.0.0:5432 --backend 10.0.0.21:5432 --protocol tcp
   ringway run /etc/ringway/ringway.toml --shards 0-3
   ringway check /etc/ringway/ringway.toml
   ringway doctor --config /etc/ringway/ringway.toml";
@@ -144,6 +147,9 @@ pub(super) struct Source {
     #[arg(long, value_name = "NAME", value_parser = algorithm,
           env = "RINGWAY_ALGORITHM")]
     pub(super) algorithm: Option<Algorithm>,
+    /// What clients speak: http (default), tcp or tls-passthrough. Without a file.
+    #[arg(long, value_name = "NAME", value_parser = protocol, env = "RINGWAY_PROTOCOL")]
+    pub(super) protocol: Option<Protocol>,
     /// Shards (threads): "auto", a number, or a list of cores as 0-3,8.
     #[arg(long, value_name = "SHARDS", value_parser = parse_shards, env = "RINGWAY_SHARDS")]
     pub(super) shards: Option<ShardsChoice>,
@@ -203,6 +209,10 @@ pub enum LogLevel {
 
 fn algorithm(word: &str) -> Result<Algorithm, String> {
     Algorithm::of_word(word).ok_or_else(|| unknown_word::<Algorithm>(word))
+}
+
+fn protocol(word: &str) -> Result<Protocol, String> {
+    Protocol::of_word(word).ok_or_else(|| unknown_word::<Protocol>(word))
 }
 
 fn buffers_per_shard(text: &str) -> Result<usize, String> {

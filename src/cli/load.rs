@@ -203,7 +203,7 @@ pub(super) fn chosen(source: &Source, matches: &ArgMatches) -> Result<Chosen, Lo
             return Ok(if is_there { Chosen::File(file.to_owned()) } else { Chosen::Nothing });
         }
     };
-    let origins = ["listen", "backend", "algorithm"].map(|id| (id, given(matches, id)));
+    let origins = ["listen", "backend", "algorithm", "protocol"].map(|id| (id, given(matches, id)));
     if file_origin == Origin::Environment && origins.iter().any(|(_, at)| *at == Origin::Flag) {
         return Ok(Chosen::Addresses);
     }
@@ -225,9 +225,11 @@ fn from_flags(source: &Source, matches: &ArgMatches) -> Result<Effective, LoadEr
     let config = Config::quick_of_entries(&source.listen, &source.backend, algorithm)
         .map_err(|message| LoadError::Usage(format!("{}: {message}", given_addresses(matches))))?;
     let mut effective = Effective { config, ..Effective::default() };
-    for index in 0..source.listen.len() {
-        let key = format!("listener[{index}].address");
-        effective.given.insert(key, given(matches, "listen"));
+    for (index, listener) in effective.config.listeners.iter_mut().enumerate() {
+        listener.protocol = source.protocol.unwrap_or_default();
+        for (key, id) in [("address", "listen"), ("protocol", "protocol")] {
+            effective.given.insert(format!("listener[{index}].{key}"), given(matches, id));
+        }
     }
     for index in 0..source.backend.len() {
         for key in ["address", "weight"] {

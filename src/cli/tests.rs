@@ -1,4 +1,5 @@
 use super::*;
+use ringway::config::Protocol;
 use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
@@ -577,4 +578,21 @@ fn doctor_answers_in_text_and_in_json() {
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(report["ok"], status == 0);
     assert_eq!(report["findings"].as_array().unwrap().len(), 12);
+}
+
+#[test]
+fn run_takes_the_protocol_from_flags() {
+    let line = ["run", "--listen", "127.0.0.1:80", "--backend", "10.0.0.1:80", "--protocol"];
+    for (word, protocol) in [("tcp", Protocol::Tcp), ("tls-passthrough", Protocol::TlsPassthrough)]
+    {
+        let (status, _, err) = run_line(&[&line[..], &[word]].concat());
+        assert_eq!(status, 0, "{err}");
+        assert_eq!(started().config.listeners[0].protocol, protocol);
+    }
+    let (status, _, err) = run_line(&[&line[..], &["udp"]].concat());
+    assert!(status == 2 && err.contains("`http`, `tcp` or `tls-passthrough`"), "{err}");
+    let folder = Folder::new("protocol");
+    let file = folder.write("a.toml", GOOD);
+    let (status, _, err) = run_line(&["run", &file, "--protocol", "tcp"]);
+    assert!(status == 2 && err.contains("--protocol cannot be used with the file"), "{err}");
 }
