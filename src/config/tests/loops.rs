@@ -98,6 +98,35 @@ fn only_the_routes_of_that_listener_count() {
 }
 
 #[test]
+fn connections_of_every_protocol_loop_back() {
+    let routes = "[[route]]\npath = \"/a\"\npool = \"app\"\n[[route]]\npool = \"other\"\n";
+    let other = "[[pool.other.backend]]\naddress = \"10.0.0.9:80\"\n";
+    let own = |keys: &str| format!("{routes}[[route]]\nlistener = \"l0\"\n{keys}pool = \"app\"\n");
+    for (protocol, routes, is_loop) in [
+        // The route with a path is for listeners of HTTP alone.
+        ("http", routes.to_owned(), true),
+        ("tcp", routes.to_owned(), false),
+        ("tls-passthrough", routes.to_owned(), false),
+        ("tcp", own(""), true),
+        ("tls-passthrough", own("host = \"a.test\"\n"), true),
+        ("tls-passthrough", own("alpn = [\"h2\"]\n"), true),
+    ] {
+        let listeners = ["127.0.0.1:81", "127.0.0.1:82"];
+        let written = text(&listeners, &routes, &["127.0.0.1:81"]) + other;
+        let protocol_key = format!("l0\"\nprotocol = \"{protocol}\"\n");
+        let written = written.replacen("l0\"\n", &protocol_key, 1);
+        let found = parse(&written).err().map(|error| error.problems);
+        let Some(problems) = found.filter(|_| is_loop) else {
+            assert!(!is_loop && parse(&written).is_ok(), "{protocol} {routes}");
+            continue;
+        };
+        let [problem] = &problems[..] else { panic!("{protocol}: {problems:?}") };
+        let what = if protocol == "http" { "requests would" } else { "connections would" };
+        assert!(problem.message.contains(what), "{}", problem.message);
+    }
+}
+
+#[test]
 fn the_listener_on_the_single_address_is_the_one_that_is_met() {
     let routes = "[[route]]\nlistener = \"l0\"\npool = \"app\"\n\
                   [[route]]\nlistener = \"l1\"\npool = \"other\"\n";

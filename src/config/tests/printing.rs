@@ -102,17 +102,6 @@ fn random_http(prng: &mut Prng) -> Http {
 
 fn random_config(prng: &mut Prng) -> Config {
     let (listeners, pools) = (1 + prng.below(4) as u16, 1 + prng.below(4) as u16);
-    let route = |prng: &mut Prng, listener: u16, pool: u16| Route {
-        listener: Some(ListenerIndex(listener.into())),
-        host: match prng.below(3) {
-            0 => HostPattern::Any,
-            1 => HostPattern::Exact("a.b".into()),
-            _ => HostPattern::Below("a.b".into()),
-        },
-        path: format!("/{listener}-{pool}"),
-        alpn: Vec::new(),
-        pool: PoolIndex(pool.into()),
-    };
     let mut config = Config {
         runtime: random_runtime(prng),
         timeouts: random_timeouts(prng),
@@ -141,24 +130,61 @@ fn random_config(prng: &mut Prng) -> Config {
         ..Config::default()
     };
     for number in 0..listeners {
-        config.listeners.push(Listener {
-            name: format!("l_{number}"),
-            address: random_address(prng, number),
-            protocol: Protocol::Http,
-            no_sni: NoSni::default(),
-            not_tls: NotTls::default(),
-            proxy_protocol: ProxyHeader::default(),
-            steering: random_choice(prng),
-        });
-        for pool in 0..pools {
-            config.routes.push(route(prng, number, pool));
-        }
+        let listener = random_listener(prng, number, &config.http);
+        add_routes(prng, &mut config, number, listener.protocol, pools);
+        config.listeners.push(listener);
     }
     if prng.one_in(2) {
-        config.routes.push(Route { listener: None, ..route(prng, 9, 0) });
+        config.routes.push(Route { listener: None, ..random_route(prng, 9, 0) });
     }
     config.pools = (0..pools).map(|number| random_pool(prng, number)).collect();
     config
+}
+
+/// The first one is of HTTP, and leads to every pool.
+fn random_listener(prng: &mut Prng, number: u16, http: &Http) -> Listener {
+    let protocol = if number == 0 { Protocol::Http } else { random_choice(prng) };
+    let is_tls = protocol == Protocol::TlsPassthrough;
+    let has_proxies = !http.trusted_proxies.is_empty();
+    Listener {
+        name: format!("l_{number}"),
+        address: random_address(prng, number),
+        protocol,
+        no_sni: if is_tls { random_choice(prng) } else { NoSni::default() },
+        not_tls: NotTls::default(),
+        proxy_protocol: if has_proxies { random_choice(prng) } else { ProxyHeader::None },
+        steering: random_choice(prng),
+    }
+}
+
+fn random_route(prng: &mut Prng, listener: u16, pool: u16) -> Route {
+    Route {
+        listener: Some(ListenerIndex(listener.into())),
+        host: match prng.below(3) {
+            0 => HostPattern::Any,
+            1 => HostPattern::Exact("a.b".into()),
+            _ => HostPattern::Below("a.b".into()),
+        },
+        path: format!("/{listener}-{pool}"),
+        alpn: Vec::new(),
+        pool: PoolIndex(pool.into()),
+    }
+}
+
+fn add_routes(prng: &mut Prng, config: &mut Config, listener: u16, of: Protocol, pools: u16) {
+    // All connections of TCP go to one pool.
+    for pool in 0..if of == Protocol::Tcp { 1 } else { pools } {
+        let route = random_route(prng, listener, pool);
+        let (host, path) = (HostPattern::Any, "/".to_owned());
+        config.routes.push(match of {
+            Protocol::Http => route,
+            Protocol::Tcp => Route { host, path, ..route },
+            Protocol::TlsPassthrough => {
+                let alpn = (0..=prng.below(2)).map(|name| format!("p{pool}/{name}")).collect();
+                Route { path, alpn, ..route }
+            }
+        });
+    }
 }
 
 fn random_pool(prng: &mut Prng, number: u16) -> Pool {

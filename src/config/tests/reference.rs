@@ -17,7 +17,7 @@ fn every_file_of_the_config_folder_loads() {
         assert!(config.is_ok(), "{}", config.unwrap_err());
         count += 1;
     }
-    assert!(count >= 3, "only {count} files");
+    assert!(count >= 6, "only {count} files");
 }
 
 #[test]
