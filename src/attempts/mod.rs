@@ -9,7 +9,7 @@ use crate::limits::{ATTEMPTS_MAX, RETRY_BACKOFF, RETRY_TIME_MAX};
 use crate::local::Local;
 use crate::mailbox::{BackendFault, Observation, TrialCourse};
 use crate::pick::{Pick, Replicas, Wish};
-use crate::snapshot::Target;
+use crate::snapshot::{KeyHash, Target};
 use crate::stats::Counter;
 use std::time::Duration;
 
@@ -53,10 +53,12 @@ pub struct Attempts {
     pub route: RouteId,
     /// The pool of the backends.
     pub pool: PoolId,
+    /// The hash of its key, if the pool picks by that and it has one.
+    pub key: Option<KeyHash>,
     /// The present backend, or the last one.
     pub backend: Option<BackendSlot>,
     /// Attempts that were given up for another one.
-    pub retries: u32,
+    pub retries: u8,
     /// When the first one began.
     pub began: Instant,
     /// The snapshot that it was routed by.
@@ -73,6 +75,7 @@ impl Attempts {
             listener,
             route: target.route,
             pool: target.pool,
+            key: None,
             backend: None,
             retries: 0,
             began: local.now(),
@@ -136,7 +139,8 @@ impl Attempts {
         let is_first = self.retries == 0 && self.tried.slots().is_empty();
         let may_try = need == Need::Any && is_first && may_probe;
         let takes_any = need == Need::Any;
-        let wish = Wish { pool, tried: self.tried.slots(), may_try, takes_any };
+        let (key, tried) = (self.key, self.tried.slots());
+        let wish = Wish { pool, key, tried, may_try, takes_any };
         picks.pick(&wish, now, &mut local.prng)
     }
 
@@ -151,7 +155,7 @@ impl Attempts {
     /// True if a further attempt may follow, whatever ended the present one: see [`ATTEMPTS_MAX`]
     /// and [`RETRY_TIME_MAX`].
     pub fn may_go_on(&self, now: Instant) -> bool {
-        (self.retries as usize) < ATTEMPTS_MAX - 1 && now.since(self.began) < RETRY_TIME_MAX
+        usize::from(self.retries) < ATTEMPTS_MAX - 1 && now.since(self.began) < RETRY_TIME_MAX
     }
 
     /// Counts an attempt that was given up for another one.

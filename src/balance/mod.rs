@@ -3,14 +3,24 @@
 //! One file per algorithm; each picks in constant time (while most candidates are usable) and
 //! without allocating. Does not: know addresses, health or connections.
 
+mod hash;
+mod hashing;
 mod least_connections;
+mod maglev;
 mod power_of_two;
 mod round_robin;
+mod siphash;
 mod weighted;
 
+pub use hash::{HashKey, HashRules, KeyHash, is_prime};
+pub use hashing::owner_and_fit;
+pub use maglev::{Owner, Table};
+
 use crate::base::{BackendSlot, Prng};
+use hashing::Hashing;
 use round_robin::Sequence;
 use std::fmt;
+use std::sync::Arc;
 use weighted::Weights;
 
 /// A load balancing algorithm.
@@ -25,10 +35,12 @@ pub enum Algorithm {
     RoundRobin,
     /// At random, by weight.
     Random,
+    /// By the hash of a key; p2c for what has none.
+    Hash,
 }
 
 impl Algorithm {
-    /// Every algorithm.
+    /// Every algorithm that needs no key.
     pub const ALL: [Self; 4] = [Self::P2c, Self::LeastConnections, Self::RoundRobin, Self::Random];
 
     /// Its name in the configuration.
@@ -38,6 +50,7 @@ impl Algorithm {
             Self::LeastConnections => "least-connections",
             Self::RoundRobin => "round-robin",
             Self::Random => "random",
+            Self::Hash => "hash",
         }
     }
 }
@@ -77,17 +90,27 @@ enum Policy {
     LeastConnections,
     RoundRobin(Sequence),
     Random,
+    Hash(Box<Hashing>),
 }
 
 impl Picker {
-    /// A picker with a random phase of its own, so that shards do not move in step.
+    /// A picker with a random phase of its own, so that shards do not move in step. Without a table
+    /// (see [`Picker::by_key`]) no key is hashed.
     pub fn new(algorithm: Algorithm, candidates: &[Candidate], prng: &mut Prng) -> Self {
         let policy = match algorithm {
-            Algorithm::P2c => Policy::P2c,
+            Algorithm::P2c | Algorithm::Hash => Policy::P2c,
             Algorithm::LeastConnections => Policy::LeastConnections,
             Algorithm::RoundRobin => Policy::RoundRobin(Sequence::new(candidates, prng)),
             Algorithm::Random => Policy::Random,
         };
+        Self { candidates: candidates.into(), weights: Weights::new(candidates), policy }
+    }
+
+    /// A picker by the hash of a key. `balance_percent`: most exchanges in flight of a backend,
+    /// percent of its share by weight, from 100; 0: no bound.
+    pub fn by_key(table: Arc<Table>, balance_percent: u32, candidates: &[Candidate]) -> Self {
+        let hashing = Hashing::new(table, balance_percent, candidates);
+        let policy = Policy::Hash(Box::new(hashing));
         Self { candidates: candidates.into(), weights: Weights::new(candidates), policy }
     }
 
@@ -114,13 +137,31 @@ impl Picker {
         let candidates = &*self.candidates;
         let usable = |index: usize| usable(candidates[index].slot);
         let index = match &mut self.policy {
-            Policy::P2c => power_of_two::pick(candidates, &self.weights, load, &usable, prng),
+            Policy::P2c | Policy::Hash(_) => {
+                power_of_two::pick(candidates, &self.weights, load, &usable, prng)
+            }
             Policy::LeastConnections => {
                 least_connections::pick(candidates, &self.weights, load, &usable, prng)
             }
             Policy::RoundRobin(sequence) => sequence.pick(&usable),
             Policy::Random => self.weights.draw(&usable, prng),
         }?;
+        Some(candidates[index].slot)
+    }
+
+    /// The same for an exchange with a key. Without a table the key does not
+    /// matter.
+    pub fn pick_by_key(
+        &mut self,
+        key: KeyHash,
+        load: &mut impl Load,
+        usable: impl Fn(BackendSlot) -> bool,
+        prng: &mut Prng,
+    ) -> Option<BackendSlot> {
+        let candidates = &*self.candidates;
+        let Policy::Hash(hashing) = &mut self.policy else { return self.pick(load, usable, prng) };
+        let usable = |index: usize| usable(candidates[index].slot);
+        let index = hashing.pick(key.get(), candidates, load, &usable)?;
         Some(candidates[index].slot)
     }
 }
@@ -141,5 +182,7 @@ fn random_part(prng: &mut Prng) -> f64 {
     f64::from(prng.below(STEPS)) / f64::from(STEPS)
 }
 
+#[cfg(test)]
+mod hash_tests;
 #[cfg(test)]
 mod tests;

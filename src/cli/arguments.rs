@@ -142,8 +142,8 @@ pub(super) struct Source {
     #[arg(long, value_name = "HOST:PORT[*WEIGHT]", value_parser = parse_backend_entry,
           value_delimiter = ',', env = "RINGWAY_BACKEND")]
     pub(super) backend: Vec<BackendEntry>,
-    /// How a backend is picked: p2c (default), least-connections, round-robin or random.
-    /// Without a file.
+    /// How a backend is picked: p2c (default), least-connections, round-robin, random, or hash (by
+    /// the client's address). Without a file.
     #[arg(long, value_name = "NAME", value_parser = algorithm,
           env = "RINGWAY_ALGORITHM")]
     pub(super) algorithm: Option<Algorithm>,

@@ -82,6 +82,7 @@ impl Choice for Algorithm {
         ("least-connections", Self::LeastConnections),
         ("round-robin", Self::RoundRobin),
         ("random", Self::Random),
+        ("hash", Self::Hash),
     ];
 }
 

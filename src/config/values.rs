@@ -8,6 +8,7 @@ pub use super::addresses::{
 };
 use super::sections::{LogPath, ShardsChoice, StateFile};
 use super::units::{parse_count, parse_duration, parse_size, print_duration, print_size};
+use crate::balance::is_prime;
 use crate::limits::{
     BUFFER_BYTES_MAX, BUFFER_BYTES_MIN, BUFFERS_PER_SHARD_MAX, BUFFERS_PER_SHARD_MIN,
     RING_ENTRIES_MAX, RING_ENTRIES_MIN, SHARDS_MAX,
@@ -49,6 +50,18 @@ pub fn check_power_of_two(count: u64) -> Result<(), String> {
     }
     let above = count.next_power_of_two();
     Err(format!("{count} is not a power of two: did you mean {} or {above}?", above / 2))
+}
+
+/// # Errors
+/// The next prime numbers within the range.
+pub fn check_prime(count: u32, range: &RangeInclusive<u32>) -> Result<(), String> {
+    if is_prime(count) {
+        return Ok(());
+    }
+    let below = (*range.start()..count).rev().find(|number| is_prime(*number));
+    let above = (count..=*range.end()).find(|number| is_prime(*number));
+    let close: Vec<String> = [below, above].iter().flatten().map(u32::to_string).collect();
+    Err(format!("{count} is not a prime number: did you mean {}?", close.join(" or ")))
 }
 
 /// `auto`, a number of shards, or a list of cores as `0-3,8`.

@@ -36,7 +36,12 @@ impl Exchange {
         let mut body = request.body;
         let rest = join_body(&mut head, &mut body, rest, &mut sides.local.wire);
         let listener = sides.clients[client].listener;
-        let attempts = Attempts::new(listener, request.target, &sides.local);
+        let mut attempts = Attempts::new(listener, request.target, &sides.local);
+        let client_address = sides.clients[client].address;
+        attempts.key = request.key.or_else(|| {
+            let pool = sides.local.current.snapshot().pool(request.target.pool)?;
+            pool.hashing.as_ref()?.address_key(client_address)
+        });
         let is_streaming = !body.has_ended();
         let id = exchanges.next_id();
         exchanges.insert(Self {

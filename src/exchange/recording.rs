@@ -31,7 +31,7 @@ impl Exchange {
             duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
             pool: sides.picks.pool(self.attempts.pool).map(|pool| pool.name.clone()),
             backend,
-            retries: self.attempts.retries,
+            retries: self.attempts.retries.into(),
             failure: self.failure.map(|reason| reason.label()),
             refusal: self.refusal,
         });

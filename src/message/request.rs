@@ -5,7 +5,7 @@ use crate::head::{BodyLength, RequestHead, UnderscoreNames, Version};
 use crate::http1::{
     ChunkedDecoder, HostRoom, Passing, Peer, RequestRewrite, TrailerRules, host_room, write_request,
 };
-use crate::snapshot::{Listener, Snapshot, Target};
+use crate::snapshot::{KeyHash, Listener, Snapshot, Target};
 use crate::stats::CloseReason;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -37,6 +37,8 @@ pub struct Request {
     pub body: Body,
     /// Where its route leads.
     pub target: Target,
+    /// The hash of its key, if its pool picks by a part of requests and it has that.
+    pub key: Option<KeyHash>,
     /// The client keeps its connection.
     pub keep_alive: bool,
     /// The client's version.
@@ -114,6 +116,7 @@ pub fn request(
     {
         return local(413, BODY_TOO_LARGE, draft);
     }
+    let hashing = side.snapshot.pool(target.pool).and_then(|pool| pool.hashing.as_ref());
     let upgrade = head.upgrade.and_then(|asked| allowed_upgrade(side.snapshot, asked));
     let mut trusted = settings.trusted_proxies.iter();
     let rewrite = RequestRewrite {
@@ -132,6 +135,7 @@ pub fn request(
         host_room: host_room(head),
         body: request_body(head, settings.rules.underscore_names),
         target,
+        key: hashing.and_then(|hashing| hashing.request_key(head)),
         keep_alive: head.keep_alive,
         version: head.version,
         is_idempotent: head.method.is_idempotent(),

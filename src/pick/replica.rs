@@ -5,7 +5,7 @@ use super::view::View;
 use crate::balance::{Candidate, Picker};
 use crate::base::{BackendSlot, Instant, PoolId, Prng, ShardId};
 use crate::mailbox::Ledger;
-use crate::snapshot::{Backend, Leaving, Pool, Snapshot, Trial};
+use crate::snapshot::{Backend, KeyHash, Leaving, Pool, Snapshot, Trial};
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub struct Pick {
 pub struct Wish<'a> {
     /// The pool of the backend.
     pub pool: PoolId,
+    /// The hash of its key, if the pool picks by that and it has one.
+    pub key: Option<KeyHash>,
     /// Backends that the exchange has failed on.
     pub tried: &'a [BackendSlot],
     /// The exchange does no harm if it fails, so it may be a half-open probe.
@@ -95,11 +97,14 @@ impl Replicas {
         let candidate =
             |backend: &Backend| Candidate { slot: backend.slot, weight: backend.weight };
         let candidates: Vec<Candidate> = pool.backends.iter().map(candidate).collect();
-        let picker = match &was {
-            Some(was) if was.pool.algorithm == pool.algorithm => {
+        let picker = match (&pool.hashing, &was) {
+            (Some(hashing), _) => {
+                Picker::by_key(hashing.table.clone(), hashing.balance_percent, &candidates)
+            }
+            (None, Some(was)) if was.pool.algorithm == pool.algorithm => {
                 was.picker.succeed(&candidates, prng)
             }
-            _ => Picker::new(pool.algorithm, &candidates, prng),
+            (None, _) => Picker::new(pool.algorithm, &candidates, prng),
         };
         let budget = was.as_ref().map(|was| was.budget).unwrap_or_default();
         let own = |trial: &&Trial| trial.shard == self.view.shard();
@@ -135,8 +140,10 @@ impl Replicas {
         let is_untried = |slot: BackendSlot| !wish.tried.contains(&slot);
         let is_well = |slot: BackendSlot| is_untried(slot) && refused_until[slot.index()] <= now;
         self.view.set_now(now);
-        let slot = match replica.picker.pick(&mut self.view, is_well, prng) {
-            None if wish.takes_any => replica.picker.pick(&mut self.view, is_untried, prng),
+        let slot = match picked(&mut replica.picker, wish.key, &mut self.view, is_well, prng) {
+            None if wish.takes_any => {
+                picked(&mut replica.picker, wish.key, &mut self.view, is_untried, prng)
+            }
             picked => picked,
         }?;
         Some(Pick { slot, address: self.view.address(slot)?, trial: None })
@@ -196,6 +203,19 @@ impl Replicas {
     /// Idle connections to a backend that this shard may keep.
     pub fn idle_max(&self, slot: BackendSlot) -> u32 {
         self.view.idle_max(slot)
+    }
+}
+
+fn picked(
+    picker: &mut Picker,
+    key: Option<KeyHash>,
+    view: &mut View,
+    usable: impl Fn(BackendSlot) -> bool,
+    prng: &mut Prng,
+) -> Option<BackendSlot> {
+    match key {
+        Some(key) => picker.pick_by_key(key, view, usable, prng),
+        None => picker.pick(view, usable, prng),
     }
 }
 

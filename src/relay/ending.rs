@@ -74,7 +74,7 @@ impl Relay {
             duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
             pool: picks.pool(attempts.pool).map(|pool| pool.name.clone()),
             backend: attempts.backend.and_then(|slot| picks.address(slot)),
-            retries: attempts.retries,
+            retries: attempts.retries.into(),
             failure: reason.map(CloseReason::label),
             refusal: None,
         });

@@ -1,8 +1,9 @@
 //! Builds a snapshot from a checked configuration and the state of the backends.
 
 use super::{
-    Backend, Leaving, Listener, Pool, Registry, Settings, Snapshot, Target, Trial, Wanted,
+    Backend, Hashing, Leaving, Listener, Pool, Registry, Settings, Snapshot, Target, Trial, Wanted,
 };
+use crate::balance::Algorithm;
 use crate::base::{BackendSlot, Generation, PoolId, ShardId};
 use crate::config::{
     self, Config, Connect, HalfClose, ListenerIndex, NoSni, NotTls, Protocol, ProxyHeader,
@@ -70,7 +71,11 @@ pub fn build(
             share: Share::Weight(backend.weight),
         };
         let members: Vec<Member> = pool.backends.iter().map(member).collect();
-        pools.push(Arc::new(build_pool(pool, id, &members, shards)));
+        let mut built = build_pool(pool, id, &members, shards);
+        let all = pool.backends.iter().zip(&members);
+        let all = all.map(|(backend, member)| (member.slot, member.address, backend.weight));
+        built.hashing = build_hashing(pool, all, None);
+        pools.push(Arc::new(built));
     }
     assemble(generation, listeners, pools, Arc::new(build_settings(config)))
 }
@@ -99,7 +104,22 @@ fn by_id<T>(items: Vec<Arc<T>>, id: impl Fn(&T) -> usize) -> Vec<Option<Arc<T>>>
     placed
 }
 
-/// A pool of these members, not in fail-open mode.
+/// What a pool picks by, if that is the hash of a key. `backends`: all of them, whatever their
+/// health, each with its slot, address and weight. Parts of `before` are used again.
+pub fn build_hashing(
+    pool: &config::Pool,
+    backends: impl Iterator<Item = (BackendSlot, SocketAddr, u32)>,
+    before: Option<&Arc<Hashing>>,
+) -> Option<Arc<Hashing>> {
+    if pool.algorithm != Algorithm::Hash {
+        return None;
+    }
+    let hashing = Hashing::new(&pool.hash, backends, before.map(Arc::as_ref));
+    let same = before.filter(|before| ***before == hashing);
+    Some(same.cloned().unwrap_or_else(|| Arc::new(hashing)))
+}
+
+/// A pool of these members, without a table, not in fail-open mode.
 pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: usize) -> Pool {
     let mut built = Pool {
         id,
@@ -108,6 +128,7 @@ pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: u
         idle_connections: pool.idle_connections as u32,
         retry_budget_percent: pool.retry_budget_percent,
         proxy_protocol: pool.proxy_protocol,
+        hashing: None,
         backends: Vec::new(),
         is_last_resort: false,
         trials: Vec::new(),

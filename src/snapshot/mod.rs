@@ -5,14 +5,19 @@
 //! counter. `build` makes one from a checked configuration and the state of the backends.
 
 mod build;
+mod hashing;
 mod registry;
 
 pub use build::{
-    Member, Share, assemble, build, build_listener, build_pool, build_settings, wanted,
+    Member, Share, assemble, build, build_hashing, build_listener, build_pool, build_settings,
+    wanted,
 };
+pub use hashing::Hashing;
 pub use registry::{Registry, Wanted};
 
 pub use crate::config::{Protocol, Timeouts};
+
+pub use crate::balance::KeyHash;
 
 use crate::balance::Algorithm;
 use crate::base::{BackendSlot, Generation, ListenerId, PoolId, RouteId, ShardId};
@@ -86,6 +91,8 @@ pub struct Pool {
     pub proxy_protocol: ProxyProtocol,
     /// The backends that get traffic.
     pub backends: Vec<Backend>,
+    /// The table of the algorithm `hash`, which has the backends that get no traffic too.
+    pub hashing: Option<Arc<Hashing>>,
     /// Fail open: none of these backends is healthy, and they get traffic all the same.
     pub is_last_resort: bool,
     /// Half-open backends, which get one request.

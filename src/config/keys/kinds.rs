@@ -4,7 +4,7 @@ use super::Kind;
 use crate::config::choices::{Choice, unknown_choice};
 use crate::config::raw::Number;
 use crate::config::units::{bare_duration, bare_size, print_duration, print_size};
-use crate::config::values::{check_power_of_two, parse_size_in};
+use crate::config::values::{check_power_of_two, check_prime, parse_size_in};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -64,6 +64,17 @@ pub(in crate::config) fn power_of_two<T: Number>(range: RangeInclusive<T>) -> Ki
     )
 }
 
+/// A whole number that is prime.
+pub(in crate::config) fn prime(range: RangeInclusive<u32>) -> Kind<u32> {
+    Kind::new(
+        move |entry| {
+            let count = entry.count(&range)?;
+            entry.checked(check_prime(count, &range).map(|()| count))
+        },
+        |count| number(*count),
+    )
+}
+
 /// A list of whole numbers.
 pub(in crate::config) fn counts<T: Number>(range: RangeInclusive<T>) -> Kind<Vec<T>> {
     Kind::new(
@@ -77,6 +88,16 @@ pub(in crate::config) fn counts<T: Number>(range: RangeInclusive<T>) -> Kind<Vec
 /// A number with or without a fraction.
 pub(in crate::config) fn fraction(range: RangeInclusive<f64>) -> Kind<f64> {
     let bounds = format!("from {} to {}", range.start(), range.end());
+    fraction_where(move |number| range.contains(number), bounds)
+}
+
+/// The same, or 0.
+pub(in crate::config) fn fraction_or_zero(range: RangeInclusive<f64>) -> Kind<f64> {
+    let bounds = format!("from {} to {}, or 0 for none", range.start(), range.end());
+    fraction_where(move |number| *number == 0.0 || range.contains(number), bounds)
+}
+
+fn fraction_where(is_right: impl Fn(&f64) -> bool + 'static, bounds: String) -> Kind<f64> {
     Kind::new(
         move |entry| {
             let key = entry.key;
@@ -85,7 +106,7 @@ pub(in crate::config) fn fraction(range: RangeInclusive<f64>) -> Kind<f64> {
                 DeValue::Float(number) => Ok(number.as_str()),
                 _ => Err(format!("`{key}` must be a number, {bounds}")),
             })?;
-            let number = number.parse().ok().filter(|number| range.contains(number));
+            let number = number.parse().ok().filter(&is_right);
             let wrong = || format!("`{key}` is out of range: it goes {bounds}");
             entry.checked(number.ok_or_else(wrong))
         },

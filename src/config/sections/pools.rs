@@ -3,9 +3,11 @@
 use super::backends::{self, Backend, BackendName};
 use super::names::Names;
 use super::probes::{self, Probe};
-use crate::balance::Algorithm;
+use crate::balance::{Algorithm, HashKey, HashRules};
 use crate::config::choices::{NoHealthy, ProxyProtocol};
-use crate::config::keys::kinds::{count, duration, flag, fraction, path, word};
+use crate::config::keys::kinds::{
+    count, duration, flag, fraction, fraction_or_zero, path, prime, text, word,
+};
 use crate::config::keys::{Keys, Part, keys, section};
 use crate::config::printing::PrintedSection;
 use crate::config::raw::{At, Section};
@@ -25,6 +27,15 @@ const IDLE_CONNECTIONS_MAX: usize = 65_535;
 /// The bounds of the aggression, beyond which a ramp is nearly a step.
 const AGGRESSION_RANGE: RangeInclusive<f64> = 0.1..=10.0;
 
+/// The bounds of the factor that bounds loads: above them there is no bound in effect.
+const HASH_BALANCE_RANGE: RangeInclusive<f64> = 1.0..=100.0;
+
+/// The bounds of the places of a table: a smaller one is uneven, a larger one takes 10 MB.
+const HASH_TABLE_RANGE: RangeInclusive<u32> = 251..=5_000_011;
+
+/// The greatest seed: every JSON parser reads it exactly.
+const HASH_SEED_MAX: u64 = (1 << 53) - 1;
+
 section! {
     /// `[pool.NAME]`: interchangeable backends.
     #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +44,8 @@ section! {
         name: String = String::new(),
         /// The load balancing algorithm.
         algorithm: Algorithm = Algorithm::default() => word(),
+        /// The rules of the algorithm `hash`.
+        hash: HashRules = HashRules::default() => Part,
         /// Idle upstream connections kept for each backend, in total over the shards.
         idle_connections: usize = IDLE_CONNECTIONS_DEFAULT => count(0..=IDLE_CONNECTIONS_MAX),
         /// The retry budget, percent of recent requests; 0: none.
@@ -70,6 +83,15 @@ keys! {
     SlowStart {
         slow_start: window => duration(parse_span),
         slow_start_aggression: aggression => fraction(AGGRESSION_RANGE),
+    }
+}
+
+keys! {
+    HashRules {
+        hash_key: key => text(HashKey::parse),
+        hash_balance: balance => fraction_or_zero(HASH_BALANCE_RANGE),
+        hash_table_size: table_size => prime(HASH_TABLE_RANGE),
+        hash_seed: seed => count(0..=HASH_SEED_MAX),
     }
 }
 

@@ -38,7 +38,7 @@ const FULL: &str = r#"
 "#;
 
 /// Values of which one suits each key whose value is a text.
-const TEXTS: [&str; 26] = [
+const TEXTS: [&str; 27] = [
     "1",
     "2KiB",
     "/a",
@@ -65,6 +65,7 @@ const TEXTS: [&str; 26] = [
     "tcp",
     "default",
     "require",
+    "host",
 ];
 
 /// The sections below a pool, which the error for an unknown key lists among its keys.
@@ -184,7 +185,7 @@ fn every_key_is_read_as_it_is_printed_and_waits_for_a_restart_if_it_says_so() {
 /// Values to put in the place of another one.
 fn others(value: &Value) -> Vec<Value> {
     match value {
-        Value::Integer(number) => vec![Value::Integer(number + 1), Value::Integer(number * 2)],
+        Value::Integer(number) => [number + 1, number + 2, number * 2].map(Value::Integer).to_vec(),
         Value::Float(number) => vec![Value::Float(number + 1.0)],
         Value::Boolean(flag) => vec![Value::Boolean(!flag)],
         Value::Table(_) => vec![values("{ a = 'b' }")],

@@ -5,7 +5,7 @@ use super::reply::{Reply, json_reply, refusal};
 use super::status::reason;
 use crate::config::Protocol;
 use crate::coordinator::control::Control;
-use crate::coordinator::fleet::Fleet;
+use crate::coordinator::fleet::{Fleet, PoolRecord};
 use crate::head::{Refusal, RequestHead};
 use crate::http1::{FieldStorage, Verdict};
 use crate::snapshot;
@@ -166,7 +166,7 @@ pub(super) fn routed(fleet: &Fleet, target: snapshot::Target, ending: Ending) ->
         (0, _) if ending == Ending::Closed => "none serves: closed".to_owned(),
         (0, _) => "none serves: answered with 503".to_owned(),
         (_, true) => "none serves: all are tried".to_owned(),
-        (_, false) => format!("picked by {} among those that serve", pool.config.algorithm),
+        (_, false) => format!("picked by {} among those that serve", algorithm(pool)),
     };
     json!({
         "route": route.map(|(listener, host, path)| {
@@ -176,6 +176,14 @@ pub(super) fn routed(fleet: &Fleet, target: snapshot::Target, ending: Ending) ->
         "why": why,
         "backends": backends,
     })
+}
+
+/// The algorithm, with what it goes by.
+fn algorithm(pool: &PoolRecord) -> String {
+    match pool.hashing() {
+        Some(hashing) => format!("hash of {}", hashing.key),
+        None => pool.config.algorithm.to_string(),
+    }
 }
 
 /// Weights in percent: whole numbers that add up to 100, each less than one off (the method of the

@@ -81,6 +81,8 @@ struct RouteStatus {
 pub(super) struct PoolStatus {
     name: String,
     algorithm: &'static str,
+    /// The digest of the table by which keys are hashed; none with other algorithms.
+    hash_table: Option<String>,
     healthy: usize,
     required: bool,
     min_ready: usize,
@@ -236,6 +238,7 @@ fn pool_status(ledger: &Ledger, pool: &PoolRecord, now: Instant) -> PoolStatus {
     PoolStatus {
         name: pool.config.name.clone(),
         algorithm: pool.config.algorithm.name(),
+        hash_table: pool.hashing().map(|hashing| hashing.digest()),
         healthy: pool.fit_count(),
         required: pool.config.required,
         min_ready: pool.config.min_ready,

@@ -210,6 +210,8 @@ impl Fleet {
             }
             let mut built = snapshot::build_pool(&pool.config, pool.id, &members, self.shards);
             built.is_last_resort = pool.has_no_healthy;
+            let before = pool.built.as_ref().and_then(|before| before.hashing.as_ref());
+            built.hashing = snapshot::build_hashing(&pool.config, pool.weights(), before);
             let shared = pool.built.take().filter(|before| **before == built);
             has_changed |= shared.is_none();
             let built = shared.unwrap_or_else(|| Arc::new(built));

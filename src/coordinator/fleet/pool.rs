@@ -8,7 +8,7 @@ use crate::base::{BackendSlot, Instant, PoolId};
 use crate::config;
 use crate::health::{Ejections, OperatorState, Outlier, Standing, WEIGHT_SCALE, scaled_weight};
 use crate::mailbox::Ledger;
-use crate::snapshot::{self, Member, Share};
+use crate::snapshot::{self, Hashing, Member, Share};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -174,6 +174,18 @@ impl PoolRecord {
             share: share(record),
         };
         self.backends.iter().map(member).collect()
+    }
+
+    /// The slot, address and weight of each backend that sources list, whatever its health: before
+    /// slow start.
+    pub fn weights(&self) -> impl Iterator<Item = (BackendSlot, SocketAddr, u32)> {
+        let staying = self.backends.iter().filter(|(_, record)| !record.is_removed);
+        staying.map(|(address, record)| (record.slot, *address, record.weight()))
+    }
+
+    /// The table of the algorithm `hash`, as last published.
+    pub fn hashing(&self) -> Option<&Arc<Hashing>> {
+        self.built.as_ref()?.hashing.as_ref()
     }
 
     /// Whether an event is due that no backend is fit (true), or that one is again (false). New

@@ -2,6 +2,7 @@
 //! difference, and whoever makes it says why. `RINGWAY_GOLDEN=write` writes them anew.
 
 mod balance;
+mod hash;
 
 use std::path::Path;
 

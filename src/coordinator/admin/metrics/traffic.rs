@@ -54,6 +54,14 @@ pub(super) async fn pools(text: &mut Text, fleet: &RefCell<Fleet>) {
         text.sample(family, &[("pool", name)], count);
     })
     .await;
+    let family = "ringway_pool_hash_table_info";
+    text.family(family, "gauge", "1, with the digest of the table by which keys are hashed.");
+    each_pool(fleet, &names, |_, name, pool| {
+        if let Some(hashing) = pool.hashing() {
+            text.sample(family, &[("pool", name), ("digest", &hashing.digest())], 1u8);
+        }
+    })
+    .await;
     let family = "ringway_pool_request_duration_seconds";
     text.family(family, "histogram", "From a request's head to the end of its response.");
     each_pool(fleet, &names, |fleet, name, pool| histogram(text, fleet, name, pool)).await;
