@@ -44,10 +44,7 @@ const WORDS: [(&str, &str); 41] = [
         "mode stream",
         "here that is `protocol` of a [[listener]]: \"http\", \"tcp\" or \"tls-passthrough\"",
     ),
-    (
-        "accept_proxy proxy_protocol_listener",
-        "here that is `proxy_protocol = \"require\"` of a [[listener]]",
-    ),
+    ("accept_proxy", "here that is `proxy_protocol = \"require\"` of a [[listener]]"),
     ("send_proxy send_proxy_v2", "here that is `proxy_protocol = \"v1\"` or \"v2\" of a pool"),
     ("routers router", "here that is [[route]] with `host`, `path` and `pool`"),
     (

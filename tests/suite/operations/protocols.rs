@@ -1,8 +1,10 @@
 //! Listeners of other protocols than HTTP, as operators see them.
 
 use super::{QUICK, config};
-use crate::loopback::harness::Origin;
+use crate::loopback::harness::{Origin, read_to_end, status};
 use crate::loopback::load::{Operated, signed};
+use std::io::Write;
+use std::net::Shutdown;
 
 const LISTENERS: &str = "[[listener]]\nname = \"db\"\naddress = \"127.0.0.1:0\"\n\
     protocol = \"tcp\"\n\
@@ -52,4 +54,29 @@ fn explain_follows_a_connection() {
     assert!(request.contains("listener web") && !request.contains("listener db"), "{request}");
     let status = operated.done(&["status"]);
     assert!(status.contains("PROTOCOL") && status.contains("tls-passthrough"), "{status}");
+}
+
+#[test]
+fn a_reload_changes_the_protocol_of_connections_that_come_later() {
+    let origin = Origin::start(|mut stream| {
+        let asked = read_to_end(&mut stream);
+        let _ = stream.write_all(&asked);
+    });
+    let text = config(&[origin.address], "", "[pool.app.health]\nprotocol = \"none\"\n");
+    let operated = Operated::start(&text);
+    let sent = b"not HTTP\r\n\r\n";
+    let answer = || {
+        let mut stream = operated.ringway.connect();
+        stream.write_all(sent).expect("sent");
+        stream.shutdown(Shutdown::Write).expect("ended");
+        read_to_end(&mut stream)
+    };
+    assert_eq!(status(&answer()), 400);
+    operated.rewrite(&text.replacen("[pool.app]", "protocol = \"tcp\"\n[pool.app]", 1));
+    let done = operated.done(&["reload"]);
+    assert!(done.contains("protocol \"http\" -> \"tcp\""), "{done}");
+    assert_eq!(answer(), sent);
+    operated.rewrite(&text);
+    operated.done(&["reload"]);
+    assert_eq!(status(&answer()), 400);
 }
