@@ -112,7 +112,9 @@ fn check_keys(section: &Section<'_>, protocol: Protocol) -> bool {
             let help = |key: &str| {
                 format!("remove `{key}`: all connections of this listener go to one pool")
             };
-            ["host", "path", "alpn"].iter().fold(true, |all, key| unread(key, &help(key)) && all)
+            // Each one is reported.
+            let [host, path, alpn] = ["host", "path", "alpn"].map(|key| unread(key, &help(key)));
+            host && path && alpn
         }
         Protocol::TlsPassthrough => {
             let help = "remove `path`: what is in the TLS is not read; `host` is its server name";

@@ -241,7 +241,7 @@ impl Routes {
         let (http, others) = (has_for_all(Protocol::Http), has_for_all(Protocol::Tcp));
         let is_bare = |index: usize, name: &Name<'_>| {
             let is_http = self.protocols[index] == Some(Protocol::Http);
-            !name.referred_to && !others && !(is_http && http)
+            !(name.referred_to || others || (is_http && http))
         };
         let bare = listeners.entries.iter().enumerate();
         let bare: Vec<_> = bare.filter(|(index, name)| is_bare(*index, name)).collect();
