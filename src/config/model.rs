@@ -47,6 +47,16 @@ pub struct PoolUses {
     pub http: bool,
     /// Connections whose bytes are forwarded unread.
     pub bytes: bool,
+    /// Some of them are of TLS, by server name.
+    pub names: bool,
+}
+
+impl PoolUses {
+    fn note(&mut self, protocol: Protocol) {
+        self.http |= protocol == Protocol::Http;
+        self.bytes |= protocol != Protocol::Http;
+        self.names |= protocol == Protocol::TlsPassthrough;
+    }
 }
 
 impl Config {
@@ -65,23 +75,17 @@ impl Config {
     /// What each pool is used for, in the order of the pools.
     pub fn uses_of_pools(&self) -> Vec<PoolUses> {
         let mut all = vec![PoolUses::default(); self.pools.len()];
-        let has = |wanted: fn(Protocol) -> bool| {
-            self.listeners.iter().any(|listener| wanted(listener.protocol))
-        };
-        let (has_http, has_others) = (
-            has(|protocol| protocol == Protocol::Http),
-            has(|protocol| protocol != Protocol::Http),
-        );
+        let has =
+            |wanted: Protocol| self.listeners.iter().any(|listener| listener.protocol == wanted);
+        let present = [Protocol::Http, Protocol::Tcp, Protocol::TlsPassthrough]
+            .map(|protocol| (protocol, has(protocol)));
         for route in &self.routes {
             let uses = &mut all[route.pool.0];
             match route.listener {
-                Some(listener) if self.listeners[listener.0].protocol != Protocol::Http => {
-                    uses.bytes = true;
-                }
-                Some(_) => uses.http = true,
+                Some(listener) => uses.note(self.listeners[listener.0].protocol),
                 None => {
-                    uses.http |= has_http;
-                    uses.bytes |= has_others && route.fits(Protocol::Tcp);
+                    let fitting = present.iter().filter(|(one, has)| *has && route.fits(*one));
+                    fitting.for_each(|(protocol, _)| uses.note(*protocol));
                 }
             }
         }

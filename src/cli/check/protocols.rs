@@ -1,6 +1,7 @@
 //! Warnings about listeners whose connections are forwarded unread, and about their pools.
 
 use super::findings::{Finding, warning};
+use ringway::balance::{Algorithm, HashKey};
 use ringway::config::{Config, NotTls, Pool, PoolUses, Probe, ProbeKind, Protocol, ProxyProtocol};
 
 /// Keys that such a pool has no use for.
@@ -12,6 +13,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let mut findings = waiting(config);
     for (pool, uses) in config.pools.iter().zip(config.uses_of_pools()) {
         findings.extend(unused(pool, uses));
+        findings.extend(unkeyed(pool, uses));
         findings.extend(unannounced(pool));
     }
     findings
@@ -43,6 +45,27 @@ fn unused(pool: &Pool, uses: PoolUses) -> Vec<Finding> {
     ];
     let set = set.into_iter().filter(|(_, is_set)| *is_set);
     set.map(|(key, _)| warning(format!("pool.{}.{key}", pool.name), OF_REQUESTS)).collect()
+}
+
+/// A key for hashing that nothing on the way to the pool has.
+fn unkeyed(pool: &Pool, uses: PoolUses) -> Option<Finding> {
+    let (has_it, whose) = match &pool.hash.key {
+        HashKey::Client { .. } | HashKey::ClientPort => return None,
+        HashKey::Sni => (uses.names, "connections of a listener of `tls-passthrough`"),
+        HashKey::Host
+        | HashKey::Path
+        | HashKey::Query(_)
+        | HashKey::Header(_)
+        | HashKey::Cookie(_) => (uses.http, "requests of a listener of `http`"),
+    };
+    (pool.algorithm == Algorithm::Hash && !has_it).then(|| {
+        let key = &pool.hash.key;
+        let message = format!(
+            "only {whose} have `{key}`, and none leads to this pool: without a key a backend is \
+             picked as by \"p2c\"; write \"client\""
+        );
+        warning(format!("pool.{}.hash_key", pool.name), message)
+    })
 }
 
 /// Probes without the header that the backends expect on the same port.
@@ -97,6 +120,27 @@ mod tests {
         let keys = "[pool.bytes]\nidle_connections = 7\nretry_budget_percent = 1\n";
         let both = ["pool.bytes.idle_connections", "pool.bytes.retry_budget_percent"];
         assert_eq!(found(keys), [&[mixed][..], &both].concat());
+    }
+
+    #[test]
+    fn a_key_that_no_traffic_of_the_pool_has_is_a_warning() {
+        for (pool, key, is_found) in [
+            ("pages", "host", false),
+            ("pages", "cookie:a", false),
+            ("pages", "client", false),
+            ("pages", "sni", true),
+            ("bytes", "sni", false),
+            ("bytes", "client/24", false),
+            ("bytes", "client-port", false),
+            ("bytes", "header:a", true),
+            ("bytes", "path", true),
+        ] {
+            let keys = format!("[pool.{pool}]\nalgorithm = \"hash\"\nhash_key = \"{key}\"\n");
+            let expected = is_found.then(|| format!("pool.{pool}.hash_key"));
+            assert_eq!(found(&keys)[1..], Vec::from_iter(expected), "{pool} {key}");
+            // Another algorithm has no key.
+            assert_eq!(found(&keys.replace("hash\"", "p2c\"")).len(), 1, "{pool} {key}");
+        }
     }
 
     #[test]

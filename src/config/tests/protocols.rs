@@ -160,7 +160,10 @@ fn a_header_to_backends_is_for_pools_without_requests() {
     assert_eq!(config.pools[0].proxy_protocol, ProxyProtocol::V2);
     assert_eq!(
         config.uses_of_pools(),
-        [PoolUses { http: false, bytes: true }, PoolUses { http: true, bytes: false },]
+        [
+            PoolUses { http: false, bytes: true, names: true },
+            PoolUses { http: true, ..PoolUses::default() },
+        ]
     );
     let more = r#"path = "/a", pool = "one" }, { pool = "two""#;
     let problems = parse(&header(&format!("{}{THREE}", routes(more)))).expect_err("HTTP").problems;
