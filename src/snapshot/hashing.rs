@@ -4,7 +4,7 @@ use super::Backend;
 use crate::balance::{Candidate, HashKey, HashRules, KeyHash, Owner, Table, owner_and_fit};
 use crate::base::BackendSlot;
 use crate::head::RequestHead;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// The table of a pool, and its rules.
@@ -63,6 +63,18 @@ impl Hashing {
     /// The hash of the key of a client's address, if that is the key.
     pub fn address_key(&self, client: SocketAddr) -> Option<KeyHash> {
         self.key.of_address(self.seed, client)
+    }
+
+    /// The hash of the key of any client at an IP address, if that is the key without the port.
+    pub fn network_key(&self, client: IpAddr) -> Option<KeyHash> {
+        let is_key = matches!(self.key, HashKey::Client { .. });
+        is_key.then(|| self.key.of_address(self.seed, SocketAddr::new(client, 0))).flatten()
+    }
+
+    /// The hash of a server name of TLS, in any case, if that is the key.
+    pub fn name_key(&self, server_name: &[u8]) -> Option<KeyHash> {
+        let is_key = self.key == HashKey::Sni;
+        is_key.then(|| self.key.of_bytes(self.seed, server_name))
     }
 
     /// The hash of the key in a request, if it is there.

@@ -8,7 +8,7 @@ use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{Fleet, PoolRecord};
 use crate::head::{Refusal, RequestHead};
 use crate::http1::{FieldStorage, Verdict};
-use crate::snapshot;
+use crate::snapshot::{self, Hashing, KeyHash};
 use hyper::{StatusCode, Uri};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -112,7 +112,9 @@ fn outcome(
 ) -> Value {
     match verdict {
         Verdict::Complete(head) => match listener.routes.lookup(head.host, head.path) {
-            Some(target) => routed(fleet, target, Ending::Answered),
+            Some(target) => {
+                routed(fleet, target, Ending::Answered, |hashing| hashing.request_key(head))
+            }
             None => no_route(head),
         },
         Verdict::Refused(refusal) => {
@@ -133,7 +135,13 @@ fn no_route(head: &RequestHead<'_, '_>) -> Value {
     json!({ "status": 404, "why": format!("no route matches host `{host}` and path `{path}`") })
 }
 
-pub(super) fn routed(fleet: &Fleet, target: snapshot::Target, ending: Ending) -> Value {
+/// What becomes of what takes a route; `key` finds its hash by the rules of a pool.
+pub(super) fn routed(
+    fleet: &Fleet,
+    target: snapshot::Target,
+    ending: Ending,
+    key: impl FnOnce(&Hashing) -> Option<KeyHash>,
+) -> Value {
     let routes = fleet.routes();
     let route = routes.into_iter().find(|(_, id)| *id == target.route).map(|(key, _)| key);
     let Some(pool) = fleet.pool_of(target.pool) else {
@@ -166,7 +174,7 @@ pub(super) fn routed(fleet: &Fleet, target: snapshot::Target, ending: Ending) ->
         (0, _) if ending == Ending::Closed => "none serves: closed".to_owned(),
         (0, _) => "none serves: answered with 503".to_owned(),
         (_, true) => "none serves: all are tried".to_owned(),
-        (_, false) => format!("picked by {} among those that serve", algorithm(pool)),
+        (_, false) => format!("picked by {} among those that serve", algorithm(pool, key)),
     };
     json!({
         "route": route.map(|(listener, host, path)| {
@@ -178,12 +186,13 @@ pub(super) fn routed(fleet: &Fleet, target: snapshot::Target, ending: Ending) ->
     })
 }
 
-/// The algorithm, with what it goes by.
-fn algorithm(pool: &PoolRecord) -> String {
-    match pool.hashing() {
-        Some(hashing) => format!("hash of {}", hashing.key),
-        None => pool.config.algorithm.to_string(),
-    }
+/// The algorithm, with what it goes by and where that leads.
+fn algorithm(pool: &PoolRecord, key: impl FnOnce(&Hashing) -> Option<KeyHash>) -> String {
+    let Some(hashing) = pool.hashing() else { return pool.config.algorithm.to_string() };
+    let fit = pool.built.as_ref().map_or(&[][..], |built| &built.backends);
+    let places = key(hashing).and_then(|key| hashing.places_of(key, fit));
+    let goes_to = places.map(|[_, goes_to]| format!(" (here {goes_to})")).unwrap_or_default();
+    format!("hash of {}{goes_to}", hashing.key)
 }
 
 /// Weights in percent: whole numbers that add up to 100, each less than one off (the method of the

@@ -6,7 +6,7 @@ use super::reply::{Reply, json_reply, refusal};
 use crate::config::Protocol;
 use crate::config::values::reached;
 use crate::coordinator::control::Control;
-use crate::snapshot::{Listener, Target};
+use crate::snapshot::{Hashing, KeyHash, Listener, Target};
 use hyper::StatusCode;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
@@ -96,9 +96,19 @@ fn outcome(control: &Control, listener: &Listener, question: &Question<'_>) -> V
         Protocol::TlsPassthrough => by_name(listener, question),
     };
     match target {
-        Ok(target) => routed(&control.fleet(), target, Ending::Closed),
+        Ok(target) => {
+            let key = |hashing: &Hashing| key_of(hashing, question);
+            routed(&control.fleet(), target, Ending::Closed, key)
+        }
         Err(why) => json!({ "why": why }),
     }
+}
+
+/// The hash of the key of the connection, if the question has it.
+fn key_of(hashing: &Hashing, question: &Question<'_>) -> Option<KeyHash> {
+    let name = question.sni.map(|name| name.trim_end_matches('.').as_bytes());
+    let of_name = name.and_then(|name| hashing.name_key(name));
+    of_name.or_else(|| hashing.network_key(question.client?))
 }
 
 fn by_name(listener: &Listener, question: &Question<'_>) -> Result<Target, String> {

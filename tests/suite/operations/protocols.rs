@@ -80,3 +80,21 @@ fn a_reload_changes_the_protocol_of_connections_that_come_later() {
     operated.done(&["reload"]);
     assert_eq!(status(&answer()), 400);
 }
+
+#[test]
+fn explain_says_where_the_key_of_a_connection_leads() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    for (key, asked) in [("client", ["--client", "192.0.2.7"]), ("sni", ["--sni", "b.test"])] {
+        let pool = format!("algorithm = \"hash\"\nhash_key = \"{key}\"");
+        let more = format!("{QUICK}{LISTENERS}");
+        let operated = Operated::start(&config(&[origin.address], &pool, &more));
+        let tls = format!("tcp://{}", address(&operated, "tls"));
+        let name: &[&str] = if key == "sni" { &[] } else { &["--sni", "b.test"] };
+        let text = operated.done(&[&["explain", &tls][..], name, &asked].concat());
+        let expected = format!("hash of {key} (here {})", origin.address);
+        assert!(text.contains(&expected), "{text}");
+        let db = format!("tcp://{}", address(&operated, "db"));
+        let text = operated.done(&["explain", &db]);
+        assert!(text.contains(&format!("hash of {key} among")), "{text}");
+    }
+}
