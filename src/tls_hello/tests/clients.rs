@@ -8,6 +8,8 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::server::Acceptor;
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore};
 
+const OUTER_NAME: &str = "public.ech.example";
+
 /// The extension of ECH in an outer hello: HPKE with HKDF-SHA256 and AES-128-GCM, the number of the
 /// key, the client's share, what is encrypted.
 fn encrypted_hello() -> Extension {
@@ -26,7 +28,7 @@ fn of_a_browser() -> Vec<Extension> {
         (43, vec![6, 0x1a, 0x1a, 3, 4, 3, 3]),
         encrypted_hello(),
         alpn(&[b"h2", b"http/1.1"]),
-        server_name(b"public.ech.example"),
+        server_name(OUTER_NAME.as_bytes()),
         (0x9a9a, vec![0]),
         padding(100),
     ]
@@ -42,6 +44,13 @@ fn of_rustls(name: &str, alpn: &[&[u8]]) -> Vec<u8> {
     let mut bytes = Vec::new();
     client.write_tls(&mut bytes).unwrap();
     bytes
+}
+
+/// True for the outer name with a shorter length: its rest is a name of another type then, most
+/// likely beyond the list. rustls reads no further than to its type.
+fn is_cut(name: Option<&str>) -> bool {
+    let is_shorter = |name: &str| name.len() < OUTER_NAME.len() && OUTER_NAME.starts_with(name);
+    name.is_some_and(is_shorter)
 }
 
 fn bytes_contain(bytes: &[u8], text: &str) -> bool {
@@ -62,7 +71,7 @@ fn read_by_rustls(mut bytes: &[u8]) -> Option<Outcome> {
 #[test]
 fn a_browser_has_its_outer_name() {
     let bytes = in_one_record(&of_a_browser());
-    let expected = hello(Some("public.ech.example"), &[b"h2", b"http/1.1"]);
+    let expected = hello(Some(OUTER_NAME), &[b"h2", b"http/1.1"]);
     assert_eq!(verdict(&bytes), expected);
     assert_eq!(read_by_rustls(&bytes), Some(expected));
 }
@@ -78,11 +87,8 @@ fn what_rustls_writes_is_read() {
 #[test]
 fn what_rustls_reads_is_read_alike() {
     let mut prng = Prng::new(3);
-    let bases = [
-        in_one_record(&of_a_browser()),
-        records(&message(&of_a_browser()), &[70, 1_400]),
-        of_rustls("a.example", &[b"h2"]),
-    ];
+    // Not one that rustls writes: it puts its extensions into any order.
+    let bases = [in_one_record(&of_a_browser()), records(&message(&of_a_browser()), &[70, 1_400])];
     let mut read_by_both = 0;
     for round in 0..3_000 {
         let mut bytes = bases[round % bases.len()].clone();
@@ -94,7 +100,11 @@ fn what_rustls_reads_is_read_alike() {
         // It takes off a dot at the end of a name; here such a name is none.
         let has_dot = |name: &String| bytes_contain(&bytes, &format!("{name}."));
         let server_name = server_name.filter(|name| !has_dot(name));
-        assert_eq!(whole(&bytes), Outcome::Hello { server_name, alpn }, "round {round}");
+        let outcome = whole(&bytes);
+        if outcome == Outcome::Malformed(Malformed::Lengths) && is_cut(server_name.as_deref()) {
+            continue;
+        }
+        assert_eq!(outcome, Outcome::Hello { server_name, alpn }, "round {round}");
         read_by_both += 1;
     }
     assert!(read_by_both > 1_000, "{read_by_both}");

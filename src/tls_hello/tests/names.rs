@@ -99,6 +99,11 @@ fn a_list_of_names_has_one_host_name() {
     ] {
         assert_eq!(verdict(&in_one_record(&[server_names(&names)])), expected, "{names:?}");
     }
+    // A name of another type that is longer than the list: some readers stop there and keep the
+    // first name.
+    let list = [&[0, 0, 5][..], b"www.e", &[14, 0, 9], b"x"].concat();
+    let bytes = in_one_record(&[(0, vector16(&list))]);
+    assert_eq!(verdict(&bytes), Outcome::Malformed(Malformed::Lengths));
     let empty = in_one_record(&[(0, Vec::new())]);
     assert_eq!(verdict(&empty), Outcome::Malformed(Malformed::NoServerName));
 }
