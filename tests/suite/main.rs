@@ -4,6 +4,7 @@
 mod conformance;
 mod control_plane;
 mod drilling;
+mod fuzz_corpus;
 mod golden;
 mod in_process;
 mod loopback;
