@@ -34,6 +34,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
         &[
             "local",
             "message",
+            "tls_hello",
+            "proxy_protocol",
             "table",
             "link",
             "snapshot",

@@ -72,7 +72,7 @@ impl Client {
                 self.set_deadline(LINGER_SILENCE.min(until.since(local.now())), local);
             }
             // The answer is still being sent, and has its own timeout.
-            State::Lingering | State::Preface | State::Http1(_) | State::Relaying(_) => {}
+            State::Lingering | State::Preface(_) | State::Http1(_) | State::Relaying(_) => {}
         }
     }
 
@@ -122,7 +122,7 @@ impl Client {
             State::Http1(Step::AwaitingHead) if self.link.is_flushed() => {
                 self.close_now(reason, local);
             }
-            State::Preface => self.close_now(reason, local),
+            State::Preface(_) => self.close_now(reason, local),
             State::Http1(_) if self.inbox.is_empty() => self.linger(reason, local),
             State::Lingering | State::Discarding { .. } | State::Finishing => {
                 self.after_flush(local);

@@ -51,7 +51,7 @@ impl Client {
                 self.close_now(reason, local);
             }
             State::Closing
-            | State::Preface
+            | State::Preface(_)
             | State::Http1(Step::Exchanging(_))
             | State::Relaying(_) => {}
         }

@@ -15,7 +15,7 @@ mod sending;
 
 pub use http1::{Arrival, BodyFault, BodyPart, Step, reason_of};
 pub use opening::open;
-pub use preface::Dial;
+pub use preface::{Dial, Preface};
 
 use crate::base::Instant;
 use crate::base::ListenerId;
@@ -29,8 +29,8 @@ use std::net::SocketAddr;
 /// What a client's connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// What stands before its protocol is being read: a PROXY header, a TLS handshake's beginning.
-    Preface,
+    /// What stands before its protocol is being read.
+    Preface(Preface),
     /// It speaks HTTP/1.
     Http1(Step),
     /// Its bytes are forwarded both ways, unparsed.

@@ -1,12 +1,25 @@
-//! What stands before a client's protocol: the beginning of a connection, until it is known what it
-//! speaks and where its bytes go.
+//! What stands before a client's protocol: a PROXY header, the beginning of a TLS handshake. Until
+//! both have been read, it is not known whose bytes these are and where they go. A client that
+//! sends them in pieces holds no buffer.
 
-use super::Client;
+use super::{Client, State, Step};
 use crate::engine::{Engine, Slice};
+use crate::link::Wire;
 use crate::local::{How, Local, Signal};
-use crate::snapshot::Protocol;
-use crate::snapshot::Target;
-use crate::stats::CloseReason;
+use crate::proxy_protocol;
+use crate::snapshot::{Protocol, Target};
+use crate::stats::{CloseReason, Counter};
+use crate::tls_hello::{Reader, Verdict, alert_unrecognized_name};
+use std::net::SocketAddr;
+
+/// The part of the preface that is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preface {
+    /// The header of the PROXY protocol.
+    ProxyHeader,
+    /// The ClientHello of a TLS handshake.
+    Hello,
+}
 
 /// Where the bytes of a client go.
 pub struct Dial {
@@ -16,26 +29,255 @@ pub struct Dial {
     pub server_name: Option<Box<[u8]>>,
 }
 
+/// What follows from a ClientHello, or from what is none.
+enum Heard {
+    Incomplete,
+    To(Dial),
+    /// The name has no route, or there is none.
+    NoName,
+    Closed(CloseReason),
+}
+
+/// Bytes of the preface, and what follows them.
+enum Held {
+    Buffer(Slice),
+    Heap(Vec<u8>),
+}
+
+impl Held {
+    fn bytes<'a, E: Engine>(&'a self, wire: &'a Wire<E>) -> &'a [u8] {
+        match self {
+            Self::Buffer(slice) => wire.bytes(*slice),
+            Self::Heap(bytes) => bytes,
+        }
+    }
+
+    fn skip(&mut self, length: usize) {
+        match self {
+            Self::Buffer(slice) => slice.start += length as u32,
+            Self::Heap(bytes) => drop(bytes.drain(..length)),
+        }
+    }
+
+    fn release<E: Engine>(self, wire: &mut Wire<E>) {
+        if let Self::Buffer(slice) = self {
+            wire.engine.release(slice.buffer);
+        }
+    }
+}
+
 impl Client {
-    /// Begins as the listener demands. Returns where the bytes go, if that is known.
+    /// Begins as the listener demands. Returns where the bytes go, if that is known already.
     pub(super) fn begin<E: Engine>(&mut self, local: &mut Local<E>) -> Option<Dial> {
         let listener = local.current.listener(self.listener)?;
+        if !listener.requires_proxy_header {
+            return self.begin_protocol(local);
+        }
+        let mut trusted = local.current.settings().trusted_proxies.iter();
+        if trusted.any(|network| network.contains(self.address.ip())) {
+            self.state = State::Preface(Preface::ProxyHeader);
+        } else {
+            tracing::debug!(client = %self.address, "no trusted proxy: its PROXY header is not read");
+            self.give_up(How::Abort, CloseReason::MalformedProxyHeader, local);
+        }
+        None
+    }
+
+    fn begin_protocol<E: Engine>(&mut self, local: &mut Local<E>) -> Option<Dial> {
+        let listener = local.current.listener(self.listener)?;
         match listener.protocol {
-            Protocol::Http => None,
+            Protocol::Http => {
+                self.state = State::Http1(Step::AwaitingHead);
+                None
+            }
+            Protocol::TlsPassthrough => {
+                self.state = State::Preface(Preface::Hello);
+                None
+            }
             Protocol::Tcp => {
                 let target = listener.routes.lookup(b"", b"/");
                 if target.is_none() {
-                    local.work.push(Signal::End(self.id(), How::Abort, CloseReason::NoBackend));
+                    self.give_up(How::Abort, CloseReason::NoBackend, local);
                 }
                 target.map(|target| Dial { target, server_name: None })
             }
-            Protocol::TlsPassthrough => None,
         }
     }
 
     /// Reads what stands before the protocol. Returns where the bytes go, once that is known.
     pub fn read_preface<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Option<Dial> {
-        local.wire.engine.release(slice.buffer);
+        let mut held = match self.partial.take() {
+            None => Held::Buffer(slice),
+            Some(partial) => {
+                let mut bytes = partial.into_vec();
+                bytes.extend_from_slice(local.wire.bytes(slice));
+                local.wire.engine.release(slice.buffer);
+                Held::Heap(bytes)
+            }
+        };
+        loop {
+            let dial = match self.state {
+                State::Preface(Preface::ProxyHeader) => {
+                    let is_read = self.read_proxy_header(&mut held, local);
+                    let dial = if is_read { self.begin_protocol(local) } else { None };
+                    // It is incomplete, or the connection ends.
+                    if dial.is_none() && self.state == State::Preface(Preface::ProxyHeader) {
+                        return self.set_preface_aside(held, local);
+                    }
+                    dial
+                }
+                State::Preface(Preface::Hello) => match self.read_hello(&held, local) {
+                    Some(dial) => Some(dial),
+                    None => return self.set_preface_aside(held, local),
+                },
+                _ => None,
+            };
+            if dial.is_some() || !matches!(self.state, State::Preface(_)) {
+                self.deliver(held, local);
+                return dial;
+            }
+        }
+    }
+
+    /// Keeps what has come of the preface; drops it if the connection ends.
+    fn set_preface_aside<E: Engine>(&mut self, held: Held, local: &mut Local<E>) -> Option<Dial> {
+        match held {
+            held if !matches!(self.state, State::Preface(_)) => held.release(&mut local.wire),
+            Held::Heap(bytes) => self.partial = Some(bytes.into()),
+            Held::Buffer(slice) if slice.is_empty() => local.wire.engine.release(slice.buffer),
+            Held::Buffer(slice) => local.wire.set_aside(&mut self.partial, slice),
+        }
         None
+    }
+
+    /// Keeps what is to be forwarded, or read as requests, from its first byte on.
+    fn deliver<E: Engine>(&mut self, held: Held, local: &mut Local<E>) {
+        let is_kept = match held {
+            Held::Buffer(slice) if slice.is_empty() => {
+                local.wire.engine.release(slice.buffer);
+                true
+            }
+            Held::Buffer(slice) => {
+                let kept = local.wire.copy_out(slice);
+                kept.map(|slice| local.wire.push_back(&mut self.inbox, slice)).is_some()
+            }
+            Held::Heap(bytes) => {
+                let most = local.wire.engine.buffer_size();
+                bytes.chunks(most).all(|part| {
+                    let kept = local.wire.private(part);
+                    kept.map(|slice| local.wire.push_back(&mut self.inbox, slice)).is_some()
+                })
+            }
+        };
+        if !is_kept {
+            return self.give_up(How::Abort, CloseReason::OutOfBuffers, local);
+        }
+        if matches!(self.state, State::Http1(_)) {
+            self.serve_what_waits(local);
+        }
+    }
+
+    // --- the PROXY header ---
+
+    /// Reads the header, and takes the address in it for the client's. False if it is incomplete,
+    /// or the connection ends.
+    fn read_proxy_header<E: Engine>(&mut self, held: &mut Held, local: &mut Local<E>) -> bool {
+        match proxy_protocol::read(held.bytes(&local.wire)) {
+            Ok(None) => false,
+            Ok(Some(header)) => {
+                let announced = header.addresses.map(|addresses| addresses.source);
+                let length = header.length;
+                held.skip(length);
+                announced.is_none_or(|address| self.announce(address, local))
+            }
+            Err(fault) => {
+                tracing::debug!(client = %self.address, fault = fault.text(), "PROXY header");
+                self.give_up(How::Abort, CloseReason::MalformedProxyHeader, local);
+                false
+            }
+        }
+    }
+
+    /// Counts the connection for the client that a proxy has announced. False if that has as many
+    /// as it may have.
+    fn announce<E: Engine>(&mut self, address: SocketAddr, local: &mut Local<E>) -> bool {
+        let (shard, clients) = {
+            let mailbox = &local.reports.mailbox;
+            (mailbox.shard(), &mailbox.shared.clients)
+        };
+        clients.leave(shard, self.address.ip());
+        if clients.admit(shard, address.ip()) {
+            self.address = address;
+            return true;
+        }
+        // It is counted out when it closes. There was room for it a moment ago.
+        clients.admit(shard, self.address.ip());
+        local.count(Counter::ClientLimitRejections);
+        self.give_up(How::Abort, CloseReason::RequestRefused, local);
+        false
+    }
+
+    // --- the TLS handshake ---
+
+    /// Reads the hello, and finds where it leads. None if it is incomplete, or the connection
+    /// ends.
+    fn read_hello<E: Engine>(&mut self, held: &Held, local: &mut Local<E>) -> Option<Dial> {
+        match self.hear(held.bytes(&local.wire), local) {
+            Heard::Incomplete => None,
+            Heard::To(dial) => Some(dial),
+            Heard::Closed(reason) => {
+                self.give_up(How::Close, reason, local);
+                None
+            }
+            Heard::NoName => {
+                if let Some(alert) = local.wire.private(alert_unrecognized_name()) {
+                    self.put(alert, local);
+                }
+                self.linger(CloseReason::UnknownServerName, local);
+                None
+            }
+        }
+    }
+
+    fn hear<E: Engine>(&self, bytes: &[u8], local: &Local<E>) -> Heard {
+        let Some(listener) = local.current.listener(self.listener) else {
+            return Heard::Closed(CloseReason::ListenerRemoved);
+        };
+        let mut reader = Reader::default();
+        let (name, alpn) = match reader.read(bytes) {
+            Verdict::Incomplete => return Heard::Incomplete,
+            Verdict::NotTls if listener.routes_not_tls => (None, None),
+            Verdict::NotTls | Verdict::Malformed(_) => return Heard::Closed(CloseReason::NotTls),
+            Verdict::Hello(hello) if hello.server_name.is_none() && !listener.routes_no_sni => {
+                return Heard::NoName;
+            }
+            Verdict::Hello(hello) => (hello.server_name, Some(hello.alpn)),
+        };
+        let offered = alpn.into_iter().flatten();
+        let wanted = name.unwrap_or_default().as_bytes();
+        match listener.routes.lookup_server_name(wanted, offered) {
+            Some(target) => {
+                Heard::To(Dial { target, server_name: name.map(|name| name.as_bytes().into()) })
+            }
+            None => Heard::NoName,
+        }
+    }
+
+    /// The preface did not come in time. Returns where the bytes go, if a client that may speak no
+    /// TLS is served all the same: its server may have to speak first.
+    pub fn preface_expired<E: Engine>(&mut self, local: &mut Local<E>) -> Option<Dial> {
+        let listener = local.current.listener(self.listener);
+        let is_silent = self.state == State::Preface(Preface::Hello) && self.partial.is_none();
+        let listener = listener.filter(|listener| is_silent && listener.routes_not_tls);
+        let target = listener.and_then(|one| one.routes.lookup_server_name(b"", [].into_iter()));
+        if target.is_none() {
+            self.close_now(CloseReason::HeadTimeout, local);
+        }
+        target.map(|target| Dial { target, server_name: None })
+    }
+
+    /// Ends the connection. Not at once: the caller still has bytes of it.
+    fn give_up<E: Engine>(&mut self, how: How, reason: CloseReason, local: &mut Local<E>) {
+        local.work.push(Signal::End(self.id(), how, reason));
     }
 }

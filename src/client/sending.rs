@@ -94,7 +94,7 @@ impl Client {
             State::Http1(Step::AwaitingHead | Step::ReadingHead) if self.has_room(local) => {
                 self.serve_what_waits(local);
             }
-            State::Preface | State::Http1(_) | State::Relaying(_) => {}
+            State::Preface(_) | State::Http1(_) | State::Relaying(_) => {}
         }
     }
 }

@@ -91,7 +91,7 @@ impl<E: Engine> Traffic<E> {
                     relay.take_from_client(slice, ends, local);
                 });
             }
-            State::Preface => {
+            State::Preface(_) => {
                 if let Some(dial) = client.read_preface(slice, local) {
                     self.dial(id, dial);
                 }

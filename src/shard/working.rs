@@ -174,6 +174,11 @@ impl<E: Engine> Traffic<E> {
                 }
                 self.end_client(id, How::Cut, CloseReason::TunnelIdle);
             }
+            State::Preface(_) => {
+                if let Some(dial) = client.preface_expired(local) {
+                    self.dial(id, dial);
+                }
+            }
             _ => client.expired(local),
         }
     }

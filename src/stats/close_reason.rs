@@ -55,6 +55,9 @@ close_reasons! {
     HeadTimeout "head_timeout" Client "The client did not send a complete request head in time.";
     BodyTimeout "body_timeout" Client "The client stopped sending its request body.";
     ClientStalled "client_stalled" Client "The client stopped reading its answer.";
+    MalformedProxyHeader "malformed_proxy_header" Client "The PROXY protocol header was malformed, or came from an address that is not trusted.";
+    NotTls "not_tls" Client "The client did not begin with a TLS handshake.";
+    UnknownServerName "unknown_server_name" Client "The client asked for a server name that has no route, or for none.";
     MalformedRequest "malformed_request" Client "The request broke the rules of HTTP/1.1 framing.";
     RequestRefused "request_refused" Client "The request was beyond a limit or cannot be served.";
     BackendReset "backend_reset" Backend "The backend ended the connection before it answered.";

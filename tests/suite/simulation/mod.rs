@@ -76,7 +76,13 @@ impl Sum {
         ] {
             self.count(counter.name(), world.count(counter));
         }
-        for reason in CloseReason::ALL {
+        // Its listeners speak HTTP.
+        let others = [
+            CloseReason::MalformedProxyHeader,
+            CloseReason::NotTls,
+            CloseReason::UnknownServerName,
+        ];
+        for reason in CloseReason::ALL.iter().filter(|reason| !others.contains(reason)) {
             self.count(reason.label(), world.closes(*reason));
         }
     }

@@ -1,0 +1,89 @@
+//! Listeners behind another balancer: the PROXY header says who the client is.
+
+use super::harness::*;
+use std::io::{Read, Write};
+
+const TRUSTING: &str = "[http]\ntrusted_proxies = [\"127.0.0.0/8\"]\n[runtime]\nshards = 1\n";
+
+fn http(origin: &Origin, more: &str) -> String {
+    let text = config(&[origin.address], more);
+    text.replace("protocol = \"http\"", "protocol = \"http\"\nproxy_protocol = \"require\"")
+}
+
+fn v2(source: [u8; 4], port: u16, tlvs: &[u8]) -> Vec<u8> {
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11".to_vec();
+    header.extend((12 + tlvs.len() as u16).to_be_bytes());
+    header.extend(source);
+    header.extend([127, 0, 0, 1]);
+    header.extend(port.to_be_bytes());
+    header.extend(80u16.to_be_bytes());
+    header.extend(tlvs);
+    header
+}
+
+#[test]
+fn the_announced_client_is_the_client_in_whatever_pieces_it_is_announced() {
+    let origin = Origin::http(|head, _| ok(head.as_bytes()));
+    let ringway = Ringway::with_config(&http(&origin, TRUSTING));
+    let get = b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
+    let many = [&[0x20u8, 0x0f, 0xa0][..], &[7; 4_000]].concat();
+    for (header, client) in [
+        (b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\n".to_vec(), "192.0.2.7"),
+        (b"PROXY TCP6 2001:db8::7 2001:db8::1 4711 80\r\n".to_vec(), "2001:db8::7"),
+        (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.1"),
+        (v2([192, 0, 2, 9], 4_711, b""), "192.0.2.9"),
+        (v2([192, 0, 2, 9], 4_711, &many), "192.0.2.9"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00".to_vec(), "127.0.0.1"),
+    ] {
+        for piece in [1, 16, 100_000] {
+            let mut stream = ringway.connect();
+            stream.set_nodelay(true).expect("set");
+            let all = [&header[..], get].concat();
+            all.chunks(piece).for_each(|part| stream.write_all(part).expect("sent"));
+            let answer = String::from_utf8(read_to_end(&mut stream)).expect("text");
+            let told = format!("\r\nX-Forwarded-For: {client}\r\n");
+            assert!(answer.contains(&told), "{client}, in pieces of {piece}: {answer}");
+        }
+    }
+}
+
+#[test]
+fn without_a_valid_header_from_a_trusted_address_nobody_is_served() {
+    let origin = Origin::http(|_, _| ok(b"served"));
+    let trusting = Ringway::with_config(&http(&origin, TRUSTING));
+    let others = "[http]\ntrusted_proxies = [\"192.0.2.0/24\"]\n[runtime]\nshards = 1\n";
+    let distrusting = Ringway::with_config(&http(&origin, others));
+    let get = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+    let valid = format!("PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\n{get}");
+    for (ringway, sent) in [
+        (&trusting, get),
+        (&trusting, "PROXY TCP4 192.0.2.7 192.0.2.1 4711 99999\r\n"),
+        (&trusting, "PROXY TCP4 192.0.2.7 2001:db8::1 4711 80\r\n"),
+        (&distrusting, &*valid),
+    ] {
+        let mut stream = ringway.connect();
+        let _ = stream.write_all(sent.as_bytes());
+        let mut byte = [0; 1];
+        assert!(!matches!(stream.read(&mut byte), Ok(1)), "served after {sent:?}");
+    }
+    assert_eq!(origin.connections(), 0);
+}
+
+#[test]
+fn a_header_goes_before_what_is_forwarded_too() {
+    let origin = Origin::start(|mut stream| {
+        let asked = read_to_end(&mut stream);
+        let _ = stream.write_all(&asked);
+    });
+    let text = format!(
+        "{TRUSTING}[[listener]]\nname = \"db\"\naddress = \"127.0.0.1:0\"\nprotocol = \"tcp\"\n\
+         proxy_protocol = \"require\"\n[pool.db.health]\nprotocol = \"none\"\n\
+         [[pool.db.backend]]\naddress = \"{}\"\n",
+        origin.address
+    );
+    let ringway = Ringway::with_config(&text);
+    let mut stream = ringway.connect();
+    stream.write_all(b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\nbytes").expect("sent");
+    stream.shutdown(std::net::Shutdown::Write).expect("ended");
+    assert_eq!(read_to_end(&mut stream), b"bytes", "the header is the proxy's, not the backend's");
+}
