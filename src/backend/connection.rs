@@ -36,6 +36,8 @@ pub struct Connection {
     pub is_reused: bool,
     /// The head of the response, and the bytes received, allow another use of it.
     pub is_reusable: bool,
+    /// It is for one client alone: its PROXY header says who that is.
+    pub(super) is_reserved: bool,
     /// At its last read, more bytes were there to be read.
     pub has_unread: bool,
     /// How its socket is closed in the end.
@@ -67,6 +69,7 @@ impl Connection {
             used_for,
             is_reused: false,
             is_reusable: false,
+            is_reserved: false,
             has_unread: false,
             close: Close::Graceful,
             idle_max: Duration::MAX,
@@ -177,6 +180,7 @@ impl Connection {
     pub(super) fn is_clean(&self) -> bool {
         let link = &self.link;
         !self.has_unread
+            && !self.is_reserved
             && self.partial.is_none()
             && !link.has_ended()
             && link.write == Write::Open

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU64;
 
 /// The second word of the key under which keys are hashed.
-const KEY: u64 = 0x6b65_79;
+const KEY: u64 = 0x006b_6579;
 
 /// The second prefix of `client/24`, bits: a subscriber has such a network.
 const V6_PREFIX_DEFAULT: u8 = 64;

@@ -77,7 +77,7 @@ impl Client {
         if trusted.any(|network| network.contains(self.address.ip())) {
             self.state = State::Preface(Preface::ProxyHeader);
         } else {
-            tracing::debug!(client = %self.address, "no trusted proxy: its PROXY header is not read");
+            tracing::debug!(client = %self.address, "no trusted proxy");
             self.give_up(How::Abort, CloseReason::MalformedProxyHeader, local);
         }
         None

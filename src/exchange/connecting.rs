@@ -13,6 +13,7 @@ use crate::mailbox::TrialCourse;
 use crate::message::Body;
 use crate::pick::Pick;
 use crate::sides::Sides;
+use crate::snapshot::ProxyProtocol;
 use crate::stats::{CloseReason, Counter};
 use crate::table::{ConnectionId, Port};
 
@@ -137,7 +138,8 @@ impl Exchange {
     ) -> Result<(), Unattached> {
         let slot = pick.slot;
         self.attempts.go_to(&pick, &sides.local);
-        let idle = match self.needs_fresh {
+        let version = self.header_version(sides);
+        let idle = match self.needs_fresh || version != ProxyProtocol::None {
             true => None,
             false => sides.connections.reuse(slot, self.id),
         };
@@ -163,6 +165,10 @@ impl Exchange {
         self.attempt = Attempt::With(Port::only(id));
         self.attempts.backend = Some(slot);
         self.has_response_bytes = false;
+        if version != ProxyProtocol::None && !self.announce(id, version, &waiting, sides) {
+            self.leave_attempt(id, sides);
+            return Err(Unattached { back: waiting, ends_by: Some(CloseReason::OutOfBuffers) });
+        }
         let (connection, local) = (sides.connections.at(id), &mut sides.local);
         if !waiting.is_empty() {
             connection.adopt(waiting, local);
@@ -175,6 +181,31 @@ impl Exchange {
         let span = if idle.is_some() { timeouts.between_bytes } else { timeouts.connect };
         sides.clients.at(self.client()).set_deadline(span, local);
         Ok(())
+    }
+
+    /// The PROXY header that the backends of the pool expect.
+    fn header_version<E: Engine>(&self, sides: &Sides<E>) -> ProxyProtocol {
+        let pool = sides.picks.pool(self.attempts.pool);
+        pool.map_or(ProxyProtocol::None, |pool| pool.proxy_protocol)
+    }
+
+    /// Says to the backend who the client is. What an attempt before did not send says it already.
+    /// False if no buffer is left.
+    fn announce<E: Engine>(
+        &self,
+        id: ConnectionId,
+        version: ProxyProtocol,
+        waiting: &Chain,
+        sides: &mut Sides<E>,
+    ) -> bool {
+        let (connection, local) = (sides.connections.at(id), &mut sides.local);
+        if !waiting.is_empty() {
+            connection.reserve();
+            return true;
+        }
+        let client = sides.clients[self.client()].address;
+        let listener = local.current.listener(self.attempts.listener).map(|one| one.address);
+        connection.announce(version, client, listener.unwrap_or(client), local)
     }
 
     /// Begins a connection to a backend. If that is not possible, returns whether another backend

@@ -9,6 +9,7 @@ use crate::local::{How, Signal};
 use crate::mailbox::TrialCourse;
 use crate::pick::Pick;
 use crate::sides::Sides;
+use crate::snapshot::ProxyProtocol;
 use crate::stats::{CloseReason, Counter};
 use crate::table::{ConnectionId, Port};
 
@@ -36,6 +37,10 @@ impl Relay {
                     attempts.backend = Some(slot);
                     sides.picks.begin(slot);
                     self.backend = Backend::Connecting(Port::only(id));
+                    if !self.announce(id, sides) {
+                        let end = Signal::End(self.client(), How::Abort, CloseReason::OutOfBuffers);
+                        return sides.local.work.push(end);
+                    }
                     let span = sides.local.current.timeouts().connect;
                     sides.clients.at(self.client()).set_deadline(span, &mut sides.local);
                     return;
@@ -52,6 +57,20 @@ impl Relay {
         }
         let end = Signal::End(self.client(), How::Abort, CloseReason::NoBackend);
         sides.local.work.push(end);
+    }
+
+    /// Says to the backend who the client is, if it expects that. False if no buffer is left.
+    fn announce<E: Engine>(&self, id: ConnectionId, sides: &mut Sides<E>) -> bool {
+        let Source::Listener(attempts) = &self.source else { return true };
+        let pool = sides.picks.pool(attempts.pool);
+        let version = pool.map_or(ProxyProtocol::None, |pool| pool.proxy_protocol);
+        if version == ProxyProtocol::None {
+            return true;
+        }
+        let client = sides.clients[self.client()].address;
+        let (connection, local) = (sides.connections.at(id), &mut sides.local);
+        let listener = local.current.listener(attempts.listener).map(|one| one.address);
+        connection.announce(version, client, listener.unwrap_or(client), local)
     }
 
     fn pick<E: Engine>(&mut self, need: Need, sides: &mut Sides<E>) -> Option<Pick> {

@@ -91,7 +91,11 @@ impl<E: Engine> Traffic<E> {
     pub(super) fn dial(&mut self, id: ClientId, dial: Dial) {
         let id_of_relay = self.relays.next_id();
         let client = self.sides.clients.at(id);
-        let attempts = Attempts::new(client.listener, dial.target, &self.sides.local);
+        let mut attempts = Attempts::new(client.listener, dial.target, &self.sides.local);
+        let pool = self.sides.local.current.snapshot().pool(dial.target.pool);
+        let hashing = pool.and_then(|pool| pool.hashing.as_ref());
+        attempts.key =
+            hashing.and_then(|one| one.connection_key(client.address, dial.server_name.as_deref()));
         client.state = State::Relaying(id_of_relay);
         let relay = Relay::of_listener(id_of_relay, Port::only(id), attempts, dial.server_name);
         self.relays.insert(relay);

@@ -77,6 +77,11 @@ impl Hashing {
         is_key.then(|| self.key.of_bytes(self.seed, server_name))
     }
 
+    /// The hash of the key of a connection that is forwarded unread, if it has one.
+    pub fn connection_key(&self, client: SocketAddr, name: Option<&[u8]>) -> Option<KeyHash> {
+        name.and_then(|name| self.name_key(name)).or_else(|| self.address_key(client))
+    }
+
     /// The hash of the key in a request, if it is there.
     pub fn request_key(&self, head: &RequestHead<'_, '_>) -> Option<KeyHash> {
         let found = match &self.key {

@@ -15,13 +15,13 @@ pub use build::{
 pub use hashing::Hashing;
 pub use registry::{Registry, Wanted};
 
-pub use crate::config::{Protocol, Timeouts};
+pub use crate::config::{Protocol, ProxyProtocol, Timeouts};
 
 pub use crate::balance::KeyHash;
 
 use crate::balance::Algorithm;
 use crate::base::{BackendSlot, Generation, ListenerId, PoolId, RouteId, ShardId};
-use crate::config::{Choice, ErrorAnswer, IpNetwork, ProxyProtocol};
+use crate::config::{Choice, ErrorAnswer, IpNetwork};
 use crate::engine::Socket;
 use crate::head::Rules;
 use crate::route::RouteTable;

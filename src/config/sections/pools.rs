@@ -120,16 +120,8 @@ impl Pool {
     }
 }
 
-/// The places of what is checked together with listeners, by pool.
-pub(super) type Places = Vec<PoolPlaces>;
-
-/// Those of one pool.
-pub(super) struct PoolPlaces {
-    /// Of the backends with an address, in the order of the configuration.
-    pub(super) backends: Vec<Range<usize>>,
-    /// Of the value of `proxy_protocol`.
-    pub(super) proxy_protocol: Range<usize>,
-}
+/// By pool, the places of its backends with an address, in the order of the configuration.
+pub(super) type Places = Vec<Vec<Range<usize>>>;
 
 /// Reads every pool, sorted by name.
 pub(super) fn pools<'d>(mut section: Section<'d>, names: &mut Names<'d>) -> (Vec<Pool>, Places) {
@@ -139,9 +131,8 @@ pub(super) fn pools<'d>(mut section: Section<'d>, names: &mut Names<'d>) -> (Vec
         section.report().checked(name.span.clone(), check_name(name.value));
         names.push(name.value, name.span.clone());
         let mut backends = Vec::new();
-        let proxy_protocol = section.value_span("proxy_protocol");
         pools.push(pool(section, &name, &mut backends_left, &mut backends));
-        places.push(PoolPlaces { backends, proxy_protocol });
+        places.push(backends);
     }
     (pools, places)
 }

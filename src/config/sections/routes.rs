@@ -4,7 +4,7 @@ use super::listeners::{Listener, Protocols, listeners};
 use super::names::{Name, Names, Seen};
 use super::pools::{Places, pools};
 use super::route::{Route, route};
-use crate::config::choices::{NotTls, Protocol, ProxyProtocol};
+use crate::config::choices::{NotTls, Protocol};
 use crate::config::diagnostics::Report;
 use crate::config::loops::Loops;
 use crate::config::model::{Config, ListenerIndex, PoolIndex};
@@ -50,7 +50,6 @@ pub(in crate::config) fn read_into<'d>(
         check_loops(report, config, &places);
         if is_whole {
             check_not_tls(report, config, &listener_names);
-            check_proxy_protocol(report, config, &places);
         }
     }
 }
@@ -75,26 +74,11 @@ fn check_not_tls(report: &Report<'_>, config: &Config, names: &Names<'_>) {
     }
 }
 
-/// Reports pools of HTTP with a header for each connection: their connections serve one client
-/// after another.
-fn check_proxy_protocol(report: &Report<'_>, config: &Config, places: &Places) {
-    let uses = config.uses_of_pools();
-    for ((pool, uses), places) in config.pools.iter().zip(uses).zip(places) {
-        if uses.http && pool.proxy_protocol != ProxyProtocol::None {
-            let message = "`proxy_protocol` is not supported for requests: connections of a pool \
-                           of HTTP serve one client after another";
-            let help = "remove it: X-Forwarded-For has the client's address; or let only \
-                        listeners of protocol `tcp` or `tls-passthrough` use this pool";
-            report.add_with_help(places.proxy_protocol.clone(), message, help);
-        }
-    }
-}
-
 /// Reports backends from which requests would loop back.
 fn check_loops(report: &Report<'_>, config: &Config, places: &Places) {
     let loops = Loops::new(&config.listeners, &config.routes);
     for ((index, pool), places) in config.pools.iter().enumerate().zip(places) {
-        for (backend, span) in pool.backends.iter().zip(&places.backends) {
+        for (backend, span) in pool.backends.iter().zip(places) {
             let found = loops.of(PoolIndex(index), backend.address, backend.weight);
             if let Some((message, help)) = found {
                 report.add_with_help(span.clone(), message, help);

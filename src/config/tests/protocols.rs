@@ -150,7 +150,7 @@ fn a_header_is_required_of_trusted_proxies_only() {
 }
 
 #[test]
-fn a_header_to_backends_is_for_pools_without_requests() {
+fn a_pool_may_have_a_header_to_its_backends() {
     let both = [r#"listener = "db", pool = "one""#, r#"listener = "tls", pool = "one""#];
     let header = |config: &str| format!("pool.one.proxy_protocol = \"v2\"\n{config}");
     let routes =
@@ -165,11 +165,6 @@ fn a_header_to_backends_is_for_pools_without_requests() {
             PoolUses { http: true, ..PoolUses::default() },
         ]
     );
-    let more = r#"path = "/a", pool = "one" }, { pool = "two""#;
-    let problems = parse(&header(&format!("{}{THREE}", routes(more)))).expect_err("HTTP").problems;
-    let [problem] = &problems[..] else { panic!("{problems:?}") };
-    assert_eq!(problem.line, 1);
-    assert!(problem.message.contains("not supported for requests"), "{}", problem.message);
 }
 
 #[test]

@@ -87,3 +87,58 @@ fn a_header_goes_before_what_is_forwarded_too() {
     stream.shutdown(std::net::Shutdown::Write).expect("ended");
     assert_eq!(read_to_end(&mut stream), b"bytes", "the header is the proxy's, not the backend's");
 }
+
+#[test]
+fn a_backend_that_expects_a_header_gets_one_on_each_connection_and_each_is_one_clients() {
+    let origin = Origin::start(|mut stream| {
+        let first = read_until(&mut stream, b"\r\n");
+        for _ in 0..2 {
+            read_until(&mut stream, b"\r\n\r\n");
+            let _ = stream.write_all(&ok(&first));
+        }
+    });
+    let more = format!("{TRUSTING}[pool.all]\nproxy_protocol = \"v1\"\n");
+    let text = config(&[origin.address], &more);
+    let text =
+        text.replace("protocol = \"http\"", "protocol = \"http\"\nproxy_protocol = \"require\"");
+    let ringway = Ringway::with_config(&text);
+    for client in ["192.0.2.7", "192.0.2.8"] {
+        let mut stream = ringway.connect();
+        let header = format!("PROXY TCP4 {client} 192.0.2.1 4711 80\r\n");
+        stream.write_all(header.as_bytes()).expect("sent");
+        for _ in 0..2 {
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").expect("sent");
+            let answer = String::from_utf8(read_until(&mut stream, b"\r\n\r\n")).expect("text");
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+            let told = String::from_utf8(read_until(&mut stream, b"\r\n")).expect("text");
+            let port = ringway.address.port();
+            assert_eq!(told, format!("PROXY TCP4 {client} 127.0.0.1 4711 {port}\r\n"));
+        }
+    }
+    assert_eq!(origin.connections(), 4, "no connection serves two clients, or says nothing");
+}
+
+#[test]
+fn what_is_forwarded_is_announced_too() {
+    let origin = Origin::start(|mut stream| {
+        let mut header = [0; 28];
+        let _ = stream.read_exact(&mut header);
+        let _ = stream.write_all(&header);
+        let rest = read_to_end(&mut stream);
+        let _ = stream.write_all(&rest);
+    });
+    let text = format!(
+        "[runtime]\nshards = 1\n[[listener]]\nname = \"db\"\naddress = \"127.0.0.1:0\"\n\
+         protocol = \"tcp\"\n[pool.db]\nproxy_protocol = \"v2\"\n[pool.db.health]\n\
+         protocol = \"none\"\n[[pool.db.backend]]\naddress = \"{}\"\n",
+        origin.address
+    );
+    let ringway = Ringway::with_config(&text);
+    let mut stream = ringway.connect();
+    let port = stream.local_addr().expect("an address").port();
+    stream.write_all(b"bytes").expect("sent");
+    stream.shutdown(std::net::Shutdown::Write).expect("ended");
+    let mut header = v2([127, 0, 0, 1], port, b"");
+    header[26..].copy_from_slice(&ringway.address.port().to_be_bytes());
+    assert_eq!(read_to_end(&mut stream), [&header[..], b"bytes"].concat());
+}

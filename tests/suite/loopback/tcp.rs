@@ -162,7 +162,8 @@ fn much_goes_both_ways_at_once_unchanged_and_with_little_memory() {
     assert_eq!(read_to_end(&mut stream), b"");
     sending.join().expect("all sent");
     let grown = ringway.resident().saturating_sub(before);
-    assert!(grown < 16 << 20, "{grown} bytes more for one connection");
+    // Its buffers, a part of them in huge pages, and not what passes through them.
+    assert!(grown < 32 << 20, "{grown} bytes more for one connection");
 }
 #[test]
 fn a_connection_that_is_half_closed_and_silent_ends_in_time() {
