@@ -22,6 +22,7 @@ mod network;
 mod pipelining;
 mod plan;
 mod refusing;
+mod relays;
 mod request_timeouts;
 mod resending;
 mod retrying;

@@ -44,8 +44,8 @@ pub struct Scene {
     pub network: Rc<RefCell<Network>>,
     /// Connects that have been begun are accepted.
     pub accepts: bool,
-    shard: Shard<SimEngine>,
-    mailbox: Arc<Mailbox>,
+    pub shard: Shard<SimEngine>,
+    pub mailbox: Arc<Mailbox>,
     witness: Arc<Witness>,
     config: Config,
     registry: Registry,
