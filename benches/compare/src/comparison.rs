@@ -36,7 +36,8 @@ impl Comparison<'_> {
 
     /// Each proxy is started once; all but the one under load are idle.
     fn run_kept(&self, scenario: &Scenario) -> Result<Vec<Measurement>> {
-        let starts = self.contenders.iter().map(|contender| self.start(contender, Pages::AsAsked));
+        let starts =
+            self.contenders.iter().map(|contender| self.start(contender, scenario, Pages::AsAsked));
         let mut proxies = starts.collect::<Result<Vec<_>>>()?;
         let mut measurements = Vec::new();
         for round in 1..=self.rounds {
@@ -56,15 +57,15 @@ impl Comparison<'_> {
             self.report_round(scenario, round);
             for index in order(self.contenders.len(), round) {
                 let contender = &self.contenders[index];
-                let mut proxy = self.start(contender, Pages::Small)?;
+                let mut proxy = self.start(contender, scenario, Pages::Small)?;
                 measurements.push(self.measure(scenario, &contender.label, round, &mut proxy)?);
             }
         }
         Ok(measurements)
     }
 
-    fn start(&self, contender: &Contender, pages: Pages) -> Result<Started> {
-        let started = contender.start(self.surroundings, pages);
+    fn start(&self, contender: &Contender, scenario: &Scenario, pages: Pages) -> Result<Started> {
+        let started = contender.start(self.surroundings, scenario.protocol, pages);
         signal::check_interrupt()?;
         Ok(started.map_err(|error| format!("{error:#}")))
     }

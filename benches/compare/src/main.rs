@@ -104,20 +104,36 @@ fn compare(
         proxy_core: arguments.proxy_core,
         backends: origin.addresses.clone(),
     };
-    let comparison = Comparison {
-        contenders,
-        surroundings: &surroundings,
-        rounds: arguments.rounds,
-        window: Duration::from_secs(arguments.seconds),
-    };
-    let labels = contenders.iter().map(|one| one.label.as_str()).collect::<Vec<_>>();
     let mut all = Vec::new();
     for scenario in scenarios {
+        let (able, notes) = split_able(contenders, scenario)?;
+        let comparison = Comparison {
+            contenders: &able,
+            surroundings: &surroundings,
+            rounds: arguments.rounds,
+            window: Duration::from_secs(arguments.seconds),
+        };
         let measurements = comparison.run(scenario)?;
-        summary.add(&format!("{}\n", summary::render(scenario, &labels, &measurements)))?;
+        let labels = able.iter().map(|one| one.label.as_str()).collect::<Vec<_>>();
+        let table = summary::render(scenario, &labels, &measurements);
+        summary.add(&format!("{table}{notes}\n"))?;
         all.extend(measurements);
     }
     Ok(all)
+}
+
+/// Who can take part in a scenario; and, a line each, who cannot and why.
+fn split_able(contenders: &[Contender], scenario: &Scenario) -> Result<(Vec<Contender>, String)> {
+    let (mut able, mut notes) = (Vec::new(), String::new());
+    for contender in contenders {
+        match contender.obstacle(scenario.protocol)? {
+            None => able.push(contender.clone()),
+            Some(obstacle) => {
+                let _ = writeln!(notes, "skipped: {}: {obstacle}", contender.label);
+            }
+        }
+    }
+    Ok((able, notes))
 }
 
 /// What is printed, kept for the record too. Printed at once, so that an interrupt loses little.

@@ -1,5 +1,6 @@
 //! The table of what is measured.
 
+use crate::contender::Protocol;
 use crate::load::Pattern;
 use anyhow::{Result, bail};
 
@@ -8,6 +9,8 @@ use anyhow::{Result, bail};
 pub struct Scenario {
     /// How it is named on the command line and in the results.
     pub name: &'static str,
+    /// What the proxies treat the traffic as.
+    pub protocol: Protocol,
     /// Connections open at the same time.
     pub connections: usize,
     /// Bytes of the body of each answer.
@@ -21,9 +24,10 @@ pub struct Scenario {
 const KIB: usize = 1024;
 
 /// All scenarios, in the order in which they are measured.
-pub const SCENARIOS: [Scenario; 6] = [
+pub const SCENARIOS: [Scenario; 9] = [
     Scenario {
         name: "keepalive-64",
+        protocol: Protocol::Http,
         connections: 64,
         body_len: 128,
         pattern: Pattern::KeepAlive,
@@ -31,6 +35,7 @@ pub const SCENARIOS: [Scenario; 6] = [
     },
     Scenario {
         name: "keepalive-512",
+        protocol: Protocol::Http,
         connections: 512,
         body_len: 128,
         pattern: Pattern::KeepAlive,
@@ -38,6 +43,7 @@ pub const SCENARIOS: [Scenario; 6] = [
     },
     Scenario {
         name: "body-16k",
+        protocol: Protocol::Http,
         connections: 64,
         body_len: 16 * KIB,
         pattern: Pattern::KeepAlive,
@@ -45,6 +51,7 @@ pub const SCENARIOS: [Scenario; 6] = [
     },
     Scenario {
         name: "body-1m",
+        protocol: Protocol::Http,
         connections: 32,
         body_len: KIB * KIB,
         pattern: Pattern::KeepAlive,
@@ -52,6 +59,7 @@ pub const SCENARIOS: [Scenario; 6] = [
     },
     Scenario {
         name: "close-64",
+        protocol: Protocol::Http,
         connections: 64,
         body_len: 128,
         pattern: Pattern::ConnectionPerRequest,
@@ -59,10 +67,35 @@ pub const SCENARIOS: [Scenario; 6] = [
     },
     Scenario {
         name: "idle-8000",
+        protocol: Protocol::Http,
         connections: 8_000,
         body_len: 128,
         pattern: Pattern::RequestOnceThenRest,
         about: "8,000 keep-alive connections at rest after one request each",
+    },
+    Scenario {
+        name: "tcp-64",
+        protocol: Protocol::Tcp,
+        connections: 64,
+        body_len: 128,
+        pattern: Pattern::KeepAlive,
+        about: "bytes forwarded unread: 64 connections, 128 B answers",
+    },
+    Scenario {
+        name: "tcp-1m",
+        protocol: Protocol::Tcp,
+        connections: 32,
+        body_len: KIB * KIB,
+        pattern: Pattern::KeepAlive,
+        about: "bytes forwarded unread: 32 connections, 1 MiB answers",
+    },
+    Scenario {
+        name: "tcp-close",
+        protocol: Protocol::Tcp,
+        connections: 64,
+        body_len: 128,
+        pattern: Pattern::ConnectionPerRequest,
+        about: "bytes forwarded unread: 64 clients, 128 B answers, a new connection for each",
     },
 ];
 

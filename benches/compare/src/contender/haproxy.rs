@@ -1,5 +1,5 @@
 //! HAProxy on one thread, with keep-alive on both sides and upstream connections that any client's
-//! request may use.
+//! request may use; or with `mode tcp`, where each client's connection has one of its own.
 
 use super::{IDLE_TIMEOUT_SECONDS, MAX_CLIENTS};
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use std::net::SocketAddrV4;
 /// Idle connections to one backend: more than any scenario has at work, so none is reopened.
 const POOL_MAX_CONN: usize = 4096;
 
-/// The text of `haproxy.cfg`.
+/// The text of `haproxy.cfg` for HTTP.
 pub fn configuration(listen: SocketAddrV4, backends: &[SocketAddrV4], core: usize) -> String {
     let mut servers = String::new();
     for (number, backend) in backends.iter().enumerate() {
@@ -39,6 +39,31 @@ frontend web
 backend origin
   balance roundrobin
   http-reuse always
+{servers}"
+    )
+}
+
+/// The text of `haproxy.cfg` for bytes: `splice` and all else as it comes.
+pub fn tcp_configuration(listen: SocketAddrV4, backends: &[SocketAddrV4], core: usize) -> String {
+    let mut servers = String::new();
+    for (number, backend) in backends.iter().enumerate() {
+        let _ = writeln!(servers, "  server s{number} {backend}");
+    }
+    format!(
+        "global
+  nbthread 1
+  cpu-map 1/1 {core}
+  maxconn {MAX_CLIENTS}
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client {IDLE_TIMEOUT_SECONDS}s
+  timeout server {IDLE_TIMEOUT_SECONDS}s
+frontend bytes
+  bind {listen} backlog 4096
+  default_backend origin
+backend origin
+  balance roundrobin
 {servers}"
     )
 }

@@ -77,6 +77,15 @@ pub enum Pages {
     Small,
 }
 
+/// What a proxy treats the traffic as. Clients and the origin speak HTTP in either case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Requests and answers, each picked a backend for.
+    Http,
+    /// Bytes, forwarded unread over one connection to a backend for each client's.
+    Tcp,
+}
+
 /// A proxy that runs and answers.
 #[derive(Debug)]
 pub struct Proxy {
@@ -103,12 +112,26 @@ impl Proxy {
 }
 
 impl Contender {
+    /// Why it cannot take part where `protocol` is spoken, if it cannot.
+    pub fn obstacle(&self, protocol: Protocol) -> Result<Option<String>> {
+        let needs_stream = self.kind == Kind::Nginx && protocol == Protocol::Tcp;
+        if !needs_stream || nginx::find_stream(&self.program)?.is_some() {
+            return Ok(None);
+        }
+        Ok(Some("it has no module `stream` (Debian: libnginx-mod-stream)".to_owned()))
+    }
+
     /// Starts it and waits until it answers.
-    pub fn start(&self, surroundings: &Surroundings, pages: Pages) -> Result<Proxy> {
+    pub fn start(
+        &self,
+        surroundings: &Surroundings,
+        protocol: Protocol,
+        pages: Pages,
+    ) -> Result<Proxy> {
         let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, find_free_port()?);
         let folder =
             surroundings.folder.create_inside(&format!("{}-{}", self.label, address.port()))?;
-        let mut command = self.command(&folder, address, surroundings)?;
+        let mut command = self.command(&folder, address, surroundings, protocol)?;
         if pages == Pages::Small {
             process::refuse_huge_pages(&mut command);
         }
@@ -124,27 +147,35 @@ impl Contender {
         folder: &Path,
         listen: SocketAddrV4,
         surroundings: &Surroundings,
+        protocol: Protocol,
     ) -> Result<Command> {
         let Surroundings { proxy_core, backends, .. } = surroundings;
         let mut command = Command::new(&self.program);
         match &self.kind {
             Kind::Ringway => {
-                command.args(ringway::arguments(listen, backends, *proxy_core));
+                command.args(ringway::arguments(listen, backends, *proxy_core, protocol));
             }
             Kind::Relay(engine) => {
                 command.args(relay::arguments(engine, listen, backends, *proxy_core));
             }
             Kind::Nginx => {
-                let file = write_file(
-                    folder,
-                    "nginx.conf",
-                    &nginx::configuration(folder, listen, backends),
-                )?;
+                let text = match protocol {
+                    Protocol::Http => nginx::configuration(folder, listen, backends),
+                    Protocol::Tcp => {
+                        let stream = nginx::find_stream(&self.program)?;
+                        let stream = stream.context("nginx has no module `stream`")?;
+                        nginx::stream_configuration(&stream, folder, listen, backends)
+                    }
+                };
+                let file = write_file(folder, "nginx.conf", &text)?;
                 command.arg("-p").arg(folder).arg("-c").arg(file);
                 command.arg("-e").arg(folder.join("error.log"));
             }
             Kind::Haproxy => {
-                let text = haproxy::configuration(listen, backends, *proxy_core);
+                let text = match protocol {
+                    Protocol::Http => haproxy::configuration(listen, backends, *proxy_core),
+                    Protocol::Tcp => haproxy::tcp_configuration(listen, backends, *proxy_core),
+                };
                 let file = write_file(folder, "haproxy.cfg", &text)?;
                 command.arg("-db").arg("-f").arg(file);
             }

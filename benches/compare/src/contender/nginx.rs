@@ -1,13 +1,16 @@
-//! nginx as its documentation sets it up for a proxy with keep-alive on both sides.
+//! nginx as its documentation sets it up for a proxy with keep-alive on both sides; or with its
+//! module `stream`, for bytes.
 //!
 //! Left at nginx's defaults on purpose: buffering of answers (1 MiB answers may touch its
 //! temporary files), buffer sizes, the event method (epoll), `multi_accept` (off).
 
+use super::search::read_output;
 use super::{IDLE_TIMEOUT_SECONDS, MAX_CLIENTS};
 use crate::sys::process;
+use anyhow::Result;
 use std::fmt::Write;
 use std::net::SocketAddrV4;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Idle connections to the backends: more than any scenario has at work, so none is reopened.
 const UPSTREAM_KEEPALIVE: usize = 1024;
@@ -15,16 +18,71 @@ const BACKLOG: usize = 4096;
 /// In effect: never closed for the number of its requests.
 const REQUESTS: u32 = 1_000_000_000;
 
-/// The text of `nginx.conf`.
-pub fn configuration(folder: &Path, listen: SocketAddrV4, backends: &[SocketAddrV4]) -> String {
-    let connections = MAX_CLIENTS + UPSTREAM_KEEPALIVE;
+/// Where nginx has its module `stream`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// In the program.
+    BuiltIn,
+    /// In a file that must be loaded.
+    File(PathBuf),
+}
+
+/// The module `stream` of `program`; `None` if it is not there.
+pub fn find_stream(program: &Path) -> Result<Option<Stream>> {
+    let is_there = |stream: &Stream| match stream {
+        Stream::BuiltIn => true,
+        Stream::File(path) => path.is_file(),
+    };
+    Ok(parse_stream(&read_output(program, "-V")?).filter(is_there))
+}
+
+/// Looks for `stream` in the arguments that nginx was built with.
+fn parse_stream(build: &str) -> Option<Stream> {
+    let has = |argument| build.split_whitespace().any(|word| word == argument);
+    let value = |name| build.split_whitespace().find_map(|word| word.strip_prefix(name));
+    if has("--with-stream") {
+        return Some(Stream::BuiltIn);
+    }
+    if !has("--with-stream=dynamic") {
+        return None;
+    }
+    let folder = value("--modules-path=").map(PathBuf::from).unwrap_or_else(|| {
+        // nginx's own defaults.
+        Path::new(value("--prefix=").unwrap_or("/usr/local/nginx")).join("modules")
+    });
+    Some(Stream::File(folder.join("ngx_stream_module.so")))
+}
+
+/// The text of `nginx.conf` for bytes.
+pub fn stream_configuration(
+    stream: &Stream,
+    folder: &Path,
+    listen: SocketAddrV4,
+    backends: &[SocketAddrV4],
+) -> String {
+    let load = match stream {
+        Stream::BuiltIn => String::new(),
+        Stream::File(path) => format!("load_module {};\n", path.display()),
+    };
+    format!(
+        "{load}{main}stream {{
+  upstream origin {{
+{servers}  }}
+  server {{
+    listen {listen} backlog={BACKLOG};
+    proxy_pass origin;
+  }}
+}}
+",
+        main = main_section(folder, 2 * MAX_CLIENTS),
+        servers = servers(backends),
+    )
+}
+
+/// What stands before the sections `http` and `stream`.
+fn main_section(folder: &Path, connections: usize) -> String {
     // Root's workers would otherwise change to a user who may not write to our folder.
     let user = if process::is_root() { "user root;\n" } else { "" };
-    let folder = folder.display();
-    let mut servers = String::new();
-    for backend in backends {
-        let _ = writeln!(servers, "    server {backend};");
-    }
     format!(
         "{user}daemon off;
 worker_processes 1;
@@ -33,7 +91,27 @@ pid {folder}/nginx.pid;
 events {{
   worker_connections {connections};
 }}
-http {{
+",
+        descriptors = connections + 100,
+        folder = folder.display(),
+    )
+}
+
+fn servers(backends: &[SocketAddrV4]) -> String {
+    let mut servers = String::new();
+    for backend in backends {
+        let _ = writeln!(servers, "    server {backend};");
+    }
+    servers
+}
+
+/// The text of `nginx.conf` for HTTP.
+pub fn configuration(folder: &Path, listen: SocketAddrV4, backends: &[SocketAddrV4]) -> String {
+    let main = main_section(folder, MAX_CLIENTS + UPSTREAM_KEEPALIVE);
+    let servers = servers(backends);
+    let folder = folder.display();
+    format!(
+        "{main}http {{
   access_log off;
   keepalive_timeout {IDLE_TIMEOUT_SECONDS}s;
   keepalive_requests {REQUESTS};
@@ -56,7 +134,25 @@ http {{
     }}
   }}
 }}
-",
-        descriptors = connections + 100,
+"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_module_for_bytes_is_where_the_build_says() {
+        let file = |path: &str| Some(Stream::File(PathBuf::from(path)));
+        let cases = [
+            ("--with-http_ssl_module --with-stream_ssl_module", None),
+            ("--with-stream_ssl_module --with-stream", Some(Stream::BuiltIn)),
+            ("--with-stream=dynamic --modules-path=/m", file("/m/ngx_stream_module.so")),
+            ("--prefix=/p --with-stream=dynamic", file("/p/modules/ngx_stream_module.so")),
+        ];
+        for (build, expected) in cases {
+            assert_eq!(parse_stream(build), expected, "{build}");
+        }
+    }
 }

@@ -100,7 +100,7 @@ fn contender(label: &str, kind: Kind, program: PathBuf, flag: &str) -> Result<Co
 }
 
 /// What a program prints for one argument, on whichever stream: nginx uses standard error.
-fn read_output(program: &Path, argument: &str) -> Result<String> {
+pub(super) fn read_output(program: &Path, argument: &str) -> Result<String> {
     let output = Command::new(program)
         .arg(argument)
         .stdin(Stdio::null())
