@@ -102,11 +102,9 @@ impl Connection {
         local.wire.adopt_outbox(&mut self.link, unsent);
     }
 
-    /// Takes back all that no byte was sent of. A connection that the peer closed before anything
-    /// was sent is broken too.
+    /// Takes back all that no byte was sent of.
     pub fn take_unsent(&mut self) -> Chain {
-        let unsent = std::mem::take(&mut self.link.unsent);
-        if unsent.is_empty() { std::mem::take(&mut self.link.outbox) } else { unsent }
+        std::mem::take(&mut self.link.outbox)
     }
 
     /// True if so much waits for the backend that its source should be paused.

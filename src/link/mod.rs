@@ -70,11 +70,10 @@ pub struct Link {
     pub socket: Socket,
     /// The owner of every operation on the socket.
     pub key: Key,
-    /// The ranges to be sent, in order; a send in flight covers its front.
+    /// The ranges to be sent, in order; a send in flight covers its front. After the failure of a
+    /// send that took no byte of it, another connection may send it, unless a range that was to
+    /// follow has been dropped.
     pub outbox: Chain,
-    /// The outbox at the failure of a send that took no byte of it: another connection may send it,
-    /// unless a range that was to follow has been dropped.
-    pub unsent: Chain,
     /// Bytes that the send in flight covers; 0 without one.
     pub sending: u32,
     /// The life of the socket.
@@ -96,7 +95,6 @@ impl Link {
             socket,
             key,
             outbox: Chain::default(),
-            unsent: Chain::default(),
             sending: 0,
             life,
             read: Read::Off,
@@ -112,9 +110,9 @@ impl Link {
             && matches!(self.read, Read::Off | Read::OutOfBuffers | Read::Ended)
     }
 
-    /// True if everything that was queued has been sent.
+    /// True if nothing waits to be sent: all has been, or nothing can be any more.
     pub fn is_flushed(&self) -> bool {
-        self.outbox.is_empty()
+        self.outbox.is_empty() || (self.is_broken() && self.sending == 0)
     }
 
     /// True while its connection is being made.

@@ -85,7 +85,9 @@ impl<E: Engine> Wire<E> {
         debug_assert!(!slice.is_empty() && link.write != Write::Ending);
         self.check_copied_out(slice);
         if link.is_broken() {
-            self.drop_chain(&mut link.unsent);
+            if link.sending == 0 {
+                self.drop_chain(&mut link.outbox);
+            }
             if !is_pinned {
                 self.engine.release(slice.buffer);
             }
@@ -164,7 +166,6 @@ impl<E: Engine> Wire<E> {
         link.sending = 0;
         let Ok(mut bytes) = result else {
             link.write = Write::Failed;
-            link.unsent = std::mem::take(&mut link.outbox);
             return false;
         };
         while bytes > 0 {
@@ -199,13 +200,14 @@ impl<E: Engine> Wire<E> {
             true => OUTBOX_HIGH_WHEN_LOW,
             false => OUTBOX_HIGH,
         };
-        link.outbox.len() >= high
+        !link.is_flushed() && link.outbox.len() >= high
     }
 
     /// True if the source of the bytes that this link sends may be resumed.
     pub fn has_room(&self, link: &Link) -> bool {
         match self.engine.buffers_low() {
-            true => link.outbox.is_empty(),
+            _ if link.is_flushed() => true,
+            true => false,
             false => link.outbox.len() <= OUTBOX_LOW,
         }
     }
@@ -390,7 +392,6 @@ impl<E: Engine> Wire<E> {
         } else {
             self.drop_chain(&mut link.outbox);
         }
-        self.drop_chain(&mut link.unsent);
         link.write = Write::Failed;
     }
 
@@ -398,7 +399,6 @@ impl<E: Engine> Wire<E> {
     pub fn close(&mut self, link: &mut Link, how: Close) {
         debug_assert!(link.is_quiet(), "closed with an operation in flight: {link:?}");
         self.drop_chain(&mut link.outbox);
-        self.drop_chain(&mut link.unsent);
         self.engine.close(link.socket, how);
         link.life = Life::Closed;
     }
