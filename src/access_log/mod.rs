@@ -34,9 +34,9 @@ pub struct Record {
     pub user_agent: Option<Box<[u8]>>,
     /// The status that was answered; 0 if none was.
     pub status: u16,
-    /// Bytes of the request's body, or from the client.
+    /// Bytes of the request's body, or forwarded from the client.
     pub request_bytes: u64,
-    /// Bytes of the response's body, or to the client.
+    /// Bytes of the response's body, or forwarded to the client.
     pub response_bytes: u64,
     /// Microseconds from the complete request head to the end of the response, or of the
     /// connection.
@@ -51,4 +51,34 @@ pub struct Record {
     pub failure: Option<&'static str>,
     /// The fault of the request or the response, if either was refused.
     pub refusal: Option<&'static str>,
+}
+
+impl Record {
+    /// The record of a connection that ended before it was known where its bytes go.
+    pub fn unforwarded(
+        protocol: &'static str,
+        client: SocketAddr,
+        server_name: &[u8],
+        failure: &'static str,
+    ) -> Self {
+        Self {
+            client,
+            protocol,
+            method: Box::default(),
+            host: server_name.into(),
+            target: Box::default(),
+            version: None,
+            referer: None,
+            user_agent: None,
+            status: 0,
+            request_bytes: 0,
+            response_bytes: 0,
+            duration_us: 0,
+            pool: None,
+            backend: None,
+            retries: 0,
+            failure: Some(failure),
+            refusal: None,
+        }
+    }
 }

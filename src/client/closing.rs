@@ -37,6 +37,7 @@ impl Client {
     /// that the client still sends are dropped for a while. If a reset is to end the connection, it
     /// follows the last byte.
     pub fn linger<E: Engine>(&mut self, reason: CloseReason, local: &mut Local<E>) {
+        self.leave_preface(b"", reason, local);
         self.state = State::Lingering;
         self.close_reason = reason;
         self.dropped_bytes = 0;
@@ -140,6 +141,7 @@ impl Client {
 
     /// Closes at once; bytes that wait to be sent are dropped.
     pub(super) fn close_now<E: Engine>(&mut self, reason: CloseReason, local: &mut Local<E>) {
+        self.leave_preface(b"", reason, local);
         self.state = State::Closing;
         self.close_reason = reason;
         self.partial = None;

@@ -3,6 +3,7 @@
 //! sends them in pieces holds no buffer.
 
 use super::{Client, State, Step};
+use crate::access_log::Record;
 use crate::engine::{Engine, Slice};
 use crate::link::Wire;
 use crate::local::{How, Local, Signal};
@@ -34,7 +35,7 @@ enum Heard {
     Incomplete,
     To(Dial),
     /// The name has no route, or there is none.
-    NoName,
+    NoName(Box<[u8]>),
     Closed(CloseReason),
 }
 
@@ -73,10 +74,9 @@ impl Client {
         if !listener.requires_proxy_header {
             return self.begin_protocol(local);
         }
+        self.state = State::Preface(Preface::ProxyHeader);
         let mut trusted = local.current.settings().trusted_proxies.iter();
-        if trusted.any(|network| network.contains(self.address.ip())) {
-            self.state = State::Preface(Preface::ProxyHeader);
-        } else {
+        if !trusted.any(|network| network.contains(self.address.ip())) {
             tracing::debug!(client = %self.address, "no trusted proxy");
             self.give_up(How::Abort, CloseReason::MalformedProxyHeader, local);
         }
@@ -229,11 +229,13 @@ impl Client {
                 self.give_up(How::Close, reason, local);
                 None
             }
-            Heard::NoName => {
+            Heard::NoName(name) => {
                 if let Some(alert) = local.wire.private(alert_unrecognized_name()) {
                     self.put(alert, local);
                 }
-                self.linger(CloseReason::UnknownServerName, local);
+                let reason = CloseReason::UnknownServerName;
+                self.leave_preface(&name, reason, local);
+                self.linger(reason, local);
                 None
             }
         }
@@ -249,7 +251,7 @@ impl Client {
             Verdict::NotTls if listener.routes_not_tls => (None, None),
             Verdict::NotTls | Verdict::Malformed(_) => return Heard::Closed(CloseReason::NotTls),
             Verdict::Hello(hello) if hello.server_name.is_none() && !listener.routes_no_sni => {
-                return Heard::NoName;
+                return Heard::NoName(Box::default());
             }
             Verdict::Hello(hello) => (hello.server_name, Some(hello.alpn)),
         };
@@ -259,7 +261,7 @@ impl Client {
             Some(target) => {
                 Heard::To(Dial { target, server_name: name.map(|name| name.as_bytes().into()) })
             }
-            None => Heard::NoName,
+            None => Heard::NoName(wanted.into()),
         }
     }
 
@@ -274,6 +276,27 @@ impl Client {
             self.close_now(CloseReason::HeadTimeout, local);
         }
         target.map(|target| Dial { target, server_name: None })
+    }
+
+    /// The connection ends before its bytes could go anywhere: it is recorded, once, with the
+    /// server name that it asked for. One of HTTP has had no request, and no record.
+    pub(super) fn leave_preface<E: Engine>(
+        &mut self,
+        server_name: &[u8],
+        reason: CloseReason,
+        local: &Local<E>,
+    ) {
+        if !matches!(self.state, State::Preface(_)) {
+            return;
+        }
+        self.state = State::Lingering;
+        let listener = local.current.listener(self.listener);
+        let listener = listener.filter(|one| one.protocol != Protocol::Http);
+        if let Some(listener) = listener.filter(|_| local.reports.has_access_log()) {
+            let protocol = listener.protocol_word();
+            let (client, failure) = (self.address, reason.label());
+            local.reports.record(Record::unforwarded(protocol, client, server_name, failure));
+        }
     }
 
     /// Ends the connection. Not at once: the caller still has bytes of it.

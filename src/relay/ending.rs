@@ -16,14 +16,15 @@ impl Relay {
     /// Both sides have ended, and the backend has all that the client sent.
     pub fn end<E: Engine>(self, sides: &mut Sides<E>) {
         let client = self.client();
-        self.release(None, Close::Graceful, sides);
-        sides.clients.at(client).linger(CloseReason::TunnelEnded, &mut sides.local);
+        let reason = CloseReason::TunnelEnded;
+        self.release(reason, Close::Graceful, sides);
+        sides.clients.at(client).linger(reason, &mut sides.local);
     }
 
     /// Ends it in the middle.
     pub fn cut<E: Engine>(self, how: How, reason: CloseReason, sides: &mut Sides<E>) {
         let client = self.client();
-        self.release(Some(reason), Close::Reset, sides);
+        self.release(reason, Close::Reset, sides);
         let client = sides.clients.at(client);
         client.close = Close::Reset;
         client.end(how, reason, &mut sides.local);
@@ -31,7 +32,7 @@ impl Relay {
 
     /// Returns what it holds, and records it. The backend gets all that was received for it before
     /// its connection closes.
-    fn release<E: Engine>(mut self, reason: Option<CloseReason>, how: Close, sides: &mut Sides<E>) {
+    fn release<E: Engine>(mut self, reason: CloseReason, how: Close, sides: &mut Sides<E>) {
         let (clients, picks, local) = (&sides.clients, &mut sides.picks, &mut sides.local);
         let has_answered = self.from_backend > 0;
         if let Source::Listener(attempts) = &mut self.source {
@@ -48,7 +49,7 @@ impl Relay {
 
     fn record<E: Engine>(
         &self,
-        reason: Option<CloseReason>,
+        reason: CloseReason,
         client: &Client,
         picks: &Replicas,
         local: &Local<E>,
@@ -75,7 +76,7 @@ impl Relay {
             pool: picks.pool(attempts.pool).map(|pool| pool.name.clone()),
             backend: attempts.backend.and_then(|slot| picks.address(slot)),
             retries: attempts.retries.into(),
-            failure: reason.map(CloseReason::label),
+            failure: Some(reason.label()),
             refusal: None,
         });
     }
@@ -85,17 +86,17 @@ impl Relay {
 /// has failed; later on the reset may be part of the protocol.
 fn observe<E: Engine>(
     attempts: &mut Attempts,
-    reason: Option<CloseReason>,
+    reason: CloseReason,
     has_answered: bool,
     picks: &mut Replicas,
     local: &Local<E>,
 ) {
-    if reason == Some(CloseReason::NoBackend) {
+    if reason == CloseReason::NoBackend {
         let mailbox = &local.reports.mailbox;
         mailbox.shared.ledger.pool(mailbox.shard(), attempts.pool).unserved.add(1);
     }
     let Some(slot) = attempts.backend else { return };
-    if reason == Some(CloseReason::BackendReset) && !has_answered {
+    if reason == CloseReason::BackendReset && !has_answered {
         attempts.report_fault(slot, BackendFault::Reset, picks, local);
     } else {
         attempts.end_half_open(slot, TrialCourse::Undecided, local);

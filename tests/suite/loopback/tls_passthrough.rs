@@ -196,3 +196,40 @@ fn what_is_not_tls_is_closed_or_goes_where_that_is_configured() {
     let mut silent = ringway.connect();
     assert_eq!(read_until(&mut silent, b"\r\n"), b"220 plain\r\n");
 }
+
+#[test]
+fn each_connection_is_recorded_with_its_name_and_the_reason_of_its_end() {
+    let one = Server::of("one", &["one.example"]);
+    let log = "[access_log]\npath = \"FOLDER/access.log\"\n[timeouts]\nrequest_head = \"1s\"\n";
+    let routes = route("one.example", "a") + log;
+    let operated = Operated::start(&config(&[("a", one.origin.address)], "", &routes));
+    let path = operated.file.with_file_name("access.log");
+    let client = Client::trusting(&[&one], &[], true);
+    let hello = client.hello("one.example");
+    let mut so_far = 0;
+    let mut recorded = |what: &str| {
+        let text = || std::fs::read_to_string(&path).unwrap_or_default();
+        await_that(what, || text().lines().count() > so_far);
+        let line = text().lines().nth(so_far).map(str::to_owned).expect("it was there");
+        so_far += 1;
+        let record: serde_json::Value = serde_json::from_str(&line).expect("a whole line");
+        assert_eq!(record["protocol"], "tls-passthrough", "{record}");
+        ["host", "pool", "failure"].map(|key| record[key].as_str().unwrap_or("-").to_owned())
+    };
+
+    client.hears("one.example", operated.ringway.connect()).expect("served");
+    assert_eq!(recorded("one that is served"), ["one.example", "a", "tunnel_ended"]);
+    client.hears("two.example", operated.ringway.connect()).expect_err("refused");
+    assert_eq!(recorded("a name without a route"), ["two.example", "-", "unknown_server_name"]);
+    for (what, sent, failure) in [
+        ("no TLS", &b"EHLO client\r\n"[..], "not_tls"),
+        ("a part of a hello", &hello[..50], "head_timeout"),
+        ("nothing", b"", "head_timeout"),
+    ] {
+        let mut stream = operated.ringway.connect();
+        stream.write_all(sent).expect("sent");
+        assert_eq!(recorded(what), ["", "-", failure], "{what}");
+    }
+    drop(operated.ringway.connect());
+    assert_eq!(recorded("a client that leaves"), ["", "-", "client_closed"]);
+}
