@@ -82,6 +82,14 @@ impl Hashing {
         name.and_then(|name| self.name_key(name)).or_else(|| self.address_key(client))
     }
 
+    /// The hash of a key as a user writes it.
+    ///
+    /// # Errors
+    /// A sentence: it is no address, and has to be one.
+    pub fn text_key(&self, text: &str) -> Result<KeyHash, String> {
+        self.key.of_text(self.seed, text)
+    }
+
     /// The hash of the key in a request, if it is there.
     pub fn request_key(&self, head: &RequestHead<'_, '_>) -> Option<KeyHash> {
         let found = match &self.key {

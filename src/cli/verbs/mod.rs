@@ -9,6 +9,7 @@ mod explain;
 mod place;
 mod show;
 mod top;
+mod which;
 
 use super::Failed;
 use backend::BackendVerb;
@@ -22,6 +23,7 @@ use serde_json::Value;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
+use which::Keyed;
 
 /// Of verbs that are answered at once.
 const STATUSES: &str =
@@ -139,6 +141,17 @@ pub(in crate::cli) enum Verb {
         #[command(flatten)]
         question: Question,
     },
+    /// Show which backend a key goes to (`algorithm = "hash"`).
+    ///
+    /// In the running process, with the health of backends as it is now; or by a file, with all
+    /// of them healthy. Exchanges beyond `hash_balance` go elsewhere.
+    #[command(after_help = below(which::EXAMPLES, STATUSES))]
+    Which {
+        #[command(flatten)]
+        access: Access,
+        #[command(flatten)]
+        keyed: Keyed,
+    },
     /// Shut down gracefully, as SIGTERM does.
     ///
     /// Clients get time to leave, then listeners close, and requests in flight finish. Given again,
@@ -188,6 +201,7 @@ pub(in crate::cli) fn execute(verb: Verb, out: &mut dyn Write) -> Result<(), Fai
         }
         Verb::Events { access, follow, since } => events(&access, follow, since, out),
         Verb::Explain { access, question } => explain::execute(&access, &question, out),
+        Verb::Which { access, keyed } => which::execute(&access, &keyed, out),
         Verb::Drain { access, now, cut } => {
             let path = match (now, cut) {
                 (_, true) => "/drain?mode=cut",

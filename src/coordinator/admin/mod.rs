@@ -20,6 +20,7 @@ mod reply;
 mod routing;
 mod server;
 mod status;
+mod which;
 
 pub use orders::APPLY_MAX;
 pub(crate) use orders::refused_status;

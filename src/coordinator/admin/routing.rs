@@ -3,7 +3,7 @@
 use super::config_text::Given;
 use super::overview::Overviews;
 use super::reply::{Refused, Reply, json_reply, refusal, text_reply};
-use super::{config_text, explain, explain_connection, metrics, orders, readiness, status};
+use super::{config_text, explain, explain_connection, metrics, orders, readiness, status, which};
 use crate::base::Instant;
 use crate::config::values::parse_address;
 use crate::config::{text_of, unmarked};
@@ -40,7 +40,7 @@ const FILE: &str = "file";
 const MODE: &str = "mode";
 
 const KNOWN: &str = "GET /live, /ready, /ready/POOL, /status, /metrics, /pools, /events, /explain, \
-                     /config; POST /plan, /reload, /drain, /undrain, /pools/POOL/backends; \
+                     /which, /config; POST /plan, /reload, /drain, /undrain, /pools/POOL/backends; \
                      PUT /config, /pools/POOL/backends/ADDRESS; \
                      DELETE /pools/POOL/backends/ADDRESS";
 
@@ -137,6 +137,10 @@ async fn question(shared: &Shared, asker: &Asker, request: &Request<Incoming>) -
                 None => explain::explain(&control.borrow(), &method, &url, listener.as_deref()),
             }
         }
+        ["which"] => match (query.value("pool"), query.value("key")) {
+            (Some(pool), Some(key)) => which::which(&shared.fleet.borrow(), &pool, &key),
+            _ => refusal(StatusCode::BAD_REQUEST, "give the pool and the key as ?pool=…&key=…"),
+        },
         _ => unknown(request),
     }
 }
@@ -278,7 +282,7 @@ fn path(request: &Request<Incoming>) -> Vec<&str> {
 /// The methods that a path takes (RFC 9110, 10.2.1); none if there is no such path.
 fn allowed(path: &[&str]) -> Option<&'static str> {
     Some(match path {
-        ["live" | "ready" | "status" | "metrics" | "pools" | "events" | "explain"]
+        ["live" | "ready" | "status" | "metrics" | "pools" | "events" | "explain" | "which"]
         | ["ready", _] => "GET, HEAD",
         ["config"] => "GET, HEAD, PUT",
         ["plan" | "reload" | "drain" | "undrain"] | ["pools", _, "backends"] => "POST",

@@ -5,6 +5,7 @@ mod configuring;
 mod draining;
 mod drills;
 mod failing;
+mod hashing;
 mod held_coordinator;
 mod held_thread;
 mod interface;
