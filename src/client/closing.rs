@@ -160,7 +160,9 @@ impl Client {
         local.closed.push(self.link.key);
         let mailbox = &local.reports.mailbox;
         let (shard, shared) = (mailbox.shard(), &mailbox.shared);
-        shared.clients.leave(shard, self.address.ip());
+        if self.is_counted {
+            shared.clients.leave(shard, self.address.ip());
+        }
         shared.ledger.listener(shard, self.listener).sessions.fall();
         local.count(Counter::ConnectionsClosed);
         local.reports.counters().add_close(self.close_reason);

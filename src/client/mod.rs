@@ -58,6 +58,8 @@ pub struct Client {
     pub address: SocketAddr,
     /// What it is doing.
     pub state: State,
+    /// It is one of its client's connections. Before its PROXY header it is nobody's.
+    is_counted: bool,
     /// The listener that accepted it.
     pub listener: ListenerId,
     /// Its listener was removed: the connection ends with its present exchange.
@@ -104,6 +106,7 @@ impl Client {
             link: Link::new(socket, key, Life::Open),
             address,
             state: State::Http1(Step::AwaitingHead),
+            is_counted: true,
             listener,
             is_leaving: false,
             keep_alive: true,

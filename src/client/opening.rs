@@ -21,7 +21,9 @@ pub fn open<E: Engine>(
 ) -> Option<(ClientId, Dial)> {
     let mailbox = &local.reports.mailbox;
     let shard = mailbox.shard();
-    if !mailbox.shared.clients.admit(shard, address.ip()) {
+    // Whose connection it is stands in the header; many clients' come from the proxy's address.
+    let is_counted = !local.current.listener(listener).is_some_and(|one| one.requires_proxy_header);
+    if is_counted && !mailbox.shared.clients.admit(shard, address.ip()) {
         local.count(Counter::ClientLimitRejections);
         local.wire.engine.close(socket, Close::Reset);
         local.reports.mailbox.show_connections(clients.len() as u32);
@@ -34,6 +36,7 @@ pub fn open<E: Engine>(
     let key = clients.next_key();
     let id = clients.insert(Client::new(socket, key, address, listener));
     let client = clients.at(id);
+    client.is_counted = is_counted;
     // Its listener may have been removed while it waited.
     client.is_leaving = local.current.snapshot().listener(listener).is_none();
     local.wire.receive(&mut client.link);

@@ -188,7 +188,7 @@ impl Client {
                 let announced = header.addresses.map(|addresses| addresses.source);
                 let length = header.length;
                 held.skip(length);
-                announced.is_none_or(|address| self.announce(address, local))
+                self.announce(announced.unwrap_or(self.address), local)
             }
             Err(fault) => {
                 tracing::debug!(client = %self.address, fault = fault.text(), "PROXY header");
@@ -201,20 +201,14 @@ impl Client {
     /// Counts the connection for the client that a proxy has announced. False if that has as many
     /// as it may have.
     fn announce<E: Engine>(&mut self, address: SocketAddr, local: &mut Local<E>) -> bool {
-        let (shard, clients) = {
-            let mailbox = &local.reports.mailbox;
-            (mailbox.shard(), &mailbox.shared.clients)
-        };
-        clients.leave(shard, self.address.ip());
-        if clients.admit(shard, address.ip()) {
-            self.address = address;
-            return true;
+        self.address = address;
+        let mailbox = &local.reports.mailbox;
+        self.is_counted = mailbox.shared.clients.admit(mailbox.shard(), address.ip());
+        if !self.is_counted {
+            local.count(Counter::ClientLimitRejections);
+            self.give_up(How::Abort, CloseReason::RequestRefused, local);
         }
-        // It is counted out when it closes. There was room for it a moment ago.
-        clients.admit(shard, self.address.ip());
-        local.count(Counter::ClientLimitRejections);
-        self.give_up(How::Abort, CloseReason::RequestRefused, local);
-        false
+        self.is_counted
     }
 
     // --- the TLS handshake ---

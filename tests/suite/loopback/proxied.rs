@@ -142,3 +142,25 @@ fn what_is_forwarded_is_announced_too() {
     header[26..].copy_from_slice(&ringway.address.port().to_be_bytes());
     assert_eq!(read_to_end(&mut stream), [&header[..], b"bytes"].concat());
 }
+
+#[test]
+fn the_limit_for_a_client_holds_for_the_one_that_is_announced_and_not_for_the_proxy() {
+    let origin = Origin::http(|_, _| ok(b"served"));
+    let more = format!("{TRUSTING}max_connections_per_client = 2\n");
+    let ringway = Ringway::with_config(&http(&origin, &more));
+    let asks = |stream: &mut std::net::TcpStream, client: &str| {
+        let header = format!("PROXY TCP4 {client} 192.0.2.1 4711 80\r\n");
+        let sent = format!("{header}GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+        let _ = stream.write_all(sent.as_bytes());
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).is_ok_and(|()| answer == *b"HTTP/1.1 200")
+    };
+    // All of them are open before the first one says whose it is.
+    let mut streams: Vec<_> = (0..8).map(|_| ringway.connect()).collect();
+    for (number, stream) in streams.iter_mut().enumerate() {
+        assert!(asks(stream, &format!("192.0.2.{}", number / 2)), "connection {number}");
+    }
+    assert!(!asks(&mut ringway.connect(), "192.0.2.1"), "a third one");
+    streams.truncate(2);
+    await_that("there is room again", || asks(&mut ringway.connect(), "192.0.2.1"));
+}
