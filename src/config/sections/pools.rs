@@ -156,6 +156,17 @@ fn pool(
         let help = format!("its backends are {count}: that is the most it can be");
         section.report().add_with_help(section.value_span("min_ready"), message, help);
     }
+    check_table(&pool, &section);
     section.finish();
     pool
+}
+
+/// A table with fewer places than backends leaves some without a key.
+fn check_table(pool: &Pool, section: &Section<'_>) {
+    let (count, places) = (pool.backends.len(), pool.hash.table_size);
+    if pool.algorithm == Algorithm::Hash && places as usize <= count {
+        let message = format!("`hash_table_size` is {places}, and the pool has {count} backends");
+        let help = "give it a prime number of about 100 places for each backend, as 65537";
+        section.report().add_with_help(section.value_span("hash_table_size"), message, help);
+    }
 }

@@ -246,6 +246,10 @@ fn wrong_values_of_a_pool_are_reported_where_they_are() {
         ("min_ready = 0", 13, "from 1 to 16384"),
         ("min_ready = 2", 13, "its backends are 1"),
         ("min_ready = 2\nbackends_file = \"\"", 13, "its backends are 1"),
+        ("hash_key = \"header\"", 12, "it can be client, client/24"),
+        ("hash_balance = 0.5", 16, "from 1 to 100, or 0 for none"),
+        ("hash_table_size = 65536", 19, "did you mean 65521 or 65537?"),
+        ("hash_table_size = 241", 19, "from 251 to 5000011"),
         ("backends_file = 5", 17, "must be text"),
         ("slowstart = \"1s\"", 1, "did you mean `slow_start`?"),
         ("ejection = 5", 12, "must be a table"),
@@ -253,6 +257,14 @@ fn wrong_values_of_a_pool_are_reported_where_they_are() {
     ] {
         assert_problems(&format!("[pool.app]\n{line}"), &[(2, column, part)]);
     }
+}
+
+#[test]
+fn a_table_has_more_places_than_there_are_backends() {
+    let mut text = "[pool.app]\nalgorithm = \"hash\"\nhash_table_size = 251\n".to_owned();
+    let backend = |n| format!("[[pool.app.backend]]\naddress = \"10.0.1.{n}:80\"\n");
+    text.extend((1..=251).map(backend));
+    assert_problems(&text, &[(3, 19, "is 251, and the pool has")]);
 }
 
 #[test]

@@ -3,14 +3,18 @@
 //! shards.
 
 use super::Case;
-use ringway::balance::{Algorithm, Candidate, Load, Picker};
+use ringway::balance::{Algorithm, Candidate, HashKey, Load, Owner, Picker, Table};
 use ringway::base::{BackendSlot, Prng};
 use std::hint::black_box;
+use std::sync::Arc;
 
 const SIZES: [u32; 4] = [3, 20, 100, 2_000];
 /// Loads go from 0 to one less.
 const LOADS: u32 = 4;
 const SEED: u64 = 42;
+/// The defaults of `hash_table_size` and `hash_balance`.
+const TABLE_SIZE: u32 = 65_537;
+const BALANCE_PERCENT: u32 = 125;
 /// Enough for the random draws to even out, but not more than callgrind does in a second or two.
 const OPERATIONS: u64 = 50_000;
 
@@ -27,7 +31,28 @@ pub fn cases() -> Vec<Case> {
             cases.push(Case::new(name, OPERATIONS, run));
         }
     }
+    for size in SIZES {
+        let name = format!("pick hash, {size} backends");
+        let run = move |count| repeat_by_key(size, count);
+        cases.push(Case::new(name, OPERATIONS, run));
+    }
     cases
+}
+
+fn repeat_by_key(size: u32, count: u64) {
+    let owner =
+        |slot| Owner { name: format!("backend {slot}"), slot: BackendSlot(slot), weight: 1 };
+    let table = Arc::new(Table::new(SEED, TABLE_SIZE, (0..size).map(owner).collect()));
+    let slots = (0..size).map(BackendSlot);
+    let candidates: Vec<Candidate> = slots.map(|slot| Candidate { slot, weight: 1 }).collect();
+    let mut loads = FixedLoads((0..size).map(|at| at % LOADS).collect());
+    let mut prng = Prng::new(SEED);
+    let mut picker = Picker::by_key(table, BALANCE_PERCENT, &candidates);
+    for number in 0..count {
+        let key = HashKey::Path.of_bytes(SEED, &number.to_le_bytes());
+        let picked = picker.pick_by_key(key, &mut loads, |_| true, &mut prng);
+        black_box(picked.expect("all are usable"));
+    }
 }
 
 struct FixedLoads(Vec<u32>);
