@@ -14,19 +14,19 @@ impl Connection {
         self.is_reserved = true;
     }
 
-    /// Queues the header for a client that connected to `listener`, and reserves the connection for
-    /// it. False if no buffer is left.
+    /// Queues the header for a client that connected to `destination`, and reserves the connection
+    /// for it. False if no buffer is left.
     pub fn announce<E: Engine>(
         &mut self,
         version: ProxyProtocol,
         client: SocketAddr,
-        listener: SocketAddr,
+        destination: SocketAddr,
         local: &mut Local<E>,
     ) -> bool {
         self.reserve();
         let Some(buffer) = local.wire.engine.acquire(Room::Small) else { return false };
         let room = local.wire.engine.bytes_mut(buffer);
-        let addresses = of_one_family(client, listener);
+        let addresses = of_one_family(client, destination);
         let written = match version {
             ProxyProtocol::None => None,
             ProxyProtocol::V1 => write_v1(&addresses, room),

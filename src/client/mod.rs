@@ -19,9 +19,9 @@ pub use preface::{Dial, Preface};
 
 use crate::base::Instant;
 use crate::base::ListenerId;
-use crate::engine::{Close, Key, Socket};
+use crate::engine::{Close, Engine, Key, Socket};
 use crate::link::{Chain, Life, Link};
-use crate::local::Clock;
+use crate::local::{Clock, Local};
 use crate::stats::CloseReason;
 use crate::table::{ClientId, ExchangeId, Operating, RelayId, RowId, Table};
 use std::net::SocketAddr;
@@ -56,6 +56,8 @@ pub struct Client {
     pub link: Link,
     /// The client's address.
     pub address: SocketAddr,
+    /// The address that it connected to, as a PROXY header says.
+    destination: Option<Box<SocketAddr>>,
     /// What it is doing.
     pub state: State,
     /// It is one of its client's connections. Before its PROXY header it is nobody's.
@@ -105,6 +107,7 @@ impl Client {
         Self {
             link: Link::new(socket, key, Life::Open),
             address,
+            destination: None,
             state: State::Http1(Step::AwaitingHead),
             is_counted: true,
             listener,
@@ -125,6 +128,14 @@ impl Client {
     /// Its id.
     pub fn id(&self) -> ClientId {
         ClientId::from_row(self.link.key.index())
+    }
+
+    /// The address that the client connected to: that of the proxy which says so, or of this end.
+    pub fn destination<E: Engine>(&self, local: &Local<E>) -> SocketAddr {
+        let announced = self.destination.as_deref().copied();
+        let own = || local.wire.engine.local_address(self.link.socket);
+        let listener = || local.current.listener(self.listener).map(|one| one.address);
+        announced.or_else(own).or_else(listener).unwrap_or(self.address)
     }
 
     /// The exchange that it carries.

@@ -185,10 +185,11 @@ impl Client {
         match proxy_protocol::read(held.bytes(&local.wire)) {
             Ok(None) => false,
             Ok(Some(header)) => {
-                let announced = header.addresses.map(|addresses| addresses.source);
+                let addresses = header.addresses;
                 let length = header.length;
                 held.skip(length);
-                self.announce(announced.unwrap_or(self.address), local)
+                self.destination = addresses.map(|both| Box::new(both.destination));
+                self.announce(addresses.map_or(self.address, |both| both.source), local)
             }
             Err(fault) => {
                 tracing::debug!(client = %self.address, fault = fault.text(), "PROXY header");

@@ -128,6 +128,9 @@ pub trait Engine {
     /// The peer's address; none if the peer is already disconnected.
     fn peer_address(&self, socket: Socket) -> Option<SocketAddr>;
 
+    /// The address that the peer connected to; none if it is not known.
+    fn local_address(&self, socket: Socket) -> Option<SocketAddr>;
+
     /// Opens a socket and connects it: `Connected` has the result. The caller must close the socket
     /// in either case.
     fn connect(&mut self, address: SocketAddr, key: Key) -> Result<Socket, Failure>;

@@ -203,9 +203,9 @@ impl Exchange {
             connection.reserve();
             return true;
         }
-        let client = sides.clients[self.client()].address;
-        let listener = local.current.listener(self.attempts.listener).map(|one| one.address);
-        connection.announce(version, client, listener.unwrap_or(client), local)
+        let client = &sides.clients[self.client()];
+        let destination = client.destination(local);
+        connection.announce(version, client.address, destination, local)
     }
 
     /// Begins a connection to a backend. If that is not possible, returns whether another backend

@@ -67,10 +67,9 @@ impl Relay {
         if version == ProxyProtocol::None {
             return true;
         }
-        let client = sides.clients[self.client()].address;
-        let (connection, local) = (sides.connections.at(id), &mut sides.local);
-        let listener = local.current.listener(attempts.listener).map(|one| one.address);
-        connection.announce(version, client, listener.unwrap_or(client), local)
+        let (client, local) = (&sides.clients[self.client()], &mut sides.local);
+        let destination = client.destination(local);
+        sides.connections.at(id).announce(version, client.address, destination, local)
     }
 
     fn pick<E: Engine>(&mut self, need: Need, sides: &mut Sides<E>) -> Option<Pick> {

@@ -202,6 +202,11 @@ pub fn peer_address(socket: Socket) -> Option<SocketAddr> {
     SockRef::from(&borrowed(socket)).peer_addr().ok()?.as_socket()
 }
 
+/// The address of this end of a connection.
+pub fn own_address(socket: Socket) -> Option<SocketAddr> {
+    SockRef::from(&borrowed(socket)).local_addr().ok()?.as_socket()
+}
+
 /// Takes a waiting connection of a listener from [`listen`] or [`adopt`], none if there is none.
 /// Does not wait for one; where somebody else takes it at the same moment, for a tick at most.
 pub fn accept_now(listener: Socket) -> Option<Socket> {

@@ -88,6 +88,7 @@ fn connections_are_accepted_by_the_ring_and_at_once() {
             };
             assert_eq!((of, more), (key(1), still_armed));
             assert_eq!(engine.peer_address(socket), client.local_addr().ok());
+            assert_eq!(engine.local_address(socket), client.peer_addr().ok());
             engine.close(socket, Close::Graceful);
         };
         engine.accept(listening, key(1), true);

@@ -141,6 +141,10 @@ impl Engine for Uring {
         socket::peer_address(socket)
     }
 
+    fn local_address(&self, socket: Socket) -> Option<SocketAddr> {
+        socket::own_address(socket)
+    }
+
     fn connect(&mut self, address: SocketAddr, key: Key) -> Result<Socket, Failure> {
         let socket = socket::open(&address).map_err(|error| completion::failure_of(&error))?;
         self.submit_connect(socket, address, key);

@@ -54,6 +54,10 @@ impl Engine for Fragile {
     fn peer_address(&self, socket: Socket) -> Option<SocketAddr> {
         self.inner.peer_address(socket)
     }
+
+    fn local_address(&self, socket: Socket) -> Option<SocketAddr> {
+        self.inner.local_address(socket)
+    }
     fn connect(&mut self, address: SocketAddr, key: Key) -> Result<Socket, Failure> {
         self.inner.connect(address, key)
     }

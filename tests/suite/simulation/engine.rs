@@ -125,6 +125,10 @@ impl Engine for SimEngine {
         self.network.borrow_mut().peer_address(socket)
     }
 
+    fn local_address(&self, _: Socket) -> Option<SocketAddr> {
+        None
+    }
+
     fn connect(&mut self, address: SocketAddr, key: Key) -> Result<Socket, Failure> {
         self.network.borrow_mut().begin_connect(self.shard, address, key)
     }
