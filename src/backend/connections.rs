@@ -61,6 +61,14 @@ impl Connections {
         idle.map(|(id, _)| id).collect()
     }
 
+    /// Closes at once what only waits for its backend to take what was queued.
+    pub fn abort_finishing<E: Engine>(&mut self, local: &mut Local<E>) {
+        let is_finishing = |connection: &Connection| connection.used_for == Use::Finishing;
+        let finishing = self.rows.iter().filter(|(_, connection)| is_finishing(connection));
+        let ids: Vec<ConnectionId> = finishing.map(|(id, _)| id).collect();
+        ids.into_iter().for_each(|id| self.close(id, Close::Reset, local));
+    }
+
     /// The keys of all connections to some backends.
     pub fn keys_of(&self, is_wanted: impl Fn(BackendSlot) -> bool) -> Vec<Key> {
         let wanted = self.rows.iter().filter(|(_, connection)| is_wanted(connection.slot));
@@ -93,7 +101,9 @@ impl Connections {
     pub fn reuse(&mut self, slot: BackendSlot, exchange: ExchangeId) -> Option<ConnectionId> {
         let newest = self.idle.get(slot.index())?.newest?;
         self.unpark(newest);
-        self.rows.at(newest).used_for = Use::Exchange(exchange);
+        let connection = self.rows.at(newest);
+        connection.used_for = Use::Exchange(exchange);
+        connection.is_reusable = false;
         Some(newest)
     }
 

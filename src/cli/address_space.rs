@@ -5,11 +5,10 @@ use ringway::config::Runtime;
 use ringway::sys::rlimit::{Resource, limit};
 use std::error::Error;
 
-/// Below this much address space for the program, in bytes, and for each shard, it certainly does
-/// not start, as was measured. Above it may: where little is left the allocator reserves less, and
-/// rings and buffers are made smaller.
-const OF_PROCESS_LEAST: u64 = 32 << 20;
-const OF_SHARD_LEAST: u64 = 16 << 20;
+/// With less than this part of what is enough, an allocation may fail in the middle of the start,
+/// which would end the process without a message. Above it, where little is left the allocator
+/// reserves less, and rings and buffers are made smaller.
+const SHARE_OF_ENOUGH: u64 = 2;
 /// Enough for the program, its libraries and what the allocator reserves for the threads that are
 /// no shards.
 const OF_PROCESS: u64 = 320 << 20;
@@ -37,8 +36,9 @@ fn enough(runtime: &Runtime, shards: usize) -> u64 {
 }
 
 fn refusal(limit: u64, runtime: &Runtime, shards: usize) -> Option<String> {
-    let is_too_low = limit < OF_PROCESS_LEAST + OF_SHARD_LEAST * shards as u64;
-    let enough = enough(runtime, shards).div_ceil(1 << 20);
+    let enough = enough(runtime, shards);
+    let is_too_low = limit < enough / SHARE_OF_ENOUGH;
+    let enough = enough.div_ceil(1 << 20);
     let shards = if shards == 1 { "1 shard".to_owned() } else { format!("{shards} shards") };
     let has = limit >> 20;
     is_too_low.then(|| {
@@ -60,8 +60,8 @@ mod tests {
         let runtime = Runtime { max_connections: 9_000, ..Runtime::default() };
         for (limit, shards, told) in [
             (u64::MAX, 256, None),
-            (64 << 20, 2, None),
-            ((64 << 20) - 1, 2, Some("is 63 MiB, too low to start with 2 shards: raise it to")),
+            (400 << 20, 2, None),
+            (300 << 20, 2, Some("is 300 MiB, too low to start with 2 shards: raise it to")),
             (40 << 20, 1, Some("is 40 MiB, too low to start with 1 shard: raise it to")),
         ] {
             let refused = refusal(limit, &runtime, shards);

@@ -143,6 +143,7 @@ impl Client {
     fn set_preface_aside<E: Engine>(&mut self, held: Held, local: &mut Local<E>) -> Option<Dial> {
         match held {
             held if !matches!(self.state, State::Preface(_)) => held.release(&mut local.wire),
+            Held::Heap(bytes) if bytes.is_empty() => {}
             Held::Heap(bytes) => self.partial = Some(bytes.into()),
             Held::Buffer(slice) if slice.is_empty() => local.wire.engine.release(slice.buffer),
             Held::Buffer(slice) => local.wire.set_aside(&mut self.partial, slice),
@@ -202,9 +203,9 @@ impl Client {
     /// Counts the connection for the client that a proxy has announced. False if that has as many
     /// as it may have.
     fn announce<E: Engine>(&mut self, address: SocketAddr, local: &mut Local<E>) -> bool {
-        self.address = address;
+        self.address = SocketAddr::new(address.ip().to_canonical(), address.port());
         let mailbox = &local.reports.mailbox;
-        self.is_counted = mailbox.shared.clients.admit(mailbox.shard(), address.ip());
+        self.is_counted = mailbox.shared.clients.admit(mailbox.shard(), self.address.ip());
         if !self.is_counted {
             local.count(Counter::ClientLimitRejections);
             self.give_up(How::Abort, CloseReason::RequestRefused, local);
@@ -263,6 +264,11 @@ impl Client {
     /// The preface did not come in time. Returns where the bytes go, if a client that may speak no
     /// TLS is served all the same: its server may have to speak first.
     pub fn preface_expired<E: Engine>(&mut self, local: &mut Local<E>) -> Option<Dial> {
+        if self.is_starved() {
+            // Nothing was read for lack of buffers: the delay is the proxy's, not the client's.
+            self.set_deadline(local.current.timeouts().between_bytes, local);
+            return None;
+        }
         let listener = local.current.listener(self.listener);
         let is_silent = self.state == State::Preface(Preface::Hello) && self.partial.is_none();
         let listener = listener.filter(|listener| is_silent && listener.routes_not_tls);

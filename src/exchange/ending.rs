@@ -25,7 +25,7 @@ impl Exchange {
                 sides.picks.end(slot);
                 let idle_max = sides.picks.idle_max(slot);
                 let local = &mut sides.local;
-                if self.phase == Phase::Switched {
+                if matches!(self.phase, Phase::Switched { .. }) {
                     // What the client sent before is delivered.
                     sides.connections.finish(port.connection, Close::Reset, local);
                     return local.work.push(Signal::Over(self.id));
@@ -54,6 +54,11 @@ impl Exchange {
     pub fn note_relayed(&mut self, from_client: u64, from_backend: u64) {
         self.request.bytes += from_client;
         self.response.bytes += from_backend;
+    }
+
+    /// The backend's direction of the tunnel has ended: the end is no truncation for the client.
+    pub fn note_ended(&mut self) {
+        self.phase = Phase::Switched { has_ended: true };
     }
 
     /// Ends the exchange and with it the client's connection.
@@ -88,7 +93,7 @@ impl Exchange {
     /// True if the client would take FIN for the end of the message that is being sent.
     fn is_ended_by_stream(&self) -> bool {
         match self.phase {
-            Phase::Switched => true,
+            Phase::Switched { has_ended } => !has_ended,
             Phase::RelayingBody => self.response.body.is_passed_unframed(),
             Phase::AwaitingHead | Phase::Done => false,
         }

@@ -58,7 +58,10 @@ enum Phase {
     /// All of it has been queued to the client.
     Done,
     /// The response has opened a tunnel: a relay forwards what follows.
-    Switched,
+    Switched {
+        /// The backend has ended its direction, and not by a reset.
+        has_ended: bool,
+    },
 }
 
 /// One direction of an exchange.

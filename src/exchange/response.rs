@@ -74,7 +74,7 @@ impl Exchange {
         match self.phase {
             // The first bytes have ended the attempt, and these with it.
             _ if self.connection() != Some(id) => local.wire.engine.release(left.buffer),
-            Phase::Switched => self.hold_for_tunnel(left, sides),
+            Phase::Switched { .. } => self.hold_for_tunnel(left, sides),
             Phase::RelayingBody if self.response.body.has_ended() => {
                 connection.is_reusable = false;
                 local.wire.engine.release(left.buffer);
@@ -294,7 +294,7 @@ impl Exchange {
                 self.response_complete(sides);
             }
             Phase::RelayingBody => self.cut(CloseReason::BackendTruncated, sides),
-            Phase::Done | Phase::Switched => {}
+            Phase::Done | Phase::Switched { .. } => {}
         }
     }
 
@@ -314,7 +314,7 @@ impl Exchange {
     /// The response opens a tunnel; `rest` is the backend's bytes behind its head. The client's
     /// bytes behind its request have waited until now.
     fn switch<E: Engine>(&mut self, status: u16, rest: Slice, sides: &mut Sides<E>) {
-        self.phase = Phase::Switched;
+        self.phase = Phase::Switched { has_ended: false };
         self.status = status;
         self.retained.drop_head(&mut sides.local.wire);
         sides.local.reports.count_status(status);

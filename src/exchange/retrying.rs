@@ -186,7 +186,7 @@ impl Exchange {
         match self.phase {
             Phase::AwaitingHead => self.move_away(None, reason, sides),
             Phase::RelayingBody => self.cut(reason, sides),
-            Phase::Done | Phase::Switched => {}
+            Phase::Done | Phase::Switched { .. } => {}
         }
     }
 }

@@ -95,7 +95,6 @@ impl Relay {
         let Backend::Connecting(port) = self.backend else { return };
         self.backend = Backend::Open(port);
         let (connection, local) = (sides.connections.at(port.connection), &mut sides.local);
-        local.reports.backend_cell(connection.slot).successes.add(1);
         if let Source::Listener(attempts) = &mut self.source {
             attempts.end_half_open(connection.slot, TrialCourse::Passed, local);
         }

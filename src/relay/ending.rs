@@ -21,12 +21,13 @@ impl Relay {
         sides.clients.at(client).linger(reason, &mut sides.local);
     }
 
-    /// Ends it in the middle.
+    /// Ends it in the middle. A side whose peer has ended gets that end, the other one a reset.
     pub fn cut<E: Engine>(self, how: How, reason: CloseReason, sides: &mut Sides<E>) {
-        let client = self.client();
-        self.release(reason, Close::Reset, sides);
+        let (client, ended) = (self.client(), self.ended);
+        let close_of = |has_ended| if has_ended { Close::Graceful } else { Close::Reset };
+        self.release(reason, close_of(ended.client), sides);
         let client = sides.clients.at(client);
-        client.close = Close::Reset;
+        client.close = close_of(ended.backend);
         client.end(how, reason, &mut sides.local);
     }
 

@@ -1,7 +1,7 @@
 //! Passing bytes between the two ends of a relay. Each side may end its direction on its own; a
 //! slow side stops the receive of the other.
 
-use super::Relay;
+use super::{Ended, Relay};
 use crate::backend::Connection;
 use crate::client::Client;
 use crate::engine::{Engine, Failure, Slice};
@@ -61,6 +61,9 @@ impl Relay {
         ends: &mut Ends<'_>,
         local: &mut Local<E>,
     ) -> bool {
+        if self.from_backend == 0 {
+            local.reports.backend_cell(ends.backend.slot).successes.add(1);
+        }
         self.from_backend += slice.len() as u64;
         self.note_progress(ends, local);
         let is_passed = pass(&mut ends.backend.link, &mut ends.client.link, slice, local);
@@ -72,6 +75,8 @@ impl Relay {
 
     /// The client has sent its last byte: the backend gets FIN after all bytes that wait.
     pub fn client_ended<E: Engine>(&mut self, ends: &mut Ends<'_>, local: &mut Local<E>) {
+        self.ended.client = true;
+        self.note_acknowledged(ends, local);
         local.wire.end_write(&mut ends.backend.link);
         self.note_progress(ends, local);
         self.end_if_over(ends, local);
@@ -84,8 +89,14 @@ impl Relay {
         ends: &mut Ends<'_>,
         local: &mut Local<E>,
     ) {
-        if failure.is_some() {
+        // A send that failed before has had the failure: the receive shows an end without one.
+        if failure.is_some() || ends.backend.link.is_broken() {
             return self.signal_end(CloseReason::BackendReset, local);
+        }
+        self.ended.backend = true;
+        self.note_acknowledged(ends, local);
+        if self.from_backend == 0 {
+            local.reports.backend_cell(ends.backend.slot).successes.add(1);
         }
         local.wire.end_write(&mut ends.client.link);
         self.note_progress(ends, local);
@@ -107,7 +118,10 @@ impl Relay {
         if link.is_broken() && link.has_ended() {
             return self.signal_end(CloseReason::BackendReset, local);
         }
-        if local.wire.has_room(link) {
+        if link.is_broken() {
+            // What the backend has sent before is still received, and its end.
+            ends.backend.take_more(local);
+        } else if local.wire.has_room(link) {
             ends.client.take_more(local);
         }
         self.end_if_over(ends, local);
@@ -126,7 +140,7 @@ impl Relay {
 
     /// True if the relay waits for bytes that cannot be received because no buffer is left. A
     /// client that does not read is late all the same: it may hold those buffers.
-    pub fn is_starved(&self, ends: &Ends<'_>) -> bool {
+    fn is_starved(&self, ends: &Ends<'_>) -> bool {
         let (client, backend) = (&ends.client.link, &ends.backend.link);
         let is_client_starved = client.read == Read::OutOfBuffers && backend.is_flushed();
         client.is_flushed() && (is_client_starved || backend.read == Read::OutOfBuffers)
@@ -138,6 +152,27 @@ impl Relay {
         let is_half_closed = ends.client.link.has_ended() || ends.backend.link.has_ended();
         let span = if is_half_closed { timeouts.half_closed } else { timeouts.tunnel };
         ends.client.set_deadline(span, local);
+    }
+
+    /// The time without a byte is over. True if neither side takes anything. Where one side has
+    /// ended, the kernel may still be delivering what was sent before, and a slow reader is not a
+    /// dead one.
+    pub fn is_silent<E: Engine>(&mut self, ends: &mut Ends<'_>, local: &mut Local<E>) -> bool {
+        let is_half_closed = self.ended != Ended::default();
+        let is_waiting = is_half_closed && self.note_acknowledged(ends, local);
+        let is_silent = !(is_waiting || self.is_starved(ends));
+        if !is_silent {
+            self.note_progress(ends, local);
+        }
+        is_silent
+    }
+
+    /// True if one side has acknowledged bytes since this was last looked at.
+    fn note_acknowledged<E: Engine>(&mut self, ends: &Ends<'_>, local: &Local<E>) -> bool {
+        let links = [&ends.client.link, &ends.backend.link];
+        // The low bits suffice: nobody takes four gigabytes within a timeout, or exactly none.
+        let acknowledged = links.map(|link| local.wire.engine.acknowledged(link.socket) as u32);
+        std::mem::replace(&mut self.acknowledged, acknowledged) != acknowledged
     }
 
     fn signal_end<E: Engine>(&self, reason: CloseReason, local: &mut Local<E>) {

@@ -51,6 +51,17 @@ pub struct Relay {
     from_client: u64,
     /// Bytes received from the backend.
     from_backend: u64,
+    /// The ends of the streams that were no failure.
+    ended: Ended,
+    /// Bytes that each side had acknowledged when its silence was last looked at, the low bits.
+    acknowledged: [u32; 2],
+}
+
+/// Which sides have ended their stream, not by a reset: the other one gets all of it and its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Ended {
+    client: bool,
+    backend: bool,
 }
 
 impl Relay {
@@ -63,7 +74,18 @@ impl Relay {
     ) -> Self {
         let (from_client, from_backend) = (0, 0);
         let (backend, source) = (Backend::Between, Source::Listener(attempts));
-        Self { id, client, backend, source, server_name, from_client, from_backend }
+        let (ended, acknowledged) = (Ended::default(), [0; 2]);
+        Self {
+            id,
+            client,
+            backend,
+            source,
+            server_name,
+            from_client,
+            from_backend,
+            ended,
+            acknowledged,
+        }
     }
 
     /// A relay between the two places of an exchange.
@@ -75,7 +97,18 @@ impl Relay {
         let (from_client, from_backend) = (0, 0);
         let (client, backend) = (ports.0, Backend::Open(ports.1));
         let (source, server_name) = (Source::Exchange(exchange), None);
-        Self { id, client, backend, source, server_name, from_client, from_backend }
+        let (ended, acknowledged) = (Ended::default(), [0; 2]);
+        Self {
+            id,
+            client,
+            backend,
+            source,
+            server_name,
+            from_client,
+            from_backend,
+            ended,
+            acknowledged,
+        }
     }
 
     /// Its two connections, if it has both.
@@ -84,6 +117,11 @@ impl Relay {
             Backend::Open(port) => Some((self.client.connection, port.connection)),
             Backend::Between | Backend::Connecting(_) => None,
         }
+    }
+
+    /// True if the backend has ended its stream: the client gets all of it, and its end.
+    pub fn has_backend_ended(&self) -> bool {
+        self.ended.backend
     }
 
     /// The client's connection.

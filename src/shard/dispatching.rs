@@ -109,7 +109,9 @@ impl<E: Engine> Traffic<E> {
             return;
         }
         match client.state {
-            _ if failure.is_some() => self.end_client(id, How::Abort, CloseReason::ClientReset),
+            _ if failure.is_some() || client.link.is_broken() => {
+                self.end_client(id, How::Abort, CloseReason::ClientReset)
+            }
             State::Http1(Step::Exchanging(exchange)) => {
                 self.exchanges.at(exchange).client_half_closed(&mut self.sides);
             }

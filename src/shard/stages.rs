@@ -52,5 +52,8 @@ impl<E: Engine> Traffic<E> {
             }
         }
         self.work_off();
+        if stage == Stage::Ending {
+            self.sides.connections.abort_finishing(&mut self.sides.local);
+        }
     }
 }

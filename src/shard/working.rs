@@ -138,6 +138,9 @@ impl<E: Engine> Traffic<E> {
         };
         let exchange = self.exchanges.at(exchange);
         exchange.note_relayed(from_client, from_backend);
+        if relay.has_backend_ended() {
+            exchange.note_ended();
+        }
         exchange.end_with_client(how, reason, &mut self.sides);
     }
 
@@ -171,12 +174,9 @@ impl<E: Engine> Traffic<E> {
                 self.relays.at(relay).dialing_expired(&mut self.sides);
             }
             State::Relaying(relay) => {
-                if self.with_relay(relay, |relay, ends, _| relay.is_starved(ends)) {
-                    let client = self.sides.clients.at(id);
-                    let span = self.sides.local.current.timeouts().between_bytes;
-                    return client.set_deadline(span, &mut self.sides.local);
+                if self.with_relay(relay, Relay::is_silent) {
+                    self.end_client(id, How::Cut, CloseReason::TunnelIdle);
                 }
-                self.end_client(id, How::Cut, CloseReason::TunnelIdle);
             }
             State::Preface(_) => {
                 if let Some(dial) = client.preface_expired(local) {

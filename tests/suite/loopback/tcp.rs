@@ -189,3 +189,16 @@ fn a_connection_that_is_half_closed_and_silent_ends_in_time() {
         text.lines().any(|line| line.contains("reason=\"tunnel_idle\"") && line.ends_with(" 1"))
     });
 }
+
+#[test]
+fn a_client_that_reads_late_still_gets_all_of_an_answer_that_has_ended() {
+    let origin = Origin::start(|mut stream| {
+        let _ = stream.write_all(&[b'x'; 2 << 20]);
+    });
+    let more = "[timeouts]\nhalf_closed = \"1s\"\n";
+    let ringway = Ringway::with_config(&forwarding(&[origin.address], more));
+    let mut stream = ringway.connect();
+    // Longer than a half-closed connection may be silent: the pause is the case.
+    thread::sleep(std::time::Duration::from_millis(2_500));
+    assert_eq!(read_to_end(&mut stream).len(), 2 << 20, "with a clean end");
+}
