@@ -175,7 +175,8 @@ fn order(
         }
         left = counts.iter().sum();
         if left > 0 && !access.json {
-            writeln!(out, "{left} exchanges are still in flight after {wait:?}")?;
+            let are = if left == 1 { "exchange is" } else { "exchanges are" };
+            writeln!(out, "{left} {are} still in flight after {wait:?}")?;
         }
     }
     match outcome(access, replies, places.may_be_many(), out)? {

@@ -423,6 +423,7 @@ fn who_waits_for_a_drain_hears_how_much_is_left() {
     let (status, said) = operated.verb(&["backend", "drain", "app", &address, "--wait", "100ms"]);
     assert_eq!(status, 4);
     assert!(said.contains("waiting: 1 exchange in flight, for 1 s at most\n"), "{said}");
+    assert!(said.contains("1 exchange is still in flight after "), "{said}");
     let wait = ["backend", "drain", "app", &address, "--wait", "10ms", "--json"];
     let (status, said) = operated.verb(&wait);
     assert!(status == 4 && !said.contains("waiting"), "{said}");
