@@ -33,8 +33,8 @@ impl fmt::Display for Event {
             Self::PoolHealthy { pool } => write!(f, "pool {pool}: has a healthy backend again"),
             Self::PoolWithoutHealthy { pool, backends, policy } => {
                 let becomes = match *policy {
-                    "refuse" => "its requests are answered with 503",
-                    _ => "its requests are tried on all of them",
+                    "refuse" => "requests are answered with 503, connections reset",
+                    _ => "all are tried but those that an operator took out",
                 };
                 let unfit = match backends {
                     1 => "its only backend is not healthy".to_owned(),
@@ -124,12 +124,24 @@ mod tests {
             (
                 Event::PoolWithoutHealthy { pool: pool.clone(), backends: 3, policy: "refuse" },
                 Level::Error,
-                "pool app: none of its 3 backends is healthy: its requests are answered with 503",
+                "pool app: none of its 3 backends is healthy: requests are answered with 503, \
+                 connections reset",
+            ),
+            (
+                Event::PoolWithoutHealthy {
+                    pool: pool.clone(),
+                    backends: 2,
+                    policy: "route-to-all",
+                },
+                Level::Error,
+                "pool app: none of its 2 backends is healthy: all are tried but those that an \
+                 operator took out",
             ),
             (
                 Event::PoolWithoutHealthy { pool: pool.clone(), backends: 1, policy: "refuse" },
                 Level::Error,
-                "pool app: its only backend is not healthy: its requests are answered with 503",
+                "pool app: its only backend is not healthy: requests are answered with 503, \
+                 connections reset",
             ),
             (
                 Event::ReloadRefused { reason: "a.toml:1:1: wrong\n\n".to_owned() },
