@@ -162,6 +162,10 @@ impl Engine for ScriptedEngine {
         None
     }
 
+    fn local_address(&self, _: Socket) -> Option<SocketAddr> {
+        None
+    }
+
     fn peer_address(&self, socket: Socket) -> Option<SocketAddr> {
         Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 1024 + socket.0 as u16)))
     }
