@@ -25,7 +25,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("config", &["balance", "health", "head", "route", "base", "limits"]),
     ("snapshot", &["config", "balance", "head", "route", "engine", "base", "limits"]),
     ("mailbox", &["snapshot", "stats", "engine", "base", "limits"]),
-    ("message", &["snapshot", "stats", "http1", "head", "limits"]),
+    ("message", &["snapshot", "access_log", "stats", "http1", "head", "limits"]),
     ("local", &["table", "link", "snapshot", "mailbox", "access_log", "stats", "engine", "base"]),
     ("pick", &["snapshot", "mailbox", "balance", "base"]),
     ("attempts", &["pick", "local", "snapshot", "mailbox", "stats", "engine", "base", "limits"]),

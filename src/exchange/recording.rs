@@ -3,7 +3,6 @@
 use super::Exchange;
 use crate::access_log::Record;
 use crate::engine::Engine;
-use crate::head::Version;
 use crate::sides::Sides;
 
 impl Exchange {
@@ -17,14 +16,6 @@ impl Exchange {
         let duration = sides.local.now().since(self.attempts.began);
         let draft = self.draft.take().map(|draft| *draft).unwrap_or_default();
         reports.record(Record {
-            client: sides.clients[self.client()].address,
-            protocol: "http",
-            method: draft.method,
-            host: draft.host,
-            target: draft.target,
-            version: draft.version.map(Version::name),
-            referer: draft.referer,
-            user_agent: draft.user_agent,
             status: self.status,
             request_bytes: self.request.bytes,
             response_bytes: self.response.bytes,
@@ -34,6 +25,7 @@ impl Exchange {
             retries: self.attempts.retries.into(),
             failure: self.failure.map(|reason| reason.label()),
             refusal: self.refusal,
+            ..draft.record(sides.clients[self.client()].address)
         });
     }
 }

@@ -1,8 +1,10 @@
 //! The part of a request's head that is kept until it is recorded. Its size is bounded here; it is
 //! escaped where it is written.
 
+use crate::access_log::Record;
 use crate::head::{RequestHead, Version};
 use crate::limits::LOGGED_BYTES_MAX;
+use std::net::SocketAddr;
 
 /// The part of a request's head that the access log uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +33,19 @@ impl Draft {
             version: Some(head.version),
             referer: head.field("referer").map(bounded),
             user_agent: head.field("user-agent").map(bounded),
+        }
+    }
+
+    /// The record of its request, of which nothing else is known.
+    pub fn record(self, client: SocketAddr) -> Record {
+        Record {
+            method: self.method,
+            target: self.target,
+            version: self.version.map(Version::name),
+            referer: self.referer,
+            user_agent: self.user_agent,
+            failure: None,
+            ..Record::unforwarded("http", client, &self.host, "")
         }
     }
 

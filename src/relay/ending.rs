@@ -61,24 +61,16 @@ impl Relay {
         }
         let duration = local.now().since(attempts.began);
         let listener = local.current.listener(attempts.listener);
+        let protocol = listener.map_or("tcp", |listener| listener.protocol_word());
+        let name = self.server_name.as_deref().unwrap_or_default();
         local.reports.record(Record {
-            protocol: listener.map_or("tcp", |listener| listener.protocol_word()),
-            client: client.address,
-            method: Box::default(),
-            host: self.server_name.clone().unwrap_or_default(),
-            target: Box::default(),
-            version: None,
-            referer: None,
-            user_agent: None,
-            status: 0,
             request_bytes: self.from_client,
             response_bytes: self.from_backend,
             duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
             pool: picks.pool(attempts.pool).map(|pool| pool.name.clone()),
             backend: attempts.backend.and_then(|slot| picks.address(slot)),
             retries: attempts.retries.into(),
-            failure: Some(reason.label()),
-            refusal: None,
+            ..Record::unforwarded(protocol, client.address, name, reason.label())
         });
     }
 }

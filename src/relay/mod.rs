@@ -72,20 +72,8 @@ impl Relay {
         attempts: Attempts,
         server_name: Option<Box<[u8]>>,
     ) -> Self {
-        let (from_client, from_backend) = (0, 0);
-        let (backend, source) = (Backend::Between, Source::Listener(attempts));
-        let (ended, acknowledged) = (Ended::default(), [0; 2]);
-        Self {
-            id,
-            client,
-            backend,
-            source,
-            server_name,
-            from_client,
-            from_backend,
-            ended,
-            acknowledged,
-        }
+        let source = Source::Listener(attempts);
+        Self { server_name, ..Self::new(id, client, Backend::Between, source) }
     }
 
     /// A relay between the two places of an exchange.
@@ -94,20 +82,20 @@ impl Relay {
         ports: (Port<ClientId>, Port<ConnectionId>),
         exchange: ExchangeId,
     ) -> Self {
-        let (from_client, from_backend) = (0, 0);
-        let (client, backend) = (ports.0, Backend::Open(ports.1));
-        let (source, server_name) = (Source::Exchange(exchange), None);
-        let (ended, acknowledged) = (Ended::default(), [0; 2]);
+        Self::new(id, ports.0, Backend::Open(ports.1), Source::Exchange(exchange))
+    }
+
+    fn new(id: RelayId, client: Port<ClientId>, backend: Backend, source: Source) -> Self {
         Self {
             id,
             client,
             backend,
             source,
-            server_name,
-            from_client,
-            from_backend,
-            ended,
-            acknowledged,
+            server_name: None,
+            from_client: 0,
+            from_backend: 0,
+            ended: Ended::default(),
+            acknowledged: [0; 2],
         }
     }
 

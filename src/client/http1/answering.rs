@@ -3,7 +3,6 @@
 use super::super::Client;
 use crate::access_log::Record;
 use crate::engine::{Engine, Room, Slice};
-use crate::head::Version;
 use crate::http1::{Answer, ConnectionField, default_body, write_answer};
 use crate::local::{How, Local, Signal};
 use crate::mailbox::Stage;
@@ -100,23 +99,11 @@ impl Client {
         let Denial { status, reason, text, draft } = denial;
         let draft = draft.map(|draft| *draft).unwrap_or_default();
         local.reports.record(Record {
-            client: self.address,
-            protocol: "http",
-            method: draft.method,
-            host: draft.host,
-            target: draft.target,
-            version: draft.version.map(Version::name),
-            referer: draft.referer,
-            user_agent: draft.user_agent,
             status,
-            request_bytes: 0,
             response_bytes,
-            duration_us: 0,
-            pool: None,
-            backend: None,
-            retries: 0,
             failure: Some(reason.label()),
             refusal: Some(text),
+            ..draft.record(self.address)
         });
     }
 }
