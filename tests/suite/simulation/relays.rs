@@ -184,3 +184,19 @@ fn silence_ends_a_connection_and_ends_it_sooner_when_one_side_has_ended() {
         is_clean(&mut scene);
     }
 }
+
+#[test]
+fn an_answer_that_has_ended_is_no_reset_for_a_client_that_is_silent_behind_it() {
+    let mut scene = scene(&[Share::Weight(1)]);
+    let (client, backend) = pair(&mut scene);
+    scene.say(backend, "all of it");
+    scene.end(backend);
+    scene.pass(Timeouts::default().half_closed + Duration::from_secs(1));
+    assert_eq!(scene.heard(client), "all of it");
+    assert!(scene.has_ended(client));
+    scene.pass(Duration::from_secs(60));
+    assert_eq!(closes(&scene, CloseReason::TunnelIdle), 1);
+    assert_eq!(scene.closed(client), Some(Close::Graceful));
+    assert_eq!(scene.closed(backend), Some(Close::Reset), "its client has not ended");
+    is_clean(&mut scene);
+}
