@@ -9,11 +9,6 @@ use crate::snapshot::ProxyProtocol;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 impl Connection {
-    /// The connection is for one client alone: no other exchange uses it.
-    pub fn reserve(&mut self) {
-        self.is_reserved = true;
-    }
-
     /// Queues the header for a client that connected to `destination`, and reserves the connection
     /// for it. False if no buffer is left.
     pub fn announce<E: Engine>(
@@ -23,7 +18,7 @@ impl Connection {
         destination: SocketAddr,
         local: &mut Local<E>,
     ) -> bool {
-        self.reserve();
+        self.is_reserved = true;
         let Some(buffer) = local.wire.engine.acquire(Room::Small) else { return false };
         let room = local.wire.engine.bytes_mut(buffer);
         let addresses = of_one_family(client, destination);
@@ -33,7 +28,10 @@ impl Connection {
             ProxyProtocol::V2 => write_v2(&addresses, [], false, room),
         };
         match written {
-            Some(length) => self.put(Slice { buffer, start: 0, end: length as u32 }, local),
+            Some(length) => {
+                self.header = Some(buffer);
+                self.put(Slice { buffer, start: 0, end: length as u32 }, local);
+            }
             None => local.wire.engine.release(buffer),
         }
         true

@@ -1,7 +1,7 @@
 //! One connection to a backend, and what an exchange or a relay may do with it.
 
 use crate::base::BackendSlot;
-use crate::engine::{Close, Engine, Failure, Key, ReceiveFlags, Slice, Socket};
+use crate::engine::{BufferId, Close, Engine, Failure, Key, ReceiveFlags, Slice, Socket};
 use crate::link::{Chain, Life, Link, Read, Write};
 use crate::local::{Clock, Local};
 use crate::stats::Counter;
@@ -38,6 +38,9 @@ pub struct Connection {
     pub is_reusable: bool,
     /// It is for one client alone: its PROXY header says who that is.
     pub(super) is_reserved: bool,
+    /// The buffer of the PROXY header, as long as a part of it has not been sent: the first one
+    /// that waits.
+    pub(super) header: Option<BufferId>,
     /// At its last read, more bytes were there to be read.
     pub has_unread: bool,
     /// How its socket is closed in the end.
@@ -70,6 +73,7 @@ impl Connection {
             is_reused: false,
             is_reusable: false,
             is_reserved: false,
+            header: None,
             has_unread: false,
             close: Close::Graceful,
             idle_max: Duration::MAX,
@@ -102,8 +106,14 @@ impl Connection {
         local.wire.adopt_outbox(&mut self.link, unsent);
     }
 
-    /// Takes back all that no byte was sent of.
-    pub fn take_unsent(&mut self) -> Chain {
+    /// Takes back what was queued and not sent, for another connection. Without a PROXY header:
+    /// the other connection begins with its own.
+    pub fn take_unsent<E: Engine>(&mut self, local: &mut Local<E>) -> Chain {
+        if self.header.take().is_some()
+            && let Some(header) = local.wire.pop_front(&mut self.link.outbox)
+        {
+            local.wire.engine.release(header.buffer);
+        }
         std::mem::take(&mut self.link.outbox)
     }
 
@@ -161,6 +171,10 @@ impl Connection {
             local.reports.count(Counter::UpstreamBytesSent, u64::from(bytes));
         }
         local.wire.sent(&mut self.link, result);
+        if self.header.is_some() {
+            let first = local.wire.front(&self.link.outbox).map(|slice| slice.buffer);
+            self.header = self.header.filter(|header| first == Some(*header));
+        }
     }
 
     /// Processes the end of a connect, whatever its result.

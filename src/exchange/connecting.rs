@@ -165,7 +165,7 @@ impl Exchange {
         self.attempt = Attempt::With(Port::only(id));
         self.attempts.backend = Some(slot);
         self.has_response_bytes = false;
-        if version != ProxyProtocol::None && !self.announce(id, version, &waiting, sides) {
+        if version != ProxyProtocol::None && !self.announce(id, version, sides) {
             self.leave_attempt(id, sides);
             return Err(Unattached { back: waiting, ends_by: Some(CloseReason::OutOfBuffers) });
         }
@@ -189,20 +189,14 @@ impl Exchange {
         pool.map_or(ProxyProtocol::None, |pool| pool.proxy_protocol)
     }
 
-    /// Says to the backend who the client is. What an attempt before did not send says it already.
-    /// False if no buffer is left.
+    /// Says to the backend who the client is. False if no buffer is left.
     fn announce<E: Engine>(
         &self,
         id: ConnectionId,
         version: ProxyProtocol,
-        waiting: &Chain,
         sides: &mut Sides<E>,
     ) -> bool {
         let (connection, local) = (sides.connections.at(id), &mut sides.local);
-        if !waiting.is_empty() {
-            connection.reserve();
-            return true;
-        }
         let client = &sides.clients[self.client()];
         let destination = client.destination(local);
         connection.announce(version, client.address, destination, local)
@@ -240,9 +234,9 @@ impl Exchange {
 
     /// The attempt to connect failed: the exchange goes to another backend.
     pub fn connect_failed<E: Engine>(&mut self, failure: Failure, sides: &mut Sides<E>) {
-        let Some((connection, _)) = self.connection_in(sides) else { return };
+        let Some((connection, local)) = self.connection_in(sides) else { return };
         let (id, slot) = (connection.id(), connection.slot);
-        let mut waiting = connection.take_unsent();
+        let mut waiting = connection.take_unsent(local);
         let may_go_on = self.attempts.connect_failed(slot, failure, &mut sides.picks, &sides.local);
         self.leave_attempt(id, sides);
         if may_go_on {

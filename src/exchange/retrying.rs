@@ -117,7 +117,7 @@ impl Exchange {
         let slot = connection.slot;
         let sent = self.head_sent(connection, &sides.local.wire);
         let waiting = match sent {
-            HeadSent::Nothing => connection.take_unsent(),
+            HeadSent::Nothing => connection.take_unsent(&mut sides.local),
             HeadSent::Unknown | HeadSent::Part | HeadSent::All => Chain::default(),
         };
         self.leave_attempt(id, sides);
@@ -174,7 +174,7 @@ impl Exchange {
             None if need == Need::Better => return,
             None => {}
         }
-        let waiting = sides.connections.at(id).take_unsent();
+        let waiting = sides.connections.at(id).take_unsent(&mut sides.local);
         self.leave_attempt(id, sides);
         self.go_to(pick, waiting, sides);
     }

@@ -45,6 +45,11 @@ impl<E: Engine> Wire<E> {
         self.chains.push_front(chain, slice);
     }
 
+    /// The first range of a queue.
+    pub fn front(&self, chain: &Chain) -> Option<Slice> {
+        self.chains.front(chain)
+    }
+
     /// Pops the first range, with its buffer, off a queue that is not an outbox.
     pub fn pop_front(&mut self, chain: &mut Chain) -> Option<Slice> {
         self.chains.pop(chain).map(|(slice, _)| slice)
@@ -97,10 +102,12 @@ impl<E: Engine> Wire<E> {
         self.mark_dirty(link);
     }
 
-    /// Gives a link the outbox of another one, which sent nothing of it.
+    /// Gives a link the outbox of another one, which sent nothing of it, behind its own.
     pub fn adopt_outbox(&mut self, link: &mut Link, outbox: Chain) {
-        debug_assert!(link.sending == 0 && link.outbox.is_empty());
-        link.outbox = outbox;
+        let mut outbox = outbox;
+        while let Some((slice, is_pinned)) = self.chains.pop(&mut outbox) {
+            self.chains.push(&mut link.outbox, slice, is_pinned);
+        }
         self.mark_dirty(link);
     }
 

@@ -3,6 +3,7 @@
 
 use super::network::Fate;
 use super::scene::{Scene, address};
+use ringway::config::ProxyProtocol;
 use ringway::config::Timeouts;
 use ringway::engine::Failure;
 use ringway::snapshot::Share;
@@ -152,5 +153,33 @@ fn where_no_local_port_is_left_to_one_backend_another_one_has_the_request() {
         connected.sort_unstable();
         connected.dedup();
         assert_eq!(connected, [address(0), address(1)]);
+    }
+}
+
+#[test]
+fn each_backend_that_expects_a_proxy_header_gets_one_of_its_own_before_the_request() {
+    let (none, v1) = (ProxyProtocol::None, ProxyProtocol::V1);
+    let streaming = "POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 9000\r\n\r\nhello";
+    for request in [GET, POST, streaming] {
+        for (first, second) in [(v1, v1), (v1, none), (none, v1)] {
+            let mut scene = Scene::with(&[Share::Weight(1), Share::Weight(1)], |config| {
+                config.pools[0].proxy_protocol = first;
+            });
+            scene.network.borrow_mut().next_fate = Some(Fate::Fails(20, Failure::Refused));
+            let client = scene.client();
+            scene.say(client, request);
+            scene.config.pools[0].proxy_protocol = second;
+            scene.publish(&[Share::Weight(1), Share::Weight(1)]);
+            scene.turns(40);
+            let (backend, _) = scene.connected();
+            let heard = scene.heard(backend);
+            let begun = if second == v1 { "PROXY TCP4 " } else { &request[..4] };
+            assert!(heard.starts_with(begun), "{first:?}, {second:?}: {heard}");
+            assert_eq!(heard.matches("PROXY").count(), usize::from(second == v1), "{heard}");
+            assert_eq!(heard.matches(&request[..7]).count(), 1, "{heard}");
+            assert_eq!(heard.ends_with("hello"), request.ends_with("hello"), "{heard}");
+            scene.say(backend, ANSWER);
+            assert!(scene.heard(client).ends_with("good"), "{request}");
+        }
     }
 }

@@ -47,7 +47,7 @@ pub struct Scene {
     pub shard: Shard<SimEngine>,
     pub mailbox: Arc<Mailbox>,
     witness: Arc<Witness>,
-    config: Config,
+    pub config: Config,
     registry: Registry,
     listener: Option<Arc<Listener>>,
     pool: Arc<Pool>,
