@@ -47,7 +47,7 @@ pub struct Connection {
     pub(super) close: Close,
     /// How long it may be idle, as the backend states.
     pub idle_max: Duration,
-    /// The part of a response's head, or of its trailer section, from earlier reads.
+    /// The part of a response's head, a size line or its trailer section from earlier reads.
     pub(super) partial: Option<Box<[u8]>>,
     /// Received and not processed yet: what follows the head of a response that opens a tunnel.
     pub inbox: Chain,

@@ -1,5 +1,5 @@
-//! Reading a response on a connection that speaks HTTP/1: heads and trailer sections that arrive
-//! in pieces, and the end of the body by its framing.
+//! Reading a response on a connection that speaks HTTP/1: heads, size lines and trailer sections
+//! that arrive in pieces, and the end of the body by its framing.
 
 use super::Connection;
 use crate::engine::{BufferId, Engine, Slice};
@@ -10,8 +10,8 @@ use crate::local::Local;
 use crate::message::{self, Body, ResponseOutcome, ResponseSide};
 
 impl Connection {
-    /// Joins the part of a head, or of a trailer section, from earlier reads and a range. None if
-    /// no buffer is left; the range is released then.
+    /// Joins the part of a head, a size line or a trailer section from earlier reads and a range.
+    /// None if no buffer is left; the range is released then.
     pub fn gather<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Option<Gathered> {
         local.wire.gather(&mut self.partial, slice)
     }
@@ -39,7 +39,7 @@ impl Connection {
     }
 
     /// Reads a range of a body, or of what follows it. Returns the part of it that is forwarded,
-    /// now at its front; the beginning of a trailer section is set aside.
+    /// now at its front; the beginning of a size line or a trailer section is set aside.
     pub fn read_body<E: Engine>(
         &mut self,
         body: &mut Body,

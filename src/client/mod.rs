@@ -75,7 +75,7 @@ pub struct Client {
     close_reason: CloseReason,
     /// Received and not processed yet: pipelined requests.
     pub inbox: Chain,
-    /// The part of a head, or of a trailer section, from earlier reads.
+    /// The part of a head, a size line or a trailer section from earlier reads.
     pub partial: Option<Box<[u8]>>,
     /// The time at which the present state has lasted too long.
     clock: Clock,

@@ -79,7 +79,8 @@ impl Exchange {
                 connection.is_reusable = false;
                 local.wire.engine.release(left.buffer);
             }
-            // What was set aside again is what followed a head, or ends a body: both fit.
+            // What was set aside again is what followed a head, begins a size line or ends a body:
+            // each fits.
             _ => match connection.gather(left, local) {
                 Some(Gathered { whole, .. }) => self.read_response(id, whole, sides),
                 None => self.cut(CloseReason::OutOfBuffers, sides),

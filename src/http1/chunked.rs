@@ -1,8 +1,9 @@
 //! Chunked bodies (RFC 9112 §7.1), for any split of the bytes. Chunks are relayed as received, but
-//! parts that two readers could understand differently are not: extensions, and blanks behind a
-//! size, are left out, as are trailers that must not be forwarded; sizes that overflow, bare line
-//! ends and control bytes are refused.
+//! no part that two readers could understand differently is: a size goes on as lower-case digits
+//! without leading zeros, blanks and extensions, and trailers that must not be forwarded are left
+//! out; sizes that overflow, bare line ends and control bytes are refused.
 
+use super::classes::split_behind;
 use super::trailers::{Peer, TrailerRules};
 use crate::head::{Refusal, UnderscoreNames};
 use crate::limits::CHUNK_LINE_BYTES_MAX;
@@ -14,8 +15,6 @@ pub struct ChunkedDecoder {
     state: State,
     /// Bytes that remain of the present chunk.
     left: u64,
-    /// Bytes of the present size line.
-    line_bytes: u16,
     passing: Passing,
 }
 
@@ -30,12 +29,7 @@ pub enum Passing {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    SizeFirst,
-    Size,
-    /// Behind a size: blanks, which may stand before an extension.
-    Blank,
-    Extension,
-    SizeLf,
+    SizeLine,
     Data,
     DataCr,
     DataLf,
@@ -49,7 +43,8 @@ pub struct Progress {
     /// Bytes that are forwarded, now at the front.
     pub kept: usize,
     /// Bytes that have been decoded. The bytes behind them belong to the next message if the body
-    /// has ended; else they begin a trailer section, and must be given again with more of it.
+    /// has ended; else they begin a size line or a trailer section, and must be given again with
+    /// more of it.
     pub consumed: usize,
     /// The body has ended.
     pub ended: bool,
@@ -58,7 +53,7 @@ pub struct Progress {
 impl ChunkedDecoder {
     /// A decoder at the start of a body.
     pub fn new(passing: Passing) -> Self {
-        Self { state: State::SizeFirst, left: 0, line_bytes: 0, passing }
+        Self { state: State::SizeLine, left: 0, passing }
     }
 
     /// True if the content is forwarded without any framing.
@@ -80,6 +75,16 @@ impl ChunkedDecoder {
         let (mut at, mut kept, mut begun) = (0, 0, 0);
         while at < input.len() {
             match self.state {
+                State::SizeLine => {
+                    let Some(line) = SizeLine::read(&input[at..])? else { break };
+                    if !line.is_canonical {
+                        kept = move_to_front(input, begun..at, kept);
+                        kept += write_size_line(line.size, &mut input[kept..]);
+                        begun = at + line.length;
+                    }
+                    at += line.length;
+                    self.begin_chunk(line.size);
+                }
                 State::Data => at += self.skip_data(input.len() - at),
                 State::Trailers => {
                     kept = move_to_front(input, begun..at, kept);
@@ -89,12 +94,8 @@ impl ChunkedDecoder {
                     break;
                 }
                 State::Ended => break,
-                _ => {
-                    self.step(input[at])?;
-                    if matches!(self.state, State::Blank | State::Extension) {
-                        kept = move_to_front(input, begun..at, kept);
-                        begun = at + 1;
-                    }
+                State::DataCr | State::DataLf => {
+                    self.end_data(input[at])?;
                     at += 1;
                 }
             }
@@ -107,6 +108,11 @@ impl ChunkedDecoder {
         let (mut at, mut kept) = (0, 0);
         while at < input.len() {
             match self.state {
+                State::SizeLine => {
+                    let Some(line) = SizeLine::read(&input[at..])? else { break };
+                    at += line.length;
+                    self.begin_chunk(line.size);
+                }
                 State::Data => {
                     let length = self.skip_data(input.len() - at);
                     kept = move_to_front(input, at..at + length, kept);
@@ -117,8 +123,8 @@ impl ChunkedDecoder {
                     break;
                 }
                 State::Ended => break,
-                _ => {
-                    self.step(input[at])?;
+                State::DataCr | State::DataLf => {
+                    self.end_data(input[at])?;
                     at += 1;
                 }
             }
@@ -152,42 +158,86 @@ impl ChunkedDecoder {
         length
     }
 
-    fn step(&mut self, byte: u8) -> Result<(), Refusal> {
+    /// Reads a byte of the line end behind the data of a chunk.
+    fn end_data(&mut self, byte: u8) -> Result<(), Refusal> {
         self.state = match (self.state, byte) {
-            (State::SizeFirst | State::Size, digit) if digit.is_ascii_hexdigit() => {
-                self.add_digit(digit)?
-            }
-            (State::Size | State::Blank | State::Extension, b'\r') => State::SizeLf,
-            (State::Size | State::Blank, b' ' | b'\t') => State::Blank,
-            (State::Size | State::Blank, b';') => State::Extension,
-            (State::Extension, b'\t' | b' '..=b'~' | 0x80..) => State::Extension,
-            (State::SizeLf, b'\n') => self.end_size_line(),
             (State::DataCr, b'\r') => State::DataLf,
-            (State::DataLf, b'\n') => State::SizeFirst,
+            (State::DataLf, b'\n') => State::SizeLine,
             _ => return Err(Refusal::MalformedChunk),
         };
-        if matches!(self.state, State::Size | State::Blank | State::Extension | State::SizeLf) {
-            self.line_bytes += 1;
-            if usize::from(self.line_bytes) > CHUNK_LINE_BYTES_MAX {
-                return Err(Refusal::ChunkLineTooLong);
-            }
-        }
         Ok(())
     }
 
-    fn add_digit(&mut self, digit: u8) -> Result<State, Refusal> {
-        if self.left > (i64::MAX as u64) >> 4 {
+    fn begin_chunk(&mut self, size: u64) {
+        self.left = size;
+        self.state = if size == 0 { State::Trailers } else { State::Data };
+    }
+}
+
+/// A complete size line.
+struct SizeLine {
+    /// The size of its chunk, bytes.
+    size: u64,
+    /// Its bytes, with its end.
+    length: usize,
+    /// It is the line that [`write_size_line`] writes.
+    is_canonical: bool,
+}
+
+impl SizeLine {
+    /// Reads the line at the start of `bytes`, which are some; none if it is incomplete.
+    fn read(bytes: &[u8]) -> Result<Option<Self>, Refusal> {
+        let line = &bytes[..bytes.len().min(CHUNK_LINE_BYTES_MAX)];
+        let (digits, behind) = split_behind(line, |byte| byte.is_ascii_hexdigit());
+        if digits.is_empty() {
+            return Err(Refusal::MalformedChunk);
+        }
+        let (blanks, behind) = split_behind(behind, |byte| matches!(byte, b' ' | b'\t'));
+        let is_extension = |byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
+        let extension = match behind {
+            [b';', ..] => split_behind(behind, is_extension).0,
+            _ => b"",
+        };
+        let end = digits.len() + blanks.len() + extension.len();
+        let size = size_of(digits)?;
+        match &bytes[end..] {
+            [] => Ok(None),
+            _ if end == CHUNK_LINE_BYTES_MAX => Err(Refusal::ChunkLineTooLong),
+            [b'\r'] => Ok(None),
+            [b'\r', b'\n', ..] => {
+                let is_canonical = end == digits.len() && is_canonical(digits);
+                Ok(Some(Self { size, length: end + b"\r\n".len(), is_canonical }))
+            }
+            _ => Err(Refusal::MalformedChunk),
+        }
+    }
+}
+
+/// The value of hexadecimal digits, below 2^63.
+fn size_of(digits: &[u8]) -> Result<u64, Refusal> {
+    digits.iter().try_fold(0, |size, digit| {
+        if size > (i64::MAX as u64) >> 4 {
             return Err(Refusal::ChunkTooLarge);
         }
-        let value = char::from(digit).to_digit(16).expect("a hexadecimal digit");
-        self.left = self.left << 4 | u64::from(value);
-        Ok(State::Size)
-    }
+        let value = char::from(*digit).to_digit(16).expect("a hexadecimal digit");
+        Ok(size << 4 | u64::from(value))
+    })
+}
 
-    fn end_size_line(&mut self) -> State {
-        self.line_bytes = 0;
-        if self.left == 0 { State::Trailers } else { State::Data }
+/// True for lower-case digits without leading zeros.
+fn is_canonical(digits: &[u8]) -> bool {
+    (digits[0] != b'0' || digits.len() == 1) && !digits.iter().any(u8::is_ascii_uppercase)
+}
+
+/// Writes the line of a size; returns its length. No line of this size is shorter.
+fn write_size_line(size: u64, out: &mut [u8]) -> usize {
+    let digits = size.checked_ilog2().map_or(1, |highest| highest as usize / 4 + 1);
+    for (at, digit) in out[..digits].iter_mut().enumerate() {
+        let value = size >> (4 * (digits - 1 - at)) & 0xf;
+        *digit = b"0123456789abcdef"[value as usize];
     }
+    out[digits..digits + 2].copy_from_slice(b"\r\n");
+    digits + 2
 }
 
 /// Moves a range to `to`, which is not behind it; returns its new end.

@@ -54,3 +54,9 @@ pub(super) fn is_host_name(byte: u8) -> bool {
 pub(super) fn is_ip_literal(byte: u8) -> bool {
     has(byte, IP_LITERAL)
 }
+
+/// The first bytes that are of a class, and the bytes behind them.
+pub(super) fn split_behind(bytes: &[u8], is_of_class: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
+    let end = bytes.iter().position(|byte| !is_of_class(*byte));
+    bytes.split_at(end.unwrap_or(bytes.len()))
+}

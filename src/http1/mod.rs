@@ -1,8 +1,8 @@
 //! HTTP/1.1 framing (RFC 9112) as a security boundary: bytes in, verdicts out.
 //!
 //! httparse splits heads into lines; every rule about their contents is here. Ambiguous input is
-//! refused, never repaired. Forwarded heads are rewritten from the parsed parts; chunks are checked
-//! and forwarded as received, without their extensions, and trailers one by one.
+//! refused, never repaired. Heads and the sizes of chunks are written anew from the parsed parts;
+//! data is forwarded as received, and trailers one by one.
 //!
 //! Does not: own buffers, know sockets or time, allocate (but for targets that are not UTF-8).
 

@@ -1,6 +1,6 @@
 //! Request targets (RFC 9112 §3.2, RFC 3986) and hosts.
 
-use super::classes::{is_host_name, is_ip_literal};
+use super::classes::{is_host_name, is_ip_literal, split_behind};
 use crate::head::Refusal;
 
 /// The parts of a target.
@@ -202,12 +202,6 @@ fn port_of(host: &[u8]) -> Option<&[u8]> {
         _ => return None,
     };
     (!name.is_empty() && is_port(digits)).then_some(digits)
-}
-
-/// The first bytes that are of a class, and the bytes behind them.
-fn split_behind(bytes: &[u8], is_of_class: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
-    let end = bytes.iter().position(|byte| !is_of_class(*byte));
-    bytes.split_at(end.unwrap_or(bytes.len()))
 }
 
 /// `*DIGIT` (RFC 3986 §3.2.3), and a valid number of a port.

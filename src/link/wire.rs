@@ -350,7 +350,7 @@ impl<E: Engine> Wire<E> {
         Some(Slice { buffer, start: 0, end: bytes.len() as u32 })
     }
 
-    // --- heads and trailer sections that arrive in pieces ---
+    // --- heads, size lines and trailer sections that arrive in pieces ---
 
     /// Joins the bytes that were set aside and a range, in one buffer. `left` is the bytes that did
     /// not fit; they follow the joined ones. None if no buffer is left; the range is released then.

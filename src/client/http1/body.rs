@@ -1,4 +1,5 @@
-//! Reading the body of a request: its end by its framing, trailer sections that arrive in pieces.
+//! Reading the body of a request: its end by its framing, size lines and trailer sections that
+//! arrive in pieces.
 
 use super::super::Client;
 use crate::engine::{Engine, Slice};
@@ -24,7 +25,7 @@ pub enum BodyFault {
 
 impl Client {
     /// Reads a range of a request's body. What follows the body waits as the next request; the
-    /// beginning of a trailer section is set aside.
+    /// beginning of a size line or a trailer section is set aside.
     pub fn read_body<E: Engine>(
         &mut self,
         body: &mut Body,

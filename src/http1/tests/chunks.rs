@@ -57,7 +57,7 @@ fn pass(body: &[u8], ends: &[usize], passing: Passing) -> Result<Read, Refusal> 
 }
 
 /// The content of a body: what is left without framing. Both ways of reading must agree on it, and
-/// what is relayed must mean the same again.
+/// what is relayed must mean the same again, and is relayed again as it is.
 fn read(body: &[u8], ends: &[usize]) -> Result<Read, Refusal> {
     let content = pass(body, ends, Passing::Content);
     let relayed = pass(body, ends, from(Peer::Backend));
@@ -66,6 +66,8 @@ fn read(body: &[u8], ends: &[usize]) -> Result<Read, Refusal> {
     assert_eq!((content.consumed, content.has_ended), (relayed.consumed, relayed.has_ended));
     let again = pass(&relayed.kept, &[], Passing::Content).expect("it was well");
     assert_eq!((again.kept, again.has_ended), (content.kept.clone(), content.has_ended));
+    let again = pass(&relayed.kept, &[], from(Peer::Backend)).expect("it was well");
+    assert_eq!(text(&again.kept), text(&relayed.kept), "its sizes are not canonical");
     Ok(content)
 }
 
@@ -98,11 +100,16 @@ fn every_split_of_a_body_gives_the_same_content_and_the_same_chunks() {
     for (body, content, relayed) in [
         ("0\r\n\r\n", "", "0\r\n\r\n"),
         ("5\r\nhello\r\n0\r\n\r\n", "hello", "5\r\nhello\r\n0\r\n\r\n"),
-        ("5\r\nhello\r\n1\r\n!\r\n00\r\n\r\n", "hello!", "5\r\nhello\r\n1\r\n!\r\n00\r\n\r\n"),
+        ("5\r\nhello\r\n1\r\n!\r\n00\r\n\r\n", "hello!", "5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n"),
         (
             "a\r\n0\r\n\r\n12345\r\n000\r\n\r\n",
             "0\r\n\r\n12345",
-            "a\r\n0\r\n\r\n12345\r\n000\r\n\r\n",
+            "a\r\n0\r\n\r\n12345\r\n0\r\n\r\n",
+        ),
+        (
+            "A\r\n0A;\r\n 000B\r\n0C\r\n0123456789aB\r\n0\r\n\r\n",
+            "0A;\r\n 000B0123456789aB",
+            "a\r\n0A;\r\n 000B\r\nc\r\n0123456789aB\r\n0\r\n\r\n",
         ),
         ("5;a=b\r\nhello\r\n0;last\r\n\r\n", "hello", "5\r\nhello\r\n0\r\n\r\n"),
         ("5 \t\r\nhello\r\n0 \r\n\r\n", "hello", "5\r\nhello\r\n0\r\n\r\n"),
@@ -110,7 +117,7 @@ fn every_split_of_a_body_gives_the_same_content_and_the_same_chunks() {
         (
             "2;q=\"\\\"\t;\"\r\nhe\r\n0003;;=\u{e9}{\"x\r\nllo\r\n0\r\n\r\n",
             "hello",
-            "2\r\nhe\r\n0003\r\nllo\r\n0\r\n\r\n",
+            "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
         ),
         (
             "1\r\nx\r\n0\r\nX-Sum: 1\r\nX-Empty:\r\n\r\n",
@@ -122,6 +129,30 @@ fn every_split_of_a_body_gives_the_same_content_and_the_same_chunks() {
         check_splits(body, &Passing::Content, content);
         check_splits(body, &from(Peer::Backend), relayed);
         check_splits(body, &from(Peer::Client), relayed);
+    }
+}
+
+#[test]
+fn a_size_is_written_as_lower_case_digits_without_leading_zeros_wherever_it_is_split() {
+    for (line, canonical) in [
+        ("7fffffffffffffff", "7fffffffffffffff"),
+        ("7FFFFFFFFFFFFFFF", "7fffffffffffffff"),
+        ("0007aBcD;A=0", "7abcd"),
+        ("10", "10"),
+        ("0010", "10"),
+        ("1a", "1a"),
+        ("1A", "1a"),
+        ("aBcDeF0", "abcdef0"),
+        ("00E ;", "e"),
+    ] {
+        let body = format!("{line}\r\ndata 0AF");
+        for split in 0..=body.len() {
+            for peer in [Peer::Client, Peer::Backend] {
+                let read = pass(body.as_bytes(), &[split], from(peer)).expect("it is well");
+                let expected = format!("{canonical}\r\ndata 0AF");
+                assert_eq!((text(&read.kept), read.consumed), (expected.into(), body.len()));
+            }
+        }
     }
 }
 

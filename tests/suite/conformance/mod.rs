@@ -144,6 +144,32 @@ fn a_malformed_body_is_refused_alike_however_it_is_split() {
 }
 
 #[test]
+fn a_body_goes_on_in_one_form_however_its_sizes_are_written_and_split() {
+    let data = "0123456789abcdef0123456789ABCDEF\r\n0\r\n\r\n0A;\r\n";
+    assert_eq!(data.len(), 0x2b + 1);
+    let relayed = format!("2c\r\n{data}\r\na\r\n;0a\r\n0\r\n\r\n\r\n0\r\n\r\n");
+    for [one, two, last] in [
+        ["2c", "a", "0"],
+        ["2C", "A", "00"],
+        ["00000000000000000000000000000002c", "0a", "0000000000000000000000000000"],
+        ["2c;a=1", "a \t", "0;end"],
+        ["02C \t;0=\"0\\\"A;\"", "00A;;;", "00 ;\u{e9}"],
+    ] {
+        let body = format!("{one}\r\n{data}\r\n{two}\r\n;0a\r\n0\r\n\r\n\r\n{last}\r\n\r\n");
+        for end in 0..=body.len() {
+            let (mut decoder, mut partial, mut kept) = (decoder(), Vec::new(), Vec::new());
+            for piece in [&body.as_bytes()[..end], &body.as_bytes()[end..]] {
+                partial.extend_from_slice(piece);
+                let progress = decoder.pass(&mut partial).expect("it is well-formed");
+                kept.extend_from_slice(&partial[..progress.kept]);
+                partial.drain(..progress.consumed);
+            }
+            assert_eq!(String::from_utf8_lossy(&kept), relayed, "{body:?} at {end}");
+        }
+    }
+}
+
+#[test]
 fn well_formed_requests_are_taken_and_every_part_of_them_is_incomplete() {
     let long = format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(2_000));
     for text in [

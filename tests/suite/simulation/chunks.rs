@@ -25,6 +25,10 @@ fn a_request_is_relayed_without_what_readers_may_differ_on() {
     for (body, relayed) in [
         ("5 ;a=\"\r\nhello\r\n0;x\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n"),
         (
+            "00B\r\nhello world\r\nA\r\n0123456789\r\n00\r\n\r\n",
+            "b\r\nhello world\r\na\r\n0123456789\r\n0\r\n\r\n",
+        ),
+        (
             "2;;\r\nhi\r\n0\r\nX-A: 1\r\nX-B: 2\r\nX-Real-IP: 3\r\nCookie: 4\r\nX_C: 5\r\n\r\n",
             "2\r\nhi\r\n0\r\nX-B: 2\r\n\r\n",
         ),
@@ -49,10 +53,12 @@ fn a_request_is_relayed_without_what_readers_may_differ_on() {
 #[test]
 fn trailers_that_a_backend_may_not_send_are_left_out_of_a_good_answer() {
     let head = "HTTP/1.1 200 OK\r\nConnection: x-hop\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let chunks = "2 \r\nhi\r\n0\r\n";
+    let chunks = "2 \r\nhi\r\n00B\r\nhello world\r\n00\r\n";
     let section = "Cache-Control: no-store\r\nX-B: 1\r\nx_sum: 2\r\nX-Hop: 3\r\n\r\n";
     let text = [head, chunks, section].concat();
-    for (version, content) in [("1.1", "2\r\nhi\r\n0\r\nX-B: 1\r\n\r\n"), ("1.0", "hi")] {
+    for (version, content) in
+        [("1.1", "2\r\nhi\r\nb\r\nhello world\r\n0\r\nX-B: 1\r\n\r\n"), ("1.0", "hihello world")]
+    {
         for at in 1..text.len() {
             let mut scene = scene();
             let client = scene.client();
@@ -91,6 +97,38 @@ fn trailers_go_on_wherever_the_read_that_ends_them_is_cut_to_fit_a_buffer() {
         scene.say(client, GET);
         scene.say(backend, ANSWER);
         assert!(scene.heard(client).ends_with("good"), "its connection goes on, {first} first");
+    }
+}
+
+#[test]
+fn chunks_go_on_wherever_a_size_is_cut_before_a_read_that_fills_a_buffer() {
+    let heads = [
+        "POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ];
+    let line = "0003Ff0 ;x=\"y\"\r\n";
+    let data = "x".repeat(0x3ff0);
+    let relayed = format!("2\r\nhi\r\n3ff0\r\n{data}\r\n3ff0\r\n{data}\r\n0\r\n\r\n");
+    for is_of_backend in [false, true] {
+        for cut in 1..line.len() {
+            let mut scene = scene();
+            scene.network.borrow_mut().meanness.receive_bytes_max = u32::MAX;
+            let client = scene.client();
+            let (first, rest) = line.split_at(cut);
+            let body = format!("{rest}{data}\r\n{line}{data}\r\n00\r\n\r\n");
+            let head = heads[usize::from(is_of_backend)];
+            scene.say(client, if is_of_backend { GET } else { head });
+            let (backend, _) = scene.connected();
+            let (from, to) = if is_of_backend { (backend, client) } else { (client, backend) };
+            if is_of_backend {
+                scene.say(from, head);
+            }
+            let before = scene.heard(to);
+            scene.say(from, &format!("02\r\nhi\r\n{first}"));
+            scene.say(from, &body);
+            let heard = behind_head(&(before + &scene.heard(to))).to_owned();
+            assert!(heard == relayed, "cut at {cut}, of the backend: {is_of_backend}");
+        }
     }
 }
 

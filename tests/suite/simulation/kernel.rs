@@ -1,6 +1,7 @@
 //! What happens to sockets by itself: operations go on, end, fail, and lose the race against a
 //! cancel or win it.
 
+use super::engine::BUFFER_SIZE;
 use super::network::{Armed, Door, Fate, Network, Stream};
 use ringway::engine::{BufferId, Event, Failure, Key, Op, ReceiveFlags, Socket};
 
@@ -190,6 +191,7 @@ impl Network {
         let is_starved = self.starved.contains(&socket);
         let loses_ring = is_starved || self.prng.one_in(self.meanness.no_buffers_one_in);
         let most = 1 + self.prng.below(self.meanness.receive_bytes_max) as usize;
+        let most = most.min(BUFFER_SIZE);
         let ends = self.prng.one_in(self.meanness.ends_early_one_in);
         let stream = self.stream(socket);
         if let Some(Armed { key, .. }) = stream.poll {

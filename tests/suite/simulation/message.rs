@@ -313,30 +313,41 @@ impl Head {
     }
 }
 
-/// A body in chunks of drawn sizes.
+/// A body in chunks of drawn sizes, which are written in any way that a reader must take.
 pub fn chunks(bytes: &[u8], prng: &mut Prng) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len() + 64);
     let mut rest = bytes;
     let most = if bytes.len() > 20_000 { 30_000 } else { 3_000 };
     while !rest.is_empty() {
         let (chunk, after) = rest.split_at(rest.len().min(1 + prng.below(most) as usize));
-        out.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        out.extend_from_slice(size_line(chunk.len(), prng).as_bytes());
         out.extend_from_slice(chunk);
         out.extend_from_slice(b"\r\n");
         rest = after;
     }
     let trailer = if prng.one_in(3) { "x-sum: 1\r\n" } else { "" };
-    out.extend_from_slice(format!("0\r\n{trailer}\r\n").as_bytes());
+    out.extend_from_slice(format!("{}{trailer}\r\n", size_line(0, prng)).as_bytes());
     out
 }
 
-/// The data of a whole chunked body and the length of its framing; none if it is not whole.
+fn size_line(size: usize, prng: &mut Prng) -> String {
+    match prng.below(8) {
+        0 => format!("{size:X}\r\n"),
+        1 => format!("{size:05x}\r\n"),
+        2 => format!("00{size:X} ;x=\"0A\"\r\n"),
+        _ => format!("{size:x}\r\n"),
+    }
+}
+
+/// The data of a whole chunked body and the length of its framing; none if it is not whole. Panics
+/// if a size is not as the proxy writes it.
 pub fn unchunk(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
     let (mut data, mut at) = (Vec::new(), 0);
     loop {
         let line = memmem::find(&bytes[at..], b"\r\n")?;
         let text = std::str::from_utf8(&bytes[at..at + line]).expect("a size is text");
         let size = usize::from_str_radix(text, 16).expect("a size is hexadecimal");
+        assert_eq!(text, format!("{size:x}"), "a size is written by the proxy");
         at += line + 2;
         if size == 0 {
             let rest = &bytes[at..];
