@@ -163,7 +163,7 @@ impl Client {
         if self.is_counted {
             shared.clients.leave(shard, self.address.ip());
         }
-        shared.ledger.listener(shard, self.listener).sessions.fall();
+        local.reports.session_ended(self.listener);
         local.count(Counter::ConnectionsClosed);
         local.reports.counters().add_close(self.close_reason);
     }

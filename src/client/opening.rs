@@ -9,9 +9,10 @@ use crate::stats::{CloseReason, Counter};
 use crate::table::ClientId;
 use std::net::SocketAddr;
 
-/// Serves a connection on which nothing has been received yet. It is aborted at once if its client
-/// has as many connections as it may have, or all connections are being aborted. Returns it if its
-/// bytes are forwarded, and nothing of them is needed to find a backend.
+/// Serves a connection on which nothing has been received yet, and which is counted for its
+/// listener already. It is aborted at once if its client has as many connections as it may have, or
+/// all connections are being aborted. Returns it if its bytes are forwarded, and nothing of them is
+/// needed to find a backend.
 pub fn open<E: Engine>(
     clients: &mut Clients,
     socket: Socket,
@@ -26,13 +27,12 @@ pub fn open<E: Engine>(
     if is_counted && !mailbox.shared.clients.admit(shard, address.ip()) {
         local.count(Counter::ClientLimitRejections);
         local.wire.engine.close(socket, Close::Reset);
+        local.reports.session_ended(listener);
         local.reports.mailbox.show_connections(clients.len() as u32);
         return None;
     }
     local.count(Counter::ConnectionsAccepted);
-    let cell = mailbox.shared.ledger.listener(shard, listener);
-    cell.accepted.add(1);
-    cell.sessions.rise();
+    mailbox.shared.ledger.listener(shard, listener).accepted.add(1);
     let key = clients.next_key();
     let id = clients.insert(Client::new(socket, key, address, listener));
     let client = clients.at(id);

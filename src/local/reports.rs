@@ -4,7 +4,7 @@
 use crate::access_log::{Record, Sender};
 use crate::base::{BackendSlot, Instant, ListenerId, RouteId};
 use crate::engine::Failure;
-use crate::mailbox::{BackendCell, Mailbox, Observation, TrialCourse};
+use crate::mailbox::{BackendCell, Mailbox, Observation, Quota, TrialCourse};
 use crate::stats::{Counter, Counters};
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +65,18 @@ impl Reports {
         let (shard, ledger) = (self.mailbox.shard(), &self.mailbox.shared.ledger);
         ledger.listener(shard, listener).requests.add(1);
         ledger.route(shard, route).requests.add(1);
+    }
+
+    /// The sessions of a listener, as this shard has them.
+    pub fn sessions(&self, listener: ListenerId) -> Quota<'_> {
+        self.mailbox.shared.ledger.sessions(self.mailbox.shard(), listener)
+    }
+
+    /// A session of a listener has ended: a shard that waits for that is woken.
+    pub fn session_ended(&self, listener: ListenerId) {
+        if let Some(waiting) = self.sessions(listener).put_back() {
+            self.mailbox.shared.wake(waiting);
+        }
     }
 
     /// The shard's counts of a backend.

@@ -4,6 +4,7 @@
 //!
 //! Does not: count events of no backend, pool, route or listener (see `stats`).
 
+use super::quota::{Quota, Sum};
 use super::tables::{BackendCell, ListenerCell, PoolCell, RouteCell, Table};
 use crate::base::{BackendSlot, ListenerId, PoolId, RouteId, ShardId};
 use crate::limits::{BACKENDS_MAX, LISTENERS_MAX, POOLS_MAX, ROUTES_MAX};
@@ -11,6 +12,8 @@ use crate::limits::{BACKENDS_MAX, LISTENERS_MAX, POOLS_MAX, ROUTES_MAX};
 /// The tables of all shards.
 pub struct Ledger {
     shards: Vec<Tables>,
+    /// The sessions of each listener over all shards.
+    sessions: Table<Sum>,
 }
 
 /// The tables of one shard: only it may write to them.
@@ -30,7 +33,7 @@ impl Ledger {
             routes: Table::new(ROUTES_MAX),
             listeners: Table::new(LISTENERS_MAX),
         };
-        Self { shards: (0..shards).map(tables).collect() }
+        Self { shards: (0..shards).map(tables).collect(), sessions: Table::new(LISTENERS_MAX) }
     }
 
     /// Number of shards.
@@ -56,6 +59,12 @@ impl Ledger {
     /// The row of a listener in a shard's table.
     pub fn listener(&self, shard: ShardId, listener: ListenerId) -> &ListenerCell {
         self.shards[shard.index()].listeners.at(listener.index())
+    }
+
+    /// The sessions of a listener, as a shard has them.
+    pub fn sessions(&self, shard: ShardId, listener: ListenerId) -> Quota<'_> {
+        let own = &self.listener(shard, listener).sessions;
+        Quota { shard, own, sum: self.sessions.at(listener.index()) }
     }
 
     /// Exchanges of all other shards on one backend.
@@ -105,7 +114,8 @@ impl Ledger {
             cell.in_flight.set(0);
             cell.connections.set(0);
         }
-        tables.listeners.existing().for_each(|cell| cell.sessions.set(0));
+        let listeners = tables.listeners.existing_rows();
+        listeners.for_each(|row| self.sessions(shard, ListenerId(row as u16)).reset());
     }
 
     /// Sets the rows of a pool to zero before another one gets its number.

@@ -11,6 +11,7 @@ mod ledger;
 mod line;
 mod observations;
 mod places;
+mod quota;
 mod shard_mailbox;
 mod tables;
 
@@ -22,5 +23,6 @@ pub use ledger::Ledger;
 pub use line::lines_touched;
 pub use observations::{BackendFault, Observation, Observations, TrialCourse};
 pub use places::Pool;
+pub use quota::{NO_LIMIT, Quota};
 pub use shard_mailbox::{Mailbox, Shared, Stage, Taken};
 pub use tables::{Answers, BackendCell, Count, Level, ListenerCell, PoolCell, RouteCell};

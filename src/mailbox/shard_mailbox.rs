@@ -10,7 +10,7 @@ use crate::stats::Counters;
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Connections in transit from one shard to another; further ones stay where they are.
 const HANDOFFS_MAX: usize = 1024;
@@ -48,6 +48,8 @@ pub struct Shared {
     pub observations: Arc<Observations>,
     /// Places for client connections.
     pub places: Arc<Pool>,
+    /// What wakes each shard.
+    wakes: Arc<[OnceLock<Arc<dyn Wake>>]>,
 }
 
 impl Shared {
@@ -59,7 +61,13 @@ impl Shared {
             clients: Arc::new(ClientCounts::new(shards, client_limit)),
             observations: Arc::new(Observations::new(wake)),
             places: Arc::default(),
+            wakes: (0..shards).map(|_| OnceLock::new()).collect(),
         }
+    }
+
+    /// Wakes a shard.
+    pub fn wake(&self, shard: ShardId) {
+        self.wakes[shard.index()].get().into_iter().for_each(|wake| wake.wake());
     }
 }
 
@@ -117,6 +125,8 @@ pub struct Mailbox {
 impl Mailbox {
     /// An empty mailbox for `shard`, which `wake` wakes.
     pub fn new(shard: ShardId, wake: Arc<dyn Wake>, shared: Shared) -> Self {
+        // A test may have several mailboxes of one shard, with the same wake.
+        let _ = shared.wakes[shard.index()].set(wake.clone());
         Self {
             shard,
             wake,

@@ -4,6 +4,7 @@
 //! allocated in blocks at their first use: a table for every possible backend costs only the rows
 //! in use.
 
+use super::quota::Own;
 use crate::stats::Latencies;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -151,15 +152,19 @@ pub struct ListenerCell {
     /// Accepted connections that became sessions.
     pub accepted: Count,
     /// Sessions that are open.
-    pub sessions: Level,
+    pub(super) sessions: Own,
     /// Requests whose head was complete and valid.
     pub requests: Count,
 }
 
 impl ListenerCell {
+    /// Sessions that are open.
+    pub fn sessions(&self) -> u32 {
+        self.sessions.read()
+    }
+
     pub(super) fn clear(&self) {
         self.accepted.clear();
-        self.sessions.set(0);
         self.requests.clear();
     }
 }
@@ -186,6 +191,13 @@ impl<T: Default> Table<T> {
     #[inline]
     pub(super) fn peek(&self, index: usize) -> Option<&T> {
         Some(&self.blocks.get(index / BLOCK)?.get()?[index % BLOCK])
+    }
+
+    /// The numbers of the rows that are there.
+    pub(super) fn existing_rows(&self) -> impl Iterator<Item = usize> {
+        let blocks = self.blocks.iter().enumerate();
+        let existing = blocks.filter(|(_, block)| block.get().is_some());
+        existing.flat_map(|(block, _)| block * BLOCK..(block + 1) * BLOCK)
     }
 
     pub(super) fn existing(&self) -> impl Iterator<Item = &T> {

@@ -1,11 +1,13 @@
 //! Accepting: a connection is admitted, assigned to the less loaded of two shards, and
-//! served. Out of descriptors, or at the limit of connections, the listener backs off: connections
-//! wait in its backlog. Does not: begin or end listening, see `listening`.
+//! served. Out of descriptors, or at the limit of connections of the process or its own, the
+//! listener backs off: connections wait in its backlog. Does not: begin or end listening, see
+//! `listening`.
 
 use super::Shard;
+use super::listening::Backoff;
 use crate::base::{Generation, ListenerId, Prng};
 use crate::engine::{Close, Engine, Failure, Key, Op, Socket};
-use crate::mailbox::{Handoff, Mailbox, Stage, admit, places};
+use crate::mailbox::{Handoff, Mailbox, NO_LIMIT, Quota, Stage, admit, places};
 use crate::stats::Counter;
 use std::time::Duration;
 
@@ -35,7 +37,7 @@ impl<E: Engine> Shard<E> {
             self.back_off(listening, Duration::ZERO);
             self.admit_waiting(listening, listener);
         }
-        let is_full = self.is_full();
+        let is_full = self.is_full(listener);
         if self.acceptor(key).is_some_and(|acceptor| acceptor.is_armed) && is_full {
             self.traffic.engine().cancel(Op::Accept, key);
         }
@@ -45,7 +47,7 @@ impl<E: Engine> Shard<E> {
     /// Admits some of the connections in the backlog, as far as there is room.
     fn admit_waiting(&mut self, listening: Socket, listener: ListenerId) {
         for _ in 0..TAKEN_AT_ONCE_MAX {
-            if self.is_full() {
+            if self.is_full(listener) {
                 return;
             }
             let Some(accepted) = self.traffic.engine().accept_now(listening) else { return };
@@ -61,11 +63,11 @@ impl<E: Engine> Shard<E> {
     }
 
     /// Assigns an accepted connection to another shard or serves it here; defers it while the
-    /// process has as many connections as it may have.
+    /// process or the listener has as many connections as it may have.
     fn assign(&mut self, accepted: Handoff) {
-        if self.traffic.stage() < Stage::Draining && self.is_full() {
+        if self.traffic.stage() < Stage::Draining && self.is_full(accepted.listener) {
             // It is one of a batch that the kernel had accepted before the accept was cancelled.
-            return self.deferred.push_back(accepted);
+            return self.defer(accepted);
         }
         if let Some(other) = self.less_loaded()
             && self.mailboxes[other].hand_over(accepted).is_ok()
@@ -79,17 +81,40 @@ impl<E: Engine> Shard<E> {
         self.serve(accepted);
     }
 
-    /// Serves a connection here, or defers it while the process has as many connections as it may
-    /// have. During a drain all accepted ones are served: there is no later turn for them.
+    /// Serves a connection here, or defers it while the process or its listener has as many
+    /// connections as it may have. During a drain all accepted ones are served: there is no later
+    /// turn for them.
     pub(super) fn serve(&mut self, accepted: Handoff) {
+        let Handoff { socket, client, listener } = accepted;
+        if self.traffic.stage() >= Stage::Draining {
+            self.sessions(listener).take_anyway();
+        } else if !self.admit(listener) {
+            return self.defer(accepted);
+        }
+        self.traffic.open(socket, client, listener);
+    }
+
+    /// Counts one more connection for the process and its listener, unless one of them has as many
+    /// as it may have.
+    fn admit(&mut self, listener: ListenerId) -> bool {
         let own = self.traffic.clients().len() as u32;
         let most = self.traffic.snapshot().settings.connections_max;
-        if self.traffic.stage() < Stage::Draining && !admit(&self.mailboxes, self.index, own, most)
-        {
-            return self.deferred.push_back(accepted);
+        if self.is_full(listener) || !admit(&self.mailboxes, self.index, own, most) {
+            return false;
         }
-        let Handoff { socket, client, listener } = accepted;
-        self.traffic.open(socket, client, listener);
+        let is_admitted = self.sessions(listener).take(self.sessions_max(listener));
+        if !is_admitted {
+            self.mailbox().show_connections(own);
+        }
+        is_admitted
+    }
+
+    fn defer(&mut self, accepted: Handoff) {
+        let sessions = self.sessions(accepted.listener);
+        if !sessions.is_waiting() {
+            sessions.begin_waiting();
+        }
+        self.deferred.push_back(accepted);
     }
 
     /// Another shard, drawn at random, if it is less loaded than this one.
@@ -103,13 +128,26 @@ impl<E: Engine> Shard<E> {
         is_less_loaded(&self.mailboxes[other], own, generation).then_some(other)
     }
 
-    /// Connections that the process may still admit.
-    pub(super) fn places(&self) -> u32 {
+    /// Connections that the process may still admit on a listener.
+    pub(super) fn places(&self, listener: ListenerId) -> u32 {
+        self.places_of_process().min(self.sessions(listener).free(self.sessions_max(listener)))
+    }
+
+    fn places_of_process(&self) -> u32 {
         places(&self.mailboxes, self.traffic.snapshot().settings.connections_max)
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        self.places() == 0
+    pub(super) fn is_full(&self, listener: ListenerId) -> bool {
+        self.places(listener) == 0
+    }
+
+    pub(super) fn sessions(&self, listener: ListenerId) -> Quota<'_> {
+        self.mailbox().shared.ledger.sessions(self.mailbox().shard(), listener)
+    }
+
+    /// Sessions that a listener may have; a removed one has no limit.
+    fn sessions_max(&self, listener: ListenerId) -> u32 {
+        self.traffic.snapshot().listener(listener).map_or(NO_LIMIT, |one| one.connections_max)
     }
 
     pub(super) fn accept_ended(&mut self, key: Key, failure: Failure) {
@@ -150,14 +188,29 @@ impl<E: Engine> Shard<E> {
         let now = self.traffic.now();
         let acceptor = self.acceptors.get_mut(&listening);
         if let Some(acceptor) = acceptor.filter(|acceptor| !acceptor.is_retired) {
-            acceptor.resume_at = Some(now + span);
+            acceptor.backoff = Some(Backoff::At(now + span));
         }
+    }
+
+    /// Backs a listener off until a session of it has ended.
+    pub(super) fn await_place(&mut self, listening: Socket, listener: ListenerId) {
+        self.sessions(listener).begin_waiting();
+        // Looked at again: a session that ended before this was for nobody who waits.
+        let is_full = self.is_full(listener) || self.has_deferred(listener);
+        let latest = self.traffic.now() + if is_full { BACKOFF } else { Duration::ZERO };
+        if let Some(acceptor) = self.acceptors.get_mut(&listening) {
+            acceptor.backoff = Some(Backoff::WithPlace(latest));
+        }
+    }
+
+    pub(super) fn has_deferred(&self, listener: ListenerId) -> bool {
+        self.deferred.iter().any(|accepted| accepted.listener == listener)
     }
 
     /// Assigns deferred connections, as far as there is room.
     pub(super) fn assign_deferred(&mut self) {
         for _ in 0..self.deferred.len() {
-            if self.is_full() {
+            if self.places_of_process() == 0 {
                 return;
             }
             let Some(accepted) = self.deferred.pop_front() else { return };
@@ -210,6 +263,8 @@ mod tests {
         /// Connections by shard.
         open: Vec<u32>,
         most: u32,
+        /// Of the listener.
+        sessions_max: u32,
         prng: Prng,
         handed_over: usize,
     }
@@ -219,12 +274,24 @@ mod tests {
             let shared = Shared::new(SHARDS, client_limit, Arc::new(NoWake));
             let mailbox = |n| Mailbox::new(ShardId(n as u16), Arc::new(NoWake), shared.clone());
             let mailboxes = (0..SHARDS).map(|n| Arc::new(mailbox(n))).collect();
-            Self { mailboxes, open: vec![0; SHARDS], most, prng: Prng::new(1), handed_over: 0 }
+            let (open, prng) = (vec![0; SHARDS], Prng::new(1));
+            Self { mailboxes, open, most, sessions_max: NO_LIMIT, prng, handed_over: 0 }
+        }
+
+        fn limit_listener(&mut self, most: u32) {
+            self.sessions_max = most;
+            (0..SHARDS).for_each(|shard| self.sessions(shard).follow(most));
+        }
+
+        fn sessions(&self, shard: usize) -> Quota<'_> {
+            let ledger = &self.mailboxes[shard].shared.ledger;
+            ledger.sessions(ShardId(shard as u16), ListenerId(0))
         }
 
         /// A connection that `shard` accepts: the shard that serves it, if any may.
         fn accept(&mut self, shard: usize, client: u32) -> Option<usize> {
-            if places(&self.mailboxes, self.most) == 0 {
+            let is_full = self.sessions(shard).free(self.sessions_max) == 0;
+            if is_full || places(&self.mailboxes, self.most) == 0 {
                 return None;
             }
             let drawn = draw(shard, SHARDS, &mut self.prng).expect("there are others");
@@ -243,6 +310,7 @@ mod tests {
             if !admit(&self.mailboxes, server, own, self.most) {
                 return None;
             }
+            assert!(self.sessions(server).take(self.sessions_max));
             assert!(clients.admit(mailbox.shard(), client.to_be_bytes().into()));
             self.open[server] += 1;
             mailbox.show_connections(own + 1);
@@ -256,6 +324,7 @@ mod tests {
             self.open[shard] -= 1;
             mailbox.show_connections(self.open[shard]);
             mailbox.shared.clients.leave(mailbox.shard(), client.to_be_bytes().into());
+            self.sessions(shard).put_back();
         }
 
         fn open(&self) -> u32 {
@@ -281,10 +350,19 @@ mod tests {
 
     #[test]
     fn an_accept_touches_few_lines_of_other_shards_however_many_there_are() {
-        for (most, connections) in [(100_000, 30_000), (1_000, 1_200), (100, 120)] {
+        for (most, connections, is_limited) in [
+            (100_000, 30_000, false),
+            (1_000, 1_200, false),
+            (100, 120, false),
+            (100_000, 30_000, true),
+        ] {
             let mut fleet = Fleet::new(most, 1000);
+            if is_limited {
+                fleet.limit_listener(20_000);
+            }
             let lines = fleet.lines_of(connections);
-            assert!(lines <= LINES_MAX, "{lines} lines, {most} at most");
+            let of_limit = usize::from(is_limited);
+            assert!(lines <= LINES_MAX + of_limit, "{lines} lines, {most} at most");
             assert_eq!(fleet.open(), connections - connections.div_ceil(3));
             assert!(most < 1000 || fleet.handed_over > 0);
         }

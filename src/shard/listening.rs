@@ -29,15 +29,33 @@ pub(super) struct Acceptor {
     leaves_at: Option<Instant>,
     /// It accepts no more connections; its socket is closed when the accept has ended.
     pub(super) is_retired: bool,
-    /// The end of its backoff; none without one.
-    pub(super) resume_at: Option<Instant>,
+    /// It does not accept for a while.
+    pub(super) backoff: Option<Backoff>,
+}
+
+/// The end of a backoff.
+#[derive(Clone, Copy)]
+pub(super) enum Backoff {
+    /// At this time.
+    At(Instant),
+    /// When a session of the listener has ended, and at this time in any case: the process may be
+    /// full, and no event reports that another shard's session of another listener has ended.
+    WithPlace(Instant),
+}
+
+impl Backoff {
+    fn latest(self) -> Instant {
+        match self {
+            Self::At(time) | Self::WithPlace(time) => time,
+        }
+    }
 }
 
 impl Acceptor {
-    /// When it needs attention without an event.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    /// When its time is over.
+    fn deadline(&self) -> Option<Instant> {
         let leaves_at = self.leaves_at.filter(|_| !self.is_retired);
-        leaves_at.into_iter().chain(self.resume_at).min()
+        leaves_at.into_iter().chain(self.backoff.map(Backoff::latest)).min()
     }
 }
 
@@ -90,7 +108,7 @@ impl<E: Engine> Shard<E> {
 
     fn begin_accepting(&mut self, socket: Socket, id: ListenerId, leaves_at: Option<Instant>) {
         let key = Key::new(Owner::Listener, id.index(), socket.0 as u32);
-        self.arm(socket, key);
+        self.arm(socket, key, id);
         let acceptor = Acceptor {
             socket,
             key,
@@ -98,13 +116,13 @@ impl<E: Engine> Shard<E> {
             is_armed: true,
             leaves_at,
             is_retired: false,
-            resume_at: None,
+            backoff: None,
         };
         self.acceptors.insert(socket, acceptor);
     }
 
-    fn arm(&mut self, socket: Socket, key: Key) {
-        let takes_many = self.places() >= FEW_PLACES;
+    fn arm(&mut self, socket: Socket, key: Key, listener: ListenerId) {
+        let takes_many = self.places(listener) >= FEW_PLACES;
         self.traffic.engine().accept(socket, key, takes_many);
     }
 
@@ -115,7 +133,7 @@ impl<E: Engine> Shard<E> {
             return;
         }
         acceptor.is_retired = true;
-        acceptor.resume_at = None;
+        acceptor.backoff = None;
         if acceptor.is_armed {
             let key = acceptor.key;
             self.traffic.engine().cancel(Op::Accept, key);
@@ -147,21 +165,28 @@ impl<E: Engine> Shard<E> {
     pub(super) fn resume_accepting(&mut self) {
         self.assign_deferred();
         let now = self.traffic.now();
-        let is_due = |acceptor: &&Acceptor| acceptor.deadline().is_some_and(|at| at <= now);
+        let is_due = |acceptor: &&Acceptor| self.due_at(acceptor).is_some_and(|at| at <= now);
         let due: Vec<Socket> =
             self.acceptors.values().filter(is_due).map(|acceptor| acceptor.socket).collect();
         for socket in due {
+            let (key, listener) = (self.acceptors[&socket].key, self.acceptors[&socket].listener);
             if self.acceptors[&socket].leaves_at.is_some_and(|at| at <= now) {
                 self.retire(socket);
-            } else if self.is_full() || !self.deferred.is_empty() {
-                self.back_off(socket, BACKOFF);
+            } else if self.is_full(listener) || self.has_deferred(listener) {
+                self.await_place(socket, listener);
             } else if let Some(acceptor) = self.acceptors.get_mut(&socket) {
-                acceptor.resume_at = None;
+                acceptor.backoff = None;
                 acceptor.is_armed = true;
-                let key = acceptor.key;
-                self.arm(socket, key);
+                self.arm(socket, key, listener);
             }
         }
+    }
+
+    /// When a listening socket needs attention without an event of its own.
+    pub(super) fn due_at(&self, acceptor: &Acceptor) -> Option<Instant> {
+        let may_have_place = matches!(acceptor.backoff, Some(Backoff::WithPlace(_)))
+            && !self.sessions(acceptor.listener).is_waiting();
+        if may_have_place { Some(self.traffic.now()) } else { acceptor.deadline() }
     }
 
     /// Admits the backlog of every listener, and closes them: new connections are refused by the

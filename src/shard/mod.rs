@@ -133,7 +133,7 @@ impl<E: Engine> Shard<E> {
 
     fn next_deadline(&self, latest: Instant) -> Instant {
         let timers = self.traffic.next_deadline(latest);
-        let acceptors = self.acceptors.values().filter_map(Acceptor::deadline);
+        let acceptors = self.acceptors.values().filter_map(|acceptor| self.due_at(acceptor));
         let next = acceptors.fold(timers.min(latest), Instant::min);
         // No event reports that another shard's connection has closed.
         if self.deferred.is_empty() { next } else { next.min(self.traffic.now() + BACKOFF) }

@@ -17,6 +17,7 @@ impl<E: Engine> Traffic<E> {
     pub fn take_snapshot(&mut self, snapshot: Arc<Snapshot>) {
         let left = self.sides.picks.take(&snapshot, &mut self.sides.local.prng);
         let is_one_removed = self.sides.local.current.replace(snapshot);
+        self.follow_limits();
         if !left.is_empty() {
             self.release_backends(&left);
         }
@@ -24,6 +25,14 @@ impl<E: Engine> Traffic<E> {
             self.release_clients();
         }
         self.work_off();
+    }
+
+    /// Follows the limits of listeners.
+    pub(super) fn follow_limits(&self) {
+        let local = &self.sides.local;
+        for listener in local.current.snapshot().listeners.iter().flatten() {
+            local.reports.sessions(listener.id).follow(listener.connections_max);
+        }
     }
 
     /// Adds a listener of a snapshot that was never in force here.

@@ -61,7 +61,10 @@ impl<E: Engine> Traffic<E> {
             picks,
             local,
         };
-        Self { sides, exchanges: Table::with_capacity(room), relays: Table::default() }
+        let exchanges = Table::with_capacity(room);
+        let traffic = Self { sides, exchanges, relays: Table::default() };
+        traffic.follow_limits();
+        traffic
     }
 
     /// Sockets, buffers, time.

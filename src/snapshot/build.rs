@@ -192,11 +192,17 @@ pub fn build_listener(
         address: bound,
         sockets,
         protocol: listener.protocol,
+        connections_max: limit(listener.max_connections),
         requires_proxy_header: listener.proxy_protocol == ProxyHeader::Require,
         routes_no_sni: listener.no_sni == NoSni::Default,
         routes_not_tls: listener.not_tls == NotTls::Default,
         routes: route_table(listener.protocol, &routes),
     })
+}
+
+/// A limit as the configuration has it, where 0 is none.
+fn limit(most: usize) -> u32 {
+    if most == 0 { u32::MAX } else { u32::try_from(most).unwrap_or(u32::MAX) }
 }
 
 fn route_table(protocol: Protocol, routes: &[(&config::Route, Target)]) -> RouteTable<Target> {

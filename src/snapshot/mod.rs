@@ -52,6 +52,8 @@ pub struct Listener {
     pub sockets: Vec<Socket>,
     /// The protocol that clients speak.
     pub protocol: Protocol,
+    /// Most connections over all shards; more wait in the backlog. [`u32::MAX`]: no limit.
+    pub connections_max: u32,
     /// A connection begins with a PROXY protocol header, from one of the trusted proxies of
     /// [`Settings`].
     pub requires_proxy_header: bool,

@@ -5,10 +5,10 @@ use crate::config::addresses::parse_listen_address;
 use crate::config::choices::{
     Choice, NoSni, NotTls, Protocol, ProxyHeader, Steering, unknown_choice,
 };
-use crate::config::keys::kinds::{by_hand, shown, text, word};
+use crate::config::keys::kinds::{by_hand, count, shown, text, word};
 use crate::config::keys::{Keys, section};
 use crate::config::raw::{At, Section};
-use crate::config::values::check_name;
+use crate::config::values::{MAX_CONNECTIONS_RANGE, check_name};
 use std::net::SocketAddr;
 
 /// Protocols of the design that this version does not support.
@@ -30,6 +30,8 @@ section! {
         not_tls: NotTls = NotTls::default() => word(),
         /// The PROXY protocol header at the beginning of each connection.
         proxy_protocol: ProxyHeader = ProxyHeader::default() => word(),
+        /// Connections of this listener; further ones wait in the kernel's backlog. 0: no limit.
+        max_connections: usize = 0 => count(0..=*MAX_CONNECTIONS_RANGE.end()),
         /// The choice of a shard for a new connection.
         steering: Steering = Steering::default() => word().at_start(),
     }

@@ -153,6 +153,7 @@ fn random_listener(prng: &mut Prng, number: u16, http: &Http) -> Listener {
         no_sni: if is_tls { random_choice(prng) } else { NoSni::default() },
         not_tls: NotTls::default(),
         proxy_protocol: if has_proxies { random_choice(prng) } else { ProxyHeader::None },
+        max_connections: prng.below(3) as usize,
         steering: random_choice(prng),
     }
 }

@@ -197,7 +197,7 @@ fn listeners(listeners: &Listeners, ledger: &Ledger) -> Vec<ListenerStatus> {
             name: listener.name.clone(),
             address: listener.address,
             protocol: listener.protocol.word(),
-            connections: sum(|cell| cell.sessions.read().into()),
+            connections: sum(|cell| cell.sessions().into()),
             accepted: sum(|cell| cell.accepted.read()),
             requests: sum(|cell| cell.requests.read()),
         }

@@ -91,7 +91,7 @@ impl Fleet {
         let wanted = snapshot::wanted(config);
         let Self { registry, ledger, .. } = self;
         registry.release_routes(&wanted).into_iter().for_each(|route| ledger.clear_route(route));
-        let is_used = |id| ledger.listeners(id).any(|cell| cell.sessions.read() > 0);
+        let is_used = |id| ledger.listeners(id).any(|cell| cell.sessions() > 0);
         let released = registry.release_listeners(&wanted, is_used);
         released.into_iter().for_each(|listener| ledger.clear_listener(listener));
         // A listener whose sessions go on is checked again when there is no room otherwise.

@@ -98,7 +98,7 @@ fn touched_backends<'r>(ledger: &Ledger, backends: impl Iterator<Item = &'r Reco
 }
 
 fn sessions_on(ledger: &Ledger, listener: &Listener) -> u64 {
-    ledger.listeners(listener.id).map(|cell| u64::from(cell.sessions.read())).sum()
+    ledger.listeners(listener.id).map(|cell| u64::from(cell.sessions())).sum()
 }
 
 /// The backends of a part: those of a pool, the one of an address, those of a name or file that no

@@ -8,7 +8,7 @@ use ringway::config::{Backend, Config, Listener};
 use ringway::coordinator::fleet::{Discovered, ProbeOf};
 use ringway::coordinator::{self, BellReceiver, Control, ListenSockets, OpenListener};
 use ringway::engine::Socket;
-use ringway::mailbox::{Level, Mailbox, Shared};
+use ringway::mailbox::{Mailbox, Shared};
 use ringway::sys::event_fd::EventFd;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -117,15 +117,15 @@ fn listeners_that_ended_their_sessions_make_room_for_new_ones() {
     let ledger = control.fleet().ledger().clone();
     control.step(now);
     let old: Vec<_> = control.listeners().iter().map(|listener| listener.id).collect();
-    let sessions = || old.iter().map(|id| &ledger.listener(shard, *id).sessions);
-    sessions().for_each(Level::rise);
+    let sessions = || old.iter().map(|id| ledger.sessions(shard, *id));
+    sessions().for_each(|one| one.take_anyway());
     control.apply(listening(9_000, 1), Discovered::default(), now).expect("there is room");
     control.step(now);
     let now = now + Duration::from_secs(3);
     let refused =
         control.apply(listening(10_000, 2_049), Discovered::default(), now).expect_err("too many");
     assert!(refused.contains("2049 new listeners"), "{refused}");
-    sessions().for_each(Level::fall);
+    sessions().for_each(|one| assert_eq!(one.put_back(), None));
     control
         .apply(listening(10_000, 2_049), Discovered::default(), now)
         .expect("what is gone has no session any more");

@@ -90,13 +90,12 @@ fn served(clients: &mut [Client]) -> usize {
     clients.iter().filter(|client| client.is_served).count()
 }
 
-#[test]
-fn shards_together_serve_no_more_connections_than_there_may_be() {
-    const MOST: usize = 50;
-    let origin = Origin::saying("hello");
-    let arguments = ["--shards", "2", "--max-connections", "50"];
-    let ringway = Ringway::start(&[origin.address], &arguments);
-    let mut clients = all_at_once(ringway.address, 120);
+const MOST: usize = 50;
+
+/// Clients of whom [`MOST`] are served at the same moment, and no more: the others wait, and have
+/// their turn when some go.
+fn are_served_in_turn(address: SocketAddr) {
+    let mut clients = all_at_once(address, 120);
     let mut gone = 0;
     loop {
         let expected = MOST.min(120 - gone);
@@ -117,5 +116,55 @@ fn shards_together_serve_no_more_connections_than_there_may_be() {
             stays
         });
         gone += before - clients.len();
+    }
+}
+
+#[test]
+fn shards_together_serve_no_more_connections_than_there_may_be() {
+    let origin = Origin::saying("hello");
+    let arguments = ["--shards", "2", "--max-connections", "50"];
+    let ringway = Ringway::start(&[origin.address], &arguments);
+    are_served_in_turn(ringway.address);
+}
+
+/// A listener whose connections are limited, and one beside it, without more.
+fn limited(protocol: &str, most: usize, origin: SocketAddr) -> String {
+    let text = config(&[origin], "[runtime]\nshards = 2\n");
+    let text = text.replace("\"http\"", &format!("\"{protocol}\"\nmax_connections = {most}"));
+    text + "[[listener]]\nname = \"beside\"\naddress = \"LISTEN\"\n"
+}
+
+#[test]
+fn connections_beyond_the_limit_of_their_listener_wait_and_those_of_others_do_not() {
+    for protocol in ["http", "tcp"] {
+        let origin = Origin::saying("hello");
+        let operated = Operated::start(&limited(protocol, MOST, origin.address));
+        let listeners = operated.json(&["status"])["listeners"].clone();
+        let listeners = listeners.as_array().expect("listeners");
+        let beside = listeners.iter().find(|one| one["name"] == "beside").expect("it listens");
+        let beside = beside["address"].as_str().expect("text").parse().expect("an address");
+        are_served_in_turn(operated.ringway.address);
+        let held = all_at_once(operated.ringway.address, 64);
+        let mut others = all_at_once(beside, 64);
+        await_that("those of the other listener are served", || served(&mut others) == 64);
+        drop((held, others));
+        operated.await_nothing_left();
+    }
+}
+
+#[test]
+fn a_reload_changes_the_limit_of_a_listener() {
+    let origin = Origin::saying("hello");
+    let operated = Operated::start(&limited("tcp", 8, origin.address));
+    let mut clients = all_at_once(operated.ringway.address, 64);
+    for (most, expected) in [(24, 24), (16, 24), (0, 64)] {
+        operated.rewrite(&limited("tcp", most, origin.address));
+        let done = operated.done(&["reload"]);
+        assert!(done.contains("max_connections"), "{done}");
+        await_that("as many as may be are served", || {
+            let served = served(&mut clients);
+            assert!(served <= expected, "{served} are served, {expected} may be");
+            served == expected
+        });
     }
 }

@@ -12,6 +12,7 @@ mod control;
 mod ending;
 mod engine;
 mod kernel;
+mod limits;
 mod line_ends;
 mod lingering;
 mod listening;

@@ -185,8 +185,13 @@ impl Scene {
 
     /// A new snapshot in which another listener has the socket of the present one.
     pub fn rename_listener(&mut self) {
-        let (config, registry, bound) = (&mut self.config, &mut self.registry, listen_address());
-        config.listeners[0].name.push('2');
+        self.config.listeners[0].name.push('2');
+        self.relisten();
+    }
+
+    /// A new snapshot with the listener as it is in the configuration, on the present socket.
+    pub fn relisten(&mut self) {
+        let (config, registry, bound) = (&self.config, &mut self.registry, listen_address());
         let sockets = self.listener.as_ref().expect("it listens").sockets.clone();
         let built = snapshot::build_listener(config, ListenerIndex(0), registry, bound, sockets);
         self.listener = Some(Arc::new(built.expect("there is room")));

@@ -362,7 +362,7 @@ impl World {
             assert_eq!(open.sum::<u32>(), 0, "connections are counted that are closed");
         }
         for listener in [0, 1].map(ringway::base::ListenerId) {
-            let open = ledger.listeners(listener).map(|cell| cell.sessions.read());
+            let open = ledger.listeners(listener).map(|cell| cell.sessions());
             assert_eq!(open.sum::<u32>(), 0, "sessions are counted that are closed");
         }
         let network = self.network.borrow();

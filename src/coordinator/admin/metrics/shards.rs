@@ -93,7 +93,7 @@ pub(super) fn listeners(text: &mut Text, listeners: &Listeners, ledger: &Ledger)
             cell.accepted.read()
         }),
         ("ringway_listener_connections", "gauge", "Client connections that are open.", |cell| {
-            cell.sessions.read().into()
+            cell.sessions().into()
         }),
         ("ringway_listener_requests_total", "counter", "Requests that were routed.", |cell| {
             cell.requests.read()
