@@ -29,7 +29,7 @@ pub const LOGGED_BYTES_MAX: usize = 1024;
 /// one or two behind a body; whoever sends more only keeps a shard busy.
 pub const LEADING_LINE_ENDS_BYTES_MAX: u32 = 64;
 /// Interim (1xx) responses before one final response.
-pub const INTERIMS_MAX: u32 = 32;
+pub const INTERIMS_MAX: u8 = 32;
 /// How long a client is listened to after its last answer while nothing comes from it. To close a
 /// connection that bytes still arrive on is to reset it, and a reset can cost the client an answer
 /// that it has not read (RFC 9112 §9.6).

@@ -70,7 +70,6 @@ impl Exchange {
             status: 0,
             draft: request.draft,
             failure: None,
-            refusal: None,
         });
         sides.local.count(Counter::Requests);
         sides.picks.note_request(request.target.pool, sides.local.now());

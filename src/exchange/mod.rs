@@ -28,6 +28,7 @@ use crate::link::Chain;
 use crate::local::Local;
 use crate::message::{Body, Draft};
 use crate::sides::Sides;
+use crate::snapshot::UpgradeProtocol;
 use crate::stats::CloseReason;
 use crate::table::{ClientId, ConnectionId, ExchangeId, Port, Table};
 use retained::Retained;
@@ -89,7 +90,7 @@ struct Facts {
     /// Some of its body came behind its head: it cannot be sent again.
     is_streaming: bool,
     /// The protocol of the client's Upgrade, if it is allowed.
-    upgrade: Option<Arc<[u8]>>,
+    upgrade: Option<Arc<UpgradeProtocol>>,
 }
 
 /// One request and its response.
@@ -116,7 +117,7 @@ pub struct Exchange {
     retained: Retained,
 
     /// Interim responses so far.
-    interims: u32,
+    interims: u8,
     /// A byte of a response has been received on the present connection.
     has_response_bytes: bool,
 
@@ -126,12 +127,10 @@ pub struct Exchange {
     draft: Option<Box<Draft>>,
     /// The reason for its failure, if it failed.
     failure: Option<CloseReason>,
-    /// The fault of the request or the response, if either was refused.
-    refusal: Option<&'static str>,
 }
 
 // It is written once for each request, and all of them lie side by side.
-const _: () = assert!(size_of::<Exchange>() <= 304);
+const _: () = assert!(size_of::<Exchange>() <= 256);
 
 impl Exchange {
     /// The connection that carries it; none between two attempts.

@@ -34,7 +34,7 @@ impl Exchange {
 
     /// Rejects the answer of the backend for this reason.
     pub(super) fn refuse_answer<E: Engine>(&mut self, text: &'static str, sides: &mut Sides<E>) {
-        self.refusal = Some(text);
+        self.note_refusal(text);
         self.warn_of_answer(text, sides);
         self.fail(502, CloseReason::BackendMalformed, sides);
     }

@@ -6,6 +6,13 @@ use crate::engine::Engine;
 use crate::sides::Sides;
 
 impl Exchange {
+    /// Notes the fault of the request or the response, which is refused.
+    pub(super) fn note_refusal(&mut self, text: &'static str) {
+        if let Some(draft) = &mut self.draft {
+            draft.refusal = Some(text);
+        }
+    }
+
     /// Records the exchange, which ends.
     pub(super) fn record<E: Engine>(&mut self, sides: &Sides<E>) {
         let reports = &sides.local.reports;
@@ -24,7 +31,6 @@ impl Exchange {
             backend,
             retries: self.attempts.retries.into(),
             failure: self.failure.map(|reason| reason.label()),
-            refusal: self.refusal,
             ..draft.record(sides.clients[self.client()].address)
         });
     }

@@ -79,7 +79,7 @@ impl Exchange {
         sides: &mut Sides<E>,
     ) {
         sides.clients.at(self.client()).keep_alive = false;
-        self.refusal = Some(text);
+        self.note_refusal(text);
         self.fail(status, reason, sides);
     }
 

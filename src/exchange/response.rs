@@ -105,7 +105,7 @@ impl Exchange {
             version: self.facts.version,
             is_head: self.facts.is_head,
             is_connect: self.facts.is_connect,
-            upgrade: self.facts.upgrade.as_deref(),
+            upgrade: self.facts.upgrade.as_deref().map(|protocol| &*protocol.0),
             keep_alive: self.request.body.has_ended() && client.may_keep_alive(local),
         };
         let verdict = sides.connections.at(id).read_head(slice, output, &side, local);

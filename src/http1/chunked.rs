@@ -5,7 +5,7 @@
 
 use super::classes::split_behind;
 use super::trailers::{Peer, TrailerRules};
-use crate::head::{Refusal, UnderscoreNames};
+use crate::head::Refusal;
 use crate::limits::CHUNK_LINE_BYTES_MAX;
 use std::ops::Range;
 
@@ -13,16 +13,21 @@ use std::ops::Range;
 #[derive(Clone, Debug)]
 pub struct ChunkedDecoder {
     state: State,
+    passing: Passing,
     /// Bytes that remain of the present chunk.
     left: u64,
-    passing: Passing,
+    /// The names in Connection in the head, separated by commas; none if there are no names.
+    named_by_connection: Option<Box<[u8]>>,
 }
 
+// An exchange has two of them.
+const _: () = assert!(size_of::<ChunkedDecoder>() <= 32);
+
 /// The parts of a chunked body that are forwarded.
-#[derive(Clone, Debug)]
-pub enum Passing {
-    /// Its chunks, and the trailers that these rules keep.
-    Chunks(TrailerRules),
+#[derive(Clone, Copy, Debug)]
+enum Passing {
+    /// Its chunks, and the trailers that its sender may send.
+    Chunks(Peer),
     /// The content, without any framing.
     Content,
 }
@@ -51,9 +56,17 @@ pub struct Progress {
 }
 
 impl ChunkedDecoder {
-    /// A decoder at the start of a body.
-    pub fn new(passing: Passing) -> Self {
-        Self { state: State::SizeLine, left: 0, passing }
+    /// At the start of a body whose chunks are forwarded, and whose trailers are, by the rules of
+    /// RFC 9110 §6.5.1. `named_by_connection`: the names in Connection in its head, separated by
+    /// commas, are those of fields of one connection (RFC 9110 §7.6.1).
+    pub fn relaying(from: Peer, named_by_connection: Option<Box<[u8]>>) -> Self {
+        Self { passing: Passing::Chunks(from), named_by_connection, ..Self::stripping() }
+    }
+
+    /// At the start of a body whose content is forwarded without any framing.
+    pub fn stripping() -> Self {
+        let (state, passing) = (State::SizeLine, Passing::Content);
+        Self { state, passing, left: 0, named_by_connection: None }
     }
 
     /// True if the content is forwarded without any framing.
@@ -135,15 +148,12 @@ impl ChunkedDecoder {
     /// Ends the body with the trailer section that `bytes` begin with: its length, and the length
     /// of its forwarded part, at its front. Both are 0 if it is incomplete.
     fn end(&mut self, bytes: &mut [u8]) -> Result<(usize, usize), Refusal> {
-        const OF_BACKENDS: TrailerRules = TrailerRules {
-            from: Peer::Backend,
-            underscore_names: UnderscoreNames::Drop,
-            named_by_connection: None,
+        let from = match self.passing {
+            Passing::Chunks(from) => from,
+            Passing::Content => Peer::Backend,
         };
-        let section = match &self.passing {
-            Passing::Chunks(rules) => rules.filter(bytes)?,
-            Passing::Content => OF_BACKENDS.filter(bytes)?,
-        };
+        let named_by_connection = self.named_by_connection.as_deref();
+        let section = TrailerRules { from, named_by_connection }.filter(bytes)?;
         let Some(section) = section else { return Ok((0, 0)) };
         self.state = State::Ended;
         Ok((section.length, section.kept))
@@ -199,7 +209,7 @@ impl SizeLine {
             _ => b"",
         };
         let end = digits.len() + blanks.len() + extension.len();
-        let size = size_of(digits)?;
+        let size = value_of(digits)?;
         match &bytes[end..] {
             [] => Ok(None),
             _ if end == CHUNK_LINE_BYTES_MAX => Err(Refusal::ChunkLineTooLong),
@@ -214,7 +224,7 @@ impl SizeLine {
 }
 
 /// The value of hexadecimal digits, below 2^63.
-fn size_of(digits: &[u8]) -> Result<u64, Refusal> {
+fn value_of(digits: &[u8]) -> Result<u64, Refusal> {
     digits.iter().try_fold(0, |size, digit| {
         if size > (i64::MAX as u64) >> 4 {
             return Err(Refusal::ChunkTooLarge);

@@ -20,12 +20,12 @@ mod target;
 mod trailers;
 
 pub use answer::{Answer, default_body, write_answer};
-pub use chunked::{ChunkedDecoder, Passing, Progress};
+pub use chunked::{ChunkedDecoder, Progress};
 pub use fields::FieldStorage;
 pub use request_head::leading_line_ends;
 pub use request_rewrite::{HostRoom, RequestRewrite, fill_host_room, host_room, write_request};
 pub use response_rewrite::{ConnectionField, ResponseRewrite, write_response};
-pub use trailers::{Peer, TrailerRules};
+pub use trailers::Peer;
 
 use crate::head::Refusal;
 

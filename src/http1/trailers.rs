@@ -10,23 +10,22 @@ use crate::limits::{FIELDS_MAX, TRAILER_BYTES_MAX};
 use httparse::{EMPTY_HEADER, Status};
 
 /// The fields of a trailer section that are forwarded.
-#[derive(Clone, Debug)]
-pub struct TrailerRules {
+pub(super) struct TrailerRules<'a> {
     /// The sender of the section.
-    pub from: Peer,
-    /// The treatment of underscores in a client's names. From a backend, such fields are left out.
-    pub underscore_names: UnderscoreNames,
+    pub(super) from: Peer,
     /// The names in Connection in the head, separated by commas: fields of one connection (RFC 9110
     /// §7.6.1). None if there are no names.
-    pub named_by_connection: Option<Box<[u8]>>,
+    pub(super) named_by_connection: Option<&'a [u8]>,
 }
 
 /// The peer at one end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// Its forbidden trailers are refused, or left out where that does no harm.
-    Client,
-    /// Its forbidden trailers are left out: its answer is valid without them.
+    /// Its forbidden trailers are refused, or left out where that does no harm. Names with
+    /// underscores are treated like this.
+    Client(UnderscoreNames),
+    /// Its forbidden trailers, and those with underscores in their names, are left out: its answer
+    /// is valid without them.
     Backend,
 }
 
@@ -64,7 +63,7 @@ const FORBIDDEN: [&[u8]; 18] = [
 /// Fields that identify a client, and are trusted in a head alone.
 const OF_CLIENTS: [&[u8]; 4] = [b"cookie", b"proxy-authorization", b"remote-user", b"x-real-ip"];
 
-impl TrailerRules {
+impl TrailerRules<'_> {
     /// Moves the forwarded fields of the section at the start of `bytes` to the front of it. None,
     /// and nothing moved, if the section is incomplete.
     pub(super) fn filter(&self, bytes: &mut [u8]) -> Result<Option<Section>, Refusal> {
@@ -102,21 +101,21 @@ impl TrailerRules {
         let has_underscore = name.contains(&b'_');
         let is_forbidden = is_among(&FORBIDDEN, name);
         let may_pass = match self.from {
-            Peer::Client if has_underscore => match self.underscore_names {
+            Peer::Client(underscore_names) if has_underscore => match underscore_names {
                 UnderscoreNames::Reject => return Err(Refusal::UnderscoreInName),
                 UnderscoreNames::Drop => false,
                 // A backend that takes both spellings for one name would trust the client's value.
                 UnderscoreNames::Allow => !is_forbidden && !is_of_clients(name),
             },
-            Peer::Client if is_forbidden => return Err(Refusal::MalformedTrailer),
-            Peer::Client => !is_of_clients(name),
+            Peer::Client(_) if is_forbidden => return Err(Refusal::MalformedTrailer),
+            Peer::Client(_) => !is_of_clients(name),
             Peer::Backend => !has_underscore && !is_forbidden,
         };
         Ok(may_pass && !self.is_named_by_connection(name))
     }
 
     fn is_named_by_connection(&self, name: &[u8]) -> bool {
-        let mut named = self.named_by_connection.as_deref().map(list).into_iter().flatten();
+        let mut named = self.named_by_connection.map(list).into_iter().flatten();
         named.any(|named| named.eq_ignore_ascii_case(name))
     }
 }

@@ -21,6 +21,8 @@ pub struct Draft {
     pub referer: Option<Box<[u8]>>,
     /// The first User-Agent.
     pub user_agent: Option<Box<[u8]>>,
+    /// The fault of the request or its response, if either was refused.
+    pub refusal: Option<&'static str>,
 }
 
 impl Draft {
@@ -33,6 +35,7 @@ impl Draft {
             version: Some(head.version),
             referer: head.field("referer").map(bounded),
             user_agent: head.field("user-agent").map(bounded),
+            refusal: None,
         }
     }
 
@@ -45,6 +48,7 @@ impl Draft {
             referer: self.referer,
             user_agent: self.user_agent,
             failure: None,
+            refusal: self.refusal,
             ..Record::unforwarded("http", client, &self.host, "")
         }
     }
@@ -72,6 +76,7 @@ impl Draft {
             version,
             referer: field(b"referer"),
             user_agent: field(b"user-agent"),
+            refusal: None,
         }
     }
 }

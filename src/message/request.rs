@@ -2,10 +2,8 @@
 
 use super::{Body, Draft};
 use crate::head::{BodyLength, RequestHead, UnderscoreNames, Version};
-use crate::http1::{
-    ChunkedDecoder, HostRoom, Passing, Peer, RequestRewrite, TrailerRules, host_room, write_request,
-};
-use crate::snapshot::{KeyHash, Listener, Snapshot, Target};
+use crate::http1::{ChunkedDecoder, HostRoom, Peer, RequestRewrite, host_room, write_request};
+use crate::snapshot::{KeyHash, Listener, Snapshot, Target, UpgradeProtocol};
 use crate::stats::CloseReason;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -50,7 +48,7 @@ pub struct Request {
     /// CONNECT: a 2xx response opens a tunnel.
     pub is_connect: bool,
     /// The protocol of the client's Upgrade, if it is allowed.
-    pub upgrade: Option<Arc<[u8]>>,
+    pub upgrade: Option<Arc<UpgradeProtocol>>,
     /// For the access log, if there is one.
     pub draft: Option<Box<Draft>>,
 }
@@ -147,9 +145,9 @@ pub fn request(
 }
 
 /// The requested protocol, if connections may change to it.
-fn allowed_upgrade(snapshot: &Snapshot, asked: &[u8]) -> Option<Arc<[u8]>> {
+fn allowed_upgrade(snapshot: &Snapshot, asked: &[u8]) -> Option<Arc<UpgradeProtocol>> {
     let mut allowed = snapshot.settings.upgrade_protocols.iter();
-    allowed.find(|allowed| is_protocol(asked, allowed)).cloned()
+    allowed.find(|allowed| is_protocol(asked, &allowed.0)).cloned()
 }
 
 /// True if a protocol has this name. The version behind a slash is not compared.
@@ -164,9 +162,8 @@ fn request_body(head: &RequestHead<'_, '_>, underscore_names: UnderscoreNames) -
         BodyLength::Sized(bytes) => Body::Sized(bytes),
         BodyLength::Chunked => {
             let named_by_connection = join_names(head.named_by_connection());
-            let from = Peer::Client;
-            let rules = TrailerRules { from, underscore_names, named_by_connection };
-            Body::Chunked(ChunkedDecoder::new(Passing::Chunks(rules)))
+            let from = Peer::Client(underscore_names);
+            Body::Chunked(ChunkedDecoder::relaying(from, named_by_connection))
         }
     }
 }

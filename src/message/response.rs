@@ -2,10 +2,8 @@
 
 use super::Body;
 use super::request::{HEAD_GROWS, is_protocol, join_names};
-use crate::head::{ResponseBody, ResponseHead, UnderscoreNames, Version};
-use crate::http1::{
-    ChunkedDecoder, ConnectionField, Passing, Peer, ResponseRewrite, TrailerRules, write_response,
-};
+use crate::head::{ResponseBody, ResponseHead, Version};
+use crate::http1::{ChunkedDecoder, ConnectionField, Peer, ResponseRewrite, write_response};
 use crate::snapshot::Snapshot;
 use std::time::Duration;
 
@@ -138,16 +136,10 @@ fn response_body(head: &ResponseHead<'_, '_>, is_unframed: bool) -> Body {
     match head.body {
         ResponseBody::None => Body::ENDED,
         ResponseBody::Sized(bytes) => Body::Sized(bytes),
-        ResponseBody::Chunked if is_unframed => {
-            Body::Chunked(ChunkedDecoder::new(Passing::Content))
-        }
+        ResponseBody::Chunked if is_unframed => Body::Chunked(ChunkedDecoder::stripping()),
         ResponseBody::Chunked => {
-            let rules = TrailerRules {
-                from: Peer::Backend,
-                underscore_names: UnderscoreNames::Drop,
-                named_by_connection: join_names(head.named_by_connection()),
-            };
-            Body::Chunked(ChunkedDecoder::new(Passing::Chunks(rules)))
+            let named_by_connection = join_names(head.named_by_connection());
+            Body::Chunked(ChunkedDecoder::relaying(Peer::Backend, named_by_connection))
         }
         ResponseBody::UntilClose => Body::UntilClose,
     }

@@ -1,7 +1,8 @@
 //! Builds a snapshot from a checked configuration and the state of the backends.
 
 use super::{
-    Backend, Hashing, Leaving, Listener, Pool, Registry, Settings, Snapshot, Target, Trial, Wanted,
+    Backend, Hashing, Leaving, Listener, Pool, Registry, Settings, Snapshot, Target, Trial,
+    UpgradeProtocol, Wanted,
 };
 use crate::balance::Algorithm;
 use crate::base::{BackendSlot, Generation, PoolId, ShardId};
@@ -234,7 +235,7 @@ pub fn build_settings(config: &Config) -> Settings {
         upgrade_protocols: http
             .upgrade_protocols
             .iter()
-            .map(|name| name.as_bytes().into())
+            .map(|name| Arc::new(UpgradeProtocol(name.as_bytes().into())))
             .collect(),
         request_body_bytes_max: (http.request_body_max > 0).then_some(http.request_body_max),
         allows_half_close: http.half_close == HalfClose::Allow,

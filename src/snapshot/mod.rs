@@ -134,6 +134,10 @@ pub struct Backend {
     pub weight: u32,
 }
 
+/// The name of a protocol that Upgrade may change to, lower case.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UpgradeProtocol(pub Box<[u8]>);
+
 /// Settings for all sessions.
 #[derive(PartialEq)]
 pub struct Settings {
@@ -146,8 +150,8 @@ pub struct Settings {
     /// Proxies in front of Ringway whose X-Forwarded-* fields and PROXY protocol headers are
     /// trusted.
     pub trusted_proxies: Vec<IpNetwork>,
-    /// Protocols that Upgrade may change to, lower case.
-    pub upgrade_protocols: Vec<Arc<[u8]>>,
+    /// Protocols that Upgrade may change to.
+    pub upgrade_protocols: Vec<Arc<UpgradeProtocol>>,
     /// A client that ends its direction after a request gets the whole answer.
     pub allows_half_close: bool,
     /// Largest request body, bytes; none for no limit.

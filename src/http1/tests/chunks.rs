@@ -1,6 +1,6 @@
 //! Chunked bodies, split wherever they can be.
 
-use super::super::{ChunkedDecoder, Passing, Peer, Progress, TrailerRules};
+use super::super::{ChunkedDecoder, Peer, Progress};
 use crate::base::Prng;
 use crate::head::{Refusal, UnderscoreNames};
 use crate::limits::{CHUNK_LINE_BYTES_MAX, FIELDS_MAX, TRAILER_BYTES_MAX};
@@ -21,9 +21,9 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(passing: Passing) -> Self {
+    fn new(decoder: ChunkedDecoder) -> Self {
         let read = Read { consumed: 0, has_ended: false, kept: Vec::new() };
-        Self { decoder: ChunkedDecoder::new(passing), partial: Vec::new(), read }
+        Self { decoder, partial: Vec::new(), read }
     }
 
     fn take(&mut self, piece: &[u8]) -> Result<(), Refusal> {
@@ -37,17 +37,15 @@ impl Reader {
     }
 }
 
-fn from(from: Peer) -> Passing {
-    Passing::Chunks(rules(from))
-}
+const CLIENT: Peer = Peer::Client(UnderscoreNames::Drop);
 
-fn rules(from: Peer) -> TrailerRules {
-    TrailerRules { from, underscore_names: UnderscoreNames::Drop, named_by_connection: None }
+fn from(from: Peer) -> ChunkedDecoder {
+    ChunkedDecoder::relaying(from, None)
 }
 
 /// Reads a body in pieces that end at these places.
-fn pass(body: &[u8], ends: &[usize], passing: Passing) -> Result<Read, Refusal> {
-    let mut reader = Reader::new(passing);
+fn pass(body: &[u8], ends: &[usize], decoder: ChunkedDecoder) -> Result<Read, Refusal> {
+    let mut reader = Reader::new(decoder);
     let mut start = 0;
     for end in ends.iter().copied().chain([body.len()]) {
         reader.take(&body[start..end])?;
@@ -59,12 +57,12 @@ fn pass(body: &[u8], ends: &[usize], passing: Passing) -> Result<Read, Refusal> 
 /// The content of a body: what is left without framing. Both ways of reading must agree on it, and
 /// what is relayed must mean the same again, and is relayed again as it is.
 fn read(body: &[u8], ends: &[usize]) -> Result<Read, Refusal> {
-    let content = pass(body, ends, Passing::Content);
+    let content = pass(body, ends, ChunkedDecoder::stripping());
     let relayed = pass(body, ends, from(Peer::Backend));
     assert_eq!(content.as_ref().err(), relayed.as_ref().err(), "{:?}", text(body));
     let (content, relayed) = (content?, relayed?);
     assert_eq!((content.consumed, content.has_ended), (relayed.consumed, relayed.has_ended));
-    let again = pass(&relayed.kept, &[], Passing::Content).expect("it was well");
+    let again = pass(&relayed.kept, &[], ChunkedDecoder::stripping()).expect("it was well");
     assert_eq!((again.kept, again.has_ended), (content.kept.clone(), content.has_ended));
     let again = pass(&relayed.kept, &[], from(Peer::Backend)).expect("it was well");
     assert_eq!(text(&again.kept), text(&relayed.kept), "its sizes are not canonical");
@@ -77,19 +75,19 @@ fn text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
 
 /// Checks what is made of a body, followed by the next message, in any three pieces and byte by
 /// byte.
-fn check_splits(body: &str, passing: &Passing, kept: &str) {
+fn check_splits(body: &str, decoder: &ChunkedDecoder, kept: &str) {
     let bytes = [body.as_bytes(), b"GET /next"].concat();
     let whole = Read { consumed: body.len(), has_ended: true, kept: kept.into() };
     for one in 0..=bytes.len() {
         for two in one..=bytes.len() {
-            let read = pass(&bytes, &[one, two], passing.clone());
+            let read = pass(&bytes, &[one, two], decoder.clone());
             assert_eq!(read.as_ref(), Ok(&whole), "{body:?} {one} {two}");
         }
     }
     let every: Vec<usize> = (0..bytes.len()).collect();
-    assert_eq!(pass(&bytes, &every, passing.clone()), Ok(whole), "byte by byte: {body:?}");
+    assert_eq!(pass(&bytes, &every, decoder.clone()), Ok(whole), "byte by byte: {body:?}");
     for end in 0..body.len() {
-        let part = pass(&body.as_bytes()[..end], &[], passing.clone()).expect("a part of it");
+        let part = pass(&body.as_bytes()[..end], &[], decoder.clone()).expect("a part of it");
         assert!(!part.has_ended, "{body:?} at {end}");
         assert!(kept.as_bytes().starts_with(&part.kept), "{body:?} at {end}");
     }
@@ -126,9 +124,9 @@ fn every_split_of_a_body_gives_the_same_content_and_the_same_chunks() {
         ),
         ("1 \r\nx\r\n0;e\r\nx-y:\tz \r\n\r\n", "x", "1\r\nx\r\n0\r\nx-y:\tz \r\n\r\n"),
     ] {
-        check_splits(body, &Passing::Content, content);
+        check_splits(body, &ChunkedDecoder::stripping(), content);
         check_splits(body, &from(Peer::Backend), relayed);
-        check_splits(body, &from(Peer::Client), relayed);
+        check_splits(body, &from(CLIENT), relayed);
     }
 }
 
@@ -147,7 +145,7 @@ fn a_size_is_written_as_lower_case_digits_without_leading_zeros_wherever_it_is_s
     ] {
         let body = format!("{line}\r\ndata 0AF");
         for split in 0..=body.len() {
-            for peer in [Peer::Client, Peer::Backend] {
+            for peer in [CLIENT, Peer::Backend] {
                 let read = pass(body.as_bytes(), &[split], from(peer)).expect("it is well");
                 let expected = format!("{canonical}\r\ndata 0AF");
                 assert_eq!((text(&read.kept), read.consumed), (expected.into(), body.len()));
@@ -160,29 +158,25 @@ fn a_size_is_written_as_lower_case_digits_without_leading_zeros_wherever_it_is_s
 fn every_split_of_a_trailer_section_leaves_out_the_same_fields() {
     let named = |from| {
         let named_by_connection = Some(b"close,x-a,X-Hop"[..].into());
-        Passing::Chunks(TrailerRules { named_by_connection, ..rules(from) })
+        ChunkedDecoder::relaying(from, named_by_connection)
     };
     let backend = "Cache-Control: no-store\r\nX-B: 1\r\nx_sum: 2\r\nX-A: 3\r\nSet-Cookie: a=b\r\n\
         X-C: 4\r\nTrailer: X-B\r\n";
-    for (passing, section, kept) in [
+    for (decoder, section, kept) in [
         (named(Peer::Backend), backend, "X-B: 1\r\nX-C: 4\r\n"),
         (from(Peer::Backend), "Content-Length: 5\r\nHOST: a\r\nTe:\r\n", ""),
         (from(Peer::Backend), "X-Real-IP: 1\r\n", "X-Real-IP: 1\r\n"),
         (
-            from(Peer::Client),
+            from(CLIENT),
             "X-Real-IP: 1\r\nRemote-User: a\r\ncookie: a=b\r\nX-B: 1\r\nX-Forwarded-For: 1\r\n\
              Proxy-Authorization: x\r\nx-forwarded-anything:\r\nX_C: 1\r\nContent_Length: 9\r\n",
             "X-B: 1\r\n",
         ),
-        (
-            named(Peer::Client),
-            "X-B: 1\r\nx-HOP: 2\r\nX-A:\r\nX-Hops: 3\r\n",
-            "X-B: 1\r\nX-Hops: 3\r\n",
-        ),
+        (named(CLIENT), "X-B: 1\r\nx-HOP: 2\r\nX-A:\r\nX-Hops: 3\r\n", "X-B: 1\r\nX-Hops: 3\r\n"),
     ] {
         let body = format!("1\r\nx\r\n0\r\n{section}\r\n");
-        check_splits(&body, &passing, &format!("1\r\nx\r\n0\r\n{kept}\r\n"));
-        check_splits(&body, &Passing::Content, "x");
+        check_splits(&body, &decoder, &format!("1\r\nx\r\n0\r\n{kept}\r\n"));
+        check_splits(&body, &ChunkedDecoder::stripping(), "x");
     }
 }
 
@@ -194,7 +188,7 @@ fn a_client_is_refused_what_would_change_its_message() {
         let body = format!("0\r\nA: b\r\n{name}: 1\r\n\r\n");
         let bytes = body.as_bytes();
         for split in 0..=body.len() {
-            let refused = pass(bytes, &[split], from(Peer::Client));
+            let refused = pass(bytes, &[split], from(CLIENT));
             assert_eq!(refused, Err(Refusal::MalformedTrailer), "{name} split at {split}");
         }
     }
@@ -205,9 +199,7 @@ fn underscores_in_trailer_names_are_left_out_refused_or_kept_as_in_a_head() {
     let section = "x_sum: 1\r\nX-B: 2\r\nContent_length: 9\r\nHost_: 3\r\nX_Real-IP: 4\r\n\
         x-forwarded_for: 5\r\nRemote_User: 6\r\n";
     let body = format!("1\r\nx\r\n0\r\n{section}\r\n");
-    let of = |underscore_names| {
-        Passing::Chunks(TrailerRules { underscore_names, ..rules(Peer::Client) })
-    };
+    let of = |underscore_names| from(Peer::Client(underscore_names));
     let relayed = |kept: &str| format!("1\r\nx\r\n0\r\n{kept}\r\n");
     check_splits(&body, &of(UnderscoreNames::Drop), &relayed("X-B: 2\r\n"));
     // Not what a backend could take for a field that a trailer section cannot have.
@@ -341,7 +333,7 @@ fn sizes_have_63_bits() {
         });
         assert_eq!(read, expected, "{size}");
     }
-    let mut decoder = ChunkedDecoder::new(from(Peer::Client));
+    let mut decoder = from(CLIENT);
     decoder.pass(&mut b"100000000\r\n".to_owned()).expect("four gigabytes");
     let mut data = vec![0; 1 << 20];
     for _ in 0..1 << 12 {

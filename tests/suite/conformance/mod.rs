@@ -5,9 +5,7 @@ pub mod requests;
 
 use requests::{Malformed, Place};
 use ringway::head::{BodyLength, Refusal, RequestHead, Rules, UnderscoreNames};
-use ringway::http1::{
-    ChunkedDecoder, FieldStorage, Passing, Peer, TrailerRules, Verdict, leading_line_ends,
-};
+use ringway::http1::{ChunkedDecoder, FieldStorage, Peer, Verdict, leading_line_ends};
 
 /// What the framing rules say of some bytes from their start, the body included.
 enum Judgement {
@@ -38,12 +36,7 @@ fn judge(bytes: &[u8], rules: &Rules) -> Judgement {
 }
 
 fn decoder() -> ChunkedDecoder {
-    let rules = TrailerRules {
-        from: Peer::Client,
-        underscore_names: UnderscoreNames::Drop,
-        named_by_connection: None,
-    };
-    ChunkedDecoder::new(Passing::Chunks(rules))
+    ChunkedDecoder::relaying(Peer::Client(UnderscoreNames::Drop), None)
 }
 
 /// What is said of every part of a request from its start, which must not change once it is

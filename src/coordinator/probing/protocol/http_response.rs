@@ -4,7 +4,7 @@
 use super::answer::Answer;
 use super::failure::ProbeFailure;
 use crate::head::{Refusal, ResponseBody, ResponseHead, ResponseTo, Rules};
-use crate::http1::{ChunkedDecoder, FieldStorage, Passing, Progress, Verdict};
+use crate::http1::{ChunkedDecoder, FieldStorage, Progress, Verdict};
 use crate::limits::INTERIMS_MAX;
 use memchr::memmem::Finder;
 use std::io;
@@ -147,7 +147,7 @@ impl Content {
         match body {
             ResponseBody::None => Self::Sized(0),
             ResponseBody::Sized(bytes) => Self::Sized(bytes),
-            ResponseBody::Chunked => Self::Chunked(ChunkedDecoder::new(Passing::Content)),
+            ResponseBody::Chunked => Self::Chunked(ChunkedDecoder::stripping()),
             ResponseBody::UntilClose => Self::UntilClose,
         }
     }

@@ -68,7 +68,7 @@ async fn a_host_among_the_headers_is_the_host() {
 
 #[tokio::test]
 async fn interim_responses_are_counted() {
-    let after_interims = |count: u32| {
+    let after_interims = |count: u8| {
         let interims = "HTTP/1.1 103 Hints\r\n\r\n".repeat(count as usize);
         interims + "HTTP/1.1 204 No Content\r\n\r\n"
     };
