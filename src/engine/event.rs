@@ -24,6 +24,8 @@ pub enum Failure {
     /// Of a receive: the ring is empty at the moment; no data is lost, receive again. Of any other
     /// operation: the kernel has no buffer for it.
     NoBuffers,
+    /// A datagram is longer than the socket can send.
+    TooLong,
     /// Anything else, with the system's number.
     Other(i32),
 }
@@ -76,10 +78,27 @@ pub enum Event {
     },
     /// The receive ended: the peer's end of stream if there is no failure.
     ReceiveEnded {
-        /// The connection.
+        /// The connection, or the flow or listener of datagrams.
         key: Key,
         /// The reason; none means that the peer has sent everything.
         failure: Option<Failure>,
+    },
+    /// A datagram arrived, in a buffer that belongs to the receiver of the event now; see
+    /// [`super::Engine::datagram`].
+    Datagram {
+        /// The flow or listener.
+        key: Key,
+        /// Holds the datagram.
+        buffer: BufferId,
+        /// The receive is still armed; false in its final event.
+        more: bool,
+    },
+    /// A datagram could not be sent, and is lost.
+    DatagramLost {
+        /// The flow or listener.
+        key: Key,
+        /// The reason.
+        failure: Failure,
     },
     /// A polled connection has data, or an end, to be received; or the poll was cancelled.
     Readable {

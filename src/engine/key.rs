@@ -20,6 +20,10 @@ pub enum Op {
     Cancel = 7,
     /// The engine's own taking back of buffers that the kernel has.
     TakeBack = 8,
+    /// Receive datagrams until cancelled.
+    ReceiveDatagrams = 9,
+    /// Send a datagram.
+    SendDatagram = 10,
 }
 
 /// The kind of slot that an operation belongs to.
@@ -32,6 +36,8 @@ pub enum Owner {
     Client = 2,
     /// A connection to a backend.
     Backend = 3,
+    /// A flow of datagrams.
+    Flow = 4,
 }
 
 /// The owner of an operation: a slot of a kind, and the tenant of that slot. A completion whose
@@ -70,6 +76,7 @@ impl Key {
         match self.0 >> 56 & 0xf {
             1 => Owner::Listener,
             2 => Owner::Client,
+            4 => Owner::Flow,
             _ => Owner::Backend,
         }
     }
@@ -90,6 +97,8 @@ impl Key {
             6 => Op::Wake,
             7 => Op::Cancel,
             8 => Op::TakeBack,
+            9 => Op::ReceiveDatagrams,
+            10 => Op::SendDatagram,
             _ => return None,
         };
         Some((op, Self(bits & !(0xf << 60))))
@@ -102,7 +111,7 @@ mod tests {
 
     #[test]
     fn survives_the_way_through_the_kernel() {
-        for owner in [Owner::Listener, Owner::Client, Owner::Backend] {
+        for owner in [Owner::Listener, Owner::Client, Owner::Backend, Owner::Flow] {
             for index in [0, 1, 77, Key::INDEX_MAX] {
                 for generation in [0, 1, u32::MAX] {
                     let key = Key::new(owner, index, generation);

@@ -6,18 +6,21 @@
 //!
 //! Contract of every engine:
 //! - An operation is named by its [`Op`] and the [`Key`] of its owner. There is at most one
-//!   operation of a kind per key at a time.
+//!   operation of a kind per key at a time, but any number of sends of datagrams.
 //! - Each operation ends with exactly one final event, also after [`Engine::cancel`]. `Accept`
-//!   and `Receive` may give any number of events with `more` set before it.
+//!   and the receives may give any number of events with `more` set before it. The send of a
+//!   datagram has an event only if it fails.
 //! - A buffer that arrived with an event belongs to its receiver until [`Engine::release`]. A
 //!   buffer named in a send must not be released or written before its `Sent` event.
 //! - Closing a socket does not end its operations: cancel, await their final events, then close.
 
+mod datagram;
 mod event;
 mod key;
 
 pub mod uring;
 
+pub use datagram::{DATAGRAM_HEADROOM, Datagram, Destination};
 pub use event::{Event, Failure, ReceiveFlags};
 pub use key::{Key, Op, Owner};
 
@@ -79,7 +82,7 @@ impl Slice {
 /// Buffers that are in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BuffersHeld {
-    /// Buffers of the receive ring that arrived with data and were not released.
+    /// Buffers that arrived with data or a datagram and were not released.
     pub receive: u32,
     /// Buffers that were acquired and not released.
     pub private: u32,
@@ -155,6 +158,32 @@ pub trait Engine {
 
     /// Ends the proxy's direction of the stream behind all bytes that were sent.
     fn shutdown_write(&mut self, socket: Socket);
+
+    /// Opens a UDP socket that is connected to an address: it receives from there only, and sends
+    /// there. The caller closes it.
+    fn connect_datagrams(&mut self, address: SocketAddr) -> Result<Socket, Failure>;
+
+    /// Receives datagrams into buffers of their own: `Datagram` for each, then `ReceiveEnded`. An
+    /// empty datagram may end the receive, as its final event.
+    fn receive_datagrams(&mut self, socket: Socket, key: Key);
+
+    /// A datagram that was received into a held buffer.
+    fn datagram(&self, buffer: BufferId) -> Datagram;
+
+    /// Sends a datagram in the next turn, or not at all: `DatagramLost` if it cannot be sent. It
+    /// lies in a buffer that came with a datagram, and that belongs to the engine from here on. To
+    /// the peer of a connected socket, or to `destination`.
+    fn send_datagram(
+        &mut self,
+        socket: Socket,
+        key: Key,
+        slice: Slice,
+        destination: Option<Destination>,
+    );
+
+    /// Has new datagrams go past a socket that is bound and not connected: to others that are bound
+    /// to its address, or to nobody. Those that wait in it are still received, and it still sends.
+    fn turn_datagrams_away(&mut self, socket: Socket);
 
     /// Requests the end of an operation; its final event follows. Harmless if it has ended.
     fn cancel(&mut self, op: Op, key: Key);

@@ -19,6 +19,7 @@ impl<E: Engine> Shard<E> {
             Event::Accepted { key, socket, more } => self.accepted(key, socket, more),
             Event::AcceptEnded { key, failure } => self.accept_ended(key, failure),
             Event::Woken => {}
+            Event::Datagram { .. } | Event::DatagramLost { .. } => {}
             Event::Received { key, .. }
             | Event::ReceiveEnded { key, .. }
             | Event::Sent { key, .. }
@@ -64,6 +65,8 @@ impl<E: Engine> Traffic<E> {
             Event::Connected { .. }
             | Event::Accepted { .. }
             | Event::AcceptEnded { .. }
+            | Event::Datagram { .. }
+            | Event::DatagramLost { .. }
             | Event::Woken => {}
         }
     }
@@ -151,6 +154,8 @@ impl<E: Engine> Traffic<E> {
             Event::Readable { .. }
             | Event::Accepted { .. }
             | Event::AcceptEnded { .. }
+            | Event::Datagram { .. }
+            | Event::DatagramLost { .. }
             | Event::Woken => {}
         }
     }

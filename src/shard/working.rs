@@ -155,7 +155,7 @@ impl<E: Engine> Traffic<E> {
             match key.owner() {
                 Owner::Client => self.client_timer(key),
                 Owner::Backend => self.sides.connections.expired(key, &mut self.sides.local),
-                Owner::Listener => {}
+                Owner::Listener | Owner::Flow => {}
             }
             self.work_off();
         }

@@ -19,7 +19,7 @@ pub enum Steering {
     Cpu,
 }
 
-fn borrowed(socket: Socket) -> BorrowedFd<'static> {
+pub(super) fn borrowed(socket: Socket) -> BorrowedFd<'static> {
     // JUSTIFICATION: a `Socket` is a number that is open for as long as its owner has not closed
     // it through the engine.
     // SAFETY: the borrow is used within the call that makes it; the owner is who calls us, so it

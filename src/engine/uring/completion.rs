@@ -1,6 +1,6 @@
 //! Translates completions to events.
 
-use super::Uring;
+use super::{DATAGRAM_GROUP, RECEIVE_GROUP, Uring};
 use crate::engine::{Event, Failure, Key, Op, ReceiveFlags, Socket};
 use io_uring::cqueue::{self, Entry};
 use std::io;
@@ -33,8 +33,16 @@ impl Uring {
             // Only failed cancels complete: their target has ended by itself.
             Op::Cancel => None,
             Op::TakeBack => {
-                self.buffers.take_back(cqueue::buffer_select(entry.flags()));
+                let group = key.generation() as u16;
+                let ring = self.buffers.group(group).expect("it was asked for a buffer");
+                ring.take_back(cqueue::buffer_select(entry.flags()));
                 None
+            }
+            Op::ReceiveDatagrams => Some(self.received_datagram(entry, key, more)),
+            // Only failed ones complete.
+            Op::SendDatagram => {
+                let failure = outcome(entry.result()).err()?;
+                Some(Event::DatagramLost { key, failure })
             }
         }
     }
@@ -53,10 +61,33 @@ impl Uring {
                 }
                 let failure = (result < 0).then(|| failure_of_number(-result));
                 if failure == Some(Failure::NoBuffers) {
-                    self.buffers.provide_more();
+                    self.provide_more(RECEIVE_GROUP);
                 }
                 Event::ReceiveEnded { key, failure }
             }
+        }
+    }
+
+    fn received_datagram(&mut self, entry: &Entry, key: Key, more: bool) -> Event {
+        let buffer = cqueue::buffer_select(entry.flags());
+        if let (0.., Some(id)) = (entry.result(), buffer) {
+            let buffer = self.buffers.take_datagram(id);
+            return Event::Datagram { key, buffer, more };
+        }
+        if let Some(id) = buffer {
+            let buffer = self.buffers.take_datagram(id);
+            self.buffers.release(buffer);
+        }
+        let failure = (entry.result() < 0).then(|| failure_of_number(-entry.result()));
+        if failure == Some(Failure::NoBuffers) {
+            self.provide_more(DATAGRAM_GROUP);
+        }
+        Event::ReceiveEnded { key, failure }
+    }
+
+    pub(super) fn provide_more(&mut self, group: u16) {
+        if let Some(ring) = self.buffers.group(group) {
+            ring.provide_more();
         }
     }
 }
@@ -77,6 +108,14 @@ fn accepted(result: i32, key: Key, more: bool) -> Event {
     }
 }
 
+/// The failure of a connect of a UDP socket, for which `EAGAIN` means that no local port is left.
+pub(super) fn failure_of_connect(error: &io::Error) -> Failure {
+    match error.raw_os_error() {
+        Some(libc::EAGAIN) => Failure::NoLocalPort,
+        _ => failure_of(error),
+    }
+}
+
 pub(super) fn failure_of(error: &io::Error) -> Failure {
     failure_of_number(error.raw_os_error().unwrap_or(0))
 }
@@ -91,6 +130,7 @@ fn failure_of_number(number: i32) -> Failure {
         libc::EMFILE | libc::ENFILE => Failure::OutOfDescriptors,
         libc::EADDRNOTAVAIL | libc::EADDRINUSE => Failure::NoLocalPort,
         libc::ENOMEM => Failure::OutOfResources,
+        libc::EMSGSIZE => Failure::TooLong,
         // EAGAIN: an accepted socket has the receive timeout of its listener, see `accepted`.
         libc::ENOBUFS | libc::EAGAIN => Failure::NoBuffers,
         other => Failure::Other(other),

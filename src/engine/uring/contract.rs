@@ -9,9 +9,9 @@ use std::time::Duration;
 
 const RECEIVE_BUFFERS: usize = 64;
 /// A guard against hanging.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-fn engine(features: Features, receive_buffers: usize) -> Uring {
+pub(super) fn engine(features: Features, receive_buffers: usize) -> Uring {
     let options = UringOptions {
         ring_entries: 256,
         receive_buffers,
@@ -23,13 +23,13 @@ fn engine(features: Features, receive_buffers: usize) -> Uring {
 }
 
 /// Runs a test with all features and with none.
-fn on_each_kernel(test: impl Fn(&mut Uring)) {
+pub(super) fn on_each_kernel(test: impl Fn(&mut Uring)) {
     for features in [Features::ALL, Features::OF_6_1] {
         test(&mut engine(features, RECEIVE_BUFFERS));
     }
 }
 
-fn event(engine: &mut Uring) -> Event {
+pub(super) fn event(engine: &mut Uring) -> Event {
     let end = engine.now() + PATIENCE;
     loop {
         if let Some(event) = engine.next_event() {
@@ -252,7 +252,7 @@ fn course(engine: &mut Uring) -> Vec<usize> {
     let begun = engine.now;
     for _ in 0..3 {
         engine.buffers.begin_turn(begun);
-        engine.buffers.provide_more();
+        engine.buffers.group(RECEIVE_GROUP).expect("there is one").provide_more();
     }
     assert_eq!(engine.buffers.provided(), 512);
     // No data came: what the kernel gives back comes by itself, a part of it in each turn.

@@ -10,12 +10,16 @@ mod buffers;
 mod completion;
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod contract_of_datagrams;
 mod features;
 mod free_list;
 mod options;
 mod private;
 mod probe;
 mod provision;
+mod receive_ring;
+mod recvmsg;
 mod sends;
 mod setup;
 mod setup_error;
@@ -29,18 +33,23 @@ pub use setup_error::SetupError;
 use self::buffers::Buffers;
 use self::sends::Sends;
 use self::submission::Scratch;
-use super::{BufferId, BuffersHeld, Close, Engine, Event, Failure, Key, Op, Room, Slice, Socket};
+use super::{
+    BufferId, BuffersHeld, Close, Datagram, Destination, Engine, Event, Failure, Key, Op, Room,
+    Slice, Socket,
+};
 use crate::base::Instant;
 use crate::sys::event_fd::EventFd;
-use crate::sys::{clock, socket};
+use crate::sys::{clock, flow_socket, socket};
 use io_uring::IoUring;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// The buffer group of the receive ring; there is one per io_uring.
-const BUFFER_GROUP: u16 = 0;
+/// The buffer group of the receive ring.
+const RECEIVE_GROUP: u16 = 0;
+/// The buffer group of datagrams.
+const DATAGRAM_GROUP: u16 = 1;
 
 /// Sockets, buffers and time from one io_uring.
 pub struct Uring {
@@ -48,6 +57,8 @@ pub struct Uring {
     ring: IoUring,
     buffers: Buffers,
     sends: Sends,
+    /// Buffers of datagrams that are sent by the next submission, which the kernel copies there.
+    sent_datagrams: Vec<BufferId>,
     scratch: Scratch,
     wake: Arc<EventFd>,
     /// `/dev/null`, which gives nothing to read: how buffers come back that the kernel has. Without
@@ -57,6 +68,8 @@ pub struct Uring {
     connected_last: Option<Key>,
     /// Completions that had to be taken out of a full queue before their turn.
     early: VecDeque<io_uring::cqueue::Entry>,
+    /// Receives of datagrams for which there is no memory.
+    refused: Vec<Key>,
     now: Instant,
     /// The kernel had no memory in the last turn, and that has been logged.
     is_short_of_memory: bool,
@@ -87,12 +100,14 @@ impl Uring {
             ring,
             buffers,
             sends: Sends::default(),
+            sent_datagrams: Vec::new(),
             is_short_of_memory: false,
             scratch: Scratch::new(),
             wake,
             connected_last: None,
             null: File::open("/dev/null").ok(),
             early: VecDeque::with_capacity(64),
+            refused: Vec::new(),
             now: clock::monotonic(),
         };
         engine.arm_wake();
@@ -110,7 +125,8 @@ impl Engine for Uring {
     }
 
     fn turn(&mut self, deadline: Instant) {
-        self.enter(if self.early.is_empty() { deadline } else { self.now });
+        let has_events = !self.early.is_empty() || !self.refused.is_empty();
+        self.enter(if has_events { self.now } else { deadline });
         self.now = clock::monotonic();
         self.buffers.begin_turn(self.now);
         self.take_buffers_back();
@@ -118,6 +134,9 @@ impl Engine for Uring {
 
     fn next_event(&mut self) -> Option<Event> {
         self.connected_last = None;
+        if let Some(key) = self.refused.pop() {
+            return Some(Event::ReceiveEnded { key, failure: Some(Failure::OutOfResources) });
+        }
         loop {
             let entry = match self.early.pop_front() {
                 Some(entry) => entry,
@@ -170,6 +189,41 @@ impl Engine for Uring {
 
     fn shutdown_write(&mut self, socket: Socket) {
         socket::shutdown_write(socket);
+    }
+
+    fn connect_datagrams(&mut self, address: SocketAddr) -> Result<Socket, Failure> {
+        flow_socket::connect(address).map_err(|error| completion::failure_of_connect(&error))
+    }
+
+    fn receive_datagrams(&mut self, socket: Socket, key: Key) {
+        match self.buffers.need_datagrams(&self.ring) {
+            Ok(()) => self.submit_receive_datagrams(socket, key),
+            Err(error) => {
+                tracing::error!(%error, "datagrams cannot be received");
+                self.refused.push(key);
+            }
+        }
+    }
+
+    fn datagram(&self, buffer: BufferId) -> Datagram {
+        recvmsg::parse(buffer, self.buffers.bytes(buffer))
+    }
+
+    fn send_datagram(
+        &mut self,
+        socket: Socket,
+        key: Key,
+        slice: Slice,
+        destination: Option<Destination>,
+    ) {
+        self.submit_datagram(socket, key, slice, destination);
+        self.sent_datagrams.push(slice.buffer);
+    }
+
+    fn turn_datagrams_away(&mut self, socket: Socket) {
+        if let Err(error) = flow_socket::turn_away(socket) {
+            tracing::warn!(%error, "a socket cannot leave its port before it is closed");
+        }
     }
 
     fn cancel(&mut self, op: Op, key: Key) {

@@ -1,9 +1,10 @@
 //! Translates method calls to submissions. All requests of a turn go to the kernel in one system
 //! call at the start of the next; `Scratch` holds the memory that the kernel reads at that moment.
 
-use super::{BUFFER_GROUP, Uring};
+use super::recvmsg::{NAME_BYTES, SOURCE_BYTES, layout, write_address, write_source};
+use super::{DATAGRAM_GROUP, RECEIVE_GROUP, Uring};
 use crate::base::Instant;
-use crate::engine::{Key, Op, SEND_SLICES_MAX, Slice, Socket};
+use crate::engine::{Destination, Key, Op, SEND_SLICES_MAX, Slice, Socket};
 use crate::sys::socket::raw_address;
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{Fd, SubmitArgs, Timespec};
@@ -21,6 +22,9 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// No SIGPIPE if the peer has disconnected; one completion for all bytes.
 const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
 
+/// At once or not at all.
+const DATAGRAM_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+
 /// Of a receive: wait for data before the first attempt (io_uring_enter(2),
 /// `IORING_RECVSEND_POLL_FIRST`, Linux 5.19). `opcode::RecvMulti` has no place for it.
 const RECV_POLL_FIRST: u16 = 1 << 0;
@@ -33,12 +37,26 @@ pub(super) struct Scratch {
     messages: Box<[Message]>,
     messages_used: usize,
     addresses: Vec<SockAddr>,
+    /// There are some from the first datagram on that has an address.
+    letters: Box<[Letter]>,
+    letters_used: usize,
+    /// The fields of a received datagram.
+    layout: Box<libc::msghdr>,
 }
 
 #[derive(Clone, Copy)]
 struct Message {
     header: libc::msghdr,
     vectors: [libc::iovec; SEND_SLICES_MAX],
+}
+
+/// The header of a datagram that is sent to an address.
+#[derive(Clone, Copy)]
+struct Letter {
+    header: libc::msghdr,
+    vector: libc::iovec,
+    address: [u8; NAME_BYTES],
+    source: [u8; SOURCE_BYTES],
 }
 
 impl Scratch {
@@ -49,16 +67,33 @@ impl Scratch {
             messages: vec![empty; SCRATCH_SLOTS].into_boxed_slice(),
             messages_used: 0,
             addresses: Vec::with_capacity(SCRATCH_SLOTS),
+            letters: Box::default(),
+            letters_used: 0,
+            layout: Box::new(layout()),
         }
     }
 
     fn is_full(&self) -> bool {
-        self.messages_used == SCRATCH_SLOTS || self.addresses.len() == SCRATCH_SLOTS
+        self.messages_used == SCRATCH_SLOTS
+            || self.addresses.len() == SCRATCH_SLOTS
+            || self.letters_used == SCRATCH_SLOTS
     }
 
     fn clear(&mut self) {
         self.messages_used = 0;
+        self.letters_used = 0;
         self.addresses.clear();
+    }
+
+    /// A free letter.
+    fn letter(&mut self) -> &mut Letter {
+        if self.letters.is_empty() {
+            // SAFETY: plain C structures, and bytes: all zeroes is a value.
+            let empty: Letter = unsafe { std::mem::zeroed() };
+            self.letters = vec![empty; SCRATCH_SLOTS].into_boxed_slice();
+        }
+        self.letters_used += 1;
+        &mut self.letters[self.letters_used - 1]
     }
 }
 
@@ -79,13 +114,13 @@ impl Uring {
         let entry = if self.buffers.is_low() {
             // A multishot receive takes dozens of buffers before it can be stopped; this takes one.
             let entry = opcode::Recv::new(Fd(socket.0), std::ptr::null_mut(), 0);
-            entry.buf_group(BUFFER_GROUP).build().flags(Flags::BUFFER_SELECT)
+            entry.buf_group(RECEIVE_GROUP).build().flags(Flags::BUFFER_SELECT)
         } else {
             // Nothing comes over a connection that was just made before something was sent.
             let is_fresh = self.connected_last.take() == Some(key);
             let first = if is_fresh { RECV_POLL_FIRST } else { 0 };
             let entry = opcode::Recv::new(Fd(socket.0), std::ptr::null_mut(), 0);
-            let entry = entry.ioprio(RECV_MULTISHOT | first).buf_group(BUFFER_GROUP);
+            let entry = entry.ioprio(RECV_MULTISHOT | first).buf_group(RECEIVE_GROUP);
             entry.build().flags(Flags::BUFFER_SELECT)
         };
         self.push(entry.user_data(key.with_op(Op::Receive)));
@@ -140,6 +175,64 @@ impl Uring {
         opcode::SendMsg::new(Fd(socket.0), &raw const message.header).flags(flags as u32).build()
     }
 
+    pub(super) fn submit_receive_datagrams(&mut self, socket: Socket, key: Key) {
+        let layout = &raw const *self.scratch.layout;
+        let entry = opcode::RecvMsgMulti::new(Fd(socket.0), layout, DATAGRAM_GROUP).build();
+        self.push(entry.user_data(key.with_op(Op::ReceiveDatagrams)));
+    }
+
+    /// Sends a datagram while it is submitted: as it does not wait, nothing of it is used later,
+    /// and it completes only if it fails.
+    pub(super) fn submit_datagram(
+        &mut self,
+        socket: Socket,
+        key: Key,
+        slice: Slice,
+        destination: Option<Destination>,
+    ) {
+        let (address, length) = (self.range(slice), slice.len());
+        let entry = match destination {
+            None => opcode::Send::new(Fd(socket.0), address.cast_const(), length as u32)
+                .flags(DATAGRAM_FLAGS)
+                .build(),
+            Some(destination) => {
+                let range = libc::iovec { iov_base: address.cast(), iov_len: length };
+                self.addressed_send(socket, range, destination)
+            }
+        };
+        let entry = entry.flags(Flags::SKIP_SUCCESS);
+        self.push(entry.user_data(key.with_op(Op::SendDatagram)));
+    }
+
+    fn addressed_send(
+        &mut self,
+        socket: Socket,
+        range: libc::iovec,
+        destination: Destination,
+    ) -> Entry {
+        self.make_room();
+        let letter = self.scratch.letter();
+        let length = write_address(destination.address, &mut letter.address);
+        let Some(source) = destination.source else {
+            let (bytes, count) = (range.iov_base.cast_const().cast(), range.iov_len as u32);
+            return opcode::Send::new(Fd(socket.0), bytes, count)
+                .flags(DATAGRAM_FLAGS)
+                .dest_addr(letter.address.as_ptr().cast())
+                .dest_addr_len(length as libc::socklen_t)
+                .build();
+        };
+        letter.vector = range;
+        letter.header.msg_name = letter.address.as_mut_ptr().cast();
+        letter.header.msg_namelen = length as libc::socklen_t;
+        letter.header.msg_iov = &raw mut letter.vector;
+        letter.header.msg_iovlen = 1;
+        letter.header.msg_controllen = write_source(source, &mut letter.source);
+        letter.header.msg_control = letter.source.as_mut_ptr().cast();
+        opcode::SendMsg::new(Fd(socket.0), &raw const letter.header)
+            .flags(DATAGRAM_FLAGS as u32)
+            .build()
+    }
+
     /// The address of a range, which must lie in a held buffer.
     fn range(&self, slice: Slice) -> *mut u8 {
         let (address, size) = self.buffers.place(slice.buffer);
@@ -167,10 +260,12 @@ impl Uring {
     pub(super) fn take_buffers_back(&mut self) {
         let Some(null) = &self.null else { return };
         let fd = Fd(null.as_raw_fd());
-        for _ in 0..self.buffers.ask_back() {
-            let entry = opcode::Read::new(fd, std::ptr::null_mut(), 1).buf_group(BUFFER_GROUP);
-            let entry = entry.build().flags(Flags::BUFFER_SELECT);
-            self.push(entry.user_data((Op::TakeBack as u64) << 60));
+        for group in [RECEIVE_GROUP, DATAGRAM_GROUP] {
+            for _ in 0..self.buffers.group(group).map_or(0, |ring| ring.ask_back()) {
+                let entry = opcode::Read::new(fd, std::ptr::null_mut(), 1).buf_group(group);
+                let entry = entry.build().flags(Flags::BUFFER_SELECT);
+                self.push(entry.user_data((Op::TakeBack as u64) << 60 | u64::from(group)));
+            }
         }
     }
 
@@ -192,6 +287,7 @@ impl Uring {
         }
         if self.ring.submission().is_empty() {
             self.scratch.clear();
+            self.sent_datagrams.drain(..).for_each(|buffer| self.buffers.release(buffer));
         }
     }
 
@@ -230,7 +326,8 @@ impl Uring {
 
     fn push(&mut self, entry: Entry) {
         // SAFETY: whatever the entry points to is a held buffer, which stays held until its
-        // completion, or lies in the scratch, which stays until the submission.
+        // completion, or, if it is a datagram, until the submission; or it lies in the scratch,
+        // which stays until then.
         while unsafe { self.ring.submission().push(&entry) }.is_err() {
             self.flush();
         }

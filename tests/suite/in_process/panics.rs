@@ -10,7 +10,8 @@ use ringway::coordinator::{
 };
 use ringway::engine::uring::Uring;
 use ringway::engine::{
-    BufferId, BuffersHeld, Close, Engine, Event, Failure, Key, Op, Room, Slice, Socket,
+    BufferId, BuffersHeld, Close, Datagram, Destination, Engine, Event, Failure, Key, Op, Room,
+    Slice, Socket,
 };
 use ringway::shard::{Shard, ShardParts};
 use ringway::stats::Counter;
@@ -75,6 +76,27 @@ impl Engine for Fragile {
     }
     fn shutdown_write(&mut self, socket: Socket) {
         self.inner.shutdown_write(socket);
+    }
+    fn connect_datagrams(&mut self, address: SocketAddr) -> Result<Socket, Failure> {
+        self.inner.connect_datagrams(address)
+    }
+    fn receive_datagrams(&mut self, socket: Socket, key: Key) {
+        self.inner.receive_datagrams(socket, key);
+    }
+    fn datagram(&self, buffer: BufferId) -> Datagram {
+        self.inner.datagram(buffer)
+    }
+    fn send_datagram(
+        &mut self,
+        socket: Socket,
+        key: Key,
+        slice: Slice,
+        destination: Option<Destination>,
+    ) {
+        self.inner.send_datagram(socket, key, slice, destination);
+    }
+    fn turn_datagrams_away(&mut self, socket: Socket) {
+        self.inner.turn_datagrams_away(socket);
     }
     fn cancel(&mut self, op: Op, key: Key) {
         self.inner.cancel(op, key);

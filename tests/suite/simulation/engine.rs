@@ -2,11 +2,12 @@
 //! stricter: it fails on a buffer that is used or released by someone who does not hold it, or
 //! changed while it is being sent.
 
+use super::datagrams::Packet;
 use super::network::Network;
 use ringway::base::Instant;
 use ringway::engine::{
-    BufferId, BuffersHeld, Close, Engine, Event, Failure, Key, Op, Room, SMALL_BUFFER_BYTES, Slice,
-    Socket,
+    BufferId, BuffersHeld, Close, DATAGRAM_HEADROOM, Datagram, Destination, Engine, Event, Failure,
+    Key, Op, Room, SMALL_BUFFER_BYTES, Slice, Socket,
 };
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -23,9 +24,22 @@ pub struct SimEngine {
     shard: usize,
     network: Rc<RefCell<Network>>,
     buffers: Buffers,
+    /// Those of datagrams, which have numbers from [`DATAGRAM`] on.
+    letters: Vec<Option<Letter>>,
     /// What the sends in flight name.
     sends: HashMap<Key, Vec<usize>>,
     now: Instant,
+}
+
+/// The number of the first buffer for datagrams.
+const DATAGRAM: u32 = 1 << 31;
+
+/// A buffer with a datagram, that somebody holds.
+struct Letter {
+    bytes: Vec<u8>,
+    datagram: Datagram,
+    /// It was sent: the engine releases it.
+    is_sent: bool,
 }
 
 struct Buffers {
@@ -53,13 +67,52 @@ impl SimEngine {
             sending: vec![0; receive_count],
         };
         let now = network.borrow().now;
-        Self { shard, network, buffers, sends: HashMap::new(), now }
+        Self { shard, network, buffers, letters: Vec::new(), sends: HashMap::new(), now }
     }
 
     /// Buffers that somebody holds.
     pub fn held_count(&self) -> usize {
-        self.buffers.held.iter().filter(|held| **held).count()
+        let letters = self.letters.iter().flatten().count();
+        self.buffers.held.iter().filter(|held| **held).count() + letters
     }
+
+    fn letter(&self, buffer: BufferId) -> Option<&Letter> {
+        let index = buffer.0.checked_sub(DATAGRAM)?;
+        let letter = self.letters[index as usize].as_ref().expect("nobody holds this datagram");
+        assert!(!letter.is_sent, "a datagram is used after it was sent");
+        Some(letter)
+    }
+
+    fn letter_mut(&mut self, buffer: BufferId) -> Option<&mut Letter> {
+        self.letter(buffer)?;
+        self.letters[(buffer.0 - DATAGRAM) as usize].as_mut()
+    }
+}
+
+/// A buffer with a datagram; none if so many are held. Of one that is cut half is there.
+fn fill(
+    letters: &mut Vec<Option<Letter>>,
+    most: usize,
+    packet: &Packet,
+    is_whole: bool,
+) -> Option<BufferId> {
+    let at = match letters.iter().position(Option::is_none) {
+        Some(at) => at,
+        None if letters.len() < most => {
+            letters.push(None);
+            letters.len() - 1
+        }
+        None => return None,
+    };
+    let buffer = BufferId(DATAGRAM + at as u32);
+    let taken = if is_whole { packet.bytes.len() } else { packet.bytes.len() / 2 };
+    let bytes = [&[0xEE; DATAGRAM_HEADROOM][..], &packet.bytes[..taken]].concat();
+    let (start, end) = (DATAGRAM_HEADROOM as u32, bytes.len() as u32);
+    let payload = Slice { buffer, start, end };
+    let (from, to) = (Some(packet.from), Some(packet.to.ip()));
+    let datagram = Datagram { payload, from, to, is_whole };
+    letters[at] = Some(Letter { bytes, datagram, is_sent: false });
+    Some(buffer)
 }
 
 impl Buffers {
@@ -97,8 +150,15 @@ impl Engine for SimEngine {
     }
 
     fn turn(&mut self, deadline: Instant) {
+        for letter in &mut self.letters {
+            letter.take_if(|letter| letter.is_sent);
+        }
         let mut network = self.network.borrow_mut();
+        let most = network.datagrams.mishaps.buffers;
         network.step(self.shard, |bytes| self.buffers.fill(bytes));
+        network.step_datagrams(self.shard, |packet, is_whole| {
+            fill(&mut self.letters, most, packet, is_whole)
+        });
         network.lanes[self.shard].deadline = deadline;
         self.now = network.now;
     }
@@ -125,8 +185,8 @@ impl Engine for SimEngine {
         self.network.borrow_mut().peer_address(socket)
     }
 
-    fn local_address(&self, _: Socket) -> Option<SocketAddr> {
-        None
+    fn local_address(&self, socket: Socket) -> Option<SocketAddr> {
+        self.network.borrow().datagrams.mouths.get(&socket.0).map(|mouth| mouth.address)
     }
 
     fn connect(&mut self, address: SocketAddr, key: Key) -> Result<Socket, Failure> {
@@ -161,6 +221,36 @@ impl Engine for SimEngine {
 
     fn shutdown_write(&mut self, socket: Socket) {
         self.network.borrow_mut().end_write(self.shard, socket);
+    }
+
+    fn connect_datagrams(&mut self, address: SocketAddr) -> Result<Socket, Failure> {
+        self.network.borrow_mut().connect_datagrams(self.shard, address)
+    }
+
+    fn receive_datagrams(&mut self, socket: Socket, key: Key) {
+        self.network.borrow_mut().begin_receive_datagrams(self.shard, socket, key);
+    }
+
+    fn datagram(&self, buffer: BufferId) -> Datagram {
+        self.letter(buffer).expect("a buffer of a datagram").datagram
+    }
+
+    fn send_datagram(
+        &mut self,
+        socket: Socket,
+        key: Key,
+        slice: Slice,
+        destination: Option<Destination>,
+    ) {
+        let letter = self.letter_mut(slice.buffer).expect("a buffer of a datagram");
+        letter.is_sent = true;
+        let bytes = letter.bytes[slice.start as usize..slice.end as usize].to_vec();
+        let network = &mut *self.network.borrow_mut();
+        network.send_datagram(self.shard, socket, key, bytes, destination);
+    }
+
+    fn turn_datagrams_away(&mut self, socket: Socket) {
+        self.network.borrow_mut().turn_datagrams_away(self.shard, socket);
     }
 
     fn cancel(&mut self, op: Op, key: Key) {
@@ -199,6 +289,10 @@ impl Engine for SimEngine {
     }
 
     fn release(&mut self, buffer: BufferId) {
+        if self.letter(buffer).is_some() {
+            self.letters[(buffer.0 - DATAGRAM) as usize] = None;
+            return;
+        }
         let index = self.buffers.index_mut(buffer);
         self.buffers.held[index] = false;
         // Whoever reads it after this sees that it is not theirs any more.
@@ -210,10 +304,16 @@ impl Engine for SimEngine {
     }
 
     fn bytes(&self, buffer: BufferId) -> &[u8] {
-        &self.buffers.memory[self.buffers.index(buffer)]
+        match self.letter(buffer) {
+            Some(letter) => &letter.bytes,
+            None => &self.buffers.memory[self.buffers.index(buffer)],
+        }
     }
 
     fn bytes_mut(&mut self, buffer: BufferId) -> &mut [u8] {
+        if buffer.0 >= DATAGRAM {
+            return &mut self.letter_mut(buffer).expect("one of them").bytes;
+        }
         let index = self.buffers.index_mut(buffer);
         &mut self.buffers.memory[index]
     }
@@ -234,7 +334,7 @@ impl Engine for SimEngine {
     }
 
     fn buffers_held(&self) -> BuffersHeld {
-        let receive = self.buffers.receive_held();
+        let receive = self.buffers.receive_held() + self.letters.iter().flatten().count();
         BuffersHeld { receive: receive as u32, private: (self.held_count() - receive) as u32 }
     }
 

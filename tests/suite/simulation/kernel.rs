@@ -68,7 +68,7 @@ impl Network {
     }
 
     /// Events reach a shard in the order of their causes, but not always at once.
-    fn push(&mut self, shard: usize, event: Event) {
+    pub(super) fn push(&mut self, shard: usize, event: Event) {
         self.activity += 1;
         let is_held = self.prng.one_in(self.meanness.hold_back_one_in);
         let lane = &mut self.lanes[shard];
@@ -250,6 +250,9 @@ impl Network {
             let door = doors.find(|door| door.accept.is_some_and(&is_it))?;
             door.accept = None;
             return Some(Event::AcceptEnded { key, failure });
+        }
+        if op == Op::ReceiveDatagrams {
+            return self.end_cancelled_datagrams(shard, key, is_it);
         }
         let own = self.streams.values_mut().filter(|stream| stream.user == Some(shard));
         for stream in own {

@@ -9,6 +9,8 @@ mod chunks;
 mod client;
 mod connections;
 mod control;
+mod datagrams;
+mod datagrams_alone;
 mod ending;
 mod engine;
 mod kernel;

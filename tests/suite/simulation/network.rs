@@ -4,6 +4,7 @@
 //! Here are the sockets and the verbs of engines; `kernel` has what happens to them by itself.
 
 use super::bytes::Pipe;
+use super::datagrams::Datagrams;
 use ringway::base::{Generation, Instant, Prng};
 use ringway::engine::{Close, Event, Failure, Key, Op, Socket};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -147,6 +148,7 @@ pub struct Network {
     pub streams: BTreeMap<i32, Stream>,
     pub doors: BTreeMap<i32, Door>,
     pub lanes: Vec<Lane>,
+    pub datagrams: Datagrams,
     /// Rises with everything that happens: time passes only when nothing does.
     pub activity: u64,
     /// Connections that backends have accepted and nobody serves yet.
@@ -190,6 +192,7 @@ impl Network {
             streams: BTreeMap::new(),
             doors: BTreeMap::new(),
             lanes: (0..shards).map(|_| Lane::default()).collect(),
+            datagrams: Datagrams::default(),
             activity: 0,
             arrivals: Vec::new(),
             connects: Vec::new(),
@@ -210,7 +213,7 @@ impl Network {
         }
     }
 
-    fn number(&mut self) -> i32 {
+    pub(super) fn number(&mut self) -> i32 {
         self.next_socket += 1;
         self.next_socket
     }
@@ -435,6 +438,9 @@ impl Network {
             door.is_closed = true;
             return;
         }
+        if self.close_mouth(socket) {
+            return;
+        }
         let stream = self.streams.get_mut(&socket.0).expect("a socket of this network");
         assert!(stream.proxy_closed.is_none(), "socket {} is closed twice", socket.0);
         let is_quiet = !stream.is_in_use() || self.is_abandoned;
@@ -469,7 +475,7 @@ impl Network {
     pub fn is_still(&self) -> bool {
         let is_still =
             |lane: &Lane| lane.cancels.is_empty() && lane.ready.is_empty() && lane.held.is_empty();
-        self.lanes.iter().all(is_still)
+        self.lanes.iter().all(is_still) && self.datagrams.is_still()
     }
 
     /// Lets time pass: to the next moment that somebody waits for, not past it.

@@ -128,7 +128,10 @@ impl<P: Policy> Shard<P> {
                     self.policy.ended(connections, broken);
                 }
             }
-            Event::Readable { .. } | Event::Woken => {}
+            Event::Datagram { .. }
+            | Event::DatagramLost { .. }
+            | Event::Readable { .. }
+            | Event::Woken => {}
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 
 use ringway::base::Instant;
 use ringway::engine::{
-    BufferId, BuffersHeld, Close, Engine, Event, Failure, Key, Op, ReceiveFlags, Room,
+    BufferId, BuffersHeld, Close, Datagram, Destination, Engine, Event, Failure, Key, Op, ReceiveFlags, Room,
     SMALL_BUFFER_BYTES, Slice, Socket,
 };
 use std::collections::VecDeque;
@@ -200,6 +200,28 @@ impl Engine for ScriptedEngine {
     }
 
     fn shutdown_write(&mut self, _socket: Socket) {}
+
+    fn connect_datagrams(&mut self, _address: SocketAddr) -> Result<Socket, Failure> {
+        Err(Failure::Refused)
+    }
+
+    fn receive_datagrams(&mut self, _socket: Socket, _key: Key) {}
+
+    fn datagram(&self, _buffer: BufferId) -> Datagram {
+        unreachable!("there are none in the script")
+    }
+
+    fn send_datagram(
+        &mut self,
+        _socket: Socket,
+        _key: Key,
+        _slice: Slice,
+        _destination: Option<Destination>,
+    ) {
+        unreachable!("there are none in the script")
+    }
+
+    fn turn_datagrams_away(&mut self, _socket: Socket) {}
 
     fn cancel(&mut self, op: Op, key: Key) {
         let receives = |peer: &&mut Peer| peer.receiving == Some(key);

@@ -1,0 +1,336 @@
+//! Datagrams on the simulated network: sockets of the shards on one side, addresses of actors on
+//! the other, and between them datagrams that are lost, doubled, or arrive in another order.
+
+use super::network::{Armed, Network};
+use ringway::base::Prng;
+use ringway::engine::{BufferId, Destination, Event, Failure, Key, Socket};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+
+/// Bytes of the longest datagram over IPv4.
+pub const DATAGRAM_BYTES_MAX: usize = 65_507;
+
+/// How mean the network is to datagrams. `one_in`: once in so many times on average; 0: never.
+#[derive(Clone, Copy, Debug)]
+pub struct Mishaps {
+    pub lost_one_in: u32,
+    pub doubled_one_in: u32,
+    /// Most steps that one is under way: those sent later may arrive earlier.
+    pub delay_max: u32,
+    /// A datagram arrives that is longer than a buffer.
+    pub cut_one_in: u32,
+    /// A send finds no room.
+    pub unsent_one_in: u32,
+    /// Buffers of a shard for datagrams.
+    pub buffers: usize,
+}
+
+impl Mishaps {
+    pub const NONE: Self = Self {
+        lost_one_in: 0,
+        doubled_one_in: 0,
+        delay_max: 1,
+        cut_one_in: 0,
+        unsent_one_in: 0,
+        buffers: 1024,
+    };
+}
+
+/// True for the addresses of the host that the shards run on: 192.0.2.0/24.
+fn is_own(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V4(ip) if ip.octets()[..3] == [192, 0, 2])
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet {
+    pub from: SocketAddr,
+    pub to: SocketAddr,
+    pub bytes: Vec<u8>,
+}
+
+/// A UDP socket of a shard.
+pub struct Mouth {
+    pub shard: usize,
+    pub address: SocketAddr,
+    /// A connected socket's.
+    pub peer: Option<SocketAddr>,
+    pub is_closed: bool,
+    pub is_turned_away: bool,
+    queue: VecDeque<Packet>,
+    /// An ICMP message has said so, which nobody has been told yet.
+    is_unreachable: bool,
+    receive: Option<Armed>,
+}
+
+/// See the module.
+pub struct Datagrams {
+    pub mishaps: Mishaps,
+    pub mouths: BTreeMap<i32, Mouth>,
+    /// What has arrived at actors.
+    pub arrived: VecDeque<Packet>,
+    /// Addresses of actors where nobody listens.
+    pub dead: BTreeSet<SocketAddr>,
+    /// No socket can be connected, for this reason.
+    pub refuses: Option<Failure>,
+    /// ICMP messages that have reached a socket.
+    pub icmp: u64,
+    /// Each with the steps that it is still under way.
+    under_way: Vec<(u32, Packet)>,
+    next_port: u16,
+}
+
+impl Default for Datagrams {
+    fn default() -> Self {
+        Self {
+            mishaps: Mishaps::NONE,
+            mouths: BTreeMap::new(),
+            arrived: VecDeque::new(),
+            dead: BTreeSet::new(),
+            refuses: None,
+            icmp: 0,
+            under_way: Vec::new(),
+            next_port: 32_768,
+        }
+    }
+}
+
+impl Datagrams {
+    /// Nothing is under way, or waits to be read.
+    pub fn is_still(&self) -> bool {
+        self.under_way.is_empty()
+            && self.arrived.is_empty()
+            && self.mouths.values().all(|mouth| mouth.is_closed || mouth.queue.is_empty())
+    }
+
+    /// UDP sockets that are open.
+    pub fn open(&self) -> impl Iterator<Item = (&i32, &Mouth)> {
+        self.mouths.iter().filter(|(_, mouth)| !mouth.is_closed)
+    }
+
+    fn mouth(&mut self, shard: usize, socket: Socket) -> &mut Mouth {
+        let mouth = self.mouths.get_mut(&socket.0).expect("a UDP socket of this network");
+        assert!(!mouth.is_closed, "an operation on closed UDP socket {}", socket.0);
+        assert_eq!(mouth.shard, shard, "two shards use UDP socket {}", socket.0);
+        mouth
+    }
+
+    /// The open socket that the kernel gives a datagram to. A connected one comes before a
+    /// listener's, of which each shard has one.
+    fn receiver(&self, packet: &Packet) -> Option<i32> {
+        let is_its = |mouth: &Mouth| {
+            let ip = mouth.address.ip();
+            mouth.address.port() == packet.to.port()
+                && (ip == packet.to.ip() || ip.is_unspecified() && is_own(packet.to.ip()))
+                && mouth.peer.is_none_or(|peer| peer == packet.from)
+                && !mouth.is_turned_away
+        };
+        let (connected, bound): (Vec<_>, Vec<_>) =
+            self.open().filter(|(_, mouth)| is_its(mouth)).partition(|(_, m)| m.peer.is_some());
+        if let Some((socket, _)) = connected.first() {
+            return Some(**socket);
+        }
+        // By the hash of both addresses.
+        let IpAddr::V4(from) = packet.from.ip() else { panic!("IPv4 only") };
+        let seed = u64::from(from.to_bits()) << 16 | u64::from(packet.from.port());
+        let at = Prng::new(seed).below((bound.len() as u32).max(1));
+        bound.get(at as usize).map(|(socket, _)| **socket)
+    }
+}
+
+impl Network {
+    /// A UDP socket of a listener for a shard.
+    pub fn open_mouth(&mut self, address: SocketAddr, shard: usize) -> Socket {
+        self.add_mouth(address, None, shard)
+    }
+
+    fn add_mouth(&mut self, address: SocketAddr, peer: Option<SocketAddr>, shard: usize) -> Socket {
+        let number = self.number();
+        let mouth = Mouth {
+            shard,
+            address,
+            peer,
+            is_closed: false,
+            is_turned_away: false,
+            queue: VecDeque::new(),
+            is_unreachable: false,
+            receive: None,
+        };
+        self.datagrams.mouths.insert(number, mouth);
+        Socket(number)
+    }
+
+    /// An actor, or a shard, sends a datagram.
+    pub fn post(&mut self, packet: Packet) {
+        self.activity += 1;
+        let Mishaps { lost_one_in, doubled_one_in, delay_max, .. } = self.datagrams.mishaps;
+        if self.prng.one_in(lost_one_in) {
+            return;
+        }
+        if self.prng.one_in(doubled_one_in) {
+            let delay = self.prng.below(delay_max);
+            self.datagrams.under_way.push((delay, packet.clone()));
+        }
+        let delay = self.prng.below(delay_max);
+        self.datagrams.under_way.push((delay, packet));
+    }
+
+    /// One step of time for what is under way.
+    pub fn deliver(&mut self) {
+        let under_way = std::mem::take(&mut self.datagrams.under_way);
+        self.activity += under_way.len() as u64;
+        for (steps, packet) in under_way {
+            match steps.checked_sub(1) {
+                Some(left) => self.datagrams.under_way.push((left, packet)),
+                None => self.arrive(packet),
+            }
+        }
+    }
+
+    fn arrive(&mut self, packet: Packet) {
+        if let Some(socket) = self.datagrams.receiver(&packet) {
+            let mouth = self.datagrams.mouths.get_mut(&socket).expect("listed");
+            return mouth.queue.push_back(packet);
+        }
+        if !self.datagrams.dead.contains(&packet.to) {
+            return self.datagrams.arrived.push_back(packet);
+        }
+        // The message goes to the socket that is connected to where nobody listens.
+        let is_sender = |mouth: &&mut Mouth| {
+            !mouth.is_closed && mouth.address == packet.from && mouth.peer == Some(packet.to)
+        };
+        if let Some(mouth) = self.datagrams.mouths.values_mut().find(is_sender) {
+            mouth.is_unreachable = true;
+            self.datagrams.icmp += 1;
+        }
+    }
+
+    // --- verbs of engines ---
+
+    pub fn connect_datagrams(&mut self, shard: usize, peer: SocketAddr) -> Result<Socket, Failure> {
+        if let Some(failure) = self.datagrams.refuses {
+            return Err(failure);
+        }
+        self.datagrams.next_port += 1;
+        let address = SocketAddr::from(([192, 0, 2, 50], self.datagrams.next_port));
+        Ok(self.add_mouth(address, Some(peer), shard))
+    }
+
+    pub fn begin_receive_datagrams(&mut self, shard: usize, socket: Socket, key: Key) {
+        let armed = self.arm(key);
+        let was = self.datagrams.mouth(shard, socket).receive.replace(armed);
+        assert!(was.is_none(), "receive armed twice on UDP socket {}", socket.0);
+    }
+
+    pub fn send_datagram(
+        &mut self,
+        shard: usize,
+        socket: Socket,
+        key: Key,
+        bytes: Vec<u8>,
+        destination: Option<Destination>,
+    ) {
+        let is_unsent = self.prng.one_in(self.datagrams.mishaps.unsent_one_in);
+        let mouth = self.datagrams.mouth(shard, socket);
+        let own = mouth.address;
+        let (from, to) = match (mouth.peer, destination) {
+            (Some(peer), None) => (own, peer),
+            (None, Some(Destination { address, source: None })) => {
+                assert!(!own.ip().is_unspecified(), "it leaves from whichever address there is");
+                (own, address)
+            }
+            (None, Some(Destination { address, source: Some(source) })) => {
+                ((source, own.port()).into(), address)
+            }
+            (peer, destination) => panic!("from {peer:?} to {destination:?}"),
+        };
+        let failure = if std::mem::take(&mut mouth.is_unreachable) {
+            Some(Failure::Refused)
+        } else if bytes.len() > DATAGRAM_BYTES_MAX {
+            Some(Failure::TooLong)
+        } else {
+            is_unsent.then_some(Failure::NoBuffers)
+        };
+        match failure {
+            Some(failure) => self.push(shard, Event::DatagramLost { key, failure }),
+            None => self.post(Packet { from, to, bytes }),
+        }
+    }
+
+    pub fn turn_datagrams_away(&mut self, shard: usize, socket: Socket) {
+        let mouth = self.datagrams.mouth(shard, socket);
+        assert!(mouth.peer.is_none(), "a connected socket turns nobody away");
+        mouth.is_turned_away = true;
+        self.activity += 1;
+    }
+
+    /// True if this was a UDP socket.
+    pub(super) fn close_mouth(&mut self, socket: Socket) -> bool {
+        let is_abandoned = self.is_abandoned;
+        let Some(mouth) = self.datagrams.mouths.get_mut(&socket.0) else { return false };
+        assert!(!mouth.is_closed, "UDP socket {} is closed twice", socket.0);
+        let is_quiet = mouth.receive.is_none() || is_abandoned;
+        assert!(is_quiet, "UDP socket {} is closed with a receive in flight", socket.0);
+        mouth.is_closed = true;
+        mouth.queue.clear();
+        true
+    }
+
+    /// Ends the receive that a cancel is after, if it has not ended by itself.
+    pub(super) fn end_cancelled_datagrams(
+        &mut self,
+        shard: usize,
+        key: Key,
+        is_it: impl Fn(Armed) -> bool,
+    ) -> Option<Event> {
+        let own = self.datagrams.mouths.values_mut().filter(|mouth| mouth.shard == shard);
+        let mut armed = own.filter(|mouth| mouth.receive.is_some_and(&is_it));
+        armed.next()?.receive = None;
+        Some(Event::ReceiveEnded { key, failure: Some(Failure::Cancelled) })
+    }
+
+    /// Brings what waits to the receives of a shard. `acquire` gives a buffer filled with a
+    /// datagram, whole or cut, or none.
+    pub fn step_datagrams(
+        &mut self,
+        shard: usize,
+        mut acquire: impl FnMut(&Packet, bool) -> Option<BufferId>,
+    ) {
+        let is_own = |mouth: &Mouth| mouth.shard == shard && mouth.receive.is_some();
+        let own = self.datagrams.mouths.iter().filter(|(_, mouth)| is_own(mouth));
+        let sockets: Vec<i32> = own.map(|(socket, _)| *socket).collect();
+        for socket in sockets {
+            while self.receive_one(shard, socket, &mut acquire) {}
+        }
+    }
+
+    /// True if another one may follow at once.
+    fn receive_one(
+        &mut self,
+        shard: usize,
+        socket: i32,
+        acquire: &mut impl FnMut(&Packet, bool) -> Option<BufferId>,
+    ) -> bool {
+        let is_cut = self.prng.one_in(self.datagrams.mishaps.cut_one_in);
+        let ends_early = self.prng.one_in(self.meanness.ends_early_one_in);
+        let loses_ring = self.prng.one_in(self.meanness.no_buffers_one_in);
+        let mouth = self.datagrams.mouths.get_mut(&socket).expect("listed");
+        let Some(Armed { key, .. }) = mouth.receive else { return false };
+        if std::mem::take(&mut mouth.is_unreachable) {
+            mouth.receive = None;
+            self.push(shard, Event::ReceiveEnded { key, failure: Some(Failure::Refused) });
+            return false;
+        }
+        let Some(packet) = mouth.queue.front() else { return false };
+        let buffer = if loses_ring { None } else { acquire(packet, !is_cut) };
+        let Some(buffer) = buffer else {
+            mouth.receive = None;
+            self.push(shard, Event::ReceiveEnded { key, failure: Some(Failure::NoBuffers) });
+            return false;
+        };
+        let more = !ends_early && !packet.bytes.is_empty();
+        mouth.queue.pop_front();
+        mouth.receive = mouth.receive.filter(|_| more);
+        self.push(shard, Event::Datagram { key, buffer, more });
+        more
+    }
+}
