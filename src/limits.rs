@@ -71,6 +71,13 @@ pub const LISTENERS_MAX: usize = 4_096;
 /// that are in its backlog or in the middle of their handshake when it is closed; a handshake takes
 /// a round trip.
 pub const LISTENER_LEAVES_AFTER: Duration = Duration::from_secs(1);
+/// Flows of a listener of UDP. Each has a socket of its own to its backend, and a process can open
+/// 1,048,576 files unless `fs.nr_open` is raised.
+pub const FLOWS_MAX: u32 = 1_000_000;
+/// Receive and send buffer of a socket for datagrams, bytes. The kernel grants at most
+/// `net.core.rmem_max` and `net.core.wmem_max`. What comes while a shard is busy waits there: 4 MiB
+/// are five thousand small datagrams.
+pub const DATAGRAM_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// Highest weight of a backend. Bounded so that weight sums and sequences stay small.
 pub const WEIGHT_MAX: u32 = 1_000;
 /// Bytes of a TLS ClientHello with the headers of its records, as they are received. Those with

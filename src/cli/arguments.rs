@@ -8,7 +8,7 @@ use ringway::config::unknown_word;
 use ringway::config::values::{
     BUFFERS_PER_SHARD_RANGE, MAX_CONNECTIONS_RANGE, RING_ENTRIES_RANGE, check_power_of_two,
     parse_admin_address, parse_backend_entry, parse_buffer_size, parse_listen_address,
-    parse_log_path, parse_shards, parse_socket_path, parse_state_file,
+    parse_log_path, parse_protocol, parse_shards, parse_socket_path, parse_state_file,
 };
 use ringway::config::{
     BackendEntry, Choice, LogPath, ProcessLogFormat, Protocol, ShardsChoice, StateFile,
@@ -148,7 +148,7 @@ pub(super) struct Source {
           env = "RINGWAY_ALGORITHM")]
     pub(super) algorithm: Option<Algorithm>,
     /// What clients speak: http (default), tcp or tls-passthrough. Without a file.
-    #[arg(long, value_name = "NAME", value_parser = protocol, env = "RINGWAY_PROTOCOL")]
+    #[arg(long, value_name = "NAME", value_parser = parse_protocol, env = "RINGWAY_PROTOCOL")]
     pub(super) protocol: Option<Protocol>,
     /// Shards (threads): "auto", a number, or a list of cores as 0-3,8.
     #[arg(long, value_name = "SHARDS", value_parser = parse_shards, env = "RINGWAY_SHARDS")]
@@ -209,10 +209,6 @@ pub enum LogLevel {
 
 fn algorithm(word: &str) -> Result<Algorithm, String> {
     Algorithm::of_word(word).ok_or_else(|| unknown_word::<Algorithm>(word))
-}
-
-fn protocol(word: &str) -> Result<Protocol, String> {
-    Protocol::of_word(word).ok_or_else(|| unknown_word::<Protocol>(word))
 }
 
 fn buffers_per_shard(text: &str) -> Result<usize, String> {

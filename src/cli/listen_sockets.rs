@@ -1,16 +1,14 @@
-//! Opens listening sockets: one per shard for each listener, or uses those passed by systemd.
+//! Opens the sockets of listeners: one per shard for each, or uses those passed by systemd.
 
 use super::descriptors::MORE_DESCRIPTORS;
 use super::passed::PassedSockets;
-use ringway::config::values::overlap;
-use ringway::config::{Listener, Steering};
+use ringway::config::{Endpoint, Listener, Steering, Transport};
 use ringway::coordinator::{ListenSockets, OpenListener};
 use ringway::engine::Socket;
 use ringway::sys::rlimit::is_for_want_of_descriptors;
-use ringway::sys::socket;
+use ringway::sys::{socket, udp};
 use std::collections::HashSet;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{IntoRawFd, OwnedFd};
 
 /// See the module.
@@ -19,8 +17,8 @@ pub(crate) struct SystemSockets {
     cores: Vec<Option<usize>>,
     backlog: i32,
     passed: PassedSockets,
-    /// Addresses on which this process listens, or listened.
-    own: HashSet<SocketAddr>,
+    /// Endpoints on which this process listens, or listened.
+    own: HashSet<Endpoint>,
     /// Sockets that were opened here, and not passed.
     opened: HashSet<Socket>,
 }
@@ -35,27 +33,23 @@ impl SystemSockets {
     fn open_all(&mut self, listener: &Listener) -> io::Result<OpenListener> {
         let number = |socket: OwnedFd| Socket(socket.into_raw_fd());
         if let Some(passed) = self.passed.for_shards(listener, self.cores.len())? {
-            if listener.steering == Steering::Cpu {
-                tracing::warn!(
-                    "listener \"{}\": steering = \"cpu\" has no effect on a socket that was \
-                     passed: all shards share it",
-                    listener.name
-                );
-            }
+            self.warn_of_passed(listener);
             let bound = socket::local_address(&passed[0])?;
             let sockets: Vec<Socket> = passed.into_iter().map(number).collect();
             // The kernel reuses numbers of closed descriptors.
             self.opened.retain(|socket| !sockets.contains(socket));
-            return Ok(OpenListener { bound, sockets });
+            return Ok(OpenListener { bound, sockets, is_passed: true });
         }
-        self.check_free(listener.address)?;
-        let first = socket::listen(listener.address, self.backlog)?;
+        let wanted = listener.endpoint();
+        self.check_free(wanted)?;
+        let first = self.open_one(wanted)?;
         // Port 0 gets its number from the kernel; the siblings share it.
         let address = socket::local_address(&first)?;
-        let siblings = (1..self.cores.len()).map(|_| socket::listen(address, self.backlog));
+        let bound = Endpoint { address, ..wanted };
+        let siblings = (1..self.cores.len()).map(|_| self.open_one(bound));
         let sockets: Vec<OwnedFd> =
             std::iter::once(Ok(first)).chain(siblings).collect::<io::Result<_>>()?;
-        self.own.insert(address);
+        self.own.insert(bound);
         if listener.steering == Steering::Cpu {
             for (socket, core) in sockets.iter().zip(&self.cores) {
                 core.map_or(Ok(()), |core| socket::prefer_core(socket, core))?;
@@ -63,17 +57,46 @@ impl SystemSockets {
         }
         let sockets: Vec<Socket> = sockets.into_iter().map(number).collect();
         self.opened.extend(&sockets);
-        Ok(OpenListener { bound: address, sockets })
+        Ok(OpenListener { bound: address, sockets, is_passed: false })
+    }
+
+    fn open_one(&self, Endpoint { transport, address }: Endpoint) -> io::Result<OwnedFd> {
+        match transport {
+            Transport::Tcp => socket::listen(address, self.backlog),
+            Transport::Udp => udp::receive_on(address),
+        }
+    }
+
+    /// Warns where passed sockets do not serve a listener as its own would.
+    fn warn_of_passed(&self, listener: &Listener) {
+        let (name, shards) = (&listener.name, self.cores.len());
+        if listener.steering == Steering::Cpu {
+            tracing::warn!(
+                "listener \"{name}\": steering = \"cpu\" has no effect on a socket that was \
+                 passed: all shards share it"
+            );
+        }
+        let count = self.passed.count_for(listener);
+        if listener.endpoint().transport == Transport::Udp && count < shards {
+            tracing::warn!(
+                "listener \"{name}\": {count} of {shards} shards serve it, as each needs a socket \
+                 of UDP of its own: pass {shards} on its address with ReusePort=yes, or none"
+            );
+        }
     }
 
     /// Fails if another process listens on an address. `SO_REUSEPORT` shares an address with every
     /// process: a second one started by mistake would silently take half of the connections. A
     /// listener of this process may be the one that overlaps, as all addresses of a port and a
     /// single one; then the check is left to the kernel.
-    fn check_free(&self, address: SocketAddr) -> io::Result<()> {
-        match socket::check_free(address) {
+    fn check_free(&self, endpoint: Endpoint) -> io::Result<()> {
+        let checked = match endpoint.transport {
+            Transport::Tcp => socket::check_free(endpoint.address),
+            Transport::Udp => udp::check_free(endpoint.address),
+        };
+        match checked {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                let is_own = self.own.iter().any(|own| overlap(*own, address));
+                let is_own = self.own.iter().any(|own| own.overlaps(&endpoint));
                 if is_own { Ok(()) } else { Err(error) }
             }
             other => other,
@@ -88,7 +111,11 @@ impl ListenSockets for SystemSockets {
             let port = address.port();
             let hint = match error.kind() {
                 io::ErrorKind::AddrInUse => {
-                    format!("; find the owner with: ss -ltnp 'sport = :{port}'")
+                    let kind = match listener.endpoint().transport {
+                        Transport::Tcp => "-ltnp",
+                        Transport::Udp => "-lunp",
+                    };
+                    format!("; find the owner with: ss {kind} 'sport = :{port}'")
                 }
                 _ if is_for_want_of_descriptors(&error) => format!("; {MORE_DESCRIPTORS}"),
                 io::ErrorKind::AddrNotAvailable => "; it is no address of this machine".into(),
@@ -135,14 +162,30 @@ impl ListenSockets for SystemSockets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringway::config::{Config, Listener};
-    use std::net::{IpAddr, TcpStream};
+    use ringway::config::{Config, Listener, Protocol};
+    use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 
     /// A listener, as of a configuration, at this address.
     fn listener(address: SocketAddr) -> Listener {
         let backend = ringway::config::Backend { address: ([10, 0, 0, 1], 80).into(), weight: 1 };
         let config = Config::quick(&[address], &[backend], Default::default());
         config.expect("it is well").listeners.remove(0)
+    }
+
+    #[test]
+    fn a_listener_of_udp_has_a_socket_for_each_shard_beside_one_of_tcp() {
+        let mut listen_sockets = SystemSockets::new(vec![None; 3], 16, PassedSockets::default());
+        let stream = listener(([127, 0, 0, 1], 0).into());
+        let stream = listen_sockets.open(&stream).expect("any port");
+        let datagrams = Listener { protocol: Protocol::Udp, ..listener(stream.bound) };
+        let datagrams = listen_sockets.open(&datagrams).expect("ports of UDP are others");
+        assert_eq!((datagrams.bound, datagrams.sockets.len()), (stream.bound, 3));
+        let other = UdpSocket::bind(("127.0.0.1", 0)).expect("a port");
+        let taken = other.local_addr().expect("bound");
+        let taken = Listener { protocol: Protocol::Udp, ..listener(taken) };
+        let error = listen_sockets.open(&taken).err().expect("another socket has it");
+        assert!(error.contains("find the owner with: ss -lunp"), "{error}");
+        [stream, datagrams].into_iter().for_each(|open| listen_sockets.close(open));
     }
 
     #[test]

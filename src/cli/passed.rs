@@ -1,18 +1,18 @@
-//! Listening sockets that systemd has opened and passed to the process (sd_listen_fds(3)): their
+//! Sockets of listeners that systemd has opened and passed to the process (sd_listen_fds(3)): their
 //! assignment to listeners, and warnings about unused ones.
 
-use ringway::config::Listener;
+use ringway::config::{Choice, Endpoint, Listener, Protocol, Transport};
 use ringway::sys::socket::{self, NoListener};
+use ringway::sys::udp;
 use std::collections::HashSet;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 /// A passed socket.
 struct Passed {
     /// Its `FileDescriptorName`.
     name: String,
-    address: SocketAddr,
+    endpoint: Endpoint,
     socket: OwnedFd,
 }
 
@@ -29,7 +29,7 @@ impl PassedSockets {
     /// Takes the sockets passed to this process.
     ///
     /// # Errors
-    /// If a descriptor is no listening TCP socket, to which clients could connect.
+    /// If a descriptor is no socket that clients could connect to, or send datagrams to.
     pub(super) fn take() -> Result<Self, String> {
         if std::env::var_os("LISTEN_FDS").is_none() {
             return Ok(Self::default());
@@ -38,8 +38,8 @@ impl PassedSockets {
         let mut all = Vec::new();
         for (number, name) in sd_notify::listen_fds_with_names().map_err(unknown)? {
             let socket = socket::adopt(number);
-            match socket::check_listening(&socket) {
-                Ok(address) => all.push(Passed { name, address, socket }),
+            match endpoint(&socket) {
+                Ok(endpoint) => all.push(Passed { name, endpoint, socket }),
                 Err(why) => return Err(refusal(&name, number, &why)),
             }
         }
@@ -47,15 +47,17 @@ impl PassedSockets {
     }
 
     /// The sockets of this listener, by their places: all on its address; if there is none, all of
-    /// its name that share an address with the first of them.
+    /// its name that share an address with the first of them. Of its transport in any case.
     fn places_for(&self, listener: &Listener) -> Vec<usize> {
-        let named = || self.all.iter().find(|one| one.name == listener.name);
-        let is_there = self.all.iter().any(|one| one.address == listener.address);
-        let address = match is_there {
-            true => Some(listener.address),
-            false => named().map(|one| one.address),
+        let wanted = listener.endpoint();
+        let is_named =
+            |one: &&Passed| one.name == listener.name && one.endpoint.transport == wanted.transport;
+        let endpoint = match self.all.iter().any(|one| one.endpoint == wanted) {
+            true => Some(wanted),
+            false => self.all.iter().find(is_named).map(|one| one.endpoint),
         };
-        let places = (0..self.all.len()).filter(|place| Some(self.all[*place].address) == address);
+        let places =
+            (0..self.all.len()).filter(|place| Some(self.all[*place].endpoint) == endpoint);
         places.collect()
     }
 
@@ -64,8 +66,9 @@ impl PassedSockets {
         self.places_for(one) == self.places_for(other)
     }
 
-    /// A socket for each shard, none if no socket was passed for this listener. Shards share them,
-    /// so that each is accepted from.
+    /// A socket for each shard, none if no socket was passed for this listener. With TCP shards
+    /// share them, so that each is accepted from. With UDP they cannot, as a flow has to meet the
+    /// same shard each time: the last ones get none that anybody can send to if there are too few.
     ///
     /// # Errors
     /// If there are more sockets than shards, or the process has no descriptor left.
@@ -81,15 +84,27 @@ impl PassedSockets {
         let count = places.len();
         if count > shards {
             return Err(io::Error::other(format!(
-                "{count} sockets on it were passed, but a shard accepts from one, and there are \
+                "{count} sockets on it were passed, but a shard has one of them, and there are \
                  only {shards}: pass one socket for each address"
             )));
         }
-        let sockets = places.iter().cycle().take(shards);
-        sockets
-            .map(|place| self.all[*place].socket.try_clone())
-            .collect::<io::Result<_>>()
-            .map(Some)
+        let clone = |place: &usize| self.all[*place].socket.try_clone();
+        let sockets: io::Result<Vec<OwnedFd>> = match listener.endpoint().transport {
+            Transport::Tcp => places.iter().cycle().take(shards).map(clone).collect(),
+            Transport::Udp => {
+                let address = self.all[places[0]].endpoint.address;
+                let adopt = |socket: OwnedFd| udp::adopt(&socket, address).map(|()| socket);
+                let passed = places.iter().map(|place| clone(place).and_then(adopt));
+                let rest = (count..shards).map(|_| udp::unreachable(address));
+                passed.chain(rest).collect()
+            }
+        };
+        sockets.map(Some)
+    }
+
+    /// How many sockets were passed for this listener.
+    pub(super) fn count_for(&self, listener: &Listener) -> usize {
+        self.places_for(listener).len()
     }
 
     /// Warns of the sockets that none of these open listeners uses, once for each.
@@ -106,19 +121,29 @@ impl PassedSockets {
 
     /// The warning about a socket that no listener uses.
     fn unused_warning(&self, place: usize, listeners: &[Listener]) -> String {
-        let Passed { name, address, .. } = &self.all[place];
-        let why = match listeners.iter().find(|listener| listener.name == *name) {
+        let Passed { name, endpoint: Endpoint { transport, address }, .. } = &self.all[place];
+        let is_named =
+            |one: &&Listener| one.name == *name && one.protocol.transport() == *transport;
+        let why = match listeners.iter().find(is_named) {
             Some(listener) => {
                 let others = self.places_for(listener);
-                let other = others.first().map_or(listener.address, |at| self.all[*at].address);
+                let other = others.first().map(|at| self.all[*at].endpoint.address);
+                let other = other.unwrap_or(listener.address);
                 format!("listener \"{name}\" has the one on {other}, and none has the address")
             }
             None => "no listener has its name or its address".to_owned(),
         };
+        let (clients, protocol) = match transport {
+            Transport::Tcp => ("its clients wait in its backlog", String::new()),
+            Transport::Udp => {
+                let word = Protocol::Udp.word();
+                ("its datagrams are lost", format!(" and protocol = \"{word}\""))
+            }
+        };
         format!(
-            "the socket \"{name}\" on {address} that was passed is not used: {why}; its clients \
-             wait in its backlog until a reload brings a [[listener]] with address = \
-             \"{address}\": add one, or do not pass the socket"
+            "the socket \"{name}\" on {address} that was passed is not used: {why}; {clients} \
+             until a reload brings a [[listener]] with address = \"{address}\"{protocol}: add \
+             one, or do not pass the socket"
         )
     }
 
@@ -128,10 +153,22 @@ impl PassedSockets {
     }
 }
 
+/// Where a socket listens, or receives.
+fn endpoint(socket: &OwnedFd) -> Result<Endpoint, NoListener> {
+    match socket::check_listening(socket) {
+        Err(NoListener::OtherType) => {
+            let address = udp::check_receiving(socket)?;
+            Ok(Endpoint { transport: Transport::Udp, address })
+        }
+        address => address.map(Endpoint::tcp),
+    }
+}
+
 fn refusal(name: &str, number: i32, why: &NoListener) -> String {
     format!(
         "the socket \"{name}\" that was passed (descriptor {number}) {why}: Ringway accepts \
-         connections from TCP sockets that listen; in a unit of systemd those are ListenStream= \
-         with an address or a port, and Accept=no"
+         connections from TCP sockets that listen, and receives from UDP sockets that are bound; \
+         in a unit of systemd those are ListenStream= and ListenDatagram= with an address or a \
+         port, and Accept=no"
     )
 }

@@ -94,7 +94,8 @@ impl Client {
                 self.state = State::Preface(Preface::Hello);
                 None
             }
-            Protocol::Tcp => {
+            // A listener of UDP accepts no connection.
+            Protocol::Tcp | Protocol::Udp => {
                 let target = listener.routes.lookup(b"", b"/");
                 if target.is_none() {
                     self.give_up(How::Abort, CloseReason::NoBackend, local);

@@ -165,7 +165,7 @@ fn looks_foreign(text: &str) -> bool {
 
 /// True if two listeners would overlap: they have a port and an address in common,
 /// as the one on all addresses and one on a single address of the same port.
-pub fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let is_same_family = one.is_ipv4() == other.is_ipv4();
     let is_all = one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() == other.port()

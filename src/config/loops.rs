@@ -4,6 +4,7 @@
 
 use super::addresses::reached;
 use super::choices::Protocol;
+use super::endpoint::{Endpoint, Transport};
 use super::model::{Config, ListenerIndex, PoolIndex};
 use super::sections::{Listener, Route};
 use crate::route::HostPattern;
@@ -34,7 +35,7 @@ impl Config {
 
 /// The pools that requests of each listener reach.
 pub(super) struct Loops<'c> {
-    by_port: HashMap<u16, Vec<(ListenerIndex, &'c Listener)>>,
+    by_port: HashMap<(Transport, u16), Vec<(ListenerIndex, &'c Listener)>>,
     /// By a route of the listener's own.
     leads: HashSet<(ListenerIndex, PoolIndex)>,
     /// The routes of listeners of their own, which go before those for all.
@@ -44,10 +45,11 @@ pub(super) struct Loops<'c> {
 
 impl<'c> Loops<'c> {
     pub(super) fn new(listeners: &'c [Listener], routes: &'c [Route]) -> Self {
-        let mut by_port: HashMap<u16, Vec<_>> = HashMap::new();
+        let mut by_port: HashMap<_, Vec<_>> = HashMap::new();
         for (index, listener) in listeners.iter().enumerate() {
+            let Endpoint { transport, address } = listener.endpoint();
             let entry = (ListenerIndex(index), listener);
-            by_port.entry(listener.address.port()).or_default().push(entry);
+            by_port.entry((transport, address.port())).or_default().push(entry);
         }
         let (mut leads, mut own) = (HashSet::new(), HashSet::new());
         let mut for_all: HashMap<PoolIndex, Vec<&Route>> = HashMap::new();
@@ -74,18 +76,21 @@ impl<'c> Loops<'c> {
         address: SocketAddr,
         weight: u32,
     ) -> Option<(String, &'static str)> {
-        let met = self.by_port.get(&address.port()).filter(|_| weight > 0)?;
-        let (index, listener) = reached(met, address, |(_, listener)| listener.address)?;
-        if !self.leads(*index, listener.protocol, pool) {
-            return None;
-        }
+        let by_transport = [Transport::Tcp, Transport::Udp].into_iter().filter(|_| weight > 0);
+        let listener = by_transport.into_iter().find_map(|transport| {
+            let met = self.by_port.get(&(transport, address.port()))?;
+            let (index, listener) = reached(met, address, |(_, listener)| listener.address)?;
+            self.leads(*index, listener.protocol, pool).then_some(*listener)
+        })?;
         let what = match listener.protocol {
-            Protocol::Http => "requests",
-            Protocol::Tcp | Protocol::TlsPassthrough => "connections",
+            Protocol::Http => "requests would come back to it until no connection is left",
+            Protocol::Tcp | Protocol::TlsPassthrough => {
+                "connections would come back to it until none is left"
+            }
+            Protocol::Udp => "datagrams would come back to it again and again",
         };
         let message = format!(
-            "{address} is listener `{}`, from which a route leads to this pool: {what} would \
-             come back to it until no connection is left",
+            "{address} is listener `{}`, from which a route leads to this pool: {what}",
             listener.name
         );
         let help = "write the address of the server itself; if it is on this machine, give it or \

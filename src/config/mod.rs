@@ -6,6 +6,7 @@ mod backends_file;
 mod choices;
 mod diagnostics;
 mod digest;
+mod endpoint;
 mod foreign;
 mod keys;
 mod loops;
@@ -31,6 +32,7 @@ pub use choices::{
 };
 pub use diagnostics::{Diagnostics, Problem};
 pub use digest::Digest;
+pub use endpoint::{Endpoint, Transport};
 pub use model::{Config, ListenerIndex, PoolIndex, PoolUses};
 pub use network::IpNetwork;
 pub use printing::{PrintedKey, PrintedSection};
@@ -38,8 +40,8 @@ pub use raw::WrittenKeys;
 pub use reading::{Loader, TextFormat};
 pub use sections::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, Backend, BackendEntry, BackendName, Body, ErrorAnswer,
-    Http, HttpProbe, IDLE_CONNECTIONS_DEFAULT, Listener, LogPath, Lookup, Pool, Probe, ProbeKind,
-    Route, Runtime, ShardsChoice, StateFile, Timeouts, TlsProbe,
+    FlowRules, Http, HttpProbe, IDLE_CONNECTIONS_DEFAULT, Listener, LogPath, Lookup, Pool, Probe,
+    ProbeKind, Route, Runtime, ShardsChoice, StateFile, Timeouts, TlsProbe,
 };
 pub use text::{text_of, unmarked};
 pub use trust::parse_certificates;

@@ -1,7 +1,7 @@
 //! The checked configuration: typed values within their limits, names resolved to indexes, which
 //! need no further check. Does not: parse, print, read files.
 
-use super::choices::Protocol;
+use super::choices::{Choice, Protocol};
 use super::keys::Keys;
 use super::sections::{
     AccessLog, Admin, ErrorAnswer, Http, Listener, Pool, Route, Runtime, Timeouts,
@@ -47,6 +47,8 @@ pub struct PoolUses {
     pub http: bool,
     /// Connections whose bytes are forwarded unread.
     pub bytes: bool,
+    /// Flows of datagrams.
+    pub flows: bool,
     /// Some of them are of TLS, by server name.
     pub names: bool,
 }
@@ -54,7 +56,8 @@ pub struct PoolUses {
 impl PoolUses {
     fn note(&mut self, protocol: Protocol) {
         self.http |= protocol == Protocol::Http;
-        self.bytes |= protocol != Protocol::Http;
+        self.bytes |= [Protocol::Tcp, Protocol::TlsPassthrough].contains(&protocol);
+        self.flows |= protocol == Protocol::Udp;
         self.names |= protocol == Protocol::TlsPassthrough;
     }
 }
@@ -77,8 +80,8 @@ impl Config {
         let mut all = vec![PoolUses::default(); self.pools.len()];
         let has =
             |wanted: Protocol| self.listeners.iter().any(|listener| listener.protocol == wanted);
-        let present = [Protocol::Http, Protocol::Tcp, Protocol::TlsPassthrough]
-            .map(|protocol| (protocol, has(protocol)));
+        let present = Protocol::WORDS.iter().map(|(_, protocol)| (*protocol, has(*protocol)));
+        let present: Vec<(Protocol, bool)> = present.collect();
         for route in &self.routes {
             let uses = &mut all[route.pool.0];
             match route.listener {

@@ -2,10 +2,11 @@
 //! sentences for the user.
 
 pub use super::addresses::{
-    check_backend_address, check_total_weight, overlap, parse_address, parse_admin_address,
+    check_backend_address, check_total_weight, parse_address, parse_admin_address,
     parse_backend_entry, parse_host_name, parse_listen_address, parse_service_name,
     parse_weighted_backend, reached,
 };
+pub use super::sections::parse_protocol;
 use super::sections::{LogPath, ShardsChoice, StateFile};
 use super::units::{parse_count, parse_duration, parse_size, print_duration, print_size};
 use crate::balance::is_prime;

@@ -7,7 +7,7 @@ use crate::base::{Instant, ListenerId};
 use crate::engine::{Close, Engine, Event, Key, Op, Owner, Socket};
 use crate::limits::LISTENER_LEAVES_AFTER;
 use crate::mailbox::Stage;
-use crate::snapshot::Listener;
+use crate::snapshot::{Listener, Transport};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -51,6 +51,11 @@ impl Backoff {
     }
 }
 
+/// Connections are accepted on its sockets.
+fn accepts(listener: &Listener) -> bool {
+    listener.endpoint().transport == Transport::Tcp
+}
+
 impl Acceptor {
     /// When its time is over.
     fn deadline(&self) -> Option<Instant> {
@@ -65,8 +70,10 @@ impl<E: Engine> Shard<E> {
     pub(super) fn follow_listeners(&mut self) {
         let snapshot = self.traffic.snapshot().clone();
         let present = snapshot.listeners.iter().flatten();
-        let mut wanted: BTreeMap<Socket, &Listener> =
-            present.map(|listener| (listener.sockets[self.index], &**listener)).collect();
+        let mut wanted: BTreeMap<Socket, &Listener> = present
+            .filter(|one| accepts(one))
+            .map(|listener| (listener.sockets[self.index], &**listener))
+            .collect();
         let leaves_at = self.traffic.now() + LISTENER_LEAVES_AFTER;
         for acceptor in self.acceptors.values_mut() {
             match wanted.remove(&acceptor.socket) {
@@ -89,7 +96,7 @@ impl<E: Engine> Shard<E> {
     /// has are left after a while: clients may have connected to them.
     pub(super) fn adopt(&mut self, unclaimed: Vec<Arc<Listener>>) {
         let present = self.traffic.snapshot().clone();
-        for listener in unclaimed {
+        for listener in unclaimed.into_iter().filter(|one| accepts(one)) {
             let socket = listener.sockets[self.index];
             let is_its = |one: &Arc<Listener>| one.sockets[self.index] == socket;
             let is_known = present.listeners.iter().flatten().any(is_its);
@@ -228,7 +235,8 @@ impl<E: Engine> Shard<E> {
     fn abandon_listeners(&mut self) {
         let is_last = self.mailbox().stage() >= Stage::Draining;
         let snapshot = self.traffic.snapshot().clone();
-        let present = snapshot.listeners.iter().flatten().filter(|_| !is_last);
+        let present = snapshot.listeners.iter().flatten();
+        let present = present.filter(|one| !is_last && accepts(one));
         let wanted: BTreeMap<Socket, &Arc<Listener>> =
             present.map(|listener| (listener.sockets[self.index], listener)).collect();
         for acceptor in std::mem::take(&mut self.acceptors).into_values() {

@@ -157,7 +157,7 @@ pub fn wanted(config: &Config) -> Wanted {
     let route = |route: &config::Route| {
         (scope_of(config, route).to_owned(), route.host.to_string(), route.below_host())
     };
-    let listener = |listener: &config::Listener| (listener.name.clone(), listener.address);
+    let listener = |listener: &config::Listener| (listener.name.clone(), listener.endpoint());
     Wanted {
         pools: config.pools.iter().map(|pool| pool.name.clone()).collect(),
         routes: config.routes.iter().map(route).collect(),
@@ -170,7 +170,8 @@ fn scope_of<'c>(config: &'c Config, route: &config::Route) -> &'c str {
     route.listener.map_or("", |index| &config.listeners[index.0].name)
 }
 
-/// A listener with its routes; none if the registry has no number left for one of them.
+/// A listener with its routes, on sockets of this process alone; none if the registry has no number
+/// left for one of them.
 pub fn build_listener(
     config: &Config,
     index: ListenerIndex,
@@ -179,7 +180,7 @@ pub fn build_listener(
     sockets: Vec<Socket>,
 ) -> Option<Listener> {
     let listener = &config.listeners[index.0];
-    let id = registry.listener(&listener.name, listener.address)?;
+    let id = registry.listener(&listener.name, listener.endpoint())?;
     let mut routes = Vec::new();
     for route in config.routes_of(index) {
         let pool = registry.pool(&config.pool(route.pool).name)?;
@@ -192,11 +193,13 @@ pub fn build_listener(
         name: listener.name.clone(),
         address: bound,
         sockets,
+        is_passed: false,
         protocol: listener.protocol,
         connections_max: limit(listener.max_connections),
         requires_proxy_header: listener.proxy_protocol == ProxyHeader::Require,
         routes_no_sni: listener.no_sni == NoSni::Default,
         routes_not_tls: listener.not_tls == NotTls::Default,
+        flows: listener.flows,
         routes: route_table(listener.protocol, &routes),
     })
 }
@@ -209,7 +212,7 @@ fn limit(most: usize) -> u32 {
 fn route_table(protocol: Protocol, routes: &[(&config::Route, Target)]) -> RouteTable<Target> {
     let routes = routes.iter();
     match protocol {
-        Protocol::Http | Protocol::Tcp => {
+        Protocol::Http | Protocol::Tcp | Protocol::Udp => {
             RouteTable::new(routes.map(|(route, target)| (&route.host, &*route.path, *target)))
         }
         Protocol::TlsPassthrough => RouteTable::of_server_names(

@@ -15,13 +15,13 @@ pub use build::{
 pub use hashing::Hashing;
 pub use registry::{Registry, Wanted};
 
-pub use crate::config::{Protocol, ProxyProtocol, Timeouts};
+pub use crate::config::{FlowRules, Protocol, ProxyProtocol, Timeouts, Transport};
 
 pub use crate::balance::KeyHash;
 
 use crate::balance::Algorithm;
 use crate::base::{BackendSlot, Generation, ListenerId, PoolId, RouteId, ShardId};
-use crate::config::{Choice, ErrorAnswer, IpNetwork};
+use crate::config::{Choice, Endpoint, ErrorAnswer, IpNetwork};
 use crate::engine::Socket;
 use crate::head::Rules;
 use crate::route::RouteTable;
@@ -40,7 +40,7 @@ pub struct Snapshot {
     pub settings: Arc<Settings>,
 }
 
-/// An address that connections are accepted on.
+/// An address that connections are accepted on, or datagrams received.
 pub struct Listener {
     /// Its number.
     pub id: ListenerId,
@@ -48,8 +48,10 @@ pub struct Listener {
     pub name: String,
     /// The address that it listens on.
     pub address: SocketAddr,
-    /// One listening socket per shard.
+    /// One socket per shard: they listen, or with UDP receive.
     pub sockets: Vec<Socket>,
+    /// The sockets were passed to the process, and another process may have them too.
+    pub is_passed: bool,
     /// The protocol that clients speak.
     pub protocol: Protocol,
     /// Most connections over all shards; more wait in the backlog. [`u32::MAX`]: no limit.
@@ -62,8 +64,10 @@ pub struct Listener {
     pub routes_no_sni: bool,
     /// With TLS: what is not TLS takes the route without a host. If false, it is closed.
     pub routes_not_tls: bool,
-    /// Its routes: by host and path, or, with TLS, by server name. With TCP the only one is for any
-    /// host and path.
+    /// With UDP: the rules for flows.
+    pub flows: FlowRules,
+    /// Its routes: by host and path, or, with TLS, by server name. With TCP and UDP the only one is
+    /// for any host and path.
     pub routes: RouteTable<Target>,
 }
 
@@ -168,6 +172,11 @@ impl Listener {
     /// Its protocol, as in the configuration.
     pub fn protocol_word(&self) -> &'static str {
         self.protocol.word()
+    }
+
+    /// The address that it listens on, with its transport.
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint { transport: self.protocol.transport(), address: self.address }
     }
 
     /// The pool that one of its routes leads to.

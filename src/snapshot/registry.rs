@@ -4,6 +4,7 @@
 //! no shard uses any more, is the next to be given.
 
 use crate::base::{BackendSlot, ListenerId, PoolId, RouteId};
+use crate::config::Endpoint;
 use crate::limits::{BACKENDS_MAX, LISTENERS_MAX, POOLS_MAX, ROUTES_MAX};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -12,8 +13,8 @@ use std::net::SocketAddr;
 
 /// A route by its listener (empty: all), host, and path or protocols of TLS.
 pub type RouteKey = (String, String, String);
-/// A listener by its name and address.
-pub type ListenerKey = (String, SocketAddr);
+/// A listener by its name, transport and address.
+pub type ListenerKey = (String, Endpoint);
 
 /// The numbers given so far.
 pub struct Registry {
@@ -80,14 +81,14 @@ impl Registry {
         released.into_iter().map(RouteId).collect()
     }
 
-    /// The id of the listener of this name at this address; none if there are too many.
-    pub fn listener(&mut self, name: &str, address: SocketAddr) -> Option<ListenerId> {
+    /// The id of the listener of this name at this endpoint; none if there are too many.
+    pub fn listener(&mut self, name: &str, endpoint: Endpoint) -> Option<ListenerId> {
         // The table has less than 2^16 rows.
-        self.listeners.of((name.to_owned(), address)).map(|number| ListenerId(number as u16))
+        self.listeners.of((name.to_owned(), endpoint)).map(|number| ListenerId(number as u16))
     }
 
-    /// Gives the number of a listener to the same one at another address, if it has one.
-    pub fn move_listener(&mut self, name: &str, from: SocketAddr, to: SocketAddr) {
+    /// Gives the number of a listener to the same one at another endpoint, if it has one.
+    pub fn move_listener(&mut self, name: &str, from: Endpoint, to: Endpoint) {
         let given = &mut self.listeners.given;
         if let Some(number) = given.remove(&(name.to_owned(), from)) {
             given.insert((name.to_owned(), to), number);

@@ -10,6 +10,7 @@ pub mod flow_socket;
 pub mod memory;
 pub mod rlimit;
 pub mod socket;
+pub mod udp;
 
 use std::io;
 

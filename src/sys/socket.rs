@@ -120,17 +120,19 @@ pub fn adopt(number: std::os::fd::RawFd) -> OwnedFd {
     socket
 }
 
-/// Why connections cannot be accepted from a descriptor.
+/// Why neither connections can be accepted from a descriptor nor datagrams received.
 #[derive(Debug)]
 pub enum NoListener {
     /// It is no socket, or the kernel does not tell of it.
     NoSocket(io::Error),
-    /// It carries datagrams or messages.
-    NoStream,
+    /// It carries neither a stream nor datagrams.
+    OtherType,
     /// It is a connection.
     Connected,
     /// Nobody has called listen() for it.
     NotListening,
+    /// It has no port yet.
+    NotBound,
     /// It is of another family, as a Unix socket.
     NoInternet,
 }
@@ -139,9 +141,10 @@ impl fmt::Display for NoListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSocket(error) => write!(f, "is not a socket ({error})"),
-            Self::NoStream => f.write_str("is not a stream socket"),
+            Self::OtherType => f.write_str("is neither a stream socket nor one of datagrams"),
             Self::Connected => f.write_str("is a connection"),
             Self::NotListening => f.write_str("does not listen"),
+            Self::NotBound => f.write_str("is not bound to a port"),
             Self::NoInternet => f.write_str("is not an internet socket"),
         }
     }
@@ -155,7 +158,7 @@ impl fmt::Display for NoListener {
 pub fn check_listening(socket: &OwnedFd) -> Result<SocketAddr, NoListener> {
     let asked = SockRef::from(socket);
     if asked.r#type().map_err(NoListener::NoSocket)? != Type::STREAM {
-        return Err(NoListener::NoStream);
+        return Err(NoListener::OtherType);
     }
     let address = asked.local_addr().map_err(NoListener::NoSocket)?;
     let address = address.as_socket().ok_or(NoListener::NoInternet)?;

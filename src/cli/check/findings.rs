@@ -6,10 +6,10 @@ use crate::cli::environment::Wrong;
 use crate::cli::load::{Effective, LoadError};
 use crate::cli::serve::cores;
 use ringway::config::units::print_duration;
-use ringway::config::values::{overlap, reached};
+use ringway::config::values::reached;
 use ringway::config::{
-    ADMIN_SOCKET_DEFAULT, BackendName, Config, FILE_BYTES_MAX, Listener, LogPath, Lookup, Pool,
-    Probe, ShardsChoice, parse_backends_file, text_of,
+    ADMIN_SOCKET_DEFAULT, BackendName, Config, Endpoint, FILE_BYTES_MAX, Listener, LogPath, Lookup,
+    Pool, Probe, ShardsChoice, parse_backends_file, text_of,
 };
 use ringway::sys::{core, file, socket};
 use serde::Serialize;
@@ -198,7 +198,8 @@ fn admin_socket(config: &Config) -> Option<Finding> {
 /// overrides it.
 fn admin_address(config: &Config) -> Option<Finding> {
     let address = config.admin.listen?;
-    let taken = config.listeners.iter().find(|listener| overlap(listener.address, address))?;
+    let own = Endpoint::tcp(address);
+    let taken = config.listeners.iter().find(|listener| listener.endpoint().overlaps(&own))?;
     let message = format!(
         "{address} is in the way of listener `{}` on {}: give one another port",
         taken.name, taken.address

@@ -35,7 +35,7 @@ fn waiting(config: &Config) -> Vec<Finding> {
 }
 
 fn unused(pool: &Pool, uses: PoolUses) -> Vec<Finding> {
-    if uses.http || !uses.bytes {
+    if uses.http || !(uses.bytes || uses.flows) {
         return Vec::new();
     }
     let default = Pool::default();

@@ -12,6 +12,9 @@ use std::time::Duration;
 use toml::Value;
 use toml::de::DeValue;
 
+/// The word for any number.
+const ANY: &str = "any";
+
 /// Reads a text. The error is a sentence for the user.
 type Parse<T> = fn(&str) -> Result<T, String>;
 
@@ -50,6 +53,22 @@ pub(in crate::config) fn flag() -> Kind<bool> {
 /// A whole number.
 pub(in crate::config) fn count<T: Number>(range: RangeInclusive<T>) -> Kind<T> {
     Kind::new(move |entry| entry.count(&range), |count| number(*count))
+}
+
+/// A whole number, or `any`: none.
+pub(in crate::config) fn count_or_any<T: Number>(range: RangeInclusive<T>) -> Kind<Option<T>> {
+    Kind::new(
+        move |entry| match entry.value() {
+            DeValue::String(text) if text.as_ref() == ANY => Some(None),
+            DeValue::String(text) if text.parse::<u64>().is_err() => {
+                let (key, from, to) = (entry.key, range.start(), range.end());
+                let wrong = format!("`{key}` must be \"{ANY}\" or a number, from {from} to {to}");
+                entry.checked(Err(wrong))
+            }
+            _ => entry.count(&range).map(Some),
+        },
+        |count| count.map_or_else(|| shown(ANY), number),
+    )
 }
 
 /// A whole number that is a power of two.

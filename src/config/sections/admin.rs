@@ -1,7 +1,8 @@
 //! `[admin]`: the interface for operators and monitors. It is read at the start only.
 
 use super::listeners::Listener;
-use crate::config::addresses::{overlap, parse_admin_address};
+use crate::config::addresses::parse_admin_address;
+use crate::config::endpoint::Endpoint;
 use crate::config::keys::kinds::{counts, optional, path};
 use crate::config::keys::{Keys, section};
 use crate::config::raw::Section;
@@ -34,9 +35,11 @@ impl Admin {
     pub(in crate::config) fn read(mut section: Section<'_>, listeners: &[Listener]) -> Self {
         let mut admin = Self::default();
         admin.read_keys(&mut section);
+        let own = admin.listen.map(Endpoint::tcp);
+        let is_same =
+            |listener: &&Listener| own.is_some_and(|own| own.overlaps(&listener.endpoint()));
         if let Some(address) = admin.listen
-            && let Some(Listener { name, address: other, .. }) =
-                listeners.iter().find(|listener| overlap(listener.address, address))
+            && let Some(Listener { name, address: other, .. }) = listeners.iter().find(is_same)
         {
             let message = format!(
                 "{address} is in the way of listener `{name}` on {other}: give one another port"

@@ -1,18 +1,21 @@
 //! `[[listener]]`: an address that clients connect to.
 
+use super::flows::FlowRules;
 use super::names::{Names, Seen};
 use crate::config::addresses::parse_listen_address;
 use crate::config::choices::{
     Choice, NoSni, NotTls, Protocol, ProxyHeader, Steering, unknown_choice,
 };
 use crate::config::keys::kinds::{by_hand, count, shown, text, word};
-use crate::config::keys::{Keys, section};
+use crate::config::keys::{Keys, Part, section};
 use crate::config::raw::{At, Section};
 use crate::config::values::{MAX_CONNECTIONS_RANGE, check_name};
 use std::net::SocketAddr;
 
-/// Protocols of the design that this version does not support.
-const LATER_PROTOCOLS: [&str; 2] = ["https", "udp"];
+/// A protocol of the design that this version does not support.
+const LATER_PROTOCOL: &str = "https";
+/// Whether shards serve listeners of UDP. Tests of the configuration go before them.
+const UDP_IS_SERVED: bool = cfg!(test);
 
 section! {
     /// `[[listener]]`: an address that clients connect to.
@@ -20,7 +23,7 @@ section! {
     Listener {
         /// Unique; letters, digits, `-` and `_`.
         name: String = String::new() => by_hand(|name| shown(name)),
-        /// Unique, unless its port is 0, which lets the kernel choose one.
+        /// Unique for its transport, unless its port is 0, which lets the kernel choose one.
         address: SocketAddr = ([0; 4], 0).into() => by_hand(|address| shown(address)),
         /// The protocol.
         protocol: Protocol = Protocol::default() => text(parse_protocol),
@@ -34,6 +37,8 @@ section! {
         max_connections: usize = 0 => count(0..=*MAX_CONNECTIONS_RANGE.end()),
         /// The choice of a shard for a new connection.
         steering: Steering = Steering::default() => word().at_start(),
+        /// With `udp`: the rules for flows.
+        flows: FlowRules = FlowRules::default() => Part,
     }
 }
 
@@ -52,17 +57,18 @@ pub(super) fn listeners<'d>(
         let report = section.report();
         let name = section.required_text("name");
         let address = section.required_text("address");
-        let address = address.and_then(|text| {
-            let parsed = parse_listen_address(text.value);
-            let address = section.report().checked(text.span.clone(), parsed)?;
-            if address.port() != 0 {
-                seen_addresses.note(report, address, text.span, &format!("address {address}"));
-            }
-            Some(address)
-        });
         let mut listener = Listener::default();
         listener.read_keys(&mut section);
         let protocol = written_protocol(&section);
+        let address = address.and_then(|text| {
+            let parsed = parse_listen_address(text.value);
+            let address = report.checked(text.span.clone(), parsed)?;
+            if address.port() != 0 {
+                let endpoint = Listener { address, ..listener.clone() }.endpoint();
+                seen_addresses.note(report, endpoint, text.span, &format!("address {address}"));
+            }
+            Some(address)
+        });
         check_fitting(&section, &listener, protocol);
         if listener.proxy_protocol == ProxyHeader::Require && !has_proxies {
             let message = "`proxy_protocol = \"require\"` takes headers of trusted proxies only, \
@@ -93,23 +99,53 @@ fn written_protocol(section: &Section<'_>) -> Option<Protocol> {
 
 /// Reports keys that do nothing with this protocol.
 fn check_fitting(section: &Section<'_>, listener: &Listener, protocol: Option<Protocol>) {
-    let Some(protocol) = protocol.filter(|protocol| *protocol != Protocol::TlsPassthrough) else {
-        return;
-    };
+    let Some(protocol) = protocol else { return };
+    let (flows, default) = (listener.flows, FlowRules::default());
     let set = [
-        ("no_sni", listener.no_sni != NoSni::default()),
-        ("not_tls", listener.not_tls != NotTls::default()),
+        (Protocol::TlsPassthrough, "no_sni", listener.no_sni != NoSni::default()),
+        (Protocol::TlsPassthrough, "not_tls", listener.not_tls != NotTls::default()),
+        (Protocol::Udp, "flow_idle", flows.idle != default.idle),
+        (Protocol::Udp, "max_flows", flows.max_flows != default.max_flows),
+        (Protocol::Udp, "max_flows_per_client", flows.max_flows_per_client > 0),
+        (Protocol::Udp, "requests", flows.requests > 0),
+        (Protocol::Udp, "responses", flows.responses.is_some()),
     ];
-    for (key, _) in set.into_iter().filter(|(_, is_set)| *is_set) {
-        let message =
-            format!("`{key}` needs protocol `tls-passthrough`, and it is `{protocol}` here");
+    let unused = set.into_iter().filter(|(needed, _, is_set)| *is_set && *needed != protocol);
+    for (needed, key, _) in unused {
+        let message = format!("`{key}` needs protocol `{needed}`, and it is `{protocol}` here");
         let help = format!("set `protocol`, or remove `{key}`");
         section.report().add_with_help(section.key_span(key), message, help);
     }
+    if protocol == Protocol::Udp {
+        check_for_udp(section, listener);
+    }
 }
 
-fn parse_protocol(word: &str) -> Result<Protocol, String> {
-    if LATER_PROTOCOLS.contains(&word) {
+/// Reports keys that listeners of UDP cannot have.
+fn check_for_udp(section: &Section<'_>, listener: &Listener) {
+    let report = section.report();
+    if listener.proxy_protocol == ProxyHeader::Require {
+        let message = "`proxy_protocol = \"require\"` is for connections, and this is a listener \
+                       of `udp`";
+        let help = "remove it: a client of UDP is known by the address that its datagrams are from";
+        report.add_with_help(section.value_span("proxy_protocol"), message, help);
+    }
+    if listener.max_connections > 0 {
+        let message = "`max_connections` is for connections, and this is a listener of `udp`";
+        let help = "write `max_flows`";
+        report.add_with_help(section.key_span("max_connections"), message, help);
+    }
+    if listener.steering == Steering::Cpu {
+        let message = "`steering = \"cpu\"` is for connections: the datagrams of one flow may be \
+                       taken by several cores";
+        let help = "remove it: with \"hash\" a flow always meets the same shard";
+        report.add_with_help(section.value_span("steering"), message, help);
+    }
+}
+
+/// A protocol that this version supports.
+pub fn parse_protocol(word: &str) -> Result<Protocol, String> {
+    if word == LATER_PROTOCOL || (word == Protocol::Udp.word() && !UDP_IS_SERVED) {
         return Err(format!(
             "protocol `{word}` is not supported yet: it can be `http`, `tcp` or `tls-passthrough`"
         ));

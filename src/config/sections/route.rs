@@ -108,10 +108,10 @@ fn check_keys(section: &Section<'_>, protocol: Protocol) -> bool {
     };
     match protocol {
         Protocol::Http => check_no_alpn(section, "protocol `tls-passthrough`: remove `alpn`"),
-        Protocol::Tcp => {
-            let help = |key: &str| {
-                format!("remove `{key}`: all connections of this listener go to one pool")
-            };
+        Protocol::Tcp | Protocol::Udp => {
+            let what = if protocol == Protocol::Udp { "flows" } else { "connections" };
+            let help =
+                |key: &str| format!("remove `{key}`: all {what} of this listener go to one pool");
             // Each one is reported.
             let [host, path, alpn] = ["host", "path", "alpn"].map(|key| unread(key, &help(key)));
             host && path && alpn

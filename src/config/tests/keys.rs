@@ -16,6 +16,7 @@ const FULL: &str = r#"
         { name = "web", address = "0.0.0.0:80" },
         { name = "more", address = "0.0.0.0:81" },
         { name = "tls", address = "0.0.0.0:82", protocol = "tls-passthrough" },
+        { name = "dns", address = "0.0.0.0:53", protocol = "udp" },
     ]
     route = [
         { listener = "tls", host = "b.test", alpn = ["h2"], pool = "one" },
@@ -24,6 +25,7 @@ const FULL: &str = r#"
         { path = "/b", pool = "two" },
         { pool = "two" },
         { listener = "tls", pool = "bytes" },
+        { listener = "dns", pool = "bytes" },
     ]
     [pool.one]
     health = { protocol = "https" }
@@ -190,7 +192,10 @@ fn others(value: &Value) -> Vec<Value> {
         Value::Boolean(flag) => vec![Value::Boolean(!flag)],
         Value::Table(_) => vec![values("{ a = 'b' }")],
         Value::Array(_) => ["['a-1']", "['10.0.0.9']", "[101]"].map(values).to_vec(),
-        _ => TEXTS.map(|text| Value::String(text.to_owned())).to_vec(),
+        _ => {
+            let texts = TEXTS.map(|text| Value::String(text.to_owned()));
+            texts.into_iter().chain([Value::Integer(1)]).collect()
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod printing;
 mod problems;
 mod protocols;
 mod reference;
+mod udp;
 
 use super::*;
 use std::io;

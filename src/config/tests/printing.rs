@@ -145,7 +145,8 @@ fn random_config(prng: &mut Prng) -> Config {
 fn random_listener(prng: &mut Prng, number: u16, http: &Http) -> Listener {
     let protocol = if number == 0 { Protocol::Http } else { random_choice(prng) };
     let is_tls = protocol == Protocol::TlsPassthrough;
-    let has_proxies = !http.trusted_proxies.is_empty();
+    let is_udp = protocol == Protocol::Udp;
+    let has_proxies = !is_udp && !http.trusted_proxies.is_empty();
     Listener {
         name: format!("l_{number}"),
         address: random_address(prng, number),
@@ -153,8 +154,19 @@ fn random_listener(prng: &mut Prng, number: u16, http: &Http) -> Listener {
         no_sni: if is_tls { random_choice(prng) } else { NoSni::default() },
         not_tls: NotTls::default(),
         proxy_protocol: if has_proxies { random_choice(prng) } else { ProxyHeader::None },
-        max_connections: prng.below(3) as usize,
-        steering: random_choice(prng),
+        max_connections: if is_udp { 0 } else { prng.below(3) as usize },
+        steering: if is_udp { Steering::Hash } else { random_choice(prng) },
+        flows: if is_udp { random_flows(prng) } else { FlowRules::default() },
+    }
+}
+
+fn random_flows(prng: &mut Prng) -> FlowRules {
+    FlowRules {
+        idle: Duration::from_millis(1 + u64::from(prng.below(100_000))),
+        max_flows: 1 + prng.below(1000),
+        max_flows_per_client: prng.below(1000),
+        requests: prng.below(3),
+        responses: prng.one_in(2).then(|| prng.below(3)),
     }
 }
 
@@ -173,13 +185,14 @@ fn random_route(prng: &mut Prng, listener: u16, pool: u16) -> Route {
 }
 
 fn add_routes(prng: &mut Prng, config: &mut Config, listener: u16, of: Protocol, pools: u16) {
-    // All connections of TCP go to one pool.
-    for pool in 0..if of == Protocol::Tcp { 1 } else { pools } {
+    // All connections of TCP go to one pool, and all flows of UDP.
+    let has_one = [Protocol::Tcp, Protocol::Udp].contains(&of);
+    for pool in 0..if has_one { 1 } else { pools } {
         let route = random_route(prng, listener, pool);
         let (host, path) = (HostPattern::Any, "/".to_owned());
         config.routes.push(match of {
             Protocol::Http => route,
-            Protocol::Tcp => Route { host, path, ..route },
+            Protocol::Tcp | Protocol::Udp => Route { host, path, ..route },
             Protocol::TlsPassthrough => {
                 let alpn = (0..=prng.below(2)).map(|name| format!("p{pool}/{name}")).collect();
                 Route { path, alpn, ..route }

@@ -4,7 +4,7 @@ use super::parse;
 use crate::config::*;
 use crate::route::HostPattern;
 
-/// One listener of each protocol, and two pools.
+/// Listeners of connections, one of each protocol, and two pools.
 const THREE: &str = "[[listener]]\nname = \"web\"\naddress = \"0.0.0.0:80\"\n\
     [[listener]]\nname = \"db\"\naddress = \"0.0.0.0:5432\"\nprotocol = \"tcp\"\n\
     [[listener]]\nname = \"tls\"\naddress = \"0.0.0.0:443\"\nprotocol = \"tls-passthrough\"\n\
@@ -161,7 +161,7 @@ fn a_pool_may_have_a_header_to_its_backends() {
     assert_eq!(
         config.uses_of_pools(),
         [
-            PoolUses { http: false, bytes: true, names: true },
+            PoolUses { bytes: true, names: true, ..PoolUses::default() },
             PoolUses { http: true, ..PoolUses::default() },
         ]
     );

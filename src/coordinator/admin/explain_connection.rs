@@ -92,7 +92,9 @@ fn outcome(control: &Control, listener: &Listener, question: &Question<'_>) -> V
             let why = "this listener reads requests: ask for GET http://HOST/PATH";
             return json!({ "why": why });
         }
-        Protocol::Tcp => listener.routes.lookup(b"", b"/").ok_or("closed: no route".to_owned()),
+        Protocol::Tcp | Protocol::Udp => {
+            listener.routes.lookup(b"", b"/").ok_or("closed: no route".to_owned())
+        }
         Protocol::TlsPassthrough => by_name(listener, question),
     };
     match target {

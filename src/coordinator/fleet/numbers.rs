@@ -4,7 +4,7 @@
 
 use super::Fleet;
 use crate::base::{Generation, Instant, RouteId};
-use crate::config::{Config, ListenerIndex};
+use crate::config::{Config, Endpoint, ListenerIndex};
 use crate::coordinator::events::Event;
 use crate::engine::Socket;
 use crate::limits::LISTENER_LEAVES_AFTER;
@@ -57,8 +57,8 @@ impl Fleet {
         built
     }
 
-    /// Gives the number of a listener to the same one at another address, if it has one.
-    pub fn move_listener(&mut self, name: &str, from: SocketAddr, to: SocketAddr) {
+    /// Gives the number of a listener to the same one at another endpoint, if it has one.
+    pub fn move_listener(&mut self, name: &str, from: Endpoint, to: Endpoint) {
         self.registry.move_listener(name, from, to);
     }
 

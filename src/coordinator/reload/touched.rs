@@ -34,7 +34,7 @@ pub(super) fn changes(control: &Control, config: &Config) -> Plan {
         Part::Listener { name, .. } => {
             let goes_on = present
                 .listeners_of(part)
-                .any(|one| successor(config, name, one.address).is_some());
+                .any(|one| successor(config, name, one.endpoint()).is_some());
             (!goes_on).then(|| present.touched(part, |_| true))
         }
         part => present.ending(part, &kept),
@@ -78,7 +78,7 @@ impl<'p> Present<'p> {
     fn listeners_of(&self, part: &Part) -> impl Iterator<Item = &'p Listener> {
         self.listeners.keyed().filter_map(move |((named, configured), listener)| {
             let Part::Listener { name, address } = part else { return None };
-            (named == name && configured.to_string() == *address).then_some(&**listener)
+            (named == name && configured.address.to_string() == *address).then_some(&**listener)
         })
     }
 }

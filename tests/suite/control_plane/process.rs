@@ -19,7 +19,7 @@ struct Closed;
 
 impl ListenSockets for Closed {
     fn open(&mut self, listener: &Listener) -> Result<OpenListener, String> {
-        Ok(OpenListener { bound: listener.address, sockets: vec![Socket(-1)] })
+        Ok(OpenListener { bound: listener.address, sockets: vec![Socket(-1)], is_passed: false })
     }
 
     fn note_open(&mut self, _listeners: &[Listener]) {}

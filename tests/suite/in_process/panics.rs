@@ -228,7 +228,7 @@ pub(super) struct FixedSockets {
 
 impl ListenSockets for FixedSockets {
     fn open(&mut self, _listener: &Listener) -> Result<OpenListener, String> {
-        Ok(OpenListener { bound: self.bound, sockets: self.sockets.clone() })
+        Ok(OpenListener { bound: self.bound, sockets: self.sockets.clone(), is_passed: false })
     }
 
     fn note_open(&mut self, _listeners: &[Listener]) {}

@@ -1,0 +1,118 @@
+//! Listeners of UDP: their keys, and what they may share with others.
+
+use super::parse;
+use crate::config::*;
+use std::time::Duration;
+
+/// DNS: one port by both transports, one pool.
+const DNS: &str = "[[listener]]\nname = \"dns\"\naddress = \"0.0.0.0:53\"\nprotocol = \"udp\"\n\
+    [[listener]]\nname = \"dns-tcp\"\naddress = \"0.0.0.0:53\"\nprotocol = \"tcp\"\n\
+    [[pool.names.backend]]\naddress = \"10.0.0.1:53\"\n";
+
+fn good(text: &str) -> Config {
+    parse(text).map_err(|error| error.to_string()).expect("it is well")
+}
+
+/// The configuration with more keys for the listener of UDP.
+fn with(keys: &str) -> String {
+    DNS.replacen("\"udp\"\n", &format!("\"udp\"\n{keys}\n"), 1)
+}
+
+/// The only problem of a configuration, its message with its help.
+fn problem(text: &str) -> String {
+    let problems = parse(text).expect_err(text).problems;
+    let [problem] = &problems[..] else { panic!("{problems:?}") };
+    format!("{}; {}", problem.message, problem.help.as_deref().unwrap_or_default())
+}
+
+#[test]
+fn the_rules_of_flows_have_defaults_and_are_read() {
+    let rules = |text: &str| good(text).listeners[0].flows;
+    let expected = FlowRules {
+        idle: Duration::from_secs(60),
+        max_flows: 65_536,
+        max_flows_per_client: 0,
+        requests: 0,
+        responses: None,
+    };
+    assert_eq!(rules(DNS), expected);
+    let keys = "flow_idle = \"5s\"\nmax_flows = 1000\nmax_flows_per_client = 10\nrequests = 1\n\
+                responses = 0";
+    let expected = FlowRules {
+        idle: Duration::from_secs(5),
+        max_flows: 1000,
+        max_flows_per_client: 10,
+        requests: 1,
+        responses: Some(0),
+    };
+    assert_eq!(rules(&with(keys)), expected);
+    assert_eq!(rules(&with("responses = \"any\"")), FlowRules::default());
+    let wrong = problem(&with("responses = \"all\""));
+    assert!(wrong.contains("must be \"any\" or a number, from 0 to 1000000"), "{wrong}");
+    let quoted = problem(&with("responses = \"1\""));
+    assert!(quoted.contains("write 1 without quotes"), "{quoted}");
+}
+
+#[test]
+fn listeners_of_both_transports_may_share_an_address() {
+    assert_eq!(good(DNS).listeners.len(), 2);
+    let twice = problem(&DNS.replace("\"tcp\"", "\"udp\""));
+    assert!(twice.contains("duplicate address 0.0.0.0:53"), "{twice}");
+    let admin = |protocol: &str| {
+        format!(
+            "[admin]\nlisten = \"127.0.0.1:53\"\n[[listener]]\nname = \"dns\"\n\
+             address = \"0.0.0.0:53\"\nprotocol = \"{protocol}\"\n\
+             [[pool.names.backend]]\naddress = \"10.0.0.1:53\"\n"
+        )
+    };
+    good(&admin("udp"));
+    assert!(problem(&admin("tcp")).contains("is in the way of listener"));
+}
+
+#[test]
+fn keys_of_flows_need_udp() {
+    for key in [
+        "flow_idle = \"5s\"",
+        "max_flows = 5",
+        "max_flows_per_client = 5",
+        "requests = 1",
+        "responses = 1",
+    ] {
+        let problem = problem(&with(key).replace("\"udp\"", "\"http\"").replacen(":53", ":80", 1));
+        assert!(problem.contains("needs protocol `udp`, and it is `http` here"), "{problem}");
+    }
+}
+
+#[test]
+fn what_needs_connections_is_refused_with_udp() {
+    let trusted = |keys: &str| format!("http = {{ trusted_proxies = [\"::1\"] }}\n{}", with(keys));
+    let header = problem(&trusted("proxy_protocol = \"require\""));
+    assert!(header.contains("is for connections") && header.contains("remove it"), "{header}");
+    let most = problem(&with("max_connections = 5"));
+    assert!(most.contains("write `max_flows`"), "{most}");
+    let steering = problem(&with("steering = \"cpu\""));
+    assert!(steering.contains("datagrams of one flow"), "{steering}");
+    let sni = problem(&with("no_sni = \"reject\""));
+    assert!(sni.contains("needs protocol `tls-passthrough`, and it is `udp`"), "{sni}");
+    let route = problem(&format!(
+        "route = [{{ listener = \"dns\", host = \"a.test\", pool = \"names\" }}, {{ pool = \
+         \"names\" }}]\n{DNS}"
+    ));
+    assert!(route.contains("all flows of this listener go to one pool"), "{route}");
+}
+
+#[test]
+fn a_backend_is_a_loop_only_by_the_transport_of_its_listener() {
+    let loops = |text: &str| parse(text).err().map(|error| error.to_string());
+    let own = DNS.replace("10.0.0.1:53", "127.0.0.1:53");
+    let error = loops(&own).expect("it is a loop");
+    assert!(error.contains("listener `dns-tcp`") || error.contains("again and again"), "{error}");
+    // The listener of TCP leads elsewhere: datagrams do not reach it.
+    let elsewhere = "[[route]]\nlistener = \"dns\"\npool = \"names\"\n[[route]]\n\
+                     listener = \"dns-tcp\"\npool = \"others\"\n\
+                     [[pool.others.backend]]\naddress = \"10.0.0.2:53\"\n";
+    let apart = own.replacen("0.0.0.0:53", "0.0.0.0:5353", 1);
+    assert_eq!(loops(&format!("{apart}{elsewhere}")), None);
+    let same = loops(&format!("{own}{elsewhere}")).expect("datagrams loop");
+    assert!(same.contains("listener `dns`") && same.contains("again and again"), "{same}");
+}
