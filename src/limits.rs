@@ -74,6 +74,8 @@ pub const LISTENER_LEAVES_AFTER: Duration = Duration::from_secs(1);
 /// Flows of a listener of UDP. Each has a socket of its own to its backend, and a process can open
 /// 1,048,576 files unless `fs.nr_open` is raised.
 pub const FLOWS_MAX: u32 = 1_000_000;
+/// Bytes that a datagram can carry over IPv4: 16 bits of length count its headers too.
+pub const DATAGRAM_BYTES_MAX: usize = 65_507;
 /// Receive and send buffer of a socket for datagrams, bytes. The kernel grants at most
 /// `net.core.rmem_max` and `net.core.wmem_max`. What comes while a shard is busy waits there: 4 MiB
 /// are five thousand small datagrams.

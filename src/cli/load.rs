@@ -222,11 +222,11 @@ pub(super) fn chosen(source: &Source, matches: &ArgMatches) -> Result<Chosen, Lo
 
 fn from_flags(source: &Source, matches: &ArgMatches) -> Result<Effective, LoadError> {
     let algorithm = source.algorithm.unwrap_or_default();
-    let config = Config::quick_of_entries(&source.listen, &source.backend, algorithm)
+    let protocol = source.protocol.unwrap_or_default();
+    let config = Config::quick_of_entries(&source.listen, &source.backend, algorithm, protocol)
         .map_err(|message| LoadError::Usage(format!("{}: {message}", given_addresses(matches))))?;
     let mut effective = Effective { config, ..Effective::default() };
-    for (index, listener) in effective.config.listeners.iter_mut().enumerate() {
-        listener.protocol = source.protocol.unwrap_or_default();
+    for index in 0..source.listen.len() {
         for (key, id) in [("address", "listen"), ("protocol", "protocol")] {
             effective.given.insert(format!("listener[{index}].{key}"), given(matches, id));
         }

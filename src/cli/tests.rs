@@ -1,5 +1,5 @@
 use super::*;
-use ringway::config::Protocol;
+use ringway::config::{ProbeKind, Protocol};
 use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
@@ -583,14 +583,21 @@ fn doctor_answers_in_text_and_in_json() {
 #[test]
 fn run_takes_the_protocol_from_flags() {
     let line = ["run", "--listen", "127.0.0.1:80", "--backend", "10.0.0.1:80", "--protocol"];
-    for (word, protocol) in [("tcp", Protocol::Tcp), ("tls-passthrough", Protocol::TlsPassthrough)]
-    {
+    for (word, protocol, health) in [
+        ("tcp", Protocol::Tcp, ProbeKind::Connect),
+        ("tls-passthrough", Protocol::TlsPassthrough, ProbeKind::Connect),
+        ("udp", Protocol::Udp, ProbeKind::None),
+    ] {
         let (status, _, err) = run_line(&[&line[..], &[word]].concat());
         assert_eq!(status, 0, "{err}");
-        assert_eq!(started().config.listeners[0].protocol, protocol);
+        let config = started().config;
+        assert_eq!(
+            (config.listeners[0].protocol, &config.pools[0].health.kind),
+            (protocol, &health)
+        );
     }
-    let (status, _, err) = run_line(&[&line[..], &["udp"]].concat());
-    assert!(status == 2 && err.contains("`http`, `tcp` or `tls-passthrough`"), "{err}");
+    let (status, _, err) = run_line(&[&line[..], &["https"]].concat());
+    assert!(status == 2 && err.contains("is not supported yet"), "{err}");
     let folder = Folder::new("protocol");
     let file = folder.write("a.toml", GOOD);
     let (status, _, err) = run_line(&["run", &file, "--protocol", "tcp"]);

@@ -117,6 +117,7 @@ choice! {
         Https = "https" "HTTP/1.1 over TLS.",
         Grpc = "grpc" "grpc.health.v1 over HTTP/2.",
         Grpcs = "grpcs" "grpc.health.v1 over HTTP/2 over TLS.",
+        Udp = "udp" "A datagram, and the answer to it if that is given.",
     }
 }
 

@@ -2,6 +2,7 @@
 //! need no further check. Does not: parse, print, read files.
 
 use super::choices::{Choice, Protocol};
+use super::endpoint::Transport;
 use super::keys::Keys;
 use super::sections::{
     AccessLog, Admin, ErrorAnswer, Http, Listener, Pool, Route, Runtime, Timeouts,
@@ -54,6 +55,19 @@ pub struct PoolUses {
 }
 
 impl PoolUses {
+    /// Nothing but flows of datagrams.
+    pub fn are_only_flows(&self) -> bool {
+        self.flows && !self.http && !self.bytes
+    }
+
+    /// Whether traffic goes to its backends by this transport.
+    pub fn has(&self, transport: Transport) -> bool {
+        match transport {
+            Transport::Tcp => self.http || self.bytes,
+            Transport::Udp => self.flows,
+        }
+    }
+
     fn note(&mut self, protocol: Protocol) {
         self.http |= protocol == Protocol::Http;
         self.bytes |= [Protocol::Tcp, Protocol::TlsPassthrough].contains(&protocol);

@@ -25,7 +25,10 @@ impl Probe {
         match &mut self.kind {
             ProbeKind::Http(http) => http.tls.as_mut(),
             ProbeKind::Grpc { tls, .. } => tls.as_mut(),
-            ProbeKind::None | ProbeKind::Connect | ProbeKind::Exchange { .. } => None,
+            ProbeKind::None
+            | ProbeKind::Connect
+            | ProbeKind::Exchange { .. }
+            | ProbeKind::Datagram { .. } => None,
         }
     }
 }

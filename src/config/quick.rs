@@ -1,8 +1,9 @@
 //! The configuration without a file: some listeners, one pool.
 
+use super::choices::Protocol;
 use super::loops::Loops;
 use super::model::{Config, ListenerIndex, PoolIndex};
-use super::sections::{Backend, BackendEntry, BackendName, Listener, Pool, Route};
+use super::sections::{Backend, BackendEntry, BackendName, Listener, Pool, Probe, Route};
 use super::values::check_total_weight;
 use crate::balance::Algorithm;
 use crate::route::HostPattern;
@@ -19,14 +20,15 @@ impl Config {
     ) -> Result<Self, String> {
         let entries: Vec<BackendEntry> =
             backends.iter().copied().map(BackendEntry::Address).collect();
-        Self::quick_of_entries(listen, &entries, algorithm)
+        Self::quick_of_entries(listen, &entries, algorithm, Protocol::Http)
     }
 
-    /// Like [`Config::quick`], with names among the backends.
+    /// Like [`Config::quick`], with names among the backends and listeners of this protocol.
     pub fn quick_of_entries(
         listen: &[SocketAddr],
         entries: &[BackendEntry],
         algorithm: Algorithm,
+        protocol: Protocol,
     ) -> Result<Self, String> {
         let (backends, names) = split(entries);
         check_unique("listener", listen.iter().map(SocketAddr::to_string).collect())?;
@@ -38,7 +40,7 @@ impl Config {
         }
         let listener = |(index, address): (usize, &SocketAddr)| {
             let name = format!("listener-{}", index + 1);
-            Listener { name, address: *address, ..Listener::default() }
+            Listener { name, address: *address, protocol, ..Listener::default() }
         };
         let route = |index| Route {
             listener: Some(ListenerIndex(index)),
@@ -47,7 +49,8 @@ impl Config {
             alpn: Vec::new(),
             pool: PoolIndex(0),
         };
-        let pool = Pool { algorithm, names, ..Pool::new("default", backends) };
+        let health = Probe::of_pool(protocol == Protocol::Udp);
+        let pool = Pool { algorithm, names, health, ..Pool::new("default", backends) };
         let listeners: Vec<Listener> = listen.iter().enumerate().map(listener).collect();
         let routes: Vec<Route> = (0..listen.len()).map(route).collect();
         let loops = Loops::new(&listeners, &routes);

@@ -1,7 +1,7 @@
 //! Errors and warnings of a start of `ringway run` here with a configuration that is valid by
 //! itself. Reads, changes nothing.
 
-use super::protocols;
+use super::{datagrams, protocols};
 use crate::cli::environment::Wrong;
 use crate::cli::load::{Effective, LoadError};
 use crate::cli::serve::cores;
@@ -9,7 +9,7 @@ use ringway::config::units::print_duration;
 use ringway::config::values::reached;
 use ringway::config::{
     ADMIN_SOCKET_DEFAULT, BackendName, Config, Endpoint, FILE_BYTES_MAX, Listener, LogPath, Lookup,
-    Pool, Probe, ShardsChoice, parse_backends_file, text_of,
+    Pool, PoolUses, Probe, ShardsChoice, parse_backends_file, text_of,
 };
 use ringway::sys::{core, file, socket};
 use serde::Serialize;
@@ -90,6 +90,7 @@ pub(super) fn all(effective: &Effective) -> Vec<Finding> {
     let mut findings = of_text(config);
     findings.extend(of_files(config));
     findings.extend(config.listeners.iter().filter_map(foreign_address));
+    findings.extend(datagrams::unprobed(effective));
     named(findings, effective)
 }
 
@@ -117,9 +118,10 @@ fn of_text(config: &Config) -> Vec<Finding> {
     let mut findings: Vec<Finding> = shards(&config.runtime.shards).into_iter().collect();
     findings.extend(admin_address(config));
     findings.extend(protocols::findings(config));
-    for pool in &config.pools {
+    findings.extend(datagrams::findings(config));
+    for (pool, uses) in config.pools.iter().zip(config.uses_of_pools()) {
         findings.extend(probes(pool));
-        findings.extend(loops(config, pool));
+        findings.extend(loops(config, pool, uses));
     }
     findings
 }
@@ -257,7 +259,8 @@ fn backends_file(pool: &Pool) -> Option<Finding> {
 /// Problems within files that list backends. While a process serves, its sources read them, and
 /// report problems.
 pub(super) fn in_backends_files(config: &Config) -> impl Iterator<Item = Finding> + '_ {
-    config.pools.iter().filter_map(|pool| {
+    let pools = config.pools.iter().zip(config.uses_of_pools());
+    pools.filter_map(|(pool, uses)| {
         let path = pool.backends_file.as_ref().filter(|path| path.is_file())?;
         let shown = path.display();
         let read = file::read_regular(path, FILE_BYTES_MAX).map_err(|why| why.to_string());
@@ -274,7 +277,7 @@ pub(super) fn in_backends_files(config: &Config) -> impl Iterator<Item = Finding
             ),
             Ok(backends) => {
                 let mut backends = backends.iter();
-                let own = backends.find_map(|backend| own_listener(config, backend.address))?;
+                let own = backends.find_map(|one| own_listener(config, uses, one.address))?;
                 format!("`{shown}`: {own}")
             }
         };
@@ -323,16 +326,23 @@ fn slow_probe(table: &str, probe: &Probe) -> Vec<Finding> {
 
 /// Backends that are Ringway itself: at best requests pass through it twice. Where they certainly
 /// loop back to the same pool, the configuration is refused.
-fn loops<'c>(config: &'c Config, pool: &'c Pool) -> impl Iterator<Item = Finding> + 'c {
+fn loops<'c>(
+    config: &'c Config,
+    pool: &'c Pool,
+    uses: PoolUses,
+) -> impl Iterator<Item = Finding> + 'c {
     let found = |message| warning(format!("pool.{}.backend", pool.name), message);
     let addresses = pool.backends.iter().map(|backend| backend.address);
-    let addresses = addresses.filter_map(|address| own_listener(config, address));
-    let names = pool.names.iter().filter_map(|name| own_by_name(config, name));
+    let addresses = addresses.filter_map(move |address| own_listener(config, uses, address));
+    let names = pool.names.iter().filter_map(move |name| own_by_name(config, uses, name));
     addresses.chain(names).map(found)
 }
 
-fn own_listener(config: &Config, address: SocketAddr) -> Option<String> {
-    let own = reached(&config.listeners, address, |listener| listener.address)?;
+/// The listener that traffic to a backend of this address would reach.
+fn own_listener(config: &Config, uses: PoolUses, address: SocketAddr) -> Option<String> {
+    let is_met = |listener: &&Listener| uses.has(listener.protocol.transport());
+    let met = config.listeners.iter().filter(is_met);
+    let own = reached(met, address, |listener| listener.address)?;
     Some(format!(
         "{address} is listener `{}` of this configuration: traffic passes through it twice, and \
          without end if they are routed back; write the server's own address",
@@ -341,10 +351,11 @@ fn own_listener(config: &Config, address: SocketAddr) -> Option<String> {
 }
 
 /// `localhost`, the one name whose addresses are known without a query (RFC 6761, 6.3).
-fn own_by_name(config: &Config, name: &BackendName) -> Option<String> {
+fn own_by_name(config: &Config, uses: PoolUses, name: &BackendName) -> Option<String> {
     let Lookup::Address { name, port } = &name.lookup else { return None };
     let hosts = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
     let mut hosts = hosts.iter().filter(|_| name.trim_end_matches('.') == "localhost");
-    let message = hosts.find_map(|host| own_listener(config, SocketAddr::new(*host, *port)))?;
+    let message =
+        hosts.find_map(|host| own_listener(config, uses, SocketAddr::new(*host, *port)))?;
     Some(format!("{name}:{port}: {message}"))
 }

@@ -14,7 +14,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     for (pool, uses) in config.pools.iter().zip(config.uses_of_pools()) {
         findings.extend(unused(pool, uses));
         findings.extend(unkeyed(pool, uses));
-        findings.extend(unannounced(pool));
+        findings.extend(unannounced(pool, uses));
     }
     findings
 }
@@ -68,8 +68,8 @@ fn unkeyed(pool: &Pool, uses: PoolUses) -> Option<Finding> {
     })
 }
 
-/// Probes without the header that the backends expect on the same port.
-fn unannounced(pool: &Pool) -> Vec<Finding> {
+/// Probes without the header that the backends expect on the same port, by the same transport.
+fn unannounced(pool: &Pool, uses: PoolUses) -> Vec<Finding> {
     if pool.proxy_protocol == ProxyProtocol::None {
         return Vec::new();
     }
@@ -78,7 +78,11 @@ fn unannounced(pool: &Pool) -> Vec<Finding> {
     let is_bare = |probe: &Probe| {
         probe.proxy_protocol == ProxyProtocol::None
             && probe.port.is_none()
-            && probe.kind != ProbeKind::None
+            && match probe.kind {
+                ProbeKind::None => false,
+                ProbeKind::Datagram { .. } => uses.flows,
+                _ => uses.http || uses.bytes,
+            }
     };
     probes
         .filter(|(_, probe)| is_bare(probe))

@@ -12,6 +12,7 @@ mod http_probes;
 mod listeners;
 mod names;
 mod pools;
+mod probe_bytes;
 mod probes;
 mod route;
 mod routes;

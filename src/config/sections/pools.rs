@@ -9,6 +9,7 @@ use crate::config::keys::kinds::{
     count, duration, flag, fraction, fraction_or_zero, path, prime, text, word,
 };
 use crate::config::keys::{Keys, Part, keys, section};
+use crate::config::model::PoolUses;
 use crate::config::printing::PrintedSection;
 use crate::config::raw::{At, Section};
 use crate::config::values::{check_name, parse_path, parse_span, parse_timeout};
@@ -123,31 +124,62 @@ impl Pool {
 /// By pool, the places of its backends with an address, in the order of the configuration.
 pub(super) type Places = Vec<Vec<Range<usize>>>;
 
-/// Reads every pool, sorted by name.
-pub(super) fn pools<'d>(mut section: Section<'d>, names: &mut Names<'d>) -> (Vec<Pool>, Places) {
+/// Reads every pool, sorted by name. What depends on its traffic is returned unread.
+pub(super) fn pools<'d>(
+    mut section: Section<'d>,
+    names: &mut Names<'d>,
+) -> (Vec<Pool>, Places, Vec<ByTraffic<'d>>) {
     let mut backends_left = BACKENDS_MAX;
-    let (mut pools, mut places) = (Vec::new(), Places::new());
+    let (mut pools, mut places, mut rest) = (Vec::new(), Places::new(), Vec::new());
     for (name, section) in section.named_sections() {
         section.report().checked(name.span.clone(), check_name(name.value));
         names.push(name.value, name.span.clone());
         let mut backends = Vec::new();
-        pools.push(pool(section, &name, &mut backends_left, &mut backends));
+        let (pool, by_traffic) = pool(section, &name, &mut backends_left, &mut backends);
+        pools.push(pool);
         places.push(backends);
+        rest.push(by_traffic);
     }
-    (pools, places)
+    (pools, places, rest)
 }
 
-fn pool(
-    mut section: Section<'_>,
+/// The part of a pool whose meaning depends on the traffic that the routes bring it.
+pub(super) struct ByTraffic<'d> {
+    health: Section<'d>,
+    readiness: Section<'d>,
+    /// The place of `proxy_protocol`.
+    header: Range<usize>,
+}
+
+impl ByTraffic<'_> {
+    /// Reads it into the pool.
+    pub(super) fn read_into(self, pool: &mut Pool, uses: PoolUses) {
+        let default = Probe::of_pool(uses.are_only_flows());
+        if uses.flows && pool.proxy_protocol == ProxyProtocol::V1 {
+            let message = "`proxy_protocol = \"v1\"` is for connections, and a listener of `udp` \
+                           leads to this pool";
+            let help = "write \"v2\", or give the listener a pool of its own";
+            self.health.report().add_with_help(self.header, message, help);
+        }
+        pool.health = probes::probe(self.health, default.clone());
+        let readiness = self.readiness;
+        pool.readiness = readiness.is_written().then(|| probes::probe(readiness, default));
+    }
+}
+
+fn pool<'d>(
+    mut section: Section<'d>,
     name: &At<&str>,
     backends_left: &mut usize,
     spans: &mut Vec<Range<usize>>,
-) -> Pool {
+) -> (Pool, ByTraffic<'d>) {
     let mut pool = Pool::new(name.value, Vec::new());
     pool.read_keys(&mut section);
-    pool.health = probes::probe(section.section("health"));
-    let readiness = section.section("readiness");
-    pool.readiness = readiness.is_written().then(|| probes::probe(readiness));
+    let by_traffic = ByTraffic {
+        health: section.section("health"),
+        readiness: section.section("readiness"),
+        header: section.value_span("proxy_protocol"),
+    };
     pool.ejection = super::ejection::ejection(section.section("ejection"));
     let only_addresses = backends::read_into(&mut pool, &mut section, name, backends_left, spans);
     let count = pool.backends.len();
@@ -158,7 +190,7 @@ fn pool(
     }
     check_table(&pool, &section);
     section.finish();
-    pool
+    (pool, by_traffic)
 }
 
 /// A table with fewer places than backends leaves some without a key.

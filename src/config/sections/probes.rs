@@ -1,7 +1,8 @@
-//! `[pool.NAME.health]` and `[pool.NAME.readiness]`: the protocol determines the keys. `service`,
-//! `send` and `expect`, of which only some protocols have one, are read and printed by hand.
+//! `[pool.NAME.health]` and `[pool.NAME.readiness]`: the protocol determines the keys. Those that
+//! only some protocols have are read and printed by hand.
 
-use super::http_probes::{HttpProbe, TlsProbe, parse_bounded, parse_printable};
+use super::http_probes::{HttpProbe, TlsProbe, parse_printable};
+use super::probe_bytes::{self, ProbeBytes};
 use crate::config::choices::{Choice, ProbeProtocol, ProxyProtocol};
 use crate::config::keys::kinds::{count, duration, number, shown, text, word};
 use crate::config::keys::{Keys, Kind, Part, keys, section};
@@ -10,16 +11,19 @@ use crate::config::raw::Section;
 use crate::config::units::listed;
 use crate::config::values::{INTERVAL_RANGE, parse_interval, parse_timeout};
 use crate::health::ProbeRules;
+use crate::limits::DATAGRAM_BYTES_MAX;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use ProbeProtocol::{Grpc, Grpcs, Http, Https, Tcp};
+use ProbeProtocol::{Grpc, Grpcs, Http, Https, Tcp, Udp};
 
 const HTTP: &[ProbeProtocol] = &[Http, Https];
 const TLS: &[ProbeProtocol] = &[Https, Grpcs];
 const GRPC: &[ProbeProtocol] = &[Grpc, Grpcs];
-const TCP: &[ProbeProtocol] = &[Tcp];
+const BYTES: &[ProbeProtocol] = &[Tcp, Udp];
 
+/// Bytes of the header of a probe in version 2 of the PROXY protocol (section 2.2 there).
+const HEADER_BYTES: usize = 16;
 const IN_A_ROW_RANGE: RangeInclusive<u32> = 1..=100;
 const JITTER_PERCENT_MAX: u32 = 50;
 
@@ -50,10 +54,20 @@ keys! {
     }
 }
 
-/// Reads the section.
-pub(super) fn probe(mut section: Section<'_>) -> Probe {
-    let mut probe = Probe::default();
+impl Probe {
+    /// The default of a pool. A backend that gets nothing but datagrams may not listen for
+    /// connections.
+    pub(in crate::config) fn of_pool(has_only_datagrams: bool) -> Self {
+        let kind = if has_only_datagrams { ProbeKind::None } else { ProbeKind::default() };
+        Self { kind, ..Self::default() }
+    }
+}
+
+/// Reads the section; the probe of one without keys is the default.
+pub(super) fn probe(mut section: Section<'_>, default: Probe) -> Probe {
+    let mut probe = default;
     probe.read_keys(&mut section);
+    check_datagram(&section, &probe);
     // The defaults of these two follow the interval.
     let rules = &mut probe.rules;
     if !section.has("fast_interval") {
@@ -64,6 +78,25 @@ pub(super) fn probe(mut section: Section<'_>) -> Probe {
     }
     section.finish();
     probe
+}
+
+/// Reports what a datagram cannot carry.
+fn check_datagram(section: &Section<'_>, probe: &Probe) {
+    let ProbeKind::Datagram { send, .. } = &probe.kind else { return };
+    if probe.proxy_protocol == ProxyProtocol::V1 {
+        let message =
+            "`proxy_protocol = \"v1\"` is for connections, and this probe sends datagrams";
+        let span = section.value_span("proxy_protocol");
+        section.report().add_with_help(span, message, "write \"v2\", or remove it");
+    }
+    let header = if probe.proxy_protocol == ProxyProtocol::V2 { HEADER_BYTES } else { 0 };
+    let length = send.len() + header;
+    if length > DATAGRAM_BYTES_MAX {
+        let key = if section.has("send_hex") { "send_hex" } else { "send" };
+        let message = format!("this would be a datagram of {length} bytes");
+        let help = format!("write less: it has at most {DATAGRAM_BYTES_MAX}, its header included");
+        section.report().add_with_help(section.value_span(key), message, help);
+    }
 }
 
 /// 1.5 times the interval: a backend that is down is probed less often, but with the other defaults
@@ -98,6 +131,14 @@ pub enum ProbeKind {
         /// Must be among the first [`crate::config::PROBE_ANSWER_BYTES_MAX`] bytes; not empty.
         expect: Vec<u8>,
     },
+    /// It must answer a datagram, or at least have a socket for it.
+    Datagram {
+        /// The content of the datagram; may be empty.
+        send: Vec<u8>,
+        /// Must be in a datagram from the backend; empty: none needs to come, but a report that
+        /// the port is unreachable is a failure.
+        expect: Vec<u8>,
+    },
     /// It must answer a request.
     Http(HttpProbe),
     /// grpc.health.v1 must answer SERVING.
@@ -115,6 +156,7 @@ impl ProbeKind {
         match self {
             Self::None => ProbeProtocol::None,
             Self::Connect | Self::Exchange { .. } => ProbeProtocol::Tcp,
+            Self::Datagram { .. } => ProbeProtocol::Udp,
             Self::Http(HttpProbe { tls: None, .. }) => ProbeProtocol::Http,
             Self::Http(_) => ProbeProtocol::Https,
             Self::Grpc { tls: None, .. } => ProbeProtocol::Grpc,
@@ -123,11 +165,23 @@ impl ProbeKind {
     }
 }
 
+impl ProbeKind {
+    /// The protocol that follows from the keys of a section; by itself it would be this kind.
+    fn implied(&self, section: &Section<'_>) -> ProbeProtocol {
+        if HttpProbe::names().any(|key| section.has(key)) {
+            return Http;
+        }
+        match self {
+            Self::None if probe_bytes::KEYS.iter().any(|key| section.has(key)) => Udp,
+            Self::None if !section.has("port") => ProbeProtocol::None,
+            _ => Tcp,
+        }
+    }
+}
+
 impl Keys for ProbeKind {
     fn read_keys(&mut self, section: &mut Section<'_>) {
-        let is_http = HttpProbe::names().any(|key| section.has(key));
-        let implied = if is_http { Http } else { Tcp };
-        let protocol = word().read_or(section, "protocol", implied);
+        let protocol = word().read_or(section, "protocol", self.implied(section));
         fitting().for_each(|(key, _)| section.allow(key));
         // Without a protocol it is unknown which keys fit: none is reported.
         if let Some(protocol) = protocol {
@@ -140,10 +194,10 @@ impl Keys for ProbeKind {
         let mut printed = vec![PrintedKey::new("protocol", shown(self.protocol()))];
         let tls = match self {
             Self::None | Self::Connect => &None,
-            Self::Exchange { send, expect } => {
-                let text = |bytes| shown(String::from_utf8_lossy(bytes));
-                printed.push(PrintedKey::new("send", text(send)));
-                printed.push(PrintedKey::new("expect", text(expect)));
+            Self::Exchange { send, expect } | Self::Datagram { send, expect } => {
+                let [as_text, as_hex, answer_as_text, answer_as_hex] = probe_bytes::KEYS;
+                printed.push(probe_bytes::print(as_text, as_hex, send));
+                printed.push(probe_bytes::print(answer_as_text, answer_as_hex, expect));
                 &None
             }
             Self::Http(http) => {
@@ -164,7 +218,8 @@ impl Keys for ProbeKind {
 fn fitting() -> impl Iterator<Item = (&'static str, &'static [ProbeProtocol])> {
     let http = HttpProbe::names().map(|key| (key, HTTP));
     let tls = TlsProbe::names().map(|key| (key, TLS));
-    http.chain(tls).chain([("service", GRPC), ("send", TCP), ("expect", TCP)])
+    let bytes = probe_bytes::KEYS.map(|key| (key, BYTES));
+    http.chain(tls).chain([("service", GRPC)]).chain(bytes)
 }
 
 fn check_fitting(section: &Section<'_>, protocol: ProbeProtocol) {
@@ -184,6 +239,10 @@ fn kind(section: &mut Section<'_>, protocol: ProbeProtocol) -> ProbeKind {
     match protocol {
         ProbeProtocol::None => ProbeKind::None,
         Tcp => exchange(section),
+        Udp => {
+            let ProbeBytes { send, expect } = ProbeBytes::read(section).unwrap_or_default();
+            ProbeKind::Datagram { send, expect }
+        }
         Http | Https => ProbeKind::Http(HttpProbe::read(section, tls)),
         Grpc | Grpcs => {
             let service = text(parse_service).read(section, "service").unwrap_or_default();
@@ -193,16 +252,15 @@ fn kind(section: &mut Section<'_>, protocol: ProbeProtocol) -> ProbeKind {
 }
 
 fn exchange(section: &mut Section<'_>) -> ProbeKind {
-    let bounded = text(parse_bounded);
-    let send = bounded.read(section, "send").unwrap_or_default();
-    match bounded.read_or(section, "expect", String::new()) {
-        Some(expect) if !expect.is_empty() => {
-            return ProbeKind::Exchange { send: send.into_bytes(), expect: expect.into_bytes() };
+    match ProbeBytes::read(section) {
+        Some(ProbeBytes { send, expect }) if !expect.is_empty() => {
+            return ProbeKind::Exchange { send, expect };
         }
-        Some(_) if !send.is_empty() => {
-            let message = "`send` without `expect`: nothing says what must come back";
-            let help = "add `expect`, or remove `send`";
-            section.report().add_with_help(section.key_span("send"), message, help);
+        Some(ProbeBytes { send, .. }) if !send.is_empty() => {
+            let key = if section.has("send_hex") { "send_hex" } else { "send" };
+            let message = format!("`{key}` without `expect`: nothing says what must come back");
+            let help = format!("add `expect`, or remove `{key}`");
+            section.report().add_with_help(section.key_span(key), message, help);
         }
         _ => {}
     }

@@ -7,7 +7,7 @@ use super::route::{Route, route};
 use crate::config::choices::{NotTls, Protocol};
 use crate::config::diagnostics::Report;
 use crate::config::loops::Loops;
-use crate::config::model::{Config, ListenerIndex, PoolIndex};
+use crate::config::model::{Config, ListenerIndex, PoolIndex, PoolUses};
 use crate::config::raw::Section;
 use crate::limits::{LISTENERS_MAX, POOLS_MAX, ROUTES_MAX};
 use crate::route::HostPattern;
@@ -31,7 +31,7 @@ pub(in crate::config) fn read_into<'d>(
     config.listeners = listeners;
     let pool_section = root.section("pool");
     pool_names.is_partial = root.has("pool") && !pool_section.is_written();
-    let (pools, places) = pools(pool_section, &mut pool_names);
+    let (pools, places, by_traffic) = pools(pool_section, &mut pool_names);
     config.pools = pools;
     if let Some(beyond) = pool_names.entries.get(POOLS_MAX) {
         report.add(beyond.span.clone(), format!("too many pools: at most {POOLS_MAX}"));
@@ -46,7 +46,13 @@ pub(in crate::config) fn read_into<'d>(
     (config.routes, is_whole) = routes.finished(report, &listener_names, &mut pool_names);
     // A listener without a valid address has a name, and so an index in routes, but is not among
     // the listeners.
-    if config.listeners.len() == listener_names.entries.len() {
+    let has_all = config.listeners.len() == listener_names.entries.len();
+    let unknown = || vec![PoolUses::default(); config.pools.len()];
+    let uses = if has_all { config.uses_of_pools() } else { unknown() };
+    for ((rest, pool), uses) in by_traffic.into_iter().zip(&mut config.pools).zip(uses) {
+        rest.read_into(pool, uses);
+    }
+    if has_all {
         check_loops(report, config, &places);
         if is_whole {
             check_not_tls(report, config, &listener_names);

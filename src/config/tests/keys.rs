@@ -36,12 +36,14 @@ const FULL: &str = r#"
     readiness = { protocol = "tcp" }
     backend = [{ srv = "a.test" }]
     [pool.bytes]
+    health = { protocol = "udp", send_hex = "00 ff", expect_hex = "01" }
     backend = [{ address = "10.0.0.3:80" }]
 "#;
 
 /// Values of which one suits each key whose value is a text.
-const TEXTS: [&str; 27] = [
+const TEXTS: [&str; 28] = [
     "1",
+    "0d0a",
     "2KiB",
     "/a",
     "a-1",

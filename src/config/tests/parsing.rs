@@ -137,12 +137,15 @@ fn quick_refuses_what_a_file_could_not_say() {
     }
     let name = |text| values::parse_backend_entry(text).unwrap();
     let names = [name("a.b:80*0"), name("10.0.0.1:80*0"), name("c:1*5")];
-    let config = Config::quick_of_entries(&[front], &names, Algorithm::P2c).unwrap();
+    let quick = |entries: &[BackendEntry]| {
+        Config::quick_of_entries(&[front], entries, Algorithm::P2c, Protocol::Http)
+    };
+    let config = quick(&names).unwrap();
     let lookups: Vec<String> =
         config.pools[0].names.iter().map(|name| name.lookup.to_string()).collect();
     assert_eq!((config.pools[0].backends.len(), lookups), (1, vec!["a.b:80".into(), "c:1".into()]));
     assert_eq!(parse(&config.to_toml()), Ok(config));
-    let twice = Config::quick_of_entries(&[front], &[name("A:1"), name("a:1")], Algorithm::P2c);
+    let twice = quick(&[name("A:1"), name("a:1")]);
     assert!(twice.unwrap_err().contains("duplicate backend a:1"));
     let config = Config::quick(&[front, address("[::1]:81")], &[backend(2)], Algorithm::Random);
     let config = config.unwrap();

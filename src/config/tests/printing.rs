@@ -258,14 +258,19 @@ fn random_probe(prng: &mut Prng) -> Probe {
         verify: prng.one_in(2),
         ca_file: prng.one_in(2).then(|| random_path(prng).with_extension("pem")),
     });
-    let kind = match prng.below(5) {
+    let proxy_protocol = random_choice(prng);
+    let kind = match prng.below(6) {
         0 => ProbeKind::None,
         1 => ProbeKind::Connect,
         2 => ProbeKind::Exchange {
             send: random_text(prng).into_bytes(),
             expect: format!("{}\0\u{7f}\r", random_text(prng)).into_bytes(),
         },
-        3 => ProbeKind::Http(random_http_probe(prng, tls)),
+        3 if proxy_protocol != ProxyProtocol::V1 => ProbeKind::Datagram {
+            send: vec![prng.below(256) as u8; prng.below(3) as usize],
+            expect: random_text(prng).into_bytes(),
+        },
+        4 => ProbeKind::Http(random_http_probe(prng, tls)),
         _ => ProbeKind::Grpc { service: ["", "a b\"c.D"][prng.below(2) as usize].into(), tls },
     };
     Probe {
@@ -280,7 +285,7 @@ fn random_probe(prng: &mut Prng) -> Probe {
             down_interval: random_interval(prng),
         },
         port: prng.one_in(2).then(|| 1 + prng.below(65_535) as u16),
-        proxy_protocol: random_choice(prng),
+        proxy_protocol,
     }
 }
 

@@ -116,3 +116,78 @@ fn a_backend_is_a_loop_only_by_the_transport_of_its_listener() {
     let same = loops(&format!("{own}{elsewhere}")).expect("datagrams loop");
     assert!(same.contains("listener `dns`") && same.contains("again and again"), "{same}");
 }
+
+/// The health probe of a pool that these listeners lead to, with these keys.
+fn health(listeners: &str, keys: &str) -> Probe {
+    let pool = "[[pool.names.backend]]\naddress = \"10.0.0.1:53\"\n";
+    good(&format!("[pool.names.health]\n{keys}\n{listeners}{pool}")).pools.remove(0).health
+}
+
+/// The listener of UDP alone.
+fn only_udp() -> &'static str {
+    DNS.split("[[listener]]\nname = \"dns-tcp").next().expect("what is before")
+}
+
+#[test]
+fn the_probe_of_a_pool_of_datagrams_follows_from_its_keys() {
+    let both = DNS.split("[[pool").next().expect("what is before");
+    let datagram = |send: &[u8], expect: &[u8]| ProbeKind::Datagram {
+        send: send.to_vec(),
+        expect: expect.to_vec(),
+    };
+    for (keys, alone, shared) in [
+        ("", ProbeKind::None, ProbeKind::Connect),
+        ("interval = \"5s\"", ProbeKind::None, ProbeKind::Connect),
+        ("port = 80", ProbeKind::Connect, ProbeKind::Connect),
+        ("path = \"/\"", ProbeKind::Http(HttpProbe::default()), {
+            ProbeKind::Http(HttpProbe::default())
+        }),
+        ("protocol = \"tcp\"", ProbeKind::Connect, ProbeKind::Connect),
+        ("protocol = \"udp\"", datagram(b"", b""), datagram(b"", b"")),
+        ("send = \"a\"\nexpect_hex = \"00 fF\"", datagram(b"a", b"\0\xff"), {
+            ProbeKind::Exchange { send: b"a".to_vec(), expect: b"\0\xff".to_vec() }
+        }),
+    ] {
+        assert_eq!(health(only_udp(), keys).kind, alone, "{keys}");
+        assert_eq!(health(both, keys).kind, shared, "{keys}");
+    }
+    // Without the table too, and what is printed is read as the same.
+    let pool = "[[pool.names.backend]]\naddress = \"10.0.0.1:53\"\n";
+    let config = good(&format!("{}{pool}", only_udp()));
+    assert_eq!(config.pools[0].health.kind, ProbeKind::None);
+    assert_eq!(good(&config.to_toml()), config);
+}
+
+#[test]
+fn a_readiness_probe_of_datagrams_is_read_alike() {
+    let keys = "[pool.names.readiness]\nsend_hex = \"00\"";
+    let text = format!("{}{keys}\n[[pool.names.backend]]\naddress = \"10.0.0.1:53\"\n", only_udp());
+    let readiness = good(&text).pools.remove(0).readiness.expect("it is written");
+    assert_eq!(readiness.kind, ProbeKind::Datagram { send: vec![0], expect: Vec::new() });
+}
+
+#[test]
+fn what_a_datagram_of_a_probe_cannot_be_is_refused() {
+    let long = format!("send = \"{}\"", "a".repeat(65_500));
+    for (keys, part) in [
+        ("protocol = \"udp\"\nproxy_protocol = \"v1\"", "is for connections"),
+        ("send = \"a\"\nsend_hex = \"61\"", "the same in two forms"),
+        ("send_hex = \"6\"", "in the middle of a byte"),
+        (&*format!("{long}\nproxy_protocol = \"v2\""), "a datagram of 65516 bytes"),
+        ("protocol = \"none\"\nsend_hex = \"61\"", "needs protocol `tcp` or `udp`"),
+    ] {
+        let problem = problem(&format!("[pool.names.health]\n{keys}\n{}{}", only_udp(), {
+            "[[pool.names.backend]]\naddress = \"10.0.0.1:53\"\n"
+        }));
+        assert!(problem.contains(part), "{keys}: {problem}");
+    }
+    assert!(matches!(health(only_udp(), &long).kind, ProbeKind::Datagram { .. }));
+}
+
+#[test]
+fn a_header_to_backends_of_datagrams_is_of_version_2() {
+    let pool = |version: &str| format!("[pool.names]\nproxy_protocol = \"{version}\"\n{DNS}");
+    assert_eq!(good(&pool("v2")).pools[0].proxy_protocol, ProxyProtocol::V2);
+    let problem = problem(&pool("v1"));
+    assert!(problem.contains("a listener of `udp` leads to this pool"), "{problem}");
+}

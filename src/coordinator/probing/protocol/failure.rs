@@ -25,6 +25,8 @@ pub enum ProbeStage {
 pub enum ProbeFailure {
     /// Nothing listens there.
     Refused,
+    /// By UDP: the network reports that no socket has its port.
+    PortUnreachable,
     /// It is unreachable; the text is the kernel's.
     Unreachable(String),
     /// A step timed out.
@@ -71,6 +73,15 @@ impl ProbeFailure {
             Some(libc::ECONNRESET) => Self::ClosedEarly,
             Some(libc::ETIMEDOUT) => Self::TimedOut { stage: ProbeStage::Connecting },
             _ => Self::Unreachable(error.to_string()),
+        }
+    }
+
+    /// A failure to open a socket for datagrams, to send one or to receive one.
+    pub(super) fn of_datagrams(error: &io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::ECONNREFUSED) => Self::PortUnreachable,
+            Some(libc::EAGAIN | libc::EADDRINUSE) => Self::OutOfPorts,
+            _ => Self::of_connecting(error),
         }
     }
 
@@ -166,6 +177,9 @@ impl Display for ProbeFailure {
     fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused => to.write_str("the connection was refused"),
+            Self::PortUnreachable => {
+                to.write_str("no socket has its port (ICMP: port unreachable)")
+            }
             Self::Unreachable(why) => write!(to, "it cannot be reached: {why}"),
             Self::TimedOut { stage: ProbeStage::Connecting } => {
                 to.write_str("it did not accept the connection in time")

@@ -6,6 +6,7 @@
 //! when a backend is probed or the state that follows from the result.
 
 mod answer;
+mod datagram;
 mod deadline;
 mod driving;
 mod exchange;
@@ -24,6 +25,7 @@ pub use proxy_header::proxy_header;
 pub use tls::Trusted;
 
 use crate::config::{Probe, ProbeKind};
+use datagram::Datagram;
 use deadline::Deadline;
 use exchange::Exchange;
 use grpc::GrpcQuestion;
@@ -50,6 +52,7 @@ enum Question {
     Nothing,
     Connect,
     Exchange(Box<Exchange>),
+    Datagram(Box<Datagram>),
     Http(Box<HttpQuestion>),
     Grpc(Box<GrpcQuestion>),
 }
@@ -65,6 +68,10 @@ impl Prober {
             ProbeKind::Connect => Question::Connect,
             ProbeKind::Exchange { send, expect } => {
                 Question::Exchange(Box::new(Exchange::new(send, expect)?))
+            }
+            ProbeKind::Datagram { send, expect } => {
+                let header = proxy_header(probe.proxy_protocol);
+                Question::Datagram(Box::new(Datagram::new(header, send, expect)))
             }
             ProbeKind::Http(http) => Question::Http(Box::new(HttpQuestion::new(http, trusted)?)),
             ProbeKind::Grpc { service, tls } => {
@@ -90,15 +97,17 @@ impl Prober {
     /// Why it did not pass, or could not be probed: see [`ProbeFailure::is_our_own_fault`].
     pub async fn probe(&self, backend: SocketAddr) -> Result<(), ProbeFailure> {
         let prepared = &*self.0;
-        if matches!(prepared.question, Question::Nothing) {
-            return Ok(());
-        }
         let mut address = backend;
         address.set_port(prepared.port.unwrap_or(backend.port()));
         let deadline = Deadline::after(prepared.timeout);
+        match &prepared.question {
+            Question::Nothing => return Ok(()),
+            Question::Datagram(datagram) => return datagram.ask(address, deadline).await,
+            _ => {}
+        }
         let stream = deadline.bound(ProbeStage::Connecting, prepared.connect(address)).await?;
         match &prepared.question {
-            Question::Nothing | Question::Connect => Ok(()),
+            Question::Nothing | Question::Connect | Question::Datagram(_) => Ok(()),
             Question::Exchange(exchange) => exchange.ask(stream, deadline).await,
             Question::Http(http) => http.ask(stream, address, deadline).await,
             // In a box: see `HttpQuestion::ask`.
@@ -127,7 +136,10 @@ impl Prepared {
     /// in one piece is spared the system call.
     fn sends_in_pieces(&self) -> bool {
         let is_layered = match &self.question {
-            Question::Nothing | Question::Connect | Question::Exchange(_) => false,
+            Question::Nothing
+            | Question::Connect
+            | Question::Exchange(_)
+            | Question::Datagram(_) => false,
             Question::Http(http) => http.is_over_tls(),
             Question::Grpc(_) => true,
         };

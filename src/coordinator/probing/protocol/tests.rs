@@ -1,6 +1,7 @@
 //! Probes of origins on the loopback address, each with a script.
 
 mod connect;
+mod datagram;
 mod exchange;
 mod failure;
 mod grpc;
