@@ -1,4 +1,4 @@
-//! `ringway explain`: where a request or a connection would go.
+//! `ringway explain`: where a request, a connection or a flow would go.
 
 use super::client::Client;
 use super::{Access, answer, escaped, show};
@@ -6,23 +6,26 @@ use crate::cli::Failed;
 use clap::Args;
 use serde_json::Value;
 use std::io::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   ringway explain GET http://shop.example.com/checkout
   ringway explain POST http://10.0.0.1:8080/ --listener web --expect-pool app
-  ringway explain tcp://10.0.0.1:443 --sni shop.example.com --client 192.0.2.7";
+  ringway explain tcp://10.0.0.1:443 --sni shop.example.com --client 192.0.2.7
+  ringway explain udp://10.0.0.1:53 --client 192.0.2.7:40000";
 
 /// The beginning of what stands for a connection.
-const SCHEME: &str = "tcp://";
+const TCP: &str = "tcp://";
+/// The beginning of what stands for a flow.
+const UDP: &str = "udp://";
 
-/// The request or connection that is asked about.
+/// The request, connection or flow that is asked about.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Question {
     /// GET, POST and so on; or tcp://HOST:PORT: a connection to a listener of tcp or
-    /// tls-passthrough.
-    #[arg(value_name = "METHOD|tcp://HOST:PORT")]
+    /// tls-passthrough; or udp://HOST:PORT: a new flow to one of udp.
+    #[arg(value_name = "METHOD|tcp://HOST:PORT|udp://HOST:PORT")]
     method: String,
     /// The URL of a request, with host and path.
     url: Option<String>,
@@ -32,9 +35,9 @@ pub(in crate::cli) struct Question {
     /// The protocols that a client of TLS offers, as h2,http/1.1; only with tcp://.
     #[arg(long, value_name = "NAMES")]
     alpn: Option<String>,
-    /// The address that the connection comes from; only with tcp://.
-    #[arg(long, value_name = "IP")]
-    client: Option<IpAddr>,
+    /// The address that the connection or flow comes from; only with tcp:// and udp://.
+    #[arg(long, value_name = "IP[:PORT]", value_parser = client)]
+    client: Option<String>,
     /// Only on this listener.
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
@@ -59,10 +62,15 @@ pub(super) fn execute(
 /// The question as of the admin interface; the error is a sentence for the user.
 fn query(question: &Question) -> Result<String, String> {
     let Question { method, url, sni, alpn, client, .. } = question;
-    let client = client.map(|client| client.to_string());
-    let of_connection = [("sni", sni), ("alpn", alpn), ("client", &client)];
+    let of_connection = [("sni", sni), ("alpn", alpn), ("client", client)];
     let mut keys: Vec<(&str, &str)> = Vec::new();
-    match (method.starts_with(SCHEME), url) {
+    let is_given = |key: &&(&str, &Option<String>)| key.1.is_some();
+    if method.starts_with(UDP)
+        && let Some((key, _)) = of_connection[..2].iter().find(is_given)
+    {
+        return Err(format!("--{key} is for connections: `explain {TCP}HOST:PORT`"));
+    }
+    match (method.starts_with(TCP) || method.starts_with(UDP), url) {
         (true, None) => {
             keys.push(("url", method));
             let given = of_connection.into_iter();
@@ -73,13 +81,13 @@ fn query(question: &Question) -> Result<String, String> {
         }
         (false, None) => {
             return Err(format!(
-                "the URL is missing: write `explain {method} http://HOST/PATH`, or for a \
-                 connection `explain {SCHEME}HOST:PORT`"
+                "the URL is missing: write `explain {method} http://HOST/PATH`, for a \
+                 connection `explain {TCP}HOST:PORT`, or for a flow `explain {UDP}HOST:PORT`"
             ));
         }
         (false, Some(url)) => {
-            if let Some((key, _)) = of_connection.iter().find(|(_, value)| value.is_some()) {
-                return Err(format!("--{key} is for connections: `explain {SCHEME}HOST:PORT`"));
+            if let Some((key, _)) = of_connection.iter().find(is_given) {
+                return Err(format!("--{key} is for connections: `explain {TCP}HOST:PORT`"));
             }
             keys.extend([("method", &**method), ("url", url)]);
         }
@@ -88,6 +96,13 @@ fn query(question: &Question) -> Result<String, String> {
     let keys: Vec<String> =
         keys.into_iter().map(|(key, value)| format!("{key}={}", escaped(value))).collect();
     Ok(format!("/explain?{}", keys.join("&")))
+}
+
+/// The address of a client, with or without a port, as it was written.
+fn client(text: &str) -> Result<String, String> {
+    let is_one = text.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok();
+    let wrong = || "write an IP address, as 192.0.2.7, or with a port, as 192.0.2.7:40000";
+    if is_one { Ok(text.to_owned()) } else { Err(wrong().to_owned()) }
 }
 
 /// Whether what was explained reaches a pool on a listener, or the expected one on all.
@@ -126,14 +141,20 @@ mod tests {
                 "tcp://a:1 --sni b.test --alpn h2,x --client 192.0.2.7",
                 "/explain?url=tcp%3A%2F%2Fa%3A1&sni=b.test&alpn=h2%2Cx&client=192.0.2.7",
             ),
+            (
+                "udp://a:1 --client [2001:db8::1]:5",
+                "/explain?url=udp%3A%2F%2Fa%3A1&client=%5B2001%3Adb8%3A%3A1%5D%3A5",
+            ),
         ] {
             assert_eq!(asked(line), Ok(expected.to_owned()), "{line}");
         }
         for (line, part) in [
+            ("udp://a:1 --sni b.test", "--sni is for connections"),
+            ("udp://a:1 http://a", "not both"),
             ("GET", "the URL is missing"),
             ("tcp://a:1 http://a", "not both"),
             ("GET http://a --sni b.test", "--sni is for connections"),
-            ("tcp://a:1 --client here", "invalid IP address"),
+            ("tcp://a:1 --client here", "write an IP address"),
         ] {
             let error = asked(line).expect_err(line);
             assert!(error.contains(part), "{line}: {error}");

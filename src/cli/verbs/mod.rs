@@ -77,7 +77,7 @@ pub(in crate::cli) enum Verb {
         #[command(flatten)]
         access: Access,
     },
-    /// Live view of shards, pools and backends.
+    /// Live view of listeners, shards, pools and backends.
     ///
     /// With --json: one JSON object a line at each refresh.
     #[command(after_help = STATUSES)]
@@ -130,7 +130,7 @@ pub(in crate::cli) enum Verb {
         #[arg(long, value_name = "NUMBER", default_value_t = 0)]
         since: u64,
     },
-    /// Show where a request or a connection would go, and why.
+    /// Show where a request, a connection or a flow would go, and why.
     ///
     /// Listener, route, pool and backends, without sending it. Status 1 if no listener would pass
     /// it to a pool.

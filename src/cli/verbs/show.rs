@@ -210,6 +210,7 @@ fn changes(plan: &Value, out: &mut dyn Write) -> io::Result<()> {
 fn touched(change: &Value) -> String {
     let kinds = [
         ("client_connections", "client connections"),
+        ("flows", "flows"),
         ("backend_connections", "connections to backends"),
         ("exchanges", "exchanges"),
     ];

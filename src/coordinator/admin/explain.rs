@@ -1,6 +1,6 @@
 //! The listener, route, pool and backends that a request would use, and why.
 
-use super::explain_connection::SCHEME;
+use super::explain_connection::scheme;
 use super::reply::{Reply, json_reply, refusal};
 use super::status::reason;
 use crate::config::Protocol;
@@ -77,11 +77,12 @@ fn unread(control: &Control, wanted: Option<&str>) -> Option<Reply> {
         .filter(|known| wanted.is_none_or(|wanted| wanted == known.name))
         .peekable();
     let protocol = asked.peek()?.protocol;
+    let scheme = scheme(protocol.transport());
     if asked.any(|known| known.protocol == Protocol::Http) {
         return None;
     }
     let error = format!(
-        "requests are not read there: the protocol is `{protocol}`; ask for {SCHEME}HOST:PORT"
+        "requests are not read there: the protocol is `{protocol}`; ask for {scheme}HOST:PORT"
     );
     Some(refusal(StatusCode::BAD_REQUEST, error))
 }
@@ -98,6 +99,8 @@ pub(super) enum Ending {
     Answered,
     /// The end of its connection.
     Closed,
+    /// Nothing: its datagram is dropped.
+    Dropped,
 }
 
 /// A byte of a method (RFC 9110, 5.6.2).
@@ -148,6 +151,7 @@ pub(super) fn routed(
         return match ending {
             Ending::Answered => json!({ "status": 503, "why": "its pool is gone" }),
             Ending::Closed => json!({ "why": "closed: its pool is gone" }),
+            Ending::Dropped => json!({ "why": "dropped: its pool is gone" }),
         };
     };
     // As published, with priorities, slow start and fail open.
@@ -171,10 +175,16 @@ pub(super) fn routed(
         })
         .collect();
     let why = match (sum, pool.has_no_healthy) {
-        (0, _) if ending == Ending::Closed => "none serves: closed".to_owned(),
-        (0, _) => "none serves: answered with 503".to_owned(),
+        (0, _) => match ending {
+            Ending::Answered => "none serves: answered with 503".to_owned(),
+            Ending::Closed => "none serves: closed".to_owned(),
+            Ending::Dropped => "none serves: dropped".to_owned(),
+        },
         (_, true) => "none serves: all are tried".to_owned(),
-        (_, false) => format!("picked by {} among those that serve", algorithm(pool, key)),
+        (_, false) => {
+            let when = if ending == Ending::Dropped { ", for each new flow" } else { "" };
+            format!("picked by {} among those that serve{when}", algorithm(pool, key))
+        }
     };
     json!({
         "route": route.map(|(listener, host, path)| {

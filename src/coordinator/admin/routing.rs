@@ -1,12 +1,13 @@
 //! Dispatches requests.
 
 use super::config_text::Given;
+use super::explain_connection::ClientAddress;
 use super::overview::Overviews;
 use super::reply::{Refused, Reply, json_reply, refusal, text_reply};
 use super::{config_text, explain, explain_connection, metrics, orders, readiness, status, which};
 use crate::base::Instant;
 use crate::config::values::parse_address;
-use crate::config::{text_of, unmarked};
+use crate::config::{Transport, text_of, unmarked};
 use crate::coordinator::control::Control;
 use crate::coordinator::events::Event;
 use crate::coordinator::fleet::{Fleet, no_pool};
@@ -21,7 +22,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
 use std::error::Error;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -128,12 +129,15 @@ async fn question(shared: &Shared, asker: &Asker, request: &Request<Incoming>) -
             let Some(url) = query.value("url") else {
                 return refusal(
                     StatusCode::BAD_REQUEST,
-                    "give the request as ?url=http://…, a connection as ?url=tcp://HOST:PORT",
+                    "give the request as ?url=http://…, a connection as ?url=tcp://HOST:PORT, a \
+                     flow as ?url=udp://HOST:PORT",
                 );
             };
             let listener = query.value("listener");
-            match url.strip_prefix(explain_connection::SCHEME) {
-                Some(address) => explained_connection(shared, &query, address, listener.as_deref()),
+            match explain_connection::of_url(&url) {
+                Some(endpoint) => {
+                    explained_connection(shared, &query, endpoint, listener.as_deref())
+                }
                 None => explain::explain(&control.borrow(), &method, &url, listener.as_deref()),
             }
         }
@@ -148,20 +152,17 @@ async fn question(shared: &Shared, asker: &Asker, request: &Request<Incoming>) -
 fn explained_connection(
     shared: &Shared,
     query: &Query,
-    address: &str,
+    (transport, address): (Transport, &str),
     listener: Option<&str>,
 ) -> Reply {
-    let client = match query.value("client").map(|text| (text.parse::<IpAddr>(), text)) {
-        Some((Err(_), text)) => {
-            let error = format!("`{}` is no address of a client", shown(&text));
-            return refusal(StatusCode::BAD_REQUEST, error);
-        }
-        Some((Ok(client), _)) => Some(client),
-        None => None,
+    let client = query.value("client").map(|text| text.parse::<ClientAddress>()).transpose();
+    let client = match client {
+        Ok(client) => client,
+        Err(error) => return refusal(StatusCode::BAD_REQUEST, shown(&error)),
     };
     let (sni, alpn) = (query.value("sni"), query.value("alpn"));
     let (sni, alpn) = (sni.as_deref(), alpn.as_deref());
-    let question = explain_connection::Question { address, sni, alpn, client, listener };
+    let question = explain_connection::Question { transport, address, sni, alpn, client, listener };
     explain_connection::explain(&shared.control.borrow(), &question)
 }
 

@@ -53,7 +53,9 @@ struct ListenerStatus {
     name: String,
     address: SocketAddr,
     protocol: &'static str,
+    /// Of UDP: flows.
     connections: u64,
+    /// Of UDP: flows that began.
     accepted: u64,
     requests: u64,
 }

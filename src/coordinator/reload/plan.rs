@@ -1,7 +1,7 @@
 //! The changes that a new configuration makes, the connections that each of them touches, and the
 //! keys that need a restart. Pure.
 
-use crate::config::{Backend, Config, PrintedKey, PrintedSection};
+use crate::config::{Backend, Choice, Config, PrintedKey, PrintedSection, Protocol, Transport};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -11,10 +11,13 @@ use std::fmt;
 pub enum Part {
     /// A section of the whole process, as `timeouts`.
     Process(String),
-    /// A listener. One on another address is another one: it opens before the old one closes.
+    /// A listener. One on another address or by another transport is another one: it opens before
+    /// the old one closes.
     Listener {
         /// Its name.
         name: String,
+        /// Its transport.
+        transport: Transport,
         /// Its configured address.
         address: String,
     },
@@ -47,7 +50,10 @@ impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Process(section) => f.write_str(section),
-            Self::Listener { name, address } => write!(f, "listener {name} {address}"),
+            Self::Listener { name, transport, address } => {
+                let suffix = if *transport == Transport::Udp { "/udp" } else { "" };
+                write!(f, "listener {name} {address}{suffix}")
+            }
             Self::Route(route) => write!(f, "route {route}"),
             Self::Pool { pool, table: None } => write!(f, "pool {pool}"),
             Self::Pool { pool, table: Some(table) } => write!(f, "pool {pool}.{table}"),
@@ -62,6 +68,8 @@ impl fmt::Display for Part {
 pub struct Touched {
     /// Open connections of clients: of a listener, and of the process.
     pub client_connections: Option<u64>,
+    /// Flows of a listener of UDP.
+    pub flows: Option<u64>,
     /// Connections to backends, idle ones too: of a pool and of a backend.
     pub backend_connections: Option<u64>,
     /// Exchanges in flight: of a pool and of a backend. Those of a route are not counted.
@@ -69,12 +77,20 @@ pub struct Touched {
 }
 
 impl Touched {
+    /// The use of a listener.
+    pub(super) fn of_listener(transport: Transport, open: u64) -> Self {
+        match transport {
+            Transport::Tcp => Self { client_connections: Some(open), ..Self::default() },
+            Transport::Udp => Self { flows: Some(open), ..Self::default() },
+        }
+    }
+
     /// The use of a new part, which is zero.
     fn by_new(part: &Part) -> Self {
         let (none, zero) = (Self::default(), Some(0));
         match part {
             Part::Process(_) => none,
-            Part::Listener { .. } => Self { client_connections: zero, ..none },
+            Part::Listener { transport, .. } => Self::of_listener(*transport, 0),
             Part::Route(_) => Self { exchanges: zero, ..none },
             Part::Pool { .. } | Part::Backend { .. } | Part::BackendsFile { .. } => {
                 Self { backend_connections: zero, exchanges: zero, ..none }
@@ -247,7 +263,11 @@ fn part(section: &PrintedSection) -> Part {
     let path = section.path.split('[').next().unwrap_or_default();
     let steps: Vec<&str> = path.split('.').collect();
     match steps.as_slice() {
-        ["listener"] => Part::Listener { name: whole("name"), address: whole("address") },
+        ["listener"] => {
+            let protocol = Protocol::of_word(&whole("protocol")).unwrap_or_default();
+            let (name, address) = (whole("name"), whole("address"));
+            Part::Listener { name, transport: protocol.transport(), address }
+        }
         ["route"] => {
             let listener = value("listener").map(|name| format!(" on {name}")).unwrap_or_default();
             let host = value("host").unwrap_or("*".into());
@@ -347,7 +367,7 @@ mod tests {
     }
 
     fn counts(change: &Change) -> [Option<u64>; 3] {
-        let Touched { client_connections, backend_connections, exchanges } = change.touched;
+        let Touched { client_connections, backend_connections, exchanges, .. } = change.touched;
         [client_connections, backend_connections, exchanges]
     }
 
@@ -390,6 +410,29 @@ mod tests {
         let other = config(&(OLD.to_owned() + &tables.replace("/a.json", "/b.json")));
         let added = change("pool app: backends_file /b.json", "added", false);
         assert_eq!(shown(plan(&old, &other, touched, ending)), [removed, added]);
+    }
+
+    #[test]
+    fn a_listener_of_another_transport_is_another_one_and_has_flows() {
+        let new = OLD.replacen("\"web\"\n", "\"web\"\nprotocol = \"udp\"\n", 1);
+        let of_listener = |part: &Part| match part {
+            Part::Listener { transport, .. } => Touched::of_listener(*transport, 5),
+            _ => Touched::default(),
+        };
+        let [connections, flows] = [Transport::Tcp, Transport::Udp];
+        let (tcp, udp) = ("listener web 0.0.0.0:80", "listener web 0.0.0.0:80/udp");
+        for (old, new, was, is, [before, after]) in [
+            (OLD, &*new, tcp, udp, [connections, flows]),
+            (&*new, OLD, udp, tcp, [flows, connections]),
+        ] {
+            let plan =
+                plan(&config(old), &config(new), of_listener, |part| Some(of_listener(part)));
+            let find = |what: &str| plan.changes.iter().find(|change| change.what == what);
+            let removed = find(was).expect("removed");
+            assert!(removed.how == "removed" && removed.ends, "{removed:?}");
+            assert_eq!(removed.touched, Touched::of_listener(before, 5));
+            assert_eq!(find(is).expect("added").touched, Touched::of_listener(after, 0));
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! Does not: change anything.
 
 use super::plan::{Part, Plan, Touched, plan};
-use crate::config::Config;
+use crate::config::{Config, Transport};
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{Fleet, Record, Source};
 use crate::coordinator::process::{Listeners, successor};
@@ -31,10 +31,12 @@ pub(super) fn changes(control: &Control, config: &Config) -> Plan {
     let kept = config.pools.iter().map(|pool| (&*pool.name, present.fleet.reported_under(pool)));
     let kept: Kept<'_> = kept.collect();
     let ending = |part: &Part| match part {
-        Part::Listener { name, .. } => {
+        Part::Listener { name, transport, .. } => {
             let goes_on = present
                 .listeners_of(part)
                 .any(|one| successor(config, name, one.endpoint()).is_some());
+            // The flows of a socket end with it.
+            let goes_on = goes_on && *transport == Transport::Tcp;
             (!goes_on).then(|| present.touched(part, |_| true))
         }
         part => present.ending(part, &kept),
@@ -49,10 +51,10 @@ impl<'p> Present<'p> {
         let none = Touched::default();
         match part {
             Part::Process(_) => Touched { client_connections: Some(self.connections), ..none },
-            Part::Listener { .. } => {
+            Part::Listener { transport, .. } => {
                 let meant = self.listeners_of(part);
                 let sessions = meant.map(|listener| sessions_on(self.fleet.ledger(), listener));
-                Touched { client_connections: Some(sessions.sum()), ..none }
+                Touched::of_listener(*transport, sessions.sum())
             }
             Part::Route(_) => none,
             Part::Pool { .. } | Part::Backend { .. } | Part::BackendsFile { .. } => {
@@ -77,8 +79,11 @@ impl<'p> Present<'p> {
     /// The open listeners of a part.
     fn listeners_of(&self, part: &Part) -> impl Iterator<Item = &'p Listener> {
         self.listeners.keyed().filter_map(move |((named, configured), listener)| {
-            let Part::Listener { name, address } = part else { return None };
-            (named == name && configured.address.to_string() == *address).then_some(&**listener)
+            let Part::Listener { name, transport, address } = part else { return None };
+            let is_it = named == name
+                && configured.transport == *transport
+                && configured.address.to_string() == *address;
+            is_it.then_some(&**listener)
         })
     }
 }
@@ -91,9 +96,9 @@ fn touched_backends<'r>(ledger: &Ledger, backends: impl Iterator<Item = &'r Reco
         exchanges += u64::from(cell.in_flight.read());
     }
     Touched {
-        client_connections: None,
         backend_connections: Some(connections),
         exchanges: Some(exchanges),
+        ..Touched::default()
     }
 }
 

@@ -98,3 +98,46 @@ fn explain_says_where_the_key_of_a_connection_leads() {
         assert!(text.contains(&format!("hash of {key} among")), "{text}");
     }
 }
+
+#[test]
+fn explain_follows_a_flow() {
+    let origin = Origin::http(|_, _| signed("one", b"x"));
+    let listener = "[[listener]]\nname = \"game\"\naddress = \"LISTEN\"\nprotocol = \"udp\"\n";
+    let pool = "algorithm = \"hash\"\nhash_key = \"client-port\"";
+    let text = config(&[origin.address], pool, &format!("{QUICK}{listener}"));
+    let operated = Operated::start(&text);
+    let udp = format!("udp://{}", address(&operated, "game"));
+    let tcp = format!("tcp://{}", operated.ringway.address);
+    let hashed = format!("hash of client-port (here {})", origin.address);
+    for (arguments, expected, part) in [
+        (&["explain", &udp][..], 0, "pool   app: picked by hash of client-port among"),
+        (&["explain", &udp], 0, "that serve, for each new flow"),
+        (&["explain", &udp, "--client", "192.0.2.7:5000"], 0, &*hashed),
+        (&["explain", &udp, "--client", "[2001:db8::7]:5000"], 0, &hashed),
+        (&["explain", &udp, "--client", "192.0.2.7"], 0, "hash of client-port among"),
+        (&["explain", &udp, "--client", "192.0.2.7:"], 2, "write an IP address"),
+        (&["explain", &udp, "--expect-pool", "app"], 0, "listener game"),
+        (&["explain", &udp, "--sni", "a.test"], 2, "--sni is for connections"),
+        (
+            &["explain", "udp://203.0.113.1:1"],
+            1,
+            "no listener takes this flow; there are game (udp://",
+        ),
+        (&["explain", "udp://nowhere"], 1, "write it like udp://10.0.0.1:5432"),
+        (&["explain", &tcp], 1, "this listener reads requests"),
+        (&["explain", "GET", "http://a.test/", "--listener", "game"], 1, "ask for udp://HOST:PORT"),
+    ] {
+        let (status, text) = operated.verb(arguments);
+        assert_eq!(status, expected, "{arguments:?}: {text}");
+        assert!(text.contains(part), "{arguments:?}: {text}");
+    }
+    let asked = operated.json(&["explain", &udp, "--client", "192.0.2.7:5000"]);
+    assert_eq!(asked["connection"]["client"], "192.0.2.7:5000", "{asked}");
+    // Ports of one transport are none of the other.
+    for (other, known) in
+        [(udp.replacen("udp", "tcp", 1), "web"), (tcp.replacen("tcp", "udp", 1), "game")]
+    {
+        let (status, text) = operated.verb(&["explain", &other]);
+        assert!(status == 1 && text.contains(known), "{other}: {text}");
+    }
+}

@@ -53,6 +53,18 @@ impl Look {
         self.rate(&shard_key(shard), number(&shard["requests"]))
     }
 
+    /// Connections of a listener that were accepted in a second; of UDP, flows that began.
+    pub(super) fn accepted_per_s(&self, listener: &Value) -> f64 {
+        let [accepted, _] = listener_keys(listener);
+        self.rate(&accepted, number(&listener["accepted"]))
+    }
+
+    /// Requests in a second of one listener.
+    pub(super) fn listener_requests_per_s(&self, listener: &Value) -> f64 {
+        let [_, requests] = listener_keys(listener);
+        self.rate(&requests, number(&listener["requests"]))
+    }
+
     /// Requests in a second of one pool.
     pub(super) fn pool_requests_per_s(&self, pool: &Value) -> f64 {
         self.rate(&pool_key(pool), number(&pool["requests"]))
@@ -120,6 +132,11 @@ fn counts(status: &Value) -> HashMap<String, u64> {
     for shard in list(&status["shards"]) {
         counts.insert(shard_key(shard), number(&shard["requests"]));
     }
+    for listener in list(&status["listeners"]) {
+        let [accepted, requests] = listener_keys(listener);
+        counts.insert(accepted, number(&listener["accepted"]));
+        counts.insert(requests, number(&listener["requests"]));
+    }
     for pool in list(&status["pools"]) {
         counts.insert(pool_key(pool), number(&pool["requests"]));
         for backend in list(&pool["backends"]) {
@@ -134,6 +151,10 @@ fn counts(status: &Value) -> HashMap<String, u64> {
 
 fn shard_key(shard: &Value) -> String {
     format!("shard {}", shard["shard"])
+}
+
+fn listener_keys(listener: &Value) -> [String; 2] {
+    ["accepted", "requests at"].map(|what| format!("{what} {}", listener["name"]))
 }
 
 fn pool_key(pool: &Value) -> String {

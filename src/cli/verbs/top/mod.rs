@@ -1,4 +1,4 @@
-//! `ringway top`: shards, pools and backends, refreshed at an interval.
+//! `ringway top`: listeners, shards, pools and backends, refreshed at an interval.
 
 mod columns;
 mod look;

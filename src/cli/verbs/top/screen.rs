@@ -34,6 +34,15 @@ const POOL_COLUMNS: [Column; 7] = [
     column("P99 <=", 3, Kind::Number),
 ];
 
+const LISTENER_COLUMNS: [Column; 6] = [
+    column("LISTENER", 0, Kind::Text),
+    column("PROTOCOL", 2, Kind::Text),
+    column("ADDRESS", 5, Kind::Text),
+    column("CONNECTIONS", 1, Kind::Number),
+    column("NEW/S", 3, Kind::Number),
+    column("REQ/S", 4, Kind::Number),
+];
+
 const SHARD_COLUMNS: [Column; 5] = [
     column("SHARD", 0, Kind::Number),
     column("CONNECTIONS", 2, Kind::Number),
@@ -42,8 +51,9 @@ const SHARD_COLUMNS: [Column; 5] = [
     column("GENERATION", 4, Kind::Number),
 ];
 
-pub(super) const HELP: [&str; 5] = [
+pub(super) const HELP: [&str; 6] = [
     "REQ/S: answers a second   ERR/S: 5xx, failed connects, cut or malformed answers",
+    "CONNECTIONS, NEW/S: open, and accepted a second; of UDP, flows",
     "P50, P99: 50 and 99 of 100 answers since the start took at most so long",
     "WEIGHT 3 x 40%: in slow start   HEALTHY 1/2: one of two backends can serve",
     "arrows PgUp PgDn Home End: scroll the backends   s: sort by something else",
@@ -56,9 +66,10 @@ const fn column(name: &'static str, rank: u8, kind: Kind) -> Column {
 
 /// Draws a status.
 pub(super) fn draw(frame: &mut Frame<'_>, look: &Look, view: &mut View) {
-    let [shards, pools, help] = heights(frame.area().height, look, view);
+    let Heights { listeners, shards, pools, help } = heights(frame.area().height, look, view);
     let areas = Layout::vertical([
         Constraint::Length(1),
+        Constraint::Length(listeners),
         Constraint::Length(shards),
         Constraint::Length(pools),
         Constraint::Min(2),
@@ -66,26 +77,38 @@ pub(super) fn draw(frame: &mut Frame<'_>, look: &Look, view: &mut View) {
     ])
     .split(frame.area());
     frame.render_widget(summary(look), areas[0]);
-    if shards > 0 {
-        draw_shards(frame, look, areas[1]);
+    if listeners > 0 {
+        draw_listeners(frame, look, areas[1]);
     }
-    draw_pools(frame, look, areas[2]);
-    draw_backends(frame, look, view, areas[3]);
+    if shards > 0 {
+        draw_shards(frame, look, areas[2]);
+    }
+    draw_pools(frame, look, areas[3]);
+    draw_backends(frame, look, view, areas[4]);
     let help = if view.shows_help { help_lines() } else { vec![keys(look, view)] };
-    frame.render_widget(Paragraph::new(help), areas[4]);
+    frame.render_widget(Paragraph::new(help), areas[5]);
 }
 
-/// The rows of the tables of shards and pools, and of the help. The table whose length grows with
-/// the machine is left out first: shards are shown all or not.
-fn heights(height: u16, look: &Look, view: &View) -> [u16; 3] {
-    let rows = |value: &Value| list(value).count() as u16;
+/// Rows of the tables above that of the backends, and of the help.
+struct Heights {
+    listeners: u16,
+    shards: u16,
+    pools: u16,
+    help: u16,
+}
+
+/// The table whose length grows with the machine is left out first, then that of listeners: both are
+/// shown with all their rows or not.
+fn heights(height: u16, look: &Look, view: &View) -> Heights {
     // With the heading and an empty line.
-    let (shards, pools) = (rows(&look.status["shards"]) + 2, rows(&look.status["pools"]) + 2);
+    let rows = |table: &str| list(&look.status[table]).count() as u16 + 2;
     let help = if view.shows_help { HELP.len() as u16 } else { 1 };
     let shared = height.saturating_sub(1 + help) / 2;
-    let pools = pools.min(shared.max(3));
-    let shards = if shards + pools <= shared { shards } else { 0 };
-    [shards, pools, help]
+    let pools = rows("pools").min(shared.max(3));
+    let fitting = |rows: u16, used: u16| if rows + used <= shared { rows } else { 0 };
+    let listeners = fitting(rows("listeners"), pools);
+    let shards = fitting(rows("shards"), pools + listeners);
+    Heights { listeners, shards, pools, help }
 }
 
 fn summary(look: &Look) -> Paragraph<'static> {
@@ -119,6 +142,22 @@ fn help_lines() -> Vec<Line<'static>> {
 fn rate(value: f64) -> String {
     // Few errors a second are errors nevertheless.
     if value > 0.0 && value < 9.95 { format!("{value:.1}") } else { format!("{value:.0}") }
+}
+
+fn draw_listeners(frame: &mut Frame<'_>, look: &Look, area: Rect) {
+    let row = |listener: &Value| {
+        let cells = vec![
+            text(&listener["name"]),
+            text(&listener["protocol"]),
+            text(&listener["address"]),
+            listener["connections"].to_string(),
+            rate(look.accepted_per_s(listener)),
+            rate(look.listener_requests_per_s(listener)),
+        ];
+        (cells, vec![Style::new(); LISTENER_COLUMNS.len()])
+    };
+    let rows = list(&look.status["listeners"]).map(row).collect();
+    frame.render_widget(table(&LISTENER_COLUMNS, rows, area.width), area);
 }
 
 fn draw_shards(frame: &mut Frame<'_>, look: &Look, area: Rect) {

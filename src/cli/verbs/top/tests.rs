@@ -24,6 +24,8 @@ fn status(requests: u64, backends: &[Value]) -> Value {
     json!({
         "version": "9.9", "phase": "serving", "ready": false, "connections": 24,
         "shards": [shard(0), shard(1)],
+        "listeners": [{ "name": "dns", "protocol": "udp", "address": "192.0.2.1:53",
+                        "connections": 17, "accepted": 2 * requests, "requests": 0 }],
         "pools": [{ "name": "app", "healthy": 1, "requests": requests, "in_flight": 2,
                     "latency_us": { "p50": 200, "p99": 1500 }, "backends": backends }],
     })
@@ -75,6 +77,7 @@ fn at_80_columns_and_24_rows_it_shows_what_matters_whole() {
     let mut seen = Seen::new(80, 24, &two(100), &two(300));
     assert!(seen.lines()[0].contains("NOT READY  2 shards  24 connections  500 requests/s"));
     assert_eq!(seen.words("1.5 ms"), ["app", "1/2", "250", "0", "2", "0.2", "ms", "1.5", "ms"]);
+    assert_eq!(seen.words("192.0.2.1"), ["dns", "udp", "192.0.2.1:53", "17", "500", "0"]);
     let heading = seen.words("BACKEND");
     for column in ["POOL", "STANDING", "REQ/S", "ERR/S", "FLIGHT", "WEIGHT"] {
         assert!(heading.iter().any(|word| word == column), "{column} is not in {heading:?}");

@@ -89,12 +89,18 @@ pub(super) fn counters(text: &mut Text, shards: &Shards) {
 pub(super) fn listeners(text: &mut Text, listeners: &Listeners, ledger: &Ledger) {
     type Read = fn(&ListenerCell) -> u64;
     let families: [(&str, &str, &str, Read); 3] = [
-        ("ringway_listener_accepted_total", "counter", "Connections accepted.", |cell| {
-            cell.accepted.read()
-        }),
-        ("ringway_listener_connections", "gauge", "Client connections that are open.", |cell| {
-            cell.sessions().into()
-        }),
+        (
+            "ringway_listener_accepted_total",
+            "counter",
+            "Connections accepted; of UDP, flows that began.",
+            |cell| cell.accepted.read(),
+        ),
+        (
+            "ringway_listener_connections",
+            "gauge",
+            "Client connections that are open; of UDP, flows.",
+            |cell| cell.sessions().into(),
+        ),
         ("ringway_listener_requests_total", "counter", "Requests that were routed.", |cell| {
             cell.requests.read()
         }),

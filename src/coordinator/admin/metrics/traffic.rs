@@ -93,7 +93,7 @@ pub(super) async fn backends(
 ) {
     type Read = fn(&BackendCell) -> u64;
     let families: [(&str, &str, &str, Read); 3] = [
-        ("ringway_backend_in_flight", "gauge", "Exchanges in flight.", |cell| {
+        ("ringway_backend_in_flight", "gauge", "Exchanges in flight, flows of UDP too.", |cell| {
             cell.in_flight.read().into()
         }),
         ("ringway_backend_connections", "gauge", "Connections, idle ones too.", |cell| {
