@@ -97,8 +97,8 @@ struct Heights {
     help: u16,
 }
 
-/// The table whose length grows with the machine is left out first, then that of listeners: both are
-/// shown with all their rows or not.
+/// The table whose length grows with the machine is left out first, then that of listeners: both
+/// are shown with all their rows or not.
 fn heights(height: u16, look: &Look, view: &View) -> Heights {
     // With the heading and an empty line.
     let rows = |table: &str| list(&look.status[table]).count() as u16 + 2;
