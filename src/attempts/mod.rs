@@ -8,9 +8,9 @@ use crate::engine::{Engine, Failure};
 use crate::limits::{ATTEMPTS_MAX, RETRY_BACKOFF, RETRY_TIME_MAX};
 use crate::local::Local;
 use crate::mailbox::{BackendFault, Observation, TrialCourse};
-use crate::pick::{Pick, Replicas, Wish};
+use crate::pick::{Pick, Place, Replicas, Wish};
 use crate::snapshot::{KeyHash, Target};
-use crate::stats::Counter;
+use crate::stats::{CloseReason, Counter};
 use std::time::Duration;
 
 /// The condition on a backend.
@@ -20,6 +20,17 @@ pub enum Need {
     Any,
     /// Only one without a known fault: a connection to another backend is being made.
     Better,
+}
+
+/// What follows when no connection to a backend could be begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Another backend may be tried: an attempt has failed.
+    Retry,
+    /// The same, but nothing was tried: the backend has as many connections as it may have.
+    Repick,
+    /// The end, for this reason.
+    End(CloseReason),
 }
 
 /// Backends, each once for each failure on it.
@@ -149,6 +160,34 @@ impl Attempts {
         self.half_open = pick.trial;
         if let Some(round) = pick.trial {
             local.reports.report_half_open(pick.slot, round, TrialCourse::Begun);
+        }
+    }
+
+    /// Takes a place for a connection to a backend, that of an idle one of another shard if need
+    /// be. False if there is none; that is no fault of the backend, and another one may be tried.
+    pub fn take_place<E: Engine>(
+        &mut self,
+        slot: BackendSlot,
+        picks: &Replicas,
+        local: &Local<E>,
+    ) -> bool {
+        let is_taken = match picks.take_place(slot) {
+            Some(Place::Free) => true,
+            Some(Place::Claimed(holder)) => local.reports.claim_idle(holder, slot),
+            None => false,
+        };
+        if !is_taken {
+            self.end_half_open(slot, TrialCourse::Undecided, local);
+        }
+        is_taken
+    }
+
+    /// Why no backend is left: those that could be used have all the connections that they may
+    /// have, or there is none.
+    pub fn none_left(&self, picks: &Replicas) -> CloseReason {
+        match picks.is_one_full(self.pool, self.tried.slots()) {
+            true => CloseReason::BackendsFull,
+            false => CloseReason::NoBackend,
         }
     }
 

@@ -36,6 +36,8 @@ pub struct Connection {
     pub is_reused: bool,
     /// The head of the response, and the bytes received, allow another use of it.
     pub is_reusable: bool,
+    /// It is idle, and another shard may claim it: it is counted as that.
+    pub(super) is_claimable: bool,
     /// It is for one client alone: its PROXY header says who that is.
     pub(super) is_reserved: bool,
     /// The buffer of the PROXY header, as long as a part of it has not been sent: the first one
@@ -72,6 +74,7 @@ impl Connection {
             used_for,
             is_reused: false,
             is_reusable: false,
+            is_claimable: false,
             is_reserved: false,
             header: None,
             has_unread: false,

@@ -83,7 +83,7 @@ impl Connections {
 
     // --- which connection an exchange may use ---
 
-    /// Begins a connection to a backend.
+    /// Begins a connection to a backend, for which a place was taken.
     pub fn connect<E: Engine>(
         &mut self,
         slot: BackendSlot,
@@ -92,29 +92,42 @@ impl Connections {
         local: &mut Local<E>,
     ) -> Result<ConnectionId, Failure> {
         let key = self.rows.next_key();
-        let socket = local.wire.engine.connect(address, key)?;
-        local.reports.backend_cell(slot).connections.rise();
+        let socket = local.wire.engine.connect(address, key);
+        let socket = socket.inspect_err(|_| local.reports.connection_ended(slot))?;
         Ok(self.rows.insert(Connection::new(socket, key, slot, used_for)))
     }
 
-    /// The most recently used idle connection to a backend, for an exchange.
-    pub fn reuse(&mut self, slot: BackendSlot, exchange: ExchangeId) -> Option<ConnectionId> {
+    /// The most recently used idle connection to a backend, for an exchange; none if all of them
+    /// are claimed by other shards.
+    pub fn reuse<E: Engine>(
+        &mut self,
+        slot: BackendSlot,
+        exchange: ExchangeId,
+        local: &Local<E>,
+    ) -> Option<ConnectionId> {
         let newest = self.idle.get(slot.index())?.newest?;
+        if self.rows[newest].is_claimable && !local.reports.backend_cell(slot).idle.reuse() {
+            return None;
+        }
+        Some(self.take(newest, exchange))
+    }
+
+    fn take(&mut self, newest: ConnectionId, exchange: ExchangeId) -> ConnectionId {
         self.unpark(newest);
         let connection = self.rows.at(newest);
         connection.used_for = Use::Exchange(exchange);
         connection.is_reusable = false;
-        Some(newest)
+        newest
     }
 
     /// Keeps a connection that its exchange has left for the next one, or closes it.
     /// `is_complete`: both messages have ended. `idle_max`: idle connections to its backend that
-    /// this shard may keep.
+    /// this shard may keep; `is_claimable`: another shard may claim them.
     pub fn keep_or_close<E: Engine>(
         &mut self,
         id: ConnectionId,
         is_complete: bool,
-        idle_max: u32,
+        (idle_max, is_claimable): (u32, bool),
         local: &mut Local<E>,
     ) {
         let connection = self.rows.at(id);
@@ -130,6 +143,10 @@ impl Connections {
         let connection = self.rows.at(id);
         local.wire.receive(&mut connection.link);
         connection.clock.set(idle_until, connection.link.key, &mut local.timers);
+        connection.is_claimable = is_claimable;
+        if is_claimable {
+            local.reports.backend_cell(slot).idle.add();
+        }
         self.park(id);
     }
 
@@ -176,7 +193,24 @@ impl Connections {
     /// without a request, or its end.
     pub fn discard_idle<E: Engine>(&mut self, id: ConnectionId, local: &mut Local<E>) {
         self.unpark(id);
+        let Connection { slot, is_claimable, .. } = self.rows[id];
+        if is_claimable {
+            local.reports.backend_cell(slot).idle.close();
+        }
         self.close(id, Close::Graceful, local);
+    }
+
+    /// Closes idle connections to a backend that other shards have claimed, the oldest first.
+    pub fn yield_claimed<E: Engine>(&mut self, slot: BackendSlot, local: &mut Local<E>) {
+        while local.reports.backend_cell(slot).idle.is_claimed() {
+            let Some(oldest) = self.oldest_idle(slot) else { return };
+            self.discard_idle(oldest, local);
+        }
+    }
+
+    fn oldest_idle(&self, slot: BackendSlot) -> Option<ConnectionId> {
+        let newest = self.idle.get(slot.index())?.newest;
+        std::iter::successors(newest, |id| self.rows[*id].older).last()
     }
 
     /// The timer of a connection has fired.
@@ -244,7 +278,7 @@ impl Connections {
         local.wire.close(link, connection.close);
         connection.clock.stop(&mut local.timers);
         local.closed.push(link.key);
-        local.reports.backend_cell(connection.slot).connections.fall();
+        local.reports.connection_ended(connection.slot);
     }
 }
 
@@ -271,10 +305,12 @@ mod tests {
         });
         assert_eq!((table.idle_count(slot), table.idle_count(other)), (3, 1));
         table.unpark(ids[1]);
-        assert_eq!(table.reuse(slot, exchange), Some(ids[3]));
-        assert_eq!(table.reuse(slot, exchange), Some(ids[0]));
-        assert_eq!(table.reuse(slot, exchange), None);
-        assert_eq!(table.reuse(BackendSlot(9), exchange), None);
+        assert_eq!(table.oldest_idle(slot), Some(ids[0]));
+        for expected in [ids[3], ids[0]] {
+            let newest = table.idle[slot.index()].newest.expect("one is left");
+            assert_eq!(table.take(newest, exchange), expected);
+        }
+        assert_eq!((table.oldest_idle(slot), table.oldest_idle(BackendSlot(9))), (None, None));
         assert_eq!(table.idle_count(other), 1);
     }
 }

@@ -3,7 +3,7 @@
 
 use super::retained::{Place, Retained};
 use super::{Attempt, Exchange, Exchanges, Facts, Flow, Phase};
-use crate::attempts::{Attempts, Need};
+use crate::attempts::{Attempts, Need, Next};
 use crate::backend::Use;
 use crate::client::Arrival;
 use crate::engine::{Close, Engine, Failure, Slice};
@@ -25,8 +25,7 @@ pub(super) const COPY_BYTES_MAX: usize = 4096;
 struct Unattached {
     /// The bytes that it has to send.
     back: Chain,
-    /// The reason that it ends with; none if another backend may be tried.
-    ends_by: Option<CloseReason>,
+    next: Next,
 }
 
 impl Exchange {
@@ -103,16 +102,21 @@ impl Exchange {
         loop {
             let Some(picked) = pick else {
                 sides.local.wire.drop_chain(&mut waiting);
-                return self.fail(503, CloseReason::NoBackend, sides);
+                let reason = self.attempts.none_left(&sides.picks);
+                return self.fail(503, reason, sides);
             };
             match self.attach(picked, waiting, sides) {
                 Ok(()) => return,
-                Err(Unattached { back, ends_by: None }) => {
+                Err(Unattached { back, next: Next::Retry }) => {
                     waiting = back;
                     self.attempts.count_retry(&sides.local);
                     pick = self.pick(Need::Any, sides);
                 }
-                Err(Unattached { mut back, ends_by: Some(reason) }) => {
+                Err(Unattached { back, next: Next::Repick }) => {
+                    waiting = back;
+                    pick = self.pick(Need::Any, sides);
+                }
+                Err(Unattached { mut back, next: Next::End(reason) }) => {
                     sides.local.wire.drop_chain(&mut back);
                     return match reason {
                         CloseReason::OutOfBuffers => self.cut(reason, sides),
@@ -140,7 +144,7 @@ impl Exchange {
         let version = self.header_version(sides);
         let idle = match self.needs_fresh || version != ProxyProtocol::None {
             true => None,
-            false => sides.connections.reuse(slot, self.id),
+            false => sides.connections.reuse(slot, self.id, &sides.local),
         };
         let id = match idle {
             Some(id) => {
@@ -149,16 +153,14 @@ impl Exchange {
             }
             None => match self.connect(pick, sides) {
                 Ok(id) => id,
-                Err(may_go_on) => {
-                    let ends_by = (!may_go_on).then_some(CloseReason::NoBackend);
-                    return Err(Unattached { back: waiting, ends_by });
-                }
+                Err(next) => return Err(Unattached { back: waiting, next }),
             },
         };
         if idle.is_some() && !self.retained.restore(&mut sides.local.wire) {
             sides.connections.close(id, Close::Graceful, &mut sides.local);
             self.attempts.end_half_open(slot, TrialCourse::Undecided, &sides.local);
-            return Err(Unattached { back: waiting, ends_by: Some(CloseReason::OutOfBuffers) });
+            let next = Next::End(CloseReason::OutOfBuffers);
+            return Err(Unattached { back: waiting, next });
         }
         sides.picks.begin(slot);
         self.attempt = Attempt::With(Port::only(id));
@@ -166,7 +168,8 @@ impl Exchange {
         self.has_response_bytes = false;
         if version != ProxyProtocol::None && !self.announce(id, version, sides) {
             self.leave_attempt(id, sides);
-            return Err(Unattached { back: waiting, ends_by: Some(CloseReason::OutOfBuffers) });
+            let next = Next::End(CloseReason::OutOfBuffers);
+            return Err(Unattached { back: waiting, next });
         }
         let (connection, local) = (sides.connections.at(id), &mut sides.local);
         if !waiting.is_empty() {
@@ -201,19 +204,24 @@ impl Exchange {
         connection.announce(version, client.address, destination, local)
     }
 
-    /// Begins a connection to a backend. If that is not possible, returns whether another backend
-    /// may be tried.
+    /// Begins a connection to a backend. If that is not possible, returns what follows.
     fn connect<E: Engine>(
         &mut self,
         pick: Pick,
         sides: &mut Sides<E>,
-    ) -> Result<ConnectionId, bool> {
+    ) -> Result<ConnectionId, Next> {
         let Pick { slot, address, .. } = pick;
+        if !self.attempts.take_place(slot, &sides.picks, &sides.local) {
+            return Err(Next::Repick);
+        }
         sides.local.count(Counter::UpstreamConnects);
         let used_for = Use::Exchange(self.id);
         sides.connections.connect(slot, address, used_for, &mut sides.local).map_err(|failure| {
             tracing::debug!(%address, ?failure, "no socket for a backend");
-            self.attempts.connect_failed(slot, failure, &mut sides.picks, &sides.local)
+            match self.attempts.connect_failed(slot, failure, &mut sides.picks, &sides.local) {
+                true => Next::Retry,
+                false => Next::End(CloseReason::NoBackend),
+            }
         })
     }
 

@@ -23,14 +23,14 @@ impl Exchange {
                 let is_complete = self.phase == Phase::Done && self.request.body.has_ended();
                 let slot = sides.connections.at(port.connection).slot;
                 sides.picks.end(slot);
-                let idle_max = sides.picks.idle_max(slot);
+                let idle = sides.picks.idle(slot);
                 let local = &mut sides.local;
                 if matches!(self.phase, Phase::Switched { .. }) {
                     // What the client sent before is delivered.
                     sides.connections.finish(port.connection, Close::Reset, local);
                     return local.work.push(Signal::Over(self.id));
                 }
-                sides.connections.keep_or_close(port.connection, is_complete, idle_max, local);
+                sides.connections.keep_or_close(port.connection, is_complete, idle, local);
             }
             Attempt::Between(mut waiting) => sides.local.wire.drop_chain(&mut waiting),
             Attempt::Over => {}

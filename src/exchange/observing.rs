@@ -63,7 +63,7 @@ impl Exchange {
         }
         let pool = ledger.pool(shard, self.attempts.pool);
         pool.latencies.add(duration);
-        if self.failure == Some(CloseReason::NoBackend) {
+        if matches!(self.failure, Some(CloseReason::NoBackend | CloseReason::BackendsFull)) {
             pool.unserved.add(1);
         }
         let Some(slot) = self.attempts.backend else { return };

@@ -2,7 +2,7 @@
 //! records for the access log.
 
 use crate::access_log::{Record, Sender};
-use crate::base::{BackendSlot, Instant, ListenerId, RouteId};
+use crate::base::{BackendSlot, Instant, ListenerId, RouteId, ShardId};
 use crate::engine::Failure;
 use crate::mailbox::{BackendCell, Mailbox, Observation, Quota, TrialCourse};
 use crate::stats::{Counter, Counters};
@@ -83,6 +83,22 @@ impl Reports {
     #[inline]
     pub fn backend_cell(&self, slot: BackendSlot) -> &BackendCell {
         self.mailbox.shared.ledger.backend(self.mailbox.shard(), slot)
+    }
+
+    /// A connection to a backend has closed, or was not opened.
+    pub fn connection_ended(&self, slot: BackendSlot) {
+        let (shard, ledger) = (self.mailbox.shard(), &self.mailbox.shared.ledger);
+        ledger.connections(shard, slot).put_back();
+    }
+
+    /// Tells a shard that an idle connection of it was claimed. If it cannot be told, the place
+    /// that was taken for that is given back, and false returned.
+    pub fn claim_idle(&self, holder: ShardId, slot: BackendSlot) -> bool {
+        let is_told = self.mailbox.shared.tell_of_claim(holder, slot);
+        if !is_told {
+            self.connection_ended(slot);
+        }
+        is_told
     }
 
     /// Reports an observation to the coordinator.

@@ -14,6 +14,8 @@ pub struct Ledger {
     shards: Vec<Tables>,
     /// The sessions of each listener over all shards.
     sessions: Table<Sum>,
+    /// The connections to each backend over all shards.
+    connections: Table<Sum>,
 }
 
 /// The tables of one shard: only it may write to them.
@@ -33,7 +35,11 @@ impl Ledger {
             routes: Table::new(ROUTES_MAX),
             listeners: Table::new(LISTENERS_MAX),
         };
-        Self { shards: (0..shards).map(tables).collect(), sessions: Table::new(LISTENERS_MAX) }
+        Self {
+            shards: (0..shards).map(tables).collect(),
+            sessions: Table::new(LISTENERS_MAX),
+            connections: Table::new(BACKENDS_MAX),
+        }
     }
 
     /// Number of shards.
@@ -65,6 +71,24 @@ impl Ledger {
     pub fn sessions(&self, shard: ShardId, listener: ListenerId) -> Quota<'_> {
         let own = &self.listener(shard, listener).sessions;
         Quota { shard, own, sum: self.sessions.at(listener.index()) }
+    }
+
+    /// The connections to a backend, as a shard has them.
+    pub fn connections(&self, shard: ShardId, slot: BackendSlot) -> Quota<'_> {
+        let own = &self.backend(shard, slot).connections;
+        Quota { shard, own, sum: self.connections.at(slot.index()) }
+    }
+
+    /// Claims an idle connection to a backend for a shard, its own or another one's: the shard that
+    /// holds it.
+    pub fn claim_idle(&self, shard: ShardId, slot: BackendSlot) -> Option<ShardId> {
+        let shards = self.shards.len();
+        let mut others = (0..shards).map(|step| (shard.index() + step) % shards);
+        let holds = |at: &usize| {
+            let cell = self.shards[*at].backends.peek(slot.index());
+            cell.is_some_and(|cell| cell.idle.claim())
+        };
+        others.find(holds).map(|holder| ShardId(holder as u16))
     }
 
     /// Exchanges of all other shards on one backend.
@@ -110,9 +134,9 @@ impl Ledger {
     /// Sets the gauges of a shard to zero, after it has lost its sessions.
     pub fn reset(&self, shard: ShardId) {
         let tables = &self.shards[shard.index()];
-        for cell in tables.backends.existing() {
-            cell.in_flight.set(0);
-            cell.connections.set(0);
+        for row in tables.backends.existing_rows() {
+            self.connections(shard, BackendSlot(row as u32)).reset();
+            tables.backends.at(row).reset();
         }
         let listeners = tables.listeners.existing_rows();
         listeners.for_each(|row| self.sessions(shard, ListenerId(row as u16)).reset());

@@ -7,6 +7,7 @@
 mod admission;
 mod client_limit;
 mod handoff;
+mod idle;
 mod ledger;
 mod line;
 mod observations;
@@ -18,6 +19,7 @@ mod tables;
 pub use admission::{admit, places};
 pub use client_limit::ClientCounts;
 pub use handoff::Handoff;
+pub use idle::Idle;
 pub use ledger::Ledger;
 #[cfg(test)]
 pub use line::lines_touched;

@@ -3,7 +3,7 @@
 use super::line::Line;
 use super::places::{Pool, Share};
 use super::{ClientCounts, Handoff, Ledger, Observations};
-use crate::base::{Generation, Instant, ShardId};
+use crate::base::{BackendSlot, Generation, Instant, ShardId};
 use crate::engine::{BuffersHeld, Wake};
 use crate::snapshot::{Listener, Snapshot};
 use crate::stats::Counters;
@@ -12,6 +12,9 @@ use crossbeam::utils::CachePadded;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+/// Idle connections of a shard that others have claimed and it has not been told of; no further one
+/// is claimed.
+const CLAIMS_MAX: usize = 1024;
 /// Connections in transit from one shard to another; further ones stay where they are.
 const HANDOFFS_MAX: usize = 1024;
 
@@ -48,8 +51,17 @@ pub struct Shared {
     pub observations: Arc<Observations>,
     /// Places for client connections.
     pub places: Arc<Pool>,
-    /// What wakes each shard.
-    wakes: Arc<[OnceLock<Arc<dyn Wake>>]>,
+    /// What each shard can be told by the others.
+    peers: Arc<[Peer]>,
+}
+
+/// A shard, as the others reach it.
+struct Peer {
+    wake: OnceLock<Arc<dyn Wake>>,
+    /// Backends to which an idle connection of it was claimed.
+    claims: ArrayQueue<BackendSlot>,
+    /// So that a shard looks into the queue only if there is something in it.
+    has_claims: AtomicBool,
 }
 
 impl Shared {
@@ -61,13 +73,33 @@ impl Shared {
             clients: Arc::new(ClientCounts::new(shards, client_limit)),
             observations: Arc::new(Observations::new(wake)),
             places: Arc::default(),
-            wakes: (0..shards).map(|_| OnceLock::new()).collect(),
+            peers: (0..shards).map(|_| Peer::default()).collect(),
         }
     }
 
     /// Wakes a shard.
     pub fn wake(&self, shard: ShardId) {
-        self.wakes[shard.index()].get().into_iter().for_each(|wake| wake.wake());
+        self.peers[shard.index()].wake.get().into_iter().for_each(|wake| wake.wake());
+    }
+
+    /// Tells a shard that an idle connection of it to a backend is claimed. False if it has too
+    /// much to do already: nothing is claimed then.
+    pub fn tell_of_claim(&self, holder: ShardId, slot: BackendSlot) -> bool {
+        let peer = &self.peers[holder.index()];
+        if peer.claims.push(slot).is_err() {
+            self.ledger.backend(holder, slot).idle.unclaim();
+            return false;
+        }
+        peer.has_claims.store(true, Ordering::Release);
+        self.wake(holder);
+        true
+    }
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        let (claims, has_claims) = (ArrayQueue::new(CLAIMS_MAX), AtomicBool::new(false));
+        Self { wake: OnceLock::new(), claims, has_claims }
     }
 }
 
@@ -126,7 +158,7 @@ impl Mailbox {
     /// An empty mailbox for `shard`, which `wake` wakes.
     pub fn new(shard: ShardId, wake: Arc<dyn Wake>, shared: Shared) -> Self {
         // A test may have several mailboxes of one shard, with the same wake.
-        let _ = shared.wakes[shard.index()].set(wake.clone());
+        let _ = shared.peers[shard.index()].wake.set(wake.clone());
         Self {
             shard,
             wake,
@@ -317,6 +349,18 @@ impl Mailbox {
     pub fn has_handoffs(&self) -> bool {
         fence(Ordering::SeqCst);
         !self.handoffs.is_empty()
+    }
+
+    /// True if another shard has claimed an idle connection of this one since this was last asked.
+    pub fn take_has_claims(&self) -> bool {
+        let has_claims = &self.shared.peers[self.shard.index()].has_claims;
+        // A claim that comes in between is told of anew, or is in the queue by now.
+        has_claims.load(Ordering::Relaxed) && has_claims.swap(false, Ordering::AcqRel)
+    }
+
+    /// The next backend to which another shard has claimed an idle connection of this one.
+    pub fn next_claim(&self) -> Option<BackendSlot> {
+        self.shared.peers[self.shard.index()].claims.pop()
     }
 
     /// The next connection that another shard left here.

@@ -4,6 +4,7 @@
 //! allocated in blocks at their first use: a table for every possible backend costs only the rows
 //! in use.
 
+use super::idle::Idle;
 use super::quota::Own;
 use crate::stats::Latencies;
 use std::sync::OnceLock;
@@ -83,14 +84,17 @@ impl Answers {
     }
 }
 
-/// A shard's counts of a backend, on a cache line of their own.
+/// A shard's counts of a backend, on cache lines of their own. What other shards read is on the
+/// first one.
 #[derive(Default)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub struct BackendCell {
     /// Exchanges.
     pub in_flight: Level,
     /// Connections to it, idle ones too.
-    pub connections: Level,
+    pub(super) connections: Own,
+    /// Idle ones of them.
+    pub idle: Idle,
     /// Its final answers, by class of status.
     pub answers: Answers,
     /// Successes: answers with another status than 502, 503 and 504.
@@ -99,12 +103,23 @@ pub struct BackendCell {
     pub failures: Count,
 }
 
-const _: () = assert!(size_of::<BackendCell>() == 64);
+const _: () = assert!(size_of::<BackendCell>() == 128);
 
 impl BackendCell {
-    pub(super) fn clear(&self) {
+    /// Connections to it, idle ones too.
+    pub fn connections(&self) -> u32 {
+        self.connections.read()
+    }
+
+    /// The shard has lost its connections and exchanges. Those connections are taken off their sum
+    /// elsewhere.
+    pub(super) fn reset(&self) {
         self.in_flight.set(0);
-        self.connections.set(0);
+        self.idle.clear();
+    }
+
+    pub(super) fn clear(&self) {
+        self.reset();
         self.answers.clear();
         self.successes.clear();
         self.failures.clear();
@@ -198,9 +213,5 @@ impl<T: Default> Table<T> {
         let blocks = self.blocks.iter().enumerate();
         let existing = blocks.filter(|(_, block)| block.get().is_some());
         existing.flat_map(|(block, _)| block * BLOCK..(block + 1) * BLOCK)
-    }
-
-    pub(super) fn existing(&self) -> impl Iterator<Item = &T> {
-        self.blocks.iter().filter_map(OnceLock::get).flat_map(|block| block.iter())
     }
 }

@@ -5,6 +5,8 @@
 
 mod replica;
 mod retry_budget;
+mod room;
 mod view;
 
 pub use replica::{Pick, Replicas, Wish};
+pub use room::Place;

@@ -1,10 +1,11 @@
 //! A shard's replica of the pools: a picker for each, and the half-open probes of this shard.
 
 use super::retry_budget::RetryBudget;
+use super::room::{Place, Rooms};
 use super::view::View;
 use crate::balance::{Candidate, Picker};
 use crate::base::{BackendSlot, Instant, PoolId, Prng, ShardId};
-use crate::mailbox::Ledger;
+use crate::mailbox::{Ledger, NO_LIMIT};
 use crate::snapshot::{Backend, KeyHash, Leaving, Pool, Snapshot, Trial};
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -53,6 +54,9 @@ pub struct Wish<'a> {
 pub struct Replicas {
     pools: Vec<Option<Replica>>,
     view: View,
+    rooms: Rooms,
+    /// Backends that got a limit of connections.
+    limited: Vec<BackendSlot>,
     /// By slot: until when a backend that refused a connection is avoided.
     refused_until: Vec<Instant>,
 }
@@ -60,7 +64,9 @@ pub struct Replicas {
 impl Replicas {
     /// Without pools, until the first snapshot.
     pub fn new(shard: ShardId, ledger: Arc<Ledger>) -> Self {
-        Self { pools: Vec::new(), view: View::new(shard, ledger), refused_until: Vec::new() }
+        let (view, rooms) = (View::new(shard, ledger.clone()), Rooms::new(shard, ledger));
+        let (pools, limited, refused_until) = (Vec::new(), Vec::new(), Vec::new());
+        Self { pools, view, rooms, limited, refused_until }
     }
 
     /// Applies the pools of a snapshot. The state of backends that stay is kept, and so is the
@@ -119,7 +125,10 @@ impl Replicas {
         let lightest = pool.backends.iter().map(|backend| backend.weight).min().unwrap_or(1);
         let trial_backends = pool.trials.iter().map(|trial| &trial.backend);
         for backend in pool.backends.iter().chain(trial_backends) {
-            let is_new = self.view.learn(backend, pool.idle_connections, lightest);
+            let is_new = self.view.learn(backend, pool, lightest);
+            if self.rooms.learn(backend.slot, pool.connections_max) {
+                self.limited.push(backend.slot);
+            }
             self.refused_until.resize(self.view.rows(), Instant::default());
             if is_new {
                 self.refused_until[backend.slot.index()] = Instant::default();
@@ -136,13 +145,16 @@ impl Replicas {
         {
             return Some(Pick { slot: backend.slot, address: backend.address, trial: Some(round) });
         }
-        let refused_until = &self.refused_until;
-        let is_untried = |slot: BackendSlot| !wish.tried.contains(&slot);
-        let is_well = |slot: BackendSlot| is_untried(slot) && refused_until[slot.index()] <= now;
+        let (refused_until, rooms) = (&self.refused_until, &mut self.rooms);
+        rooms.set_now(now);
+        let is_limited = replica.pool.connections_max != NO_LIMIT;
+        let is_full = |slot: BackendSlot| is_limited && rooms.is_full(slot);
+        let has_room = |slot: BackendSlot| !wish.tried.contains(&slot) && !is_full(slot);
+        let is_well = |slot: BackendSlot| refused_until[slot.index()] <= now && has_room(slot);
         self.view.set_now(now);
         let slot = match picked(&mut replica.picker, wish.key, &mut self.view, is_well, prng) {
             None if wish.takes_any => {
-                picked(&mut replica.picker, wish.key, &mut self.view, is_untried, prng)
+                picked(&mut replica.picker, wish.key, &mut self.view, has_room, prng)
             }
             picked => picked,
         }?;
@@ -153,6 +165,19 @@ impl Replicas {
     pub fn has_untried(&self, pool: PoolId, tried: &[BackendSlot]) -> bool {
         let backends = self.pool(pool).map_or(&[][..], |pool| &pool.backends);
         backends.iter().any(|backend| !tried.contains(&backend.slot))
+    }
+
+    /// True if a backend of a pool that an exchange has not failed on has as many connections as it
+    /// may have.
+    pub fn is_one_full(&self, pool: PoolId, tried: &[BackendSlot]) -> bool {
+        let backends = self.pool(pool).map_or(&[][..], |pool| &pool.backends);
+        let mut untried = backends.iter().filter(|backend| !tried.contains(&backend.slot));
+        untried.any(|backend| self.rooms.is_full(backend.slot))
+    }
+
+    /// Takes a place for a connection to a backend; none if it has as many as it may have.
+    pub fn take_place(&self, slot: BackendSlot) -> Option<Place> {
+        self.rooms.take(slot)
     }
 
     /// Counts a request to a pool.
@@ -200,9 +225,15 @@ impl Replicas {
         self.view.cell(slot).in_flight.fall();
     }
 
-    /// Idle connections to a backend that this shard may keep.
-    pub fn idle_max(&self, slot: BackendSlot) -> u32 {
-        self.view.idle_max(slot)
+    /// Idle connections to a backend that this shard may keep, and whether another shard may claim
+    /// them, as the number of connections is limited.
+    pub fn idle(&self, slot: BackendSlot) -> (u32, bool) {
+        self.view.idle(slot)
+    }
+
+    /// Takes the backends that got a limit of connections since this was last asked.
+    pub fn take_limited(&mut self) -> Vec<BackendSlot> {
+        std::mem::take(&mut self.limited)
     }
 }
 

@@ -4,8 +4,8 @@
 
 use crate::balance::Load;
 use crate::base::{BackendSlot, Instant, ShardId};
-use crate::mailbox::{BackendCell, Ledger};
-use crate::snapshot::Backend;
+use crate::mailbox::{BackendCell, Ledger, NO_LIMIT};
+use crate::snapshot::{Backend, Pool};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -20,6 +20,8 @@ const PENALTY_MAX: u32 = 64;
 struct Row {
     address: SocketAddr,
     idle_max: u32,
+    /// The number of its connections is limited.
+    is_limited: bool,
     /// The weight of one failure.
     penalty_unit: u32,
     others: u32,
@@ -60,8 +62,9 @@ impl View {
         Some(self.rows.get(slot.index())?.as_ref()?.address)
     }
 
-    pub(super) fn idle_max(&self, slot: BackendSlot) -> u32 {
-        self.rows[slot.index()].map_or(0, |row| row.idle_max)
+    /// Idle connections that this shard may keep, and whether another one may claim them.
+    pub(super) fn idle(&self, slot: BackendSlot) -> (u32, bool) {
+        self.rows[slot.index()].map_or((0, false), |row| (row.idle_max, row.is_limited))
     }
 
     /// The counts of this shard for a backend.
@@ -70,10 +73,11 @@ impl View {
     }
 
     /// Adds or updates a backend; its state is kept if it is the same as before and has not been
-    /// away. True if nothing was kept. `idle_in_total` is over all shards.
-    pub(super) fn learn(&mut self, backend: &Backend, idle_in_total: u32, lightest: u32) -> bool {
+    /// away. True if nothing was kept.
+    pub(super) fn learn(&mut self, backend: &Backend, pool: &Pool, lightest: u32) -> bool {
         let index = backend.slot.index();
-        let idle_max = idle_share(idle_in_total, self.ledger.shards(), self.shard, backend.slot);
+        let (shards, is_limited) = (self.ledger.shards(), pool.connections_max != NO_LIMIT);
+        let idle_max = idle_share(pool.idle_connections, shards, self.shard, backend.slot);
         if self.rows.len() <= index {
             self.rows.resize(index + 1, None);
         }
@@ -82,6 +86,7 @@ impl View {
         match &mut self.rows[index] {
             Some(row) if row.address == address && !row.has_left => {
                 row.idle_max = idle_max;
+                row.is_limited = is_limited;
                 row.penalty_unit = penalty_unit;
                 false
             }
@@ -89,6 +94,7 @@ impl View {
                 *row = Some(Row {
                     address,
                     idle_max,
+                    is_limited,
                     penalty_unit,
                     others: 0,
                     others_read_ms: 0,

@@ -2,7 +2,7 @@
 //! protocols the server speaks first. What the client sends meanwhile waits here, bounded.
 
 use super::{Backend, Relay, Source};
-use crate::attempts::Need;
+use crate::attempts::{Need, Next};
 use crate::backend::Use;
 use crate::engine::{Close, Engine, Failure, Slice};
 use crate::local::{How, Signal};
@@ -26,37 +26,48 @@ impl Relay {
 
     fn go_to<E: Engine>(&mut self, pick: Option<Pick>, sides: &mut Sides<E>) {
         let mut pick = pick;
-        while let Some(picked) = pick {
-            let Source::Listener(attempts) = &mut self.source else { return };
-            let Pick { slot, address, .. } = picked;
-            attempts.go_to(&picked, &sides.local);
-            sides.local.count(Counter::UpstreamConnects);
-            let used_for = Use::Relay(self.id);
-            match sides.connections.connect(slot, address, used_for, &mut sides.local) {
-                Ok(id) => {
-                    attempts.backend = Some(slot);
-                    sides.picks.begin(slot);
-                    self.backend = Backend::Connecting(Port::only(id));
-                    if !self.announce(id, sides) {
-                        let end = Signal::End(self.client(), How::Abort, CloseReason::OutOfBuffers);
-                        return sides.local.work.push(end);
-                    }
-                    let span = sides.local.current.timeouts().connect;
-                    sides.clients.at(self.client()).set_deadline(span, &mut sides.local);
-                    return;
-                }
-                Err(failure) => {
-                    tracing::debug!(%address, ?failure, "no socket for a backend");
-                    if !attempts.connect_failed(slot, failure, &mut sides.picks, &sides.local) {
-                        break;
-                    }
-                    attempts.count_retry(&sides.local);
-                }
+        let reason = loop {
+            let Some(picked) = pick else {
+                let Source::Listener(attempts) = &self.source else { return };
+                break attempts.none_left(&sides.picks);
+            };
+            match self.connect(picked, sides) {
+                Ok(()) => return,
+                Err(Next::End(reason)) => break reason,
+                Err(Next::Repick | Next::Retry) => pick = self.pick(Need::Any, sides),
             }
-            pick = self.pick(Need::Any, sides);
+        };
+        sides.local.work.push(Signal::End(self.client(), How::Abort, reason));
+    }
+
+    /// Begins a connection to a backend. If that is not possible, returns what follows.
+    fn connect<E: Engine>(&mut self, pick: Pick, sides: &mut Sides<E>) -> Result<(), Next> {
+        let Source::Listener(attempts) = &mut self.source else { return Ok(()) };
+        let Pick { slot, address, .. } = pick;
+        attempts.go_to(&pick, &sides.local);
+        if !attempts.take_place(slot, &sides.picks, &sides.local) {
+            return Err(Next::Repick);
         }
-        let end = Signal::End(self.client(), How::Abort, CloseReason::NoBackend);
-        sides.local.work.push(end);
+        sides.local.count(Counter::UpstreamConnects);
+        let used_for = Use::Relay(self.id);
+        let begun = sides.connections.connect(slot, address, used_for, &mut sides.local);
+        let id = begun.map_err(|failure| {
+            tracing::debug!(%address, ?failure, "no socket for a backend");
+            if !attempts.connect_failed(slot, failure, &mut sides.picks, &sides.local) {
+                return Next::End(CloseReason::NoBackend);
+            }
+            attempts.count_retry(&sides.local);
+            Next::Retry
+        })?;
+        attempts.backend = Some(slot);
+        sides.picks.begin(slot);
+        self.backend = Backend::Connecting(Port::only(id));
+        if !self.announce(id, sides) {
+            return Err(Next::End(CloseReason::OutOfBuffers));
+        }
+        let span = sides.local.current.timeouts().connect;
+        sides.clients.at(self.client()).set_deadline(span, &mut sides.local);
+        Ok(())
     }
 
     /// Says to the backend who the client is, if it expects that. False if no buffer is left.
@@ -111,7 +122,8 @@ impl Relay {
         self.leave(port.connection, sides);
         let Source::Listener(attempts) = &mut self.source else { return };
         if !may_go_on {
-            return self.go_to(None, sides);
+            let end = Signal::End(self.client(), How::Abort, CloseReason::NoBackend);
+            return sides.local.work.push(end);
         }
         attempts.count_retry(&sides.local);
         match attempts.backoff(&mut sides.local) {

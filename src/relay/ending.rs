@@ -84,7 +84,7 @@ fn observe<E: Engine>(
     picks: &mut Replicas,
     local: &Local<E>,
 ) {
-    if reason == CloseReason::NoBackend {
+    if matches!(reason, CloseReason::NoBackend | CloseReason::BackendsFull) {
         let mailbox = &local.reports.mailbox;
         mailbox.shared.ledger.pool(mailbox.shard(), attempts.pool).unserved.add(1);
     }

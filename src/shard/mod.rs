@@ -164,6 +164,11 @@ impl<E: Engine> Shard<E> {
         while let Some(handoff) = self.mailbox().next_handoff() {
             self.serve(handoff);
         }
+        if self.mailbox().take_has_claims() {
+            while let Some(slot) = self.mailbox().next_claim() {
+                self.traffic.yield_claimed(slot);
+            }
+        }
     }
 
     /// Takes the newest snapshot, if there is one that is newer.

@@ -7,6 +7,7 @@ use crate::backend::Use;
 use crate::base::BackendSlot;
 use crate::engine::{Engine, Key};
 use crate::local::How;
+use crate::sides::Sides;
 use crate::snapshot::{Leaving, Listener, Snapshot};
 use crate::stats::CloseReason;
 use std::collections::HashMap;
@@ -20,6 +21,10 @@ impl<E: Engine> Traffic<E> {
         self.follow_limits();
         if !left.is_empty() {
             self.release_backends(&left);
+        }
+        let limited = self.sides.picks.take_limited();
+        if !limited.is_empty() {
+            self.release_idle(&limited);
         }
         if is_one_removed {
             self.release_clients();
@@ -64,6 +69,22 @@ impl<E: Engine> Traffic<E> {
         for key in self.sides.connections.keys_of(|slot| left.contains_key(&slot)) {
             self.release_connection(key, &left);
         }
+    }
+
+    /// Closes the idle connections to backends that got a limit of connections: no other shard can
+    /// claim those.
+    fn release_idle(&mut self, slots: &[BackendSlot]) {
+        let Sides { connections, local, .. } = &mut self.sides;
+        for id in connections.idle_ids() {
+            if slots.contains(&connections.at(id).slot) {
+                connections.discard_idle(id, local);
+            }
+        }
+    }
+
+    /// Closes idle connections to a backend that other shards have claimed.
+    pub(super) fn yield_claimed(&mut self, slot: BackendSlot) {
+        self.sides.connections.yield_claimed(slot, &mut self.sides.local);
     }
 
     fn release_connection(&mut self, key: Key, left: &HashMap<BackendSlot, bool>) {

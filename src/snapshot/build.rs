@@ -126,6 +126,7 @@ pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: u
         id,
         name: pool.name.as_str().into(),
         algorithm: pool.algorithm,
+        connections_max: limit(pool.max_connections_per_backend),
         idle_connections: pool.idle_connections as u32,
         retry_budget_percent: pool.retry_budget_percent,
         proxy_protocol: pool.proxy_protocol,

@@ -89,6 +89,8 @@ pub struct Pool {
     pub name: Arc<str>,
     /// The algorithm that picks a backend.
     pub algorithm: Algorithm,
+    /// Most connections to each backend over all shards. [`u32::MAX`]: no limit.
+    pub connections_max: u32,
     /// Idle connections that are kept to each backend, in total over the shards.
     pub idle_connections: u32,
     /// The retry budget, percent of recent requests.

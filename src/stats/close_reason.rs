@@ -65,6 +65,7 @@ close_reasons! {
     BackendMalformed "backend_malformed" Backend "The backend's answer broke the rules of HTTP/1.1 framing.";
     BackendTruncated "backend_truncated" Backend "The backend's answer ended early.";
     NoBackend "no_backend" Backend "No backend accepted a connection.";
+    BackendsFull "backends_full" Ringway "Each backend had as many connections as it may have.";
     BackendGone "backend_gone" Operator "The backend is down, or its drain timeout is over.";
     ListenerRemoved "listener_removed" Operator "The listener was removed.";
     TunnelIdle "tunnel_idle" None "No byte went through the tunnel in time.";

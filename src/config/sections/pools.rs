@@ -12,7 +12,9 @@ use crate::config::keys::{Keys, Part, keys, section};
 use crate::config::model::PoolUses;
 use crate::config::printing::PrintedSection;
 use crate::config::raw::{At, Section};
-use crate::config::values::{check_name, parse_path, parse_span, parse_timeout};
+use crate::config::values::{
+    MAX_CONNECTIONS_RANGE, check_name, parse_path, parse_span, parse_timeout,
+};
 use crate::health::{EjectionRules, SlowStart};
 use crate::limits::BACKENDS_MAX;
 use std::ops::{Range, RangeInclusive};
@@ -47,6 +49,8 @@ section! {
         algorithm: Algorithm = Algorithm::default() => word(),
         /// The rules of the algorithm `hash`.
         hash: HashRules = HashRules::default() => Part,
+        /// Connections to each backend, in total over the shards; 0: no limit.
+        max_connections_per_backend: usize = 0 => count(0..=*MAX_CONNECTIONS_RANGE.end()),
         /// Idle upstream connections kept for each backend, in total over the shards.
         idle_connections: usize = IDLE_CONNECTIONS_DEFAULT => count(0..=IDLE_CONNECTIONS_MAX),
         /// The retry budget, percent of recent requests; 0: none.

@@ -209,6 +209,7 @@ fn random_pool(prng: &mut Prng, number: u16) -> Pool {
     let names = (0..prng.below(3)).map(|number| random_name(prng, number)).collect();
     Pool {
         algorithm: random_choice(prng),
+        max_connections_per_backend: prng.below(3) as usize,
         idle_connections: prng.below(65_536) as usize,
         slow_start: SlowStart {
             window: Duration::from_millis(prng.below(100_000).into()),

@@ -301,7 +301,7 @@ fn backend_status(
         weight: record.weight(),
         ramp_percent: (ramp * 100.0).round() as u32,
         in_flight: sum(|cell| cell.in_flight.read().into()),
-        connections: sum(|cell| cell.connections.read().into()),
+        connections: sum(|cell| cell.connections().into()),
         answers: ByClass(answers.fold([0; 5], add)),
         failures: sum(|cell| cell.failures.read()),
         ejections: record.ejections,

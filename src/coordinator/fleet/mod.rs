@@ -234,9 +234,7 @@ impl Fleet {
         }
         let ledger = self.ledger.clone();
         let is_idle = |slot| {
-            ledger
-                .backends(slot)
-                .all(|cell| cell.in_flight.read() == 0 && cell.connections.read() == 0)
+            ledger.backends(slot).all(|cell| cell.in_flight.read() == 0 && cell.connections() == 0)
         };
         let mut has_room_again = false;
         for pool in self.pools.values_mut() {

@@ -92,7 +92,7 @@ impl<'p> Present<'p> {
 fn touched_backends<'r>(ledger: &Ledger, backends: impl Iterator<Item = &'r Record>) -> Touched {
     let (mut connections, mut exchanges) = (0, 0);
     for cell in backends.flat_map(|record| ledger.backends(record.slot)) {
-        connections += u64::from(cell.connections.read());
+        connections += u64::from(cell.connections());
         exchanges += u64::from(cell.in_flight.read());
     }
     Touched {

@@ -1,11 +1,12 @@
 //! How connections are spread over the shards, and how many there may be over all of them.
 
 use super::harness::*;
-use super::load::Operated;
+use super::load::{Operated, read_answer};
 use ringway::sys::core;
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: t\r\n\r\n";
 
@@ -167,4 +168,103 @@ fn a_reload_changes_the_limit_of_a_listener() {
             served == expected
         });
     }
+}
+
+/// Requests that a backend works on at the same moment.
+#[derive(Default)]
+struct Busy {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Busy {
+    fn begin(&self) {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+    }
+
+    fn end(&self) {
+        self.now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A pool whose backend gets no more connections than `most`.
+fn bounded(origin: SocketAddr, most: usize, more: &str) -> String {
+    let pool = format!("[pool.all]\nmax_connections_per_backend = {most}\n[pool.all.health]");
+    config(&[origin], &format!("[runtime]\nshards = 2\n{more}")).replace("[pool.all.health]", &pool)
+}
+
+#[test]
+fn a_backend_works_on_no_more_requests_than_it_may_have_connections_and_the_others_get_503() {
+    const MOST: usize = 3;
+    let busy = Arc::new(Busy::default());
+    let counted = busy.clone();
+    let origin = Origin::http(move |_, _| {
+        counted.begin();
+        std::thread::yield_now();
+        counted.end();
+        ok(b"hello")
+    });
+    let operated = Operated::start(&bounded(origin.address, MOST, ""));
+    let address = operated.ringway.address;
+    let ask = |_| {
+        let mut stream = BufReader::new(connect(address));
+        let statuses = (0..200).map(|_| {
+            stream.get_mut().write_all(GET).expect("sent");
+            read_answer(&mut stream).expect("an answer").1
+        });
+        statuses.collect::<Vec<u16>>()
+    };
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..16).map(|at| scope.spawn(move || ask(at))).collect();
+        clients.into_iter().flat_map(|client| client.join().expect("it asks")).collect()
+    });
+    let answered = statuses.iter().filter(|status| **status == 200).count();
+    let refused = statuses.iter().filter(|status| **status == 503).count();
+    assert_eq!(answered + refused, statuses.len());
+    assert!(answered > 0 && refused > 0, "{answered} of {} are answered", statuses.len());
+    let most = busy.most.load(Ordering::SeqCst);
+    assert!(most <= MOST, "{most} at the same moment, {MOST} may be");
+    operated.await_nothing_left();
+    await_that("no more than that are left idle", || {
+        operated.metric("ringway_backend_connections") <= MOST as u64
+    });
+}
+
+#[test]
+fn an_idle_connection_of_one_shard_keeps_no_request_on_another_one_from_its_backend() {
+    let origin = Origin::saying("hello");
+    let text = bounded(origin.address, 1, "");
+    let operated = Operated::start(&text.replace("[[route]]", "steering = \"cpu\"\n[[route]]"));
+    let cores = core::allowed().expect("the kernel tells them");
+    for round in 0..6 {
+        let core = cores[round % cores.len().min(2)];
+        clients_on(core, operated.ringway.address, 1);
+        await_that("the other one is closed", || {
+            operated.metric("ringway_backend_connections") == 1
+        });
+    }
+}
+
+#[test]
+fn a_connection_for_a_backend_that_is_full_is_refused_and_logged_as_that() {
+    let (held, holds) = std::sync::mpsc::channel();
+    let held = std::sync::Mutex::new(held);
+    let origin = Origin::start(move |stream| drop(held.lock().expect("no panic").send(stream)));
+    let log = "[access_log]\npath = \"FOLDER/access\"\n";
+    let text = bounded(origin.address, 2, log).replace("\"http\"", "\"tcp\"");
+    let operated = Operated::start(&text);
+    let address = operated.ringway.address;
+    let first = [(); 2].map(|()| (connect(address), holds.recv().expect("it comes")));
+    let mut third = connect(address);
+    let error = third.read(&mut [0]).expect_err("no clean end");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    let access = operated.file.with_file_name("access");
+    await_that("it is logged", || {
+        let text = std::fs::read_to_string(&access).expect("text");
+        text.contains("\"failure\":\"backends_full\"")
+    });
+    drop(first);
+    await_that("both places are free", || operated.metric("ringway_backend_connections") == 0);
+    let _next = (connect(address), holds.recv().expect("it comes"));
 }

@@ -103,7 +103,11 @@ impl Control {
         prng: &mut Prng,
     ) -> Self {
         let algorithm = Algorithm::ALL[prng.below(4) as usize];
-        let config = config(algorithm, connections_max);
+        let mut config = config(algorithm, connections_max);
+        if has_faults && prng.one_in(4) {
+            let most = 1 + prng.below(2) as usize;
+            config.pools.iter_mut().for_each(|pool| pool.max_connections_per_backend = most);
+        }
         let mut registry = Registry::default();
         let mut pools = Vec::new();
         for (area, pool) in Area::ALL.into_iter().zip(&config.pools) {
@@ -157,11 +161,15 @@ impl Control {
             self.change_side_door(network, prng);
         }
         for _ in 0..1 + prng.below(3) {
-            match prng.below(9) {
+            match prng.below(10) {
                 0 => self.pools[2].is_there ^= true,
                 1 => self.change_pool(prng),
                 2 => self.config.http.via = ["", "sim"][prng.below(2) as usize].to_owned(),
                 3 | 4 => self.change_backend(2, prng),
+                5 => {
+                    let most = [0, 2, 5][prng.below(3) as usize];
+                    self.config.listeners[FRONT.0].max_connections = most;
+                }
                 _ => self.change_backend(1, prng),
             }
         }
@@ -181,8 +189,9 @@ impl Control {
 
     fn change_pool(&mut self, prng: &mut Prng) {
         let pool = &mut self.config.pools[1 + prng.below(2) as usize];
-        match prng.below(2) {
+        match prng.below(if self.has_faults { 3 } else { 2 }) {
             0 => pool.algorithm = Algorithm::ALL[prng.below(4) as usize],
+            2 => pool.max_connections_per_backend = [0, 1, 3][prng.below(3) as usize],
             _ => pool.idle_connections = [0, 1, 256][prng.below(3) as usize],
         }
     }
@@ -278,7 +287,7 @@ impl Control {
             let is_over = |record: &Record| {
                 let mut cells = ledger.backends(record.slot);
                 record.removed_in.is_some_and(|removed| removed <= generation)
-                    && cells.all(|c| c.in_flight.read() == 0 && c.connections.read() == 0)
+                    && cells.all(|c| c.in_flight.read() == 0 && c.connections() == 0)
             };
             let over = managed.records.iter().filter(|(_, record)| is_over(record));
             let over: Vec<SocketAddr> = over.map(|(address, _)| *address).collect();

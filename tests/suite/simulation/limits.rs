@@ -1,9 +1,12 @@
 //! How many connections there may be, and when a further one has its turn.
 
-use super::scene::Scene;
+use super::scene::{Scene, address};
+use ringway::base::BackendSlot;
 use ringway::config::Protocol;
+use ringway::engine::Close;
 use ringway::mailbox::Stage;
 use ringway::snapshot::Share;
+use ringway::stats::{CloseReason, Counter};
 use std::time::Duration;
 
 /// Two connections of bytes may be open on the listener.
@@ -75,4 +78,98 @@ fn a_drain_serves_all_that_were_accepted_and_a_panic_gives_their_places_back() {
     let _more = [(); 3].map(|()| scene.client());
     scene.turns(8);
     assert_eq!((served(&mut scene), sessions(&scene)), (2, 2));
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood";
+
+/// Backends that may have one connection each.
+fn with_one_each(backends: usize, protocol: Protocol) -> Scene {
+    Scene::with(&vec![Share::Weight(1); backends], |config| {
+        config.listeners[0].protocol = protocol;
+        config.pools[0].max_connections_per_backend = 1;
+    })
+}
+
+fn connections(scene: &Scene) -> [u32; 2] {
+    let (ledger, shard) = (&scene.mailbox.shared.ledger, scene.mailbox.shard());
+    [0, 1].map(|slot| ledger.connections(shard, BackendSlot(slot)).own())
+}
+
+#[test]
+fn a_backend_that_is_full_is_skipped_and_without_another_one_the_client_is_refused_at_once() {
+    let mut scene = with_one_each(2, Protocol::Tcp);
+    let clients = [(); 3].map(|()| scene.client());
+    scene.turns(8);
+    assert_eq!((scene.connects(), connections(&scene)), (2, [1, 1]));
+    assert_eq!(scene.closed(clients[2]), Some(Close::Reset));
+    assert_eq!(scene.mailbox.counters.read_closes(CloseReason::BackendsFull), 1);
+    assert_eq!(scene.count(Counter::Retries), 0, "nothing was tried");
+    assert!(scene.told().is_empty() && scene.failures(0) + scene.failures(1) == 0);
+    scene.reset(clients[0]);
+    let next = scene.client();
+    scene.say(next, "in its place");
+    assert_eq!((scene.connects(), connections(&scene)), (3, [1, 1]));
+    [clients[1], next].into_iter().for_each(|client| scene.reset(client));
+    assert_eq!(connections(&scene), [0, 0]);
+}
+
+#[test]
+fn requests_wait_for_no_connection_and_use_the_idle_one_that_there_is() {
+    let mut scene = with_one_each(1, Protocol::Http);
+    let [first, second] = [(); 2].map(|()| scene.client());
+    scene.say(first, GET);
+    scene.say(second, GET);
+    assert!(scene.heard(second).starts_with("HTTP/1.1 503 "));
+    assert_eq!((scene.connects(), connections(&scene)[0]), (1, 1));
+    let (backend, _) = scene.connected();
+    scene.say(backend, ANSWER);
+    assert!(scene.heard(first).ends_with("good"));
+    scene.say(second, GET);
+    scene.say(backend, ANSWER);
+    assert!(scene.heard(second).ends_with("good"));
+    assert_eq!((scene.connects(), scene.count(Counter::UpstreamReuses)), (1, 1));
+}
+
+#[test]
+fn an_idle_connection_that_another_shard_claims_is_not_used_again_and_closes() {
+    let mut scene = with_one_each(1, Protocol::Http);
+    let client = scene.client();
+    scene.say(client, GET);
+    let (idle, _) = scene.connected();
+    scene.say(idle, ANSWER);
+    assert!(scene.heard(client).ends_with("good"));
+    let (shared, shard) = (scene.mailbox.shared.clone(), scene.mailbox.shard());
+    assert_eq!(shared.ledger.claim_idle(shard, BackendSlot(0)), Some(shard));
+    assert_eq!(shared.ledger.claim_idle(shard, BackendSlot(0)), None, "it is claimed already");
+    scene.say(client, GET);
+    assert!(scene.heard(client).starts_with("HTTP/1.1 503 "));
+    assert!(shared.tell_of_claim(shard, BackendSlot(0)));
+    scene.turns(2);
+    assert!(scene.is_closed(idle) && connections(&scene)[0] == 0);
+    scene.say(client, GET);
+    let (fresh, at) = scene.connected();
+    assert!(fresh != idle && at == address(0));
+    scene.say(fresh, ANSWER);
+    assert!(scene.heard(client).ends_with("good"));
+    assert_eq!(connections(&scene)[0], 1);
+}
+
+#[test]
+fn a_limit_that_comes_later_counts_the_connections_that_are_open() {
+    let mut scene = with_one_each(1, Protocol::Tcp);
+    scene.config.pools[0].max_connections_per_backend = 0;
+    scene.publish(&[Share::Weight(1)]);
+    let clients = [(); 3].map(|()| scene.client());
+    scene.turns(8);
+    assert_eq!(connections(&scene)[0], 3);
+    scene.config.pools[0].max_connections_per_backend = 3;
+    scene.publish(&[Share::Weight(1)]);
+    let further = scene.client();
+    scene.turns(8);
+    assert!(scene.is_closed(further) && connections(&scene)[0] == 3);
+    scene.reset(clients[0]);
+    let next = scene.client();
+    scene.turns(8);
+    assert!(!scene.is_closed(next) && connections(&scene)[0] == 3);
 }

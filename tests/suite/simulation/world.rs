@@ -358,7 +358,7 @@ impl World {
         }
         for slot in self.control.slots() {
             assert_eq!(ledger.in_flight(slot), 0, "in flight is left");
-            let open = ledger.backends(slot).map(|cell| cell.connections.read());
+            let open = ledger.backends(slot).map(|cell| cell.connections());
             assert_eq!(open.sum::<u32>(), 0, "connections are counted that are closed");
         }
         for listener in [0, 1].map(ringway::base::ListenerId) {

@@ -97,7 +97,7 @@ pub(super) async fn backends(
             cell.in_flight.read().into()
         }),
         ("ringway_backend_connections", "gauge", "Connections, idle ones too.", |cell| {
-            cell.connections.read().into()
+            cell.connections().into()
         }),
         (
             "ringway_backend_failures_total",
