@@ -1,6 +1,6 @@
 //! The number of descriptors that a configuration may need.
 
-use ringway::config::{Config, Runtime};
+use ringway::config::{Config, Listener, Runtime, Transport};
 
 /// The remedy for too few descriptors.
 pub(super) const MORE_DESCRIPTORS: &str =
@@ -11,9 +11,24 @@ const OTHERS: u64 = 256;
 
 /// Those besides the ones of clients and of the connections of their exchanges.
 pub(super) fn besides_clients(config: &Config) -> u64 {
-    let pools = config.pools.iter();
+    let pools = config.pools.iter().zip(config.uses_of_pools());
+    let pools = pools.filter(|(_, uses)| uses.has(Transport::Tcp)).map(|(pool, _)| pool);
     let idle: usize = pools.map(|pool| pool.idle_connections * pool.backends.len()).sum();
-    idle as u64 + OTHERS
+    idle as u64 + flows(config) + OTHERS
+}
+
+/// Those of the flows of all listeners of UDP: one for each.
+pub(super) fn flows(config: &Config) -> u64 {
+    let listeners = config.listeners.iter();
+    let with_flows = listeners.filter(|one| one.endpoint().transport == Transport::Udp);
+    with_flows.map(|listener| u64::from(listener.flows.max_flows)).sum()
+}
+
+/// Those of clients and of the connections of their exchanges.
+fn of_clients(config: &Config) -> u64 {
+    let is_tcp = |one: &Listener| one.endpoint().transport == Transport::Tcp;
+    let most = config.runtime.max_connections as u64;
+    if config.listeners.iter().any(is_tcp) { 2 * most } else { 0 }
 }
 
 /// Client connections that this many open files allow, at most the default: two descriptors
@@ -27,13 +42,13 @@ pub(super) fn fitting(config: &Config, files: u64) -> usize {
 
 /// All: a client's connection may need one to a backend.
 pub(super) fn wanted(config: &Config) -> u64 {
-    2 * config.runtime.max_connections as u64 + besides_clients(config)
+    of_clients(config) + besides_clients(config)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringway::config::{Backend, Config};
+    use ringway::config::{Backend, Config, ListenerIndex, Protocol, Route};
 
     #[test]
     fn clients_get_what_the_limit_leaves_and_a_quarter_in_any_case() {
@@ -46,5 +61,20 @@ mod tests {
         {
             assert_eq!(fitting(&config, files), clients, "of {files}");
         }
+    }
+
+    #[test]
+    fn each_flow_needs_one_and_a_listener_of_udp_has_no_clients_that_connect() {
+        let backend = Backend { address: ([10, 0, 0, 1], 53).into(), weight: 1 };
+        let listen = ([0, 0, 0, 0], 53).into();
+        let mut config = Config::quick(&[listen], &[backend], Default::default()).expect("good");
+        let beside = config.listeners[0].clone();
+        config.listeners[0].protocol = Protocol::Udp;
+        config.listeners[0].flows.max_flows = 1000;
+        assert_eq!(wanted(&config), 1000 + OTHERS);
+        config.listeners.push(Listener { name: "tcp".to_owned(), ..beside });
+        let route = config.routes[0].clone();
+        config.routes.push(Route { listener: Some(ListenerIndex(1)), ..route });
+        assert_eq!(wanted(&config), 2 * 100_000 + 512 + 1000 + OTHERS);
     }
 }

@@ -7,7 +7,7 @@ use super::{OnListening, Start, logging, signals};
 use super::{address_space, descriptors};
 use ringway::access_log::{self, Destination, Format, Sender, Writer};
 use ringway::base::ShardId;
-use ringway::config::{Config, LogFormat, LogPath, ShardsChoice};
+use ringway::config::{Config, LogFormat, LogPath, ShardsChoice, Transport};
 use ringway::coordinator::{self, Bell, ConfigSource, Control, Coordinator, Ended, admin};
 use ringway::engine::uring::UringOptions;
 use ringway::link::OUTBOX_HIGH_WHEN_LOW;
@@ -122,7 +122,11 @@ fn announce(
     let mut listeners: Vec<_> = control.listeners().iter().collect();
     listeners.sort_by_key(|listener| listener.id);
     for listener in &listeners {
-        writeln!(out, "ringway: listening on {} ({})", listener.address, listener.name)?;
+        let udp = match listener.endpoint().transport {
+            Transport::Tcp => "",
+            Transport::Udp => ", udp",
+        };
+        writeln!(out, "ringway: listening on {} ({}{udp})", listener.address, listener.name)?;
     }
     if let Some(address) = admin {
         writeln!(out, "ringway: read-only admin API on http://{address}")?;
@@ -134,7 +138,8 @@ fn announce(
     out.flush()
 }
 
-/// Raises the limit of open files, and warns if it is too low for a configured `max_connections`.
+/// Raises the limit of open files, and warns if it is too low for a configured `max_connections`,
+/// or for the flows of listeners.
 fn raise_open_files(config: &Config, set_connections: Option<usize>) -> io::Result<()> {
     let files = raise_to_hard(Resource::OpenFiles)?;
     let wanted = descriptors::wanted(config);
@@ -145,6 +150,14 @@ fn raise_open_files(config: &Config, set_connections: Option<usize>) -> io::Resu
              max_connections; connections beyond it wait"
         ),
         _ => {}
+    }
+    let flows = descriptors::flows(config);
+    if flows > 0 && files < flows {
+        tracing::warn!(
+            "the limit of open files is {files}, and `max_flows` of all listeners is {flows}, each \
+             with a descriptor: raise it (systemd: LimitNOFILE={wanted}; shell: ulimit -n \
+             {wanted}), or lower max_flows; beyond it flows end early"
+        );
     }
     Ok(())
 }

@@ -20,6 +20,8 @@ pub(super) struct Facts {
     pub(super) open_files: Option<(u64, u64)>,
     /// net.core.somaxconn.
     pub(super) somaxconn: Option<u64>,
+    /// net.core.rmem_max and net.core.wmem_max, bytes.
+    pub(super) socket_buffers: Option<(u64, u64)>,
     /// net.ipv4.ip_local_port_range, first and last.
     pub(super) local_ports: Option<(u64, u64)>,
     /// net.ipv4.tcp_migrate_req.
@@ -48,6 +50,8 @@ impl Facts {
             locked_memory: limit(&limits, "Max locked memory"),
             open_files: limit(&limits, "Max open files"),
             somaxconn: number("proc/sys/net/core/somaxconn"),
+            socket_buffers: number("proc/sys/net/core/rmem_max")
+                .zip(number("proc/sys/net/core/wmem_max")),
             local_ports: read("proc/sys/net/ipv4/ip_local_port_range")
                 .and_then(|range| pair(&range)),
             migrate_requests: number("proc/sys/net/ipv4/tcp_migrate_req"),

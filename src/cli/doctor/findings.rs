@@ -4,6 +4,7 @@ use super::facts::Facts;
 use crate::cli::check::findings::LOG_REMEDY;
 use crate::cli::descriptors;
 use ringway::config::{Config, ShardsChoice, Steering};
+use ringway::limits::DATAGRAM_BUFFER_BYTES;
 
 /// The level of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,9 @@ const KERNEL_LEAST: (u32, u32) = (6, 1);
 /// The default of systemd and the kernel; rings take a part of it for each shard.
 const LOCKED_MEMORY_LEAST: u64 = 8 << 20;
 
+/// What tuning/90-ringway.conf sets for net.core.rmem_max and wmem_max, bytes.
+const SOCKET_BUFFERS: u64 = 32 << 20;
+
 /// The range that tuning/90-ringway.conf sets. Ports below it are for listeners.
 const LOCAL_PORTS: (u64, u64) = (10_240, 65_535);
 
@@ -70,6 +74,7 @@ pub(super) fn all(facts: &Facts, config: &Config) -> Vec<Finding> {
         ("cores", cores(facts, &config.runtime.shards)),
         ("receive queues", receive_queues(facts, config)),
         ("somaxconn", somaxconn(facts, config)),
+        ("socket buffers", socket_buffers(facts, config)),
         ("ip_local_port_range", local_ports(facts, config)),
         ("tcp_migrate_req", migrate_requests(facts)),
         ("transparent_hugepage", huge_pages(facts)),
@@ -129,6 +134,10 @@ fn open_files(facts: &Facts, config: &Config) -> Judgement {
         return ok(found);
     }
     let fitting = hard.saturating_sub(descriptors::besides_clients(config)) / 2;
+    if fitting == 0 && descriptors::flows(config) > 0 {
+        let remedy = format!("LimitNOFILE={needed} in the systemd unit, or a lower max_flows");
+        return warn(found, remedy);
+    }
     if fitting == 0 {
         return fail(found, format!("LimitNOFILE={needed} in the systemd unit"));
     }
@@ -199,6 +208,28 @@ fn somaxconn(facts: &Facts, config: &Config) -> Judgement {
         return ok(found);
     }
     warn(found, format!("sysctl -w net.core.somaxconn={backlog}"))
+}
+
+/// Datagrams that arrive while a shard is busy wait in the buffer of its socket; what does not fit
+/// is lost.
+fn socket_buffers(facts: &Facts, config: &Config) -> Judgement {
+    let has_datagrams = descriptors::flows(config) > 0;
+    let Some((receive, send)) = facts.socket_buffers else {
+        return match has_datagrams {
+            true => warn("not there", "in a container ask its host"),
+            false => ok("not there"),
+        };
+    };
+    let found = format!("rmem_max {receive}, wmem_max {send}");
+    let wanted = DATAGRAM_BUFFER_BYTES as u64;
+    let low = [("rmem_max", receive), ("wmem_max", send)].into_iter();
+    let low = low.filter(|(_, most)| has_datagrams && *most < wanted);
+    let remedies: Vec<String> =
+        low.map(|(key, _)| format!("sysctl -w net.core.{key}={SOCKET_BUFFERS}")).collect();
+    match remedies.is_empty() {
+        true => ok(found),
+        false => warn(format!("{found}, {wanted} wanted for udp"), remedies.join("; ")),
+    }
 }
 
 /// A port is taken for each connection to the same backend.

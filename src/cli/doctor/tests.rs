@@ -1,6 +1,6 @@
 use super::*;
 use ringway::balance::Algorithm;
-use ringway::config::{Backend, ShardsChoice, Steering};
+use ringway::config::{Backend, Protocol, ShardsChoice, Steering};
 use std::fs;
 
 fn good() -> Facts {
@@ -11,6 +11,7 @@ fn good() -> Facts {
         locked_memory: Some((u64::MAX, u64::MAX)),
         open_files: Some((1024, 1_048_576)),
         somaxconn: Some(4096),
+        socket_buffers: Some((4 << 20, 4 << 20)),
         local_ports: Some((1024, 65_535)),
         migrate_requests: Some(1),
         huge_pages: Some("madvise".to_owned()),
@@ -64,6 +65,22 @@ fn each_fault_is_found_with_its_remedy() {
             f.local_ports = Some((10_240, 65_535));
             c.runtime.max_connections = 200_000;
         }),
+        ("socket buffers", Level::Warn, "rmem_max=33554432", |f, c| {
+            c.listeners[0].protocol = Protocol::Udp;
+            f.socket_buffers = Some((212_992, 4 << 20));
+        }),
+        ("socket buffers", Level::Warn, "wmem_max=33554432", |f, c| {
+            c.listeners[0].protocol = Protocol::Udp;
+            f.socket_buffers = Some((4 << 20, 212_992));
+        }),
+        ("socket buffers", Level::Warn, "ask its host", |f, c| {
+            c.listeners[0].protocol = Protocol::Udp;
+            f.socket_buffers = None;
+        }),
+        ("open files", Level::Warn, "a lower max_flows", |f, c| {
+            c.listeners[0].protocol = Protocol::Udp;
+            f.open_files = Some((10, 50_000));
+        }),
         ("transparent_hugepage", Level::Warn, "madvise", |f, _| {
             f.huge_pages = Some("never".into());
         }),
@@ -105,6 +122,8 @@ fn facts_are_read_from_the_files_of_the_kernel() {
         ("proc/sys/kernel/osrelease", "6.18.5\n"),
         ("proc/sys/kernel/io_uring_disabled", "1\n"),
         ("proc/sys/net/core/somaxconn", "4096\n"),
+        ("proc/sys/net/core/rmem_max", "212992\n"),
+        ("proc/sys/net/core/wmem_max", "4194304\n"),
         ("proc/sys/net/ipv4/ip_local_port_range", "32768\t60999\n"),
         (
             "proc/self/limits",
@@ -132,6 +151,7 @@ fn facts_are_read_from_the_files_of_the_kernel() {
     assert_eq!(facts.kernel.as_deref(), Some("6.18.5"));
     assert_eq!(facts.uring_error.as_deref(), Some("no"));
     assert_eq!((facts.uring_disabled, facts.somaxconn), (Some(1), Some(4096)));
+    assert_eq!(facts.socket_buffers, Some((212_992, 4_194_304)));
     assert_eq!(facts.local_ports, Some((32_768, 60_999)));
     assert_eq!(facts.open_files, Some((1024, 524_288)));
     assert_eq!(facts.locked_memory, Some((u64::MAX, 8_388_608)));
