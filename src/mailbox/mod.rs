@@ -17,7 +17,7 @@ mod shard_mailbox;
 mod tables;
 
 pub use admission::{admit, places};
-pub use client_limit::ClientCounts;
+pub use client_limit::{ClientCounts, FlowCounts};
 pub use handoff::Handoff;
 pub use idle::Idle;
 pub use ledger::Ledger;

@@ -2,7 +2,7 @@
 
 use super::line::Line;
 use super::places::{Pool, Share};
-use super::{ClientCounts, Handoff, Ledger, Observations};
+use super::{ClientCounts, FlowCounts, Handoff, Ledger, Observations};
 use crate::base::{BackendSlot, Generation, Instant, ShardId};
 use crate::engine::{BuffersHeld, Wake};
 use crate::snapshot::{Listener, Snapshot};
@@ -47,6 +47,8 @@ pub struct Shared {
     pub ledger: Arc<Ledger>,
     /// Connections per shard and client address.
     pub clients: Arc<ClientCounts>,
+    /// Flows per listener and client address.
+    pub flows: Arc<FlowCounts>,
     /// Observations for the coordinator.
     pub observations: Arc<Observations>,
     /// Places for client connections.
@@ -71,6 +73,7 @@ impl Shared {
         Self {
             ledger: Arc::new(Ledger::new(shards)),
             clients: Arc::new(ClientCounts::new(shards, client_limit)),
+            flows: Arc::default(),
             observations: Arc::new(Observations::new(wake)),
             places: Arc::default(),
             peers: (0..shards).map(|_| Peer::default()).collect(),
