@@ -14,7 +14,7 @@ mod write;
 
 pub use fault::Fault;
 pub use tlv::{Tlv, Tlvs};
-pub use write::{write_v1, write_v2};
+pub use write::{write_v1, write_v2, write_v2_of_datagram};
 
 use std::net::SocketAddr;
 

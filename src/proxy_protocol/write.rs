@@ -10,8 +10,12 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// Version 2 and command PROXY.
 const VERSION_2_PROXY: u8 = 0x21;
-const TCP_OVER_IPV4: u8 = 0x11;
-const TCP_OVER_IPV6: u8 = 0x21;
+/// The families of section 2.2, in the upper half of their byte.
+const IPV4: u8 = 0x10;
+const IPV6: u8 = 0x20;
+/// The transports there, in the lower half.
+const STREAM: u8 = 0x01;
+const DATAGRAM: u8 = 0x02;
 /// Section 2.2.5.
 const UNIQUE_ID_BYTES_MAX: usize = 128;
 
@@ -88,7 +92,7 @@ pub fn write_v2<'a>(
 ) -> Option<usize> {
     let mut out = Cursor::new(room);
     out.write_all(SIGNATURE).ok()?;
-    write_addresses(addresses, &mut out)?;
+    write_addresses(addresses, STREAM, &mut out)?;
     for tlv in tlvs.into_iter().filter(|tlv| tlv.kind != Tlv::CRC32C) {
         if tlv.kind == Tlv::UNIQUE_ID && tlv.value.len() > UNIQUE_ID_BYTES_MAX {
             return None;
@@ -109,15 +113,27 @@ pub fn write_v2<'a>(
     Some(length)
 }
 
-/// Command, family, room for the length, and the addresses.
-fn write_addresses(addresses: &Addresses, out: &mut impl Write) -> Option<()> {
+/// Writes a version 2 header of a datagram at the beginning of `room`, without TLVs. The result is
+/// its length, at most 52; `None`, and any bytes in `room`, if that is too small.
+pub fn write_v2_of_datagram(addresses: &Addresses, room: &mut [u8]) -> Option<usize> {
+    let mut out = Cursor::new(room);
+    out.write_all(SIGNATURE).ok()?;
+    write_addresses(addresses, DATAGRAM, &mut out)?;
+    let length = usize::try_from(out.position()).ok()?;
+    let rest = u16::try_from(length - FIXED_BYTES).ok()?;
+    out.into_inner()[14..FIXED_BYTES].copy_from_slice(&rest.to_be_bytes());
+    Some(length)
+}
+
+/// Command, family and transport, room for the length, and the addresses.
+fn write_addresses(addresses: &Addresses, transport: u8, out: &mut impl Write) -> Option<()> {
     match Pair::new(addresses) {
         Pair::Ipv4(pair) => {
-            out.write_all(&[VERSION_2_PROXY, TCP_OVER_IPV4, 0, 0]).ok()?;
+            out.write_all(&[VERSION_2_PROXY, IPV4 | transport, 0, 0]).ok()?;
             pair.iter().try_for_each(|address| out.write_all(address)).ok()?;
         }
         Pair::Ipv6(pair) => {
-            out.write_all(&[VERSION_2_PROXY, TCP_OVER_IPV6, 0, 0]).ok()?;
+            out.write_all(&[VERSION_2_PROXY, IPV6 | transport, 0, 0]).ok()?;
             pair.iter().try_for_each(|address| out.write_all(&address.octets())).ok()?;
         }
     }

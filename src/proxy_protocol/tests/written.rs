@@ -1,6 +1,6 @@
 //! What is written, byte by byte and read again.
 
-use super::super::{write_v1, write_v2};
+use super::super::{write_v1, write_v2, write_v2_of_datagram};
 use super::*;
 use crate::base::Prng;
 use crate::limits::PROXY_V2_BYTES_MAX;
@@ -63,6 +63,22 @@ fn version_2_has_the_bytes_of_the_specification() {
 
     let within_ipv6 = pair("[::ffff:192.0.2.1]:1", "[::ffff:198.51.100.2]:2");
     assert_eq!(v2(&within_ipv6, &[], false)[13], 0x11);
+}
+
+#[test]
+fn a_datagram_has_the_same_header_with_its_own_transport() {
+    for (source, destination, family) in [
+        ("192.0.2.1:56324", "198.51.100.2:443", 0x12),
+        ("[2001:db8::1]:1", "[::1]:0", 0x22),
+        ("[::ffff:192.0.2.1]:1", "[::ffff:198.51.100.2]:2", 0x12),
+    ] {
+        let addresses = pair(source, destination);
+        let mut expected = v2(&addresses, &[], false);
+        expected[13] = family;
+        assert_eq!(written(|room| write_v2_of_datagram(&addresses, room)), expected);
+        let header = read(&expected).unwrap().unwrap();
+        assert_eq!(header.length, expected.len());
+    }
 }
 
 #[test]
