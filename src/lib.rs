@@ -14,6 +14,7 @@ pub mod config;
 pub mod coordinator;
 pub mod engine;
 pub mod exchange;
+pub mod flow;
 pub mod head;
 pub mod health;
 pub mod http1;

@@ -109,10 +109,28 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "flow",
+        &[
+            "attempts",
+            "pick",
+            "local",
+            "proxy_protocol",
+            "table",
+            "snapshot",
+            "mailbox",
+            "access_log",
+            "stats",
+            "engine",
+            "base",
+            "limits",
+        ],
+    ),
+    (
         "shard",
         &[
             "exchange",
             "relay",
+            "flow",
             "sides",
             "client",
             "backend",
@@ -191,6 +209,7 @@ const PURE: &[&str] = &[
     "sides",
     "exchange",
     "relay",
+    "flow",
 ];
 const IMPURE_WORDS: &[&str] =
     &["Instant::now", "SystemTime", "std::thread", "std::fs", "println!", "std::env"];

@@ -36,6 +36,10 @@ struct Line<'a> {
     status: u16,
     request_bytes: u64,
     response_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_datagrams: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_datagrams: Option<u64>,
     duration_us: u64,
     pool: Option<&'a str>,
     backend: Option<SocketAddr>,
@@ -74,6 +78,8 @@ fn write_json(record: &Record, time_ms: u64, out: &mut impl Write) -> io::Result
         status: record.status,
         request_bytes: record.request_bytes,
         response_bytes: record.response_bytes,
+        request_datagrams: record.datagrams.map(|[from_client, _]| from_client),
+        response_datagrams: record.datagrams.map(|[_, to_client]| to_client),
         duration_us: record.duration_us,
         pool: record.pool.as_deref(),
         backend: record.backend,
@@ -152,6 +158,7 @@ mod tests {
             status: 200,
             request_bytes: 0,
             response_bytes: 12,
+            datagrams: None,
             duration_us: 345,
             pool: Some("web".into()),
             backend: None,
@@ -210,6 +217,15 @@ mod tests {
         assert_eq!(line_of(Format::Common, &connection()), expected);
         let expected = format!("{} \"-\" \"-\"\n", expected.trim_end());
         assert_eq!(line_of(Format::Combined, &connection()), expected);
+    }
+
+    #[test]
+    fn a_flow_has_its_datagrams_too() {
+        let flow = Record { protocol: "udp", datagrams: Some([3, 2]), ..connection() };
+        let value: serde_json::Value =
+            serde_json::from_str(&line_of(Format::Json, &flow)).expect("valid");
+        assert_eq!([&value["request_datagrams"], &value["response_datagrams"]], [3, 2]);
+        assert!(!line_of(Format::Json, &connection()).contains("datagrams"));
     }
 
     #[test]

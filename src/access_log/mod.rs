@@ -1,6 +1,6 @@
-//! The access log: shards leave a record of each exchange, or forwarded connection, in a bounded
-//! queue, and a thread of its own formats and writes them. A full queue drops records and counts
-//! them; a shard never waits.
+//! The access log: shards leave a record of each exchange, forwarded connection, or flow, in a
+//! bounded queue, and a thread of its own formats and writes them. A full queue drops records and
+//! counts them; a shard never waits.
 
 mod format;
 mod output;
@@ -12,13 +12,13 @@ pub use writer::{Destination, Sender, Writer, start};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// The record of one exchange, or of a connection that was forwarded unread: that has no method and
-/// target, and status 0.
+/// The record of one exchange, or of a connection or flow that was forwarded unread: that has no
+/// method and target, and status 0.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// The client's address.
     pub client: SocketAddr,
-    /// The protocol of the listener, as `http`, `tcp` or `tls-passthrough`.
+    /// The protocol of the listener, as `http`, `tcp`, `tls-passthrough` or `udp`.
     pub protocol: &'static str,
     /// The method.
     pub method: Box<[u8]>,
@@ -38,6 +38,8 @@ pub struct Record {
     pub request_bytes: u64,
     /// Bytes of the response's body, or forwarded to the client.
     pub response_bytes: u64,
+    /// Of a flow: datagrams from the client, and to it.
+    pub datagrams: Option<[u64; 2]>,
     /// Microseconds from the complete request head to the end of the response, or of the
     /// connection.
     pub duration_us: u64,
@@ -73,6 +75,7 @@ impl Record {
             status: 0,
             request_bytes: 0,
             response_bytes: 0,
+            datagrams: None,
             duration_us: 0,
             pool: None,
             backend: None,

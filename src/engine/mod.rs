@@ -185,6 +185,10 @@ pub trait Engine {
     /// to its address, or to nobody. Those that wait in it are still received, and it still sends.
     fn turn_datagrams_away(&mut self, socket: Socket);
 
+    /// Closes a UDP socket on which no receive is in flight, after the datagrams that it has still
+    /// to send.
+    fn close_datagrams(&mut self, socket: Socket);
+
     /// Requests the end of an operation; its final event follows. Harmless if it has ended.
     fn cancel(&mut self, op: Op, key: Key);
 

@@ -4,7 +4,7 @@
 use crate::access_log::{Record, Sender};
 use crate::base::{BackendSlot, Instant, ListenerId, RouteId, ShardId};
 use crate::engine::Failure;
-use crate::mailbox::{BackendCell, Mailbox, Observation, Quota, TrialCourse};
+use crate::mailbox::{BackendCell, ListenerCell, Mailbox, Observation, Quota, TrialCourse};
 use crate::stats::{Counter, Counters};
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +65,18 @@ impl Reports {
         let (shard, ledger) = (self.mailbox.shard(), &self.mailbox.shared.ledger);
         ledger.listener(shard, listener).requests.add(1);
         ledger.route(shard, route).requests.add(1);
+    }
+
+    /// The shard's counts of a listener.
+    #[inline]
+    pub fn listener_cell(&self, listener: ListenerId) -> &ListenerCell {
+        self.mailbox.shared.ledger.listener(self.mailbox.shard(), listener)
+    }
+
+    /// Counts a datagram of a listener that was dropped, and the reason.
+    pub fn count_dropped(&self, listener: ListenerId, reason: Counter) {
+        self.count(reason, 1);
+        self.listener_cell(listener).datagrams_dropped.add(1);
     }
 
     /// The sessions of a listener, as this shard has them.

@@ -18,6 +18,8 @@ pub enum BackendFault {
     Connect,
     /// A connection ended before the answer was complete.
     Reset,
+    /// The network reported that it cannot be reached, or that nobody receives there.
+    Unreachable,
     /// No answer in time.
     Timeout,
     /// An answer that breaks the rules of HTTP/1.1.
@@ -31,6 +33,7 @@ impl fmt::Display for BackendFault {
         match self {
             Self::Connect => f.write_str("a connection to it could not be made"),
             Self::Reset => f.write_str("it ended the connection before its answer was complete"),
+            Self::Unreachable => f.write_str("the network reported it as unreachable"),
             Self::Timeout => f.write_str("it did not answer in time"),
             Self::Malformed => f.write_str("its answer was malformed"),
             Self::Status(status) => write!(f, "it answered with status {status}"),

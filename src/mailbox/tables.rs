@@ -170,7 +170,15 @@ pub struct ListenerCell {
     pub(super) sessions: Own,
     /// Requests whose head was complete and valid.
     pub requests: Count,
+    /// With UDP: datagrams from clients.
+    pub datagrams_received: Count,
+    /// With UDP: datagrams to clients.
+    pub datagrams_sent: Count,
+    /// With UDP: datagrams of clients and backends that were dropped, for any reason.
+    pub datagrams_dropped: Count,
 }
+
+const _: () = assert!(size_of::<ListenerCell>() == 64);
 
 impl ListenerCell {
     /// Sessions that are open.
@@ -181,6 +189,9 @@ impl ListenerCell {
     pub(super) fn clear(&self) {
         self.accepted.clear();
         self.requests.clear();
+        self.datagrams_received.clear();
+        self.datagrams_sent.clear();
+        self.datagrams_dropped.clear();
     }
 }
 

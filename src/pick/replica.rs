@@ -204,6 +204,12 @@ impl Replicas {
         self.view.address(slot)
     }
 
+    /// True if a backend gets new traffic.
+    #[inline]
+    pub fn is_serving(&self, slot: BackendSlot) -> bool {
+        self.view.is_serving(slot)
+    }
+
     /// Records that a backend refused a connection.
     pub fn refused(&mut self, slot: BackendSlot, now: Instant) {
         self.refused_until[slot.index()] = now + REFUSAL_PAUSE;

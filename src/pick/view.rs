@@ -62,6 +62,11 @@ impl View {
         Some(self.rows.get(slot.index())?.as_ref()?.address)
     }
 
+    #[inline]
+    pub(super) fn is_serving(&self, slot: BackendSlot) -> bool {
+        self.rows[slot.index()].is_some_and(|row| !row.has_left)
+    }
+
     /// Idle connections that this shard may keep, and whether another one may claim them.
     pub(super) fn idle(&self, slot: BackendSlot) -> (u32, bool) {
         self.rows[slot.index()].map_or((0, false), |row| (row.idle_max, row.is_limited))

@@ -19,7 +19,12 @@ impl<E: Engine> Shard<E> {
             Event::Accepted { key, socket, more } => self.accepted(key, socket, more),
             Event::AcceptEnded { key, failure } => self.accept_ended(key, failure),
             Event::Woken => {}
-            Event::Datagram { .. } | Event::DatagramLost { .. } => {}
+            Event::Datagram { .. } | Event::DatagramLost { .. } => self.traffic.flow_event(event),
+            Event::ReceiveEnded { key, .. }
+                if matches!(key.owner(), Owner::Flow | Owner::Listener) =>
+            {
+                self.traffic.flow_event(event);
+            }
             Event::Received { key, .. }
             | Event::ReceiveEnded { key, .. }
             | Event::Sent { key, .. }

@@ -52,7 +52,7 @@ impl Backoff {
 }
 
 /// Connections are accepted on its sockets.
-fn accepts(listener: &Listener) -> bool {
+pub(super) fn accepts(listener: &Listener) -> bool {
     listener.endpoint().transport == Transport::Tcp
 }
 
@@ -96,7 +96,7 @@ impl<E: Engine> Shard<E> {
     /// has are left after a while: clients may have connected to them.
     pub(super) fn adopt(&mut self, unclaimed: Vec<Arc<Listener>>) {
         let present = self.traffic.snapshot().clone();
-        for listener in unclaimed.into_iter().filter(|one| accepts(one)) {
+        for listener in unclaimed {
             let socket = listener.sockets[self.index];
             let is_its = |one: &Arc<Listener>| one.sockets[self.index] == socket;
             let is_known = present.listeners.iter().flatten().any(is_its);
@@ -216,11 +216,13 @@ impl<E: Engine> Shard<E> {
         for acceptor in self.acceptors.values().filter(|acceptor| acceptor.is_armed) {
             engine.cancel(Op::Accept, acceptor.key);
         }
+        self.traffic.cancel_receivers();
         for _ in 0..LAST_TURNS_MAX {
             while let Some(event) = self.traffic.engine().next_event() {
                 self.abandon_event(event);
             }
-            if !self.acceptors.values().any(|acceptor| acceptor.is_armed) {
+            let accepts = self.acceptors.values().any(|acceptor| acceptor.is_armed);
+            if !accepts && !self.traffic.is_receiving() {
                 break;
             }
             let now = self.traffic.now();
@@ -235,8 +237,7 @@ impl<E: Engine> Shard<E> {
     fn abandon_listeners(&mut self) {
         let is_last = self.mailbox().stage() >= Stage::Draining;
         let snapshot = self.traffic.snapshot().clone();
-        let present = snapshot.listeners.iter().flatten();
-        let present = present.filter(|one| !is_last && accepts(one));
+        let present = snapshot.listeners.iter().flatten().filter(|_| !is_last);
         let wanted: BTreeMap<Socket, &Arc<Listener>> =
             present.map(|listener| (listener.sockets[self.index], listener)).collect();
         for acceptor in std::mem::take(&mut self.acceptors).into_values() {
@@ -249,6 +250,12 @@ impl<E: Engine> Shard<E> {
             }
             self.traffic.engine().close(acceptor.socket, Close::Graceful);
         }
+        for socket in self.traffic.take_receivers() {
+            match wanted.get(&socket) {
+                Some(listener) => self.mailbox().leave(Arc::clone(listener)),
+                None => self.traffic.engine().close(socket, Close::Graceful),
+            }
+        }
     }
 
     fn abandon_event(&mut self, event: Event) {
@@ -258,6 +265,9 @@ impl<E: Engine> Shard<E> {
                 (key, more)
             }
             Event::AcceptEnded { key, .. } => (key, false),
+            Event::Datagram { key, more: false, .. } | Event::ReceiveEnded { key, .. } => {
+                return self.traffic.note_silent(key);
+            }
             _ => return,
         };
         if let Some(acceptor) = self.acceptor(key) {

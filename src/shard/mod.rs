@@ -6,6 +6,7 @@
 mod accepting;
 mod dispatching;
 mod listening;
+mod receiving;
 mod removal;
 mod stages;
 mod traffic;
@@ -20,7 +21,7 @@ use crate::limits::{COMPLETIONS_PER_TURN_MAX, TIMERS_PER_TURN_MAX};
 use crate::mailbox::{Handoff, Mailbox, Stage, Taken};
 use crate::snapshot::Snapshot;
 use accepting::BACKOFF;
-use listening::Acceptor;
+use listening::{Acceptor, accepts};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +80,7 @@ impl<E: Engine> Shard<E> {
             prng,
         };
         shard.follow_listeners();
+        shard.follow_receivers();
         shard
     }
 
@@ -176,12 +178,15 @@ impl<E: Engine> Shard<E> {
         let Some(taken) = self.mailbox().take(self.traffic.generation()) else { return };
         let Taken { newest, unclaimed } = taken;
         // First, so that they are among the acceptors if what follows panics.
-        self.adopt(unclaimed);
+        let (accepting, receiving) = unclaimed.into_iter().partition(|one| accepts(one));
+        self.adopt(accepting);
+        self.adopt_receivers(receiving);
         if let Some(snapshot) = newest {
             self.unreported = Some(snapshot.generation);
             self.traffic.take_snapshot(snapshot);
             if self.traffic.stage() < Stage::Draining {
                 self.follow_listeners();
+                self.follow_receivers();
             }
         }
     }

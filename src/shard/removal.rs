@@ -10,7 +10,7 @@ use crate::local::How;
 use crate::sides::Sides;
 use crate::snapshot::{Leaving, Listener, Snapshot};
 use crate::stats::CloseReason;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 impl<E: Engine> Traffic<E> {
@@ -21,6 +21,7 @@ impl<E: Engine> Traffic<E> {
         self.follow_limits();
         if !left.is_empty() {
             self.release_backends(&left);
+            self.release_flows(&left);
         }
         let limited = self.sides.picks.take_limited();
         if !limited.is_empty() {
@@ -36,7 +37,7 @@ impl<E: Engine> Traffic<E> {
     pub(super) fn follow_limits(&self) {
         let local = &self.sides.local;
         for listener in local.current.snapshot().listeners.iter().flatten() {
-            local.reports.sessions(listener.id).follow(listener.connections_max);
+            local.reports.sessions(listener.id).follow(listener.sessions_max());
         }
     }
 
@@ -85,6 +86,17 @@ impl<E: Engine> Traffic<E> {
     /// Closes idle connections to a backend that other shards have claimed.
     pub(super) fn yield_claimed(&mut self, slot: BackendSlot) {
         self.sides.connections.yield_claimed(slot, &mut self.sides.local);
+    }
+
+    /// Ends the flows of backends whose exchanges are cut. The others move with their next datagram
+    /// of a client.
+    fn release_flows(&mut self, left: &[Leaving]) {
+        let cut = left.iter().filter(|leaving| leaving.is_cut).map(|leaving| leaving.slot);
+        let cut: HashSet<BackendSlot> = cut.collect();
+        if !cut.is_empty() {
+            let Sides { picks, local, .. } = &mut self.sides;
+            self.flows.cut(|slot| cut.contains(&slot), picks, local);
+        }
     }
 
     fn release_connection(&mut self, key: Key, left: &HashMap<BackendSlot, bool>) {

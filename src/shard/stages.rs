@@ -8,6 +8,7 @@ use crate::client::{self, State};
 use crate::engine::{Engine, Socket};
 use crate::local::How;
 use crate::mailbox::Stage;
+use crate::sides::Sides;
 use crate::stats::CloseReason;
 use std::net::SocketAddr;
 
@@ -18,6 +19,7 @@ impl<E: Engine> Shard<E> {
         self.traffic.enter_stage(stage);
         if stage >= Stage::Draining && was < Stage::Draining {
             self.retire_all();
+            self.traffic.leave_ports();
         }
     }
 }
@@ -53,7 +55,9 @@ impl<E: Engine> Traffic<E> {
         }
         self.work_off();
         if stage == Stage::Ending {
-            self.sides.connections.abort_finishing(&mut self.sides.local);
+            let Sides { connections, picks, local, .. } = &mut self.sides;
+            connections.abort_finishing(local);
+            self.flows.end_all(picks, local);
         }
     }
 }

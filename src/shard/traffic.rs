@@ -1,6 +1,6 @@
-//! The traffic of a shard: all its connections, exchanges and relays. It gives each event to the
-//! part that it is for, and each signal that a part leaves to the next. Nothing else takes all of
-//! them: a part takes what it touches.
+//! The traffic of a shard: all its connections, exchanges, relays and flows. It gives each event to
+//! the part that it is for, and each signal that a part leaves to the next. Nothing else takes all
+//! of them: a part takes what it touches.
 
 use crate::access_log::Sender;
 use crate::backend::Connections;
@@ -8,6 +8,7 @@ use crate::base::{Generation, Instant, Prng, TimerWheel};
 use crate::client::Clients;
 use crate::engine::{BuffersHeld, Close, Engine, Owner, Socket};
 use crate::exchange::Exchanges;
+use crate::flow::Flows;
 use crate::link::{Life, Wire};
 use crate::local::{Current, Local, Reports, Work};
 use crate::mailbox::{Mailbox, Stage};
@@ -28,6 +29,7 @@ pub struct Traffic<E: Engine> {
     pub(super) sides: Sides<E>,
     pub(super) exchanges: Exchanges,
     pub(super) relays: Relays,
+    pub(super) flows: Flows,
 }
 
 impl<E: Engine> Traffic<E> {
@@ -62,7 +64,7 @@ impl<E: Engine> Traffic<E> {
             local,
         };
         let exchanges = Table::with_capacity(room);
-        let traffic = Self { sides, exchanges, relays: Table::default() };
+        let traffic = Self { sides, exchanges, relays: Table::default(), flows: Flows::default() };
         traffic.follow_limits();
         traffic
     }
@@ -123,9 +125,15 @@ impl<E: Engine> Traffic<E> {
         self.exchanges.len()
     }
 
-    /// True without a connection of any kind.
+    /// Flows of datagrams.
+    pub fn flows(&self) -> &Flows {
+        &self.flows
+    }
+
+    /// True without a connection of any kind, and without a flow.
     pub fn is_empty(&self) -> bool {
-        self.sides.clients.is_empty() && self.sides.connections.is_empty()
+        let Sides { clients, connections, .. } = &self.sides;
+        clients.is_empty() && connections.is_empty() && self.flows.is_empty()
     }
 
     /// Sends what was queued in this turn, and rearms links that found the receive ring empty.
@@ -180,5 +188,6 @@ impl<E: Engine> Traffic<E> {
         let open = links.filter(|link| link.life != Life::Closed);
         sockets.extend(open.map(|link| link.socket));
         sockets.into_iter().for_each(|socket| self.engine().close(socket, Close::Reset));
+        self.flows.abandon(&mut self.sides.local);
     }
 }

@@ -155,7 +155,8 @@ impl<E: Engine> Traffic<E> {
             match key.owner() {
                 Owner::Client => self.client_timer(key),
                 Owner::Backend => self.sides.connections.expired(key, &mut self.sides.local),
-                Owner::Listener | Owner::Flow => {}
+                Owner::Listener => self.receiver_timer(key),
+                Owner::Flow => {}
             }
             self.work_off();
         }

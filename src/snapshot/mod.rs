@@ -176,6 +176,14 @@ impl Listener {
         self.protocol.word()
     }
 
+    /// Most sessions: connections, or with UDP flows.
+    pub fn sessions_max(&self) -> u32 {
+        match self.protocol.transport() {
+            Transport::Tcp => self.connections_max,
+            Transport::Udp => self.flows.max_flows,
+        }
+    }
+
     /// The address that it listens on, with its transport.
     pub fn endpoint(&self) -> Endpoint {
         Endpoint { transport: self.protocol.transport(), address: self.address }

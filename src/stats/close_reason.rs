@@ -64,11 +64,16 @@ close_reasons! {
     BackendTimeout "backend_timeout" Backend "The backend did not answer in time.";
     BackendMalformed "backend_malformed" Backend "The backend's answer broke the rules of HTTP/1.1 framing.";
     BackendTruncated "backend_truncated" Backend "The backend's answer ended early.";
+    BackendUnreachable "backend_unreachable" Backend "The network reported that the backend of a flow cannot be reached.";
     NoBackend "no_backend" Backend "No backend accepted a connection.";
     BackendsFull "backends_full" Ringway "Each backend had as many connections as it may have.";
     BackendGone "backend_gone" Operator "The backend is down, or its drain timeout is over.";
     ListenerRemoved "listener_removed" Operator "The listener was removed.";
     TunnelIdle "tunnel_idle" None "No byte went through the tunnel in time.";
+    FlowAnswered "flow_answered" None "A flow had all the responses that were expected.";
+    FlowIdle "flow_idle" None "No datagram of a flow came in time.";
+    FlowMoved "flow_moved" None "The backend of a flow left service, and another one took the flow over.";
+    FlowEvicted "flow_evicted" Ringway "The flow was idle for longest when there were too many.";
     OutOfBuffers "out_of_buffers" Ringway "The configured buffers were used up.";
     Drained "drained" Operator "The process drained.";
 }

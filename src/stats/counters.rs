@@ -34,7 +34,7 @@ counters! {
     ConnectionsClosed "ringway_connections_closed_total" "Client connections that were closed.";
     ConnectionsHandedOver "ringway_connections_handed_over_total" "Accepted connections that were handed over to a less loaded shard.";
     ClientLimitRejections "ringway_client_limit_rejections_total" "Connections closed because their client had reached its limit.";
-    AcceptFailures "ringway_accept_failures_total" "Failed accepts, for want of descriptors or memory.";
+    AcceptFailures "ringway_accept_failures_total" "Failed accepts, and failed receives of UDP listeners, for want of descriptors or memory.";
     Requests "ringway_requests_total" "Requests that were sent to a pool.";
     Responses1xx "ringway_responses_1xx_total" "Interim and switching answers to clients.";
     Responses2xx "ringway_responses_2xx_total" "Successful answers to clients.";
@@ -45,6 +45,16 @@ counters! {
     ClientBytesSent "ringway_client_sent_bytes_total" "Bytes sent to clients.";
     UpstreamBytesReceived "ringway_upstream_received_bytes_total" "Bytes received from backends.";
     UpstreamBytesSent "ringway_upstream_sent_bytes_total" "Bytes sent to backends.";
+    FlowsOpened "ringway_flows_opened_total" "Flows of datagrams that began.";
+    ClientDatagramsReceived "ringway_client_received_datagrams_total" "Datagrams received from clients.";
+    ClientDatagramsSent "ringway_client_sent_datagrams_total" "Datagrams sent to clients.";
+    UpstreamDatagramsReceived "ringway_upstream_received_datagrams_total" "Datagrams received from backends.";
+    UpstreamDatagramsSent "ringway_upstream_sent_datagrams_total" "Datagrams sent to backends.";
+    DatagramsTruncated "ringway_datagrams_truncated_total" "Datagrams dropped because they were longer than the longest packet.";
+    DatagramsTooLong "ringway_datagrams_too_long_total" "Datagrams dropped because they are too long to be sent on, a PROXY protocol header included.";
+    DatagramsUnsent "ringway_datagrams_unsent_total" "Datagrams dropped because the kernel could not send them at that moment.";
+    DatagramsUnserved "ringway_datagrams_unserved_total" "Datagrams of clients dropped because no backend was available for a flow.";
+    FlowLimitRejections "ringway_flow_limit_rejections_total" "Datagrams dropped because their client, or the listener, had reached its limit of flows.";
     UpstreamConnects "ringway_upstream_connects_total" "Connection attempts to backends.";
     UpstreamConnectFailures "ringway_upstream_connect_failures_total" "Failed connection attempts to backends.";
     UpstreamNoLocalPort "ringway_upstream_no_local_port_total" "Connection attempts for which no local port was free for the backend's address.";

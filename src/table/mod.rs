@@ -58,6 +58,10 @@ row_ids! {
     ExchangeId
     /// Bytes that are forwarded both ways, unparsed.
     RelayId
+    /// A UDP socket of a listener.
+    ReceiverId
+    /// The datagrams between a client and a backend.
+    FlowId
 }
 
 /// A place on a connection where one exchange happens: the connection, and the stream on it.
@@ -85,6 +89,14 @@ impl OperationOwner for ConnectionId {
     const OWNER: Owner = Owner::Backend;
 }
 
+impl OperationOwner for ReceiverId {
+    const OWNER: Owner = Owner::Listener;
+}
+
+impl OperationOwner for FlowId {
+    const OWNER: Owner = Owner::Flow;
+}
+
 /// Rows by id. Access to an empty row is a fault of the program, and panics.
 pub struct Table<I, T> {
     rows: Slab<T>,
@@ -98,6 +110,11 @@ impl<I: RowId, T> Table<I, T> {
     /// table that grows is copied, which takes time and leaves holes.
     pub fn with_capacity(rows: usize) -> Self {
         Self { rows: Slab::with_capacity(rows), generation: 0, ids: PhantomData }
+    }
+
+    /// Makes room for so many more rows, as [`Table::with_capacity`].
+    pub fn reserve(&mut self, rows: usize) {
+        self.rows.reserve(rows);
     }
 
     /// Inserts into a free row.

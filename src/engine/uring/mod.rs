@@ -59,6 +59,8 @@ pub struct Uring {
     sends: Sends,
     /// Buffers of datagrams that are sent by the next submission, which the kernel copies there.
     sent_datagrams: Vec<BufferId>,
+    /// UDP sockets that close behind it.
+    closing: Vec<Socket>,
     scratch: Scratch,
     wake: Arc<EventFd>,
     /// `/dev/null`, which gives nothing to read: how buffers come back that the kernel has. Without
@@ -101,6 +103,7 @@ impl Uring {
             buffers,
             sends: Sends::default(),
             sent_datagrams: Vec::new(),
+            closing: Vec::new(),
             is_short_of_memory: false,
             scratch: Scratch::new(),
             wake,
@@ -224,6 +227,10 @@ impl Engine for Uring {
         if let Err(error) = flow_socket::turn_away(socket) {
             tracing::warn!(%error, "a socket cannot leave its port before it is closed");
         }
+    }
+
+    fn close_datagrams(&mut self, socket: Socket) {
+        self.closing.push(socket);
     }
 
     fn cancel(&mut self, op: Op, key: Key) {

@@ -5,7 +5,7 @@ use super::recvmsg::{NAME_BYTES, SOURCE_BYTES, layout, write_address, write_sour
 use super::{DATAGRAM_GROUP, RECEIVE_GROUP, Uring};
 use crate::base::Instant;
 use crate::engine::{Destination, Key, Op, SEND_SLICES_MAX, Slice, Socket};
-use crate::sys::socket::raw_address;
+use crate::sys::socket::{self, raw_address};
 use io_uring::squeue::{Entry, Flags};
 use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, opcode};
@@ -288,6 +288,7 @@ impl Uring {
         if self.ring.submission().is_empty() {
             self.scratch.clear();
             self.sent_datagrams.drain(..).for_each(|buffer| self.buffers.release(buffer));
+            self.closing.drain(..).for_each(socket::close);
         }
     }
 

@@ -98,6 +98,9 @@ impl Engine for Fragile {
     fn turn_datagrams_away(&mut self, socket: Socket) {
         self.inner.turn_datagrams_away(socket);
     }
+    fn close_datagrams(&mut self, socket: Socket) {
+        self.inner.close_datagrams(socket);
+    }
     fn cancel(&mut self, op: Op, key: Key) {
         self.inner.cancel(op, key);
     }

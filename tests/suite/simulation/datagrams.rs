@@ -1,10 +1,10 @@
 //! Datagrams on the simulated network: sockets of the shards on one side, addresses of actors on
 //! the other, and between them datagrams that are lost, doubled, or arrive in another order.
 
-use super::network::{Armed, Network};
+use super::network::{Armed, Mark, Network};
 use ringway::base::Prng;
 use ringway::engine::{BufferId, Destination, Event, Failure, Key, Socket};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 /// Bytes of the longest datagram over IPv4.
@@ -41,6 +41,11 @@ fn is_own(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V4(ip) if ip.octets()[..3] == [192, 0, 2])
 }
 
+/// Backends of the tests are on the same network.
+fn is_backend(address: SocketAddr) -> bool {
+    address.port() == 80
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
     pub from: SocketAddr,
@@ -54,7 +59,6 @@ pub struct Mouth {
     pub address: SocketAddr,
     /// A connected socket's.
     pub peer: Option<SocketAddr>,
-    pub is_closed: bool,
     pub is_turned_away: bool,
     queue: VecDeque<Packet>,
     /// An ICMP message has said so, which nobody has been told yet.
@@ -65,15 +69,28 @@ pub struct Mouth {
 /// See the module.
 pub struct Datagrams {
     pub mishaps: Mishaps,
+    /// Open sockets.
     pub mouths: BTreeMap<i32, Mouth>,
+    /// Closed ones.
+    closed: HashSet<i32>,
+    /// Open ones by their port.
+    by_port: HashMap<u16, Vec<i32>>,
+    /// Those that something waits in.
+    news: BTreeSet<i32>,
     /// What has arrived at actors.
     pub arrived: VecDeque<Packet>,
+    /// What has come to the host of the shards, where no socket of theirs wanted it.
+    pub passed_by: Vec<Packet>,
     /// Addresses of actors where nobody listens.
     pub dead: BTreeSet<SocketAddr>,
     /// No socket can be connected, for this reason.
     pub refuses: Option<Failure>,
     /// ICMP messages that have reached a socket.
     pub icmp: u64,
+    /// Sockets that shards have connected, and datagrams that they have sent on them, since the
+    /// driver last looked.
+    pub begun: Vec<(SocketAddr, Mark)>,
+    pub sent: Vec<(SocketAddr, Mark)>,
     /// Each with the steps that it is still under way.
     under_way: Vec<(u32, Packet)>,
     next_port: u16,
@@ -84,10 +101,16 @@ impl Default for Datagrams {
         Self {
             mishaps: Mishaps::NONE,
             mouths: BTreeMap::new(),
+            closed: HashSet::new(),
+            by_port: HashMap::new(),
+            news: BTreeSet::new(),
             arrived: VecDeque::new(),
+            passed_by: Vec::new(),
             dead: BTreeSet::new(),
             refuses: None,
             icmp: 0,
+            begun: Vec::new(),
+            sent: Vec::new(),
             under_way: Vec::new(),
             next_port: 32_768,
         }
@@ -97,19 +120,13 @@ impl Default for Datagrams {
 impl Datagrams {
     /// Nothing is under way, or waits to be read.
     pub fn is_still(&self) -> bool {
-        self.under_way.is_empty()
-            && self.arrived.is_empty()
-            && self.mouths.values().all(|mouth| mouth.is_closed || mouth.queue.is_empty())
-    }
-
-    /// UDP sockets that are open.
-    pub fn open(&self) -> impl Iterator<Item = (&i32, &Mouth)> {
-        self.mouths.iter().filter(|(_, mouth)| !mouth.is_closed)
+        self.under_way.is_empty() && self.arrived.is_empty() && self.news.is_empty()
     }
 
     fn mouth(&mut self, shard: usize, socket: Socket) -> &mut Mouth {
+        let is_closed = self.closed.contains(&socket.0);
+        assert!(!is_closed, "an operation on closed UDP socket {}", socket.0);
         let mouth = self.mouths.get_mut(&socket.0).expect("a UDP socket of this network");
-        assert!(!mouth.is_closed, "an operation on closed UDP socket {}", socket.0);
         assert_eq!(mouth.shard, shard, "two shards use UDP socket {}", socket.0);
         mouth
     }
@@ -117,23 +134,26 @@ impl Datagrams {
     /// The open socket that the kernel gives a datagram to. A connected one comes before a
     /// listener's, of which each shard has one.
     fn receiver(&self, packet: &Packet) -> Option<i32> {
-        let is_its = |mouth: &Mouth| {
+        let is_its = |socket: &i32| {
+            let mouth = &self.mouths[socket];
             let ip = mouth.address.ip();
-            mouth.address.port() == packet.to.port()
-                && (ip == packet.to.ip() || ip.is_unspecified() && is_own(packet.to.ip()))
+            (ip == packet.to.ip() || ip.is_unspecified() && is_own(packet.to.ip()))
                 && mouth.peer.is_none_or(|peer| peer == packet.from)
                 && !mouth.is_turned_away
         };
-        let (connected, bound): (Vec<_>, Vec<_>) =
-            self.open().filter(|(_, mouth)| is_its(mouth)).partition(|(_, m)| m.peer.is_some());
-        if let Some((socket, _)) = connected.first() {
-            return Some(**socket);
+        let of_port = self.by_port.get(&packet.to.port())?;
+        let (connected, bound): (Vec<i32>, Vec<i32>) = of_port
+            .iter()
+            .filter(|socket| is_its(socket))
+            .partition(|socket| self.mouths[socket].peer.is_some());
+        if let Some(socket) = connected.first() {
+            return Some(*socket);
         }
         // By the hash of both addresses.
         let IpAddr::V4(from) = packet.from.ip() else { panic!("IPv4 only") };
         let seed = u64::from(from.to_bits()) << 16 | u64::from(packet.from.port());
         let at = Prng::new(seed).below((bound.len() as u32).max(1));
-        bound.get(at as usize).map(|(socket, _)| **socket)
+        bound.get(at as usize).copied()
     }
 }
 
@@ -149,13 +169,13 @@ impl Network {
             shard,
             address,
             peer,
-            is_closed: false,
             is_turned_away: false,
             queue: VecDeque::new(),
             is_unreachable: false,
             receive: None,
         };
         self.datagrams.mouths.insert(number, mouth);
+        self.datagrams.by_port.entry(address.port()).or_default().push(number);
         Socket(number)
     }
 
@@ -188,18 +208,21 @@ impl Network {
 
     fn arrive(&mut self, packet: Packet) {
         if let Some(socket) = self.datagrams.receiver(&packet) {
+            self.datagrams.news.insert(socket);
             let mouth = self.datagrams.mouths.get_mut(&socket).expect("listed");
             return mouth.queue.push_back(packet);
+        }
+        if is_own(packet.to.ip()) && !is_backend(packet.to) {
+            return self.datagrams.passed_by.push(packet);
         }
         if !self.datagrams.dead.contains(&packet.to) {
             return self.datagrams.arrived.push_back(packet);
         }
         // The message goes to the socket that is connected to where nobody listens.
-        let is_sender = |mouth: &&mut Mouth| {
-            !mouth.is_closed && mouth.address == packet.from && mouth.peer == Some(packet.to)
-        };
-        if let Some(mouth) = self.datagrams.mouths.values_mut().find(is_sender) {
-            mouth.is_unreachable = true;
+        let back = Packet { from: packet.to, to: packet.from, bytes: Vec::new() };
+        if let Some(socket) = self.datagrams.receiver(&back) {
+            self.datagrams.mouths.get_mut(&socket).expect("listed").is_unreachable = true;
+            self.datagrams.news.insert(socket);
             self.datagrams.icmp += 1;
         }
     }
@@ -210,7 +233,9 @@ impl Network {
         if let Some(failure) = self.datagrams.refuses {
             return Err(failure);
         }
-        self.datagrams.next_port += 1;
+        let mark = self.mark(shard, 0);
+        self.datagrams.begun.push((peer, mark));
+        self.datagrams.next_port = self.datagrams.next_port.checked_add(1).expect("a port");
         let address = SocketAddr::from(([192, 0, 2, 50], self.datagrams.next_port));
         Ok(self.add_mouth(address, Some(peer), shard))
     }
@@ -252,7 +277,11 @@ impl Network {
         };
         match failure {
             Some(failure) => self.push(shard, Event::DatagramLost { key, failure }),
-            None => self.post(Packet { from, to, bytes }),
+            None => {
+                let mark = self.mark(shard, 0);
+                self.datagrams.sent.extend(destination.is_none().then_some((to, mark)));
+                self.post(Packet { from, to, bytes });
+            }
         }
     }
 
@@ -265,13 +294,15 @@ impl Network {
 
     /// True if this was a UDP socket.
     pub(super) fn close_mouth(&mut self, socket: Socket) -> bool {
-        let is_abandoned = self.is_abandoned;
-        let Some(mouth) = self.datagrams.mouths.get_mut(&socket.0) else { return false };
-        assert!(!mouth.is_closed, "UDP socket {} is closed twice", socket.0);
+        let (is_abandoned, datagrams) = (self.is_abandoned, &mut self.datagrams);
+        assert!(!datagrams.closed.contains(&socket.0), "UDP socket {} is closed twice", socket.0);
+        let Some(mouth) = datagrams.mouths.remove(&socket.0) else { return false };
         let is_quiet = mouth.receive.is_none() || is_abandoned;
         assert!(is_quiet, "UDP socket {} is closed with a receive in flight", socket.0);
-        mouth.is_closed = true;
-        mouth.queue.clear();
+        datagrams.closed.insert(socket.0);
+        datagrams.news.remove(&socket.0);
+        let of_port = datagrams.by_port.get_mut(&mouth.address.port()).expect("listed");
+        of_port.retain(|other| *other != socket.0);
         true
     }
 
@@ -295,11 +326,17 @@ impl Network {
         shard: usize,
         mut acquire: impl FnMut(&Packet, bool) -> Option<BufferId>,
     ) {
-        let is_own = |mouth: &Mouth| mouth.shard == shard && mouth.receive.is_some();
-        let own = self.datagrams.mouths.iter().filter(|(_, mouth)| is_own(mouth));
-        let sockets: Vec<i32> = own.map(|(socket, _)| *socket).collect();
+        let is_own = |socket: &&i32| {
+            let mouth = &self.datagrams.mouths[socket];
+            mouth.shard == shard && mouth.receive.is_some()
+        };
+        let sockets: Vec<i32> = self.datagrams.news.iter().filter(is_own).copied().collect();
         for socket in sockets {
             while self.receive_one(shard, socket, &mut acquire) {}
+            let mouth = &self.datagrams.mouths[&socket];
+            if mouth.queue.is_empty() && !mouth.is_unreachable {
+                self.datagrams.news.remove(&socket);
+            }
         }
     }
 

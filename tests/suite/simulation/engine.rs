@@ -253,6 +253,10 @@ impl Engine for SimEngine {
         self.network.borrow_mut().turn_datagrams_away(self.shard, socket);
     }
 
+    fn close_datagrams(&mut self, socket: Socket) {
+        self.network.borrow_mut().close(socket, Close::Graceful);
+    }
+
     fn cancel(&mut self, op: Op, key: Key) {
         self.network.borrow_mut().cancel(self.shard, op, key);
     }

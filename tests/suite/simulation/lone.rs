@@ -95,6 +95,7 @@ pub fn connect(network: &mut Network) -> i32 {
 /// waits for.
 pub fn turn(network: &RefCell<Network>, shard: &mut Shard<SimEngine>) {
     let taken = network.borrow().taken;
+    network.borrow_mut().deliver();
     shard.turn();
     let network = &mut *network.borrow_mut();
     if network.taken == taken {

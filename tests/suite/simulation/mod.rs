@@ -13,6 +13,10 @@ mod datagrams;
 mod datagrams_alone;
 mod ending;
 mod engine;
+mod flow_scene;
+mod flows;
+mod flows_ending;
+mod flows_moving;
 mod kernel;
 mod limits;
 mod line_ends;
@@ -85,6 +89,11 @@ impl Sum {
             CloseReason::MalformedProxyHeader,
             CloseReason::NotTls,
             CloseReason::UnknownServerName,
+            CloseReason::BackendUnreachable,
+            CloseReason::FlowAnswered,
+            CloseReason::FlowIdle,
+            CloseReason::FlowMoved,
+            CloseReason::FlowEvicted,
         ];
         for reason in CloseReason::ALL.iter().filter(|reason| !others.contains(reason)) {
             self.count(reason.label(), world.closes(*reason));

@@ -345,7 +345,7 @@ impl Network {
         Ok(Socket(socket))
     }
 
-    fn mark(&self, shard: usize, offset: u64) -> Mark {
+    pub(super) fn mark(&self, shard: usize, offset: u64) -> Mark {
         let Lane { turn, before, .. } = self.lanes[shard];
         Mark { offset, shard, turn, before }
     }

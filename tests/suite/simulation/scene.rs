@@ -5,8 +5,8 @@ use super::lone::{self, CALM, listen_address};
 use super::network::Network;
 use ringway::access_log::Sender;
 use ringway::base::{BackendSlot, Generation, PoolId, ShardId};
-use ringway::config::{self, Config, ListenerIndex};
-use ringway::engine::{Close, Engine, Room, Wake};
+use ringway::config::{self, Config, ListenerIndex, Protocol};
+use ringway::engine::{Close, Engine, Room, Socket, Wake};
 use ringway::mailbox::{Mailbox, Observation, Shared, Stage};
 use ringway::shard::{Shard, ShardParts};
 use ringway::snapshot::{self, Listener, Member, Pool, Registry, Settings, Share, Snapshot};
@@ -37,6 +37,15 @@ impl Wake for Witness {
             let in_flight = shared.ledger.in_flight(slot);
             self.told.lock().expect("no panic").push((observation, in_flight));
         }
+    }
+}
+
+/// A socket for the listener of a configuration.
+fn open_socket(config: &Config, network: &mut Network) -> Socket {
+    let listener = &config.listeners[0];
+    match listener.protocol {
+        Protocol::Udp => network.open_mouth(listener.address, 0),
+        _ => network.open_door(listener.address, 0),
     }
 }
 
@@ -79,10 +88,6 @@ impl Scene {
         access_log: Option<Sender>,
         change: impl FnOnce(&mut Config),
     ) -> Self {
-        let mut network = Network::new(1, CALM, 1);
-        let door = network.open_door(listen_address(), 0);
-        let network = Rc::new(RefCell::new(network));
-        let engine = SimEngine::new(0, network.clone(), 64, 64);
         let witness = Arc::new(Witness::default());
         let shared = Shared::new(1, 0, witness.clone());
         assert!(witness.shared.set(shared.clone()).is_ok(), "once");
@@ -93,8 +98,11 @@ impl Scene {
         let algorithm = ringway::balance::Algorithm::RoundRobin;
         let mut config = Config::quick(&listen, &backends, algorithm).expect("it is well");
         change(&mut config);
+        let mut network = Network::new(1, CALM, 1);
+        let sockets = [vec![open_socket(&config, &mut network)]];
+        let network = Rc::new(RefCell::new(network));
+        let engine = SimEngine::new(0, network.clone(), 64, 64);
         let mut registry = Registry::default();
-        let sockets = [vec![door]];
         let first = snapshot::build(&config, Generation(1), &mut registry, &sockets, 1);
         let listener = first.listeners[0].clone();
         let pool = first.pools[0].clone().expect("it is there");
@@ -152,7 +160,7 @@ impl Scene {
         let member = Member { slot: BackendSlot(slot as u32), address: address(slot), share };
         self.pool = Arc::new(snapshot::build_pool(&config.pools[0], id, &[member], 1));
         let sockets = self.listener.as_ref().expect("it listens").sockets.clone();
-        let (index, bound) = (ListenerIndex(0), listen_address());
+        let (index, bound) = (ListenerIndex(0), config.listeners[0].address);
         let listener = snapshot::build_listener(&config, index, &mut self.registry, bound, sockets);
         self.listener = Some(Arc::new(listener.expect("there is room")));
         self.publish_world();
@@ -183,6 +191,18 @@ impl Scene {
         self.panics();
     }
 
+    /// A new snapshot in which the sockets of the listener are another process's too.
+    pub fn share_listener(&mut self) {
+        let (config, registry) = (&self.config, &mut self.registry);
+        let bound = config.listeners[0].address;
+        let sockets = self.listener.as_ref().expect("it listens").sockets.clone();
+        let built = snapshot::build_listener(config, ListenerIndex(0), registry, bound, sockets);
+        let built = built.expect("there is room");
+        self.listener = Some(Arc::new(Listener { is_passed: true, ..built }));
+        self.publish_world();
+        self.turns(2);
+    }
+
     /// A new snapshot in which another listener has the socket of the present one.
     pub fn rename_listener(&mut self) {
         self.config.listeners[0].name.push('2');
@@ -191,7 +211,8 @@ impl Scene {
 
     /// A new snapshot with the listener as it is in the configuration, on the present socket.
     pub fn relisten(&mut self) {
-        let (config, registry, bound) = (&self.config, &mut self.registry, listen_address());
+        let (config, registry) = (&self.config, &mut self.registry);
+        let bound = config.listeners[0].address;
         let sockets = self.listener.as_ref().expect("it listens").sockets.clone();
         let built = snapshot::build_listener(config, ListenerIndex(0), registry, bound, sockets);
         self.listener = Some(Arc::new(built.expect("there is room")));
@@ -212,9 +233,10 @@ impl Scene {
 
     /// A new snapshot without the listener, or with it on a new socket. Nothing happens yet.
     pub fn listen(&mut self, listens: bool) {
-        let (config, registry, bound) = (&self.config, &mut self.registry, listen_address());
+        let (config, registry) = (&self.config, &mut self.registry);
+        let bound = config.listeners[0].address;
         self.listener = listens.then(|| {
-            let sockets = vec![self.network.borrow_mut().open_door(bound, 0)];
+            let sockets = vec![open_socket(config, &mut self.network.borrow_mut())];
             let built =
                 snapshot::build_listener(config, ListenerIndex(0), registry, bound, sockets);
             Arc::new(built.expect("there is room"))

@@ -223,6 +223,8 @@ impl Engine for ScriptedEngine {
 
     fn turn_datagrams_away(&mut self, _socket: Socket) {}
 
+    fn close_datagrams(&mut self, _socket: Socket) {}
+
     fn cancel(&mut self, op: Op, key: Key) {
         let receives = |peer: &&mut Peer| peer.receiving == Some(key);
         if op == Op::Receive

@@ -1,0 +1,114 @@
+//! Datagrams of clients: each goes to the backend of its flow, or begins a flow.
+
+use super::{Endpoints, Flows, State};
+use crate::engine::{BufferId, DATAGRAM_HEADROOM, Datagram, Engine, Key, Slice};
+use crate::local::Local;
+use crate::pick::Replicas;
+use crate::proxy_protocol::{Addresses, write_v2_of_datagram};
+use crate::snapshot::ProxyProtocol;
+use crate::stats::{CloseReason, Counter};
+use crate::table::{FlowId, ReceiverId};
+use std::net::SocketAddr;
+
+impl Flows {
+    /// A datagram has come to a listener's socket. `more`: the receive goes on.
+    pub fn client_datagram<E: Engine>(
+        &mut self,
+        key: Key,
+        buffer: BufferId,
+        more: bool,
+        picks: &mut Replicas,
+        local: &mut Local<E>,
+    ) {
+        let Some(receiver) = self.receivers.find(key) else {
+            local.count(Counter::LateCompletions);
+            return local.wire.engine.release(buffer);
+        };
+        let datagram = local.wire.engine.datagram(buffer);
+        let listener = self.receivers[receiver].listener;
+        local.count(Counter::ClientDatagramsReceived);
+        local.reports.listener_cell(listener).datagrams_received.add(1);
+        local.reports.count(Counter::ClientBytesReceived, datagram.payload.len() as u64);
+        match self.flow_of(receiver, &datagram, picks, local) {
+            Some(flow) => self.forward(flow, datagram.payload, picks, local),
+            None => local.wire.engine.release(buffer),
+        }
+        if !more {
+            self.hear_on(receiver, local);
+        }
+    }
+
+    /// The flow of a datagram, which may begin with it. None if the datagram is dropped, which is
+    /// counted.
+    fn flow_of<E: Engine>(
+        &mut self,
+        id: ReceiverId,
+        datagram: &Datagram,
+        picks: &mut Replicas,
+        local: &mut Local<E>,
+    ) -> Option<FlowId> {
+        let receiver = &self.receivers[id];
+        if !datagram.is_whole {
+            local.reports.count_dropped(receiver.listener, Counter::DatagramsTruncated);
+            return None;
+        }
+        let asked = datagram.to.filter(|_| receiver.has_many_addresses());
+        let ends = Endpoints {
+            receiver: id,
+            client: datagram.from?,
+            local: asked.unwrap_or(receiver.address.ip()),
+        };
+        let Some(flow) = self.index.find(&ends, &self.table) else {
+            return self.begin(ends, picks, local);
+        };
+        let pool = self.table[flow].attempts.pool;
+        let leads_elsewhere = receiver.target.is_some_and(|target| target.pool != pool);
+        if leads_elsewhere || !picks.is_serving(self.table[flow].slot()) {
+            return self.move_on(flow, picks, local);
+        }
+        Some(flow)
+    }
+
+    /// Sends a client's datagram to the backend of its flow.
+    fn forward<E: Engine>(
+        &mut self,
+        id: FlowId,
+        payload: Slice,
+        picks: &mut Replicas,
+        local: &mut Local<E>,
+    ) {
+        self.touch(id, local.now());
+        let flow = self.table.at(id);
+        let receiver = &self.receivers[flow.ends.receiver];
+        flow.from_client.add(payload.len());
+        let pool = picks.pool(flow.attempts.pool);
+        let datagram = match pool.is_some_and(|pool| pool.proxy_protocol == ProxyProtocol::V2) {
+            true => announce(payload, flow.ends, receiver.address.port(), local),
+            false => payload,
+        };
+        local.count(Counter::UpstreamDatagramsSent);
+        local.reports.count(Counter::UpstreamBytesSent, datagram.len() as u64);
+        local.wire.engine.send_datagram(flow.socket, flow.key, datagram, None);
+        let requests = u64::from(receiver.rules.requests);
+        if requests > 0 && flow.from_client.datagrams >= requests {
+            flow.state = State::Answering;
+            self.index.remove(id, &self.table);
+        }
+        if self.is_answered(id) {
+            self.end(id, CloseReason::FlowAnswered, picks, local);
+        }
+    }
+}
+
+/// Writes the header of the PROXY protocol in front of a datagram. Each datagram has one: a backend
+/// reads each by itself.
+fn announce<E: Engine>(payload: Slice, ends: Endpoints, port: u16, local: &mut Local<E>) -> Slice {
+    let destination = SocketAddr::new(ends.local, port);
+    let addresses = Addresses { source: ends.client, destination };
+    let mut header = [0; DATAGRAM_HEADROOM];
+    let length = write_v2_of_datagram(&addresses, &mut header).expect("it has 52 bytes at most");
+    let start = payload.start as usize - length;
+    let bytes = local.wire.engine.bytes_mut(payload.buffer);
+    bytes[start..start + length].copy_from_slice(&header[..length]);
+    Slice { start: start as u32, ..payload }
+}
