@@ -26,13 +26,14 @@ pub fn open<E: Engine>(
     let is_counted = !local.current.listener(listener).is_some_and(|one| one.requires_proxy_header);
     if is_counted && !mailbox.shared.clients.admit(shard, address.ip()) {
         local.count(Counter::ClientLimitRejections);
+        local.reports.listener_cell(listener).refused.add(1);
         local.wire.engine.close(socket, Close::Reset);
         local.reports.session_ended(listener);
         local.reports.mailbox.show_connections(clients.len() as u32);
         return None;
     }
     local.count(Counter::ConnectionsAccepted);
-    mailbox.shared.ledger.listener(shard, listener).accepted.add(1);
+    local.reports.listener_cell(listener).accepted.add(1);
     let key = clients.next_key();
     let id = clients.insert(Client::new(socket, key, address, listener));
     let client = clients.at(id);

@@ -281,7 +281,8 @@ impl Client {
     }
 
     /// The connection ends before its bytes could go anywhere: it is recorded, once, with the
-    /// server name that it asked for. One of HTTP has had no request, and no record.
+    /// server name that it asked for. One of HTTP has had no request, and has a record only if it
+    /// was refused.
     pub(super) fn leave_preface<E: Engine>(
         &mut self,
         server_name: &[u8],
@@ -292,8 +293,11 @@ impl Client {
             return;
         }
         self.state = State::Lingering;
+        if is_refusal(reason) {
+            local.reports.listener_cell(self.listener).refused.add(1);
+        }
         let listener = local.current.listener(self.listener);
-        let listener = listener.filter(|one| one.protocol != Protocol::Http);
+        let listener = listener.filter(|one| one.protocol != Protocol::Http || is_refusal(reason));
         if let Some(listener) = listener.filter(|_| local.reports.has_access_log()) {
             let protocol = listener.protocol_word();
             let (client, failure) = (self.address, reason.label());
@@ -305,4 +309,16 @@ impl Client {
     fn give_up<E: Engine>(&mut self, how: How, reason: CloseReason, local: &mut Local<E>) {
         local.work.push(Signal::End(self.id(), how, reason));
     }
+}
+
+/// True if a connection that ends in its preface for this reason was refused: it is not wanted, or
+/// nobody knows where its bytes go.
+fn is_refusal(reason: CloseReason) -> bool {
+    matches!(
+        reason,
+        CloseReason::MalformedProxyHeader
+            | CloseReason::NotTls
+            | CloseReason::UnknownServerName
+            | CloseReason::RequestRefused
+    )
 }

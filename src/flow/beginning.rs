@@ -176,7 +176,7 @@ impl Flows {
         let slot = attempts.backend.expect("it is connected");
         picks.begin(slot);
         local.count(Counter::FlowsOpened);
-        local.reports.count_request(admission.listener, attempts.route);
+        local.reports.count_connection(attempts.route);
         local.reports.listener_cell(admission.listener).accepted.add(1);
         let key = self.table.next_key();
         local.wire.engine.receive_datagrams(socket, key);

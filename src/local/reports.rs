@@ -62,9 +62,13 @@ impl Reports {
 
     /// Counts a request that was routed.
     pub fn count_request(&self, listener: ListenerId, route: RouteId) {
-        let (shard, ledger) = (self.mailbox.shard(), &self.mailbox.shared.ledger);
-        ledger.listener(shard, listener).requests.add(1);
-        ledger.route(shard, route).requests.add(1);
+        self.listener_cell(listener).requests.add(1);
+        self.mailbox.shared.ledger.route(self.mailbox.shard(), route).requests.add(1);
+    }
+
+    /// Counts a connection that was routed, and whose bytes are forwarded unread.
+    pub fn count_connection(&self, route: RouteId) {
+        self.mailbox.shared.ledger.route(self.mailbox.shard(), route).connections.add(1);
     }
 
     /// The shard's counts of a listener.

@@ -27,4 +27,4 @@ pub use observations::{BackendFault, Observation, Observations, TrialCourse};
 pub use places::Pool;
 pub use quota::{NO_LIMIT, Quota};
 pub use shard_mailbox::{Mailbox, Shared, Stage, Taken};
-pub use tables::{Answers, BackendCell, Count, Level, ListenerCell, PoolCell, RouteCell};
+pub use tables::{Answers, BackendCell, Bytes, Count, Level, ListenerCell, PoolCell, RouteCell};

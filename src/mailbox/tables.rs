@@ -84,6 +84,22 @@ impl Answers {
     }
 }
 
+/// Bytes that were forwarded unread, as one side of them sees it.
+#[derive(Default)]
+pub struct Bytes {
+    /// Received from clients, or from the backend.
+    pub received: Count,
+    /// Sent to clients, or to the backend.
+    pub sent: Count,
+}
+
+impl Bytes {
+    fn clear(&self) {
+        self.received.clear();
+        self.sent.clear();
+    }
+}
+
 /// A shard's counts of a backend, on cache lines of their own. What other shards read is on the
 /// first one.
 #[derive(Default)]
@@ -101,6 +117,10 @@ pub struct BackendCell {
     pub successes: Count,
     /// Failures: exchanges that failed by its fault, and answers of 502, 503 and 504.
     pub failures: Count,
+    /// Connections that were made.
+    pub connects: Count,
+    /// Bytes that were forwarded unread.
+    pub bytes: Bytes,
 }
 
 const _: () = assert!(size_of::<BackendCell>() == 128);
@@ -123,6 +143,8 @@ impl BackendCell {
         self.answers.clear();
         self.successes.clear();
         self.failures.clear();
+        self.connects.clear();
+        self.bytes.clear();
     }
 }
 
@@ -149,6 +171,8 @@ impl PoolCell {
 pub struct RouteCell {
     /// Requests that it matched.
     pub requests: Count,
+    /// Connections that it matched, whose bytes are forwarded unread.
+    pub connections: Count,
     /// Their final answers, of backends and of Ringway itself.
     pub answers: Answers,
 }
@@ -156,6 +180,7 @@ pub struct RouteCell {
 impl RouteCell {
     pub(super) fn clear(&self) {
         self.requests.clear();
+        self.connections.clear();
         self.answers.clear();
     }
 }
@@ -176,9 +201,13 @@ pub struct ListenerCell {
     pub datagrams_sent: Count,
     /// With UDP: datagrams of clients and backends that were dropped, for any reason.
     pub datagrams_dropped: Count,
+    /// Connections that were refused.
+    pub refused: Count,
+    /// Bytes that were forwarded unread.
+    pub bytes: Bytes,
 }
 
-const _: () = assert!(size_of::<ListenerCell>() == 64);
+const _: () = assert!(size_of::<ListenerCell>() == 128);
 
 impl ListenerCell {
     /// Sessions that are open.
@@ -192,6 +221,8 @@ impl ListenerCell {
         self.datagrams_received.clear();
         self.datagrams_sent.clear();
         self.datagrams_dropped.clear();
+        self.refused.clear();
+        self.bytes.clear();
     }
 }
 

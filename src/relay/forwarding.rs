@@ -1,7 +1,7 @@
 //! Passing bytes between the two ends of a relay. Each side may end its direction on its own; a
 //! slow side stops the receive of the other.
 
-use super::{Ended, Relay};
+use super::{Ended, Relay, Source};
 use crate::backend::Connection;
 use crate::client::Client;
 use crate::engine::{Engine, Failure, Slice};
@@ -46,6 +46,7 @@ impl Relay {
         local: &mut Local<E>,
     ) -> bool {
         self.from_client += slice.len() as u64;
+        self.count_bytes(slice.len(), 0, ends, local);
         self.note_progress(ends, local);
         let is_passed = pass(&mut ends.client.link, &mut ends.backend.link, slice, local);
         if !is_passed {
@@ -65,6 +66,7 @@ impl Relay {
             local.reports.backend_cell(ends.backend.slot).successes.add(1);
         }
         self.from_backend += slice.len() as u64;
+        self.count_bytes(0, slice.len(), ends, local);
         self.note_progress(ends, local);
         let is_passed = pass(&mut ends.backend.link, &mut ends.client.link, slice, local);
         if !is_passed {
@@ -173,6 +175,24 @@ impl Relay {
         // The low bits suffice: nobody takes four gigabytes within a timeout, or exactly none.
         let acknowledged = links.map(|link| local.wire.engine.acknowledged(link.socket) as u32);
         std::mem::replace(&mut self.acknowledged, acknowledged) != acknowledged
+    }
+
+    /// Counts bytes for the listener and the backend of a connection that is forwarded unread.
+    fn count_bytes<E: Engine>(
+        &self,
+        from_client: usize,
+        from_backend: usize,
+        ends: &Ends<'_>,
+        local: &Local<E>,
+    ) {
+        let Source::Listener(attempts) = &self.source else { return };
+        let (from_client, from_backend) = (from_client as u64, from_backend as u64);
+        let of_listener = &local.reports.listener_cell(attempts.listener).bytes;
+        of_listener.received.add(from_client);
+        of_listener.sent.add(from_backend);
+        let of_backend = &local.reports.backend_cell(ends.backend.slot).bytes;
+        of_backend.received.add(from_backend);
+        of_backend.sent.add(from_client);
     }
 
     fn signal_end<E: Engine>(&self, reason: CloseReason, local: &mut Local<E>) {

@@ -236,6 +236,9 @@ impl<E: Engine> Traffic<E> {
         let Sides { connections, local, .. } = &mut self.sides;
         let connection = connections.at(id);
         connection.note_connect_ended();
+        if result.is_ok() {
+            local.reports.backend_cell(connection.slot).connects.add(1);
+        }
         match (connection.used_for, result) {
             (Use::Exchange(exchange), Ok(())) => {
                 self.exchanges.at(exchange).connected(&mut self.sides);

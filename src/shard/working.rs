@@ -91,7 +91,7 @@ impl<E: Engine> Traffic<E> {
     pub(super) fn dial(&mut self, id: ClientId, dial: Dial) {
         let id_of_relay = self.relays.next_id();
         let client = self.sides.clients.at(id);
-        self.sides.local.reports.count_request(client.listener, dial.target.route);
+        self.sides.local.reports.count_connection(dial.target.route);
         let mut attempts = Attempts::new(client.listener, dial.target, &self.sides.local);
         let pool = self.sides.local.current.snapshot().pool(dial.target.pool);
         let hashing = pool.and_then(|pool| pool.hashing.as_ref());

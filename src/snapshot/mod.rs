@@ -13,7 +13,7 @@ pub use build::{
     wanted,
 };
 pub use hashing::Hashing;
-pub use registry::{Registry, Wanted};
+pub use registry::{Registry, RouteKey, Wanted};
 
 pub use crate::config::{FlowRules, Protocol, ProxyProtocol, Timeouts, Transport};
 

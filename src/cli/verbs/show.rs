@@ -30,6 +30,18 @@ pub(super) fn table(rows: &[Vec<String>], out: &mut dyn Write) -> io::Result<()>
     Ok(())
 }
 
+/// A number; `-` where there is none.
+pub(super) fn count(value: &Value) -> String {
+    value.as_u64().map_or_else(|| "-".to_owned(), |count| count.to_string())
+}
+
+/// The connections of a listener, with their limit.
+pub(super) fn connections(listener: &Value) -> String {
+    let limit = listener["max_connections"].as_u64();
+    let limit = limit.map(|limit| format!("/{limit}")).unwrap_or_default();
+    format!("{}{limit}", listener["connections"])
+}
+
 fn heading(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
@@ -66,10 +78,15 @@ pub(super) fn status(status: &Value, out: &mut dyn Write) -> io::Result<()> {
     }));
     table(&rows, out)?;
     writeln!(out)?;
-    let mut rows = vec![heading(&["LISTENER", "PROTOCOL", "ADDRESS", "CONNECTIONS", "REQUESTS"])];
+    let names =
+        ["LISTENER", "PROTOCOL", "ADDRESS", "CONNECTIONS", "ACCEPTED", "REFUSED", "REQUESTS"];
+    let mut rows = vec![heading(&names)];
     rows.extend(list(&status["listeners"]).map(|listener| {
-        let keys = ["name", "protocol", "address", "connections", "requests"];
-        keys.map(|key| text(&listener[key])).to_vec()
+        let keys = ["name", "protocol", "address"];
+        let numbers = [connections(listener)].into_iter();
+        let numbers =
+            numbers.chain(["accepted", "refused", "requests"].map(|key| count(&listener[key])));
+        keys.map(|key| text(&listener[key])).into_iter().chain(numbers).collect()
     }));
     table(&rows, out)?;
     writeln!(out)?;
@@ -77,8 +94,18 @@ pub(super) fn status(status: &Value, out: &mut dyn Write) -> io::Result<()> {
 }
 
 pub(super) fn backends(pools: &Value, out: &mut dyn Write) -> io::Result<()> {
-    let names =
-        ["POOL", "BACKEND", "STANDING", "WEIGHT", "IN FLIGHT", "ANSWERS", "5XX", "FAILURES", "WHY"];
+    let names = [
+        "POOL",
+        "BACKEND",
+        "STANDING",
+        "WEIGHT",
+        "IN FLIGHT",
+        "CONNECTIONS",
+        "ANSWERS",
+        "5XX",
+        "FAILURES",
+        "WHY",
+    ];
     let mut rows = vec![heading(&names)];
     for pool in list(pools) {
         for backend in list(&pool["backends"]) {
@@ -129,6 +156,7 @@ fn backend_row(pool: &Value, backend: &Value) -> Vec<String> {
         text(&backend["standing"]),
         weight(backend),
         backend["in_flight"].to_string(),
+        backend["connections"].to_string(),
         answers.to_string(),
         backend["answers"]["5xx"].to_string(),
         backend["failures"].to_string(),
@@ -249,7 +277,11 @@ pub(super) fn explain(reply: &Value, out: &mut dyn Write) -> io::Result<()> {
             continue;
         }
         let route = &outcome["route"];
-        writeln!(out, "  route  host {} path {}", text(&route["host"]), text(&route["path"]))?;
+        let below = [("path", " path "), ("alpn", " alpn=")];
+        let below = below.iter().filter(|(key, _)| route[*key].is_string());
+        let below: String =
+            below.map(|(key, word)| format!("{word}{}", text(&route[*key]))).collect();
+        writeln!(out, "  route  host {}{below}", text(&route["host"]))?;
         writeln!(out, "  pool   {}: {}", text(&outcome["pool"]), text(&outcome["why"]))?;
         for backend in list(&outcome["backends"]) {
             writeln!(

@@ -2,10 +2,11 @@
 
 use super::explain_connection::scheme;
 use super::reply::{Reply, json_reply, refusal};
+use super::routes::{RouteName, RouteNames};
 use super::status::reason;
 use crate::config::Protocol;
 use crate::coordinator::control::Control;
-use crate::coordinator::fleet::{Fleet, PoolRecord};
+use crate::coordinator::fleet::PoolRecord;
 use crate::head::{Refusal, RequestHead};
 use crate::http1::{FieldStorage, Verdict};
 use crate::snapshot::{self, Hashing, KeyHash};
@@ -13,6 +14,7 @@ use hyper::{StatusCode, Uri};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Methods that users often write in lower case (RFC 9110, 9.3; RFC 5789).
 const METHODS: [&str; 9] =
@@ -35,7 +37,7 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
         return refusal(StatusCode::BAD_REQUEST, error);
     };
     let host = uri.authority().map(ToString::to_string).unwrap_or_default();
-    if let Some(reply) = unread(control, listener) {
+    if let Some(reply) = unread(control, listener, uri.port_u16()) {
         return reply;
     }
     // As a client would send it: a request that the shards refuse is refused here too.
@@ -43,10 +45,8 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
     let rules = snapshot::build_settings(control.config()).rules;
     let mut storage = FieldStorage::default();
     let verdict = RequestHead::parse(head.as_bytes(), &mut storage, &rules);
-    let is_wanted = |known: &&std::sync::Arc<snapshot::Listener>| {
-        listener.is_none_or(|listener| listener == known.name)
-    };
-    let fleet = control.fleet();
+    let is_wanted =
+        |known: &&Arc<snapshot::Listener>| listener.is_none_or(|listener| listener == known.name);
     let answers: Vec<Value> = control
         .listeners()
         .iter()
@@ -55,7 +55,7 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
             json!({
                 "listener": listener.name,
                 "address": listener.address,
-                "outcome": outcome(&fleet, listener, &verdict),
+                "outcome": outcome(control, listener, &verdict),
             })
         })
         .collect();
@@ -69,20 +69,23 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
     json_reply(StatusCode::OK, &json!({ "request": request, "listeners": answers }))
 }
 
-/// The refusal of a request where no listener reads any.
-fn unread(control: &Control, wanted: Option<&str>) -> Option<Reply> {
-    let mut asked = control
-        .listeners()
-        .iter()
-        .filter(|known| wanted.is_none_or(|wanted| wanted == known.name))
-        .peekable();
-    let protocol = asked.peek()?.protocol;
-    let scheme = scheme(protocol.transport());
+/// The refusal of a request where no listener reads any: that of the wanted name, or those on the
+/// port of the URL if there are some. Another port may be one of a device before Ringway.
+fn unread(control: &Control, wanted: Option<&str>, port: Option<u16>) -> Option<Reply> {
+    let is_on_port = |known: &snapshot::Listener| Some(known.address.port()) == port;
+    let has_port = wanted.is_none() && control.listeners().iter().any(|known| is_on_port(known));
+    let is_asked = |known: &&Arc<snapshot::Listener>| match wanted {
+        Some(wanted) => wanted == known.name,
+        None => !has_port || is_on_port(known),
+    };
+    let mut asked = control.listeners().iter().filter(is_asked).peekable();
+    let (name, protocol) = asked.peek().map(|known| (&known.name, known.protocol))?;
     if asked.any(|known| known.protocol == Protocol::Http) {
         return None;
     }
+    let scheme = scheme(protocol.transport());
     let error = format!(
-        "requests are not read there: the protocol is `{protocol}`; ask for {scheme}HOST:PORT"
+        "listener {name} reads no requests: its protocol is `{protocol}`; ask for {scheme}HOST:PORT"
     );
     Some(refusal(StatusCode::BAD_REQUEST, error))
 }
@@ -109,14 +112,14 @@ fn is_token_byte(byte: u8) -> bool {
 }
 
 fn outcome(
-    fleet: &Fleet,
+    control: &Control,
     listener: &snapshot::Listener,
     verdict: &Verdict<RequestHead<'_, '_>>,
 ) -> Value {
     match verdict {
         Verdict::Complete(head) => match listener.routes.lookup(head.host, head.path) {
             Some(target) => {
-                routed(fleet, target, Ending::Answered, |hashing| hashing.request_key(head))
+                routed(control, target, Ending::Answered, |hashing| hashing.request_key(head))
             }
             None => no_route(head),
         },
@@ -140,13 +143,18 @@ fn no_route(head: &RequestHead<'_, '_>) -> Value {
 
 /// What becomes of what takes a route; `key` finds its hash by the rules of a pool.
 pub(super) fn routed(
-    fleet: &Fleet,
+    control: &Control,
     target: snapshot::Target,
     ending: Ending,
     key: impl FnOnce(&Hashing) -> Option<KeyHash>,
 ) -> Value {
-    let routes = fleet.routes();
-    let route = routes.into_iter().find(|(_, id)| *id == target.route).map(|(key, _)| key);
+    let (fleet, names) = (control.fleet(), RouteNames::new(control.listeners()));
+    let route = fleet.routes().find(|(_, id)| *id == target.route).map(|(key, _)| {
+        let name = names.of(key);
+        // One of requests too has a path, which connections have not.
+        let path = name.path.filter(|_| ending == Ending::Answered);
+        RouteName { path, ..name }
+    });
     let Some(pool) = fleet.pool_of(target.pool) else {
         return match ending {
             Ending::Answered => json!({ "status": 503, "why": "its pool is gone" }),
@@ -187,9 +195,7 @@ pub(super) fn routed(
         }
     };
     json!({
-        "route": route.map(|(listener, host, path)| {
-            json!({ "listener": listener, "host": host, "path": path })
-        }),
+        "route": route,
         "pool": pool.config.name,
         "why": why,
         "backends": backends,

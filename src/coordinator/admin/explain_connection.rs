@@ -168,7 +168,7 @@ fn outcome(control: &Control, listener: &Listener, question: &Question<'_>) -> V
                 Transport::Tcp => Ending::Closed,
                 Transport::Udp => Ending::Dropped,
             };
-            routed(&control.fleet(), target, ending, key)
+            routed(control, target, ending, key)
         }
         Err(why) => json!({ "why": why }),
     }

@@ -3,9 +3,9 @@
 //!
 //! `server` accepts connections and checks users, `places` limits connections, `bounded` closes
 //! those that do not read, `routing` dispatches requests, `status`, `metrics` (a folder),
-//! `readiness` and `explain` answer questions, `overview` does so without delaying others, `orders`
-//! applies orders, `config_text` has the formats of a configuration. Does not: lock anything of the
-//! data path; wait, but for shards to apply an order.
+//! `readiness` and `explain` answer questions, `routes` names routes, `overview` answers without
+//! delaying others, `orders` applies orders, `config_text` has the formats of a configuration. Does
+//! not: lock anything of the data path; wait, but for shards to apply an order.
 
 mod bounded;
 mod config_text;
@@ -17,6 +17,7 @@ mod overview;
 mod places;
 mod readiness;
 mod reply;
+mod routes;
 mod routing;
 mod server;
 mod status;

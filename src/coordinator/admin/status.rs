@@ -1,13 +1,14 @@
 //! The state of the process, as JSON.
 
+use super::routes::{RouteName, RouteNames};
 use crate::base::Instant;
-use crate::config::Choice;
+use crate::config::{Choice, Protocol};
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{Fleet, PoolRecord, Probed, Record, Source, SourceState};
 use crate::coordinator::process::{Listeners, Shards};
 use crate::coordinator::reload::Loaded;
 use crate::health::Outlier;
-use crate::mailbox::{Answers, BackendCell, Ledger};
+use crate::mailbox::{Answers, BackendCell, Ledger, NO_LIMIT, RouteCell};
 use crate::stats::{Counter, LATENCY_BOUNDS_US};
 use serde::{Serialize, Serializer};
 use std::net::SocketAddr;
@@ -57,7 +58,15 @@ struct ListenerStatus {
     connections: u64,
     /// Of UDP: flows that began.
     accepted: u64,
-    requests: u64,
+    /// None if its protocol has none.
+    requests: Option<u64>,
+    /// Connections that were refused.
+    refused: u64,
+    /// None without a limit.
+    max_connections: Option<u32>,
+    /// Bytes that were forwarded unread; none if the protocol is read.
+    received_bytes: Option<u64>,
+    sent_bytes: Option<u64>,
 }
 
 /// Answers by the class of their status, with the names of the classes as keys.
@@ -71,11 +80,13 @@ impl Serialize for ByClass {
 
 #[derive(Serialize)]
 struct RouteStatus {
-    listener: String,
-    host: String,
-    path: String,
-    requests: u64,
-    answers: ByClass,
+    #[serde(flatten)]
+    name: RouteName,
+    /// None if it is of no requests.
+    requests: Option<u64>,
+    answers: Option<ByClass>,
+    /// Connections that are forwarded unread; none if it is of none.
+    connections: Option<u64>,
 }
 
 /// A pool and its backends.
@@ -90,6 +101,8 @@ pub(super) struct PoolStatus {
     min_ready: usize,
     no_healthy: Option<&'static str>,
     in_flight: u64,
+    /// Connections to its backends, idle ones too.
+    connections: u64,
     requests: u64,
     unserved: u64,
     latency_us: Percentiles,
@@ -134,7 +147,13 @@ struct BackendStatus {
     /// The part of the weight that slow start gives it now, percent.
     ramp_percent: u32,
     in_flight: u64,
+    /// Those that are open, idle ones too.
     connections: u64,
+    /// Connections that were made since the start.
+    connects: u64,
+    /// Bytes that were forwarded unread.
+    received_bytes: u64,
+    sent_bytes: u64,
     answers: ByClass,
     failures: u64,
     ejections: u64,
@@ -172,7 +191,7 @@ pub(super) fn status(
         connections: control.shards().connections(),
         shards: shards(control.shards(), now),
         listeners: listeners(control.listeners(), fleet.ledger()),
-        routes: routes(&fleet),
+        routes: routes(&fleet, control.listeners()),
         pools: pools(&fleet, now),
     }
 }
@@ -195,34 +214,40 @@ fn listeners(listeners: &Listeners, ledger: &Ledger) -> Vec<ListenerStatus> {
         let sum = |read: fn(&crate::mailbox::ListenerCell) -> u64| {
             ledger.listeners(listener.id).map(read).sum()
         };
+        let is_read = listener.protocol == Protocol::Http;
         ListenerStatus {
             name: listener.name.clone(),
             address: listener.address,
             protocol: listener.protocol.word(),
             connections: sum(|cell| cell.sessions().into()),
             accepted: sum(|cell| cell.accepted.read()),
-            requests: sum(|cell| cell.requests.read()),
+            requests: is_read.then(|| sum(|cell| cell.requests.read())),
+            refused: sum(|cell| cell.refused.read()),
+            max_connections: Some(listener.sessions_max()).filter(|most| *most != NO_LIMIT),
+            received_bytes: (!is_read).then(|| sum(|cell| cell.bytes.received.read())),
+            sent_bytes: (!is_read).then(|| sum(|cell| cell.bytes.sent.read())),
         }
     };
     listeners.iter().map(listener).collect()
 }
 
-fn routes(fleet: &Fleet) -> Vec<RouteStatus> {
-    let ledger = fleet.ledger();
+fn routes(fleet: &Fleet, listeners: &Listeners) -> Vec<RouteStatus> {
+    let (ledger, names) = (fleet.ledger(), RouteNames::new(listeners));
     let mut routes: Vec<RouteStatus> = fleet
         .routes()
-        .map(|((listener, host, path), id)| {
+        .map(|(key, id)| {
+            let name = names.of(key);
+            let sum = |read: fn(&RouteCell) -> u64| ledger.routes(id).map(read).sum();
             let answers = ledger.routes(id).map(|cell| classes(&cell.answers));
             RouteStatus {
-                listener: listener.clone(),
-                host: host.clone(),
-                path: path.clone(),
-                requests: ledger.routes(id).map(|cell| cell.requests.read()).sum(),
-                answers: ByClass(answers.fold([0; 5], add)),
+                requests: name.takes_requests.then(|| sum(|cell| cell.requests.read())),
+                answers: name.takes_requests.then(|| ByClass(answers.fold([0; 5], add))),
+                connections: name.takes_connections.then(|| sum(|cell| cell.connections.read())),
+                name,
             }
         })
         .collect();
-    routes.sort_by(|a, b| (&a.listener, &a.host, &a.path).cmp(&(&b.listener, &b.host, &b.path)));
+    routes.sort_by(|one, other| one.name.cmp(&other.name));
     routes
 }
 
@@ -246,6 +271,7 @@ fn pool_status(ledger: &Ledger, pool: &PoolRecord, now: Instant) -> PoolStatus {
         min_ready: pool.config.min_ready,
         no_healthy: pool.has_no_healthy.then(|| pool.config.no_healthy.word()),
         in_flight: backends.iter().map(|backend| backend.in_flight).sum(),
+        connections: backends.iter().map(|backend| backend.connections).sum(),
         requests: latencies.iter().sum(),
         unserved: ledger.pools(pool.id).map(|cell| cell.unserved.read()).sum(),
         latency_us: Percentiles {
@@ -302,6 +328,9 @@ fn backend_status(
         ramp_percent: (ramp * 100.0).round() as u32,
         in_flight: sum(|cell| cell.in_flight.read().into()),
         connections: sum(|cell| cell.connections().into()),
+        connects: sum(|cell| cell.connects.read()),
+        received_bytes: sum(|cell| cell.bytes.received.read()),
+        sent_bytes: sum(|cell| cell.bytes.sent.read()),
         answers: ByClass(answers.fold([0; 5], add)),
         failures: sum(|cell| cell.failures.read()),
         ejections: record.ejections,

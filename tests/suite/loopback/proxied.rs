@@ -1,6 +1,7 @@
 //! Listeners behind another balancer: the PROXY header says who the client is.
 
 use super::harness::*;
+use super::load::Operated;
 use std::io::{Read, Write};
 
 const TRUSTING: &str = "[http]\ntrusted_proxies = [\"127.0.0.0/8\"]\n[runtime]\nshards = 1\n";
@@ -162,4 +163,23 @@ fn the_limit_for_a_client_holds_for_the_one_that_is_announced_and_not_for_the_pr
     assert!(!asks(&mut ringway.connect(), "192.0.2.1"), "a third one");
     streams.truncate(2);
     await_that("there is room again", || asks(&mut ringway.connect(), "192.0.2.1"));
+}
+
+#[test]
+fn a_header_that_is_refused_before_http_is_recorded_and_counted() {
+    let origin = Origin::http(|_, _| ok(b"served"));
+    let log = "[access_log]\npath = \"FOLDER/access\"\n";
+    let operated = Operated::start(&http(&origin, &format!("{TRUSTING}{log}")));
+    let mut stream = operated.ringway.connect();
+    let _ = stream.write_all(b"PROXY nonsense\r\n");
+    assert_eq!(read_to_end(&mut stream), b"");
+    let access = operated.file.with_file_name("access");
+    await_that("it is recorded", || {
+        std::fs::read_to_string(&access).expect("text").ends_with('\n')
+    });
+    let text = std::fs::read_to_string(&access).expect("text");
+    let record: serde_json::Value = serde_json::from_str(&text).expect("one record");
+    assert_eq!(record["failure"], "malformed_proxy_header", "{record}");
+    assert!(record["protocol"] == "http" && record["status"] == 0 && record["method"] == "");
+    assert_eq!(operated.metric("ringway_listener_refused_total"), 1);
 }

@@ -1,7 +1,7 @@
 //! Listeners of other protocols than HTTP, as operators see them.
 
 use super::{QUICK, config};
-use crate::loopback::harness::{Origin, read_to_end, status};
+use crate::loopback::harness::{Origin, await_that, connect, read_to_end, status};
 use crate::loopback::load::{Operated, signed};
 use std::io::Write;
 use std::net::Shutdown;
@@ -140,4 +140,96 @@ fn explain_follows_a_flow() {
         let (status, text) = operated.verb(&["explain", &other]);
         assert!(status == 1 && text.contains(known), "{other}: {text}");
     }
+}
+
+/// Sends these bytes over a connection to a listener, ends it, and returns what comes back.
+fn echoed(address: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = connect(address.parse().expect("an address"));
+    let _ = stream.write_all(bytes);
+    let _ = stream.shutdown(Shutdown::Write);
+    read_to_end(&mut stream)
+}
+
+#[test]
+fn connections_are_counted_and_named_as_what_they_are() {
+    // Two bytes for each that comes.
+    let origin = Origin::start(|mut stream| {
+        let asked = read_to_end(&mut stream);
+        let _ = stream.write_all(&asked.repeat(2));
+    });
+    let pool = "max_connections_per_backend = 1";
+    let listeners = LISTENERS.replacen("\"tcp\"", "\"tcp\"\nmax_connections = 9", 1);
+    let unprobed = "[pool.app.health]\nprotocol = \"none\"\n";
+    let more = format!("{unprobed}{listeners}[access_log]\npath = \"FOLDER/access\"\n");
+    let operated = Operated::start(&config(&[origin.address], pool, &more));
+    let [db, tls, behind] = ["db", "tls", "behind"].map(|name| address(&operated, name));
+    (0..3).for_each(|_| assert_eq!(echoed(&db, b"12345").len(), 10));
+    let held = connect(db.parse().expect("an address"));
+    await_that("it has its backend", || origin.connections() == 4);
+    assert_eq!(echoed(&db, b"6"), b"", "its backend has as many as it may have");
+    assert_eq!(echoed(&tls, b"no TLS"), b"");
+    assert_eq!(echoed(&behind, b"PROXY TCP4"), b"", "not from a trusted proxy");
+    let counted = || {
+        let status = operated.json(&["status"]);
+        let listeners = status["listeners"].as_array().cloned().unwrap_or_default();
+        let keys = ["connections", "accepted", "refused", "received_bytes", "sent_bytes"];
+        let of = |name: &str| {
+            let found = listeners.iter().find(|one| one["name"] == name).expect("it listens");
+            (keys.map(|key| found[key].as_u64()), found["requests"].as_u64())
+        };
+        (of("db"), of("tls"), of("behind"), of("web"))
+    };
+    let [zero, one, unread] = [Some(0), Some(1), None::<u64>];
+    let db_counts = ([one, Some(5), one, Some(15), Some(30)], unread);
+    let refused = ([zero, one, one, zero, zero], unread);
+    let web = ([zero, zero, zero, None, None], zero);
+    await_that("all are counted", || counted() == (db_counts, refused, refused, web));
+    let backend = operated.backend(origin.address);
+    let keys = ["connections", "connects", "in_flight", "received_bytes", "sent_bytes"];
+    assert_eq!(keys.map(|key| backend[key].as_u64()), [1, 4, 1, 30, 15].map(Some), "{backend}");
+    let metrics = operated.asked("GET /metrics", "");
+    for line in [
+        "ringway_listener_connections{listener=\"db\"} 1",
+        "ringway_listener_refused_total{listener=\"tls\"} 1",
+        "ringway_listener_sent_bytes_total{listener=\"db\"} 30",
+        "ringway_route_connections_total{listener=\"tls\",host=\"*.a.test\",alpn=\"h2\"} 0",
+        &format!("ringway_backend_connects_total{{pool=\"app\",backend=\"{}\"}} 4", origin.address),
+    ] {
+        assert!(metrics.lines().any(|known| known == line), "{line} is not in {metrics}");
+    }
+    for part in ["requests_total{listener=\"db\"", "requests_total{listener=\"tls\""] {
+        assert!(!metrics.contains(part), "a connection is no request: {metrics}");
+    }
+    let table = operated.done(&["status"]);
+    let row = table.lines().find(|line| line.starts_with("db ")).expect("a row");
+    let words: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(words, ["db", "tcp", &db, "1/9", "5", "1", "-"]);
+    drop(held);
+    operated.await_nothing_left();
+}
+
+#[test]
+fn routes_are_shown_by_what_their_listeners_tell_apart() {
+    let origin = Origin::saying("x");
+    let more = format!("{QUICK}{LISTENERS}[[route]]\npath = \"/a\"\npool = \"app\"\n");
+    let operated = Operated::start(&config(&[origin.address], "", &more));
+    let status = operated.json(&["status"]);
+    let shown = |route: &serde_json::Value| {
+        let texts = ["listener", "host", "path", "alpn"].map(|key| route[key].as_str());
+        (texts.map(Option::<&str>::unwrap_or_default).join(" "), route["requests"].is_u64())
+    };
+    let routes: Vec<_> = status["routes"].as_array().expect("routes").iter().map(shown).collect();
+    for (route, is_of_requests) in
+        [("tls *.a.test  h2", false), ("tls b.test  ", false), (" * /a ", true)]
+    {
+        assert!(routes.contains(&(route.to_owned(), is_of_requests)), "{route} in {routes:?}");
+    }
+    let db = address(&operated, "db");
+    let text = operated.done(&["explain", &format!("tcp://{db}")]);
+    assert!(text.contains("route  host *\n"), "{text}");
+    let (status, text) = operated.verb(&["explain", "GET", &format!("http://{db}/")]);
+    assert!(status == 1 && text.contains("listener db reads no requests"), "{text}");
+    let port = operated.ringway.address.port();
+    let text = operated.done(&["explain", "GET", &format!("http://a.test:{port}/a/b")]);
+    assert!(text.contains("route  host * path /a\n"), "{text}");
 }

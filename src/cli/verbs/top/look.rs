@@ -22,6 +22,11 @@ pub(super) struct Backend {
     pub(super) requests_per_s: f64,
     pub(super) errors_per_s: f64,
     pub(super) in_flight: u64,
+    /// Open ones, idle ones too.
+    pub(super) connections: u64,
+    pub(super) connects_per_s: f64,
+    /// Forwarded unread, both ways.
+    pub(super) bytes_per_s: f64,
     pub(super) answers: u64,
     pub(super) answers_5xx: u64,
     pub(super) failures: u64,
@@ -55,14 +60,26 @@ impl Look {
 
     /// Connections of a listener that were accepted in a second; of UDP, flows that began.
     pub(super) fn accepted_per_s(&self, listener: &Value) -> f64 {
-        let [accepted, _] = listener_keys(listener);
+        let [accepted, ..] = listener_keys(listener);
         self.rate(&accepted, number(&listener["accepted"]))
     }
 
     /// Requests in a second of one listener.
     pub(super) fn listener_requests_per_s(&self, listener: &Value) -> f64 {
-        let [_, requests] = listener_keys(listener);
+        let [_, requests, ..] = listener_keys(listener);
         self.rate(&requests, number(&listener["requests"]))
+    }
+
+    /// Connections of a listener that were refused in a second.
+    pub(super) fn refused_per_s(&self, listener: &Value) -> f64 {
+        let [_, _, refused, _] = listener_keys(listener);
+        self.rate(&refused, number(&listener["refused"]))
+    }
+
+    /// Bytes that a listener forwards unread in a second, both ways.
+    pub(super) fn listener_bytes_per_s(&self, listener: &Value) -> f64 {
+        let [.., forwarded] = listener_keys(listener);
+        self.rate(&forwarded, bytes(listener))
     }
 
     /// Requests in a second of one pool.
@@ -86,7 +103,7 @@ impl Look {
 
     fn backend(&self, pool: &Value, backend: &Value) -> Backend {
         let counts = Counts::of(backend);
-        let [answers_key, errors_key] = backend_keys(pool, backend);
+        let [answers_key, errors_key, connects_key, bytes_key] = backend_keys(pool, backend);
         let standing = text(&backend["standing"]);
         Backend {
             pool: text(&pool["name"]),
@@ -95,6 +112,9 @@ impl Look {
             requests_per_s: self.rate(&answers_key, counts.answers),
             errors_per_s: self.rate(&errors_key, counts.errors()),
             in_flight: number(&backend["in_flight"]),
+            connections: number(&backend["connections"]),
+            connects_per_s: self.rate(&connects_key, counts.connects),
+            bytes_per_s: self.rate(&bytes_key, counts.bytes),
             answers: counts.answers,
             answers_5xx: counts.answers_5xx,
             failures: counts.failures,
@@ -109,6 +129,8 @@ struct Counts {
     answers: u64,
     answers_5xx: u64,
     failures: u64,
+    connects: u64,
+    bytes: u64,
 }
 
 impl Counts {
@@ -118,6 +140,8 @@ impl Counts {
             answers: answers.map(|(_, count)| number(count)).sum(),
             answers_5xx: number(&backend["answers"]["5xx"]),
             failures: number(&backend["failures"]),
+            connects: number(&backend["connects"]),
+            bytes: bytes(backend),
         }
     }
 
@@ -133,15 +157,19 @@ fn counts(status: &Value) -> HashMap<String, u64> {
         counts.insert(shard_key(shard), number(&shard["requests"]));
     }
     for listener in list(&status["listeners"]) {
-        let [accepted, requests] = listener_keys(listener);
+        let [accepted, requests, refused, forwarded] = listener_keys(listener);
         counts.insert(accepted, number(&listener["accepted"]));
         counts.insert(requests, number(&listener["requests"]));
+        counts.insert(refused, number(&listener["refused"]));
+        counts.insert(forwarded, bytes(listener));
     }
     for pool in list(&status["pools"]) {
         counts.insert(pool_key(pool), number(&pool["requests"]));
         for backend in list(&pool["backends"]) {
             let of_backend = Counts::of(backend);
-            let [answers, errors] = backend_keys(pool, backend);
+            let [answers, errors, connects, bytes] = backend_keys(pool, backend);
+            counts.insert(connects, of_backend.connects);
+            counts.insert(bytes, of_backend.bytes);
             counts.insert(answers, of_backend.answers);
             counts.insert(errors, of_backend.errors());
         }
@@ -153,16 +181,23 @@ fn shard_key(shard: &Value) -> String {
     format!("shard {}", shard["shard"])
 }
 
-fn listener_keys(listener: &Value) -> [String; 2] {
-    ["accepted", "requests at"].map(|what| format!("{what} {}", listener["name"]))
+fn listener_keys(listener: &Value) -> [String; 4] {
+    ["accepted", "requests at", "refused", "bytes at"]
+        .map(|what| format!("{what} {}", listener["name"]))
 }
 
 fn pool_key(pool: &Value) -> String {
     format!("pool {}", pool["name"])
 }
 
-fn backend_keys(pool: &Value, backend: &Value) -> [String; 2] {
-    ["answers", "errors"].map(|what| format!("{what} {} {}", pool["name"], backend["address"]))
+fn backend_keys(pool: &Value, backend: &Value) -> [String; 4] {
+    ["answers", "errors", "connects", "bytes"]
+        .map(|what| format!("{what} {} {}", pool["name"], backend["address"]))
+}
+
+/// Bytes that were forwarded unread, both ways.
+fn bytes(owner: &Value) -> u64 {
+    number(&owner["received_bytes"]) + number(&owner["sent_bytes"])
 }
 
 pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {

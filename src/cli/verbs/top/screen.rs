@@ -3,6 +3,7 @@
 use super::columns::{Column, Kind, table};
 use super::look::{Backend, Look, list, number, text};
 use super::view::View;
+use crate::cli::verbs::show;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -10,17 +11,20 @@ use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
 use serde_json::Value;
 
-const BACKEND_COLUMNS: [Column; 11] = [
+const BACKEND_COLUMNS: [Column; 14] = [
     column("POOL", 5, Kind::Text),
     column("BACKEND", 0, Kind::Text),
     column("STANDING", 1, Kind::Text),
     column("REQ/S", 2, Kind::Number),
     column("ERR/S", 3, Kind::Number),
     column("IN FLIGHT", 4, Kind::Number),
+    column("CONNECTIONS", 8, Kind::Number),
+    column("NEW/S", 9, Kind::Number),
+    column("BYTES/S", 13, Kind::Number),
     column("WEIGHT", 6, Kind::Number),
-    column("ANSWERS", 8, Kind::Number),
-    column("5XX", 9, Kind::Number),
-    column("FAILURES", 10, Kind::Number),
+    column("ANSWERS", 10, Kind::Number),
+    column("5XX", 11, Kind::Number),
+    column("FAILURES", 12, Kind::Number),
     column("WHY", 7, Kind::Rest),
 ];
 
@@ -34,13 +38,15 @@ const POOL_COLUMNS: [Column; 7] = [
     column("P99 <=", 3, Kind::Number),
 ];
 
-const LISTENER_COLUMNS: [Column; 6] = [
+const LISTENER_COLUMNS: [Column; 8] = [
     column("LISTENER", 0, Kind::Text),
     column("PROTOCOL", 2, Kind::Text),
     column("ADDRESS", 5, Kind::Text),
     column("CONNECTIONS", 1, Kind::Number),
     column("NEW/S", 3, Kind::Number),
+    column("REFUSED/S", 6, Kind::Number),
     column("REQ/S", 4, Kind::Number),
+    column("BYTES/S", 7, Kind::Number),
 ];
 
 const SHARD_COLUMNS: [Column; 5] = [
@@ -51,9 +57,10 @@ const SHARD_COLUMNS: [Column; 5] = [
     column("GENERATION", 4, Kind::Number),
 ];
 
-pub(super) const HELP: [&str; 6] = [
+pub(super) const HELP: [&str; 7] = [
     "REQ/S: answers a second   ERR/S: 5xx, failed connects, cut or malformed answers",
-    "CONNECTIONS, NEW/S: open, and accepted a second; of UDP, flows",
+    "CONNECTIONS, NEW/S: open, and accepted or made a second; of UDP, flows",
+    "BYTES/S: forwarded unread, both ways   REFUSED/S: connections not served",
     "P50, P99: 50 and 99 of 100 answers since the start took at most so long",
     "WEIGHT 3 x 40%: in slow start   HEALTHY 1/2: one of two backends can serve",
     "arrows PgUp PgDn Home End: scroll the backends   s: sort by something else",
@@ -144,15 +151,31 @@ fn rate(value: f64) -> String {
     if value > 0.0 && value < 9.95 { format!("{value:.1}") } else { format!("{value:.0}") }
 }
 
+/// Bytes in a few characters.
+fn bytes(value: f64) -> String {
+    let units = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
+    match units.iter().find(|(size, _)| value >= *size) {
+        Some((size, unit)) => format!("{:.1}{unit}", value / size),
+        None => format!("{value:.0}"),
+    }
+}
+
+/// A number, if the value it comes from is there.
+fn where_there(value: &Value, number: String) -> String {
+    if value.is_null() { "-".to_owned() } else { number }
+}
+
 fn draw_listeners(frame: &mut Frame<'_>, look: &Look, area: Rect) {
     let row = |listener: &Value| {
         let cells = vec![
             text(&listener["name"]),
             text(&listener["protocol"]),
             text(&listener["address"]),
-            listener["connections"].to_string(),
+            show::connections(listener),
             rate(look.accepted_per_s(listener)),
-            rate(look.listener_requests_per_s(listener)),
+            rate(look.refused_per_s(listener)),
+            where_there(&listener["requests"], rate(look.listener_requests_per_s(listener))),
+            where_there(&listener["sent_bytes"], bytes(look.listener_bytes_per_s(listener))),
         ];
         (cells, vec![Style::new(); LISTENER_COLUMNS.len()])
     };
@@ -217,6 +240,9 @@ fn cells(backend: &Backend) -> Vec<String> {
         rate(backend.requests_per_s),
         rate(backend.errors_per_s),
         backend.in_flight.to_string(),
+        backend.connections.to_string(),
+        rate(backend.connects_per_s),
+        bytes(backend.bytes_per_s),
         backend.weight.clone(),
         backend.answers.to_string(),
         backend.answers_5xx.to_string(),

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 fn backend(address: &str, standing: &str, answers: u64) -> Value {
     json!({
         "address": address, "standing": standing, "reason": "refused", "weight": 3,
-        "ramp_percent": 40, "in_flight": 2, "failures": 5,
+        "ramp_percent": 40, "in_flight": 2, "failures": 5, "connections": 6,
+        "connects": 10 * answers, "received_bytes": 7_000 * answers, "sent_bytes": answers,
         "answers": { "1xx": 0, "2xx": answers, "3xx": 0, "4xx": 0, "5xx": 1 },
     })
 }
@@ -25,7 +26,9 @@ fn status(requests: u64, backends: &[Value]) -> Value {
         "version": "9.9", "phase": "serving", "ready": false, "connections": 24,
         "shards": [shard(0), shard(1)],
         "listeners": [{ "name": "dns", "protocol": "udp", "address": "192.0.2.1:53",
-                        "connections": 17, "accepted": 2 * requests, "requests": 0 }],
+                        "connections": 17, "accepted": 2 * requests, "refused": requests,
+                        "requests": null, "max_connections": 20,
+                        "received_bytes": 4_000 * requests, "sent_bytes": requests }],
         "pools": [{ "name": "app", "healthy": 1, "requests": requests, "in_flight": 2,
                     "latency_us": { "p50": 200, "p99": 1500 }, "backends": backends }],
     })
@@ -77,7 +80,10 @@ fn at_80_columns_and_24_rows_it_shows_what_matters_whole() {
     let mut seen = Seen::new(80, 24, &two(100), &two(300));
     assert!(seen.lines()[0].contains("NOT READY  2 shards  24 connections  500 requests/s"));
     assert_eq!(seen.words("1.5 ms"), ["app", "1/2", "250", "0", "2", "0.2", "ms", "1.5", "ms"]);
-    assert_eq!(seen.words("192.0.2.1"), ["dns", "udp", "192.0.2.1:53", "17", "500", "0"]);
+    assert_eq!(
+        seen.words("192.0.2.1"),
+        ["dns", "udp", "192.0.2.1:53", "17/20", "500", "250", "-", "1.0M"]
+    );
     let heading = seen.words("BACKEND");
     for column in ["POOL", "STANDING", "REQ/S", "ERR/S", "FLIGHT", "WEIGHT"] {
         assert!(heading.iter().any(|word| word == column), "{column} is not in {heading:?}");
@@ -90,9 +96,10 @@ fn at_80_columns_and_24_rows_it_shows_what_matters_whole() {
 #[test]
 fn a_wider_terminal_shows_more() {
     let mut seen = Seen::new(150, 24, &two(100), &two(300));
-    let down =
-        ["app", "10.0.0.2:80", "down", "0", "0", "2", "3", "x", "40%", "8", "1", "5", "refused"];
-    assert_eq!(seen.words("10.0.0.2:80"), down);
+    let down = "app 10.0.0.2:80 down 0 0 2 6 0 0 3 x 40% 8 1 5 refused";
+    assert_eq!(seen.words("10.0.0.2:80").join(" "), down);
+    let serving = "serving 100 0 2 6 1000 700.1k 3 x 40% 301 1 5";
+    assert_eq!(seen.words("192.168.100.101:65000")[2..].join(" "), serving);
     let lines = seen.lines();
     let row = lines.iter().position(|line| line.contains("10.0.0.2:80")).expect("shown");
     let column = lines[row].find("down").expect("shown");

@@ -48,7 +48,7 @@ pub(super) async fn text(
 ) -> String {
     let mut text = Text::default();
     whole_process(&mut text, &control.borrow(), loaded, now);
-    traffic::routes(&mut text, fleet).await;
+    traffic::routes(&mut text, control, fleet).await;
     traffic::pools(&mut text, fleet).await;
     let places = rows::places(&fleet.borrow());
     traffic::backends(&mut text, fleet, &places, now).await;

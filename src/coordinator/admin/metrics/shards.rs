@@ -2,7 +2,7 @@
 
 use super::text::Text;
 use crate::base::Instant;
-use crate::config::Choice;
+use crate::config::{Choice, Protocol};
 use crate::coordinator::control::Control;
 use crate::coordinator::process::{Listeners, Shards};
 use crate::mailbox::{Ledger, ListenerCell, Mailbox};
@@ -87,24 +87,6 @@ pub(super) fn counters(text: &mut Text, shards: &Shards) {
 }
 
 pub(super) fn listeners(text: &mut Text, listeners: &Listeners, ledger: &Ledger) {
-    type Read = fn(&ListenerCell) -> u64;
-    let families: [(&str, &str, &str, Read); 3] = [
-        (
-            "ringway_listener_accepted_total",
-            "counter",
-            "Connections accepted; of UDP, flows that began.",
-            |cell| cell.accepted.read(),
-        ),
-        (
-            "ringway_listener_connections",
-            "gauge",
-            "Client connections that are open; of UDP, flows.",
-            |cell| cell.sessions().into(),
-        ),
-        ("ringway_listener_requests_total", "counter", "Requests that were routed.", |cell| {
-            cell.requests.read()
-        }),
-    ];
     let name = "ringway_listener_info";
     text.family(name, "gauge", "1, with the protocol and the address of a listener.");
     for listener in listeners.iter() {
@@ -116,11 +98,74 @@ pub(super) fn listeners(text: &mut Text, listeners: &Listeners, ledger: &Ledger)
         ];
         text.sample(name, &labels, 1);
     }
-    for (name, kind, help, read) in families {
+    for (name, kind, help, of, read) in LISTENER_FAMILIES {
         text.family(name, kind, help);
-        for listener in listeners.iter() {
+        for listener in listeners.iter().filter(|listener| of.has(listener.protocol)) {
             let value: u64 = ledger.listeners(listener.id).map(read).sum();
             text.sample(name, &[("listener", &listener.name)], value);
         }
     }
 }
+
+/// The listeners that a metric is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    All,
+    Requests,
+    Unread,
+}
+
+impl Of {
+    fn has(self, protocol: Protocol) -> bool {
+        match self {
+            Self::All => true,
+            Self::Requests => protocol == Protocol::Http,
+            Self::Unread => protocol != Protocol::Http,
+        }
+    }
+}
+
+/// A metric of listeners: its name, type, help, the listeners that have it, and its value.
+type ListenerFamily = (&'static str, &'static str, &'static str, Of, fn(&ListenerCell) -> u64);
+
+const LISTENER_FAMILIES: [ListenerFamily; 6] = [
+    ("ringway_listener_accepted_total", "counter", "Connections accepted.", Of::All, |cell| {
+        cell.accepted.read()
+    }),
+    (
+        "ringway_listener_refused_total",
+        "counter",
+        "Connections refused: their client has as many as it may have, what they begin with leads \
+         nowhere, or no backend took them.",
+        Of::All,
+        |cell| cell.refused.read(),
+    ),
+    (
+        "ringway_listener_connections",
+        "gauge",
+        "Client connections that are open.",
+        Of::All,
+        |cell| cell.sessions().into(),
+    ),
+    (
+        "ringway_listener_requests_total",
+        "counter",
+        "Requests that were routed.",
+        Of::Requests,
+        |cell| cell.requests.read(),
+    ),
+    (
+        "ringway_listener_received_bytes_total",
+        "counter",
+        "Bytes from clients that were forwarded unread.",
+        Of::Unread,
+        |cell| cell.bytes.received.read(),
+    ),
+    (
+        "ringway_listener_sent_bytes_total",
+        "counter",
+        "Bytes to clients that were forwarded unread.",
+        Of::Unread,
+        |cell| cell.bytes.sent.read(),
+    ),
+];

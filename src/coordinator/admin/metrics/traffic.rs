@@ -2,41 +2,62 @@
 
 use super::rows::{Place, each, each_backend, each_pool};
 use super::text::Text;
-use crate::base::Instant;
+use crate::base::{Instant, RouteId};
+use crate::coordinator::admin::routes::{RouteName, RouteNames};
 use crate::coordinator::admin::status::{CLASSES, add, classes, latencies};
+use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{Fleet, PoolRecord};
 use crate::health::Standing;
-use crate::mailbox::BackendCell;
+use crate::mailbox::{BackendCell, RouteCell};
 use crate::stats::LATENCY_BOUNDS_US;
 use std::cell::RefCell;
 
-pub(super) async fn routes(text: &mut Text, fleet: &RefCell<Fleet>) {
+pub(super) async fn routes(text: &mut Text, control: &RefCell<Control>, fleet: &RefCell<Fleet>) {
     let routes = {
-        let fleet = fleet.borrow();
-        let routes = fleet.routes();
-        let mut routes: Vec<_> = routes.map(|(key, id)| (key.clone(), id)).collect();
+        let (control, fleet) = (control.borrow(), fleet.borrow());
+        let names = RouteNames::new(control.listeners());
+        let mut routes: Vec<_> = fleet.routes().map(|(key, id)| (names.of(key), id)).collect();
         routes.sort_unstable();
         routes
     };
+    let sum = |fleet: &Fleet, id: RouteId, read: fn(&RouteCell) -> u64| -> u64 {
+        fleet.ledger().routes(id).map(read).sum()
+    };
     text.family("ringway_route_requests_total", "counter", "Requests that a route matched.");
-    each(fleet, &routes, |fleet, ((listener, host, path), id)| {
-        let labels = [("listener", &**listener), ("host", &**host), ("path", &**path)];
-        let requests: u64 = fleet.ledger().routes(*id).map(|cell| cell.requests.read()).sum();
-        text.sample("ringway_route_requests_total", &labels, requests);
-    })
-    .await;
-    let name = "ringway_route_responses_total";
-    text.family(name, "counter", "Final answers to requests of a route, by class of status.");
-    each(fleet, &routes, |fleet, ((listener, host, path), id)| {
-        let cells = fleet.ledger().routes(*id);
-        let answers = cells.map(|cell| classes(&cell.answers)).fold([0; 5], add);
-        for (class, count) in CLASSES.iter().zip(answers).skip(1) {
-            let labels =
-                [("listener", &**listener), ("host", &**host), ("path", &**path), ("class", class)];
-            text.sample(name, &labels, count);
+    each(fleet, &routes, |fleet, (name, id)| {
+        if let Some(labels) = of_requests(name) {
+            let requests = sum(fleet, *id, |cell| cell.requests.read());
+            text.sample("ringway_route_requests_total", &labels, requests);
         }
     })
     .await;
+    let family = "ringway_route_responses_total";
+    text.family(family, "counter", "Final answers to requests of a route, by class of status.");
+    each(fleet, &routes, |fleet, (name, id)| {
+        let Some([listener, host, path]) = of_requests(name) else { return };
+        let cells = fleet.ledger().routes(*id);
+        let answers = cells.map(|cell| classes(&cell.answers)).fold([0; 5], add);
+        for (class, count) in CLASSES.iter().zip(answers).skip(1) {
+            text.sample(family, &[listener, host, path, ("class", class)], count);
+        }
+    })
+    .await;
+    let family = "ringway_route_connections_total";
+    text.family(family, "counter", "Connections forwarded unread that a route matched; flows.");
+    each(fleet, &routes, |fleet, (name, id)| {
+        if name.takes_connections {
+            let alpn = name.alpn.as_deref().unwrap_or_default();
+            let labels = [("listener", &*name.listener), ("host", &name.host), ("alpn", alpn)];
+            text.sample(family, &labels, sum(fleet, *id, |cell| cell.connections.read()));
+        }
+    })
+    .await;
+}
+
+/// The labels of a route of requests.
+fn of_requests(name: &RouteName) -> Option<[(&str, &str); 3]> {
+    let path = name.path.as_deref()?;
+    Some([("listener", &name.listener), ("host", &name.host), ("path", path)])
 }
 
 pub(super) async fn pools(text: &mut Text, fleet: &RefCell<Fleet>) {
@@ -92,13 +113,31 @@ pub(super) async fn backends(
     now: Instant,
 ) {
     type Read = fn(&BackendCell) -> u64;
-    let families: [(&str, &str, &str, Read); 3] = [
-        ("ringway_backend_in_flight", "gauge", "Exchanges in flight, flows of UDP too.", |cell| {
-            cell.in_flight.read().into()
-        }),
+    let families: [(&str, &str, &str, Read); 6] = [
+        (
+            "ringway_backend_in_flight",
+            "gauge",
+            "Exchanges in flight, and connections and flows that are forwarded unread.",
+            |cell| cell.in_flight.read().into(),
+        ),
         ("ringway_backend_connections", "gauge", "Connections, idle ones too.", |cell| {
             cell.connections().into()
         }),
+        ("ringway_backend_connects_total", "counter", "Connections that were made.", |cell| {
+            cell.connects.read()
+        }),
+        (
+            "ringway_backend_received_bytes_total",
+            "counter",
+            "Bytes from a backend that were forwarded unread.",
+            |cell| cell.bytes.received.read(),
+        ),
+        (
+            "ringway_backend_sent_bytes_total",
+            "counter",
+            "Bytes to a backend that were forwarded unread.",
+            |cell| cell.bytes.sent.read(),
+        ),
         (
             "ringway_backend_failures_total",
             "counter",
