@@ -33,6 +33,7 @@ Examples:
   ringway demo
   ringway run --listen 0.0.0.0:8080 --backend 10.0.0.11:8080 --backend 10.0.0.12:8080*2
   ringway run --listen 0.0.0.0:5432 --backend 10.0.0.21:5432 --protocol tcp
+  ringway run --listen 0.0.0.0:53 --backend 10.0.0.53:53 --protocol udp
   ringway run /etc/ringway/ringway.toml --shards 0-3
   ringway check /etc/ringway/ringway.toml
   ringway doctor --config /etc/ringway/ringway.toml";
@@ -147,7 +148,7 @@ pub(super) struct Source {
     #[arg(long, value_name = "NAME", value_parser = algorithm,
           env = "RINGWAY_ALGORITHM")]
     pub(super) algorithm: Option<Algorithm>,
-    /// What clients speak: http (default), tcp or tls-passthrough. Without a file.
+    /// What clients speak: http (default), tcp, tls-passthrough or udp. Without a file.
     #[arg(long, value_name = "NAME", value_parser = parse_protocol, env = "RINGWAY_PROTOCOL")]
     pub(super) protocol: Option<Protocol>,
     /// Shards (threads): "auto", a number, or a list of cores as 0-3,8.

@@ -89,8 +89,26 @@ pub(super) fn status(status: &Value, out: &mut dyn Write) -> io::Result<()> {
         keys.map(|key| text(&listener[key])).into_iter().chain(numbers).collect()
     }));
     table(&rows, out)?;
+    datagrams(&status["listeners"], out)?;
     writeln!(out)?;
     backends(&status["pools"], out)
+}
+
+/// The datagrams of listeners of UDP, if there are any.
+fn datagrams(listeners: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let mut rows = vec![heading(&["UDP LISTENER", "FLOWS", "RECEIVED", "SENT", "DROPPED"])];
+    for listener in list(listeners).filter(|listener| listener["datagrams"].is_object()) {
+        let counts =
+            ["received", "sent", "dropped"].map(|key| listener["datagrams"][key].to_string());
+        let [received, sent, dropped] = counts;
+        let flows = listener["connections"].to_string();
+        rows.push(vec![text(&listener["name"]), flows, received, sent, dropped]);
+    }
+    if rows.len() > 1 {
+        writeln!(out)?;
+        table(&rows, out)?;
+    }
+    Ok(())
 }
 
 pub(super) fn backends(pools: &Value, out: &mut dyn Write) -> io::Result<()> {

@@ -9,13 +9,12 @@ use crate::config::choices::{
 use crate::config::keys::kinds::{by_hand, count, shown, text, word};
 use crate::config::keys::{Keys, Part, section};
 use crate::config::raw::{At, Section};
+use crate::config::units::listed;
 use crate::config::values::{MAX_CONNECTIONS_RANGE, check_name};
 use std::net::SocketAddr;
 
 /// A protocol of the design that this version does not support.
 const LATER_PROTOCOL: &str = "https";
-/// Whether shards serve listeners of UDP. Tests of the configuration go before them.
-const UDP_IS_SERVED: bool = true;
 
 section! {
     /// `[[listener]]`: an address that clients connect to.
@@ -145,10 +144,10 @@ fn check_for_udp(section: &Section<'_>, listener: &Listener) {
 
 /// A protocol that this version supports.
 pub fn parse_protocol(word: &str) -> Result<Protocol, String> {
-    if word == LATER_PROTOCOL || (word == Protocol::Udp.word() && !UDP_IS_SERVED) {
-        return Err(format!(
-            "protocol `{word}` is not supported yet: it can be `http`, `tcp` or `tls-passthrough`"
-        ));
+    if word == LATER_PROTOCOL {
+        let known: Vec<&str> = Protocol::WORDS.iter().map(|(word, _)| *word).collect();
+        let known = listed(&known);
+        return Err(format!("protocol `{word}` is not supported yet: it can be {known}"));
     }
     Protocol::of_word(word).ok_or_else(|| unknown_choice::<Protocol>("protocol", word))
 }

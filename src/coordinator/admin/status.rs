@@ -2,7 +2,7 @@
 
 use super::routes::{RouteName, RouteNames};
 use crate::base::Instant;
-use crate::config::{Choice, Protocol};
+use crate::config::{Choice, Protocol, Transport};
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{Fleet, PoolRecord, Probed, Record, Source, SourceState};
 use crate::coordinator::process::{Listeners, Shards};
@@ -67,6 +67,19 @@ struct ListenerStatus {
     /// Bytes that were forwarded unread; none if the protocol is read.
     received_bytes: Option<u64>,
     sent_bytes: Option<u64>,
+    /// None but of UDP.
+    datagrams: Option<Datagrams>,
+}
+
+/// Datagrams of a listener.
+#[derive(Serialize)]
+struct Datagrams {
+    /// From clients.
+    received: u64,
+    /// To clients.
+    sent: u64,
+    /// Of clients and backends, for any reason.
+    dropped: u64,
 }
 
 /// Answers by the class of their status, with the names of the classes as keys.
@@ -215,6 +228,11 @@ fn listeners(listeners: &Listeners, ledger: &Ledger) -> Vec<ListenerStatus> {
             ledger.listeners(listener.id).map(read).sum()
         };
         let is_read = listener.protocol == Protocol::Http;
+        let datagrams = || Datagrams {
+            received: sum(|cell| cell.datagrams_received.read()),
+            sent: sum(|cell| cell.datagrams_sent.read()),
+            dropped: sum(|cell| cell.datagrams_dropped.read()),
+        };
         ListenerStatus {
             name: listener.name.clone(),
             address: listener.address,
@@ -226,6 +244,7 @@ fn listeners(listeners: &Listeners, ledger: &Ledger) -> Vec<ListenerStatus> {
             max_connections: Some(listener.sessions_max()).filter(|most| *most != NO_LIMIT),
             received_bytes: (!is_read).then(|| sum(|cell| cell.bytes.received.read())),
             sent_bytes: (!is_read).then(|| sum(|cell| cell.bytes.sent.read())),
+            datagrams: (listener.endpoint().transport == Transport::Udp).then(datagrams),
         }
     };
     listeners.iter().map(listener).collect()

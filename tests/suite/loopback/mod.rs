@@ -7,6 +7,7 @@ mod connections;
 mod demo;
 mod drills;
 mod environment;
+mod examples;
 mod hardship;
 pub mod harness;
 pub mod load;

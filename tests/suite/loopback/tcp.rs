@@ -16,7 +16,7 @@ fn forwarding(backends: &[SocketAddr], more: &str) -> String {
 }
 
 /// Sends back what it receives, and ends when its client has.
-fn echo() -> Origin {
+pub(super) fn echo() -> Origin {
     Origin::start(|mut stream| {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(length @ 1..) = stream.read(&mut buffer) {

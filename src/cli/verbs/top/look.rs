@@ -64,10 +64,10 @@ impl Look {
         self.rate(&accepted, number(&listener["accepted"]))
     }
 
-    /// Requests in a second of one listener.
+    /// Requests in a second of one listener; of UDP, datagrams of clients.
     pub(super) fn listener_requests_per_s(&self, listener: &Value) -> f64 {
         let [_, requests, ..] = listener_keys(listener);
-        self.rate(&requests, number(&listener["requests"]))
+        self.rate(&requests, requests_of(listener))
     }
 
     /// Connections of a listener that were refused in a second.
@@ -159,7 +159,7 @@ fn counts(status: &Value) -> HashMap<String, u64> {
     for listener in list(&status["listeners"]) {
         let [accepted, requests, refused, forwarded] = listener_keys(listener);
         counts.insert(accepted, number(&listener["accepted"]));
-        counts.insert(requests, number(&listener["requests"]));
+        counts.insert(requests, requests_of(listener));
         counts.insert(refused, number(&listener["refused"]));
         counts.insert(forwarded, bytes(listener));
     }
@@ -184,6 +184,13 @@ fn shard_key(shard: &Value) -> String {
 fn listener_keys(listener: &Value) -> [String; 4] {
     ["accepted", "requests at", "refused", "bytes at"]
         .map(|what| format!("{what} {}", listener["name"]))
+}
+
+fn requests_of(listener: &Value) -> u64 {
+    match &listener["datagrams"] {
+        Value::Object(datagrams) => datagrams.get("received").map_or(0, number),
+        _ => number(&listener["requests"]),
+    }
 }
 
 fn pool_key(pool: &Value) -> String {

@@ -59,7 +59,7 @@ const SHARD_COLUMNS: [Column; 5] = [
 
 pub(super) const HELP: [&str; 7] = [
     "REQ/S: answers a second   ERR/S: 5xx, failed connects, cut or malformed answers",
-    "CONNECTIONS, NEW/S: open, and accepted or made a second; of UDP, flows",
+    "CONNECTIONS, NEW/S: open, new ones a second; of UDP flows, REQ/S datagrams",
     "BYTES/S: forwarded unread, both ways   REFUSED/S: connections not served",
     "P50, P99: 50 and 99 of 100 answers since the start took at most so long",
     "WEIGHT 3 x 40%: in slow start   HEALTHY 1/2: one of two backends can serve",
@@ -167,6 +167,8 @@ fn where_there(value: &Value, number: String) -> String {
 
 fn draw_listeners(frame: &mut Frame<'_>, look: &Look, area: Rect) {
     let row = |listener: &Value| {
+        let is_udp = listener["datagrams"].is_object();
+        let requests = if is_udp { &listener["datagrams"] } else { &listener["requests"] };
         let cells = vec![
             text(&listener["name"]),
             text(&listener["protocol"]),
@@ -174,7 +176,7 @@ fn draw_listeners(frame: &mut Frame<'_>, look: &Look, area: Rect) {
             show::connections(listener),
             rate(look.accepted_per_s(listener)),
             rate(look.refused_per_s(listener)),
-            where_there(&listener["requests"], rate(look.listener_requests_per_s(listener))),
+            where_there(requests, rate(look.listener_requests_per_s(listener))),
             where_there(&listener["sent_bytes"], bytes(look.listener_bytes_per_s(listener))),
         ];
         (cells, vec![Style::new(); LISTENER_COLUMNS.len()])

@@ -28,7 +28,8 @@ fn status(requests: u64, backends: &[Value]) -> Value {
         "listeners": [{ "name": "dns", "protocol": "udp", "address": "192.0.2.1:53",
                         "connections": 17, "accepted": 2 * requests, "refused": requests,
                         "requests": null, "max_connections": 20,
-                        "received_bytes": 4_000 * requests, "sent_bytes": requests }],
+                        "received_bytes": 4_000 * requests, "sent_bytes": requests,
+                        "datagrams": { "received": 3 * requests } }],
         "pools": [{ "name": "app", "healthy": 1, "requests": requests, "in_flight": 2,
                     "latency_us": { "p50": 200, "p99": 1500 }, "backends": backends }],
     })
@@ -82,7 +83,7 @@ fn at_80_columns_and_24_rows_it_shows_what_matters_whole() {
     assert_eq!(seen.words("1.5 ms"), ["app", "1/2", "250", "0", "2", "0.2", "ms", "1.5", "ms"]);
     assert_eq!(
         seen.words("192.0.2.1"),
-        ["dns", "udp", "192.0.2.1:53", "17/20", "500", "250", "-", "1.0M"]
+        ["dns", "udp", "192.0.2.1:53", "17/20", "500", "250", "750", "1.0M"]
     );
     let heading = seen.words("BACKEND");
     for column in ["POOL", "STANDING", "REQ/S", "ERR/S", "FLIGHT", "WEIGHT"] {

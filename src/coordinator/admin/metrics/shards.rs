@@ -2,11 +2,13 @@
 
 use super::text::Text;
 use crate::base::Instant;
-use crate::config::{Choice, Protocol};
+use crate::config::{Choice, Protocol, Transport};
 use crate::coordinator::control::Control;
 use crate::coordinator::process::{Listeners, Shards};
 use crate::mailbox::{Ledger, ListenerCell, Mailbox};
+use crate::snapshot::Listener;
 use crate::stats::{CloseReason, Counter};
+use std::sync::Arc;
 
 pub(super) fn process(text: &mut Text, control: &Control, now: Instant) {
     let version = [("version", env!("CARGO_PKG_VERSION")), ("commit", env!("RINGWAY_COMMIT"))];
@@ -104,6 +106,31 @@ pub(super) fn listeners(text: &mut Text, listeners: &Listeners, ledger: &Ledger)
             let value: u64 = ledger.listeners(listener.id).map(read).sum();
             text.sample(name, &[("listener", &listener.name)], value);
         }
+    }
+    datagrams(text, listeners, ledger);
+}
+
+/// Of listeners of UDP alone.
+fn datagrams(text: &mut Text, listeners: &Listeners, ledger: &Ledger) {
+    let is_udp = |one: &&Arc<Listener>| one.endpoint().transport == Transport::Udp;
+    let name = "ringway_listener_datagrams_total";
+    let help = "Datagrams that a listener of UDP has received from clients, and sent to them.";
+    text.family(name, "counter", help);
+    for listener in listeners.iter().filter(is_udp) {
+        let cells = || ledger.listeners(listener.id);
+        let received: u64 = cells().map(|cell| cell.datagrams_received.read()).sum();
+        let sent: u64 = cells().map(|cell| cell.datagrams_sent.read()).sum();
+        for (direction, count) in [("received", received), ("sent", sent)] {
+            text.sample(name, &[("listener", &listener.name), ("direction", direction)], count);
+        }
+    }
+    let name = "ringway_listener_datagrams_dropped_total";
+    let help = "Datagrams of clients and backends that a listener of UDP has dropped.";
+    text.family(name, "counter", help);
+    for listener in listeners.iter().filter(is_udp) {
+        let cells = ledger.listeners(listener.id);
+        let dropped: u64 = cells.map(|cell| cell.datagrams_dropped.read()).sum();
+        text.sample(name, &[("listener", &listener.name)], dropped);
     }
 }
 
