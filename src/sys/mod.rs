@@ -6,7 +6,6 @@ pub mod clock;
 pub mod core;
 pub mod event_fd;
 pub mod file;
-pub mod flow_socket;
 pub mod memory;
 pub mod rlimit;
 pub mod socket;

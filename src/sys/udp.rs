@@ -1,11 +1,12 @@
-//! UDP sockets: those of listeners, and their options. Does not: send or receive.
+//! UDP sockets: those of listeners, and their options; those of flows. Does not: send or receive.
 
-use super::socket::NoListener;
+use super::socket::{NoListener, borrowed};
+use crate::engine::Socket;
 use crate::limits::DATAGRAM_BUFFER_BYTES;
-use socket2::{Domain, SockRef, Type};
+use socket2::{Domain, Protocol, SockRef, Type};
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 
 /// A socket that receives at an address and shares it with its siblings: the kernel's hash of both
 /// addresses decides which of them gets a datagram. The control data of each datagram has the
@@ -34,7 +35,8 @@ pub fn unreachable(address: SocketAddr) -> io::Result<OwnedFd> {
     Ok(socket2::Socket::new(Domain::for_address(address), Type::DGRAM, None)?.into())
 }
 
-/// Fails if any socket receives at an address, also one that would share it.
+/// Fails if any socket receives at an address, also one that would share it. A socket that has
+/// turned datagrams away, from which another process still answers while it drains, does not.
 ///
 /// # Errors
 /// As reported by the kernel for the address.
@@ -43,7 +45,42 @@ pub fn check_free(address: SocketAddr) -> io::Result<()> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    socket.bind(&address.into())
+    match socket.bind(&address.into()) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let tables = ["/proc/self/net/udp", "/proc/self/net/udp6"].map(std::fs::read_to_string);
+            let is_free = tables
+                .iter()
+                .all(|table| table.as_ref().is_ok_and(|table| !has_receiver(table, address)));
+            if is_free { Ok(()) } else { Err(error) }
+        }
+        bound => bound,
+    }
+}
+
+/// True if a table of sockets (proc_net_udp(5)) has one that is bound to an address, or to all
+/// addresses, and not connected.
+fn has_receiver(table: &str, address: SocketAddr) -> bool {
+    /// `TCP_CLOSE`, which stands for no connection.
+    const UNCONNECTED: &str = "07";
+    table.lines().skip(1).any(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let (Some(local), Some(state)) = (words.nth(1), words.nth(1)) else { return false };
+        let Some((ip, port)) = local.split_once(':') else { return false };
+        let of_port = u16::from_str_radix(port, 16) == Ok(address.port());
+        let is_any = ip.bytes().all(|byte| byte == b'0');
+        let overlaps = is_any || address.ip().is_unspecified() || ip == in_table(address.ip());
+        of_port && state == UNCONNECTED && overlaps
+    })
+}
+
+/// An address as these tables have it: words of four bytes, each as a number of this machine.
+fn in_table(ip: IpAddr) -> String {
+    let octets = match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let words = octets.chunks_exact(4).filter_map(|word| word.try_into().ok());
+    words.map(|word| format!("{:08X}", u32::from_ne_bytes(word))).collect()
 }
 
 /// The address of a socket that datagrams can be received from (socket(7), `SO_TYPE`).
@@ -71,6 +108,37 @@ pub fn check_receiving(socket: &OwnedFd) -> Result<SocketAddr, NoListener> {
 pub fn adopt(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
     SockRef::from(socket).set_nonblocking(false)?;
     prepare(&socket.as_fd(), address)
+}
+
+/// A UDP socket that receives from `address` only, and sends there.
+///
+/// # Errors
+/// No descriptor or memory is left, no route leads there, or (`EAGAIN`) no local port is left.
+pub fn connect(address: SocketAddr) -> io::Result<Socket> {
+    let domain = Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.connect(&address.into())?;
+    Ok(Socket(socket.into_raw_fd()))
+}
+
+/// Has new datagrams go past a bound socket: to others on the same address, or to nobody. It keeps
+/// those that wait in it, and can still send from its address. A connected socket receives from its
+/// peer only (udp(7)), and the kernel gives it no share of its siblings' datagrams: this one's peer
+/// is itself.
+///
+/// # Errors
+/// As reported by the kernel.
+pub fn turn_away(socket: Socket) -> io::Result<()> {
+    let borrowed = borrowed(socket);
+    let socket = SockRef::from(&borrowed);
+    let own = socket.local_addr()?.as_socket();
+    let mut own = own.ok_or_else(|| io::Error::other("not an internet socket"))?;
+    match own.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => own.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => own.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    socket.connect(&own.into())
 }
 
 fn prepare(socket: &BorrowedFd<'_>, address: SocketAddr) -> io::Result<()> {
@@ -103,8 +171,9 @@ fn switch_on(socket: &BorrowedFd<'_>, level: libc::c_int, option: libc::c_int) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::socket::local_address;
+    use crate::sys::socket::{close, local_address, own_address};
     use std::net::UdpSocket;
+    use std::time::Duration;
 
     /// The places of the sockets that have got a datagram, and what each has got.
     fn received(sockets: &[UdpSocket]) -> Vec<(usize, Vec<u8>)> {
@@ -157,5 +226,102 @@ mod tests {
         assert!(matches!(check_receiving(&without), Err(NoListener::NotBound)));
         drop(socket);
         check_free(address).expect("it is free again");
+    }
+
+    /// A guard against hanging.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn shared(address: SocketAddr) -> UdpSocket {
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, None);
+        let socket = socket.expect("a descriptor");
+        socket.set_reuse_port(true).expect("an option");
+        socket.bind(&address.into()).expect("a port");
+        let socket = UdpSocket::from(socket);
+        socket.set_read_timeout(Some(PATIENCE)).expect("an option");
+        socket
+    }
+
+    fn read(socket: &UdpSocket) -> Vec<u8> {
+        let mut buffer = [0; 16];
+        let length = socket.recv(&mut buffer).expect("a datagram");
+        buffer[..length].to_vec()
+    }
+
+    #[test]
+    fn a_socket_that_turns_datagrams_away_keeps_those_it_has_and_still_sends() {
+        for [bound, reached] in
+            [["127.0.0.1", "127.0.0.1"], ["0.0.0.0", "127.0.0.9"], ["::", "::1"]]
+        {
+            let [bound, reached] = [bound, reached].map(|ip| ip.parse::<IpAddr>().expect(ip));
+            let old = shared((bound, 0).into());
+            let port = old.local_addr().expect("bound").port();
+            let client = || UdpSocket::bind((reached, 0)).expect("a port");
+            let first = client();
+            first.send_to(b"waits", (reached, port)).expect("sent");
+            let new = shared((bound, port).into());
+            turn_away(Socket(old.as_raw_fd())).expect("a socket of ours");
+            // Were both to get a share, hardly all of them would go to one.
+            for _ in 0..40 {
+                client().send_to(b"new", (reached, port)).expect("sent");
+                assert_eq!(read(&new), b"new");
+            }
+            assert_eq!(read(&old), b"waits");
+            first.set_read_timeout(Some(PATIENCE)).expect("an option");
+            old.send_to(b"answer", first.local_addr().expect("bound")).expect("sent");
+            assert_eq!(read(&first), b"answer");
+            drop(new);
+            old.set_nonblocking(true).expect("an option");
+            first.connect((reached, port)).expect("connected");
+            first.send(b"nobody").expect("sent");
+            let refused = first.recv(&mut [0; 16]).expect_err("nobody is there");
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+            assert!(old.recv(&mut [0; 16]).is_err(), "{bound}");
+        }
+    }
+
+    #[test]
+    fn a_connected_socket_hears_its_peer_only() {
+        let peer = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let flow = connect(peer.local_addr().expect("bound")).expect("a port");
+        let own = own_address(flow).expect("bound");
+        let other = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        other.connect(own).expect("connected");
+        other.send(b"foreign").expect("sent");
+        let refused = other.recv(&mut [0; 16]).expect_err("it is not for others");
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        close(flow);
+    }
+
+    #[test]
+    fn an_address_that_is_only_answered_from_is_free() {
+        for host in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
+            let socket = receive_on(host.parse().unwrap()).unwrap();
+            let address = local_address(&socket).unwrap();
+            assert!(check_free(address).is_err(), "{host}");
+            turn_away(Socket(socket.as_raw_fd())).expect("a socket of ours");
+            check_free(address).unwrap_or_else(|error| panic!("{host}: {error}"));
+            let _next = receive_on(address).expect("it shares the port");
+            assert!(check_free(address).is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn receivers_are_found_in_the_tables_of_the_kernel() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when\n\
+            1: 0100007F:0035 00000000:0000 07 00000000:00000000 00:00000000\n\
+            2: 00000000:14EB 00000000:0000 07 00000000:00000000 00:00000000\n\
+            3: 0200007F:0035 0200007F:0035 01 00000000:00000000 00:00000000\n";
+        for (address, expected) in [
+            ("127.0.0.1:53", true),
+            ("127.0.0.2:53", false),
+            ("0.0.0.0:53", true),
+            ("192.0.2.1:5355", true),
+            ("127.0.0.1:54", false),
+        ] {
+            let is_big_endian = cfg!(target_endian = "big");
+            let found = has_receiver(table, address.parse().unwrap());
+            assert!(found == expected || is_big_endian, "{address}");
+        }
+        assert_eq!(in_table("::1".parse().unwrap()).len(), 32);
     }
 }

@@ -39,7 +39,7 @@ use super::{
 };
 use crate::base::Instant;
 use crate::sys::event_fd::EventFd;
-use crate::sys::{clock, flow_socket, socket};
+use crate::sys::{clock, socket, udp};
 use io_uring::IoUring;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -195,7 +195,7 @@ impl Engine for Uring {
     }
 
     fn connect_datagrams(&mut self, address: SocketAddr) -> Result<Socket, Failure> {
-        flow_socket::connect(address).map_err(|error| completion::failure_of_connect(&error))
+        udp::connect(address).map_err(|error| completion::failure_of_connect(&error))
     }
 
     fn receive_datagrams(&mut self, socket: Socket, key: Key) {
@@ -224,7 +224,7 @@ impl Engine for Uring {
     }
 
     fn turn_datagrams_away(&mut self, socket: Socket) {
-        if let Err(error) = flow_socket::turn_away(socket) {
+        if let Err(error) = udp::turn_away(socket) {
             tracing::warn!(%error, "a socket cannot leave its port before it is closed");
         }
     }
