@@ -59,8 +59,12 @@ impl Flows {
         let source = receiver.has_many_addresses().then_some(flow.ends.local);
         let destination = Destination { address: flow.ends.client, source };
         local.count(Counter::ClientDatagramsSent);
-        local.reports.listener_cell(receiver.listener).datagrams_sent.add(1);
-        local.reports.count(Counter::ClientBytesSent, datagram.payload.len() as u64);
+        let bytes = datagram.payload.len() as u64;
+        local.reports.count(Counter::ClientBytesSent, bytes);
+        let of_listener = local.reports.listener_cell(receiver.listener);
+        of_listener.datagrams_sent.add(1);
+        of_listener.bytes.sent.add(bytes);
+        local.reports.backend_cell(slot).bytes.received.add(bytes);
         let (socket, key) = (receiver.socket, receiver.key);
         local.wire.engine.send_datagram(socket, key, datagram.payload, Some(destination));
     }

@@ -81,6 +81,9 @@ impl Flows {
         let flow = self.table.at(id);
         let receiver = &self.receivers[flow.ends.receiver];
         flow.from_client.add(payload.len());
+        let bytes = payload.len() as u64;
+        local.reports.listener_cell(receiver.listener).bytes.received.add(bytes);
+        local.reports.backend_cell(flow.slot()).bytes.sent.add(bytes);
         let pool = picks.pool(flow.attempts.pool);
         let datagram = match pool.is_some_and(|pool| pool.proxy_protocol == ProxyProtocol::V2) {
             true => announce(payload, flow.ends, receiver.address.port(), local),

@@ -48,7 +48,7 @@ impl Flows {
             }
             Err(reason) => {
                 retract(admission, &ends, local);
-                local.reports.count_dropped(admission.listener, Counter::DatagramsUnserved);
+                count_refused(admission.listener, Counter::DatagramsUnserved, local);
                 if reason == Unserved::NoSocket {
                     self.make_room(ends.receiver, picks, local);
                 }
@@ -105,13 +105,13 @@ impl Flows {
         let is_counted = rules.max_flows_per_client > 0;
         let clients = &local.reports.mailbox.shared.flows;
         if is_counted && !clients.admit(listener, ends.client.ip(), rules.max_flows_per_client) {
-            local.reports.count_dropped(listener, Counter::FlowLimitRejections);
+            count_refused(listener, Counter::FlowLimitRejections, local);
             return None;
         }
         while !local.reports.sessions(listener).take(rules.max_flows) {
             let Some(oldest) = self.receivers[ends.receiver].order.oldest else {
                 // All of them are other shards'.
-                local.reports.count_dropped(listener, Counter::FlowLimitRejections);
+                count_refused(listener, Counter::FlowLimitRejections, local);
                 if is_counted {
                     local.reports.mailbox.shared.flows.leave(listener, ends.client.ip());
                 }
@@ -142,6 +142,7 @@ impl Flows {
             local.count(Counter::UpstreamConnects);
             match local.wire.engine.connect_datagrams(pick.address) {
                 Ok(socket) => {
+                    local.reports.backend_cell(pick.slot).connects.add(1);
                     attempts.backend = Some(pick.slot);
                     return Ok((attempts, socket));
                 }
@@ -201,6 +202,12 @@ impl Flows {
         }
         id
     }
+}
+
+/// Counts a datagram that is dropped because its flow cannot begin.
+fn count_refused<E: Engine>(listener: ListenerId, why: Counter, local: &Local<E>) {
+    local.reports.count_dropped(listener, why);
+    local.reports.listener_cell(listener).refused.add(1);
 }
 
 /// Takes off a flow that was admitted and did not begin.

@@ -227,6 +227,15 @@ fn a_player_stays_at_one_game_server_and_finds_it_again() {
     let datagrams = &listener["datagrams"];
     let counts = ["received", "sent", "dropped"].map(|key| datagrams[key].as_u64());
     assert_eq!(counts, [Some(27), Some(27), Some(0)], "{listener}");
+    let bytes = ["received_bytes", "sent_bytes"].map(|key| listener[key].as_u64());
+    assert_eq!(bytes, [Some(27 * 4), Some(27 * 3)], "{listener}");
+    let backends = operated.json(&["status"])["pools"][0]["backends"].clone();
+    let sum = |key: &str| {
+        let all = backends.as_array().into_iter().flatten();
+        all.filter_map(|backend| backend[key].as_u64()).sum::<u64>()
+    };
+    let sums = ["connects", "connections", "in_flight", "received_bytes", "sent_bytes"].map(sum);
+    assert_eq!(sums, [7, 6, 6, 27 * 3, 27 * 4], "{backends}");
     let shown = operated.done(&["status"]);
     assert!(shown.contains("UDP LISTENER") && shown.contains("game"), "{shown}");
     assert_eq!(operated.metric("ringway_listener_datagrams_total"), 54);

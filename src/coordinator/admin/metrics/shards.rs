@@ -156,21 +156,25 @@ impl Of {
 type ListenerFamily = (&'static str, &'static str, &'static str, Of, fn(&ListenerCell) -> u64);
 
 const LISTENER_FAMILIES: [ListenerFamily; 6] = [
-    ("ringway_listener_accepted_total", "counter", "Connections accepted.", Of::All, |cell| {
-        cell.accepted.read()
-    }),
+    (
+        "ringway_listener_accepted_total",
+        "counter",
+        "Connections accepted; of UDP, flows that began.",
+        Of::All,
+        |cell| cell.accepted.read(),
+    ),
     (
         "ringway_listener_refused_total",
         "counter",
         "Connections refused: their client has as many as it may have, what they begin with leads \
-         nowhere, or no backend took them.",
+         nowhere, or no backend took them; of UDP, datagrams whose flow could not begin.",
         Of::All,
         |cell| cell.refused.read(),
     ),
     (
         "ringway_listener_connections",
         "gauge",
-        "Client connections that are open.",
+        "Client connections that are open; of UDP, flows.",
         Of::All,
         |cell| cell.sessions().into(),
     ),
