@@ -232,16 +232,24 @@ fn socket_buffers(facts: &Facts, config: &Config) -> Judgement {
     }
 }
 
-/// A port is taken for each connection to the same backend.
+/// A port is taken for each connection to the same backend, and for each flow of UDP, whatever its
+/// backend.
 fn local_ports(facts: &Facts, config: &Config) -> Judgement {
     let Some((first, last)) = facts.local_ports else { return unknown() };
     let ports = (last + 1).saturating_sub(first);
     let reachable = ports * config.backend_count().max(1) as u64;
     let found = format!("{first} to {last}: {ports} connections to one backend at the same moment");
+    let (wanted_first, wanted_last) = LOCAL_PORTS;
+    let flows = descriptors::flows(config);
+    if flows > ports && (first > wanted_first || last < wanted_last) {
+        let found = format!("{first} to {last}: {ports} flows of UDP, and max_flows is {flows}");
+        let range = format!("{wanted_first} {wanted_last}");
+        let remedy = format!("sysctl -w net.ipv4.ip_local_port_range=\"{range}\"; less max_flows");
+        return warn(found, remedy);
+    }
     if reachable >= config.runtime.max_connections as u64 {
         return ok(found);
     }
-    let (wanted_first, wanted_last) = LOCAL_PORTS;
     if first <= wanted_first && last >= wanted_last {
         return warn(found, "more backends, or a lower max_connections");
     }

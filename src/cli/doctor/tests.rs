@@ -81,6 +81,10 @@ fn each_fault_is_found_with_its_remedy() {
             c.listeners[0].protocol = Protocol::Udp;
             f.open_files = Some((10, 50_000));
         }),
+        ("ip_local_port_range", Level::Warn, "less max_flows", |f, c| {
+            c.listeners[0].protocol = Protocol::Udp;
+            f.local_ports = Some((32_768, 60_999));
+        }),
         ("transparent_hugepage", Level::Warn, "madvise", |f, _| {
             f.huge_pages = Some("never".into());
         }),
