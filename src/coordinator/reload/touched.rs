@@ -2,7 +2,7 @@
 //! Does not: change anything.
 
 use super::plan::{Part, Plan, Touched, plan};
-use crate::config::{Config, Transport};
+use crate::config::{self, Config, Transport};
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{Fleet, Record, Source};
 use crate::coordinator::process::{Listeners, successor};
@@ -31,12 +31,20 @@ pub(super) fn changes(control: &Control, config: &Config) -> Plan {
     let kept = config.pools.iter().map(|pool| (&*pool.name, present.fleet.reported_under(pool)));
     let kept: Kept<'_> = kept.collect();
     let ending = |part: &Part| match part {
-        Part::Listener { name, transport, .. } => {
+        Part::Listener { name, transport: Transport::Tcp, .. } => {
             let goes_on = present
                 .listeners_of(part)
                 .any(|one| successor(config, name, one.endpoint()).is_some());
-            // The flows of a socket end with it.
-            let goes_on = goes_on && *transport == Transport::Tcp;
+            (!goes_on).then(|| present.touched(part, |_| true))
+        }
+        // The flows of a socket end with it, and go on with it under another name.
+        Part::Listener { transport: Transport::Udp, address, .. } => {
+            let is_same = |one: &config::Listener| {
+                one.endpoint().transport == Transport::Udp
+                    && one.address.port() != 0
+                    && one.address.to_string() == *address
+            };
+            let goes_on = config.listeners.iter().any(is_same);
             (!goes_on).then(|| present.touched(part, |_| true))
         }
         part => present.ending(part, &kept),

@@ -22,7 +22,14 @@ impl Server {
         ip: &str,
         answer: impl Fn(&[u8], SocketAddr) -> Vec<Vec<u8>> + Send + 'static,
     ) -> Self {
-        let socket = UdpSocket::bind((ip, 0)).expect("a port");
+        Self::on(UdpSocket::bind((ip, 0)).expect("a port"), answer)
+    }
+
+    /// The same on a bound socket.
+    pub fn on(
+        socket: UdpSocket,
+        answer: impl Fn(&[u8], SocketAddr) -> Vec<Vec<u8>> + Send + 'static,
+    ) -> Self {
         let address = socket.local_addr().expect("bound");
         let (asked, is_ended) = <(Arc<AtomicUsize>, Arc<AtomicBool>)>::default();
         let (count, end) = (asked.clone(), is_ended.clone());

@@ -1,13 +1,13 @@
 //! The files in `config/`, each with addresses of this machine in the place of its own, and driven
 //! as their comments say.
 
+use super::datagrams;
 use super::harness::*;
 use super::load::Operated;
 use super::tcp::echo;
 use super::tls_passthrough::{Client, Server};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, UdpSocket};
-use std::thread::JoinHandle;
 
 /// Runs a file of `config/` with these addresses in the place of its own; `LISTEN` stands for any
 /// port.
@@ -134,64 +134,13 @@ fn behind_a_balancer_the_announced_client_counts_and_is_announced_on() {
     assert_eq!(read_to_end(&mut unannounced), b"", "closed without a header");
 }
 
-/// A server of datagrams in this process, which answers by a function of what it receives.
-struct DatagramServer {
-    address: SocketAddr,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl DatagramServer {
-    fn start(answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + 'static) -> Self {
-        Self::on(UdpSocket::bind("127.0.0.1:0").expect("a port"), answer)
-    }
-
-    fn on(socket: UdpSocket, answer: impl Fn(&[u8]) -> Option<Vec<u8>> + Send + 'static) -> Self {
-        let address = socket.local_addr().expect("bound");
-        let thread = std::thread::spawn(move || {
-            let mut bytes = [0; 2048];
-            while let Ok((length, from)) = socket.recv_from(&mut bytes) {
-                if &bytes[..length] == END {
-                    return;
-                }
-                if let Some(answer) = answer(&bytes[..length]) {
-                    let _ = socket.send_to(&answer, from);
-                }
-            }
-        });
-        Self { address, thread: Some(thread) }
-    }
-}
-
-/// Ends a [`DatagramServer`].
-const END: &[u8] = b"end of the server";
-
-impl Drop for DatagramServer {
-    fn drop(&mut self) {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
-        let _ = socket.send_to(END, self.address);
-        let _ = self.thread.take().map(JoinHandle::join);
-    }
-}
-
-fn datagram_client(to: SocketAddr) -> UdpSocket {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
-    socket.connect(to).expect("allowed");
-    socket.set_read_timeout(Some(PATIENCE)).expect("set");
-    socket
-}
-
-fn asks(socket: &UdpSocket, question: &[u8]) -> Vec<u8> {
-    socket.send(question).expect("sent");
-    let mut answer = [0; 2048];
-    let length = socket.recv(&mut answer).expect("an answer in time");
-    answer[..length].to_vec()
-}
-
 /// A game server: answers the query of lists with four bytes 255, everything else with its name.
-fn game_server(name: &'static str) -> DatagramServer {
-    DatagramServer::start(move |asked| match asked.strip_prefix(b"\xff\xff\xff\xff") {
-        Some(b"TSource Engine Query\0") => Some(b"\xff\xff\xff\xffA1234".to_vec()),
-        _ => Some(name.as_bytes().to_vec()),
+fn game_server(name: &'static str) -> datagrams::Server {
+    datagrams::Server::start("127.0.0.1", move |asked, _| {
+        match asked.strip_prefix(b"\xff\xff\xff\xff") {
+            Some(b"TSource Engine Query\0") => vec![b"\xff\xff\xff\xffA1234".to_vec()],
+            _ => vec![name.as_bytes().to_vec()],
+        }
     })
 }
 
@@ -209,19 +158,19 @@ fn a_player_stays_at_one_game_server_and_finds_it_again() {
     let healthy = || operated.json(&["status"])["pools"][0]["healthy"] == 2;
     await_that("both answer the query", healthy);
     let at = address(&operated, "game");
-    let player = datagram_client(at);
-    let first = asks(&player, b"move");
+    let player = datagrams::Client::of(at);
+    let first = player.ask(b"move");
     for _ in 0..20 {
-        assert_eq!(asks(&player, b"move"), first, "a flow keeps its backend");
+        assert_eq!(player.ask(b"move"), first, "a flow keeps its backend");
     }
     // From another port of the same address, and of any of its players.
     for _ in 0..5 {
-        assert_eq!(asks(&datagram_client(at), b"join"), first, "the key is the address");
+        assert_eq!(datagrams::Client::of(at).ask(b"join"), first, "the key is the address");
     }
     let place = servers[usize::from(first == b"two")].address.to_string();
     operated.done(&["backend", "drain", "game", &place]);
     let other = if first == b"one" { b"two" } else { b"one" };
-    assert_eq!(asks(&player, b"move"), other, "a drained server hands its players over");
+    assert_eq!(player.ask(b"move"), other, "a drained server hands its players over");
     let listener = &operated.json(&["status"])["listeners"][0];
     assert_eq!(listener["connections"], 6, "flows: {listener}");
     let datagrams = &listener["datagrams"];
@@ -278,12 +227,13 @@ fn dns_origin(number: u8) -> Origin {
 }
 
 /// A server of DNS by both transports on one port, whose answers end with `number`.
-fn dns_server(number: u8) -> (Origin, DatagramServer) {
+fn dns_server(number: u8) -> (Origin, datagrams::Server) {
     loop {
         let origin = dns_origin(number);
         // The port may be somebody else's by UDP.
         if let Ok(socket) = UdpSocket::bind(origin.address) {
-            return (origin, DatagramServer::on(socket, move |query| dns_answer(query, number)));
+            let answer = move |query: &[u8], _| dns_answer(query, number).into_iter().collect();
+            return (origin, datagrams::Server::on(socket, answer));
         }
     }
 }
@@ -311,9 +261,9 @@ fn each_question_to_dns_goes_to_any_server_and_its_flow_ends_with_the_answer() {
         });
     };
     healthy(2);
-    let client = datagram_client(address(&operated, "dns"));
+    let client = datagrams::Client::of(address(&operated, "dns"));
     let ask = |ids: std::ops::Range<u16>| -> Vec<u8> {
-        let answered = |id| match id_and_number(&asks(&client, &dns_query(id))) {
+        let answered = |id| match id_and_number(&client.ask(&dns_query(id))) {
             (answered, number) if answered == id => number,
             other => panic!("{other:?} for {id}"),
         };

@@ -20,6 +20,7 @@ mod restarting;
 mod sources;
 mod streaming;
 mod supervising;
+mod udp;
 
 use std::net::SocketAddr;
 

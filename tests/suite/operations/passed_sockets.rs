@@ -35,7 +35,7 @@ pub(super) fn pass(command: &mut Command, sockets: &[(BorrowedFd<'_>, &str)], lo
 }
 
 /// A socket on this address, which others may be on too.
-fn shared(address: SocketAddr, kind: Type) -> Socket {
+pub(super) fn shared(address: SocketAddr, kind: Type) -> Socket {
     let socket = Socket::new(Domain::for_address(address), kind, None).expect("a socket");
     socket.set_reuse_port(true).expect("allowed");
     if address.is_ipv6() {
@@ -45,7 +45,7 @@ fn shared(address: SocketAddr, kind: Type) -> Socket {
     socket
 }
 
-fn address_of(socket: &Socket) -> SocketAddr {
+pub(super) fn address_of(socket: &Socket) -> SocketAddr {
     socket.local_addr().ok().and_then(|address| address.as_socket()).expect("bound")
 }
 
@@ -55,7 +55,7 @@ fn listening(address: SocketAddr) -> Socket {
     socket
 }
 
-const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(super) const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// Never asked: nothing begins to serve.
 const BACKEND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
 
