@@ -65,26 +65,6 @@ fn each_fault_is_found_with_its_remedy() {
             f.local_ports = Some((10_240, 65_535));
             c.runtime.max_connections = 200_000;
         }),
-        ("socket buffers", Level::Warn, "rmem_max=33554432", |f, c| {
-            c.listeners[0].protocol = Protocol::Udp;
-            f.socket_buffers = Some((212_992, 4 << 20));
-        }),
-        ("socket buffers", Level::Warn, "wmem_max=33554432", |f, c| {
-            c.listeners[0].protocol = Protocol::Udp;
-            f.socket_buffers = Some((4 << 20, 212_992));
-        }),
-        ("socket buffers", Level::Warn, "ask its host", |f, c| {
-            c.listeners[0].protocol = Protocol::Udp;
-            f.socket_buffers = None;
-        }),
-        ("open files", Level::Warn, "a lower max_flows", |f, c| {
-            c.listeners[0].protocol = Protocol::Udp;
-            f.open_files = Some((10, 50_000));
-        }),
-        ("ip_local_port_range", Level::Warn, "less max_flows", |f, c| {
-            c.listeners[0].protocol = Protocol::Udp;
-            f.local_ports = Some((32_768, 60_999));
-        }),
         ("transparent_hugepage", Level::Warn, "madvise", |f, _| {
             f.huge_pages = Some("never".into());
         }),
@@ -95,16 +75,51 @@ fn each_fault_is_found_with_its_remedy() {
     for (name, level, part, change) in cases {
         let (mut facts, mut config) = (good(), config());
         change(&mut facts, &mut config);
-        let findings = findings::all(&facts, &config);
-        for finding in findings {
-            if finding.name == *name {
-                assert_eq!(finding.level, *level, "{finding:?}");
-                let remedy = finding.remedy.as_ref().unwrap();
-                assert!(remedy.contains(part), "{finding:?}");
-                assert_as_tuned(remedy);
-            } else {
-                assert_eq!(finding.level, Level::Ok, "{finding:?}");
-            }
+        assert_found(&facts, &config, name, *level, part);
+    }
+}
+
+#[test]
+fn faults_that_only_a_listener_of_udp_has_are_found_where_there_is_one() {
+    let mut udp = config();
+    udp.listeners[0].protocol = Protocol::Udp;
+    let cases: &[(&str, Level, &str, fn(&mut Facts))] = &[
+        ("socket buffers", Level::Warn, "rmem_max=33554432", |f| {
+            f.socket_buffers = Some((212_992, 4 << 20));
+        }),
+        ("socket buffers", Level::Warn, "wmem_max=33554432", |f| {
+            f.socket_buffers = Some((4 << 20, 212_992));
+        }),
+        ("socket buffers", Level::Warn, "ask its host", |f| {
+            f.socket_buffers = None;
+        }),
+        ("open files", Level::Warn, "a lower max_flows", |f| {
+            f.open_files = Some((10, 50_000));
+        }),
+        ("ip_local_port_range", Level::Warn, "less max_flows", |f| {
+            f.local_ports = Some((32_768, 60_999));
+        }),
+    ];
+    for (name, level, part, change) in cases {
+        let mut facts = good();
+        change(&mut facts);
+        assert_found(&facts, &udp, name, *level, part);
+    }
+    let small = Facts { socket_buffers: Some((212_992, 212_992)), ..good() };
+    let findings = findings::all(&small, &config());
+    assert!(findings.iter().all(|finding| finding.level == Level::Ok), "{findings:?}");
+}
+
+/// One finding has this level and remedy, and all others are well.
+fn assert_found(facts: &Facts, config: &Config, name: &str, level: Level, part: &str) {
+    for finding in findings::all(facts, config) {
+        if finding.name == name {
+            assert_eq!(finding.level, level, "{finding:?}");
+            let remedy = finding.remedy.as_ref().unwrap();
+            assert!(remedy.contains(part), "{finding:?}");
+            assert_as_tuned(remedy);
+        } else {
+            assert_eq!(finding.level, Level::Ok, "{finding:?}");
         }
     }
 }
