@@ -81,9 +81,10 @@ fn each_fault_is_found_with_its_remedy() {
 
 #[test]
 fn faults_that_only_a_listener_of_udp_has_are_found_where_there_is_one() {
+    type Change = fn(&mut Facts);
     let mut udp = config();
     udp.listeners[0].protocol = Protocol::Udp;
-    let cases: &[(&str, Level, &str, fn(&mut Facts))] = &[
+    let cases: &[(&str, Level, &str, Change)] = &[
         ("socket buffers", Level::Warn, "rmem_max=33554432", |f| {
             f.socket_buffers = Some((212_992, 4 << 20));
         }),
