@@ -8,10 +8,6 @@ use ringway::config::{Config, NotTls, Pool, PoolUses, Probe, ProbeKind, Protocol
 const OF_REQUESTS: &str = "counts for requests only, and none of the listeners of this pool reads \
                            them: remove it";
 
-/// One that a pool of flows has no use for.
-const OF_CONNECTIONS: &str = "counts for connections only, and all listeners of this pool are of \
-                              `udp`: remove it, and set `max_flows` of the listener";
-
 /// All of them.
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let mut findings = waiting(config);
@@ -48,10 +44,7 @@ fn unused(pool: &Pool, uses: PoolUses) -> Vec<Finding> {
         ("retry_budget_percent", pool.retry_budget_percent != default.retry_budget_percent),
     ];
     let set = set.into_iter().filter(|(_, is_set)| *is_set);
-    let set = set.map(|(key, _)| warning(format!("pool.{}.{key}", pool.name), OF_REQUESTS));
-    let is_limited = !uses.bytes && pool.max_connections_per_backend > 0;
-    let key = format!("pool.{}.max_connections_per_backend", pool.name);
-    set.chain(is_limited.then(|| warning(key, OF_CONNECTIONS))).collect()
+    set.map(|(key, _)| warning(format!("pool.{}.{key}", pool.name), OF_REQUESTS)).collect()
 }
 
 /// A key for hashing that nothing on the way to the pool has.
@@ -131,13 +124,6 @@ mod tests {
         let keys = "[pool.bytes]\nidle_connections = 7\nretry_budget_percent = 1\n";
         let both = ["pool.bytes.idle_connections", "pool.bytes.retry_budget_percent"];
         assert_eq!(found(keys), [&[mixed][..], &both].concat());
-        let limited = "max_connections_per_backend = 9\n";
-        assert_eq!(found(&format!("[pool.bytes]\n{limited}")), [mixed]);
-        let flows = "[[listener]]\nname = \"dns\"\naddress = \"0.0.0.0:53\"\n\
-            protocol = \"udp\"\n[[route]]\nlistener = \"dns\"\npool = \"flows\"\n\
-            [[pool.flows.backend]]\naddress = \"10.0.0.3:1\"\n[pool.flows]\n";
-        let expected = [mixed, "pool.flows.max_connections_per_backend"];
-        assert_eq!(found(&format!("{flows}{limited}")), expected);
     }
 
     #[test]
