@@ -229,8 +229,10 @@ impl Attempts {
     ) -> bool {
         let now = local.now();
         local.count(Counter::UpstreamConnectFailures);
-        if failure == Failure::NoLocalPort {
-            local.count(Counter::UpstreamNoLocalPort);
+        match failure {
+            Failure::NoLocalPort => local.count(Counter::UpstreamNoLocalPort),
+            Failure::NoSource => local.count(Counter::UpstreamNoSource),
+            _ => {}
         }
         // This shortage is no backend's fault, and no other backend helps. The exception is a
         // half-open probe: backends that are in service may have idle connections.
@@ -243,8 +245,9 @@ impl Attempts {
             self.end_half_open(slot, TrialCourse::Undecided, local);
             return was_half_open && self.may_go_on(now);
         }
-        if failure == Failure::NoLocalPort {
-            // No fault of the backend: the proxy has too many connections to it.
+        if matches!(failure, Failure::NoLocalPort | Failure::NoSource) {
+            // No fault of the backend: the proxy has too many connections to it, or cannot use the
+            // configured source.
             self.end_half_open(slot, TrialCourse::Undecided, local);
         } else {
             picks.refused(slot, now);

@@ -9,8 +9,7 @@ use crate::snapshot::ProxyProtocol;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 impl Connection {
-    /// Queues the header for a client that connected to `destination`, and reserves the connection
-    /// for it. False if no buffer is left.
+    /// Queues the header for a client that connected to `destination`. False if no buffer is left.
     pub fn announce<E: Engine>(
         &mut self,
         version: ProxyProtocol,
@@ -18,7 +17,6 @@ impl Connection {
         destination: SocketAddr,
         local: &mut Local<E>,
     ) -> bool {
-        self.is_reserved = true;
         let Some(buffer) = local.wire.engine.acquire(Room::Small) else { return false };
         let room = local.wire.engine.bytes_mut(buffer);
         let addresses = of_one_family(client, destination);

@@ -38,7 +38,7 @@ pub struct Connection {
     pub is_reusable: bool,
     /// It is idle, and another shard may claim it: it is counted as that.
     pub(super) is_claimable: bool,
-    /// It is for one client alone: its PROXY header says who that is.
+    /// It is for one client alone: its PROXY header, or its address, says who that is.
     pub(super) is_reserved: bool,
     /// The buffer of the PROXY header, as long as a part of it has not been sent: the first one
     /// that waits.
@@ -86,6 +86,11 @@ impl Connection {
             newer: None,
             older: None,
         }
+    }
+
+    /// Reserves it for one client: it is not kept for others.
+    pub fn reserve(&mut self) {
+        self.is_reserved = true;
     }
 
     /// Its id.

@@ -3,7 +3,7 @@
 
 use super::{Connection, Use};
 use crate::base::BackendSlot;
-use crate::engine::{Close, Engine, Failure, Key, Socket};
+use crate::engine::{Close, Engine, Failure, Key, Socket, Source};
 use crate::link::Life;
 use crate::local::Local;
 use crate::mailbox::Stage;
@@ -87,12 +87,12 @@ impl Connections {
     pub fn connect<E: Engine>(
         &mut self,
         slot: BackendSlot,
-        address: SocketAddr,
+        (address, source): (SocketAddr, Source),
         used_for: Use,
         local: &mut Local<E>,
     ) -> Result<ConnectionId, Failure> {
         let key = self.rows.next_key();
-        let socket = local.wire.engine.connect(address, key);
+        let socket = local.wire.engine.connect(address, source, key);
         let socket = socket.inspect_err(|_| local.reports.connection_ended(slot))?;
         Ok(self.rows.insert(Connection::new(socket, key, slot, used_for)))
     }

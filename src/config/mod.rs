@@ -18,6 +18,7 @@ mod quick;
 mod raw;
 mod reading;
 mod sections;
+mod source;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -43,6 +44,7 @@ pub use sections::{
     FlowRules, Http, HttpProbe, IDLE_CONNECTIONS_DEFAULT, Listener, LogPath, Lookup, Pool, Probe,
     ProbeKind, Route, Runtime, ShardsChoice, StateFile, Timeouts, TlsProbe,
 };
+pub use source::PoolSource;
 pub use text::{text_of, unmarked};
 pub use trust::parse_certificates;
 

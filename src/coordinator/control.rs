@@ -7,7 +7,7 @@ use crate::config::{self, Config};
 use crate::coordinator::events::Event;
 use crate::coordinator::fleet::{Discovered, Fleet, Operation, OperationError};
 use crate::coordinator::process::{
-    Course, ListenSockets, Listeners, Phase, ReadyAnswers, Retired, Shards,
+    Course, ListenSockets, Listeners, Phase, ReadyAnswers, Retired, Shards, check_host,
 };
 use crate::mailbox::Mailbox;
 use crate::snapshot::{self, Settings, Snapshot};
@@ -39,7 +39,7 @@ impl Control {
     /// The state at the start: listeners are bound, backends are configured, no shard runs.
     ///
     /// # Errors
-    /// If a listener cannot be opened.
+    /// If a listener cannot be opened, or the machine does not allow what is configured.
     pub fn new(
         config: Config,
         listen_sockets: Box<dyn ListenSockets>,
@@ -49,6 +49,7 @@ impl Control {
         let ledger = mailboxes[0].shared.ledger.clone();
         let mut fleet = Fleet::new(ledger, mailboxes.len());
         fleet.configure(&config, now);
+        check_host(&config)?;
         let mut listeners = Listeners::new(listen_sockets);
         let opened = listeners.open(&config, &config)?;
         listeners.set(&config, opened, &mut fleet);
@@ -230,8 +231,8 @@ impl Control {
     /// with the results of its preflight. On an error nothing has changed.
     ///
     /// # Errors
-    /// If a listener cannot be opened, there are more new names than there is room for, or the
-    /// process is shutting down.
+    /// If a listener cannot be opened, the machine does not allow what is configured, there are
+    /// more new names than there is room for, or the process is shutting down.
     pub fn apply(
         &mut self,
         config: Config,
@@ -239,6 +240,7 @@ impl Control {
         now: Instant,
     ) -> Result<Generation, String> {
         self.course.check_open()?;
+        check_host(&config)?;
         self.make_room(&config, now)?;
         let opened = self.listeners.open(&self.config, &config)?;
         self.config = config;

@@ -25,6 +25,8 @@ mod reload;
 mod running;
 
 pub use control::Control;
-pub use process::{Bell, BellReceiver, ListenSockets, OpenListener, Panics, TooManyPanics, bell};
+pub use process::{
+    Bell, BellReceiver, ListenSockets, OpenListener, Panics, TooManyPanics, bell, check_host,
+};
 pub use reload::{ConfigSource, Unusable};
 pub use running::{Coordinator, Ended, ShardEnd, ShardReport, Spawn};

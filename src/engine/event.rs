@@ -21,6 +21,8 @@ pub enum Failure {
     OutOfResources,
     /// No local port is left for connections to this address; there may be one for others.
     NoLocalPort,
+    /// The connection cannot come from the address that was asked for.
+    NoSource,
     /// Of a receive: the ring is empty at the moment; no data is lost, receive again. Of any other
     /// operation: the kernel has no buffer for it.
     NoBuffers,

@@ -25,7 +25,7 @@ pub use event::{Event, Failure, ReceiveFlags};
 pub use key::{Key, Op, Owner};
 
 use crate::base::Instant;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// An open socket, as the engine names it. Not closed when dropped: its owner closes it through the
 /// engine once no operation is in flight on it.
@@ -88,6 +88,18 @@ pub struct BuffersHeld {
     pub private: u32,
 }
 
+/// The address that a connection to a backend, or a flow, comes from; the kernel chooses the port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Source {
+    /// The kernel chooses it by the route.
+    #[default]
+    Any,
+    /// An address of this machine.
+    Own(IpAddr),
+    /// An address of another machine, as that of a client. What is sent to it must be routed here.
+    Foreign(IpAddr),
+}
+
 /// How a socket is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Close {
@@ -136,7 +148,8 @@ pub trait Engine {
 
     /// Opens a socket and connects it: `Connected` has the result. The caller must close the socket
     /// in either case.
-    fn connect(&mut self, address: SocketAddr, key: Key) -> Result<Socket, Failure>;
+    fn connect(&mut self, address: SocketAddr, source: Source, key: Key)
+    -> Result<Socket, Failure>;
 
     /// Receives into buffers of the shared ring as data arrives: `Received` for each, then
     /// `ReceiveEnded`. There is no back-pressure: cancel when enough is held.
@@ -161,7 +174,8 @@ pub trait Engine {
 
     /// Opens a UDP socket that is connected to an address: it receives from there only, and sends
     /// there. The caller closes it.
-    fn connect_datagrams(&mut self, address: SocketAddr) -> Result<Socket, Failure>;
+    fn connect_datagrams(&mut self, address: SocketAddr, source: Source)
+    -> Result<Socket, Failure>;
 
     /// Receives datagrams into buffers of their own: `Datagram` for each, then `ReceiveEnded`. An
     /// empty datagram may end the receive, as its final event.

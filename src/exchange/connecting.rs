@@ -6,7 +6,7 @@ use super::{Attempt, Exchange, Exchanges, Facts, Flow, Phase};
 use crate::attempts::{Attempts, Need, Next};
 use crate::backend::Use;
 use crate::client::Arrival;
-use crate::engine::{Close, Engine, Failure, Slice};
+use crate::engine::{Close, Engine, Failure, Slice, Source};
 use crate::link::{Chain, Wire};
 use crate::local::Signal;
 use crate::mailbox::TrialCourse;
@@ -141,8 +141,9 @@ impl Exchange {
     ) -> Result<(), Unattached> {
         let slot = pick.slot;
         self.attempts.go_to(&pick, &sides.local);
-        let version = self.header_version(sides);
-        let idle = match self.needs_fresh || version != ProxyProtocol::None {
+        let pool = sides.picks.pool(self.attempts.pool);
+        let is_per_client = pool.is_some_and(|pool| pool.is_per_client());
+        let idle = match self.needs_fresh || is_per_client {
             true => None,
             false => sides.connections.reuse(slot, self.id, &sides.local),
         };
@@ -166,10 +167,13 @@ impl Exchange {
         self.attempt = Attempt::With(Port::only(id));
         self.attempts.backend = Some(slot);
         self.has_response_bytes = false;
-        if version != ProxyProtocol::None && !self.announce(id, version, sides) {
-            self.leave_attempt(id, sides);
-            let next = Next::End(CloseReason::OutOfBuffers);
-            return Err(Unattached { back: waiting, next });
+        if is_per_client {
+            sides.connections.at(id).reserve();
+            if !self.announce(id, sides) {
+                self.leave_attempt(id, sides);
+                let next = Next::End(CloseReason::OutOfBuffers);
+                return Err(Unattached { back: waiting, next });
+            }
         }
         let (connection, local) = (sides.connections.at(id), &mut sides.local);
         if !waiting.is_empty() {
@@ -185,19 +189,13 @@ impl Exchange {
         Ok(())
     }
 
-    /// The PROXY header that the backends of the pool expect.
-    fn header_version<E: Engine>(&self, sides: &Sides<E>) -> ProxyProtocol {
+    /// Says to the backend who the client is, if it expects that. False if no buffer is left.
+    fn announce<E: Engine>(&self, id: ConnectionId, sides: &mut Sides<E>) -> bool {
         let pool = sides.picks.pool(self.attempts.pool);
-        pool.map_or(ProxyProtocol::None, |pool| pool.proxy_protocol)
-    }
-
-    /// Says to the backend who the client is. False if no buffer is left.
-    fn announce<E: Engine>(
-        &self,
-        id: ConnectionId,
-        version: ProxyProtocol,
-        sides: &mut Sides<E>,
-    ) -> bool {
+        let version = pool.map_or(ProxyProtocol::None, |pool| pool.proxy_protocol);
+        if version == ProxyProtocol::None {
+            return true;
+        }
         let (connection, local) = (sides.connections.at(id), &mut sides.local);
         let client = &sides.clients[self.client()];
         let destination = client.destination(local);
@@ -215,8 +213,12 @@ impl Exchange {
             return Err(Next::Repick);
         }
         sides.local.count(Counter::UpstreamConnects);
-        let used_for = Use::Exchange(self.id);
-        sides.connections.connect(slot, address, used_for, &mut sides.local).map_err(|failure| {
+        let client = sides.clients[self.client()].address;
+        let pool = sides.picks.pool(self.attempts.pool);
+        let source = pool.map_or(Source::Any, |pool| pool.source_for(client));
+        let (used_for, local) = (Use::Exchange(self.id), &mut sides.local);
+        let begun = sides.connections.connect(slot, (address, source), used_for, local);
+        begun.map_err(|failure| {
             tracing::debug!(%address, ?failure, "no socket for a backend");
             match self.attempts.connect_failed(slot, failure, &mut sides.picks, &sides.local) {
                 true => Next::Retry,

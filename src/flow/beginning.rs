@@ -3,7 +3,7 @@
 use super::{Endpoints, Flow, Flows, State, Tally};
 use crate::attempts::{Attempts, Need};
 use crate::base::ListenerId;
-use crate::engine::{Engine, Failure, Socket};
+use crate::engine::{Engine, Failure, Socket, Source};
 use crate::local::Local;
 use crate::mailbox::TrialCourse;
 use crate::pick::Replicas;
@@ -140,7 +140,9 @@ impl Flows {
                 continue;
             }
             local.count(Counter::UpstreamConnects);
-            match local.wire.engine.connect_datagrams(pick.address) {
+            let pool = picks.pool(attempts.pool);
+            let source = pool.map_or(Source::Any, |pool| pool.source_for(ends.client));
+            match local.wire.engine.connect_datagrams(pick.address, source) {
                 Ok(socket) => {
                     local.reports.backend_cell(pick.slot).connects.add(1);
                     attempts.backend = Some(pick.slot);

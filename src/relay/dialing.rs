@@ -4,7 +4,7 @@
 use super::{Backend, Relay, Source};
 use crate::attempts::{Need, Next};
 use crate::backend::Use;
-use crate::engine::{Close, Engine, Failure, Slice};
+use crate::engine::{Close, Engine, Failure, Slice, Source as Origin};
 use crate::local::{How, Signal};
 use crate::mailbox::TrialCourse;
 use crate::pick::Pick;
@@ -50,7 +50,11 @@ impl Relay {
         }
         sides.local.count(Counter::UpstreamConnects);
         let used_for = Use::Relay(self.id);
-        let begun = sides.connections.connect(slot, address, used_for, &mut sides.local);
+        let client = sides.clients[self.client.connection].address;
+        let pool = sides.picks.pool(attempts.pool);
+        let source = pool.map_or(Origin::Any, |pool| pool.source_for(client));
+        let to = (address, source);
+        let begun = sides.connections.connect(slot, to, used_for, &mut sides.local);
         let id = begun.map_err(|failure| {
             tracing::debug!(%address, ?failure, "no socket for a backend");
             if !attempts.connect_failed(slot, failure, &mut sides.picks, &sides.local) {

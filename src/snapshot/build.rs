@@ -130,6 +130,7 @@ pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: u
         idle_connections: pool.idle_connections as u32,
         retry_budget_percent: pool.retry_budget_percent,
         proxy_protocol: pool.proxy_protocol,
+        source: pool.source,
         hashing: None,
         backends: Vec::new(),
         is_last_resort: false,

@@ -15,14 +15,14 @@ pub use build::{
 pub use hashing::Hashing;
 pub use registry::{Registry, RouteKey, Wanted};
 
-pub use crate::config::{FlowRules, Protocol, ProxyProtocol, Timeouts, Transport};
+pub use crate::config::{FlowRules, PoolSource, Protocol, ProxyProtocol, Timeouts, Transport};
 
 pub use crate::balance::KeyHash;
 
 use crate::balance::Algorithm;
 use crate::base::{BackendSlot, Generation, ListenerId, PoolId, RouteId, ShardId};
 use crate::config::{Choice, Endpoint, ErrorAnswer, IpNetwork};
-use crate::engine::Socket;
+use crate::engine::{Socket, Source};
 use crate::head::Rules;
 use crate::route::RouteTable;
 use std::net::SocketAddr;
@@ -95,8 +95,10 @@ pub struct Pool {
     pub idle_connections: u32,
     /// The retry budget, percent of recent requests.
     pub retry_budget_percent: u32,
-    /// The PROXY protocol header of connections that are forwarded unread.
+    /// The PROXY protocol header at the beginning of each connection and flow.
     pub proxy_protocol: ProxyProtocol,
+    /// The address that connections and flows come from.
+    pub source: PoolSource,
     /// The backends that get traffic.
     pub backends: Vec<Backend>,
     /// The table of the algorithm `hash`, which has the backends that get no traffic too.
@@ -168,6 +170,22 @@ pub struct Settings {
     pub error_answers: Vec<ErrorAnswer>,
     /// Exchanges are recorded.
     pub has_access_log: bool,
+}
+
+impl Pool {
+    /// The address that a connection or flow of a client comes from.
+    pub fn source_for(&self, client: SocketAddr) -> Source {
+        match self.source {
+            PoolSource::Any => Source::Any,
+            PoolSource::Address(ip) => Source::Own(ip),
+            PoolSource::Client => Source::Foreign(client.ip().to_canonical()),
+        }
+    }
+
+    /// True if each connection is one client's: its header or its address says whose.
+    pub fn is_per_client(&self) -> bool {
+        self.proxy_protocol != ProxyProtocol::None || self.source == PoolSource::Client
+    }
 }
 
 impl Listener {

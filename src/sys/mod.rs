@@ -9,6 +9,7 @@ pub mod file;
 pub mod memory;
 pub mod rlimit;
 pub mod socket;
+pub mod source;
 pub mod udp;
 
 use std::io;

@@ -1,7 +1,8 @@
 //! TCP sockets: listening, opening, addresses, the options that std does not know. Nothing
 //! here waits for anybody.
 
-use crate::engine::Socket;
+use super::source::{self, NotMade};
+use crate::engine::{Socket, Source};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use std::fmt;
 use std::io;
@@ -188,10 +189,18 @@ pub fn prefer_core(socket: &OwnedFd, core: usize) -> io::Result<()> {
 }
 
 /// A socket to connect to `address` with, TCP_NODELAY set.
-pub fn open(address: &SocketAddr) -> io::Result<Socket> {
-    let domain = Domain::for_address(*address);
-    let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_tcp_nodelay(true)?;
+///
+/// # Errors
+/// See [`NotMade`].
+pub fn open(address: SocketAddr, source: Source) -> Result<Socket, NotMade> {
+    let open = || {
+        let domain = Domain::for_address(address);
+        let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_tcp_nodelay(true)?;
+        Ok(socket)
+    };
+    let socket = open().map_err(NotMade::NoSocket)?;
+    source::bind(&socket, address, source)?;
     Ok(Socket(socket.into_raw_fd()))
 }
 

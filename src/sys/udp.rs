@@ -1,7 +1,8 @@
 //! UDP sockets: those of listeners, and their options; those of flows. Does not: send or receive.
 
 use super::socket::{NoListener, borrowed};
-use crate::engine::Socket;
+use super::source::{self, NotMade};
+use crate::engine::{Socket, Source};
 use crate::limits::DATAGRAM_BUFFER_BYTES;
 use socket2::{Domain, Protocol, SockRef, Type};
 use std::io;
@@ -113,11 +114,14 @@ pub fn adopt(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
 /// A UDP socket that receives from `address` only, and sends there.
 ///
 /// # Errors
-/// No descriptor or memory is left, no route leads there, or (`EAGAIN`) no local port is left.
-pub fn connect(address: SocketAddr) -> io::Result<Socket> {
+/// No descriptor or memory is left, no route leads there, (`EAGAIN`) no local port is left, or it
+/// cannot come from `source`.
+pub fn connect(address: SocketAddr, source: Source) -> Result<Socket, NotMade> {
     let domain = Domain::for_address(address);
-    let socket = socket2::Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.connect(&address.into())?;
+    let socket = socket2::Socket::new(domain, Type::DGRAM, Some(Protocol::UDP));
+    let socket = socket.map_err(NotMade::NoSocket)?;
+    source::bind(&socket, address, source)?;
+    socket.connect(&address.into()).map_err(NotMade::NoSocket)?;
     Ok(Socket(socket.into_raw_fd()))
 }
 
@@ -282,7 +286,8 @@ mod tests {
     #[test]
     fn a_connected_socket_hears_its_peer_only() {
         let peer = UdpSocket::bind("127.0.0.1:0").expect("a port");
-        let flow = connect(peer.local_addr().expect("bound")).expect("a port");
+        let address = peer.local_addr().expect("bound");
+        let flow = connect(address, Source::Any).expect("a port");
         let own = own_address(flow).expect("bound");
         let other = UdpSocket::bind("127.0.0.1:0").expect("a port");
         other.connect(own).expect("connected");

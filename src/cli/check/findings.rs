@@ -1,7 +1,7 @@
 //! Errors and warnings of a start of `ringway run` here with a configuration that is valid by
 //! itself. Reads, changes nothing.
 
-use super::{datagrams, protocols};
+use super::{datagrams, protocols, sources};
 use crate::cli::environment::Wrong;
 use crate::cli::load::{Effective, LoadError};
 use crate::cli::serve::cores;
@@ -11,6 +11,7 @@ use ringway::config::{
     ADMIN_SOCKET_DEFAULT, BackendName, Config, Endpoint, FILE_BYTES_MAX, Listener, LogPath, Lookup,
     Pool, PoolUses, Probe, ShardsChoice, parse_backends_file, text_of,
 };
+use ringway::coordinator::check_host;
 use ringway::sys::{core, file, socket};
 use serde::Serialize;
 use std::fmt;
@@ -91,6 +92,7 @@ pub(super) fn all(effective: &Effective) -> Vec<Finding> {
     findings.extend(of_files(config));
     findings.extend(config.listeners.iter().filter_map(foreign_address));
     findings.extend(datagrams::unprobed(effective));
+    findings.extend(not_allowed(config));
     named(findings, effective)
 }
 
@@ -119,11 +121,17 @@ fn of_text(config: &Config) -> Vec<Finding> {
     findings.extend(admin_address(config));
     findings.extend(protocols::findings(config));
     findings.extend(datagrams::findings(config));
+    findings.extend(sources::findings(config));
     for (pool, uses) in config.pools.iter().zip(config.uses_of_pools()) {
         findings.extend(probes(pool));
         findings.extend(loops(config, pool, uses));
     }
     findings
+}
+
+/// What this machine does not allow.
+fn not_allowed(config: &Config) -> Option<Finding> {
+    check_host(config).err().map(|why| fatal("pool", why))
 }
 
 /// The findings about paths.

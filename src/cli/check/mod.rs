@@ -3,6 +3,7 @@
 mod datagrams;
 pub(super) mod findings;
 mod protocols;
+mod sources;
 
 use super::Failed;
 use super::environment;

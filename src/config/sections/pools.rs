@@ -12,6 +12,7 @@ use crate::config::keys::{Keys, Part, keys, section};
 use crate::config::model::PoolUses;
 use crate::config::printing::PrintedSection;
 use crate::config::raw::{At, Section};
+use crate::config::source::PoolSource;
 use crate::config::values::{
     MAX_CONNECTIONS_RANGE, check_name, parse_path, parse_span, parse_timeout,
 };
@@ -59,6 +60,8 @@ section! {
         slow_start: SlowStart = SlowStart::default() => Part,
         /// With `tcp` and `tls-passthrough`: the PROXY protocol header of connections to backends.
         proxy_protocol: ProxyProtocol = ProxyProtocol::default() => word(),
+        /// The address that connections to backends come from.
+        source: PoolSource = PoolSource::default() => text(PoolSource::parse),
         /// The policy while no backend is healthy.
         no_healthy: NoHealthy = NoHealthy::default() => word(),
         /// How long exchanges of a drained or removed backend may take.
@@ -158,7 +161,8 @@ pub(super) struct ByTraffic<'d> {
 impl ByTraffic<'_> {
     /// Reads it into the pool.
     pub(super) fn read_into(self, pool: &mut Pool, uses: PoolUses) {
-        let default = Probe::of_pool(uses.are_only_flows());
+        let source = pool.source.address();
+        let default = Probe { source, ..Probe::of_pool(uses.are_only_flows()) };
         if uses.flows && pool.proxy_protocol == ProxyProtocol::V1 {
             let message = "`proxy_protocol = \"v1\"` is for connections, and a listener of `udp` \
                            leads to this pool";
@@ -193,6 +197,7 @@ fn pool<'d>(
         section.report().add_with_help(section.value_span("min_ready"), message, help);
     }
     check_table(&pool, &section);
+    check_source(&pool, &section);
     section.finish();
     (pool, by_traffic)
 }
@@ -205,4 +210,14 @@ fn check_table(pool: &Pool, section: &Section<'_>) {
         let help = "give it a prime number of about 100 places for each backend, as 65537";
         section.report().add_with_help(section.value_span("hash_table_size"), message, help);
     }
+}
+
+/// No connection comes from an address of the other family.
+fn check_source(pool: &Pool, section: &Section<'_>) {
+    let Some(other) = pool.backends.iter().find(|one| pool.source.excludes(one.address)) else {
+        return;
+    };
+    let message = format!("no connection to {} can come from {}", other.address, pool.source);
+    let help = "give IPv4 and IPv6 a pool each";
+    section.report().add_with_help(section.value_span("source"), message, help);
 }

@@ -12,6 +12,7 @@ use crate::config::units::listed;
 use crate::config::values::{INTERVAL_RANGE, parse_interval, parse_timeout};
 use crate::health::ProbeRules;
 use crate::limits::DATAGRAM_BYTES_MAX;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ section! {
         kind: ProbeKind = ProbeKind::default() => Part,
         /// Probed instead of the backend's own port.
         port: Option<u16> = None => port(),
+        /// The address that it comes from, as the connections of its pool; none: any.
+        source: Option<IpAddr> = None,
         /// Sent before everything else.
         proxy_protocol: ProxyProtocol = ProxyProtocol::default() => word(),
         /// Intervals and thresholds.

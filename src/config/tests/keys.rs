@@ -41,7 +41,7 @@ const FULL: &str = r#"
 "#;
 
 /// Values of which one suits each key whose value is a text.
-const TEXTS: [&str; 28] = [
+const TEXTS: [&str; 29] = [
     "1",
     "0d0a",
     "2KiB",
@@ -70,6 +70,7 @@ const TEXTS: [&str; 28] = [
     "default",
     "require",
     "host",
+    "client",
 ];
 
 /// The sections below a pool, which the error for an unknown key lists among its keys.

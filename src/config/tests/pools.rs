@@ -193,7 +193,8 @@ fn every_value_of_a_probe_over_https_is_read() {
         down_interval: seconds(60),
     };
     let kind = ProbeKind::Http(http);
-    let expected = Probe { kind, rules, port: Some(8443), proxy_protocol: ProxyProtocol::V2 };
+    let (port, proxy_protocol) = (Some(8443), ProxyProtocol::V2);
+    let expected = Probe { kind, rules, port, source: None, proxy_protocol };
     assert_eq!(pool.readiness, Some(expected));
     assert_eq!(pool.health, Probe::default());
 }
@@ -247,6 +248,10 @@ fn wrong_values_of_a_pool_are_reported_where_they_are() {
         ("min_ready = 2", 13, "its backends are 1"),
         ("min_ready = 2\nbackends_file = \"\"", 13, "its backends are 1"),
         ("hash_key = \"header\"", 12, "it can be client, client/24"),
+        ("source = \"eth0\"", 10, "write an IP address of this machine, or \"client\""),
+        ("source = \"10.0.0.5:0\"", 10, "has a port, which the kernel chooses"),
+        ("source = \"0.0.0.0\"", 10, "no address that a connection can come from"),
+        ("source = \"::1\"", 10, "no connection to 10.0.0.1:80 can come from ::1"),
         ("hash_balance = 0.5", 16, "from 1 to 100, or 0 for none"),
         ("hash_table_size = 65536", 19, "did you mean 65521 or 65537?"),
         ("hash_table_size = 241", 19, "from 251 to 5000011"),

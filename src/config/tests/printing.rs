@@ -207,6 +207,11 @@ fn random_pool(prng: &mut Prng, number: u16) -> Pool {
     let mut backends: Vec<Backend> = (0..3).map(backend).collect();
     backends[0].weight += u32::from(backends[0].weight == 0);
     let names = (0..prng.below(3)).map(|number| random_name(prng, number)).collect();
+    let sources =
+        [PoolSource::Any, PoolSource::Client, PoolSource::Address(backends[0].address.ip())];
+    let source = sources[prng.below(3) as usize];
+    backends.retain(|backend| !source.excludes(backend.address));
+    let probe = |probe: Probe| Probe { source: source.address(), ..probe };
     Pool {
         algorithm: random_choice(prng),
         max_connections_per_backend: prng.below(3) as usize,
@@ -218,9 +223,10 @@ fn random_pool(prng: &mut Prng, number: u16) -> Pool {
         no_healthy: random_choice(prng),
         drain_timeout: random_duration(prng),
         required: prng.one_in(2),
-        min_ready: 1 + prng.below(3) as usize,
-        health: random_probe(prng),
-        readiness: prng.one_in(2).then(|| random_probe(prng)),
+        min_ready: 1 + prng.below(backends.len() as u32) as usize,
+        source,
+        health: probe(random_probe(prng)),
+        readiness: prng.one_in(2).then(|| probe(random_probe(prng))),
         ejection: random_ejection(prng),
         names,
         backends_file: prng.one_in(2).then(|| random_path(prng)),
@@ -286,6 +292,7 @@ fn random_probe(prng: &mut Prng) -> Probe {
             down_interval: random_interval(prng),
         },
         port: prng.one_in(2).then(|| 1 + prng.below(65_535) as u16),
+        source: None,
         proxy_protocol,
     }
 }

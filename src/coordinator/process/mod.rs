@@ -1,12 +1,13 @@
 //! What belongs to the process: its phase, listeners and shards, and the state that outlives it.
 //!
-//! `phase` is its life and shutdown, `readiness` the answers of `/ready`, `listeners` its open
-//! sockets, `shards` what their mailboxes say, `bell` how they wake the coordinator, `panics` the
-//! limit of theirs, `retired` frees snapshots that none of them uses, `tasks` runs a task for each
-//! key, `systemd` notifies systemd, `state_file` keeps state over a restart. Does not: decide what
-//! changes, see `control`.
+//! `host` is what the machine must allow, `phase` its life and shutdown, `readiness` the answers of
+//! `/ready`, `listeners` its open sockets, `shards` what their mailboxes say, `bell` how they wake
+//! the coordinator, `panics` the limit of theirs, `retired` frees snapshots that none of them uses,
+//! `tasks` runs a task for each key, `systemd` notifies systemd, `state_file` keeps state over a
+//! restart. Does not: decide what changes, see `control`.
 
 mod bell;
+mod host;
 mod listeners;
 mod panics;
 mod phase;
@@ -19,6 +20,7 @@ mod tasks;
 
 pub(crate) use bell::rung;
 pub use bell::{Bell, BellReceiver, bell};
+pub use host::check_host;
 pub(crate) use listeners::successor;
 pub use listeners::{ListenSockets, Listeners, OpenListener};
 pub use panics::{Panics, TooManyPanics};

@@ -112,7 +112,7 @@ fn a_connect_ends_well_or_is_refused() {
         let address = listener.local_addr().expect("bound");
         let mut listener = Some(listener);
         for result in [Ok(()), Err(Failure::Refused)] {
-            let socket = engine.connect(address, key(2)).expect("a descriptor");
+            let socket = engine.connect(address, Source::Any, key(2)).expect("a descriptor");
             assert_eq!(event(engine), Event::Connected { key: key(2), result });
             engine.close(socket, Close::Graceful);
             listener = None;
@@ -127,7 +127,7 @@ fn a_fresh_connection_receives_what_comes_early_or_late() {
         for is_early in [true, false] {
             let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
             let address = listener.local_addr().expect("bound");
-            let socket = engine.connect(address, key(8)).expect("a descriptor");
+            let socket = engine.connect(address, Source::Any, key(8)).expect("a descriptor");
             assert_eq!(event(engine), Event::Connected { key: key(8), result: Ok(()) });
             let (mut theirs, _) = listener.accept().expect("it has connected");
             if is_early {

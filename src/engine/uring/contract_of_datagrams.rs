@@ -113,7 +113,7 @@ fn a_socket_on_one_address_answers_without_being_told_where_from() {
 fn an_empty_datagram_comes_and_goes_and_its_receive_is_made_again() {
     on_each_kernel(|engine| {
         let theirs = bound("127.0.0.1");
-        let socket = engine.connect_datagrams(address(&theirs)).expect("a port");
+        let socket = engine.connect_datagrams(address(&theirs), Source::Any).expect("a port");
         let own = engine.local_address(socket).expect("bound");
         engine.receive_datagrams(socket, flow());
         for round in 0..20 {
@@ -139,7 +139,7 @@ fn an_empty_datagram_comes_and_goes_and_its_receive_is_made_again() {
 fn a_header_can_be_written_in_front_of_a_datagram() {
     on_each_kernel(|engine| {
         let theirs = bound("::1");
-        let socket = engine.connect_datagrams(address(&theirs)).expect("a port");
+        let socket = engine.connect_datagrams(address(&theirs), Source::Any).expect("a port");
         engine.receive_datagrams(socket, flow());
         theirs.send_to(b"payload", engine.local_address(socket).expect("bound")).expect("sent");
         let Slice { buffer, start, end } = datagram(engine, flow()).0.payload;
@@ -167,7 +167,7 @@ fn an_unreachable_port_ends_the_receive_or_loses_the_next_datagram() {
             client.send_to(b"ask", address(&ours)).expect("sent");
         };
         let gone = address(&bound("127.0.0.1"));
-        let socket = engine.connect_datagrams(gone).expect("a port");
+        let socket = engine.connect_datagrams(gone, Source::Any).expect("a port");
         for receives_first in [true, false] {
             if receives_first {
                 engine.receive_datagrams(socket, flow());
@@ -200,7 +200,7 @@ fn an_unreachable_port_ends_the_receive_or_loses_the_next_datagram() {
 fn what_is_too_long_is_lost_and_its_buffer_is_free_again() {
     on_each_kernel(|engine| {
         let theirs = bound("127.0.0.1");
-        let socket = engine.connect_datagrams(address(&theirs)).expect("a port");
+        let socket = engine.connect_datagrams(address(&theirs), Source::Any).expect("a port");
         engine.receive_datagrams(socket, flow());
         let own = engine.local_address(socket).expect("bound");
         theirs.send_to(&[1; DATAGRAM_BYTES_MAX], own).expect("sent");

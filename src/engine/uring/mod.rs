@@ -35,10 +35,11 @@ use self::sends::Sends;
 use self::submission::Scratch;
 use super::{
     BufferId, BuffersHeld, Close, Datagram, Destination, Engine, Event, Failure, Key, Op, Room,
-    Slice, Socket,
+    Slice, Socket, Source,
 };
 use crate::base::Instant;
 use crate::sys::event_fd::EventFd;
+use crate::sys::source::NotMade;
 use crate::sys::{clock, socket, udp};
 use io_uring::IoUring;
 use std::collections::VecDeque;
@@ -167,8 +168,16 @@ impl Engine for Uring {
         socket::own_address(socket)
     }
 
-    fn connect(&mut self, address: SocketAddr, key: Key) -> Result<Socket, Failure> {
-        let socket = socket::open(&address).map_err(|error| completion::failure_of(&error))?;
+    fn connect(
+        &mut self,
+        address: SocketAddr,
+        source: Source,
+        key: Key,
+    ) -> Result<Socket, Failure> {
+        let socket = socket::open(address, source).map_err(|error| match error {
+            NotMade::NoSocket(error) => completion::failure_of(&error),
+            NotMade::NoSource(_) => Failure::NoSource,
+        })?;
         self.submit_connect(socket, address, key);
         Ok(socket)
     }
@@ -194,8 +203,15 @@ impl Engine for Uring {
         socket::shutdown_write(socket);
     }
 
-    fn connect_datagrams(&mut self, address: SocketAddr) -> Result<Socket, Failure> {
-        udp::connect(address).map_err(|error| completion::failure_of_connect(&error))
+    fn connect_datagrams(
+        &mut self,
+        address: SocketAddr,
+        source: Source,
+    ) -> Result<Socket, Failure> {
+        udp::connect(address, source).map_err(|error| match error {
+            NotMade::NoSocket(error) => completion::failure_of_connect(&error),
+            NotMade::NoSource(_) => Failure::NoSource,
+        })
     }
 
     fn receive_datagrams(&mut self, socket: Socket, key: Key) {

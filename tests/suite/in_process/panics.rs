@@ -11,7 +11,7 @@ use ringway::coordinator::{
 use ringway::engine::uring::Uring;
 use ringway::engine::{
     BufferId, BuffersHeld, Close, Datagram, Destination, Engine, Event, Failure, Key, Op, Room,
-    Slice, Socket,
+    Slice, Socket, Source,
 };
 use ringway::shard::{Shard, ShardParts};
 use ringway::stats::Counter;
@@ -59,8 +59,13 @@ impl Engine for Fragile {
     fn local_address(&self, socket: Socket) -> Option<SocketAddr> {
         self.inner.local_address(socket)
     }
-    fn connect(&mut self, address: SocketAddr, key: Key) -> Result<Socket, Failure> {
-        self.inner.connect(address, key)
+    fn connect(
+        &mut self,
+        address: SocketAddr,
+        source: Source,
+        key: Key,
+    ) -> Result<Socket, Failure> {
+        self.inner.connect(address, source, key)
     }
     fn receive(&mut self, socket: Socket, key: Key) {
         self.inner.receive(socket, key);
@@ -77,8 +82,12 @@ impl Engine for Fragile {
     fn shutdown_write(&mut self, socket: Socket) {
         self.inner.shutdown_write(socket);
     }
-    fn connect_datagrams(&mut self, address: SocketAddr) -> Result<Socket, Failure> {
-        self.inner.connect_datagrams(address)
+    fn connect_datagrams(
+        &mut self,
+        address: SocketAddr,
+        source: Source,
+    ) -> Result<Socket, Failure> {
+        self.inner.connect_datagrams(address, source)
     }
     fn receive_datagrams(&mut self, socket: Socket, key: Key) {
         self.inner.receive_datagrams(socket, key);

@@ -313,6 +313,12 @@ pub fn read_request(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
     Some((head, body))
 }
 
+/// Says that a test does not run, and why, even where its output is captured.
+pub fn skipped(why: &str) {
+    let test = std::thread::current().name().unwrap_or_default().to_owned();
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {why}");
+}
+
 /// A folder that is removed when dropped.
 pub struct TempFolder(pub PathBuf);
 

@@ -18,6 +18,7 @@ mod proxied;
 mod proxying;
 mod refusing;
 mod regressions;
+mod sources;
 mod tcp;
 mod tls_passthrough;
 mod tunnels;

@@ -4,7 +4,9 @@ use super::datagrams::{Mishaps, Packet};
 use super::engine::SimEngine;
 use super::lone::CALM;
 use super::network::Network;
-use ringway::engine::{Close, Destination, Engine, Event, Failure, Key, Op, Owner, Slice, Socket};
+use ringway::engine::{
+    Close, Destination, Engine, Event, Failure, Key, Op, Owner, Slice, Socket, Source,
+};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -68,7 +70,7 @@ fn a_datagram_goes_through_and_its_answer_comes_back() {
     let (client, backend) = (client(), backend());
     bench.post(client, own(), b"ask");
     let asked = bench.slice();
-    let socket = bench.engine.connect_datagrams(backend).expect("a port");
+    let socket = bench.engine.connect_datagrams(backend, Source::Any).expect("a port");
     bench.engine.receive_datagrams(socket, FLOW());
     bench.engine.send_datagram(socket, FLOW(), asked, None);
     assert_eq!(bench.events(), []);
@@ -113,7 +115,7 @@ fn mishaps_happen() {
 fn nobody_is_there_or_has_room() {
     let mut bench = Bench::new(Mishaps { unsent_one_in: 1, ..Mishaps::NONE });
     bench.network.borrow_mut().datagrams.dead.insert(backend());
-    let socket = bench.engine.connect_datagrams(backend()).expect("a port");
+    let socket = bench.engine.connect_datagrams(backend(), Source::Any).expect("a port");
     for failure in [Failure::NoBuffers, Failure::Refused] {
         // To a socket of this host nothing is lost.
         bench.post(client(), own(), b"ask");

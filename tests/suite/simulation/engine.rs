@@ -7,7 +7,7 @@ use super::network::Network;
 use ringway::base::Instant;
 use ringway::engine::{
     BufferId, BuffersHeld, Close, DATAGRAM_HEADROOM, Datagram, Destination, Engine, Event, Failure,
-    Key, Op, Room, SMALL_BUFFER_BYTES, Slice, Socket,
+    Key, Op, Room, SMALL_BUFFER_BYTES, Slice, Socket, Source,
 };
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -189,8 +189,15 @@ impl Engine for SimEngine {
         self.network.borrow().datagrams.mouths.get(&socket.0).map(|mouth| mouth.address)
     }
 
-    fn connect(&mut self, address: SocketAddr, key: Key) -> Result<Socket, Failure> {
-        self.network.borrow_mut().begin_connect(self.shard, address, key)
+    fn connect(
+        &mut self,
+        address: SocketAddr,
+        source: Source,
+        key: Key,
+    ) -> Result<Socket, Failure> {
+        let socket = self.network.borrow_mut().begin_connect(self.shard, address, key)?;
+        self.network.borrow_mut().sources.insert(socket.0, source);
+        Ok(socket)
     }
 
     fn receive(&mut self, socket: Socket, key: Key) {
@@ -223,8 +230,14 @@ impl Engine for SimEngine {
         self.network.borrow_mut().end_write(self.shard, socket);
     }
 
-    fn connect_datagrams(&mut self, address: SocketAddr) -> Result<Socket, Failure> {
-        self.network.borrow_mut().connect_datagrams(self.shard, address)
+    fn connect_datagrams(
+        &mut self,
+        address: SocketAddr,
+        source: Source,
+    ) -> Result<Socket, Failure> {
+        let socket = self.network.borrow_mut().connect_datagrams(self.shard, address)?;
+        self.network.borrow_mut().sources.insert(socket.0, source);
+        Ok(socket)
     }
 
     fn receive_datagrams(&mut self, socket: Socket, key: Key) {

@@ -34,6 +34,7 @@ mod request_timeouts;
 mod resending;
 mod retrying;
 mod scene;
+mod sources;
 mod starving;
 mod trials;
 mod tunnels;

@@ -6,7 +6,7 @@
 use super::bytes::Pipe;
 use super::datagrams::Datagrams;
 use ringway::base::{Generation, Instant, Prng};
-use ringway::engine::{Close, Event, Failure, Key, Op, Socket};
+use ringway::engine::{Close, Event, Failure, Key, Op, Socket, Source};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -155,6 +155,8 @@ pub struct Network {
     pub arrivals: Vec<i32>,
     /// Connects that shards have begun since the driver last looked.
     pub connects: Vec<(i32, SocketAddr, Mark)>,
+    /// Where connections and flows to backends come from.
+    pub sources: BTreeMap<i32, Source>,
     /// Streams whose receives find no buffer.
     pub starved: BTreeSet<i32>,
     /// How the next connect will go, if it is not drawn.
@@ -196,6 +198,7 @@ impl Network {
             activity: 0,
             arrivals: Vec::new(),
             connects: Vec::new(),
+            sources: BTreeMap::new(),
             starved: BTreeSet::new(),
             next_fate: None,
             accepts: true,

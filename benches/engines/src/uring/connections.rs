@@ -2,7 +2,7 @@
 //! was queued is sent and every operation has ended. Does not: know what the bytes mean.
 
 use ringway::engine::uring::Uring;
-use ringway::engine::{Close, Engine, Failure, Key, Owner, Slice, Socket};
+use ringway::engine::{Close, Engine, Failure, Key, Owner, Slice, Socket, Source};
 use ringway::link::{Life, Link, Wire, Write};
 use slab::Slab;
 use std::net::SocketAddr;
@@ -56,7 +56,8 @@ impl<S: Default> Connections<S> {
 
     /// Connects; none if the system has no socket left.
     pub fn connect(&mut self, address: SocketAddr) -> Option<usize> {
-        let index = self.insert(Owner::Backend, |engine, key| engine.connect(address, key).ok())?;
+        let connect = |engine: &mut Uring, key| engine.connect(address, Source::Any, key).ok();
+        let index = self.insert(Owner::Backend, connect)?;
         self.ends[index].link.life = Life::Connecting;
         Some(index)
     }

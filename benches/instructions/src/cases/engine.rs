@@ -5,10 +5,7 @@
 //! Does not: split, delay or fail anything; the simulation of the tests does.
 
 use ringway::base::Instant;
-use ringway::engine::{
-    BufferId, BuffersHeld, Close, Datagram, Destination, Engine, Event, Failure, Key, Op, ReceiveFlags, Room,
-    SMALL_BUFFER_BYTES, Slice, Socket,
-};
+use ringway::engine::{BufferId, BuffersHeld, Close, Datagram, Destination, Engine, Event, Failure, Key, Op, ReceiveFlags, Room, Slice, Socket, Source, SMALL_BUFFER_BYTES};
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -170,7 +167,12 @@ impl Engine for ScriptedEngine {
         Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 1024 + socket.0 as u16)))
     }
 
-    fn connect(&mut self, _address: SocketAddr, key: Key) -> Result<Socket, Failure> {
+    fn connect(
+        &mut self,
+        _address: SocketAddr,
+        _source: Source,
+        key: Key,
+    ) -> Result<Socket, Failure> {
         self.coming.push_back(Event::Connected { key, result: Ok(()) });
         Ok(self.open(End::Backend))
     }
@@ -201,7 +203,11 @@ impl Engine for ScriptedEngine {
 
     fn shutdown_write(&mut self, _socket: Socket) {}
 
-    fn connect_datagrams(&mut self, _address: SocketAddr) -> Result<Socket, Failure> {
+    fn connect_datagrams(
+        &mut self,
+        _address: SocketAddr,
+        _source: Source,
+    ) -> Result<Socket, Failure> {
         Err(Failure::Refused)
     }
 

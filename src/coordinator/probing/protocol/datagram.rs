@@ -6,7 +6,7 @@ use super::failure::{ProbeFailure, ProbeStage};
 use crate::limits::DATAGRAM_BYTES_MAX;
 use memchr::memmem::Finder;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::net::UdpSocket;
 
 /// The datagram, and the bytes that the answer must have.
@@ -27,12 +27,14 @@ impl Datagram {
     pub(super) async fn ask(
         &self,
         backend: SocketAddr,
+        source: Option<IpAddr>,
         deadline: Deadline,
     ) -> Result<(), ProbeFailure> {
         let mut other = None;
         let asked = async {
             let failed = |error: io::Error| ProbeFailure::of_datagrams(&error);
-            let socket = connected(backend).await.map_err(failed)?;
+            let socket = bound(backend, source).await?;
+            socket.connect(backend).await.map_err(failed)?;
             socket.send(&self.bytes).await.map_err(failed)?;
             let mut answer = Vec::with_capacity(DATAGRAM_BYTES_MAX);
             loop {
@@ -57,14 +59,16 @@ impl Datagram {
     }
 }
 
-/// A socket that only the backend can send to. Its errors are those that the network reports of the
-/// backend.
-async fn connected(backend: SocketAddr) -> io::Result<UdpSocket> {
+/// A socket that is to be connected to the backend: then only that can send to it, and its errors
+/// are those that the network reports of the backend.
+async fn bound(backend: SocketAddr, source: Option<IpAddr>) -> Result<UdpSocket, ProbeFailure> {
+    if let Some(ip) = source {
+        let socket = UdpSocket::bind(SocketAddr::new(ip, 0)).await;
+        return socket.map_err(|error| ProbeFailure::NoSource(error.to_string()));
+    }
     let any: SocketAddr = match backend {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let socket = UdpSocket::bind(any).await?;
-    socket.connect(backend).await?;
-    Ok(socket)
+    UdpSocket::bind(any).await.map_err(|error| ProbeFailure::of_datagrams(&error))
 }

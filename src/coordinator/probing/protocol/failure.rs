@@ -54,13 +54,18 @@ pub enum ProbeFailure {
     OutOfPorts,
     /// This machine has no memory left for a connection.
     OutOfMemory,
+    /// It cannot come from the configured address; the text is the kernel's.
+    NoSource(String),
 }
 
 impl ProbeFailure {
     /// Whether the probe was not sent, for a reason within Ringway: this does not count as a
     /// failure of the backend.
     pub fn is_our_own_fault(&self) -> bool {
-        matches!(self, Self::OutOfDescriptors | Self::OutOfPorts | Self::OutOfMemory)
+        matches!(
+            self,
+            Self::OutOfDescriptors | Self::OutOfPorts | Self::OutOfMemory | Self::NoSource(_)
+        )
     }
 
     /// A failure to connect.
@@ -205,6 +210,9 @@ impl Display for ProbeFailure {
             }
             Self::OutOfMemory => {
                 to.write_str("not asked: the kernel has no memory left for a connection")
+            }
+            Self::NoSource(why) => {
+                write!(to, "not asked: no connection can come from the `source` of the pool: {why}")
             }
         }
     }

@@ -30,11 +30,12 @@ use deadline::Deadline;
 use exchange::Exchange;
 use grpc::GrpcQuestion;
 use http::HttpQuestion;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// One probe's configuration, prepared for any number of backends. Clones share it.
 #[derive(Clone)]
@@ -43,6 +44,8 @@ pub struct Prober(Arc<Prepared>);
 /// The parts that do not depend on the backend.
 struct Prepared {
     port: Option<u16>,
+    /// The address that it comes from; none: any.
+    source: Option<IpAddr>,
     proxy_header: &'static [u8],
     timeout: Duration,
     question: Question,
@@ -80,6 +83,7 @@ impl Prober {
         };
         Ok(Self(Arc::new(Prepared {
             port: probe.port,
+            source: probe.source,
             proxy_header: proxy_header(probe.proxy_protocol),
             timeout: probe.rules.timeout,
             question,
@@ -102,7 +106,9 @@ impl Prober {
         let deadline = Deadline::after(prepared.timeout);
         match &prepared.question {
             Question::Nothing => return Ok(()),
-            Question::Datagram(datagram) => return datagram.ask(address, deadline).await,
+            Question::Datagram(datagram) => {
+                return datagram.ask(address, prepared.source, deadline).await;
+            }
             _ => {}
         }
         let stream = deadline.bound(ProbeStage::Connecting, prepared.connect(address)).await?;
@@ -119,11 +125,19 @@ impl Prober {
 impl Prepared {
     /// The PROXY header is part of it: a few bytes, which a new connection takes at once.
     async fn connect(&self, address: SocketAddr) -> Result<TcpStream, ProbeFailure> {
-        let connected = TcpStream::connect(address).await;
-        let mut stream = connected.map_err(|error| ProbeFailure::of_connecting(&error))?;
+        let failed = |error: io::Error| ProbeFailure::of_connecting(&error);
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        };
+        let socket = socket.map_err(failed)?;
+        if let Some(ip) = self.source {
+            let bound = socket.bind(SocketAddr::new(ip, 0));
+            bound.map_err(|error| ProbeFailure::NoSource(error.to_string()))?;
+        }
+        let mut stream = socket.connect(address).await.map_err(failed)?;
         if self.sends_in_pieces() {
-            let set = stream.set_nodelay(true);
-            set.map_err(|error| ProbeFailure::of_connecting(&error))?;
+            stream.set_nodelay(true).map_err(failed)?;
         }
         if !self.proxy_header.is_empty() {
             let sent = stream.write_all(self.proxy_header).await;
