@@ -195,6 +195,9 @@ pub trait Engine {
         destination: Option<Destination>,
     );
 
+    /// True if datagrams are to be sent in the next turn, or UDP sockets closed.
+    fn has_datagrams(&self) -> bool;
+
     /// Has new datagrams go past a socket that is bound and not connected: to others that are bound
     /// to its address, or to nobody. Those that wait in it are still received, and it still sends.
     fn turn_datagrams_away(&mut self, socket: Socket);

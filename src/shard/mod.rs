@@ -94,7 +94,8 @@ impl<E: Engine> Shard<E> {
     /// One turn: submit the operations of the last turn, wait, and process the events.
     pub fn turn(&mut self) {
         let now = self.traffic.now();
-        let latest = if self.unreported.is_some() { now } else { now + TURN_MAX };
+        let is_last = self.traffic.is_empty() && self.traffic.has_datagrams();
+        let latest = if self.unreported.is_some() || is_last { now } else { now + TURN_MAX };
         let deadline = self.next_deadline(latest);
         self.traffic.engine().turn(deadline);
         self.mailbox().show_turn(self.traffic.now());
@@ -127,6 +128,7 @@ impl<E: Engine> Shard<E> {
             Stage::Serving | Stage::LameDuck => false,
             Stage::Draining | Stage::Ending => {
                 self.traffic.is_empty()
+                    && !self.traffic.has_datagrams()
                     && self.acceptors.is_empty()
                     && !self.mailbox().has_handoffs()
             }

@@ -130,6 +130,11 @@ impl<E: Engine> Traffic<E> {
         &self.flows
     }
 
+    /// True if datagrams are still to be sent.
+    pub fn has_datagrams(&self) -> bool {
+        self.sides.local.wire.engine.has_datagrams()
+    }
+
     /// True without a connection of any kind, and without a flow.
     pub fn is_empty(&self) -> bool {
         let Sides { clients, connections, .. } = &self.sides;

@@ -239,6 +239,10 @@ impl Engine for Uring {
         self.sent_datagrams.push(slice.buffer);
     }
 
+    fn has_datagrams(&self) -> bool {
+        !self.sent_datagrams.is_empty() || !self.closing.is_empty()
+    }
+
     fn turn_datagrams_away(&mut self, socket: Socket) {
         if let Err(error) = udp::turn_away(socket) {
             tracing::warn!(%error, "a socket cannot leave its port before it is closed");

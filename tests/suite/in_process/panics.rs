@@ -104,6 +104,9 @@ impl Engine for Fragile {
     ) {
         self.inner.send_datagram(socket, key, slice, destination);
     }
+    fn has_datagrams(&self) -> bool {
+        self.inner.has_datagrams()
+    }
     fn turn_datagrams_away(&mut self, socket: Socket) {
         self.inner.turn_datagrams_away(socket);
     }

@@ -262,6 +262,10 @@ impl Engine for SimEngine {
         network.send_datagram(self.shard, socket, key, bytes, destination);
     }
 
+    fn has_datagrams(&self) -> bool {
+        self.letters.iter().flatten().any(|letter| letter.is_sent)
+    }
+
     fn turn_datagrams_away(&mut self, socket: Socket) {
         self.network.borrow_mut().turn_datagrams_away(self.shard, socket);
     }

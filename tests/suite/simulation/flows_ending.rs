@@ -174,6 +174,24 @@ fn what_waits_in_a_socket_when_the_process_begins_to_drain_is_served() {
 }
 
 #[test]
+fn the_last_answer_is_sent_before_the_shard_is_over() {
+    let rules = FlowRules { responses: Some(1), ..FlowRules::default() };
+    let mut scene = FlowScene::new(1, rules);
+    let (asked, _) = scene.asks(1, b"ask");
+    scene.order(Stage::Draining);
+    scene.pass(SECOND);
+    scene.network.borrow_mut().post(super::datagrams::Packet {
+        from: asked.to,
+        to: asked.from,
+        bytes: b"answer".to_vec(),
+    });
+    while !scene.is_over() {
+        scene.turns(1);
+    }
+    assert_eq!(scene.shard.traffic().engine().held_count(), 0, "it is not sent yet");
+}
+
+#[test]
 fn a_socket_that_another_process_has_too_is_not_taken_from_it() {
     let mut scene = FlowScene::new(1, FlowRules::default());
     scene.share_listener();

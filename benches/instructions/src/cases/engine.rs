@@ -227,6 +227,10 @@ impl Engine for ScriptedEngine {
         unreachable!("there are none in the script")
     }
 
+    fn has_datagrams(&self) -> bool {
+        false
+    }
+
     fn turn_datagrams_away(&mut self, _socket: Socket) {}
 
     fn close_datagrams(&mut self, _socket: Socket) {}
