@@ -13,7 +13,11 @@ mod datagrams;
 mod datagrams_alone;
 mod ending;
 mod engine;
+mod flow_actors;
+mod flow_control;
 mod flow_scene;
+mod flow_world;
+mod flow_worlds;
 mod flows;
 mod flows_ending;
 mod flows_moving;
@@ -120,14 +124,14 @@ fn run(seed: u64) -> World {
     world
 }
 
-/// Runs worlds until there is no seed left or one fails, and adds up what happened.
+/// Runs seeds until there is none left or one fails, and adds up what happened.
 #[allow(clippy::print_stderr)] // The seed is what whoever reads the failure needs.
-fn run_all(seeds: &Mutex<Range<u64>>) -> Sum {
+fn run_all(seeds: &Mutex<Range<u64>>, run: &(impl Fn(u64) -> Sum + Sync)) -> Sum {
     let mut sum = Sum::default();
     loop {
         let Some(seed) = seeds.lock().expect("no thread panics with it").next() else { break sum };
-        match std::panic::catch_unwind(|| run(seed)) {
-            Ok(world) => sum.add(&world),
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed))) {
+            Ok(of_seed) => sum = sum.with(of_seed),
             Err(panic) => {
                 eprintln!("seed {seed} fails; replay it with RINGWAY_SEED={seed}");
                 *seeds.lock().expect("no thread panics with it") = 0..0;
@@ -137,18 +141,27 @@ fn run_all(seeds: &Mutex<Range<u64>>) -> Sum {
     }
 }
 
+/// Runs all seeds, as many at the same time as there are cores.
+fn over_seeds(seeds: Range<u64>, run: impl Fn(u64) -> Sum + Sync) -> Sum {
+    let (seeds, run) = (Mutex::new(seeds), &run);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let sums: Vec<Sum> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(|| run_all(&seeds, run))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a seed failed")).collect()
+    });
+    sums.into_iter().fold(Sum::default(), Sum::with)
+}
+
 #[test]
 fn nobody_gets_foreign_bytes_and_everything_comes_back_whatever_happens() {
     let first = number("RINGWAY_SEED");
     let count = number("RINGWAY_SEEDS").unwrap_or(if first.is_some() { 1 } else { SEEDS });
     let first = first.unwrap_or(0);
-    let seeds = Mutex::new(first..first + count);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let sums: Vec<Sum> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(|| run_all(&seeds))).collect();
-        threads.into_iter().map(|thread| thread.join().expect("a seed failed")).collect()
+    let sum = over_seeds(first..first + count, |seed| {
+        let mut sum = Sum::default();
+        sum.add(&run(seed));
+        sum
     });
-    let sum = sums.into_iter().fold(Sum::default(), Sum::with);
     if count >= SEEDS {
         sum.check();
     }
