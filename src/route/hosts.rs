@@ -81,8 +81,11 @@ impl Hosts {
 
     /// The exact entry or, failing that, the longest wildcard for a host as sent.
     pub(super) fn most_specific(&self, host: &[u8]) -> Option<usize> {
+        if self.entries.is_empty() {
+            return None;
+        }
         let host = bare(host);
-        if self.entries.is_empty() || host.is_empty() || host.len() > HOST_BYTES_MAX {
+        if host.is_empty() || host.len() > HOST_BYTES_MAX {
             return None;
         }
         if !self.has_wildcards {
@@ -157,11 +160,7 @@ fn bucketed(entries: &[Entry]) -> Box<[u32]> {
 
 /// The host without port and without the dot at its end. An IPv6 address keeps its brackets.
 fn bare(host: &[u8]) -> &[u8] {
-    let end = if host.first() == Some(&b'[') {
-        memchr::memchr(b']', host).map_or(host.len(), |at| at + 1)
-    } else {
-        memchr::memchr(b':', host).unwrap_or(host.len())
-    };
-    let host = &host[..end];
-    host.strip_suffix(b".").unwrap_or(host)
+    let digits = host.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let name = host[..host.len() - digits].strip_suffix(b":").unwrap_or(host);
+    name.strip_suffix(b".").unwrap_or(name)
 }

@@ -35,10 +35,9 @@ impl<T: Copy> RouteTable<T> {
     }
 
     /// The target for a request. `host` is as sent: in any case, with or without a port, empty
-    /// if there is none. `path` is compared byte by byte as sent; a query after it is ignored.
-    /// An escape (`%2F`) or a dot segment is not resolved: a route is no protection.
+    /// if there is none. `path` is without query, and compared byte by byte as sent. An escape
+    /// (`%2F`) or a dot segment is not resolved: a route is no protection.
     pub fn lookup(&self, host: &[u8], path: &[u8]) -> Option<T> {
-        let path = &path[..memchr::memchr(b'?', path).unwrap_or(path.len())];
         let mut next = self.hosts.most_specific(host);
         while let Some(index) = next {
             if let Some(target) = self.paths[index].longest(path) {
