@@ -126,8 +126,8 @@ pub struct Found<'b> {
     pub idle_timeout: Option<Duration>,
     /// Fields of a [`Kind::EmptyResponse`] announce content all the same.
     pub announces_content: bool,
-    /// Fields that are not forwarded as they are, by position.
-    pub dropped: u128,
+    /// Fields that are not forwarded as they are.
+    pub dropped: FieldSet,
     /// There is a field about the client.
     pub has_forwarded: bool,
     /// There is a Via.
@@ -159,7 +159,25 @@ pub struct Connection {
     pub names_others: bool,
 }
 
-const _: () = assert!(FIELDS_MAX <= 128, "one bit of `dropped` for each field");
+/// Some fields of a head, by position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FieldSet([u64; 2]);
+
+const _: () = assert!(FIELDS_MAX <= 128, "one bit for each field");
+
+impl FieldSet {
+    /// Adds a field.
+    #[inline]
+    pub fn add(&mut self, at: usize) {
+        self.0[at / 64 % 2] |= 1 << (at % 64);
+    }
+
+    /// True if the field is one of them.
+    #[inline]
+    pub fn has(self, at: usize) -> bool {
+        self.0[at / 64 % 2] >> (at % 64) & 1 == 1
+    }
+}
 
 /// Reads all fields by the rules that requests and responses share.
 pub fn read<'b>(fields: &[Field<'b>], version: Version, kind: Kind) -> Result<Found<'b>, Refusal> {
@@ -168,8 +186,9 @@ pub fn read<'b>(fields: &[Field<'b>], version: Version, kind: Kind) -> Result<Fo
         let known = Known::of(field.name);
         if known != Known::Other {
             read_one(&mut found, known, field.value, version, kind)?;
-            let is_kept = kind != Kind::Request && known.is_about_hops();
-            found.dropped |= u128::from(!is_kept) << at;
+            if kind == Kind::Request || !known.is_about_hops() {
+                found.dropped.add(at);
+            }
         }
     }
     if found.is_chunked && found.content_length.is_some() {
@@ -256,7 +275,7 @@ fn drop_named_by_connection(fields: &[Field<'_>], found: &mut Found<'_>) -> Resu
     for option in named_by_connection(fields, found.connection) {
         for (at, field) in fields.iter().enumerate() {
             if field.name.as_bytes().eq_ignore_ascii_case(option) {
-                found.dropped |= 1 << at;
+                found.dropped.add(at);
             }
         }
     }

@@ -9,7 +9,8 @@ mod request;
 mod response;
 
 pub use fields::{
-    Connection, Found, Kind, Known, is_forwarding_spelt_with_underscores, list, read as read_fields,
+    Connection, FieldSet, Found, Kind, Known, is_forwarding_spelt_with_underscores, list,
+    read as read_fields,
 };
 pub use refusal::Refusal;
 pub use request::{Method, RequestHead};

@@ -1,6 +1,6 @@
 //! The head of a request.
 
-use super::fields::{self, Connection};
+use super::fields::{self, Connection, FieldSet};
 use super::{BodyLength, Field, Version};
 
 /// A method (RFC 9110 §9).
@@ -51,8 +51,8 @@ pub struct RequestHead<'b, 's> {
     pub upgrade: Option<&'b [u8]>,
     /// All fields, in their order.
     pub fields: &'s [Field<'b>],
-    /// Those that are not forwarded as they are, by position.
-    pub dropped: u128,
+    /// Those that are not forwarded as they are.
+    pub dropped: FieldSet,
     /// The options of Connection.
     pub connection: Connection,
     /// There is a field about the client.

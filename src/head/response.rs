@@ -1,6 +1,6 @@
 //! The head of a response.
 
-use super::fields::{self, Connection};
+use super::fields::{self, Connection, FieldSet};
 use super::{Field, ResponseBody, Version};
 use std::time::Duration;
 
@@ -34,8 +34,10 @@ pub struct ResponseHead<'b, 's> {
     pub reason: &'b [u8],
     /// All fields, in their order.
     pub fields: &'s [Field<'b>],
-    /// Those that are not forwarded as they are, by position.
-    pub dropped: u128,
+    /// Those that are not forwarded as they are.
+    pub dropped: FieldSet,
+    /// There is an Upgrade among them.
+    pub has_upgrade: bool,
     /// The options of Connection.
     pub connection: Connection,
     /// Content-Length.

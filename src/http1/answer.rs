@@ -25,7 +25,7 @@ pub struct Answer<'a> {
 pub fn write_answer(answer: &Answer<'_>, out: &mut [u8]) -> Option<usize> {
     let mut out = Output::new(out);
     out.put(b"HTTP/1.1 ");
-    out.put_number(u64::from(answer.status));
+    out.put_small_number(answer.status);
     out.put(b" ");
     out.put(reason_phrase(answer.status).as_bytes());
     out.put(b"\r\n");

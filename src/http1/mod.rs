@@ -6,6 +6,7 @@
 //!
 //! Does not: own buffers, know sockets or time, allocate (but for targets that are not UTF-8).
 
+mod address_text;
 mod answer;
 mod chunked;
 mod classes;

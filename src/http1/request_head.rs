@@ -153,7 +153,7 @@ fn drop_underscores(
             UnderscoreNames::Reject => return Err(Refusal::UnderscoreInName),
             // A backend that takes both names for one would trust the client's value.
             UnderscoreNames::Allow if !is_forwarding_spelt_with_underscores(field.name) => {}
-            UnderscoreNames::Allow | UnderscoreNames::Drop => found.dropped |= 1 << at,
+            UnderscoreNames::Allow | UnderscoreNames::Drop => found.dropped.add(at),
         }
     }
     Ok(())

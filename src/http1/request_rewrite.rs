@@ -1,11 +1,11 @@
 //! Writing the head of a request for a backend.
 
+use super::address_text::AddressText;
 use super::output::Output;
 use crate::head::{BodyLength, RequestHead, Version};
 use crate::head::{Known, list};
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
 
 /// The parameters of a request's rewritten head.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ pub fn write_request(
         host => out.put_field(b"Host", host),
     }
     for (at, field) in head.fields.iter().enumerate() {
-        if head.dropped >> at & 1 == 0 {
+        if !head.dropped.has(at) {
             out.put_field(field.name.as_bytes(), field.value);
         }
     }
@@ -120,12 +120,13 @@ fn write_forwarded(head: &RequestHead<'_, '_>, rewrite: &RequestRewrite<'_>, out
             }
         }
     }
-    let address = put_address(rewrite.client, out);
+    let address = AddressText::of(rewrite.client);
+    out.put(address.bytes());
     out.put(b"\r\nX-Real-IP: ");
     let received = |known| is_trusted.then(|| values(head, known).next()).flatten();
     match received(Known::RealIp) {
         Some(value) => out.put(value),
-        None => out.put_again(address),
+        None => out.put(address.bytes()),
     }
     out.put(b"\r\n");
     let proto = received(Known::ForwardedProto).unwrap_or(rewrite.proto.as_bytes());
@@ -157,22 +158,4 @@ fn write_via(head: &RequestHead<'_, '_>, via: Option<&[u8]>, out: &mut Output<'_
 fn values<'h>(head: &'h RequestHead<'_, '_>, known: Known) -> impl Iterator<Item = &'h [u8]> {
     let fields = head.fields.iter().filter(move |field| Known::of(field.name) == known);
     fields.map(|field| field.value)
-}
-
-/// Returns the place of the address.
-fn put_address(address: IpAddr, out: &mut Output<'_>) -> Range<usize> {
-    let start = out.length();
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            for (at, octet) in address.octets().into_iter().enumerate() {
-                if at > 0 {
-                    out.put(b".");
-                }
-                out.put_small_number(u16::from(octet));
-            }
-        }
-        // A failure shows in `Output::finish`.
-        IpAddr::V6(address) => drop(write!(out, "{address}")),
-    }
-    start..out.length()
 }

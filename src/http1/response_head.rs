@@ -66,6 +66,7 @@ impl<'b, 's> ResponseHead<'b, 's> {
             reason,
             fields: response.headers,
             dropped: found.dropped,
+            has_upgrade: found.upgrade.is_some(),
             connection: found.connection,
             content_length: found.content_length,
             is_chunked: found.is_chunked,

@@ -60,15 +60,13 @@ pub fn write_response(
 ) -> Option<usize> {
     let mut out = Output::new(out);
     out.put(b"HTTP/1.1 ");
-    out.put_number(u64::from(head.status));
+    out.put_small_number(head.status);
     out.put(b" ");
     out.put(head.reason);
     out.put(b"\r\n");
-    let mut offers_upgrade = false;
     for (at, field) in head.fields.iter().enumerate() {
-        let is_upgrade = head.dropped >> at & 1 == 1 && Known::of(field.name) == Known::Upgrade;
-        offers_upgrade |= is_upgrade;
-        if is_upgrade || head.dropped >> at & 1 == 0 {
+        let is_upgrade = || head.has_upgrade && Known::of(field.name) == Known::Upgrade;
+        if !head.dropped.has(at) || is_upgrade() {
             out.put_field(field.name.as_bytes(), field.value);
         }
     }
@@ -83,7 +81,7 @@ pub fn write_response(
         }
         _ => {}
     }
-    rewrite.connection.write(offers_upgrade, &mut out);
+    rewrite.connection.write(head.has_upgrade, &mut out);
     if let Some(name) = rewrite.via {
         let version: &[u8] = match head.version {
             Version::Http10 => b"Via: 1.0 ",
