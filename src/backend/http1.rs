@@ -31,7 +31,7 @@ impl Connection {
         let asked = ResponseTo { head: side.is_head, connect: side.is_connect };
         let mut storage = FieldStorage::new();
         let verdict = ResponseHead::parse(input, &mut storage, asked, &snapshot.settings.rules)
-            .map(|head| message::response(&head, to, snapshot, side));
+            .map(|head| message::response(head, to, snapshot, side));
         if matches!(verdict, Verdict::Incomplete) {
             local.wire.set_aside(&mut self.partial, slice);
         }

@@ -180,6 +180,7 @@ impl FieldSet {
 }
 
 /// Reads all fields by the rules that requests and responses share.
+#[inline(always)]
 pub fn read<'b>(fields: &[Field<'b>], version: Version, kind: Kind) -> Result<Found<'b>, Refusal> {
     let mut found = Found::default();
     for (at, field) in fields.iter().enumerate() {
@@ -200,6 +201,7 @@ pub fn read<'b>(fields: &[Field<'b>], version: Version, kind: Kind) -> Result<Fo
     Ok(found)
 }
 
+#[inline(always)]
 fn read_one<'b>(
     found: &mut Found<'b>,
     known: Known,
@@ -310,14 +312,14 @@ fn idle_timeout(value: &[u8]) -> Option<Duration> {
 
 /// 1*DIGIT below 2^63 (RFC 9110 §8.6).
 fn content_length(value: &[u8]) -> Result<u64, Refusal> {
-    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+    if value.is_empty() || value.len() > 19 {
         return Err(Refusal::MalformedContentLength);
     }
-    let number = value.iter().fold(0u64, |number, digit| number * 10 + u64::from(digit - b'0'));
-    if number > i64::MAX as u64 {
-        return Err(Refusal::MalformedContentLength);
-    }
-    Ok(number)
+    let number = value.iter().try_fold(0u64, |number, digit| {
+        let value = digit.wrapping_sub(b'0');
+        (value < 10).then(|| number * 10 + u64::from(value))
+    });
+    number.filter(|number| *number <= i64::MAX as u64).ok_or(Refusal::MalformedContentLength)
 }
 
 /// A length, or a list of lengths that are all the same (RFC 9110 §8.6, RFC 9112 §6.3, item 5).

@@ -3,7 +3,6 @@
 //! without leading zeros, blanks and extensions, and trailers that must not be forwarded are left
 //! out; sizes that overflow, bare line ends and control bytes are refused.
 
-use super::classes::split_behind;
 use super::trailers::{Peer, TrailerRules};
 use crate::head::Refusal;
 use crate::limits::CHUNK_LINE_BYTES_MAX;
@@ -221,6 +220,12 @@ impl SizeLine {
             _ => Err(Refusal::MalformedChunk),
         }
     }
+}
+
+/// The first bytes that are of a class, and the bytes behind them.
+fn split_behind(bytes: &[u8], is_of_class: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
+    let end = bytes.iter().position(|byte| !is_of_class(*byte));
+    bytes.split_at(end.unwrap_or(bytes.len()))
 }
 
 /// The value of hexadecimal digits, below 2^63.

@@ -27,10 +27,12 @@ impl Default for FieldStorage<'_> {
 /// Every line of a head ends with CRLF (RFC 9112 §2.2), and it has no control byte but TAB (RFC
 /// 9110 §5.5). httparse accepts a bare LF, and checks the rest too, but the rule must not depend on
 /// another crate's option.
-pub(super) fn check_bytes(head: &[u8]) -> Result<(), Refusal> {
-    let Some((first, behind)) = head.split_first() else { return Ok(()) };
-    if *first >= b' ' && *first != 0x7f && !has_flaw(head, behind) {
-        return Ok(());
+pub(super) fn check_bytes(head: &[u8]) -> Result<Seen, Refusal> {
+    let Some((first, behind)) = head.split_first() else { return Ok(Seen::default()) };
+    let mut scan = Scan::default();
+    scan.look_at(head, behind);
+    if *first >= b' ' && *first != 0x7f && !scan.has_flaw() {
+        return Ok(Seen { has_underscore: *first == b'_' || scan.has_underscore() });
     }
     let is_bare = |at: usize| at == 0 || head[at - 1] != b'\r';
     match memchr::memchr_iter(b'\n', head).any(is_bare) {
@@ -39,23 +41,55 @@ pub(super) fn check_bytes(head: &[u8]) -> Result<(), Refusal> {
     }
 }
 
-/// True if one of `bytes` may not follow the one of `before` in the same place. Almost every head
-/// is valid, so all bytes are checked without an early exit, sixteen at once, which the compiler
-/// makes one operation of; the last sixteen may overlap with those before them.
-fn has_flaw(before: &[u8], bytes: &[u8]) -> bool {
-    let before = &before[..bytes.len()];
-    let (Some(last_before), Some(last)) = (before.last_chunk(), bytes.last_chunk()) else {
-        let pairs = before.iter().zip(bytes);
-        return pairs.fold(0, |any, (before, byte)| any | flaw(*before, *byte)) != 0;
-    };
-    let chunks = before.as_chunks::<16>().0.iter().zip(bytes.as_chunks::<16>().0);
-    let mut flaws = [0; 16];
-    for (before, bytes) in chunks.chain([(last_before, last)]) {
+/// What bytes of a head have, whose every byte may be there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// There is an underscore.
+    pub(super) has_underscore: bool,
+}
+
+/// Looks at the bytes of a head behind its first. Almost every head is valid, so all bytes are
+/// looked at without an early exit, sixteen at once, which the compiler makes one operation of.
+#[derive(Default)]
+struct Scan {
+    flaws: [u8; 16],
+    underscores: [u8; 16],
+}
+
+impl Scan {
+    /// `before`: the byte before each of `bytes`, in the same place.
+    #[inline(always)]
+    fn look_at(&mut self, before: &[u8], bytes: &[u8]) {
+        let before = &before[..bytes.len()];
+        let (Some(last_before), Some(last)) = (before.last_chunk(), bytes.last_chunk()) else {
+            for (at, (before, byte)) in before.iter().zip(bytes).enumerate() {
+                self.flaws[at] = flaw(*before, *byte);
+                self.underscores[at] = u8::from(*byte == b'_');
+            }
+            return;
+        };
+        for (before, bytes) in before.as_chunks().0.iter().zip(bytes.as_chunks().0) {
+            self.look_at_sixteen(before, bytes);
+        }
+        // They may overlap with those before them.
+        self.look_at_sixteen(last_before, last);
+    }
+
+    #[inline(always)]
+    fn look_at_sixteen(&mut self, before: &[u8; 16], bytes: &[u8; 16]) {
         for at in 0..16 {
-            flaws[at] |= flaw(before[at], bytes[at]);
+            self.flaws[at] |= flaw(before[at], bytes[at]);
+            self.underscores[at] |= u8::from(bytes[at] == b'_');
         }
     }
-    flaws.iter().fold(0, |any, flaw| any | flaw) != 0
+
+    fn has_flaw(&self) -> bool {
+        u128::from_ne_bytes(self.flaws) != 0
+    }
+
+    fn has_underscore(&self) -> bool {
+        u128::from_ne_bytes(self.underscores) != 0
+    }
 }
 
 /// 1 for a byte that may not follow the one before it, else 0.
@@ -95,7 +129,9 @@ mod tests {
                     let is_last_return = byte == b'\r' && at > 0 && at == length - 1;
                     let is_text = byte >= b' ' && byte != 0x7f;
                     let is_good = is_text || (byte == b'\t' && at > 0) || is_last_return;
-                    assert_eq!(check_bytes(&head).is_ok(), is_good, "{byte:#x} at {at}: {length}");
+                    let seen = Seen { has_underscore: byte == b'_' };
+                    let expected = is_good.then_some(seen);
+                    assert_eq!(check_bytes(&head).ok(), expected, "{byte:#x} at {at}: {length}");
                 }
             }
         }

@@ -42,12 +42,12 @@ pub enum Verdict<T> {
 }
 
 impl<T> Verdict<T> {
-    /// The same verdict with what `judge` makes of a complete message.
-    pub fn map<U>(self, judge: impl FnOnce(T) -> U) -> Verdict<U> {
+    /// The same verdict with what `judge` makes of a complete message, which is not moved.
+    pub fn map<U>(&self, judge: impl FnOnce(&T) -> U) -> Verdict<U> {
         match self {
             Self::Incomplete => Verdict::Incomplete,
             Self::Complete(message) => Verdict::Complete(judge(message)),
-            Self::Refused(refusal) => Verdict::Refused(refusal),
+            Self::Refused(refusal) => Verdict::Refused(*refusal),
         }
     }
 }

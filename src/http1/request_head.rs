@@ -18,61 +18,31 @@ impl<'b, 's> RequestHead<'b, 's> {
         storage: &'s mut FieldStorage<'b>,
         rules: &Rules,
     ) -> Verdict<Self> {
-        match Self::read(bytes, storage, rules) {
-            Ok(Some(head)) => Verdict::Complete(head),
-            Ok(None) => Verdict::Incomplete,
+        let split = match Split::of(bytes, storage, rules) {
+            Ok(Some(split)) => split,
+            Ok(None) => return Verdict::Incomplete,
+            Err(refusal) => return Verdict::Refused(refusal),
+        };
+        match Self::judge(bytes, split, rules) {
+            Ok(head) => Verdict::Complete(head),
             Err(refusal) => Verdict::Refused(refusal),
         }
     }
 
-    fn read(
-        bytes: &'b [u8],
-        storage: &'s mut FieldStorage<'b>,
-        rules: &Rules,
-    ) -> Result<Option<Self>, Refusal> {
-        request_line::check_start(bytes, rules)?;
-        let mut request = Request::new(&mut []);
-        let parsed = ParserConfig::default().parse_request_with_uninit_headers(
-            &mut request,
-            bytes,
-            &mut storage.fields,
-        );
-        let split = match parsed {
-            Ok(Status::Complete(length)) => {
-                let line = RequestLine::of(&request).ok_or(Refusal::MalformedStartLine)?;
-                Some(Split { length, line, fields: request.headers })
-            }
-            Ok(Status::Partial) => None,
-            Err(httparse::Error::Version) => return request_line::refuse_version(bytes),
-            Err(httparse::Error::Token) => split_with_any_target(bytes, &mut storage.spare)?,
-            Err(error) => return Err(fields::refusal_of(error)),
-        };
-        let Some(Split { length, line, fields }) = split else {
-            let is_too_long = bytes.len() >= rules.head_bytes_max;
-            return if is_too_long { Err(Refusal::HeadTooLarge) } else { Ok(None) };
-        };
-        if length > rules.head_bytes_max {
-            return Err(Refusal::HeadTooLarge);
-        }
-        fields::check_bytes(&bytes[..length])?;
+    /// The head that a complete one is by the rules.
+    #[inline(always)]
+    fn judge(bytes: &'b [u8], split: Split<'b, 's>, rules: &Rules) -> Result<Self, Refusal> {
+        let Split { length, line, fields } = split;
+        let seen = fields::check_bytes(&bytes[..length])?;
         let start = StartLine::of(&line, bytes, rules)?;
-        Self::judge(start, fields, rules).map(|mut whole| {
-            whole.length = length;
-            Some(whole)
-        })
-    }
-
-    fn judge(
-        start: StartLine<'b>,
-        fields: &'s [Field<'b>],
-        rules: &Rules,
-    ) -> Result<Self, Refusal> {
         if fields.len() > rules.fields_max {
             return Err(Refusal::TooManyFields);
         }
         let StartLine { method, target, version } = start;
         let mut found = read_fields(fields, version, Kind::Request)?;
-        drop_underscores(fields, &mut found, rules)?;
+        if seen.has_underscore {
+            drop_underscores(fields, &mut found, rules)?;
+        }
         let host = host_of(&found, &target, version)?;
         let expects_continue = match found.expect {
             Some(value) if value.eq_ignore_ascii_case(b"100-continue") => {
@@ -85,7 +55,7 @@ impl<'b, 's> RequestHead<'b, 's> {
         let asks_upgrade =
             found.connection.upgrade && version == Version::Http11 && body == BodyLength::None;
         Ok(Self {
-            length: 0,
+            length,
             method,
             target: target.forwarded,
             path: target.path,
@@ -122,6 +92,43 @@ struct Split<'b, 's> {
     length: usize,
     line: RequestLine<'b>,
     fields: &'s [Field<'b>],
+}
+
+impl<'b, 's> Split<'b, 's> {
+    /// Splits the head at the start of `bytes`; none if it is incomplete.
+    #[inline(always)]
+    fn of(
+        bytes: &'b [u8],
+        storage: &'s mut FieldStorage<'b>,
+        rules: &Rules,
+    ) -> Result<Option<Self>, Refusal> {
+        let mut request = Request::new(&mut []);
+        let parsed = ParserConfig::default().parse_request_with_uninit_headers(
+            &mut request,
+            bytes,
+            &mut storage.fields,
+        );
+        if !matches!(parsed, Ok(Status::Complete(_)))
+            || request_line::may_be_long(bytes, &request, rules)
+        {
+            request_line::check_start(bytes, rules)?;
+        }
+        let split = match parsed {
+            Ok(Status::Complete(length)) => {
+                let line = RequestLine::of(&request).ok_or(Refusal::MalformedStartLine)?;
+                Some(Split { length, line, fields: request.headers })
+            }
+            Ok(Status::Partial) => None,
+            Err(httparse::Error::Version) => return request_line::refuse_version(bytes),
+            Err(httparse::Error::Token) => split_with_any_target(bytes, &mut storage.spare)?,
+            Err(error) => return Err(fields::refusal_of(error)),
+        };
+        let is_too_long = match &split {
+            Some(split) => split.length > rules.head_bytes_max,
+            None => bytes.len() >= rules.head_bytes_max,
+        };
+        if is_too_long { Err(Refusal::HeadTooLarge) } else { Ok(split) }
+    }
 }
 
 /// Splits a head whose target is not UTF-8, which httparse refuses; none if it is incomplete.

@@ -61,8 +61,8 @@ impl<'b> StartLine<'b> {
         if head.get(length - 2..length) != Some(b"\r\n") || head[method.len() + 1] == b' ' {
             return Err(Refusal::MalformedStartLine);
         }
-        if method.len() > METHOD_BYTES_MAX {
-            return Err(Refusal::MalformedMethod);
+        if !is_token(method) {
+            return Err(Refusal::MalformedStartLine);
         }
         if target.len() > rules.target_bytes_max {
             return Err(Refusal::TargetTooLong);
@@ -80,22 +80,29 @@ impl<'b> StartLine<'b> {
     }
 }
 
+/// True if [`check_start`] could refuse a head for its length, which httparse has split into lines.
+pub(super) fn may_be_long(bytes: &[u8], request: &Request<'_, '_>, rules: &Rules) -> bool {
+    let method_bytes = request.method.map_or(0, str::len);
+    method_bytes > METHOD_BYTES_MAX || bytes.len() > line_bytes_max(rules)
+}
+
+fn line_bytes_max(rules: &Rules) -> usize {
+    METHOD_BYTES_MAX + rules.target_bytes_max + b"  HTTP/1.1\r\n".len()
+}
+
 /// Refuses bytes that can never become a request line, whatever follows: a client that speaks
 /// another protocol should not run into a timeout.
 pub(super) fn check_start(head: &[u8], rules: &Rules) -> Result<(), Refusal> {
     let method = head.iter().take(METHOD_BYTES_MAX + 1).position(|byte| *byte == b' ');
     let seen = &head[..method.unwrap_or(head.len().min(METHOD_BYTES_MAX + 1))];
     let is_begun_empty_line = seen == b"\r";
-    if !is_begun_empty_line && !seen.iter().all(|byte| is_token(*byte)) {
-        return Err(Refusal::MalformedStartLine);
-    }
-    if method == Some(0) {
+    if !(is_begun_empty_line || is_token(seen) || head.is_empty()) {
         return Err(Refusal::MalformedStartLine);
     }
     if seen.len() > METHOD_BYTES_MAX {
         return Err(Refusal::MalformedMethod);
     }
-    let line_max = METHOD_BYTES_MAX + rules.target_bytes_max + b"  HTTP/1.1\r\n".len();
+    let line_max = line_bytes_max(rules);
     if head.len() > line_max && memchr::memchr(b'\n', &head[..line_max]).is_none() {
         return Err(Refusal::TargetTooLong);
     }

@@ -15,38 +15,26 @@ impl<'b, 's> ResponseHead<'b, 's> {
         asked: ResponseTo,
         rules: &Rules,
     ) -> Verdict<Self> {
-        match Self::read(bytes, storage, asked, rules) {
-            Ok(Some(head)) => Verdict::Complete(head),
-            Ok(None) => Verdict::Incomplete,
+        let mut response = Response::new(&mut []);
+        let length = match split(bytes, &mut response, storage, rules) {
+            Ok(Some(length)) => length,
+            Ok(None) => return Verdict::Incomplete,
+            Err(refusal) => return Verdict::Refused(refusal),
+        };
+        match Self::judge(&bytes[..length], response, asked, rules) {
+            Ok(head) => Verdict::Complete(head),
             Err(refusal) => Verdict::Refused(refusal),
         }
     }
 
-    fn read(
-        bytes: &'b [u8],
-        storage: &'s mut FieldStorage<'b>,
+    /// The head that a complete one is by the rules.
+    #[inline(always)]
+    fn judge(
+        head: &'b [u8],
+        response: Response<'s, 'b>,
         asked: ResponseTo,
         rules: &Rules,
-    ) -> Result<Option<Self>, Refusal> {
-        check_start(bytes)?;
-        let mut response = Response::new(&mut []);
-        // A blank between name and colon is removed from a response (RFC 9112 §5.1).
-        let mut config = ParserConfig::default();
-        config.allow_spaces_after_header_name_in_responses(true);
-        let parsed =
-            config.parse_response_with_uninit_headers(&mut response, bytes, &mut storage.fields);
-        let length = match parsed {
-            Ok(Status::Complete(length)) => length,
-            Ok(Status::Partial) if bytes.len() >= rules.head_bytes_max => {
-                return Err(Refusal::HeadTooLarge);
-            }
-            Ok(Status::Partial) => return Ok(None),
-            Err(error) => return Err(fields::refusal_of(error)),
-        };
-        if length > rules.head_bytes_max {
-            return Err(Refusal::HeadTooLarge);
-        }
-        let head = &bytes[..length];
+    ) -> Result<Self, Refusal> {
         fields::check_bytes(head)?;
         let (version, status, reason) = status_line(&response, head)?;
         if response.headers.len() > rules.fields_max {
@@ -54,8 +42,8 @@ impl<'b, 's> ResponseHead<'b, 's> {
         }
         let kind = kind_of(status, asked);
         let found = read_fields(response.headers, version, kind)?;
-        Ok(Some(Self {
-            length,
+        Ok(Self {
+            length: head.len(),
             status,
             version,
             body: body_of(status, &found, kind, asked),
@@ -70,7 +58,28 @@ impl<'b, 's> ResponseHead<'b, 's> {
             connection: found.connection,
             content_length: found.content_length,
             is_chunked: found.is_chunked,
-        }))
+        })
+    }
+}
+
+/// Splits the head at the start of `bytes`; returns its length, or none if it is incomplete.
+#[inline(always)]
+fn split<'b, 's>(
+    bytes: &'b [u8],
+    response: &mut Response<'s, 'b>,
+    storage: &'s mut FieldStorage<'b>,
+    rules: &Rules,
+) -> Result<Option<usize>, Refusal> {
+    check_start(bytes)?;
+    // A blank between name and colon is removed from a response (RFC 9112 §5.1).
+    let mut config = ParserConfig::default();
+    config.allow_spaces_after_header_name_in_responses(true);
+    let parsed = config.parse_response_with_uninit_headers(response, bytes, &mut storage.fields);
+    match parsed {
+        Ok(Status::Complete(length)) if length <= rules.head_bytes_max => Ok(Some(length)),
+        Ok(Status::Partial) if bytes.len() < rules.head_bytes_max => Ok(None),
+        Ok(_) => Err(Refusal::HeadTooLarge),
+        Err(error) => Err(fields::refusal_of(error)),
     }
 }
 
@@ -88,7 +97,8 @@ fn status_line<'b>(
     head: &'b [u8],
 ) -> Result<(Version, u16, &'b [u8]), Refusal> {
     let version = if response.version == Some(0) { Version::Http10 } else { Version::Http11 };
-    let line_end = memchr::memchr(b'\r', head).ok_or(Refusal::MalformedStartLine)?;
+    let line_end = line_end(response.reason.unwrap_or_default(), head);
+    let line_end = line_end.ok_or(Refusal::MalformedStartLine)?;
     let line = &head[b"HTTP/1.1 ".len().min(line_end)..line_end];
     let (digits, reason) = line.split_at(line.len().min(3));
     let is_number = digits.len() == 3 && digits.iter().all(u8::is_ascii_digit);
@@ -102,6 +112,16 @@ fn status_line<'b>(
         return Err(Refusal::MalformedStatus);
     }
     Ok((version, status, reason))
+}
+
+/// The end of the status line. Usually that is behind the reason as httparse returns it, which has
+/// no line end in it.
+fn line_end(reason: &str, head: &[u8]) -> Option<usize> {
+    let usual = b"HTTP/1.1 200 ".len() + reason.len();
+    if !reason.is_empty() && head.get(usual) == Some(&b'\r') {
+        return Some(usual);
+    }
+    memchr::memchr(b'\r', head)
 }
 
 fn kind_of(status: u16, asked: ResponseTo) -> Kind {

@@ -1,6 +1,6 @@
 //! Request targets (RFC 9112 §3.2, RFC 3986) and hosts.
 
-use super::classes::{is_host_name, is_ip_literal, split_behind};
+use super::classes::{is_host_name, is_ip_literal};
 use crate::head::Refusal;
 
 /// The parts of a target.
@@ -189,19 +189,16 @@ fn port_number(digits: &[u8]) -> u32 {
 
 /// The digits of a host's port, none of them if it has no port. None if it is not a host.
 fn port_of(host: &[u8]) -> Option<&[u8]> {
-    let (name, rest) = match host {
-        [b'[', literal @ ..] => {
-            let (name, rest) = split_behind(literal, is_ip_literal);
-            (name, rest.strip_prefix(b"]")?)
-        }
-        _ => split_behind(host, is_host_name),
+    let digits = host.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let (name, port) = match host.split_at(host.len() - digits) {
+        ([name @ .., b':'], port) => (name, port),
+        _ => (host, &b""[..]),
     };
-    let digits = match rest {
-        [] => rest,
-        [b':', digits @ ..] => digits,
-        _ => return None,
+    let is_name = match name {
+        [b'[', literal @ .., b']'] => is_ip_literal(literal),
+        _ => is_host_name(name),
     };
-    (!name.is_empty() && is_port(digits)).then_some(digits)
+    (is_name && is_port(port)).then_some(port)
 }
 
 /// `*DIGIT` (RFC 3986 §3.2.3), and a valid number of a port.

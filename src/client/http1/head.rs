@@ -96,7 +96,7 @@ impl Client {
         let input = &from[slice.start as usize..slice.end as usize];
         let mut storage = FieldStorage::new();
         let verdict = RequestHead::parse(input, &mut storage, &side.snapshot.settings.rules);
-        Some((output, verdict.map(|head| message::request(&head, to, &side))))
+        Some((output, verdict.map(|head| message::request(head, to, &side))))
     }
 
     /// All bytes so far of a part that is parsed when complete; none if the connection ends.
