@@ -21,9 +21,10 @@ pub(super) fn pick(
 ) -> Option<usize> {
     let first = weights.draw(usable, prng)?;
     let one = candidates[first];
+    let one_load = load.in_flight(one.slot);
     // No backend is less loaded than an idle one. Among different weights that is no reason to
     // pick a light one: it had more than its share then at low load.
-    if weights.are_equal() && load.in_flight(one.slot) == 0 || candidates.len() == 1 {
+    if weights.are_equal() && one_load == 0 || candidates.len() == 1 {
         return Some(first);
     }
     // With two independent draws and even chances of winning each gets its share by weight. A
@@ -35,7 +36,7 @@ pub(super) fn pick(
         return Some(instead_of_stalled(first, candidates, weights, load, usable, prng));
     };
     let two = candidates[second];
-    let loads = (load.in_flight(one.slot), load.in_flight(two.slot));
+    let loads = (one_load, load.in_flight(two.slot));
     let is_second = if weights.are_equal() {
         loads.1 < loads.0
     } else {

@@ -56,12 +56,11 @@ impl Exchange {
     /// The exchange ends. A failure to connect was reported when it happened.
     pub(super) fn observe_end<E: Engine>(&mut self, sides: &mut Sides<E>) {
         let duration = sides.local.now().since(self.attempts.began);
-        let mailbox = &sides.local.reports.mailbox;
-        let (shard, ledger) = (mailbox.shard(), &mailbox.shared.ledger);
+        let tables = &sides.local.reports.mailbox.tables;
         if self.status > 0 {
-            ledger.route(shard, self.attempts.route).answers.add(self.status);
+            tables.route(self.attempts.route).answers.add(self.status);
         }
-        let pool = ledger.pool(shard, self.attempts.pool);
+        let pool = tables.pool(self.attempts.pool);
         pool.latencies.add(duration);
         if matches!(self.failure, Some(CloseReason::NoBackend | CloseReason::BackendsFull)) {
             pool.unserved.add(1);

@@ -163,7 +163,7 @@ impl Flows {
             }
         }
         let mailbox = &local.reports.mailbox;
-        mailbox.shared.ledger.pool(mailbox.shard(), attempts.pool).unserved.add(1);
+        mailbox.tables.pool(attempts.pool).unserved.add(1);
         Err(Unserved::NoBackend)
     }
 

@@ -63,18 +63,18 @@ impl Reports {
     /// Counts a request that was routed.
     pub fn count_request(&self, listener: ListenerId, route: RouteId) {
         self.listener_cell(listener).requests.add(1);
-        self.mailbox.shared.ledger.route(self.mailbox.shard(), route).requests.add(1);
+        self.mailbox.tables.route(route).requests.add(1);
     }
 
     /// Counts a connection that was routed, and whose bytes are forwarded unread.
     pub fn count_connection(&self, route: RouteId) {
-        self.mailbox.shared.ledger.route(self.mailbox.shard(), route).connections.add(1);
+        self.mailbox.tables.route(route).connections.add(1);
     }
 
     /// The shard's counts of a listener.
     #[inline]
     pub fn listener_cell(&self, listener: ListenerId) -> &ListenerCell {
-        self.mailbox.shared.ledger.listener(self.mailbox.shard(), listener)
+        self.mailbox.tables.listener(listener)
     }
 
     /// Counts a datagram of a listener that was dropped, and the reason.
@@ -98,7 +98,7 @@ impl Reports {
     /// The shard's counts of a backend.
     #[inline]
     pub fn backend_cell(&self, slot: BackendSlot) -> &BackendCell {
-        self.mailbox.shared.ledger.backend(self.mailbox.shard(), slot)
+        self.mailbox.tables.backend(slot)
     }
 
     /// A connection to a backend has closed, or was not opened.

@@ -8,10 +8,11 @@ use super::quota::{Quota, Sum};
 use super::tables::{BackendCell, ListenerCell, PoolCell, RouteCell, Table};
 use crate::base::{BackendSlot, ListenerId, PoolId, RouteId, ShardId};
 use crate::limits::{BACKENDS_MAX, LISTENERS_MAX, POOLS_MAX, ROUTES_MAX};
+use std::sync::Arc;
 
 /// The tables of all shards.
 pub struct Ledger {
-    shards: Vec<Tables>,
+    shards: Vec<Arc<Tables>>,
     /// The sessions of each listener over all shards.
     sessions: Table<Sum>,
     /// The connections to each backend over all shards.
@@ -19,22 +20,52 @@ pub struct Ledger {
 }
 
 /// The tables of one shard: only it may write to them.
-struct Tables {
+pub struct Tables {
     backends: Table<BackendCell>,
     pools: Table<PoolCell>,
     routes: Table<RouteCell>,
     listeners: Table<ListenerCell>,
 }
 
-impl Ledger {
-    /// Tables of zeros.
-    pub fn new(shards: usize) -> Self {
-        let tables = |_| Tables {
+impl Tables {
+    fn new() -> Self {
+        Self {
             backends: Table::new(BACKENDS_MAX),
             pools: Table::new(POOLS_MAX),
             routes: Table::new(ROUTES_MAX),
             listeners: Table::new(LISTENERS_MAX),
-        };
+        }
+    }
+
+    /// The row of a backend.
+    #[inline]
+    pub fn backend(&self, slot: BackendSlot) -> &BackendCell {
+        self.backends.at(slot.index())
+    }
+
+    /// The row of a pool.
+    #[inline]
+    pub fn pool(&self, pool: PoolId) -> &PoolCell {
+        self.pools.at(pool.index())
+    }
+
+    /// The row of a route.
+    #[inline]
+    pub fn route(&self, route: RouteId) -> &RouteCell {
+        self.routes.at(route.index())
+    }
+
+    /// The row of a listener.
+    #[inline]
+    pub fn listener(&self, listener: ListenerId) -> &ListenerCell {
+        self.listeners.at(listener.index())
+    }
+}
+
+impl Ledger {
+    /// Tables of zeros.
+    pub fn new(shards: usize) -> Self {
+        let tables = |_| Arc::new(Tables::new());
         Self {
             shards: (0..shards).map(tables).collect(),
             sessions: Table::new(LISTENERS_MAX),
@@ -47,35 +78,20 @@ impl Ledger {
         self.shards.len()
     }
 
-    /// The row of a backend in a shard's table.
-    pub fn backend(&self, shard: ShardId, slot: BackendSlot) -> &BackendCell {
-        self.shards[shard.index()].backends.at(slot.index())
-    }
-
-    /// The row of a pool in a shard's table.
-    pub fn pool(&self, shard: ShardId, pool: PoolId) -> &PoolCell {
-        self.shards[shard.index()].pools.at(pool.index())
-    }
-
-    /// The row of a route in a shard's table.
-    pub fn route(&self, shard: ShardId, route: RouteId) -> &RouteCell {
-        self.shards[shard.index()].routes.at(route.index())
-    }
-
-    /// The row of a listener in a shard's table.
-    pub fn listener(&self, shard: ShardId, listener: ListenerId) -> &ListenerCell {
-        self.shards[shard.index()].listeners.at(listener.index())
+    /// The tables of a shard.
+    pub fn tables(&self, shard: ShardId) -> &Arc<Tables> {
+        &self.shards[shard.index()]
     }
 
     /// The sessions of a listener, as a shard has them.
     pub fn sessions(&self, shard: ShardId, listener: ListenerId) -> Quota<'_> {
-        let own = &self.listener(shard, listener).sessions;
+        let own = &self.tables(shard).listener(listener).sessions;
         Quota { shard, own, sum: self.sessions.at(listener.index()) }
     }
 
     /// The connections to a backend, as a shard has them.
     pub fn connections(&self, shard: ShardId, slot: BackendSlot) -> Quota<'_> {
-        let own = &self.backend(shard, slot).connections;
+        let own = &self.tables(shard).backend(slot).connections;
         Quota { shard, own, sum: self.connections.at(slot.index()) }
     }
 

@@ -20,7 +20,7 @@ pub use admission::{admit, places};
 pub use client_limit::{ClientCounts, FlowCounts};
 pub use handoff::Handoff;
 pub use idle::Idle;
-pub use ledger::Ledger;
+pub use ledger::{Ledger, Tables};
 #[cfg(test)]
 pub use line::lines_touched;
 pub use observations::{BackendFault, Observation, Observations, TrialCourse};

@@ -2,7 +2,7 @@
 
 use super::line::Line;
 use super::places::{Pool, Share};
-use super::{ClientCounts, FlowCounts, Handoff, Ledger, Observations};
+use super::{ClientCounts, FlowCounts, Handoff, Ledger, Observations, Tables};
 use crate::base::{BackendSlot, Generation, Instant, ShardId};
 use crate::engine::{BuffersHeld, Wake};
 use crate::snapshot::{Listener, Snapshot};
@@ -90,7 +90,7 @@ impl Shared {
     pub fn tell_of_claim(&self, holder: ShardId, slot: BackendSlot) -> bool {
         let peer = &self.peers[holder.index()];
         if peer.claims.push(slot).is_err() {
-            self.ledger.backend(holder, slot).idle.unclaim();
+            self.ledger.tables(holder).backend(slot).idle.unclaim();
             return false;
         }
         peer.has_claims.store(true, Ordering::Release);
@@ -153,6 +153,8 @@ pub struct Mailbox {
     handoffs: ArrayQueue<Handoff>,
     /// Counters that only this shard writes.
     pub counters: Arc<Counters>,
+    /// Counts per backend, pool, route and listener that only this shard writes.
+    pub tables: Arc<Tables>,
     /// State that all shards share.
     pub shared: Shared,
 }
@@ -172,6 +174,7 @@ impl Mailbox {
             pulse: CachePadded::default(),
             handoffs: ArrayQueue::new(HANDOFFS_MAX),
             counters: Arc::default(),
+            tables: shared.ledger.tables(shard).clone(),
             shared,
         }
     }

@@ -228,7 +228,7 @@ impl ListenerCell {
 
 /// Rows by number.
 pub(super) struct Table<T> {
-    blocks: Box<[OnceLock<Box<[T]>>]>,
+    blocks: Box<[OnceLock<Box<[T; BLOCK]>>]>,
 }
 
 impl<T: Default> Table<T> {
@@ -240,7 +240,7 @@ impl<T: Default> Table<T> {
     #[inline]
     pub(super) fn at(&self, index: usize) -> &T {
         let block = self.blocks[index / BLOCK]
-            .get_or_init(|| std::iter::repeat_with(T::default).take(BLOCK).collect());
+            .get_or_init(|| Box::new(std::array::from_fn(|_| T::default())));
         &block[index % BLOCK]
     }
 

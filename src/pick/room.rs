@@ -61,7 +61,7 @@ impl Rooms {
             return false;
         };
         let has_place = self.ledger.connections(self.shard, slot).free(row.most) > 0;
-        if has_place || self.ledger.backend(self.shard, slot).idle.unclaimed() > 0 {
+        if has_place || self.ledger.tables(self.shard).backend(slot).idle.unclaimed() > 0 {
             return false;
         }
         if row.idle_read_ms.replace(self.now_ms) != self.now_ms {

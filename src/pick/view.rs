@@ -4,7 +4,7 @@
 
 use crate::balance::Load;
 use crate::base::{BackendSlot, Instant, ShardId};
-use crate::mailbox::{BackendCell, Ledger, NO_LIMIT};
+use crate::mailbox::{BackendCell, Ledger, NO_LIMIT, Tables};
 use crate::snapshot::{Backend, Pool};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,13 +36,16 @@ struct Row {
 pub(super) struct View {
     shard: ShardId,
     ledger: Arc<Ledger>,
+    /// The tables of this shard.
+    tables: Arc<Tables>,
     now_ms: u64,
     rows: Vec<Option<Row>>,
 }
 
 impl View {
     pub(super) fn new(shard: ShardId, ledger: Arc<Ledger>) -> Self {
-        Self { shard, ledger, now_ms: 0, rows: Vec::new() }
+        let tables = ledger.tables(shard).clone();
+        Self { shard, ledger, tables, now_ms: 0, rows: Vec::new() }
     }
 
     pub(super) fn shard(&self) -> ShardId {
@@ -74,7 +77,7 @@ impl View {
 
     /// The counts of this shard for a backend.
     pub(super) fn cell(&self, slot: BackendSlot) -> &BackendCell {
-        self.ledger.backend(self.shard, slot)
+        self.tables.backend(slot)
     }
 
     /// Adds or updates a backend; its state is kept if it is the same as before and has not been
@@ -141,7 +144,7 @@ fn idle_share(in_total: u32, shards: usize, shard: ShardId, slot: BackendSlot) -
 
 impl Load for View {
     fn in_flight(&mut self, slot: BackendSlot) -> u32 {
-        let own = self.ledger.backend(self.shard, slot).in_flight.read();
+        let own = self.tables.backend(slot).in_flight.read();
         let Some(row) = &mut self.rows[slot.index()] else { return own };
         if row.others_read_ms != self.now_ms {
             row.others_read_ms = self.now_ms;

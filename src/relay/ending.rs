@@ -86,7 +86,7 @@ fn observe<E: Engine>(
 ) {
     if matches!(reason, CloseReason::NoBackend | CloseReason::BackendsFull) {
         let mailbox = &local.reports.mailbox;
-        mailbox.shared.ledger.pool(mailbox.shard(), attempts.pool).unserved.add(1);
+        mailbox.tables.pool(attempts.pool).unserved.add(1);
         local.reports.listener_cell(attempts.listener).refused.add(1);
     }
     let Some(slot) = attempts.backend else { return };

@@ -17,7 +17,7 @@ fn recover(scene: &mut Scene, backends: usize, seconds: u64) -> BTreeSet<usize> 
         for backend in 0..backends {
             let slot = scene.slot(backend);
             match standing(scene, backend) {
-                Standing::Serving => scene.ledger.backend(ShardId(0), slot).successes.add(1),
+                Standing::Serving => scene.ledger.tables(ShardId(0)).backend(slot).successes.add(1),
                 Standing::HalfOpen => {
                     let round = super::standing::round(scene, backend);
                     let passed = Observation::Trial(slot, round, TrialCourse::Passed);
@@ -45,7 +45,7 @@ fn failures_that_successes_have_overtaken_eject_nobody() {
         for _ in 0..60 {
             for backend in 0..backends {
                 let slot = scene.slot(backend);
-                scene.ledger.backend(ShardId(0), slot).failures.add(1);
+                scene.ledger.tables(ShardId(0)).backend(slot).failures.add(1);
                 let fault = Observation::Fault(slot, BackendFault::Status(503));
                 scene.fleet.observe(fault, scene.now);
             }
