@@ -55,13 +55,12 @@ impl Exchange {
 
     /// The exchange ends. A failure to connect was reported when it happened.
     pub(super) fn observe_end<E: Engine>(&mut self, sides: &mut Sides<E>) {
-        let duration = sides.local.now().since(self.attempts.began);
         let tables = &sides.local.reports.mailbox.tables;
         if self.status > 0 {
             tables.route(self.attempts.route).answers.add(self.status);
         }
         let pool = tables.pool(self.attempts.pool);
-        pool.latencies.add(duration);
+        pool.latencies.add(sides.local.now().micros_since(self.attempts.began));
         if matches!(self.failure, Some(CloseReason::NoBackend | CloseReason::BackendsFull)) {
             pool.unserved.add(1);
         }

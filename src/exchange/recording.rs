@@ -20,13 +20,12 @@ impl Exchange {
             return;
         }
         let backend = self.attempts.backend.and_then(|slot| sides.picks.address(slot));
-        let duration = sides.local.now().since(self.attempts.began);
         let draft = self.draft.take().map(|draft| *draft).unwrap_or_default();
         reports.record(Record {
             status: self.status,
             request_bytes: self.request.bytes,
             response_bytes: self.response.bytes,
-            duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
+            duration_us: sides.local.now().micros_since(self.attempts.began),
             pool: sides.picks.pool(self.attempts.pool).map(|pool| pool.name.clone()),
             backend,
             retries: self.attempts.retries.into(),

@@ -62,9 +62,9 @@ impl Exchange {
             return self.forward_response_body(id, slice, sides);
         }
         self.has_response_bytes = true;
-        let mut next = Some(slice);
-        while let Some(input) = next {
-            next = self.read_head(id, input, sides);
+        let mut input = slice;
+        while let Some(next) = self.read_head(id, input, sides) {
+            input = next;
         }
     }
 

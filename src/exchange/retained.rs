@@ -40,6 +40,7 @@ impl Retained {
     }
 
     /// Drops the head.
+    #[inline]
     pub(super) fn drop_head<E: Engine>(&mut self, wire: &mut Wire<E>) {
         if let Place::Buffer(head) = std::mem::replace(&mut self.place, Place::Nowhere) {
             wire.unpin(head.buffer);

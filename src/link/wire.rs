@@ -149,12 +149,13 @@ impl<E: Engine> Wire<E> {
             return;
         }
         match (self.chains.front(&link.outbox), link.outbox.len()) {
-            (Some(only), 1) => self.send_now(link, &[only]),
+            (Some(only), 1) => self.send_now(link, &[only], only.end - only.start),
             (Some(_), _) => {
                 let empty = Slice { buffer: BufferId(0), start: 0, end: 0 };
                 let mut slices = [empty; SEND_SLICES_MAX];
                 let count = self.chains.peek(&link.outbox, &mut slices);
-                self.send_now(link, &slices[..count]);
+                let bytes = slices[..count].iter().map(|slice| slice.end - slice.start).sum();
+                self.send_now(link, &slices[..count], bytes);
             }
             (None, _) if link.write == Write::Ending => self.engine.shutdown_write(link.socket),
             (None, _) => {}
@@ -162,8 +163,8 @@ impl<E: Engine> Wire<E> {
     }
 
     #[inline]
-    fn send_now(&mut self, link: &mut Link, slices: &[Slice]) {
-        link.sending = slices.iter().map(|slice| slice.end - slice.start).sum();
+    fn send_now(&mut self, link: &mut Link, slices: &[Slice], bytes: u32) {
+        link.sending = bytes;
         let is_last = link.write == Write::Ending && slices.len() == link.outbox.len() as usize;
         self.engine.send(link.socket, link.key, slices, is_last);
     }
@@ -354,10 +355,20 @@ impl<E: Engine> Wire<E> {
 
     /// Joins the bytes that were set aside and a range, in one buffer. `left` is the bytes that did
     /// not fit; they follow the joined ones. None if no buffer is left; the range is released then.
+    #[inline]
     pub fn gather(&mut self, partial: &mut Option<Box<[u8]>>, slice: Slice) -> Option<Gathered> {
-        let Some(aside) = partial.take() else {
-            return Some(Gathered { whole: slice, left: None });
-        };
+        match partial.take() {
+            None => Some(Gathered { whole: slice, left: None }),
+            Some(aside) => self.join(aside, partial, slice),
+        }
+    }
+
+    fn join(
+        &mut self,
+        aside: Box<[u8]>,
+        partial: &mut Option<Box<[u8]>>,
+        slice: Slice,
+    ) -> Option<Gathered> {
         let Some(buffer) = self.engine.acquire(Room::Whole) else {
             self.engine.release(slice.buffer);
             *partial = Some(aside);

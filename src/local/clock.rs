@@ -15,15 +15,22 @@ pub struct Clock {
 
 impl Clock {
     /// Moves the deadline.
-    #[inline]
+    #[inline(always)]
     pub fn set(&mut self, deadline: Instant, key: Key, timers: &mut TimerWheel<Key>) {
         self.deadline = deadline;
-        match self.timer {
-            Some(_) if self.alarm <= deadline => return,
-            Some(timer) => timers.rearm(timer, deadline),
-            None => self.timer = Some(timers.arm(deadline, key)),
+        if self.timer.is_none() || self.alarm > deadline {
+            self.set_alarm(key, timers);
         }
-        self.alarm = deadline;
+    }
+
+    /// Has the timer fire at the deadline.
+    #[inline(never)]
+    fn set_alarm(&mut self, key: Key, timers: &mut TimerWheel<Key>) {
+        self.alarm = self.deadline;
+        match self.timer {
+            Some(timer) => timers.rearm(timer, self.alarm),
+            None => self.timer = Some(timers.arm(self.alarm, key)),
+        }
     }
 
     /// The timer has fired. True if the deadline has come; if it has moved, the timer is armed

@@ -14,6 +14,7 @@ use crate::stats::{CloseReason, Counter};
 use crate::table::{ClientId, ConnectionId};
 
 impl<E: Engine> Shard<E> {
+    #[inline(always)]
     pub(super) fn dispatch(&mut self, event: Event) {
         match event {
             Event::Accepted { key, socket, more } => self.accepted(key, socket, more),

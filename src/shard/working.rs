@@ -14,16 +14,22 @@ use crate::stats::CloseReason;
 use crate::table::{ClientId, ExchangeId, Port, RelayId};
 
 impl<E: Engine> Traffic<E> {
-    /// Takes signals until none is left.
+    /// Takes signals until none is left. Most events leave none.
+    #[inline(always)]
     pub(super) fn work_off(&mut self) {
         while let Some(signal) = self.sides.local.work.pop() {
-            match signal {
-                Signal::Serve(client) => self.serve(client),
-                Signal::End(client, how, reason) => self.end_client(client, how, reason),
-                Signal::Over(exchange) => drop(self.exchanges.remove(exchange)),
-                Signal::Switched(exchange) => self.begin_relay(exchange),
-                Signal::RelayOver(relay) => self.end_relay(relay),
-            }
+            self.follow(signal);
+        }
+    }
+
+    #[inline(never)]
+    fn follow(&mut self, signal: Signal) {
+        match signal {
+            Signal::Serve(client) => self.serve(client),
+            Signal::End(client, how, reason) => self.end_client(client, how, reason),
+            Signal::Over(exchange) => drop(self.exchanges.remove(exchange)),
+            Signal::Switched(exchange) => self.begin_relay(exchange),
+            Signal::RelayOver(relay) => self.end_relay(relay),
         }
     }
 

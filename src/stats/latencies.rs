@@ -1,7 +1,6 @@
 //! Latencies in fixed buckets, with one writer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 /// Upper bounds of the buckets, microseconds; one more bucket is unbounded.
 pub const LATENCY_BOUNDS_US: [u64; 16] = [
@@ -17,9 +16,8 @@ pub struct Latencies {
 }
 
 impl Latencies {
-    /// Counts a latency. Only the shard that owns the counts may call this.
-    pub fn add(&self, latency: Duration) {
-        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+    /// Counts a latency in microseconds. Only the shard that owns the counts may call this.
+    pub fn add(&self, us: u64) {
         let bucket = LATENCY_BOUNDS_US.partition_point(|bound| *bound < us);
         bump(&self.buckets[bucket], 1);
         bump(&self.sum_us, us);
@@ -54,7 +52,7 @@ mod tests {
     fn a_latency_is_counted_in_the_bucket_whose_bound_it_does_not_exceed() {
         let latencies = Latencies::default();
         for us in [0, 100, 101, 10_000_000, 10_000_001] {
-            latencies.add(Duration::from_micros(us));
+            latencies.add(us);
         }
         let counts = latencies.read();
         assert_eq!((counts[0], counts[1], counts[15], counts[16]), (2, 1, 1, 1));

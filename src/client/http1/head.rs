@@ -26,12 +26,16 @@ impl Client {
     ) -> Option<Arrival> {
         let slice = self.gather(slice, local)?;
         let slice = self.skip_line_ends(slice, local)?;
-        let room = Room::of(slice.len() + HEAD_GROWTH);
-        let (mut output, mut verdict) = self.translate_head(slice, room, local)?;
-        if matches!(verdict, Verdict::Complete(RequestOutcome::NoRoom(_))) && room == Room::Small {
+        let mut room = Room::of(slice.len() + HEAD_GROWTH);
+        let (output, verdict) = loop {
+            let (output, verdict) = self.translate_head(slice, room, local)?;
+            let is_done = !matches!(verdict, Verdict::Complete(RequestOutcome::NoRoom(_)));
+            if is_done || room == Room::Whole {
+                break (output, verdict);
+            }
             local.wire.engine.release(output);
-            (output, verdict) = self.translate_head(slice, Room::Whole, local)?;
-        }
+            room = Room::Whole;
+        };
         let outcome = match verdict {
             Verdict::Complete(outcome) => outcome,
             Verdict::Incomplete => {
@@ -100,7 +104,15 @@ impl Client {
     }
 
     /// All bytes so far of a part that is parsed when complete; none if the connection ends.
+    #[inline]
     pub fn gather<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Option<Slice> {
+        match self.partial {
+            None => Some(slice),
+            Some(_) => self.join(slice, local),
+        }
+    }
+
+    fn join<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Option<Slice> {
         let Some(gathered) = local.wire.gather(&mut self.partial, slice) else {
             let draft = self.draft_of_partial(local);
             self.cut_out_of_buffers(draft, local);
