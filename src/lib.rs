@@ -33,4 +33,5 @@ pub mod snapshot;
 pub mod stats;
 pub mod sys;
 pub mod table;
+pub mod tls;
 pub mod tls_hello;

@@ -1,7 +1,7 @@
 //! One connection of a client: what it is doing, the bytes that wait on it, and its end. It is
 //! small, because most connections are idle: the state of a request is kept with its exchange.
 //!
-//! `opening` begins it, `http1` reads requests and writes local answers, `sending` forwards what an
+//! `opening` begins it, `securing` gives it TLS, `http1` reads requests and writes local answers, `sending` forwards what an
 //! exchange or a relay has for it, `idle` watches it between two requests, `closing` ends it.
 //!
 //! Does not: know backends, or the exchange that it carries but for its id.
@@ -11,6 +11,7 @@ mod http1;
 mod idle;
 mod opening;
 mod preface;
+mod securing;
 mod sending;
 
 pub use http1::{Arrival, BodyFault, BodyPart, Step, reason_of};

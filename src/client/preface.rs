@@ -20,6 +20,10 @@ pub enum Preface {
     ProxyHeader,
     /// The ClientHello of a TLS handshake.
     Hello,
+    /// The ClientHello has come, and waits until the shard has time for its handshake.
+    Deferred,
+    /// The rest of a TLS handshake.
+    Handshake,
 }
 
 /// Where the bytes of a client go.
@@ -40,13 +44,13 @@ enum Heard {
 }
 
 /// Bytes of the preface, and what follows them.
-enum Held {
+pub(super) enum Held {
     Buffer(Slice),
     Heap(Vec<u8>),
 }
 
 impl Held {
-    fn bytes<'a, E: Engine>(&'a self, wire: &'a Wire<E>) -> &'a [u8] {
+    pub(super) fn bytes<'a, E: Engine>(&'a self, wire: &'a Wire<E>) -> &'a [u8] {
         match self {
             Self::Buffer(slice) => wire.bytes(*slice),
             Self::Heap(bytes) => bytes,
@@ -60,7 +64,7 @@ impl Held {
         }
     }
 
-    fn release<E: Engine>(self, wire: &mut Wire<E>) {
+    pub(super) fn release<E: Engine>(self, wire: &mut Wire<E>) {
         if let Self::Buffer(slice) = self {
             wire.engine.release(slice.buffer);
         }
@@ -90,7 +94,7 @@ impl Client {
                 self.state = State::Http1(Step::AwaitingHead);
                 None
             }
-            Protocol::TlsPassthrough => {
+            Protocol::TlsPassthrough | Protocol::Https => {
                 self.state = State::Preface(Preface::Hello);
                 None
             }
@@ -127,6 +131,10 @@ impl Client {
                     }
                     dial
                 }
+                State::Preface(Preface::Hello) if self.terminates_tls(local) => {
+                    self.greet(held, local);
+                    return None;
+                }
                 State::Preface(Preface::Hello) => match self.read_hello(&held, local) {
                     Some(dial) => Some(dial),
                     None => return self.set_preface_aside(held, local),
@@ -141,7 +149,11 @@ impl Client {
     }
 
     /// Keeps what has come of the preface; drops it if the connection ends.
-    fn set_preface_aside<E: Engine>(&mut self, held: Held, local: &mut Local<E>) -> Option<Dial> {
+    pub(super) fn set_preface_aside<E: Engine>(
+        &mut self,
+        held: Held,
+        local: &mut Local<E>,
+    ) -> Option<Dial> {
         match held {
             held if !matches!(self.state, State::Preface(_)) => held.release(&mut local.wire),
             Held::Heap(bytes) if bytes.is_empty() => {}
@@ -306,7 +318,12 @@ impl Client {
     }
 
     /// Ends the connection. Not at once: the caller still has bytes of it.
-    fn give_up<E: Engine>(&mut self, how: How, reason: CloseReason, local: &mut Local<E>) {
+    pub(super) fn give_up<E: Engine>(
+        &mut self,
+        how: How,
+        reason: CloseReason,
+        local: &mut Local<E>,
+    ) {
         local.work.push(Signal::End(self.id(), how, reason));
     }
 }

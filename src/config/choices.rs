@@ -159,6 +159,7 @@ choice! {
     Protocol {
         Http = "http" "HTTP/1.1 and HTTP/1.0 without TLS.",
         Tcp = "tcp" "Bytes, forwarded unread.",
+        Https = "https" "HTTP over TLS.",
         TlsPassthrough = "tls-passthrough" "TLS, forwarded unread by its server name.",
         Udp = "udp" "Datagrams, forwarded unread.",
     }

@@ -40,7 +40,7 @@ impl Protocol {
     /// The transport below it.
     pub fn transport(self) -> Transport {
         match self {
-            Self::Http | Self::Tcp | Self::TlsPassthrough => Transport::Tcp,
+            Self::Http | Self::Https | Self::Tcp | Self::TlsPassthrough => Transport::Tcp,
             Self::Udp => Transport::Udp,
         }
     }

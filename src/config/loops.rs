@@ -83,7 +83,9 @@ impl<'c> Loops<'c> {
             self.leads(*index, listener.protocol, pool).then_some(*listener)
         })?;
         let what = match listener.protocol {
-            Protocol::Http => "requests would come back to it until no connection is left",
+            Protocol::Http | Protocol::Https => {
+                "requests would come back to it until no connection is left"
+            }
             Protocol::Tcp | Protocol::TlsPassthrough => {
                 "connections would come back to it until none is left"
             }

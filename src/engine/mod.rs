@@ -169,6 +169,10 @@ pub trait Engine {
     /// a slow reader from a dead one.
     fn acknowledged(&self, socket: Socket) -> u64;
 
+    /// Sends the last bytes of a connection that is about to close, as far as its socket takes them
+    /// without waiting. No send is in flight on it.
+    fn send_at_once(&mut self, socket: Socket, bytes: &[u8]);
+
     /// Ends the proxy's direction of the stream behind all bytes that were sent.
     fn shutdown_write(&mut self, socket: Socket);
 

@@ -1,13 +1,17 @@
 //! One end of one connection: its socket, the operations in flight on it, and the bytes that wait
 //! to be sent. Connections of clients and to backends are both built on it.
 //!
+//! `wire` operates links, `secure` protects the bytes of those that have TLS.
+//!
 //! Does: keep the engine's contract (one operation of a kind, nothing closed while an operation is
 //! in flight), batch sends, apply back-pressure. Does not: know the meaning of the bytes.
 
 mod chain;
+mod secure;
 mod wire;
 
 pub use chain::{Chain, Chains};
+pub use secure::{OpenFault, Opened, Secure};
 pub use wire::{Gathered, Wire};
 
 use crate::engine::{Key, Socket};
@@ -84,6 +88,8 @@ pub struct Link {
     pub write: Write,
     /// Its key waits in the list of links with something to send.
     pub is_dirty: bool,
+    /// TLS, where the connection has it: `outbox` is what it seals next.
+    pub secure: Option<Box<Secure>>,
 }
 
 const _: () = assert!(size_of::<Link>() <= 64);
@@ -100,6 +106,7 @@ impl Link {
             read: Read::Off,
             write: Write::Open,
             is_dirty: false,
+            secure: None,
         }
     }
 
@@ -112,7 +119,12 @@ impl Link {
 
     /// True if nothing waits to be sent: all has been, or nothing can be any more.
     pub fn is_flushed(&self) -> bool {
-        self.outbox.is_empty() || (self.is_broken() && self.sending == 0)
+        self.waiting() == 0 || (self.is_broken() && self.sending == 0)
+    }
+
+    /// Ranges that wait to be sent, sealed ones with them.
+    fn waiting(&self) -> u32 {
+        self.outbox.len() + self.secure.as_ref().map_or(0, |secure| secure.sealed.len())
     }
 
     /// True while its connection is being made.
@@ -122,7 +134,7 @@ impl Link {
 
     /// True if the peer has ended its direction of the stream.
     pub fn has_ended(&self) -> bool {
-        self.read == Read::Ended
+        self.read == Read::Ended || self.secure.as_ref().is_some_and(|secure| secure.has_ended)
     }
 
     /// True if nothing can be sent any more.

@@ -1,5 +1,6 @@
 //! Operations on links, between connections and the engine.
 
+use super::secure::Scratch;
 use super::{
     Chain, Chains, Life, Link, OUTBOX_HIGH, OUTBOX_HIGH_WHEN_LOW, OUTBOX_LOW, Read, Write,
 };
@@ -10,10 +11,13 @@ use std::collections::VecDeque;
 pub struct Wire<E> {
     /// Sockets, buffers and time.
     pub engine: E,
-    chains: Chains,
+    pub(super) chains: Chains,
     /// Links with something to send, in the order in which they got it.
     dirty: VecDeque<Key>,
     starved: VecDeque<Key>,
+    /// Links whose bytes could not be sealed for want of a buffer.
+    pub(super) unsealed: Vec<Key>,
+    pub(super) scratch: Scratch,
 }
 
 /// A range joined to the bytes that had been set aside before it.
@@ -28,7 +32,8 @@ impl<E: Engine> Wire<E> {
     /// A wire with nothing on it.
     pub fn new(engine: E) -> Self {
         let (dirty, starved) = (VecDeque::with_capacity(1024), VecDeque::with_capacity(1024));
-        Self { engine, chains: Chains::default(), dirty, starved }
+        let (unsealed, scratch) = (Vec::new(), Scratch::default());
+        Self { engine, chains: Chains::default(), dirty, starved, unsealed, scratch }
     }
 
     // --- queues of ranges ---
@@ -91,7 +96,7 @@ impl<E: Engine> Wire<E> {
         self.check_copied_out(slice);
         if link.is_broken() {
             if link.sending == 0 {
-                self.drop_chain(&mut link.outbox);
+                self.drop_outbox(link);
             }
             if !is_pinned {
                 self.engine.release(slice.buffer);
@@ -130,11 +135,16 @@ impl<E: Engine> Wire<E> {
         self.chains.queued(buffer)
     }
 
-    fn mark_dirty(&mut self, link: &mut Link) {
+    pub(super) fn mark_dirty(&mut self, link: &mut Link) {
         if !link.is_dirty && link.sending == 0 {
             link.is_dirty = true;
             self.dirty.push_back(link.key);
         }
+    }
+
+    /// Adds a link that is marked already.
+    pub(super) fn push_dirty(&mut self, key: Key) {
+        self.dirty.push_back(key);
     }
 
     /// The next link with something to send, at the end of a turn; the first that got it first.
@@ -147,6 +157,9 @@ impl<E: Engine> Wire<E> {
         link.is_dirty = false;
         if link.sending > 0 || link.life != Life::Open || link.is_broken() {
             return;
+        }
+        if link.secure.is_some() {
+            return self.flush_secure(link);
         }
         match (self.chains.front(&link.outbox), link.outbox.len()) {
             (Some(only), 1) => self.send_now(link, &[only], only.end - only.start),
@@ -163,35 +176,44 @@ impl<E: Engine> Wire<E> {
     }
 
     #[inline]
-    fn send_now(&mut self, link: &mut Link, slices: &[Slice], bytes: u32) {
+    pub(super) fn send_now(&mut self, link: &mut Link, slices: &[Slice], bytes: u32) {
         link.sending = bytes;
-        let is_last = link.write == Write::Ending && slices.len() == link.outbox.len() as usize;
+        let is_last = link.write == Write::Ending && slices.len() == link.waiting() as usize;
         self.engine.send(link.socket, link.key, slices, is_last);
     }
 
     /// Processes the end of a send. True if it succeeded and the link can send more.
     pub fn sent(&mut self, link: &mut Link, result: Result<u32, Failure>) -> bool {
         link.sending = 0;
-        let Ok(mut bytes) = result else {
+        let Ok(bytes) = result else {
             link.write = Write::Failed;
             return false;
         };
-        while bytes > 0 {
-            let Some(front) = self.chains.front(&link.outbox) else { break };
-            let length = front.end - front.start;
-            if bytes < length {
-                self.chains.advance(&link.outbox, bytes);
-                break;
-            }
-            bytes -= length;
-            if let Some((slice, false)) = self.chains.pop(&mut link.outbox) {
-                self.engine.release(slice.buffer);
-            }
+        match &mut link.secure {
+            Some(secure) => self.take_sent(&mut secure.sealed, bytes),
+            None => self.take_sent(&mut link.outbox, bytes),
         }
-        if !link.outbox.is_empty() || link.write == Write::Ending {
+        if link.waiting() > 0 || link.write == Write::Ending {
             self.mark_dirty(link);
         }
         true
+    }
+
+    /// Takes bytes off the front of a queue, and releases the buffers that are used up.
+    pub(super) fn take_sent(&mut self, queue: &mut Chain, bytes: u32) {
+        let mut bytes = bytes;
+        while bytes > 0 {
+            let Some(front) = self.chains.front(queue) else { break };
+            let length = front.end - front.start;
+            if bytes < length {
+                self.chains.advance(queue, bytes);
+                break;
+            }
+            bytes -= length;
+            if let Some((slice, false)) = self.chains.pop(queue) {
+                self.engine.release(slice.buffer);
+            }
+        }
     }
 
     /// Ends the proxy's direction of the stream once the outbox is sent.
@@ -208,7 +230,7 @@ impl<E: Engine> Wire<E> {
             true => OUTBOX_HIGH_WHEN_LOW,
             false => OUTBOX_HIGH,
         };
-        !link.is_flushed() && link.outbox.len() >= high
+        !link.is_flushed() && link.waiting() >= high
     }
 
     /// True if the source of the bytes that this link sends may be resumed.
@@ -216,7 +238,7 @@ impl<E: Engine> Wire<E> {
         match self.engine.buffers_low() {
             _ if link.is_flushed() => true,
             true => false,
-            false => link.outbox.len() <= OUTBOX_LOW,
+            false => link.waiting() <= OUTBOX_LOW,
         }
     }
 
@@ -396,6 +418,14 @@ impl<E: Engine> Wire<E> {
 
     // --- closing ---
 
+    /// Releases all buffers that wait to be sent.
+    fn drop_outbox(&mut self, link: &mut Link) {
+        self.drop_chain(&mut link.outbox);
+        if let Some(secure) = &mut link.secure {
+            self.drop_chain(&mut secure.sealed);
+        }
+    }
+
     /// Cancels all operations in flight, so that the link becomes quiet. The outbox is dropped.
     pub fn quiesce(&mut self, link: &mut Link) {
         self.pause(link);
@@ -408,7 +438,7 @@ impl<E: Engine> Wire<E> {
         if link.sending > 0 {
             self.engine.cancel(Op::Send, link.key);
         } else {
-            self.drop_chain(&mut link.outbox);
+            self.drop_outbox(link);
         }
         link.write = Write::Failed;
     }
@@ -416,7 +446,10 @@ impl<E: Engine> Wire<E> {
     /// Releases the buffers that are left and closes the socket of a quiet link.
     pub fn close(&mut self, link: &mut Link, how: Close) {
         debug_assert!(link.is_quiet(), "closed with an operation in flight: {link:?}");
-        self.drop_chain(&mut link.outbox);
+        self.drop_outbox(link);
+        if how == Close::Graceful {
+            self.say_goodbye(link);
+        }
         self.engine.close(link.socket, how);
         link.life = Life::Closed;
     }

@@ -5,11 +5,13 @@
 
 mod clock;
 mod current;
+mod handshakes;
 mod reports;
 mod work;
 
 pub use clock::Clock;
 pub use current::Current;
+pub use handshakes::Handshakes;
 pub use reports::Reports;
 pub use work::{How, Signal, Work};
 
@@ -30,6 +32,8 @@ pub struct Local<E> {
     pub reports: Reports,
     /// What is still to be done about the present event.
     pub work: Work,
+    /// TLS handshakes that begin, or wait.
+    pub handshakes: Handshakes,
     /// Random choices.
     pub prng: Prng,
     /// Connections that were closed in this turn; their rows are free at the turn's end.

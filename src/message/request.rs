@@ -21,6 +21,8 @@ pub struct RequestSide<'a> {
     pub listener: Option<&'a Listener>,
     /// The client's address.
     pub client: IpAddr,
+    /// The request came over TLS.
+    pub is_secure: bool,
 }
 
 /// A request whose head was rewritten.
@@ -120,7 +122,7 @@ pub fn request(
     let rewrite = RequestRewrite {
         client: side.client,
         client_is_trusted_proxy: trusted.any(|network| network.contains(side.client)),
-        proto: "http",
+        proto: if side.is_secure { "https" } else { "http" },
         via: settings.via.as_deref(),
         forward_upgrade: upgrade.is_some(),
     };

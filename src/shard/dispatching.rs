@@ -80,6 +80,22 @@ impl<E: Engine> Traffic<E> {
     fn client_received(&mut self, id: ClientId, slice: Slice, flags: ReceiveFlags) {
         let (client, local) = (self.sides.clients.at(id), &mut self.sides.local);
         client.note_received(slice.len(), flags, local);
+        if client.link.secure.is_none() {
+            return self.client_content(id, slice);
+        }
+        let mut opened = client.open(slice, local);
+        while let Some(slice) = self.sides.local.wire.pop_front(&mut opened.content) {
+            self.client_content(id, slice);
+            self.work_off();
+        }
+        if opened.has_ended {
+            self.client_stream_ended(id, None);
+        }
+    }
+
+    /// What a client has sent, without TLS.
+    fn client_content(&mut self, id: ClientId, slice: Slice) {
+        let (client, local) = (self.sides.clients.at(id), &mut self.sides.local);
         match client.state {
             State::Http1(Step::Exchanging(_)) if !client.inbox.is_empty() => {
                 client.keep_behind_others(slice, local);
@@ -114,9 +130,14 @@ impl<E: Engine> Traffic<E> {
     /// The stream from a client ended, or only the receive.
     pub fn client_ended(&mut self, id: ClientId, failure: Option<Failure>) {
         let (client, local) = (self.sides.clients.at(id), &mut self.sides.local);
-        if !client.note_receive_ended(failure, local) {
-            return;
+        if client.note_receive_ended(failure, local) {
+            self.client_stream_ended(id, failure);
         }
+    }
+
+    /// A client sends nothing more.
+    fn client_stream_ended(&mut self, id: ClientId, failure: Option<Failure>) {
+        let (client, local) = (self.sides.clients.at(id), &mut self.sides.local);
         match client.state {
             _ if failure.is_some() || client.link.is_broken() => {
                 self.end_client(id, How::Abort, CloseReason::ClientReset)

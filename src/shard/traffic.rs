@@ -10,7 +10,7 @@ use crate::engine::{BuffersHeld, Close, Engine, Owner, Socket};
 use crate::exchange::Exchanges;
 use crate::flow::Flows;
 use crate::link::{Life, Wire};
-use crate::local::{Current, Local, Reports, Work};
+use crate::local::{Current, Handshakes, Local, Reports, Work};
 use crate::mailbox::{Mailbox, Stage};
 use crate::pick::Replicas;
 use crate::relay::Relays;
@@ -54,6 +54,7 @@ impl<E: Engine> Traffic<E> {
             current: Current::new(snapshot),
             reports: Reports::new(mailbox, access_log),
             work: Work::default(),
+            handshakes: Handshakes::default(),
             prng,
             closed: Vec::with_capacity(1024),
         };
@@ -141,9 +142,27 @@ impl<E: Engine> Traffic<E> {
         clients.is_empty() && connections.is_empty() && self.flows.is_empty()
     }
 
+    /// True if handshakes wait for the next turn.
+    pub(super) fn has_handshakes(&self) -> bool {
+        self.sides.local.handshakes.has_deferred()
+    }
+
+    /// Goes on with handshakes that an earlier turn had no time for.
+    pub(super) fn resume_handshakes(&mut self) {
+        self.sides.local.handshakes.begin_turn();
+        while let Some(key) = self.sides.local.handshakes.next() {
+            let Sides { clients, local, .. } = &mut self.sides;
+            if let Some(id) = clients.find(key) {
+                clients.at(id).resume_handshake(local);
+                self.work_off();
+            }
+        }
+    }
+
     /// Sends what was queued in this turn, and rearms links that found the receive ring empty.
     pub(super) fn finish_turn(&mut self) {
         let Sides { clients, connections, local, .. } = &mut self.sides;
+        local.wire.retry_unsealed();
         while let Some(key) = local.wire.next_dirty() {
             if key.owner() == Owner::Client {
                 if let Some(id) = clients.find(key) {

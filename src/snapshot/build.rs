@@ -202,6 +202,7 @@ pub fn build_listener(
         routes_no_sni: listener.no_sni == NoSni::Default,
         routes_not_tls: listener.not_tls == NotTls::Default,
         flows: listener.flows,
+        tls: None,
         routes: route_table(listener.protocol, &routes),
     })
 }
@@ -214,7 +215,7 @@ fn limit(most: usize) -> u32 {
 fn route_table(protocol: Protocol, routes: &[(&config::Route, Target)]) -> RouteTable<Target> {
     let routes = routes.iter();
     match protocol {
-        Protocol::Http | Protocol::Tcp | Protocol::Udp => {
+        Protocol::Http | Protocol::Https | Protocol::Tcp | Protocol::Udp => {
             RouteTable::new(routes.map(|(route, target)| (&route.host, &*route.path, *target)))
         }
         Protocol::TlsPassthrough => RouteTable::of_server_names(

@@ -25,6 +25,7 @@ use crate::config::{Choice, Endpoint, ErrorAnswer, IpNetwork};
 use crate::engine::{Socket, Source};
 use crate::head::Rules;
 use crate::route::RouteTable;
+use crate::tls::ServerNames;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -66,6 +67,8 @@ pub struct Listener {
     pub routes_not_tls: bool,
     /// With UDP: the rules for flows.
     pub flows: FlowRules,
+    /// With HTTPS: what answers each server name.
+    pub tls: Option<Arc<ServerNames>>,
     /// Its routes: by host and path, or, with TLS, by server name. With TCP and UDP the only one is
     /// for any host and path.
     pub routes: RouteTable<Target>,

@@ -58,6 +58,8 @@ close_reasons! {
     MalformedProxyHeader "malformed_proxy_header" Client "The PROXY protocol header was malformed, or came from an address that is not trusted.";
     NotTls "not_tls" Client "The client did not begin with a TLS handshake.";
     UnknownServerName "unknown_server_name" Client "The client asked for a server name that has no route, or for none.";
+    TlsHandshakeFailed "tls_handshake_failed" Client "The TLS handshake failed.";
+    TlsBroken "tls_broken" Client "The TLS session broke: a record was malformed, or the client sent an alert.";
     MalformedRequest "malformed_request" Client "The request broke the rules of HTTP/1.1 framing.";
     RequestRefused "request_refused" Client "The request was beyond a limit or cannot be served.";
     BackendReset "backend_reset" Backend "The backend ended the connection before it answered.";

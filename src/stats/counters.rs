@@ -34,6 +34,9 @@ counters! {
     ConnectionsClosed "ringway_connections_closed_total" "Client connections that were closed.";
     ConnectionsHandedOver "ringway_connections_handed_over_total" "Accepted connections that were handed over to a less loaded shard.";
     ClientLimitRejections "ringway_client_limit_rejections_total" "Connections closed because their client had reached its limit.";
+    TlsHandshakes "ringway_tls_handshakes_total" "TLS handshakes of clients that were completed.";
+    TlsResumptions "ringway_tls_resumptions_total" "TLS handshakes of clients that resumed an earlier session.";
+    TlsHandshakeFailures "ringway_tls_handshake_failures_total" "TLS handshakes of clients that failed.";
     AcceptFailures "ringway_accept_failures_total" "Failed accepts, and failed receives of UDP listeners, for want of descriptors or memory.";
     Requests "ringway_requests_total" "Requests that were sent to a pool.";
     Responses1xx "ringway_responses_1xx_total" "Interim and switching answers to clients.";

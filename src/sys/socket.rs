@@ -239,6 +239,12 @@ fn accept(listener: Socket) -> Option<Socket> {
     (fd >= 0).then_some(Socket(fd))
 }
 
+/// Sends as much as the socket takes at once. A failure means that the stream has ended anyway.
+pub fn send_at_once(socket: Socket, bytes: &[u8]) {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    let _ = SockRef::from(&borrowed(socket)).send_with_flags(bytes, flags);
+}
+
 /// Ends our direction of the stream. A failure means that the stream has ended anyway.
 pub fn shutdown_write(socket: Socket) {
     let _ = SockRef::from(&borrowed(socket)).shutdown(std::net::Shutdown::Write);

@@ -95,6 +95,7 @@ impl Client {
             snapshot: local.current.snapshot(),
             listener: local.current.listener(self.listener),
             client: self.address.ip(),
+            is_secure: self.link.secure.is_some(),
         };
         let (from, to) = local.wire.engine.bytes_pair(slice.buffer, output);
         let input = &from[slice.start as usize..slice.end as usize];

@@ -107,7 +107,9 @@ fn check_keys(section: &Section<'_>, protocol: Protocol) -> bool {
         !section.has(key)
     };
     match protocol {
-        Protocol::Http => check_no_alpn(section, "protocol `tls-passthrough`: remove `alpn`"),
+        Protocol::Http | Protocol::Https => {
+            check_no_alpn(section, "protocol `tls-passthrough`: remove `alpn`")
+        }
         Protocol::Tcp | Protocol::Udp => {
             let what = if protocol == Protocol::Udp { "flows" } else { "connections" };
             let help =

@@ -153,7 +153,7 @@ fn outcome(control: &Control, listener: &Listener, question: &Question<'_>) -> V
     }
     let any_target = listener.routes.lookup(b"", b"/");
     let target = match listener.protocol {
-        Protocol::Http => {
+        Protocol::Http | Protocol::Https => {
             let why = "this listener reads requests: ask for GET http://HOST/PATH";
             return json!({ "why": why });
         }

@@ -199,6 +199,10 @@ impl Engine for Uring {
         socket::acknowledged(socket)
     }
 
+    fn send_at_once(&mut self, socket: Socket, bytes: &[u8]) {
+        socket::send_at_once(socket, bytes);
+    }
+
     fn shutdown_write(&mut self, socket: Socket) {
         socket::shutdown_write(socket);
     }

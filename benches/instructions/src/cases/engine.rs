@@ -201,6 +201,8 @@ impl Engine for ScriptedEngine {
         0
     }
 
+    fn send_at_once(&mut self, _socket: Socket, _bytes: &[u8]) {}
+
     fn shutdown_write(&mut self, _socket: Socket) {}
 
     fn connect_datagrams(

@@ -1,0 +1,174 @@
+//! TLS of a client's connection, from its ClientHello on. What it asks for by name decides which
+//! configuration answers it; then the link opens and seals, and the rest sees content only.
+//!
+//! A handshake costs as much as ten requests: only so many begin in a turn, and the others wait
+//! in the order in which they came, so that the shard's other clients are served between them.
+
+use super::preface::{Held, Preface};
+use super::{Client, State, Step};
+use crate::engine::{Engine, Slice};
+use crate::link::{OpenFault, Opened, Secure};
+use crate::local::{How, Local};
+use crate::snapshot::Protocol;
+use crate::stats::{CloseReason, Counter};
+use crate::tls::{Fault, Handshake, Session};
+use crate::tls_hello::{Reader, Verdict, alert_unrecognized_name};
+
+/// The answer to a request that comes without TLS.
+const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
+    Content-Length: 59\r\nConnection: close\r\n\r\n\
+    This port speaks HTTPS, and the request came without TLS.\r\n\n";
+
+/// How a connection goes on after its ClientHello.
+enum Greeting {
+    Incomplete,
+    PlainHttp,
+    NotTls,
+    UnknownName(Box<[u8]>),
+    Begin(Box<Secure>),
+}
+
+impl Client {
+    /// True if the connection's TLS ends here.
+    pub(super) fn terminates_tls<E: Engine>(&self, local: &Local<E>) -> bool {
+        local.current.listener(self.listener).is_some_and(|one| one.protocol == Protocol::Https)
+    }
+
+    /// Reads the ClientHello, and begins the handshake if the shard has time for it.
+    pub(super) fn greet<E: Engine>(&mut self, held: Held, local: &mut Local<E>) {
+        match self.greeting(held.bytes(&local.wire), local) {
+            Greeting::Incomplete => {
+                self.set_preface_aside(held, local);
+            }
+            Greeting::Begin(_) if !local.handshakes.may_begin() => self.defer(held, local),
+            Greeting::Begin(secure) => self.shake_hands(secure, held, local),
+            refused => {
+                held.release(&mut local.wire);
+                self.refuse_hello(refused, local);
+            }
+        }
+    }
+
+    fn greeting<E: Engine>(&self, bytes: &[u8], local: &Local<E>) -> Greeting {
+        let names = local.current.listener(self.listener).and_then(|one| one.tls.as_ref());
+        let mut reader = Reader::default();
+        let name = match reader.read(bytes) {
+            Verdict::Incomplete => return Greeting::Incomplete,
+            Verdict::NotTls if bytes[0].is_ascii_uppercase() => return Greeting::PlainHttp,
+            Verdict::NotTls | Verdict::Malformed(_) => return Greeting::NotTls,
+            Verdict::Hello(hello) => hello.server_name,
+        };
+        let config = names.and_then(|names| names.lookup(name));
+        let handshake = config.and_then(|config| Handshake::server(config.clone()).ok());
+        match handshake {
+            Some(handshake) => {
+                Greeting::Begin(Secure::new(Session::new(handshake), name.map(Into::into)).into())
+            }
+            None => Greeting::UnknownName(name.unwrap_or_default().as_bytes().into()),
+        }
+    }
+
+    fn refuse_hello<E: Engine>(&mut self, greeting: Greeting, local: &mut Local<E>) {
+        local.count(Counter::TlsHandshakeFailures);
+        let (words, name, reason) = match greeting {
+            Greeting::PlainHttp => (PLAIN_HTTP, Box::default(), CloseReason::NotTls),
+            Greeting::UnknownName(name) => {
+                (alert_unrecognized_name(), name, CloseReason::UnknownServerName)
+            }
+            _ => return self.give_up(How::Close, CloseReason::NotTls, local),
+        };
+        if let Some(words) = local.wire.private(words) {
+            self.put(words, local);
+        }
+        self.leave_preface(&name, reason, local);
+        self.linger(reason, local);
+    }
+
+    /// Keeps a complete ClientHello until its turn comes.
+    fn defer<E: Engine>(&mut self, held: Held, local: &mut Local<E>) {
+        self.set_preface_aside(held, local);
+        self.pause(local);
+        self.state = State::Preface(Preface::Deferred);
+        local.handshakes.defer(self.link.key);
+    }
+
+    /// The turn of a handshake that was deferred has come.
+    pub fn resume_handshake<E: Engine>(&mut self, local: &mut Local<E>) {
+        if self.state != State::Preface(Preface::Deferred) {
+            return;
+        }
+        self.state = State::Preface(Preface::Hello);
+        self.take_more(local);
+        let hello = self.partial.take().unwrap_or_default();
+        self.greet(Held::Heap(hello.into_vec()), local);
+    }
+
+    fn shake_hands<E: Engine>(&mut self, secure: Box<Secure>, held: Held, local: &mut Local<E>) {
+        self.state = State::Preface(Preface::Handshake);
+        self.link.secure = Some(secure);
+        let begun = match held {
+            Held::Buffer(slice) => local.wire.open(&mut self.link, slice).map(drop),
+            Held::Heap(mut bytes) => local.wire.open_bytes(&mut self.link, &mut bytes),
+        };
+        if let Err(fault) = begun {
+            self.session_failed(fault, local);
+        }
+    }
+
+    /// Opens received bytes of a connection with TLS. The caller owns the content.
+    pub fn open<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Opened {
+        match local.wire.open(&mut self.link, slice) {
+            Ok(opened) => {
+                if self.state == State::Preface(Preface::Handshake) {
+                    self.go_on_if_secured(local);
+                }
+                opened
+            }
+            Err(fault) => {
+                self.session_failed(fault, local);
+                Opened::default()
+            }
+        }
+    }
+
+    /// Begins to read requests once the handshake is complete.
+    fn go_on_if_secured<E: Engine>(&mut self, local: &mut Local<E>) {
+        let session = self.link.secure.as_ref().and_then(|secure| secure.session().facts());
+        let Some(facts) = session else { return };
+        local.count(Counter::TlsHandshakes);
+        if facts.is_resumed {
+            local.count(Counter::TlsResumptions);
+        }
+        self.state = State::Http1(Step::AwaitingHead);
+        self.set_deadline(local.current.timeouts().request_head, local);
+    }
+
+    fn session_failed<E: Engine>(&mut self, fault: OpenFault, local: &mut Local<E>) {
+        let is_handshaking = matches!(self.state, State::Preface(_));
+        let (how, reason) = match fault {
+            OpenFault::OutOfBuffers => (How::Abort, CloseReason::OutOfBuffers),
+            OpenFault::Tls(fault) => {
+                tracing::debug!(client = %self.address, %fault, "TLS");
+                self.note_fault(&fault, is_handshaking, local)
+            }
+        };
+        self.give_up(how, reason, local);
+    }
+
+    /// What waits to be sent has an alert with it: it is sent before the connection ends.
+    fn note_fault<E: Engine>(
+        &mut self,
+        fault: &Fault,
+        is_handshaking: bool,
+        local: &Local<E>,
+    ) -> (How, CloseReason) {
+        if is_handshaking {
+            local.count(Counter::TlsHandshakeFailures);
+            return match fault {
+                Fault::Closed => (How::Close, CloseReason::ClientClosed),
+                _ => (How::Cut, CloseReason::TlsHandshakeFailed),
+            };
+        }
+        (How::Cut, CloseReason::TlsBroken)
+    }
+}
