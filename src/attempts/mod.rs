@@ -11,6 +11,7 @@ use crate::mailbox::{BackendFault, Observation, TrialCourse};
 use crate::pick::{Pick, Place, Replicas, Wish};
 use crate::snapshot::{KeyHash, Target};
 use crate::stats::{CloseReason, Counter};
+use crate::tls::FaultKind;
 use std::time::Duration;
 
 /// The condition on a backend.
@@ -52,6 +53,21 @@ impl Tried {
             *place = slot;
             self.count += 1;
         }
+    }
+}
+
+/// Why a connection could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectFault {
+    /// The network, the backend or this system.
+    Network(Failure),
+    /// Its TLS handshake.
+    Tls(FaultKind),
+}
+
+impl From<Failure> for ConnectFault {
+    fn from(failure: Failure) -> Self {
+        Self::Network(failure)
     }
 }
 
@@ -223,40 +239,48 @@ impl Attempts {
     pub fn connect_failed<E: Engine>(
         &mut self,
         slot: BackendSlot,
-        failure: Failure,
+        fault: ConnectFault,
         picks: &mut Replicas,
         local: &Local<E>,
     ) -> bool {
         let now = local.now();
+        let failure = match fault {
+            ConnectFault::Network(failure) => Some(failure),
+            ConnectFault::Tls(_) => None,
+        };
         local.count(Counter::UpstreamConnectFailures);
         match failure {
-            Failure::NoLocalPort => local.count(Counter::UpstreamNoLocalPort),
-            Failure::NoSource => local.count(Counter::UpstreamNoSource),
+            Some(Failure::NoLocalPort) => local.count(Counter::UpstreamNoLocalPort),
+            Some(Failure::NoSource) => local.count(Counter::UpstreamNoSource),
             _ => {}
         }
         // This shortage is no backend's fault, and no other backend helps. The exception is a
         // half-open probe: backends that are in service may have idle connections.
         let is_ours = matches!(
             failure,
-            Failure::OutOfDescriptors | Failure::OutOfResources | Failure::NoBuffers
+            Some(Failure::OutOfDescriptors | Failure::OutOfResources | Failure::NoBuffers)
         );
         if is_ours {
             let was_half_open = self.half_open.is_some();
             self.end_half_open(slot, TrialCourse::Undecided, local);
             return was_half_open && self.may_go_on(now);
         }
-        if matches!(failure, Failure::NoLocalPort | Failure::NoSource) {
+        if matches!(failure, Some(Failure::NoLocalPort | Failure::NoSource)) {
             // No fault of the backend: the proxy has too many connections to it, or cannot use the
             // configured source.
             self.end_half_open(slot, TrialCourse::Undecided, local);
         } else {
             picks.refused(slot, now);
-            self.report_fault(slot, BackendFault::Connect, picks, local);
+            let fault = match fault {
+                ConnectFault::Network(_) => BackendFault::Connect,
+                ConnectFault::Tls(kind) => BackendFault::Tls(kind),
+            };
+            self.report_fault(slot, fault, picks, local);
         }
         self.tried.add(slot);
         // If no backend is known to be healthy, another one would make the client wait for the
         // same time again. A refused connection costs no time.
-        let is_silent = failure == Failure::TimedOut;
+        let is_silent = failure == Some(Failure::TimedOut);
         let fails_open = picks.pool(self.pool).is_some_and(|pool| pool.is_last_resort);
         self.may_go_on(now) && !(is_silent && fails_open)
     }

@@ -6,6 +6,9 @@ use crate::link::{Chain, Life, Link, Read, Write};
 use crate::local::{Clock, Local};
 use crate::stats::Counter;
 use crate::table::{ConnectionId, ExchangeId, Operating, RelayId, RowId};
+use crate::tls::BackendTls;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a connection is used for.
@@ -30,6 +33,10 @@ pub struct Connection {
     pub link: Link,
     /// The backend.
     pub slot: BackendSlot,
+    /// Its address.
+    pub(super) address: SocketAddr,
+    /// How it is secured, until that begins.
+    secure_with: Option<Arc<BackendTls>>,
     /// What it is used for.
     pub used_for: Use,
     /// It has carried an exchange before the present one.
@@ -67,10 +74,18 @@ impl Operating for Connection {
 
 impl Connection {
     /// A connection that is being made.
-    pub(super) fn new(socket: Socket, key: Key, slot: BackendSlot, used_for: Use) -> Self {
+    pub(super) fn new(
+        socket: Socket,
+        key: Key,
+        (slot, address): (BackendSlot, SocketAddr),
+        secure_with: Option<Arc<BackendTls>>,
+        used_for: Use,
+    ) -> Self {
         Self {
             link: Link::new(socket, key, Life::Connecting),
             slot,
+            address,
+            secure_with,
             used_for,
             is_reused: false,
             is_reusable: false,
@@ -185,9 +200,11 @@ impl Connection {
         }
     }
 
-    /// Processes the end of a connect, whatever its result.
-    pub fn note_connect_ended(&mut self) {
+    /// Processes the end of a connect, whatever its result. Returns how the connection is to be
+    /// secured, if it is.
+    pub fn note_connect_ended(&mut self) -> Option<Arc<BackendTls>> {
         self.link.life = Life::Open;
+        self.secure_with.take()
     }
 
     /// Sends what has waited for the connection, and receives.

@@ -8,7 +8,9 @@ use crate::link::Life;
 use crate::local::Local;
 use crate::mailbox::Stage;
 use crate::table::{ConnectionId, ExchangeId, Table};
+use crate::tls::BackendTls;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 #[derive(Clone, Copy, Default)]
 struct IdleList {
@@ -88,13 +90,14 @@ impl Connections {
         &mut self,
         slot: BackendSlot,
         (address, source): (SocketAddr, Source),
+        secure_with: Option<Arc<BackendTls>>,
         used_for: Use,
         local: &mut Local<E>,
     ) -> Result<ConnectionId, Failure> {
         let key = self.rows.next_key();
         let socket = local.wire.engine.connect(address, source, key);
         let socket = socket.inspect_err(|_| local.reports.connection_ended(slot))?;
-        Ok(self.rows.insert(Connection::new(socket, key, slot, used_for)))
+        Ok(self.rows.insert(Connection::new(socket, key, (slot, address), secure_with, used_for)))
     }
 
     /// The most recently used idle connection to a backend, for an exchange; none if all of them
@@ -297,7 +300,8 @@ mod tests {
             let id = table.rows.insert(Connection::new(
                 Socket(socket),
                 key,
-                slot,
+                (slot, ([127, 0, 0, 1], 1).into()),
+                None,
                 Use::Exchange(exchange),
             ));
             table.park(id);

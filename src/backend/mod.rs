@@ -10,6 +10,7 @@ mod announcing;
 mod connection;
 mod connections;
 mod http1;
+mod securing;
 
 pub use connection::{Connection, Use};
 pub use connections::Connections;

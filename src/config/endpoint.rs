@@ -37,6 +37,11 @@ impl Endpoint {
 }
 
 impl Protocol {
+    /// Requests are read, so that routes may tell by host and path.
+    pub fn reads_requests(self) -> bool {
+        matches!(self, Self::Http | Self::Https)
+    }
+
     /// The transport below it.
     pub fn transport(self) -> Transport {
         match self {

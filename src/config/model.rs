@@ -69,7 +69,7 @@ impl PoolUses {
     }
 
     fn note(&mut self, protocol: Protocol) {
-        self.http |= protocol == Protocol::Http;
+        self.http |= protocol.reads_requests();
         self.bytes |= [Protocol::Tcp, Protocol::TlsPassthrough].contains(&protocol);
         self.flows |= protocol == Protocol::Udp;
         self.names |= protocol == Protocol::TlsPassthrough;

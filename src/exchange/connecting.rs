@@ -3,10 +3,10 @@
 
 use super::retained::{Place, Retained};
 use super::{Attempt, Exchange, Exchanges, Facts, Flow, Phase};
-use crate::attempts::{Attempts, Need, Next};
+use crate::attempts::{Attempts, ConnectFault, Need, Next};
 use crate::backend::Use;
 use crate::client::Arrival;
-use crate::engine::{Close, Engine, Failure, Slice, Source};
+use crate::engine::{Close, Engine, Slice, Source};
 use crate::link::{Chain, Wire};
 use crate::local::Signal;
 use crate::mailbox::TrialCourse;
@@ -213,14 +213,16 @@ impl Exchange {
             return Err(Next::Repick);
         }
         sides.local.count(Counter::UpstreamConnects);
-        let client = sides.clients[self.client()].address;
+        let client = sides.clients[self.origin.connection].address;
         let pool = sides.picks.pool(self.attempts.pool);
         let source = pool.map_or(Source::Any, |pool| pool.source_for(client));
+        let tls = pool.and_then(|pool| pool.tls.clone());
         let (used_for, local) = (Use::Exchange(self.id), &mut sides.local);
-        let begun = sides.connections.connect(slot, (address, source), used_for, local);
+        let begun = sides.connections.connect(slot, (address, source), tls, used_for, local);
         begun.map_err(|failure| {
             tracing::debug!(%address, ?failure, "no socket for a backend");
-            match self.attempts.connect_failed(slot, failure, &mut sides.picks, &sides.local) {
+            match self.attempts.connect_failed(slot, failure.into(), &mut sides.picks, &sides.local)
+            {
                 true => Next::Retry,
                 false => Next::End(CloseReason::NoBackend),
             }
@@ -242,11 +244,11 @@ impl Exchange {
     }
 
     /// The attempt to connect failed: the exchange goes to another backend.
-    pub fn connect_failed<E: Engine>(&mut self, failure: Failure, sides: &mut Sides<E>) {
+    pub fn connect_failed<E: Engine>(&mut self, fault: ConnectFault, sides: &mut Sides<E>) {
         let Some((connection, local)) = self.connection_in(sides) else { return };
         let (id, slot) = (connection.id(), connection.slot);
         let mut waiting = connection.take_unsent(local);
-        let may_go_on = self.attempts.connect_failed(slot, failure, &mut sides.picks, &sides.local);
+        let may_go_on = self.attempts.connect_failed(slot, fault, &mut sides.picks, &sides.local);
         self.leave_attempt(id, sides);
         if may_go_on {
             self.go_elsewhere(waiting, sides);

@@ -36,7 +36,7 @@ impl Exchange {
             return client.set_deadline(local.current.timeouts().between_bytes, local);
         }
         match stall {
-            Stall::Connect => self.connect_failed(Failure::TimedOut, sides),
+            Stall::Connect => self.connect_failed(Failure::TimedOut.into(), sides),
             Stall::Backoff => self.end_backoff(sides),
             Stall::ClientReading => {
                 let (client, local) = self.client_in(sides);

@@ -151,7 +151,8 @@ impl Flows {
                 Err(failure) => {
                     tracing::debug!(address = %pick.address, ?failure, "no socket for a backend");
                     local.reports.connection_ended(pick.slot);
-                    let may_go_on = attempts.connect_failed(pick.slot, failure, picks, local);
+                    let may_go_on =
+                        attempts.connect_failed(pick.slot, failure.into(), picks, local);
                     if is_short(failure) {
                         return Err(Unserved::NoSocket);
                     }

@@ -29,6 +29,8 @@ pub const OUTBOX_HIGH_WHEN_LOW: u32 = 2;
 pub enum Life {
     /// A connect is in flight.
     Connecting,
+    /// Connected; the TLS handshake of a connection to a backend is not complete.
+    Securing,
     /// Connected, or broken.
     Open,
     /// Closed; its row is free at the end of the turn.
@@ -127,9 +129,14 @@ impl Link {
         self.outbox.len() + self.secure.as_ref().map_or(0, |secure| secure.sealed.len())
     }
 
-    /// True while its connection is being made.
+    /// True while its connection is being made, its TLS handshake with it.
     pub fn is_connecting(&self) -> bool {
-        self.life == Life::Connecting
+        matches!(self.life, Life::Connecting | Life::Securing)
+    }
+
+    /// True if there is a peer to send to.
+    fn is_connected(&self) -> bool {
+        matches!(self.life, Life::Securing | Life::Open)
     }
 
     /// True if the peer has ended its direction of the stream.

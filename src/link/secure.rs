@@ -3,7 +3,7 @@
 //!
 //! Does not: choose certificates, or know what the content means.
 
-use super::{Chain, Life, Link, Wire, Write};
+use super::{Chain, Link, Wire, Write};
 use crate::engine::{BufferId, Engine, Room, SEND_SLICES_MAX, Slice};
 use crate::tls::{CONTENT_BYTES_MAX, Fault, OVERHEAD_BYTES_MAX, Session};
 
@@ -29,6 +29,11 @@ impl Secure {
     pub fn new(session: Session, server_name: Option<Box<str>>) -> Self {
         let sealed = Chain::default();
         Self { session, sealed, has_ended: false, has_said_goodbye: false, server_name }
+    }
+
+    /// True if the peer has said that it sends nothing more.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
     }
 
     /// The session.
@@ -161,9 +166,18 @@ impl<E: Engine> Wire<E> {
         Ok(opened)
     }
 
+    /// Queues a range that is not sealed: what stands before TLS.
+    pub fn send_unsealed(&mut self, link: &mut Link, slice: Slice) {
+        if let Some(secure) = &mut link.secure {
+            self.chains.push(&mut secure.sealed, slice, false);
+        }
+        self.mark_dirty(link);
+    }
+
     /// Queues bytes that are sealed, or need not be. False if no buffer is left.
     fn queue_sealed(&mut self, link: &mut Link, bytes: &[u8]) -> bool {
-        if link.is_broken() {
+        // Nothing follows the last word.
+        if link.is_broken() || link.secure.as_ref().is_some_and(|secure| secure.has_said_goodbye) {
             return true;
         }
         for part in bytes.chunks(self.engine.buffer_size()) {
@@ -180,7 +194,10 @@ impl<E: Engine> Wire<E> {
 
     /// Seals what waits in the outbox, as much as may be sealed ahead, and sends it.
     pub(super) fn flush_secure(&mut self, link: &mut Link) {
-        debug_assert!(link.life == Life::Open && link.sending == 0);
+        debug_assert!(link.is_connected() && link.sending == 0);
+        if link.secure.as_ref().is_some_and(|secure| secure.session.has_failed()) {
+            self.drop_chain(&mut link.outbox);
+        }
         if !self.seal_outbox(link) {
             link.write = Write::Failed;
             return;
@@ -196,6 +213,7 @@ impl<E: Engine> Wire<E> {
             let bytes = slices[..count].iter().map(|slice| slice.end - slice.start).sum();
             self.send_now(link, &slices[..count], bytes);
         } else if link.write == Write::Ending && link.outbox.is_empty() {
+            self.say_goodbye(link);
             self.engine.shutdown_write(link.socket);
         } else if !link.outbox.is_empty() && self.is_open(link) {
             link.is_dirty = true;
@@ -204,7 +222,7 @@ impl<E: Engine> Wire<E> {
     }
 
     fn is_open(&self, link: &Link) -> bool {
-        link.secure.as_ref().is_some_and(|secure| !secure.session.is_handshaking())
+        link.secure.as_ref().is_some_and(|secure| secure.session.is_open())
     }
 
     /// Seals records until enough wait, or no buffer is left. False if the session cannot go on.
@@ -272,19 +290,30 @@ impl<E: Engine> Wire<E> {
         }
     }
 
+    /// Joins the last word to the records that wait, so that it travels with them, if a buffer is
+    /// left for it.
     fn queue_goodbye(&mut self, link: &mut Link) {
-        let mut out = std::mem::take(&mut self.scratch.out);
-        if let Some(secure) = link.secure.as_mut().filter(|secure| !secure.has_said_goodbye) {
-            secure.has_said_goodbye = true;
-            secure.session.close_notify(&mut out);
+        let Some(secure) = link.secure.as_mut().filter(|secure| !secure.has_said_goodbye) else {
+            return;
+        };
+        if secure.sealed.is_empty() {
+            return;
         }
-        self.queue_sealed(link, &out);
-        link.is_dirty = false;
-        out.clear();
-        self.scratch.out = out;
+        let Some(buffer) = self.engine.acquire(Room::Small) else { return };
+        secure.has_said_goodbye = true;
+        secure.session.close_notify(&mut self.scratch.out);
+        let length = self.scratch.out.len();
+        self.engine.bytes_mut(buffer)[..length].copy_from_slice(&self.scratch.out);
+        self.scratch.out.clear();
+        if length == 0 {
+            return self.engine.release(buffer);
+        }
+        let word = Slice { buffer, start: 0, end: length as u32 };
+        self.chains.push(&mut secure.sealed, word, false);
     }
 
-    /// Tells the peer of a link that closes that nothing more is sent, if the socket takes it.
+    /// Tells the peer that nothing more is sent, if the socket takes it at once: nothing waits
+    /// before it.
     pub(super) fn say_goodbye(&mut self, link: &mut Link) {
         let Some(secure) = link.secure.as_mut().filter(|secure| !secure.has_said_goodbye) else {
             return;

@@ -155,7 +155,7 @@ impl<E: Engine> Wire<E> {
     /// Starts a send of the outbox, as much as one send covers.
     pub fn flush(&mut self, link: &mut Link) {
         link.is_dirty = false;
-        if link.sending > 0 || link.life != Life::Open || link.is_broken() {
+        if link.sending > 0 || !link.is_connected() || link.is_broken() {
             return;
         }
         if link.secure.is_some() {
@@ -432,7 +432,7 @@ impl<E: Engine> Wire<E> {
         if link.read == Read::Polling {
             self.engine.cancel(Op::Poll, link.key);
         }
-        if link.is_connecting() {
+        if link.life == Life::Connecting {
             self.engine.cancel(Op::Connect, link.key);
         }
         if link.sending > 0 {

@@ -3,6 +3,7 @@
 
 use crate::base::BackendSlot;
 use crate::engine::Wake;
+use crate::tls::FaultKind;
 use crossbeam::queue::ArrayQueue;
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ const WAITING_MAX: usize = 4096;
 pub enum BackendFault {
     /// A connection attempt failed.
     Connect,
+    /// The TLS handshake with it failed.
+    Tls(FaultKind),
     /// A connection ended before the answer was complete.
     Reset,
     /// The network reported that it cannot be reached, or that nobody receives there.
@@ -32,6 +35,7 @@ impl fmt::Display for BackendFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect => f.write_str("a connection to it could not be made"),
+            Self::Tls(kind) => kind.fmt(f),
             Self::Reset => f.write_str("it ended the connection before its answer was complete"),
             Self::Unreachable => f.write_str("the network reported it as unreachable"),
             Self::Timeout => f.write_str("it did not answer in time"),

@@ -2,7 +2,7 @@
 //! protocols the server speaks first. What the client sends meanwhile waits here, bounded.
 
 use super::{Backend, Relay, Source};
-use crate::attempts::{Need, Next};
+use crate::attempts::{ConnectFault, Need, Next};
 use crate::backend::Use;
 use crate::engine::{Close, Engine, Failure, Slice, Source as Origin};
 use crate::local::{How, Signal};
@@ -53,11 +53,12 @@ impl Relay {
         let client = sides.clients[self.client.connection].address;
         let pool = sides.picks.pool(attempts.pool);
         let source = pool.map_or(Origin::Any, |pool| pool.source_for(client));
+        let tls = pool.and_then(|pool| pool.tls.clone());
         let to = (address, source);
-        let begun = sides.connections.connect(slot, to, used_for, &mut sides.local);
+        let begun = sides.connections.connect(slot, to, tls, used_for, &mut sides.local);
         let id = begun.map_err(|failure| {
             tracing::debug!(%address, ?failure, "no socket for a backend");
-            if !attempts.connect_failed(slot, failure, &mut sides.picks, &sides.local) {
+            if !attempts.connect_failed(slot, failure.into(), &mut sides.picks, &sides.local) {
                 return Next::End(CloseReason::NoBackend);
             }
             attempts.count_retry(&sides.local);
@@ -118,11 +119,11 @@ impl Relay {
 
     /// The attempt to connect failed: another backend is tried, at once the first time, after a
     /// random delay later on.
-    pub fn connect_failed<E: Engine>(&mut self, failure: Failure, sides: &mut Sides<E>) {
+    pub fn connect_failed<E: Engine>(&mut self, fault: ConnectFault, sides: &mut Sides<E>) {
         let Backend::Connecting(port) = self.backend else { return };
         let slot = sides.connections.at(port.connection).slot;
         let Source::Listener(attempts) = &mut self.source else { return };
-        let may_go_on = attempts.connect_failed(slot, failure, &mut sides.picks, &sides.local);
+        let may_go_on = attempts.connect_failed(slot, fault, &mut sides.picks, &sides.local);
         self.leave(port.connection, sides);
         let Source::Listener(attempts) = &mut self.source else { return };
         if !may_go_on {
@@ -160,7 +161,7 @@ impl Relay {
     pub fn dialing_expired<E: Engine>(&mut self, sides: &mut Sides<E>) {
         match self.backend {
             Backend::Between => self.dial(sides),
-            Backend::Connecting(_) => self.connect_failed(Failure::TimedOut, sides),
+            Backend::Connecting(_) => self.connect_failed(Failure::TimedOut.into(), sides),
             Backend::Open(_) => {}
         }
     }

@@ -4,14 +4,17 @@
 
 use super::Shard;
 use super::traffic::Traffic;
+use crate::attempts::ConnectFault;
 use crate::backend::Use;
 use crate::client::{State, Step};
 use crate::engine::{Close, Engine, Event, Failure, Owner, ReceiveFlags, Slice};
+use crate::link::Life;
 use crate::local::How;
 use crate::relay::Relay;
 use crate::sides::Sides;
 use crate::stats::{CloseReason, Counter};
 use crate::table::{ClientId, ConnectionId};
+use crate::tls::FaultKind;
 
 impl<E: Engine> Shard<E> {
     #[inline(always)]
@@ -80,7 +83,7 @@ impl<E: Engine> Traffic<E> {
     fn client_received(&mut self, id: ClientId, slice: Slice, flags: ReceiveFlags) {
         let (client, local) = (self.sides.clients.at(id), &mut self.sides.local);
         client.note_received(slice.len(), flags, local);
-        if client.link.secure.is_none() {
+        if client.link.secure.is_none() || client.state == State::Closing {
             return self.client_content(id, slice);
         }
         let mut opened = client.open(slice, local);
@@ -191,13 +194,44 @@ impl<E: Engine> Traffic<E> {
         let Sides { connections, local, .. } = &mut self.sides;
         let connection = connections.at(id);
         connection.note_received(flags, local);
-        match connection.used_for {
+        local.reports.count(Counter::UpstreamBytesReceived, slice.len() as u64);
+        if connection.link.secure.is_none() || connection.used_for == Use::Closing {
+            return self.backend_content(id, slice);
+        }
+        let mut opened = match connection.open(slice, local) {
+            Ok(opened) => opened,
+            Err(kind) => return self.backend_session_failed(id, kind),
+        };
+        if connection.is_made_secure(local) {
+            self.made(id);
+            self.work_off();
+        }
+        while let Some(slice) = self.sides.local.wire.pop_front(&mut opened.content) {
+            self.backend_content(id, slice);
+            self.work_off();
+        }
+        if opened.has_ended {
+            self.backend_stream_ended(id, None);
+        }
+    }
+
+    /// The TLS session with a backend has failed: it is not made, or it is broken.
+    fn backend_session_failed(&mut self, id: ConnectionId, kind: FaultKind) {
+        let connection = self.sides.connections.at(id);
+        if connection.is_connecting() {
+            return self.not_made(id, ConnectFault::Tls(kind));
+        }
+        self.backend_stream_ended(id, Some(Failure::Reset));
+    }
+
+    /// What a backend has sent, without TLS.
+    fn backend_content(&mut self, id: ConnectionId, slice: Slice) {
+        let Sides { connections, local, .. } = &mut self.sides;
+        match connections.at(id).used_for {
             Use::Exchange(exchange) => {
-                local.reports.count(Counter::UpstreamBytesReceived, slice.len() as u64);
                 self.exchanges.at(exchange).response_bytes(slice, &mut self.sides);
             }
             Use::Relay(relay) => {
-                local.reports.count(Counter::UpstreamBytesReceived, slice.len() as u64);
                 self.with_relay(relay, |relay, ends, local| {
                     relay.take_from_backend(slice, ends, local);
                 });
@@ -221,9 +255,26 @@ impl<E: Engine> Traffic<E> {
         local.reports.count_if_starved(failure);
         let connection = connections.at(id);
         let has_ended = local.wire.receive_ended(&mut connection.link, failure);
-        match connection.used_for {
+        if connection.used_for == Use::Closing {
+            return connections.settle(id, local);
+        }
+        if !has_ended {
+            return;
+        }
+        // An end that TLS has not announced may be anybody's.
+        let is_announced = connection.link.secure.as_ref().is_none_or(|secure| secure.has_ended());
+        let failure = if is_announced { failure } else { Some(Failure::Reset) };
+        if connection.link.life == Life::Securing {
+            return self.not_made(id, ConnectFault::Tls(FaultKind::Closed));
+        }
+        self.backend_stream_ended(id, failure);
+    }
+
+    /// A backend sends nothing more.
+    fn backend_stream_ended(&mut self, id: ConnectionId, failure: Option<Failure>) {
+        let Sides { connections, local, .. } = &mut self.sides;
+        match connections.at(id).used_for {
             Use::Closing => connections.settle(id, local),
-            _ if !has_ended => {}
             Use::Idle => connections.discard_idle(id, local),
             Use::Finishing => connections.finish_if_sent(id, local),
             Use::Exchange(exchange) => {
@@ -257,25 +308,48 @@ impl<E: Engine> Traffic<E> {
     fn connected(&mut self, id: ConnectionId, result: Result<(), Failure>) {
         let Sides { connections, local, .. } = &mut self.sides;
         let connection = connections.at(id);
-        connection.note_connect_ended();
+        let tls = connection.note_connect_ended();
         if result.is_ok() {
             local.reports.backend_cell(connection.slot).connects.add(1);
         }
-        match (connection.used_for, result) {
-            (Use::Exchange(exchange), Ok(())) => {
-                self.exchanges.at(exchange).connected(&mut self.sides);
+        let begun = match (result, tls) {
+            (Err(failure), _) => Err(failure.into()),
+            (Ok(()), Some(tls)) if connection.used_for != Use::Closing => {
+                match connection.begin_tls(&tls, local) {
+                    Ok(()) => return,
+                    Err(kind) => Err(ConnectFault::Tls(kind)),
+                }
             }
-            (Use::Exchange(exchange), Err(failure)) => {
-                self.exchanges.at(exchange).connect_failed(failure, &mut self.sides);
-            }
-            (Use::Relay(relay), Ok(())) => {
+            (Ok(()), _) => Ok(()),
+        };
+        match begun {
+            Ok(()) => self.made(id),
+            Err(fault) => self.not_made(id, fault),
+        }
+    }
+
+    /// A connection to a backend is made.
+    fn made(&mut self, id: ConnectionId) {
+        let Sides { connections, local, .. } = &mut self.sides;
+        match connections.at(id).used_for {
+            Use::Exchange(exchange) => self.exchanges.at(exchange).connected(&mut self.sides),
+            Use::Relay(relay) => {
                 self.relays.at(relay).connected(&mut self.sides);
                 self.with_relay(relay, Relay::begin);
             }
-            (Use::Relay(relay), Err(failure)) => {
-                self.relays.at(relay).connect_failed(failure, &mut self.sides);
+            Use::Idle | Use::Finishing | Use::Closing => connections.settle(id, local),
+        }
+    }
+
+    /// A connection to a backend could not be made.
+    fn not_made(&mut self, id: ConnectionId, fault: ConnectFault) {
+        let Sides { connections, local, .. } = &mut self.sides;
+        match connections.at(id).used_for {
+            Use::Exchange(exchange) => {
+                self.exchanges.at(exchange).connect_failed(fault, &mut self.sides);
             }
-            (Use::Idle | Use::Finishing | Use::Closing, _) => connections.settle(id, local),
+            Use::Relay(relay) => self.relays.at(relay).connect_failed(fault, &mut self.sides),
+            Use::Idle | Use::Finishing | Use::Closing => connections.settle(id, local),
         }
     }
 }

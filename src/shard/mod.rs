@@ -95,8 +95,7 @@ impl<E: Engine> Shard<E> {
     pub fn turn(&mut self) {
         let now = self.traffic.now();
         let is_last = self.traffic.is_empty() && self.traffic.has_datagrams();
-        let is_pressed =
-            self.unreported.is_some() || is_last || self.traffic.has_handshakes();
+        let is_pressed = self.unreported.is_some() || is_last || self.traffic.has_handshakes();
         let latest = if is_pressed { now } else { now + TURN_MAX };
         let deadline = self.next_deadline(latest);
         self.traffic.engine().turn(deadline);

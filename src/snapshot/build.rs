@@ -123,6 +123,7 @@ pub fn build_hashing(
 /// A pool of these members, without a table, not in fail-open mode.
 pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: usize) -> Pool {
     let mut built = Pool {
+        tls: None,
         id,
         name: pool.name.as_str().into(),
         algorithm: pool.algorithm,

@@ -25,7 +25,7 @@ use crate::config::{Choice, Endpoint, ErrorAnswer, IpNetwork};
 use crate::engine::{Socket, Source};
 use crate::head::Rules;
 use crate::route::RouteTable;
-use crate::tls::ServerNames;
+use crate::tls::{BackendTls, ServerNames};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -102,6 +102,8 @@ pub struct Pool {
     pub proxy_protocol: ProxyProtocol,
     /// The address that connections and flows come from.
     pub source: PoolSource,
+    /// TLS to the backends; none: plain.
+    pub tls: Option<Arc<BackendTls>>,
     /// The backends that get traffic.
     pub backends: Vec<Backend>,
     /// The table of the algorithm `hash`, which has the backends that get no traffic too.

@@ -62,6 +62,8 @@ counters! {
     UpstreamConnectFailures "ringway_upstream_connect_failures_total" "Failed connection attempts to backends.";
     UpstreamNoLocalPort "ringway_upstream_no_local_port_total" "Connection attempts for which no local port was free for the backend's address.";
     UpstreamNoSource "ringway_upstream_no_source_total" "Connection attempts that could not come from the configured source.";
+    UpstreamTlsHandshakes "ringway_upstream_tls_handshakes_total" "TLS handshakes with backends that were completed.";
+    UpstreamTlsResumptions "ringway_upstream_tls_resumptions_total" "TLS handshakes with backends that resumed an earlier session.";
     UpstreamReuses "ringway_upstream_reuses_total" "Exchanges on a reused idle connection.";
     Retries "ringway_retries_total" "Exchanges that were retried.";
     RetriesDenied "ringway_retries_denied_total" "Exchanges that were not retried because the retry budget of their pool was used up.";

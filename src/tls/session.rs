@@ -145,6 +145,16 @@ impl Session {
         matches!(self.state, State::Handshaking(_))
     }
 
+    /// True once content can be sent, until the session fails.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+
+    /// True if nothing can be sent any more but the alert that says so.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.state, State::Failed)
+    }
+
     /// What was negotiated; none before.
     pub fn facts(&self) -> Option<&Facts> {
         match &self.state {

@@ -35,7 +35,7 @@ impl Route {
     /// Whether a route for all listeners counts on those of this protocol: one with a host or path
     /// is for HTTP.
     pub fn fits(&self, protocol: Protocol) -> bool {
-        protocol == Protocol::Http || (self.host == HostPattern::Any && self.path == "/")
+        protocol.reads_requests() || (self.host == HostPattern::Any && self.path == "/")
     }
 
     /// What tells routes of one host apart: the path, or the protocols of TLS as `alpn=h2`.
@@ -55,7 +55,7 @@ impl Route {
         if self.host != HostPattern::Any {
             values.push(PrintedKey::new("host", shown(&self.host)));
         }
-        if listener.is_none_or(|listener| listener.protocol == Protocol::Http) {
+        if listener.is_none_or(|listener| listener.protocol.reads_requests()) {
             values.push(PrintedKey::new("path", shown(&self.path)));
         }
         if !self.alpn.is_empty() {

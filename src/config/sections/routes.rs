@@ -174,7 +174,7 @@ impl Routes {
 
     /// A route for all listeners is of no use if each that it fits has one of its own for the same.
     fn check_overridden(&self, report: &Report<'_>) {
-        let is_http = |protocol: &Option<Protocol>| *protocol == Some(Protocol::Http);
+        let is_http = |protocol: &Option<Protocol>| protocol.is_some_and(Protocol::reads_requests);
         let http_count = self.protocols.iter().filter(|protocol| is_http(protocol)).count();
         // How many listeners have such a route, and how many of them are of HTTP.
         let mut own: HashMap<(&HostPattern, &str), (usize, usize)> = HashMap::new();
@@ -230,7 +230,7 @@ impl Routes {
         let has_for_all = |protocol| self.for_all().any(|(route, _)| route.fits(protocol));
         let (http, others) = (has_for_all(Protocol::Http), has_for_all(Protocol::Tcp));
         let is_bare = |index: usize, name: &Name<'_>| {
-            let is_http = self.protocols[index] == Some(Protocol::Http);
+            let is_http = self.protocols[index].is_some_and(Protocol::reads_requests);
             !(name.referred_to || others || (is_http && http))
         };
         let bare = listeners.entries.iter().enumerate();

@@ -191,7 +191,7 @@ fn add_routes(prng: &mut Prng, config: &mut Config, listener: u16, of: Protocol,
         let route = random_route(prng, listener, pool);
         let (host, path) = (HostPattern::Any, "/".to_owned());
         config.routes.push(match of {
-            Protocol::Http => route,
+            Protocol::Http | Protocol::Https => route,
             Protocol::Tcp | Protocol::Udp => Route { host, path, ..route },
             Protocol::TlsPassthrough => {
                 let alpn = (0..=prng.below(2)).map(|name| format!("p{pool}/{name}")).collect();

@@ -4,7 +4,6 @@ use super::explain_connection::scheme;
 use super::reply::{Reply, json_reply, refusal};
 use super::routes::{RouteName, RouteNames};
 use super::status::reason;
-use crate::config::Protocol;
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::PoolRecord;
 use crate::head::{Refusal, RequestHead};
@@ -50,7 +49,7 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
     let answers: Vec<Value> = control
         .listeners()
         .iter()
-        .filter(|known| known.protocol == Protocol::Http && is_wanted(known))
+        .filter(|known| known.protocol.reads_requests() && is_wanted(known))
         .map(|listener| {
             json!({
                 "listener": listener.name,
@@ -80,7 +79,7 @@ fn unread(control: &Control, wanted: Option<&str>, port: Option<u16>) -> Option<
     };
     let mut asked = control.listeners().iter().filter(is_asked).peekable();
     let (name, protocol) = asked.peek().map(|known| (&known.name, known.protocol))?;
-    if asked.any(|known| known.protocol == Protocol::Http) {
+    if asked.any(|known| known.protocol.reads_requests()) {
         return None;
     }
     let scheme = scheme(protocol.transport());

@@ -42,7 +42,7 @@ impl<'l> RouteNames<'l> {
     pub(super) fn of(&self, (listener, host, below): &RouteKey) -> RouteName {
         let (mut takes_requests, mut takes_connections) = (false, false);
         let mut note = |protocol: Protocol| match protocol {
-            Protocol::Http => takes_requests = true,
+            Protocol::Http | Protocol::Https => takes_requests = true,
             Protocol::Tcp | Protocol::TlsPassthrough | Protocol::Udp => takes_connections = true,
         };
         if !listener.is_empty() {

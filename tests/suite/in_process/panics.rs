@@ -76,6 +76,9 @@ impl Engine for Fragile {
     fn send(&mut self, socket: Socket, key: Key, slices: &[Slice], is_last: bool) {
         self.inner.send(socket, key, slices, is_last);
     }
+    fn send_at_once(&mut self, socket: Socket, bytes: &[u8]) {
+        self.inner.send_at_once(socket, bytes);
+    }
     fn acknowledged(&self, socket: Socket) -> u64 {
         self.inner.acknowledged(socket)
     }

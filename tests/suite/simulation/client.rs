@@ -3,6 +3,7 @@
 use super::bytes::Pipe;
 use super::message::{Dialect, Head, Manner, Mode, Request, whole_body};
 use super::network::Network;
+use super::veil::Veil;
 use ringway::base::{Instant, Prng};
 use ringway::engine::Close;
 use std::collections::VecDeque;
@@ -55,6 +56,8 @@ pub struct Habits {
     pub reads_max: Option<usize>,
     /// Stops in the middle of a request once in so many; 0: never.
     pub hangs_one_in: u32,
+    /// A byte that it sends over TLS changes on its way, once in so many clients; 0: never.
+    pub garbles_one_in: u32,
     /// Waits longer than idle clients may, once in so many requests; 0: never.
     pub oversleeps_one_in: u32,
 }
@@ -75,6 +78,7 @@ pub struct Client {
     pub tally: Tally,
     pub manner: Manner,
     pub received: Pipe,
+    veil: Option<Veil>,
     habits: Habits,
     script: VecDeque<Step>,
     expected: VecDeque<Request>,
@@ -99,6 +103,7 @@ impl Client {
             }
         }
         let script = script(&requests, habits, manner, prng);
+        let garbles = habits.garbles_one_in > 0 && prng.one_in(habits.garbles_one_in);
         let is_eager = requests.last().is_some_and(Request::is_tunnel)
             && matches!(script.back(), Some(Step::EndWrite));
         Self {
@@ -107,6 +112,7 @@ impl Client {
             tally: Tally::default(),
             manner,
             received: Pipe::default(),
+            veil: manner.is_at_side.then(|| Veil::new(garbles)),
             habits,
             script,
             expected: requests.into(),
@@ -150,7 +156,18 @@ impl Client {
         let stream = network.streams.get_mut(&self.socket).expect("its own");
         let closed = stream.proxy_closed;
         let is_deaf = self.habits.reads_max.is_some_and(|most| self.read >= most);
-        let has_all = stream.to_actor.is_empty();
+        let veil = self.veil.as_ref();
+        let has_all = stream.to_actor.is_empty() && veil.is_none_or(|veil| veil.heard.is_empty());
+        if veil.is_some_and(|veil| veil.is_broken) && (closed.is_some() || stream.proxy_ended) {
+            stream.actor_ended = true;
+            self.outcome = Outcome::Aborted;
+            return true;
+        }
+        let is_silenced = veil.is_some_and(|veil| !veil.has_ended && !veil.is_handshaking());
+        assert!(
+            !(stream.proxy_ended && has_all && is_silenced && closed != Some(Close::Reset)),
+            "the end of the stream came before that of the session"
+        );
         let has_ended = (closed.is_some() || stream.proxy_ended) && has_all;
         let is_graceful = closed.is_none_or(|how| how == Close::Graceful) || stream.proxy_ended;
         if !self.is_tunnelling {
@@ -181,7 +198,10 @@ impl Client {
             None | Some(Step::Hang) => return false,
             Some(Step::Send(bytes, at)) => {
                 let end = bytes.len().min(*at + length);
-                stream.to_proxy.push(&bytes[*at..end]);
+                match &mut self.veil {
+                    Some(veil) => veil.say(&bytes[*at..end], stream),
+                    None => stream.to_proxy.push(&bytes[*at..end]),
+                }
                 *at = end;
                 end == bytes.len()
             }
@@ -195,6 +215,12 @@ impl Client {
             }
             Some(Step::Pause(span)) => *self.wake.get_or_insert(now + *span) <= now,
             Some(Step::EndWrite) => {
+                if let Some(veil) = &mut self.veil {
+                    if veil.is_handshaking() {
+                        return false;
+                    }
+                    veil.end(stream);
+                }
                 stream.actor_ended = true;
                 true
             }
@@ -212,11 +238,18 @@ impl Client {
         let reads = self.habits.reads_one_in == 0 || network.prng.one_in(self.habits.reads_one_in);
         let stream = network.streams.get_mut(&self.socket).expect("its own");
         let most = self.habits.reads_max.unwrap_or(usize::MAX).saturating_sub(self.read);
-        let available = stream.to_actor.len().min(most);
-        if reads {
-            self.read += stream.to_actor.move_to(&mut self.received, most);
+        let Some(veil) = &mut self.veil else {
+            let available = stream.to_actor.len().min(most);
+            if reads {
+                self.read += stream.to_actor.move_to(&mut self.received, most);
+            }
+            return available > 0;
+        };
+        if reads || veil.is_handshaking() {
+            veil.hear(if most == 0 { 0 } else { usize::MAX }, stream);
+            self.read += veil.heard.move_to(&mut self.received, most);
         }
-        available > 0
+        most > 0 && (!stream.to_actor.is_empty() || !veil.heard.is_empty())
     }
 
     /// Takes one answer off what was received, if it is whole.

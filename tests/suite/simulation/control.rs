@@ -4,6 +4,7 @@
 use super::backend::backend_address;
 use super::message::Area;
 use super::network::{Mark, Network};
+use super::veil::server_names;
 use ringway::balance::Algorithm;
 use ringway::base::{BackendSlot, Generation, PoolId, Prng};
 use ringway::config::{self, Config, ListenerIndex, PoolIndex};
@@ -74,6 +75,7 @@ fn config(algorithm: Algorithm, connections_max: usize) -> Config {
         config::Pool { algorithm, ..config::Pool::new(area.name(), backends) }
     };
     let mut config = Config::quick(&listen, &[backend(Area::Steady, 1)], algorithm).expect("well");
+    config.listeners[SIDE.0].protocol = config::Protocol::Https;
     config.pools = Area::ALL.map(pool).to_vec();
     config.routes = routes(true);
     config.runtime.max_connections = connections_max;
@@ -270,7 +272,11 @@ impl Control {
             let bound = self.address(index);
             let registry = &mut self.registry;
             let built = snapshot::build_listener(&self.config, index, registry, bound, sockets);
-            listeners.push(Arc::new(built.expect("there is room")));
+            let mut built = built.expect("there is room");
+            if built.protocol == config::Protocol::Https {
+                built.tls = Some(server_names());
+            }
+            listeners.push(Arc::new(built));
         }
         let settings = Arc::new(snapshot::build_settings(&self.config));
         Arc::new(snapshot::assemble(self.generation, listeners, pools, settings))

@@ -226,7 +226,9 @@ impl Engine for SimEngine {
         self.network.borrow().streams.get(&socket.0).map_or(0, |stream| stream.arrived)
     }
 
-    fn send_at_once(&mut self, _socket: Socket, _bytes: &[u8]) {}
+    fn send_at_once(&mut self, socket: Socket, bytes: &[u8]) {
+        self.network.borrow_mut().send_at_once(self.shard, socket, bytes);
+    }
 
     fn shutdown_write(&mut self, socket: Socket) {
         self.network.borrow_mut().end_write(self.shard, socket);

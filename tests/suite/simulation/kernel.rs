@@ -18,7 +18,7 @@ impl Stream {
     }
 
     /// Bytes that the actor takes, now.
-    fn bring(&mut self, bytes: &[u8]) {
+    pub(super) fn bring(&mut self, bytes: &[u8]) {
         self.arrived += bytes.len() as u64;
         self.to_actor.push(bytes);
     }

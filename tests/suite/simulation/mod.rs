@@ -42,6 +42,7 @@ mod sources;
 mod starving;
 mod trials;
 mod tunnels;
+mod veil;
 mod world;
 
 use ringway::stats::{CloseReason, Counter};
@@ -93,6 +94,7 @@ impl Sum {
         let others = [
             CloseReason::MalformedProxyHeader,
             CloseReason::NotTls,
+            CloseReason::TlsHandshakeFailed,
             CloseReason::UnknownServerName,
             CloseReason::BackendUnreachable,
             CloseReason::FlowAnswered,

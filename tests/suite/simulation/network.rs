@@ -424,6 +424,15 @@ impl Network {
         assert!(stream.send.replace(send).is_none(), "two sends at once");
     }
 
+    pub fn send_at_once(&mut self, shard: usize, socket: Socket, bytes: &[u8]) {
+        let stream = self.used_stream(shard, socket);
+        assert!(stream.send.is_none(), "sent while a send is in flight");
+        if !stream.proxy_ended {
+            stream.uncork();
+            stream.bring(bytes);
+        }
+    }
+
     pub fn end_write(&mut self, shard: usize, socket: Socket) {
         let stream = self.used_stream(shard, socket);
         assert!(stream.send.is_none(), "ended while a send is in flight");

@@ -95,7 +95,15 @@ impl Plan {
         let reads_max = Some(pick([0, 0, 1, 20_000]) as usize).filter(|most| *most > 0);
         let reads_max = reads_max.filter(|_| prng.one_in(3));
         let reads_one_in = [0, 0, 4][prng.below(3) as usize];
-        Habits { aborts_one_in, reads_one_in, reads_max, hangs_one_in, oversleeps_one_in }
+        let garbles_one_in = if self.has_faults { 8 } else { 0 };
+        Habits {
+            aborts_one_in,
+            reads_one_in,
+            reads_max,
+            hangs_one_in,
+            garbles_one_in,
+            oversleeps_one_in,
+        }
     }
     /// Who comes, and when.
     pub fn visits(self, meanness: Meanness, prng: &mut Prng) -> Vec<Visit> {

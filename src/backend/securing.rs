@@ -1,0 +1,71 @@
+//! TLS on a connection to a backend: it counts as being made until its handshake is complete, so a
+//! failure of that is one to connect, and nothing of a request has been sent.
+
+use super::Connection;
+use crate::engine::{Engine, Slice};
+use crate::link::{Life, OpenFault, Opened, Secure};
+use crate::local::Local;
+use crate::stats::Counter;
+use crate::tls::{BackendTls, FaultKind};
+
+impl Connection {
+    /// Begins the handshake on a connection that has just been made. Its PROXY header goes before
+    /// it.
+    ///
+    /// # Errors
+    /// It cannot begin.
+    pub fn begin_tls<E: Engine>(
+        &mut self,
+        tls: &BackendTls,
+        local: &mut Local<E>,
+    ) -> Result<(), FaultKind> {
+        let session = tls.session(self.address.ip()).map_err(|error| {
+            tracing::debug!(address = %self.address, %error, "TLS to a backend");
+            FaultKind::Protocol
+        })?;
+        self.link.life = Life::Securing;
+        let header = self.header.take().and_then(|_| local.wire.pop_front(&mut self.link.outbox));
+        self.link.secure = Some(Secure::new(session, None).into());
+        if let Some(header) = header {
+            local.wire.send_unsealed(&mut self.link, header);
+        }
+        let begun = local.wire.open_bytes(&mut self.link, &mut []);
+        begun.map_err(|fault| self.fault_kind(&fault))?;
+        local.wire.receive(&mut self.link);
+        Ok(())
+    }
+
+    /// Opens received bytes. The caller owns the content.
+    ///
+    /// # Errors
+    /// The session has failed.
+    pub fn open<E: Engine>(
+        &mut self,
+        slice: Slice,
+        local: &mut Local<E>,
+    ) -> Result<Opened, FaultKind> {
+        local.wire.open(&mut self.link, slice).map_err(|fault| self.fault_kind(&fault))
+    }
+
+    /// True once, when the handshake is complete.
+    pub fn is_made_secure<E: Engine>(&mut self, local: &Local<E>) -> bool {
+        let secure = self.link.secure.as_ref().filter(|_| self.link.life == Life::Securing);
+        let Some(facts) = secure.and_then(|secure| secure.session().facts()) else { return false };
+        local.count(Counter::UpstreamTlsHandshakes);
+        if facts.is_resumed {
+            local.count(Counter::UpstreamTlsResumptions);
+        }
+        self.link.life = Life::Open;
+        true
+    }
+
+    fn fault_kind(&self, fault: &OpenFault) -> FaultKind {
+        match fault {
+            OpenFault::Tls(fault) => {
+                tracing::debug!(address = %self.address, %fault, "TLS to a backend");
+                FaultKind::of(fault)
+            }
+            OpenFault::OutOfBuffers => FaultKind::Protocol,
+        }
+    }
+}
