@@ -88,14 +88,18 @@ impl Client {
 
     /// A client has not read its answer for long. A slow client is not a dead one: its timeout
     /// starts again if it has acknowledged bytes since the last check.
-    pub fn check_reading<E: Engine>(&mut self, local: &mut Local<E>) {
+    fn check_reading<E: Engine>(&mut self, local: &mut Local<E>) {
+        if self.is_stuck(local) {
+            local.work.push(Signal::End(self.id(), How::Abort, CloseReason::ClientStalled));
+        } else {
+            self.set_deadline(local.current.timeouts().between_bytes, local);
+        }
+    }
+
+    /// True if the client has acknowledged no byte since this was last asked.
+    pub(super) fn is_stuck<E: Engine>(&mut self, local: &Local<E>) -> bool {
         // The low bits suffice: no client reads four gigabytes within a timeout, or exactly none.
         let acknowledged = local.wire.engine.acknowledged(self.link.socket) as u32;
-        let before = std::mem::replace(&mut self.acknowledged, acknowledged);
-        if acknowledged != before {
-            self.set_deadline(local.current.timeouts().between_bytes, local);
-        } else {
-            local.work.push(Signal::End(self.id(), How::Abort, CloseReason::ClientStalled));
-        }
+        std::mem::replace(&mut self.acknowledged, acknowledged) == acknowledged
     }
 }

@@ -10,12 +10,14 @@ mod closing;
 mod http1;
 mod idle;
 mod opening;
+mod origin;
 mod preface;
 mod securing;
 mod sending;
 
 pub use http1::{Arrival, BodyFault, BodyPart, Step, reason_of};
 pub use opening::open;
+pub use origin::Origin;
 pub use preface::{Dial, Preface};
 
 use crate::base::Instant;

@@ -16,7 +16,7 @@ impl Exchange {
             return self.cut(reason, sides);
         }
         let has_request = self.request.body.has_ended();
-        let (client, local) = self.client_in(sides);
+        let (mut client, local) = self.client_in(sides);
         let keep_alive = has_request && client.may_keep_alive(local);
         let connection = ConnectionField::of(keep_alive, self.facts.version);
         let Some(bytes) = client.put_answer(status, connection, self.facts.is_head, local) else {
@@ -25,7 +25,7 @@ impl Exchange {
         self.status = status;
         self.response.bytes = bytes;
         self.end(sides);
-        let (client, local) = self.client_in(sides);
+        let (mut client, local) = self.client_in(sides);
         if keep_alive {
             client.next_request(local);
         } else {

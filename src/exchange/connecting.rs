@@ -8,7 +8,6 @@ use crate::backend::Use;
 use crate::client::Arrival;
 use crate::engine::{Close, Engine, Slice, Source};
 use crate::link::{Chain, Wire};
-use crate::local::Signal;
 use crate::mailbox::TrialCourse;
 use crate::message::Body;
 use crate::pick::Pick;
@@ -31,13 +30,13 @@ struct Unattached {
 impl Exchange {
     /// Begins the exchange of a request whose head is complete, and gives it to a backend.
     pub fn begin<E: Engine>(exchanges: &mut Exchanges, arrival: Arrival, sides: &mut Sides<E>) {
-        let Arrival { client, request, output, rest } = arrival;
+        let Arrival { origin, request, output, rest } = arrival;
         let mut head = Slice { buffer: output, start: 0, end: request.written as u32 };
         let mut body = request.body;
         let rest = join_body(&mut head, &mut body, rest, &mut sides.local.wire);
-        let listener = sides.clients[client].listener;
+        let client = sides.clients.at(origin.connection).origin(origin.stream);
+        let (listener, client_address) = (client.listener(), client.address());
         let mut attempts = Attempts::new(listener, request.target, &sides.local);
-        let client_address = sides.clients[client].address;
         attempts.key = request.key.or_else(|| {
             let pool = sides.local.current.snapshot().pool(request.target.pool)?;
             pool.hashing.as_ref()?.address_key(client_address)
@@ -46,7 +45,7 @@ impl Exchange {
         let id = exchanges.next_id();
         exchanges.insert(Self {
             id,
-            origin: Port::only(client),
+            origin,
             attempt: Attempt::Between(Chain::default()),
             facts: Facts {
                 version: request.version,
@@ -72,14 +71,14 @@ impl Exchange {
         });
         sides.local.count(Counter::Requests);
         sides.picks.note_request(request.target.pool, sides.local.now());
-        let (client, local) = (sides.clients.at(client), &mut sides.local);
+        let (mut client, local) = exchanges[id].client_in(sides);
         client.begin_exchange(id, request.keep_alive);
         // The bytes behind the head are the body, or the next request.
         if let Some(rest) = rest {
             client.keep_first(rest, local);
         }
         if is_streaming {
-            local.work.push(Signal::Serve(client.id()));
+            client.serve(local);
         }
         exchanges.at(id).choose(Chain::default(), sides);
     }
@@ -185,7 +184,8 @@ impl Exchange {
         self.retained.name_host(pick.address, &mut local.wire);
         let timeouts = local.current.timeouts();
         let span = if idle.is_some() { timeouts.between_bytes } else { timeouts.connect };
-        sides.clients.at(self.client()).set_deadline(span, local);
+        let (mut client, local) = self.client_in(sides);
+        client.set_deadline(span, local);
         Ok(())
     }
 
@@ -197,9 +197,9 @@ impl Exchange {
             return true;
         }
         let (connection, local) = (sides.connections.at(id), &mut sides.local);
-        let client = &sides.clients[self.client()];
+        let client = self.client_among(&mut sides.clients);
         let destination = client.destination(local);
-        connection.announce(version, client.address, destination, local)
+        connection.announce(version, client.address(), destination, local)
     }
 
     /// Begins a connection to a backend. If that is not possible, returns what follows.

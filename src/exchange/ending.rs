@@ -72,11 +72,11 @@ impl Exchange {
             return;
         }
         if how == How::Cut && self.is_ended_by_stream() {
-            sides.clients.at(self.client()).close = Close::Reset;
+            self.client_in(sides).0.show_cut();
         }
         self.failure.get_or_insert(reason);
         self.end(sides);
-        let (client, local) = self.client_in(sides);
+        let (mut client, local) = self.client_in(sides);
         client.end(how, reason, local);
     }
 

@@ -22,7 +22,7 @@ mod stalling;
 use crate::attempts::Attempts;
 use crate::backend::Connection;
 use crate::base::{BackendSlot, Instant};
-use crate::client::Client;
+use crate::client::{Clients, Origin};
 use crate::head::Version;
 use crate::link::Chain;
 use crate::local::Local;
@@ -148,12 +148,6 @@ impl Exchange {
         self.attempt == Attempt::Over
     }
 
-    /// The client's connection.
-    #[inline]
-    fn client(&self) -> ClientId {
-        self.origin.connection
-    }
-
     /// Both of its places; none without a connection to a backend.
     pub fn ports(&self) -> Option<(Port<ClientId>, Port<ConnectionId>)> {
         match self.attempt {
@@ -162,9 +156,15 @@ impl Exchange {
         }
     }
 
+    /// The same for who needs other parts of the sides too.
     #[inline]
-    fn client_in<'s, E>(&self, sides: &'s mut Sides<E>) -> (&'s mut Client, &'s mut Local<E>) {
-        (sides.clients.at(self.origin.connection), &mut sides.local)
+    fn client_among<'c>(&self, clients: &'c mut Clients) -> Origin<'c> {
+        clients.at(self.origin.connection).origin(self.origin.stream)
+    }
+
+    #[inline]
+    fn client_in<'s, E>(&self, sides: &'s mut Sides<E>) -> (Origin<'s>, &'s mut Local<E>) {
+        (self.client_among(&mut sides.clients), &mut sides.local)
     }
 
     #[inline]

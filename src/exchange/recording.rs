@@ -30,7 +30,7 @@ impl Exchange {
             backend,
             retries: self.attempts.retries.into(),
             failure: self.failure.map(|reason| reason.label()),
-            ..draft.record(sides.clients[self.client()].address)
+            ..draft.record(sides.clients[self.origin.connection].address)
         });
     }
 }

@@ -3,7 +3,6 @@
 use super::Exchange;
 use crate::client::{BodyFault, BodyPart, reason_of};
 use crate::engine::{Engine, Slice};
-use crate::local::Signal;
 use crate::message::BODY_TOO_LARGE;
 use crate::sides::Sides;
 use crate::stats::CloseReason;
@@ -12,7 +11,7 @@ use crate::table::ConnectionId;
 impl Exchange {
     /// Takes bytes from the client: the request's body, or pipelined requests.
     pub fn request_bytes<E: Engine>(&mut self, slice: Slice, sides: &mut Sides<E>) {
-        let (client, local) = self.client_in(sides);
+        let (mut client, local) = self.client_in(sides);
         // Between two attempts no backend can receive the body.
         let (Some(id), false) = (self.connection(), self.request.body.has_ended()) else {
             return client.keep_for_later(slice, local);
@@ -61,7 +60,7 @@ impl Exchange {
         } else {
             connection.put(part, local);
         }
-        let client = sides.clients.at(self.client());
+        let mut client = self.client_among(&mut sides.clients);
         if connection.is_congested(local) {
             client.pause(local);
         }
@@ -78,7 +77,7 @@ impl Exchange {
         text: &'static str,
         sides: &mut Sides<E>,
     ) {
-        sides.clients.at(self.client()).keep_alive = false;
+        self.client_in(sides).0.keep_alive(false);
         self.note_refusal(text);
         self.fail(status, reason, sides);
     }
@@ -86,9 +85,11 @@ impl Exchange {
     /// The client has ended its direction. That cuts its request short, or is the end after it.
     pub fn client_half_closed<E: Engine>(&mut self, sides: &mut Sides<E>) {
         let allows = sides.local.current.settings().allows_half_close;
-        let (client, _) = self.client_in(sides);
-        let has_more = !client.inbox.is_empty();
-        client.keep_alive &= has_more;
+        let (mut client, _) = self.client_in(sides);
+        let has_more = client.has_waiting();
+        if !has_more {
+            client.keep_alive(false);
+        }
         if !allows {
             self.abort(CloseReason::ClientClosed, sides);
         } else if !(self.request.body.has_ended() || has_more) {
@@ -111,7 +112,7 @@ impl Exchange {
             self.connection_in(sides).is_some_and(|(connection, local)| connection.has_room(local));
         if has_room {
             let (client, local) = self.client_in(sides);
-            local.work.push(Signal::Serve(client.id()));
+            client.serve(local);
         }
     }
 }

@@ -100,7 +100,7 @@ impl Exchange {
             self.cut(CloseReason::OutOfBuffers, sides);
             return None;
         };
-        let (client, local) = (sides.clients.at(self.client()), &mut sides.local);
+        let (client, local) = (self.client_among(&mut sides.clients), &mut sides.local);
         let side = ResponseSide {
             version: self.facts.version,
             is_head: self.facts.is_head,
@@ -183,7 +183,7 @@ impl Exchange {
 
     /// Queues a head that was written to `output`; nothing if its length is 0.
     fn put_head<E: Engine>(&mut self, output: BufferId, written: usize, sides: &mut Sides<E>) {
-        let (client, local) = self.client_in(sides);
+        let (mut client, local) = self.client_in(sides);
         if written == 0 {
             return local.wire.engine.release(output);
         }
@@ -220,8 +220,8 @@ impl Exchange {
         local.reports.count_status(response.status);
         self.backend_answered(response.status, sides);
         let head = Slice { buffer: output, start: 0, end: response.written as u32 };
-        let (client, local) = self.client_in(sides);
-        client.keep_alive = response.keep_alive;
+        let (mut client, local) = self.client_in(sides);
+        client.keep_alive(response.keep_alive);
         let (head, part) = join_head(head, part, local);
         client.put(head, local);
         if part.is_some_and(|part| !client.put_body(part, local)) {
@@ -245,7 +245,7 @@ impl Exchange {
             }
         };
         self.response.bytes += part.len() as u64;
-        let (client, local) = self.client_in(sides);
+        let (mut client, local) = self.client_in(sides);
         if !client.put_body(part, local) {
             self.cut(CloseReason::OutOfBuffers, sides);
         }
@@ -257,7 +257,7 @@ impl Exchange {
         if self.response.body.has_ended() {
             return self.response_complete(sides);
         }
-        let (client, local) = (sides.clients.at(self.client()), &mut sides.local);
+        let (mut client, local) = (self.client_among(&mut sides.clients), &mut sides.local);
         if client.is_congested(local) {
             sides.connections.at(id).pause(local);
         }
@@ -274,8 +274,8 @@ impl Exchange {
         let is_last =
             has_request && !self.facts.client_keeps && self.response.bytes <= FINISH_BYTES_MAX;
         self.end(sides);
-        let (client, local) = self.client_in(sides);
-        if client.keep_alive && has_request {
+        let (mut client, local) = self.client_in(sides);
+        if client.keeps_alive() && has_request {
             client.next_request(local);
         } else if is_last {
             client.finish(CloseReason::KeepAliveEnded, local);

@@ -149,7 +149,7 @@ impl Exchange {
             return self.go_to(None, waiting, sides);
         }
         self.attempt = Attempt::Between(waiting);
-        let (client, local) = self.client_in(sides);
+        let (mut client, local) = self.client_in(sides);
         client.set_deadline(delay, local);
     }
 

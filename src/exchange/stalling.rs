@@ -22,7 +22,7 @@ impl Exchange {
     pub(super) fn note_progress<E: Engine>(&self, sides: &mut Sides<E>) {
         let connection = self.connection_in(sides);
         if connection.is_some_and(|(connection, _)| !connection.is_connecting()) {
-            let (client, local) = self.client_in(sides);
+            let (mut client, local) = self.client_in(sides);
             client.set_deadline(local.current.timeouts().between_bytes, local);
         }
     }
@@ -32,15 +32,18 @@ impl Exchange {
         let stall = self.stalled_on(sides);
         if self.is_starved(stall, sides) {
             // Nothing was read for lack of buffers: the delay is the proxy's, not the peer's.
-            let (client, local) = self.client_in(sides);
+            let (mut client, local) = self.client_in(sides);
             return client.set_deadline(local.current.timeouts().between_bytes, local);
         }
         match stall {
             Stall::Connect => self.connect_failed(Failure::TimedOut.into(), sides),
             Stall::Backoff => self.end_backoff(sides),
             Stall::ClientReading => {
-                let (client, local) = self.client_in(sides);
-                client.check_reading(local);
+                let (mut client, local) = self.client_in(sides);
+                if client.is_stuck(local) {
+                    return self.abort(CloseReason::ClientStalled, sides);
+                }
+                client.set_deadline(local.current.timeouts().between_bytes, local);
             }
             Stall::ClientSending => {
                 let text = "the rest of the body did not come in time";
@@ -51,7 +54,7 @@ impl Exchange {
     }
 
     fn stalled_on<E: Engine>(&self, sides: &mut Sides<E>) -> Stall {
-        let client_flushed = sides.clients[self.client()].is_flushed();
+        let client_flushed = self.client_in(sides).0.is_flushed();
         let Some((connection, _)) = self.connection_in(sides) else { return Stall::Backoff };
         let is_awaiting_body = !self.request.body.has_ended() && connection.is_flushed();
         if connection.is_connecting() {
@@ -71,7 +74,7 @@ impl Exchange {
         if !matches!(stall, Stall::ClientSending | Stall::Backend) {
             return false;
         }
-        let is_client_starved = sides.clients[self.client()].is_starved();
+        let is_client_starved = self.client_in(sides).0.is_starved();
         let Some((connection, _)) = self.connection_in(sides) else { return false };
         // A backend that has taken everything may be waiting for the client.
         let waits_for_client = connection.is_flushed() && !self.request.body.has_ended();

@@ -3,7 +3,7 @@
 //! another that might call it back, and a chain of short requests is a loop and no recursion.
 
 use crate::stats::CloseReason;
-use crate::table::{ClientId, ExchangeId, RelayId};
+use crate::table::{ClientId, ExchangeId, Port, RelayId};
 use std::collections::VecDeque;
 
 /// How a client's connection ends in the middle of its work.
@@ -22,7 +22,7 @@ pub enum How {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// A client has bytes that wait here, or may receive more of them.
-    Serve(ClientId),
+    Serve(Port<ClientId>),
     /// A client's connection ends, and with it what it carries.
     End(ClientId, How, CloseReason),
     /// An exchange is over; its row is free now.

@@ -25,7 +25,7 @@ impl<E: Engine> Traffic<E> {
     #[inline(never)]
     fn follow(&mut self, signal: Signal) {
         match signal {
-            Signal::Serve(client) => self.serve(client),
+            Signal::Serve(port) => self.serve(port),
             Signal::End(client, how, reason) => self.end_client(client, how, reason),
             Signal::Over(exchange) => drop(self.exchanges.remove(exchange)),
             Signal::Switched(exchange) => self.begin_relay(exchange),
@@ -35,7 +35,8 @@ impl<E: Engine> Traffic<E> {
 
     /// Serves the next bytes that wait on a client's connection: a request, or more of the body of
     /// the present one, if its backend keeps up.
-    fn serve(&mut self, id: ClientId) {
+    fn serve(&mut self, port: Port<ClientId>) {
+        let id = port.connection;
         let client = self.sides.clients.at(id);
         match client.state {
             State::Http1(Step::AwaitingHead | Step::ReadingHead) => {
@@ -50,7 +51,7 @@ impl<E: Engine> Traffic<E> {
                 let (client, local) = (self.sides.clients.at(id), &mut self.sides.local);
                 match local.wire.pop_front(&mut client.inbox) {
                     Some(slice) => {
-                        local.work.push(Signal::Serve(id));
+                        local.work.push(Signal::Serve(port));
                         self.exchanges.at(exchange).request_bytes(slice, &mut self.sides);
                     }
                     None => client.await_more(local),

@@ -10,6 +10,7 @@ use crate::limits::LEADING_LINE_ENDS_BYTES_MAX;
 use crate::local::Local;
 use crate::message::{self, Denial, Draft, RequestOutcome, RequestSide};
 use crate::stats::CloseReason;
+use crate::table::Port;
 
 /// Bytes that a head usually grows by at most when it is rewritten.
 const HEAD_GROWTH: usize = 384;
@@ -59,7 +60,7 @@ impl Client {
                     self.cut_out_of_buffers(request.draft, local);
                     return None;
                 };
-                return Some(Arrival { client: self.id(), request, output, rest });
+                return Some(Arrival { origin: Port::only(self.id()), request, output, rest });
             }
             RequestOutcome::NoRoom(answer) | RequestOutcome::Local(answer) => {
                 local.wire.engine.release(output);

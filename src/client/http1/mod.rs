@@ -13,7 +13,7 @@ use crate::head::Refusal;
 use crate::local::{How, Local, Signal};
 use crate::message::Request;
 use crate::stats::CloseReason;
-use crate::table::{ClientId, ExchangeId};
+use crate::table::{ClientId, ExchangeId, Port};
 
 /// Buffers of pipelined requests that a client may have here.
 const PIPELINED_BUFFERS_MAX: u32 = 2;
@@ -31,8 +31,8 @@ pub enum Step {
 
 /// A request whose head is complete.
 pub struct Arrival {
-    /// Its connection.
-    pub client: ClientId,
+    /// Its place.
+    pub origin: Port<ClientId>,
     /// The request.
     pub request: Request,
     /// Holds its head, as it goes to a backend.
@@ -78,7 +78,7 @@ impl Client {
     pub(super) fn serve_what_waits<E: Engine>(&mut self, local: &mut Local<E>) {
         match self.state {
             State::Http1(_) if !self.inbox.is_empty() => {
-                local.work.push(Signal::Serve(self.id()));
+                local.work.push(Signal::Serve(Port::only(self.id())));
             }
             State::Http1(_) if !self.is_congested(local) => self.await_more(local),
             _ => {}
@@ -108,7 +108,7 @@ impl Client {
     /// Keeps bytes behind those that wait, and has these served.
     pub fn keep_behind_others<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) {
         self.keep_for_later(slice, local);
-        local.work.push(Signal::Serve(self.id()));
+        local.work.push(Signal::Serve(Port::only(self.id())));
     }
 
     /// Keeps bytes before all others that wait: they follow what has just been read.
