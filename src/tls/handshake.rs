@@ -123,18 +123,19 @@ impl Handshake {
         }
     }
 
-    /// Takes the alert that a failure has left.
+    /// Takes the alert that a failure has left, and what was queued before it.
     fn take_alert(&mut self, out: &mut Vec<u8>) {
-        let mut nothing = [];
-        match self {
-            Self::Server(connection) => {
-                let status = connection.process_tls_records(&mut nothing);
-                drop(take_step(status, out, &mut Vec::new()));
-            }
-            Self::Client(connection) => {
-                let status = connection.process_tls_records(&mut nothing);
-                drop(take_step(status, out, &mut Vec::new()));
-            }
+        let mut step = Ok(Step::Again);
+        while matches!(step, Ok(Step::Again)) {
+            let mut nothing = [];
+            (_, step) = match self {
+                Self::Server(connection) => {
+                    take_step(connection.process_tls_records(&mut nothing), out, &mut Vec::new())
+                }
+                Self::Client(connection) => {
+                    take_step(connection.process_tls_records(&mut nothing), out, &mut Vec::new())
+                }
+            };
         }
     }
 
