@@ -1,15 +1,33 @@
-//! TLS of one connection: bytes in, bytes out.
+//! TLS, without sockets, files or a clock: certificates and what answers with them, and the session
+//! of one connection, bytes in and bytes out.
+//!
+//! `pem` and `certificate` read certificates, `policy` has versions and suites, `serving` builds
+//! what answers clients, `names` finds it by server name, `backend` is TLS towards backends;
+//! `handshake`, `record` and `session` are one connection, `fault_kind` sorts why one fails.
+
 mod backend;
+mod certificate;
 mod fault_kind;
 mod handshake;
 mod names;
+mod pem;
+mod policy;
 mod record;
+mod serving;
 mod session;
+
 pub use backend::BackendTls;
+pub use certificate::{Certificate, CertificateFault, FileOf, KeyKind, is_server_name};
 pub use fault_kind::FaultKind;
 pub use handshake::{Facts, Handshake};
 pub use names::ServerNames;
+pub use pem::FileFault;
+pub use policy::{Policy, Suite};
 pub use record::{CONTENT_BYTES_MAX, ContentType, OVERHEAD_BYTES_MAX, RecordFault, Version};
+pub use serving::Terms;
 pub use session::{Fault, Received, Session};
+
+#[cfg(test)]
+mod certificate_tests;
 #[cfg(test)]
 mod tests;

@@ -13,14 +13,15 @@ pub struct ServerNames {
     exact: HashMap<Box<str>, Arc<ServerConfig>>,
     /// By what follows `*.`.
     wildcards: HashMap<Box<str>, Arc<ServerConfig>>,
-    default: Option<Arc<ServerConfig>>,
+    unknown: Option<Arc<ServerConfig>>,
+    unnamed: Option<Arc<ServerConfig>>,
 }
 
 impl ServerNames {
-    /// `default` is for names that are not listed, and for clients that name none; without it they
-    /// are refused.
-    pub fn new(default: Option<Arc<ServerConfig>>) -> Self {
-        Self { default, ..Self::default() }
+    /// `unknown` is for names that are not listed, `unnamed` for clients that name none; without it
+    /// they are refused.
+    pub fn new(unknown: Option<Arc<ServerConfig>>, unnamed: Option<Arc<ServerConfig>>) -> Self {
+        Self { unknown, unnamed, ..Self::default() }
     }
 
     /// Adds a name in lower case, or `*.` and a name. The first one of a name is kept.
@@ -34,10 +35,8 @@ impl ServerNames {
 
     /// The configuration for a name in lower case; none: the client is refused.
     pub fn lookup(&self, name: Option<&str>) -> Option<&Arc<ServerConfig>> {
-        let named = name.and_then(|name| {
-            let wildcard = || self.wildcards.get(name.split_once('.')?.1);
-            self.exact.get(name).or_else(wildcard)
-        });
-        named.or(self.default.as_ref())
+        let Some(name) = name else { return self.unnamed.as_ref() };
+        let wildcard = || self.wildcards.get(name.split_once('.')?.1);
+        self.exact.get(name).or_else(wildcard).or(self.unknown.as_ref())
     }
 }

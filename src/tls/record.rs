@@ -81,7 +81,7 @@ enum Form {
 }
 
 /// The version that was negotiated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
     /// TLS 1.2.
     Tls12,

@@ -1,0 +1,82 @@
+//! What the library of TLS needs to answer clients: built once for each set of certificates, and
+//! shared by all handshakes with it.
+
+use super::certificate::{Certificate, KeyKind};
+use super::policy::Policy;
+use super::record::Version;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, SupportedProtocolVersion};
+use std::sync::Arc;
+
+/// Application protocols (RFC 7301) that are agreed on, the best first. A client that offers others
+/// only is refused.
+const APPLICATION_PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
+
+const BOTH_VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+
+/// What all handshakes of a listener have in common.
+pub struct Terms {
+    provider: Arc<CryptoProvider>,
+    versions: &'static [&'static SupportedProtocolVersion],
+}
+
+impl Terms {
+    /// The terms by a policy, which must have a suite for each version.
+    pub fn new(policy: &Policy) -> Self {
+        debug_assert_eq!(policy.version_without_suite(), None);
+        let cipher_suites = policy.suites.iter().map(|suite| suite.supported()).collect();
+        let provider = CryptoProvider { cipher_suites, ..aws_lc_rs::default_provider() };
+        let versions = match policy.min_version {
+            Version::Tls12 => BOTH_VERSIONS,
+            Version::Tls13 => &BOTH_VERSIONS[..1],
+        };
+        Self { provider: Arc::new(provider), versions }
+    }
+
+    /// What answers clients with the one of these certificates whose key they support; there is at
+    /// least one.
+    pub fn answering_with<'c>(
+        &self,
+        certificates: impl IntoIterator<Item = &'c Certificate>,
+    ) -> Arc<ServerConfig> {
+        let builder = ServerConfig::builder_with_provider(self.provider.clone());
+        let builder = builder
+            .with_protocol_versions(self.versions)
+            .expect("the policy has a suite for each version");
+        let resolver = Arc::new(ByKind::new(certificates));
+        let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
+        config.alpn_protocols = APPLICATION_PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        config.enable_secret_extraction = true;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Arc::new(config)
+    }
+}
+
+/// Chooses among certificates of the same names by the signatures that the client verifies.
+#[derive(Debug)]
+struct ByKind {
+    /// The preferred ones first.
+    keys: Vec<Arc<CertifiedKey>>,
+}
+
+impl ByKind {
+    fn new<'c>(certificates: impl IntoIterator<Item = &'c Certificate>) -> Self {
+        let mut all: Vec<(KeyKind, &Certificate)> =
+            certificates.into_iter().map(|one| (one.kind, one)).collect();
+        all.sort_by_key(|(kind, _)| *kind);
+        Self { keys: all.into_iter().map(|(_, one)| one.served.clone()).collect() }
+    }
+}
+
+impl ResolvesServerCert for ByKind {
+    /// The last one if the client supports none: the handshake fails then, for that reason.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let schemes = hello.signature_schemes();
+        let is_fit = |one: &&Arc<CertifiedKey>| one.key.choose_scheme(schemes).is_some();
+        self.keys.iter().find(is_fit).or(self.keys.last()).cloned()
+    }
+}
