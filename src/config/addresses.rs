@@ -112,7 +112,7 @@ fn url(text: &str, scheme: &str, rest: &str, purpose: Purpose) -> String {
     let meant = if has_port { authority.to_owned() } else { format!("{authority}:{port}") };
     let tls = match (scheme, purpose) {
         ("https", Purpose::Backend) => "; TLS to backends is not supported yet",
-        ("https", Purpose::Listener) => "; TLS to clients is not supported yet",
+        ("https", Purpose::Listener) => "; for TLS set `protocol = \"https\"`",
         ("https", Purpose::Admin) => "; the admin interface has no TLS",
         _ => "",
     };

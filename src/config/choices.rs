@@ -4,6 +4,7 @@ use super::foreign::instead_of;
 use super::units::listed;
 use crate::balance::Algorithm;
 use crate::head::UnderscoreNames;
+use crate::tls;
 use std::fmt;
 use std::str::FromStr;
 
@@ -91,6 +92,10 @@ impl Choice for UnderscoreNames {
         &[("drop", Self::Drop), ("reject", Self::Reject), ("allow", Self::Allow)];
 }
 
+impl Choice for tls::Version {
+    const WORDS: &'static [(&'static str, Self)] = &[("1.2", Self::Tls12), ("1.3", Self::Tls13)];
+}
+
 choice! {
     /// The policy for requests while no backend of their pool is healthy.
     NoHealthy {
@@ -174,9 +179,17 @@ choice! {
 }
 
 choice! {
-    /// The route of a TLS connection whose ClientHello has no server name.
+    /// The route, or the certificate, for a ClientHello without a server name.
     NoSni {
-        Default = "default" "That without a host; none: the connection is refused.",
+        Default = "default" "That without a host or name; none: the connection is refused.",
+        Reject = "reject" "None: the connection is refused.",
+    }
+}
+
+choice! {
+    /// The certificate for a ClientHello with a server name that none is for.
+    UnknownSni {
+        Default = "default" "That without a name; none: the connection is refused.",
         Reject = "reject" "None: the connection is refused.",
     }
 }

@@ -18,6 +18,7 @@ mod quick;
 mod raw;
 mod reading;
 mod sections;
+mod server_names;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ pub mod values;
 pub use backends_file::parse_backends_file;
 pub use choices::{
     Choice, Connect, HalfClose, LogFormat, NoHealthy, NoSni, NotTls, ProbeProtocol,
-    ProcessLogFormat, Protocol, ProxyHeader, ProxyProtocol, Steering, unknown_word,
+    ProcessLogFormat, Protocol, ProxyHeader, ProxyProtocol, Steering, UnknownSni, unknown_word,
 };
 pub use diagnostics::{Diagnostics, Problem};
 pub use digest::Digest;
@@ -40,10 +41,11 @@ pub use printing::{PrintedKey, PrintedSection};
 pub use raw::WrittenKeys;
 pub use reading::{Loader, TextFormat};
 pub use sections::{
-    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, Backend, BackendEntry, BackendName, Body, ErrorAnswer,
-    FlowRules, Http, HttpProbe, IDLE_CONNECTIONS_DEFAULT, Listener, LogPath, Lookup, Pool, Probe,
-    ProbeKind, Route, Runtime, ShardsChoice, StateFile, Timeouts, TlsProbe,
+    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, Backend, BackendEntry, BackendName, Body, Certificate,
+    ErrorAnswer, FlowRules, Http, HttpProbe, IDLE_CONNECTIONS_DEFAULT, Listener, LogPath, Lookup,
+    Pool, Probe, ProbeKind, Route, Runtime, ShardsChoice, StateFile, Timeouts, TlsProbe,
 };
+pub use server_names::{Alternatives, Clash, ServerNames};
 pub use source::PoolSource;
 pub use text::{text_of, unmarked};
 pub use trust::parse_certificates;

@@ -5,7 +5,7 @@ use super::choices::{Choice, Protocol};
 use super::endpoint::Transport;
 use super::keys::Keys;
 use super::sections::{
-    AccessLog, Admin, ErrorAnswer, Http, Listener, Pool, Route, Runtime, Timeouts,
+    AccessLog, Admin, Certificate, ErrorAnswer, Http, Listener, Pool, Route, Runtime, Timeouts,
 };
 
 /// The configuration. [`Config::default`] has every value at its default, and no listener,
@@ -26,6 +26,9 @@ pub struct Config {
     pub admin: Admin,
     /// Listeners, in the order written. Names and addresses are unique.
     pub listeners: Vec<Listener>,
+    /// Certificates, in the order written. Every listener of HTTPS has one, and each of them has a
+    /// listener.
+    pub certificates: Vec<Certificate>,
     /// Routes, in the order written, then those that follow from a listener
     /// without a route beside exactly one pool. See [`Config::routes_of`].
     pub routes: Vec<Route>,

@@ -6,11 +6,15 @@ use super::sections::{Probe, ProbeKind, TlsProbe};
 use std::path::{Path, PathBuf};
 
 impl Config {
-    /// Resolves every relative `ca_file` and `backends_file` against the folder of the
-    /// configuration file. Logs, sockets and the state file are written, not read: they stay
+    /// Resolves every relative `ca_file`, `backends_file`, `chain` and `key` against the folder of
+    /// the configuration file. Logs, sockets and the state file are written, not read: they stay
     /// relative to the working directory.
     pub fn resolve_paths(&mut self, folder: &Path) {
         let resolve = |path: &mut PathBuf| *path = folder.join(&path);
+        for certificate in &mut self.certificates {
+            resolve(&mut certificate.chain);
+            resolve(&mut certificate.key);
+        }
         for pool in &mut self.pools {
             pool.backends_file.iter_mut().for_each(resolve);
             let probes = std::iter::once(&mut pool.health).chain(&mut pool.readiness);

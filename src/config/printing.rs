@@ -63,6 +63,8 @@ impl Config {
         let listeners =
             listeners.map(|(index, keys)| PrintedSection::element("listener", index, keys));
         sections.extend(listeners);
+        let certificates = self.certificates.iter().enumerate();
+        sections.extend(certificates.map(|(index, one)| one.print(self, index)));
         let routes = self.routes.iter().enumerate();
         sections.extend(routes.map(|(index, route)| route.print(self, index)));
         sections.extend(self.pools.iter().flat_map(Pool::print));

@@ -1,5 +1,6 @@
 //! Builds a snapshot from a checked configuration and the state of the backends.
 
+use super::server_names;
 use super::{
     Backend, Hashing, Leaving, Listener, Pool, Registry, Settings, Snapshot, Target, Trial,
     UpgradeProtocol, Wanted,
@@ -203,7 +204,8 @@ pub fn build_listener(
         routes_no_sni: listener.no_sni == NoSni::Default,
         routes_not_tls: listener.not_tls == NotTls::Default,
         flows: listener.flows,
-        tls: None,
+        tls: (listener.protocol == Protocol::Https)
+            .then(|| Arc::new(server_names::build(config, index))),
         routes: route_table(listener.protocol, &routes),
     })
 }

@@ -7,6 +7,7 @@
 mod build;
 mod hashing;
 mod registry;
+mod server_names;
 
 pub use build::{
     Member, Share, assemble, build, build_hashing, build_listener, build_pool, build_settings,

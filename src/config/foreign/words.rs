@@ -3,7 +3,7 @@
 use crate::config::units::closest;
 
 /// Words of the same meaning, separated by blanks, with their hint.
-const WORDS: [(&str, &str); 41] = [
+const WORDS: [(&str, &str); 44] = [
     (
         "ip_hash iphash source hash uri ring_hash maglev consistent_hash sticky sticky_cookie \
          cookie stick_table session_affinity client_ip",
@@ -76,9 +76,19 @@ const WORDS: [(&str, &str); 41] = [
     ),
     (
         "cert cert_file certs certificate certificates certfile crt key_file keyfile pem ssl \
-         ssl_certificate ssl_certificate_key tls acme letsencrypt",
-        "TLS for clients is not supported yet",
+         ssl_certificate ssl_certificate_key tls",
+        "here that is [[certificate]] with `chain` and `key`, and `protocol = \"https\"` of a \
+         [[listener]]",
     ),
+    (
+        "ssl_protocols ssl_min_ver min_version tls_version min_tls_version versions",
+        "here that is `tls_min_version` of a [[listener]]",
+    ),
+    (
+        "ssl_ciphers ssl_ciphersuites cipher_suites ciphersuites cipher",
+        "here that is `ciphers` of a [[listener]]",
+    ),
+    ("acme letsencrypt", "to get certificates by itself is not supported yet"),
     ("http2 http3 h2 h2c h3 quic alpn", "HTTP/2 and HTTP/3 are not supported yet"),
     (
         "redirect redirects rewrite rewrites return strip_prefix replace_path",
@@ -180,7 +190,7 @@ mod tests {
             ("proxy_pass", "`pool`"),
             ("Stick-Table", "not supported yet"),
             ("backup", "spare servers"),
-            ("cert_file", "TLS"),
+            ("cert_file", "[[certificate]]"),
             ("entryPoints", "[[listener]]"),
         ] {
             let said = meant_by(word).unwrap_or_else(|| panic!("{word}"));

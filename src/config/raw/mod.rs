@@ -43,6 +43,11 @@ impl<'a> Document<'a> {
     }
 }
 
+/// The content of a file. The error is a sentence for the user.
+pub(super) fn load_named(path: &Path, load: Loader<'_>) -> Result<Vec<u8>, String> {
+    load(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))
+}
+
 /// A value and its place.
 pub(super) struct At<T> {
     pub(super) value: T,
@@ -143,8 +148,7 @@ impl<'d> Section<'d> {
 
     /// The content of a file that the document names.
     pub(super) fn load(&self, path: &Path) -> Result<Vec<u8>, String> {
-        let read = (self.document.load)(path);
-        read.map_err(|error| format!("cannot read `{}`: {error}", path.display()))
+        load_named(path, self.document.load)
     }
 
     /// The text under `key`, without any note or report.

@@ -4,17 +4,14 @@ use super::flows::FlowRules;
 use super::names::{Names, Seen};
 use crate::config::addresses::parse_listen_address;
 use crate::config::choices::{
-    Choice, NoSni, NotTls, Protocol, ProxyHeader, Steering, unknown_choice,
+    Choice, NoSni, NotTls, Protocol, ProxyHeader, Steering, UnknownSni, unknown_choice,
 };
-use crate::config::keys::kinds::{by_hand, count, shown, text, word};
-use crate::config::keys::{Keys, Part, section};
+use crate::config::keys::kinds::{by_hand, count, shown, text, texts, word};
+use crate::config::keys::{Keys, Part, keys, section};
 use crate::config::raw::{At, Section};
-use crate::config::units::listed;
 use crate::config::values::{MAX_CONNECTIONS_RANGE, check_name};
+use crate::tls::{Policy, Suite};
 use std::net::SocketAddr;
-
-/// A protocol of the design that this version does not support.
-const LATER_PROTOCOL: &str = "https";
 
 section! {
     /// `[[listener]]`: an address that clients connect to.
@@ -26,10 +23,14 @@ section! {
         address: SocketAddr = ([0; 4], 0).into() => by_hand(|address| shown(address)),
         /// The protocol.
         protocol: Protocol = Protocol::default() => text(parse_protocol),
-        /// With `tls-passthrough`: the policy for a ClientHello without a server name.
+        /// With `https` and `tls-passthrough`: the policy for a ClientHello without a server name.
         no_sni: NoSni = NoSni::default() => word(),
+        /// With `https`: the policy for a server name that no certificate is for.
+        unknown_sni: UnknownSni = UnknownSni::default() => word(),
         /// With `tls-passthrough`: the policy for what is not TLS.
         not_tls: NotTls = NotTls::default() => word(),
+        /// With `https`: versions and cipher suites.
+        tls: Policy = Policy::default() => Part,
         /// The PROXY protocol header at the beginning of each connection.
         proxy_protocol: ProxyHeader = ProxyHeader::default() => word(),
         /// Connections of this listener; further ones wait in the kernel's backlog. 0: no limit.
@@ -38,6 +39,13 @@ section! {
         steering: Steering = Steering::default() => word().at_start(),
         /// With `udp`: the rules for flows.
         flows: FlowRules = FlowRules::default() => Part,
+    }
+}
+
+keys! {
+    Policy {
+        tls_min_version: min_version => word(),
+        ciphers: suites => texts(Suite::parse),
     }
 }
 
@@ -69,6 +77,7 @@ pub(super) fn listeners<'d>(
             Some(address)
         });
         check_fitting(&section, &listener, protocol);
+        check_suites(&section, &listener.tls);
         if listener.proxy_protocol == ProxyHeader::Require && !has_proxies {
             let message = "`proxy_protocol = \"require\"` takes headers of trusted proxies only, \
                            and there are none";
@@ -99,24 +108,52 @@ fn written_protocol(section: &Section<'_>) -> Option<Protocol> {
 /// Reports keys that do nothing with this protocol.
 fn check_fitting(section: &Section<'_>, listener: &Listener, protocol: Option<Protocol>) {
     let Some(protocol) = protocol else { return };
-    let (flows, default) = (listener.flows, FlowRules::default());
+    let default = Listener::default();
+    let (flows, no_flows) = (listener.flows, default.flows);
+    let (policy, no_policy) = (&listener.tls, &default.tls);
+    let sni: &[Protocol] = &[Protocol::Https, Protocol::TlsPassthrough];
+    let (https, passthrough) = (&sni[..1], &sni[1..]);
+    let udp: &[Protocol] = &[Protocol::Udp];
     let set = [
-        (Protocol::TlsPassthrough, "no_sni", listener.no_sni != NoSni::default()),
-        (Protocol::TlsPassthrough, "not_tls", listener.not_tls != NotTls::default()),
-        (Protocol::Udp, "flow_idle", flows.idle != default.idle),
-        (Protocol::Udp, "max_flows", flows.max_flows != default.max_flows),
-        (Protocol::Udp, "max_flows_per_client", flows.max_flows_per_client > 0),
-        (Protocol::Udp, "requests", flows.requests > 0),
-        (Protocol::Udp, "responses", flows.responses.is_some()),
+        (sni, "no_sni", listener.no_sni != default.no_sni),
+        (https, "unknown_sni", listener.unknown_sni != default.unknown_sni),
+        (https, "tls_min_version", policy.min_version != no_policy.min_version),
+        (https, "ciphers", policy.suites != no_policy.suites),
+        (passthrough, "not_tls", listener.not_tls != default.not_tls),
+        (udp, "flow_idle", flows.idle != no_flows.idle),
+        (udp, "max_flows", flows.max_flows != no_flows.max_flows),
+        (udp, "max_flows_per_client", flows.max_flows_per_client > 0),
+        (udp, "requests", flows.requests > 0),
+        (udp, "responses", flows.responses.is_some()),
     ];
-    let unused = set.into_iter().filter(|(needed, _, is_set)| *is_set && *needed != protocol);
+    let unused =
+        set.into_iter().filter(|(needed, _, is_set)| *is_set && !needed.contains(&protocol));
     for (needed, key, _) in unused {
-        let message = format!("`{key}` needs protocol `{needed}`, and it is `{protocol}` here");
+        let needed: Vec<String> = needed.iter().map(|one| format!("`{one}`")).collect();
+        let needed = needed.join(" or ");
+        let message = format!("`{key}` needs protocol {needed}, and it is `{protocol}` here");
         let help = format!("set `protocol`, or remove `{key}`");
         section.report().add_with_help(section.key_span(key), message, help);
     }
     if protocol == Protocol::Udp {
         check_for_udp(section, listener);
+    }
+}
+
+/// Reports a version that no client could use.
+fn check_suites(section: &Section<'_>, policy: &Policy) {
+    // A wrong one was reported, and may be the one that is missing.
+    let are_whole = section.peek_length("ciphers").is_none_or(|count| count == policy.suites.len());
+    if let Some(version) = policy.version_without_suite().filter(|_| are_whole) {
+        let version = version.word();
+        let message = format!("no cipher suite for TLS {version}");
+        let help = match version {
+            "1.2" => {
+                "add one, as \"ECDHE-ECDSA-AES128-GCM-SHA256\", or set `tls_min_version = \"1.3\"`"
+            }
+            _ => "add one, as \"TLS_AES_128_GCM_SHA256\"",
+        };
+        section.report().add_with_help(section.value_span("ciphers"), message, help);
     }
 }
 
@@ -142,12 +179,7 @@ fn check_for_udp(section: &Section<'_>, listener: &Listener) {
     }
 }
 
-/// A protocol that this version supports.
+/// A protocol. The error is a sentence for the user.
 pub fn parse_protocol(word: &str) -> Result<Protocol, String> {
-    if word == LATER_PROTOCOL {
-        let known: Vec<&str> = Protocol::WORDS.iter().map(|(word, _)| *word).collect();
-        let known = listed(&known);
-        return Err(format!("protocol `{word}` is not supported yet: it can be {known}"));
-    }
     Protocol::of_word(word).ok_or_else(|| unknown_choice::<Protocol>("protocol", word))
 }

@@ -4,6 +4,7 @@
 mod access_log;
 mod admin;
 mod backends;
+mod certificates;
 mod ejection;
 mod error_answers;
 mod flows;
@@ -22,6 +23,7 @@ mod timeouts;
 pub use access_log::{AccessLog, LogPath};
 pub use admin::{ADMIN_SOCKET_DEFAULT, Admin};
 pub use backends::{Backend, BackendEntry, BackendName, Lookup};
+pub use certificates::Certificate;
 pub(super) use error_answers::error_answers;
 pub use error_answers::{Body, ErrorAnswer};
 pub use flows::FlowRules;

@@ -66,9 +66,16 @@ impl<'d> Names<'d> {
         self.entries.push(Name { name, span, referred_to: false });
     }
 
+    /// The index of a name that something refers to.
     pub(super) fn resolve(&mut self, report: &Report<'_>, name: &At<&str>) -> Option<usize> {
+        let index = self.position(report, name)?;
+        self.entries[index].referred_to = true;
+        Some(index)
+    }
+
+    /// The index of a name; an unknown one is reported.
+    pub(super) fn position(&self, report: &Report<'_>, name: &At<&str>) -> Option<usize> {
         if let Some(&index) = self.indexes.get(name.value) {
-            self.entries[index].referred_to = true;
             return Some(index);
         }
         if self.is_partial {

@@ -1,5 +1,6 @@
 //! `[[route]]`, with listeners and pools: every listener has a route, and every pool is reachable.
 
+use super::certificates::{certificates, check as check_certificates};
 use super::listeners::{Listener, Protocols, listeners};
 use super::names::{Name, Names, Seen};
 use super::pools::{Places, pools};
@@ -36,6 +37,7 @@ pub(in crate::config) fn read_into<'d>(
     if let Some(beyond) = pool_names.entries.get(POOLS_MAX) {
         report.add(beyond.span.clone(), format!("too many pools: at most {POOLS_MAX}"));
     }
+    let certificates = certificates(root.sections("certificate"), &mut listener_names, &protocols);
     let routes = root.sections("route");
     check_count(&routes, ROUTES_MAX, "routes");
     let routes = Routes::read(routes, protocols, &mut listener_names, &mut pool_names);
@@ -56,6 +58,12 @@ pub(in crate::config) fn read_into<'d>(
         check_loops(report, config, &places);
         if is_whole {
             check_not_tls(report, config, &listener_names);
+        }
+        let are_whole = certificates.len() == root.peek_length("certificate").unwrap_or(0);
+        let (read, spans): (_, Vec<Range<usize>>) = certificates.into_iter().unzip();
+        config.certificates = read;
+        if are_whole {
+            check_certificates(report, config, &listener_names, &spans);
         }
     }
 }
@@ -209,7 +217,7 @@ impl Routes {
         }
         for (_, span) in self.for_all().filter(|(route, _)| !fits(route)) {
             let message = "unreachable: a route for all listeners that has a host or path is for \
-                           those of protocol `http`, and there is none";
+                           those of protocol `http` or `https`, and there is none";
             let help = "add `listener`; on one of `tls-passthrough`, `host` is the server name";
             report.add_with_help(span.clone(), message, help);
         }

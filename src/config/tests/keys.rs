@@ -17,6 +17,12 @@ const FULL: &str = r#"
         { name = "more", address = "0.0.0.0:81" },
         { name = "tls", address = "0.0.0.0:82", protocol = "tls-passthrough" },
         { name = "dns", address = "0.0.0.0:53", protocol = "udp" },
+        { name = "secure", address = "0.0.0.0:443", protocol = "https" },
+        { name = "inside", address = "0.0.0.0:444", protocol = "https" },
+    ]
+    certificate = [
+        { listener = "secure", chain = "cert.pem", key = "key.pem" },
+        { chain = "cert.pem", key = "key.pem" },
     ]
     route = [
         { listener = "tls", host = "b.test", alpn = ["h2"], pool = "one" },
@@ -41,7 +47,7 @@ const FULL: &str = r#"
 "#;
 
 /// Values of which one suits each key whose value is a text.
-const TEXTS: [&str; 29] = [
+const TEXTS: [&str; 32] = [
     "1",
     "0d0a",
     "2KiB",
@@ -52,6 +58,9 @@ const TEXTS: [&str; 29] = [
     "more",
     "b.test",
     "a.pem",
+    "a-key.pem",
+    "inside",
+    "1.3",
     "a/b",
     "10.0.0.9:99",
     "31s",
@@ -194,7 +203,10 @@ fn others(value: &Value) -> Vec<Value> {
         Value::Float(number) => vec![Value::Float(number + 1.0)],
         Value::Boolean(flag) => vec![Value::Boolean(!flag)],
         Value::Table(_) => vec![values("{ a = 'b' }")],
-        Value::Array(_) => ["['a-1']", "['10.0.0.9']", "[101]"].map(values).to_vec(),
+        Value::Array(_) => {
+            let suites = "['TLS_AES_128_GCM_SHA256', 'ECDHE-RSA-AES128-GCM-SHA256']";
+            ["['a-1']", "['10.0.0.9']", "[101]", suites].map(values).to_vec()
+        }
         _ => {
             let texts = TEXTS.map(|text| Value::String(text.to_owned()));
             texts.into_iter().chain([Value::Integer(1)]).collect()

@@ -3,6 +3,7 @@
 
 mod backends_file;
 mod bounds;
+mod certificates;
 mod json;
 mod keys;
 mod loops;
@@ -19,9 +20,19 @@ use std::io;
 use std::path::Path;
 use std::sync::LazyLock;
 
-static CERTIFICATE: LazyLock<String> = LazyLock::new(|| {
+/// A certificate and its key.
+static CERTIFICATE: LazyLock<(String, String)> = LazyLock::new(|| {
     let made = rcgen::generate_simple_self_signed(["shop.test".to_owned()]);
-    made.expect("a certificate").cert.pem()
+    let made = made.expect("a certificate");
+    (made.cert.pem(), made.signing_key.serialize_pem())
+});
+
+/// The same with a key of another kind.
+static OF_ED25519: LazyLock<(String, String)> = LazyLock::new(|| {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key");
+    let names = ["shop.test".to_owned(), "*.Shop.test".to_owned()];
+    let made = rcgen::CertificateParams::new(names).expect("names").self_signed(&key);
+    (made.expect("a certificate").pem(), key.serialize_pem())
 });
 
 fn load(path: &Path) -> io::Result<Vec<u8>> {
@@ -29,8 +40,12 @@ fn load(path: &Path) -> io::Result<Vec<u8>> {
         Some("missing.html") => Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
         Some("long.html") => Ok(vec![b'x'; ERROR_ANSWER_BYTES_MAX + 1]),
         Some("hello.pem") => Ok(b"hello".to_vec()),
-        Some("broken.pem") => Ok(CERTIFICATE.replace("MII", "AAA").into_bytes()),
-        Some(name) if name.ends_with(".pem") => Ok(CERTIFICATE.clone().into_bytes()),
+        Some("broken.pem") => Ok(CERTIFICATE.0.replace("MII", "AAA").into_bytes()),
+        Some("ed25519.pem") => Ok(OF_ED25519.0.clone().into_bytes()),
+        Some("ed25519-key.pem") => Ok(OF_ED25519.1.clone().into_bytes()),
+        Some("both.pem") => Ok(format!("{}{}", CERTIFICATE.1, CERTIFICATE.0).into_bytes()),
+        Some(name) if name.ends_with("key.pem") => Ok(CERTIFICATE.1.clone().into_bytes()),
+        Some(name) if name.ends_with(".pem") => Ok(CERTIFICATE.0.clone().into_bytes()),
         _ => Ok(b"<h1>sorry</h1>".to_vec()),
     }
 }

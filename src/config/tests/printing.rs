@@ -5,6 +5,7 @@ use crate::base::Prng;
 use crate::config::*;
 use crate::health::{EjectionRules, ProbeRules, SlowStart};
 use crate::route::HostPattern;
+use crate::tls::{Policy, Suite};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -132,6 +133,9 @@ fn random_config(prng: &mut Prng) -> Config {
     for number in 0..listeners {
         let listener = random_listener(prng, number, &config.http);
         add_routes(prng, &mut config, number, listener.protocol, pools);
+        if listener.protocol == Protocol::Https {
+            config.certificates.push(random_certificate(prng, number));
+        }
         config.listeners.push(listener);
     }
     if prng.one_in(2) {
@@ -144,7 +148,8 @@ fn random_config(prng: &mut Prng) -> Config {
 /// The first one is of HTTP, and leads to every pool.
 fn random_listener(prng: &mut Prng, number: u16, http: &Http) -> Listener {
     let protocol = if number == 0 { Protocol::Http } else { random_choice(prng) };
-    let is_tls = protocol == Protocol::TlsPassthrough;
+    let is_https = protocol == Protocol::Https;
+    let is_tls = is_https || protocol == Protocol::TlsPassthrough;
     let is_udp = protocol == Protocol::Udp;
     let has_proxies = !is_udp && !http.trusted_proxies.is_empty();
     Listener {
@@ -152,11 +157,33 @@ fn random_listener(prng: &mut Prng, number: u16, http: &Http) -> Listener {
         address: random_address(prng, number),
         protocol,
         no_sni: if is_tls { random_choice(prng) } else { NoSni::default() },
+        unknown_sni: if is_https { random_choice(prng) } else { UnknownSni::default() },
+        tls: if is_https { random_policy(prng) } else { Policy::default() },
         not_tls: NotTls::default(),
         proxy_protocol: if has_proxies { random_choice(prng) } else { ProxyHeader::None },
         max_connections: if is_udp { 0 } else { prng.below(3) as usize },
         steering: if is_udp { Steering::Hash } else { random_choice(prng) },
         flows: if is_udp { random_flows(prng) } else { FlowRules::default() },
+    }
+}
+
+fn random_policy(prng: &mut Prng) -> Policy {
+    let first_of_tls12 = 3 + prng.below(6) as usize;
+    let suites = Suite::all().enumerate();
+    let suites = suites.filter(|(at, _)| *at < 3 || *at >= first_of_tls12);
+    let suites = suites.map(|(_, suite)| suite).collect();
+    Policy { min_version: random_choice(prng), suites }
+}
+
+fn random_certificate(prng: &mut Prng, listener: u16) -> Certificate {
+    let chain = PathBuf::from(format!("{}.pem", random_text(prng)));
+    let loaded = Certificate::load(chain, "key.pem".into(), &super::load).unwrap();
+    let names = ["a.b", "*.c.d"][prng.below(3) as usize..].iter().map(ToString::to_string);
+    Certificate {
+        listener: Some(ListenerIndex(listener.into())),
+        names: names.collect(),
+        is_default: prng.one_in(2),
+        ..loaded
     }
 }
 

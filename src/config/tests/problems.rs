@@ -200,9 +200,9 @@ fn wrong_routes_are_reported_where_they_are() {
 }
 
 #[test]
-fn protocols_of_later_versions_are_named_as_such() {
-    let text = "[[listener]]\nname = \"b\"\naddress = \"0.0.0.0:81\"\nprotocol = \"https\"";
-    assert_problems(text, &[(4, 12, "is not supported yet")]);
+fn words_for_protocols_that_are_none_are_refused() {
+    let text = "[[listener]]\nname = \"b\"\naddress = \"0.0.0.0:81\"\nprotocol = \"h3\"";
+    assert_problems(text, &[(4, 12, "HTTP/3 are not supported yet")]);
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn words_of_other_balancers_are_explained() {
         ("[pool.app]\nalgorithm = \"leastconn\"", 2, "did you mean `least-connections`?"),
         ("[pool.app]\nbalance = \"roundrobin\"", 2, "here that is `algorithm` of a pool"),
         ("[pool.app]\nmax_conns = 5", 2, "a limit for a backend is not supported yet"),
-        ("[http]\ncert_file = \"a.pem\"", 2, "TLS for clients is not supported yet"),
+        ("[http]\ncert_file = \"a.pem\"", 2, "[[certificate]] with `chain` and `key`"),
         ("[[route]]\npool = \"app\"\nserver_name = \"a.test\"", 3, "`host` of a [[route]]"),
     ] {
         let column = text.lines().nth(line - 1).and_then(|line| line.find('"'));
@@ -368,7 +368,7 @@ fn one_mistake_is_told_once_with_its_remedy() {
         (format!("{GOOD}[[pool.app.backend]]\naddress = \"[fe80::1]:80\"\n"), "\"[fe80::1%2]:80\""),
         (GOOD.replace("0.0.0.0:80", "[fe80::1%eth0]:80"), "by its number"),
         (GOOD.replace("0.0.0.0:80", "https://0.0.0.0"), "\"0.0.0.0:443\", without the scheme"),
-        (GOOD.replace("0.0.0.0:80", "https://0.0.0.0"), "TLS to clients is not supported yet"),
+        (GOOD.replace("0.0.0.0:80", "https://0.0.0.0"), "for TLS set `protocol = \"https\"`"),
         (GOOD.replace("0.0.0.0:80", "https://shop.test"), "\"0.0.0.0:443\", without the scheme"),
         (GOOD.replace("0.0.0.0:80", "http://[::1]:8080/"), "\"[::1]:8080\", without the scheme"),
         (format!("[admin]\nlisten = \"https://a.test\"\n{GOOD}"), "\"127.0.0.1:443\", without"),

@@ -51,6 +51,9 @@ fn the_reference_has_every_key_at_its_default() {
     let answer = "[[error_answer]]\nstatus = 503\nbody = \"<h1>Back in a moment</h1>\"\n";
     let answers = parse(&format!("{GOOD}{answer}")).expect("the rest is at its default");
     assert_eq!(config.error_answers, answers.error_answers);
+    let certificate = &config.certificates[0];
+    let (names, is_default) = (certificate.names.len(), certificate.is_default);
+    assert_eq!((certificate.listener, names, is_default), (None, 0, false));
     let pool = &config.pools[0];
     let https = HttpProbe { tls: Some(TlsProbe::default()), ..HttpProbe::default() };
     let readiness = Probe { kind: ProbeKind::Http(https), ..Probe::default() };

@@ -93,7 +93,7 @@ fn what_needs_connections_is_refused_with_udp() {
     let steering = problem(&with("steering = \"cpu\""));
     assert!(steering.contains("datagrams of one flow"), "{steering}");
     let sni = problem(&with("no_sni = \"reject\""));
-    assert!(sni.contains("needs protocol `tls-passthrough`, and it is `udp`"), "{sni}");
+    assert!(sni.contains("or `tls-passthrough`, and it is `udp`"), "{sni}");
     let route = problem(&format!(
         "route = [{{ listener = \"dns\", host = \"a.test\", pool = \"names\" }}, {{ pool = \
          \"names\" }}]\n{DNS}"

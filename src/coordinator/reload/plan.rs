@@ -21,6 +21,8 @@ pub enum Part {
         /// Its configured address.
         address: String,
     },
+    /// A certificate: its file, and its listener if it has one. Another file is another one.
+    Certificate(String),
     /// A route.
     Route(String),
     /// A pool, or one of the tables below it.
@@ -54,6 +56,7 @@ impl fmt::Display for Part {
                 let suffix = if *transport == Transport::Udp { "/udp" } else { "" };
                 write!(f, "listener {name} {address}{suffix}")
             }
+            Self::Certificate(certificate) => write!(f, "certificate {certificate}"),
             Self::Route(route) => write!(f, "route {route}"),
             Self::Pool { pool, table: None } => write!(f, "pool {pool}"),
             Self::Pool { pool, table: Some(table) } => write!(f, "pool {pool}.{table}"),
@@ -89,7 +92,7 @@ impl Touched {
     fn by_new(part: &Part) -> Self {
         let (none, zero) = (Self::default(), Some(0));
         match part {
-            Part::Process(_) => none,
+            Part::Process(_) | Part::Certificate(_) => none,
             Part::Listener { transport, .. } => Self::of_listener(*transport, 0),
             Part::Route(_) => Self { exchanges: zero, ..none },
             Part::Pool { .. } | Part::Backend { .. } | Part::BackendsFile { .. } => {
@@ -172,7 +175,13 @@ pub fn plan(
 /// True if the use of a part ends when it is removed. A pool without a table that it had goes on
 /// with the defaults.
 fn can_end(part: &Part) -> bool {
-    !matches!(part, Part::Process(_) | Part::Route(_) | Part::Pool { table: Some(_), .. })
+    !matches!(
+        part,
+        Part::Process(_)
+            | Part::Certificate(_)
+            | Part::Route(_)
+            | Part::Pool { table: Some(_), .. }
+    )
 }
 
 /// True if a part is a table of a pool that comes or goes as a whole, `others` being without it.
@@ -267,6 +276,10 @@ fn part(section: &PrintedSection) -> Part {
             let protocol = Protocol::of_word(&whole("protocol")).unwrap_or_default();
             let (name, address) = (whole("name"), whole("address"));
             Part::Listener { name, transport: protocol.transport(), address }
+        }
+        ["certificate"] => {
+            let listener = value("listener").map(|name| format!(" on {name}")).unwrap_or_default();
+            Part::Certificate(whole("chain") + &listener)
         }
         ["route"] => {
             let listener = value("listener").map(|name| format!(" on {name}")).unwrap_or_default();

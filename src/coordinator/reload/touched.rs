@@ -64,7 +64,7 @@ impl<'p> Present<'p> {
                 let sessions = meant.map(|listener| sessions_on(self.fleet.ledger(), listener));
                 Touched::of_listener(*transport, sessions.sum())
             }
-            Part::Route(_) => none,
+            Part::Certificate(_) | Part::Route(_) => none,
             Part::Pool { .. } | Part::Backend { .. } | Part::BackendsFile { .. } => {
                 let meant = meant_by(self.fleet, part).filter(|(address, _)| counts(address));
                 touched_backends(self.fleet.ledger(), meant.map(|(_, record)| record))
@@ -124,7 +124,7 @@ fn meant_by<'f>(
         Part::Pool { pool, .. } | Part::Backend { pool, .. } | Part::BackendsFile { pool, .. } => {
             fleet.pools().get(pool)
         }
-        Part::Process(_) | Part::Listener { .. } | Part::Route(_) => None,
+        Part::Process(_) | Part::Listener { .. } | Part::Certificate(_) | Part::Route(_) => None,
     };
     let address = match part {
         Part::Backend { backend, .. } => backend.parse::<SocketAddr>().ok(),

@@ -11,6 +11,7 @@ mod environment;
 mod examples;
 mod hardship;
 pub mod harness;
+mod https;
 pub mod load;
 mod memory;
 mod process;

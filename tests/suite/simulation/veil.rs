@@ -40,7 +40,8 @@ fn configs() -> &'static Configs {
             .with_root_certificates(roots)
             .with_no_client_auth();
         client.resumption = Resumption::disabled();
-        let names = ServerNames::new(Some(server.into())).into();
+        let server = Arc::new(server);
+        let names = ServerNames::new(Some(server.clone()), Some(server)).into();
         Configs { names, client: client.into() }
     })
 }

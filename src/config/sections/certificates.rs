@@ -1,0 +1,230 @@
+//! `[[certificate]]`: what listeners of HTTPS show clients. The files are read with the
+//! configuration, and once more when they change.
+
+use super::listeners::{Listener, Protocols};
+use super::names::Names;
+use crate::config::Loader;
+use crate::config::choices::Protocol;
+use crate::config::diagnostics::Report;
+use crate::config::keys::kinds::{flag, shown, texts};
+use crate::config::model::{Config, ListenerIndex};
+use crate::config::printing::{PrintedKey, PrintedSection};
+use crate::config::raw::{Section, load_named};
+use crate::config::server_names::Clash;
+use crate::tls::{self, CertificateFault, FileFault, FileOf, is_server_name};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use toml::Value;
+
+/// `[[certificate]]`: a chain of certificates with the key of the first one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The only listener it counts on; none: all of HTTPS.
+    pub listener: Option<ListenerIndex>,
+    /// The file with the certificate and its issuers; absolute, or relative to the working
+    /// directory once loaded.
+    pub chain: PathBuf,
+    /// The file with the key; may be the same.
+    pub key: PathBuf,
+    /// Names that clients ask for, in lower case, also `*.` and a name; empty: those in the
+    /// certificate.
+    pub names: Vec<String>,
+    /// It is for clients that name no server, or one without a certificate.
+    pub is_default: bool,
+    /// The content of the files.
+    pub loaded: Arc<tls::Certificate>,
+}
+
+impl Certificate {
+    /// The certificate in these files, for the names in it.
+    ///
+    /// # Errors
+    /// A sentence with the file, what is wrong and the remedy.
+    pub fn load(chain: PathBuf, key: PathBuf, load: Loader<'_>) -> Result<Self, String> {
+        let loaded = read_files(&chain, &key, &|path| load_named(path, load));
+        let loaded = Arc::new(loaded.map_err(|wrong| wrong.to_string())?);
+        let (listener, names, is_default) = (None, Vec::new(), false);
+        Ok(Self { listener, chain, key, names, is_default, loaded })
+    }
+
+    /// The names that it is served for.
+    pub fn served_names(&self) -> impl Iterator<Item = &str> {
+        let given = self.names.iter().map(String::as_str);
+        let own = self.loaded.names.iter().filter(|_| self.names.is_empty());
+        given.chain(own.map(|name| &**name))
+    }
+
+    pub(in crate::config) fn print(&self, config: &Config, index: usize) -> PrintedSection {
+        let mut values = Vec::new();
+        if let Some(ListenerIndex(listener)) = self.listener {
+            values.push(PrintedKey::new("listener", shown(&config.listeners[listener].name)));
+        }
+        let names = Value::Array(self.names.iter().map(shown).collect());
+        values.push(PrintedKey::new("chain", shown(self.chain.display())));
+        values.push(PrintedKey::new("key", shown(self.key.display())));
+        values.push(PrintedKey::new("names", names));
+        values.push(PrintedKey::new("default", Value::Boolean(self.is_default)));
+        PrintedSection::element("certificate", index, values)
+    }
+}
+
+/// A file that is wrong, or cannot be read.
+struct Wrong {
+    file: FileOf,
+    message: String,
+    remedy: Option<String>,
+}
+
+impl std::fmt::Display for Wrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        self.remedy.iter().try_for_each(|remedy| write!(f, ": {remedy}"))
+    }
+}
+
+/// Reads a file. The error is a sentence for the user.
+type Read<'r> = &'r dyn Fn(&Path) -> Result<Vec<u8>, String>;
+
+fn read_files(chain: &Path, key: &Path, read: Read<'_>) -> Result<tls::Certificate, Wrong> {
+    let read =
+        |path: &Path, file| read(path).map_err(|message| Wrong { file, message, remedy: None });
+    let chain_pem = read(chain, FileOf::Chain)?;
+    let key_pem = if key == chain { chain_pem.clone() } else { read(key, FileOf::Key)? };
+    tls::Certificate::read(&chain_pem, &key_pem).map_err(|CertificateFault { file, fault }| {
+        let path = if file == FileOf::Chain { chain } else { key };
+        let FileFault { line, problem, remedy } = fault;
+        let line = line.map(|line| format!(", line {line},")).unwrap_or_default();
+        let message = format!("`{}`{line} {problem}", path.display());
+        Wrong { file, message, remedy: Some(remedy) }
+    })
+}
+
+/// Reads every certificate that can be served, each with its place.
+pub(super) fn certificates<'d>(
+    sections: Vec<Section<'d>>,
+    listeners: &mut Names<'d>,
+    protocols: &Protocols,
+) -> Vec<(Certificate, Range<usize>)> {
+    let read = |mut section: Section<'d>| {
+        let listener = listener(&mut section, listeners, protocols);
+        let certificate = certificate(&mut section);
+        let span = section.span.clone();
+        section.finish();
+        Some((Certificate { listener: listener?, ..certificate? }, span))
+    };
+    sections.into_iter().filter_map(read).collect()
+}
+
+/// The listener that it is limited to; none if it is wrong, which was reported.
+fn listener<'d>(
+    section: &mut Section<'d>,
+    listeners: &mut Names<'d>,
+    protocols: &Protocols,
+) -> Option<Option<ListenerIndex>> {
+    let Some(name) = section.text("listener") else {
+        return (!section.has("listener")).then_some(None);
+    };
+    let index = listeners.position(section.report(), &name)?;
+    match protocols.get(index).copied().flatten() {
+        Some(protocol) if protocol != Protocol::Https => {
+            let message =
+                format!("listener `{}` has protocol `{protocol}`, and no certificates", name.value);
+            let help = "name one of `https`, or remove `listener`";
+            section.report().add_with_help(name.span, message, help);
+            None
+        }
+        _ => Some(Some(ListenerIndex(index))),
+    }
+}
+
+/// The certificate without its listener.
+fn certificate(section: &mut Section<'_>) -> Option<Certificate> {
+    let names = texts(parse_server_name).read_or(section, "names", Vec::new());
+    let is_default = flag().read_or(section, "default", false);
+    let chain = section.required_text("chain").map(|chain| PathBuf::from(chain.value));
+    let key = match section.text("key") {
+        None if section.has("key") => None,
+        None => chain.clone(),
+        Some(key) => Some(PathBuf::from(key.value)),
+    };
+    let (chain, key) = (chain?, key?);
+    let loaded = read_files(&chain, &key, &|path| section.load(path));
+    let loaded = loaded.map_err(|Wrong { file, message, remedy }| {
+        let key = if file == FileOf::Key && section.has("key") { "key" } else { "chain" };
+        section.report().add_lazily(section.value_span(key), || (message, remedy));
+    });
+    let (listener, loaded) = (None, Arc::new(loaded.ok()?));
+    Some(Certificate { listener, chain, key, names: names?, is_default: is_default?, loaded })
+}
+
+/// A name that a client may ask for by SNI, or `*.` and a name.
+fn parse_server_name(text: &str) -> Result<String, String> {
+    let lower = text.to_ascii_lowercase();
+    let name = lower.strip_suffix('.').unwrap_or(&lower);
+    if is_server_name(name) {
+        return Ok(name.to_owned());
+    }
+    let shown = text.escape_debug();
+    Err(format!(
+        "`{shown}` is no name that a client asks for in TLS: write it like \"shop.example.com\" or \
+         \"*.example.com\""
+    ))
+}
+
+/// Reports listeners and certificates that are of no use without each other, and certificates
+/// between which no client can choose.
+pub(super) fn check(
+    report: &Report<'_>,
+    config: &Config,
+    listeners: &Names<'_>,
+    spans: &[Range<usize>],
+) {
+    let mut is_served = vec![false; spans.len()];
+    let of_https = config.listeners.iter().enumerate();
+    let of_https = of_https.filter(|(_, listener)| listener.protocol == Protocol::Https);
+    for (index, listener) in of_https {
+        match config.server_names(ListenerIndex(index)) {
+            Err(clash) => return report_clash(report, config, &clash, spans),
+            Ok(names) => {
+                let served = names.by_name.values().chain([&names.default]).flatten();
+                let count = served.map(|place| is_served[*place] = true).count();
+                if count == 0 {
+                    let message =
+                        format!("listener `{}` of HTTPS has no certificate", listener.name);
+                    let sample = [("chain", "fullchain.pem"), ("key", "key.pem")];
+                    let help = format!("add {}", report.table(&["certificate"], &sample));
+                    report.add_with_help(listeners.entries[index].span.clone(), message, help);
+                }
+            }
+        }
+    }
+    let unserved = config.certificates.iter().zip(spans).zip(is_served);
+    for ((certificate, span), _) in unserved.filter(|(_, is_served)| !is_served) {
+        report.add_lazily(span.clone(), || unserved_words(config, certificate));
+    }
+}
+
+fn report_clash(report: &Report<'_>, config: &Config, clash: &Clash, spans: &[Range<usize>]) {
+    let [first, second] = clash.places;
+    let line = report.line_of(&spans[first]);
+    let message = format!("{}, the first on line {line}", clash.message(config));
+    report.add_with_help(spans[second].clone(), message, clash.remedy());
+}
+
+/// Why a certificate is never served, and what to do.
+fn unserved_words(config: &Config, certificate: &Certificate) -> (String, Option<String>) {
+    let is_https = |listener: &Listener| listener.protocol == Protocol::Https;
+    if !config.listeners.iter().any(is_https) {
+        let message = "no listener has protocol `https`: this certificate is never served";
+        let help = "set `protocol = \"https\"` of the listener, or remove the certificate";
+        return (message.to_owned(), Some(help.to_owned()));
+    }
+    if certificate.served_names().next().is_none() {
+        let message = "the certificate has no DNS name, and no client can ask for it";
+        let help = "write the `names` that clients ask for, or `default = true`";
+        return (message.to_owned(), Some(help.to_owned()));
+    }
+    let message = "never served: every listener has certificates of its own for these names";
+    (message.to_owned(), Some("remove it".to_owned()))
+}

@@ -1,0 +1,123 @@
+//! Which certificates answer which server name on a listener of HTTPS, whatever their order. Does
+//! not: choose among those of one name; the client's signatures do.
+
+use super::model::{Config, ListenerIndex};
+use super::sections::Certificate;
+use crate::tls::KeyKind;
+use std::collections::BTreeMap;
+
+/// Places in [`Config::certificates`], each with another kind of key.
+pub type Alternatives = Vec<usize>;
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerNames<'c> {
+    /// By name, in lower case, also `*.` and a name.
+    pub by_name: BTreeMap<&'c str, Alternatives>,
+    /// For names that are not listed, and for clients that name no server; empty: there is none.
+    pub default: Alternatives,
+}
+
+/// Two certificates for one name that no client can tell apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clash {
+    /// The name; none: both are the default.
+    pub name: Option<String>,
+    /// The kind of both keys.
+    pub kind: KeyKind,
+    /// Their places in [`Config::certificates`].
+    pub places: [usize; 2],
+}
+
+impl Config {
+    /// The certificates of a listener by server name: its own go before those for all listeners.
+    ///
+    /// # Errors
+    /// Two of them clash.
+    pub fn server_names(&self, listener: ListenerIndex) -> Result<ServerNames<'_>, Clash> {
+        let mut found = self.names_where(|one| one.listener == Some(listener))?;
+        let for_all = self.names_where(|one| one.listener.is_none())?;
+        for (name, alternatives) in for_all.by_name {
+            found.by_name.entry(name).or_insert(alternatives);
+        }
+        if found.default.is_empty() {
+            found.default = for_all.default;
+        }
+        if found.default.is_empty() {
+            found.default = self.only_one(listener, &found.by_name);
+        }
+        Ok(found)
+    }
+
+    fn names_where(&self, counts: impl Fn(&Certificate) -> bool) -> Result<ServerNames<'_>, Clash> {
+        let mut found = ServerNames::default();
+        let counting = self.certificates.iter().enumerate().filter(|(_, one)| counts(one));
+        for (place, certificate) in counting {
+            for name in certificate.served_names() {
+                let alternatives = found.by_name.entry(name).or_default();
+                self.add(alternatives, place, Some(name))?;
+            }
+            if certificate.is_default {
+                self.add(&mut found.default, place, None)?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn add(
+        &self,
+        alternatives: &mut Alternatives,
+        place: usize,
+        name: Option<&str>,
+    ) -> Result<(), Clash> {
+        // A certificate may list a name twice.
+        if alternatives.last() == Some(&place) {
+            return Ok(());
+        }
+        let kind_of = |place: usize| self.certificates[place].loaded.kind;
+        let kind = kind_of(place);
+        if let Some(other) = alternatives.iter().find(|other| kind_of(**other) == kind) {
+            let name = name.map(str::to_owned);
+            return Err(Clash { name, kind, places: [*other, place] });
+        }
+        alternatives.push(place);
+        Ok(())
+    }
+
+    /// Those that answer every name of a listener, if they are the only ones.
+    fn only_one(
+        &self,
+        listener: ListenerIndex,
+        by_name: &BTreeMap<&str, Alternatives>,
+    ) -> Alternatives {
+        let counts = |one: &Certificate| one.listener.is_none_or(|its| its == listener);
+        let counting = (0..self.certificates.len()).filter(|at| counts(&self.certificates[*at]));
+        let all: Alternatives = counting.collect();
+        let is_only = all.len() == 1 || by_name.values().all(|alternatives| *alternatives == all);
+        if is_only && (all.len() == 1 || !by_name.is_empty()) { all } else { Alternatives::new() }
+    }
+}
+
+impl Clash {
+    /// What is wrong, as a sentence.
+    pub fn message(&self, config: &Config) -> String {
+        let kind = self.kind.word();
+        let [first, second] = self.places.map(|place| config.certificates[place].chain.display());
+        match &self.name {
+            Some(name) => format!(
+                "two certificates with a key of {kind} for `{name}`: `{first}` and `{second}`"
+            ),
+            None => {
+                format!("two default certificates with a key of {kind}: `{first}` and `{second}`")
+            }
+        }
+    }
+
+    /// What to do.
+    pub fn remedy(&self) -> &'static str {
+        match self.name {
+            Some(_) => "remove one, or write the `names` that each is for",
+            None => "leave `default = true` to one of them",
+        }
+    }
+}

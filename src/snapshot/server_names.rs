@@ -1,0 +1,33 @@
+//! What answers each server name of a listener of HTTPS.
+
+use crate::config::{Alternatives, Config, ListenerIndex, NoSni, UnknownSni};
+use crate::tls::{ServerNames, Terms};
+use rustls::ServerConfig;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The table of a listener. Certificates of several names share what they answer with.
+///
+/// # Panics
+/// If certificates clash, which a checked configuration excludes.
+pub(super) fn build(config: &Config, index: ListenerIndex) -> ServerNames {
+    let listener = &config.listeners[index.0];
+    let names = config.server_names(index).expect("a checked configuration has no clash");
+    let terms = Terms::new(&listener.tls);
+    let mut built: HashMap<Alternatives, Arc<ServerConfig>> = HashMap::new();
+    let mut answering = |alternatives: &Alternatives| {
+        let entry = built.entry(alternatives.clone()).or_insert_with(|| {
+            let chosen = alternatives.iter().map(|place| &*config.certificates[*place].loaded);
+            terms.answering_with(chosen)
+        });
+        entry.clone()
+    };
+    let default = (!names.default.is_empty()).then(|| answering(&names.default));
+    let unknown = default.clone().filter(|_| listener.unknown_sni == UnknownSni::Default);
+    let unnamed = default.filter(|_| listener.no_sni == NoSni::Default);
+    let mut table = ServerNames::new(unknown, unnamed);
+    for (name, alternatives) in &names.by_name {
+        table.add(name, &answering(alternatives));
+    }
+    table
+}

@@ -1,0 +1,207 @@
+//! HTTPS over real sockets: certificates of an authority of its own, clients of two libraries.
+
+mod names;
+mod versions;
+
+use super::harness::*;
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SignatureAlgorithm,
+};
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{
+    ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, SignatureScheme, StreamOwned,
+    SupportedProtocolVersion,
+};
+
+/// A certification authority that clients trust.
+pub struct Authority {
+    pub pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate and its key, PEM.
+pub struct Issued {
+    pub chain: String,
+    pub key: String,
+}
+
+impl Authority {
+    /// With a key of P-256.
+    pub fn new() -> Self {
+        Self::with(&rcgen::PKCS_ECDSA_P256_SHA256)
+    }
+
+    pub fn with(algorithm: &'static SignatureAlgorithm) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "Test authority");
+        let key = KeyPair::generate_for(algorithm).expect("a key");
+        let pem = params.self_signed(&key).expect("a certificate").pem();
+        Self { pem, issuer: Issuer::new(params, key) }
+    }
+
+    /// A certificate for these names, with a key of P-256.
+    pub fn issue(&self, names: &[&str]) -> Issued {
+        self.issue_with(&rcgen::PKCS_ECDSA_P256_SHA256, names, |_| {})
+    }
+
+    /// A certificate with another key, or with what `change` makes of it.
+    pub fn issue_with(
+        &self,
+        algorithm: &'static SignatureAlgorithm,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Issued {
+        let key = KeyPair::generate_for(algorithm).expect("a key");
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(names).expect("names");
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        Issued { chain: certificate.pem(), key: key.serialize_pem() }
+    }
+
+    fn roots(&self) -> RootCertStore {
+        use tokio_rustls::rustls::pki_types::pem::PemObject;
+        let mut roots = RootCertStore::empty();
+        let root = CertificateDer::from_pem_slice(self.pem.as_bytes()).expect("PEM");
+        roots.add(root).expect("a certificate");
+        roots
+    }
+}
+
+/// A running `ringway` of HTTPS, with its files.
+pub struct Secure {
+    pub ringway: Ringway,
+    pub folder: PathBuf,
+}
+
+impl Secure {
+    /// With these files, and a configuration in which `LISTEN` stands for an address.
+    pub fn start(files: &[(&str, &str)], text: &str) -> Self {
+        let temporary = TempFolder::new();
+        files.iter().for_each(|(name, content)| drop(temporary.write(name, content)));
+        let file = temporary.write("ringway.toml", &text.replace("LISTEN", "127.0.0.1:0"));
+        let folder = temporary.0.clone();
+        let mut command = command();
+        command
+            .arg("run")
+            .arg(file)
+            .args(["--admin", folder.join("admin").to_str().expect("text")]);
+        Self { ringway: Ringway::spawn(command, Some(temporary)), folder }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.ringway.address
+    }
+}
+
+/// A listener of HTTPS with these keys more, these certificates by their files (`NAME.pem` and
+/// `NAME-key.pem`) each with keys more, and a backend.
+pub fn secure(backend: &Origin, keys: &str, certificates: &[(&str, &str)]) -> String {
+    let mut text = format!(
+        "[[listener]]\nname = \"web\"\naddress = \"LISTEN\"\nprotocol = \"https\"\n{keys}\n"
+    );
+    for (name, keys) in certificates {
+        text +=
+            &format!("[[certificate]]\nchain = \"{name}.pem\"\nkey = \"{name}-key.pem\"\n{keys}\n");
+    }
+    let address = backend.address;
+    text + &format!(
+        "[pool.app]\nhealth = {{ protocol = \"none\" }}\n[[pool.app.backend]]\n\
+         address = \"{address}\"\n"
+    )
+}
+
+/// What a client has seen.
+#[derive(Debug)]
+pub struct Seen {
+    pub answer: String,
+    pub version: ProtocolVersion,
+    pub suite: String,
+    /// The certificate that it was shown.
+    pub certificate: Vec<u8>,
+}
+
+/// A client by rustls.
+#[derive(Clone)]
+pub struct Caller {
+    pub config: ClientConfig,
+}
+
+impl Caller {
+    pub fn trusting(authority: &Authority) -> Self {
+        Self::with(authority, &[&rustls::version::TLS13, &rustls::version::TLS12])
+    }
+
+    pub fn with(authority: &Authority, versions: &[&'static SupportedProtocolVersion]) -> Self {
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(versions)
+            .expect("versions")
+            .with_root_certificates(authority.roots())
+            .with_no_client_auth();
+        Self { config }
+    }
+
+    /// Sends a request on a connection of its own, on which it asks for `name`.
+    pub fn ask(&self, address: SocketAddr, name: &str, request: &str) -> std::io::Result<Seen> {
+        let server = ServerName::try_from(name.to_owned()).expect("a name");
+        let connection = ClientConnection::new(Arc::new(self.config.clone()), server);
+        let mut stream = StreamOwned::new(connection.expect("a configuration"), connect(address));
+        std::io::Write::write_all(&mut stream, request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let connection = &stream.conn;
+        let suite = connection.negotiated_cipher_suite().expect("a suite").suite();
+        Ok(Seen {
+            answer,
+            version: connection.protocol_version().expect("a version"),
+            suite: suite.as_str().expect("known").to_owned(),
+            certificate: connection.peer_certificates().expect("some")[0].to_vec(),
+        })
+    }
+
+    /// A GET of `/` at the host that it asks for.
+    pub fn get(&self, address: SocketAddr, name: &str) -> std::io::Result<Seen> {
+        self.ask(address, name, &get(name))
+    }
+
+    /// Only these signatures are verified.
+    pub fn verifying(mut self, authority: &Authority, schemes: &[SignatureScheme]) -> Self {
+        let mut provider = aws_lc_rs::default_provider();
+        let algorithms = &mut provider.signature_verification_algorithms;
+        let kept: Vec<_> = algorithms
+            .mapping
+            .iter()
+            .filter(|(scheme, _)| schemes.contains(scheme))
+            .copied()
+            .collect();
+        algorithms.mapping = Vec::leak(kept);
+        self.config = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(authority.roots())
+            .with_no_client_auth();
+        self
+    }
+}
+
+/// A request of `/`, after whose answer the connection ends.
+pub fn get(host: &str) -> String {
+    format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+}
+
+/// What `curl` prints for a path at `name`, which is at `address`.
+pub fn curl(address: SocketAddr, name: &str, path: &str, arguments: &[&str]) -> String {
+    let url = format!("https://{name}:{}{path}", address.port());
+    let resolve = format!("{name}:{}:{}", address.port(), address.ip());
+    let mut command = Command::new("curl");
+    command.args(["-sS", "--noproxy", "*", "--max-time", "60", "--resolve", &resolve]);
+    let output = command.args(arguments).arg(url).output().expect("curl is installed");
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
