@@ -3,7 +3,7 @@
 
 use super::Connection;
 use crate::engine::{BufferId, Engine, Slice};
-use crate::head::{Refusal, ResponseHead, ResponseTo};
+use crate::head::{Refusal, ResponseHead, ResponseTo, Scheme};
 use crate::http1::{FieldStorage, Verdict};
 use crate::link::Gathered;
 use crate::local::Local;
@@ -30,7 +30,8 @@ impl Connection {
         let snapshot = local.current.snapshot();
         let asked = ResponseTo { head: side.is_head, connect: side.is_connect };
         let mut storage = FieldStorage::new();
-        let verdict = ResponseHead::parse(input, &mut storage, asked, &snapshot.settings.rules)
+        let rules = snapshot.settings.rules(Scheme::Http);
+        let verdict = ResponseHead::parse(input, &mut storage, asked, rules)
             .map(|head| message::response(head, to, snapshot, side));
         if matches!(verdict, Verdict::Incomplete) {
             local.wire.set_aside(&mut self.partial, slice);

@@ -74,9 +74,39 @@ pub enum UnderscoreNames {
     Allow,
 }
 
-/// The limits of a head.
+/// The scheme of a URL (RFC 9110 §4.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheme {
+    /// `http`.
+    #[default]
+    Http,
+    /// `https`.
+    Https,
+}
+
+impl Scheme {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// The port of a URL that has none.
+    pub fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// The limits of a head, and the URLs that are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
+    /// The scheme of URLs that are served.
+    pub scheme: Scheme,
     /// Longest head, bytes.
     pub head_bytes_max: usize,
     /// Most fields.
@@ -92,6 +122,7 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self {
+            scheme: Scheme::Http,
             head_bytes_max: crate::limits::HEAD_BYTES_MAX,
             fields_max: crate::limits::FIELDS_MAX,
             target_bytes_max: 8 * 1024,

@@ -5,7 +5,7 @@ use super::fields::{self, FieldStorage};
 use super::request_line::{self, RequestLine, StartLine};
 use super::target::{self, Target};
 use crate::head::{
-    BodyLength, Field, Found, Kind, Refusal, RequestHead, Rules, UnderscoreNames, Version,
+    BodyLength, Field, Found, Kind, Refusal, RequestHead, Rules, Scheme, UnderscoreNames, Version,
     is_forwarding_spelt_with_underscores, read_fields,
 };
 use crate::limits::FIELDS_MAX;
@@ -43,7 +43,7 @@ impl<'b, 's> RequestHead<'b, 's> {
         if seen.has_underscore {
             drop_underscores(fields, &mut found, rules)?;
         }
-        let host = host_of(&found, &target, version)?;
+        let host = host_of(&found, &target, version, rules.scheme)?;
         let expects_continue = match found.expect {
             Some(value) if value.eq_ignore_ascii_case(b"100-continue") => {
                 version == Version::Http11
@@ -171,10 +171,11 @@ fn host_of<'b>(
     found: &Found<'b>,
     target: &Target<'b>,
     version: Version,
+    scheme: Scheme,
 ) -> Result<&'b [u8], Refusal> {
     match (found.host, target.authority) {
         (Some(host), _) if !target::is_host(host) => Err(Refusal::MalformedHost),
-        (Some(host), Some(authority)) if !target::is_same_authority(host, authority) => {
+        (Some(host), Some(authority)) if !target::is_same_authority(host, authority, scheme) => {
             Err(Refusal::HostDisagreesWithTarget)
         }
         (Some(host), _) => Ok(host),

@@ -75,7 +75,8 @@ impl<'b> StartLine<'b> {
         if method.is_connect() && !rules.allow_connect {
             return Err(Refusal::ConnectNotAllowed);
         }
-        let target = target::read(target, method.is_connect(), method.0 == b"OPTIONS")?;
+        let target =
+            target::read(target, method.is_connect(), method.0 == b"OPTIONS", rules.scheme)?;
         Ok(Self { method, target, version })
     }
 }

@@ -1,7 +1,7 @@
 //! Request targets (RFC 9112 §3.2, RFC 3986) and hosts.
 
 use super::classes::{is_host_name, is_ip_literal};
-use crate::head::Refusal;
+use crate::head::{Refusal, Scheme};
 
 /// The parts of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,7 @@ pub(super) fn read<'b>(
     target: &'b [u8],
     is_connect: bool,
     is_options: bool,
+    scheme: Scheme,
 ) -> Result<Target<'b>, Refusal> {
     if is_connect {
         // Without a port there is no address to connect to (RFC 9110 §9.3.6).
@@ -38,16 +39,16 @@ pub(super) fn read<'b>(
         let path = check_origin_form(target)?;
         return Ok(Target { forwarded: target, path, authority: None });
     }
-    read_absolute(target, is_options)
+    read_absolute(target, is_options, scheme)
 }
 
-fn read_absolute(target: &[u8], is_options: bool) -> Result<Target<'_>, Refusal> {
+fn read_absolute(target: &[u8], is_options: bool, served: Scheme) -> Result<Target<'_>, Refusal> {
     let Some(colon) = target.iter().position(|byte| *byte == b':') else {
         return Err(Refusal::MalformedTarget);
     };
     let (scheme, rest) = target.split_at(colon);
     let Some(rest) = rest.strip_prefix(b"://") else { return Err(Refusal::MalformedTarget) };
-    if !scheme.eq_ignore_ascii_case(b"http") {
+    if !scheme.eq_ignore_ascii_case(served.name().as_bytes()) {
         let is_scheme = scheme.first().is_some_and(u8::is_ascii_alphabetic)
             && scheme.iter().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(b));
         return Err(if is_scheme { Refusal::WrongScheme } else { Refusal::MalformedTarget });
@@ -165,9 +166,9 @@ pub(super) fn is_host(host: &[u8]) -> bool {
     port_of(host).is_some()
 }
 
-/// True if two hosts with optional ports are equal: letters in either case, and port 80 if there is
-/// none (RFC 9110 §4.2.3).
-pub(super) fn is_same_authority(one: &[u8], other: &[u8]) -> bool {
+/// True if two hosts with optional ports are equal: letters in either case, and the port of the
+/// scheme if there is none (RFC 9110 §4.2.3).
+pub(super) fn is_same_authority(one: &[u8], other: &[u8], scheme: Scheme) -> bool {
     if one.eq_ignore_ascii_case(other) {
         return true;
     }
@@ -176,13 +177,13 @@ pub(super) fn is_same_authority(one: &[u8], other: &[u8]) -> bool {
         let name = &host[..host.len() - port.len()];
         name.strip_suffix(b":").unwrap_or(name)
     }
-    port_number(one_port) == port_number(other_port)
+    port_number(one_port, scheme) == port_number(other_port, scheme)
         && name(one, one_port).eq_ignore_ascii_case(name(other, other_port))
 }
 
-fn port_number(digits: &[u8]) -> u32 {
+fn port_number(digits: &[u8], scheme: Scheme) -> u32 {
     match digits {
-        [] => 80,
+        [] => scheme.port().into(),
         _ => digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit & 0xf)),
     }
 }
@@ -205,5 +206,5 @@ fn port_of(host: &[u8]) -> Option<&[u8]> {
 fn is_port(digits: &[u8]) -> bool {
     digits.len() <= 5
         && digits.iter().all(u8::is_ascii_digit)
-        && port_number(digits) <= u32::from(u16::MAX)
+        && port_number(digits, Scheme::Http) <= u32::from(u16::MAX)
 }

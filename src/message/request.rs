@@ -1,7 +1,7 @@
 //! Judging the head of a request, and writing it anew for the backend.
 
 use super::{Body, Draft};
-use crate::head::{BodyLength, RequestHead, UnderscoreNames, Version};
+use crate::head::{BodyLength, RequestHead, Scheme, UnderscoreNames, Version};
 use crate::http1::{ChunkedDecoder, HostRoom, Peer, RequestRewrite, host_room, write_request};
 use crate::snapshot::{KeyHash, Listener, Snapshot, Target, UpgradeProtocol};
 use crate::stats::CloseReason;
@@ -21,8 +21,8 @@ pub struct RequestSide<'a> {
     pub listener: Option<&'a Listener>,
     /// The client's address.
     pub client: IpAddr,
-    /// The request came over TLS.
-    pub is_secure: bool,
+    /// The scheme of URLs that are served on the client's connection.
+    pub scheme: Scheme,
 }
 
 /// A request whose head was rewritten.
@@ -122,7 +122,7 @@ pub fn request(
     let rewrite = RequestRewrite {
         client: side.client,
         client_is_trusted_proxy: trusted.any(|network| network.contains(side.client)),
-        proto: if side.is_secure { "https" } else { "http" },
+        proto: side.scheme.name(),
         via: settings.via.as_deref(),
         forward_upgrade: upgrade.is_some(),
     };
@@ -133,7 +133,7 @@ pub fn request(
         head_length: head.length,
         written,
         host_room: host_room(head),
-        body: request_body(head, settings.rules.underscore_names),
+        body: request_body(head, settings.rules(side.scheme).underscore_names),
         target,
         key: hashing.and_then(|hashing| hashing.request_key(head)),
         keep_alive: head.keep_alive,

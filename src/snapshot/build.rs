@@ -11,7 +11,7 @@ use crate::config::{
     self, Config, Connect, HalfClose, ListenerIndex, NoSni, NotTls, Protocol, ProxyHeader,
 };
 use crate::engine::Socket;
-use crate::head::Rules;
+use crate::head::{Rules, Scheme};
 use crate::limits::FIELDS_MAX;
 use crate::route::RouteTable;
 use std::net::SocketAddr;
@@ -232,13 +232,14 @@ pub fn build_settings(config: &Config) -> Settings {
     let http = &config.http;
     Settings {
         timeouts: config.timeouts,
-        rules: Rules {
+        rules: [Scheme::Http, Scheme::Https].map(|scheme| Rules {
+            scheme,
             head_bytes_max: http.head_bytes_max,
             fields_max: FIELDS_MAX,
             target_bytes_max: http.head_bytes_max / TARGET_SHARE_OF_HEAD,
             underscore_names: http.underscore_names,
             allow_connect: http.connect == Connect::Forward,
-        },
+        }),
         via: (!http.via.is_empty()).then(|| http.via.as_bytes().into()),
         trusted_proxies: http.trusted_proxies.clone(),
         upgrade_protocols: http

@@ -24,7 +24,7 @@ use crate::balance::Algorithm;
 use crate::base::{BackendSlot, Generation, ListenerId, PoolId, RouteId, ShardId};
 use crate::config::{Choice, Endpoint, ErrorAnswer, IpNetwork};
 use crate::engine::{Socket, Source};
-use crate::head::Rules;
+use crate::head::{Rules, Scheme};
 use crate::route::RouteTable;
 use crate::tls::{BackendTls, ServerNames};
 use std::net::SocketAddr;
@@ -157,8 +157,8 @@ pub struct UpgradeProtocol(pub Box<[u8]>);
 pub struct Settings {
     /// The timeouts of each step of a session.
     pub timeouts: Timeouts,
-    /// The rules for heads.
-    pub rules: Rules,
+    /// The rules for heads, those without TLS first. See [`Settings::rules`].
+    rules: [Rules; 2],
     /// The name in Via; none if no such field is written.
     pub via: Option<Box<[u8]>>,
     /// Proxies in front of Ringway whose X-Forwarded-* fields and PROXY protocol headers are
@@ -216,6 +216,24 @@ impl Listener {
     /// The pool that one of its routes leads to.
     pub fn pool_of(&self, route: RouteId) -> Option<PoolId> {
         self.routes.targets().find(|target| target.route == route).map(|target| target.pool)
+    }
+}
+
+impl Settings {
+    /// The rules for heads of requests for URLs of this scheme, and their responses.
+    pub fn rules(&self, scheme: Scheme) -> &Rules {
+        let [http, https] = &self.rules;
+        match scheme {
+            Scheme::Http => http,
+            Scheme::Https => https,
+        }
+    }
+}
+
+impl Listener {
+    /// The scheme of the URLs that it serves.
+    pub fn scheme(&self) -> Scheme {
+        if self.protocol == Protocol::Https { Scheme::Https } else { Scheme::Http }
     }
 }
 

@@ -4,7 +4,7 @@
 use super::super::{Client, State};
 use super::{Arrival, Step, reason_of};
 use crate::engine::{BufferId, Engine, Room, Slice};
-use crate::head::{Refusal, RequestHead};
+use crate::head::{Refusal, RequestHead, Scheme};
 use crate::http1::{FieldStorage, Verdict, leading_line_ends};
 use crate::limits::LEADING_LINE_ENDS_BYTES_MAX;
 use crate::local::Local;
@@ -96,12 +96,13 @@ impl Client {
             snapshot: local.current.snapshot(),
             listener: local.current.listener(self.listener),
             client: self.address.ip(),
-            is_secure: self.link.secure.is_some(),
+            scheme: if self.link.secure.is_some() { Scheme::Https } else { Scheme::Http },
         };
         let (from, to) = local.wire.engine.bytes_pair(slice.buffer, output);
         let input = &from[slice.start as usize..slice.end as usize];
         let mut storage = FieldStorage::new();
-        let verdict = RequestHead::parse(input, &mut storage, &side.snapshot.settings.rules);
+        let verdict =
+            RequestHead::parse(input, &mut storage, side.snapshot.settings.rules(side.scheme));
         Some((output, verdict.map(|head| message::request(head, to, &side))))
     }
 

@@ -6,7 +6,7 @@ use super::routes::{RouteName, RouteNames};
 use super::status::reason;
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::PoolRecord;
-use crate::head::{Refusal, RequestHead};
+use crate::head::{Refusal, RequestHead, Scheme};
 use crate::http1::{FieldStorage, Verdict};
 use crate::snapshot::{self, Hashing, KeyHash};
 use hyper::{StatusCode, Uri};
@@ -41,16 +41,25 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
     }
     // As a client would send it: a request that the shards refuse is refused here too.
     let head = format!("{method} {uri} HTTP/1.1\r\nHost: {host}\r\n\r\n");
-    let rules = snapshot::build_settings(control.config()).rules;
-    let mut storage = FieldStorage::default();
-    let verdict = RequestHead::parse(head.as_bytes(), &mut storage, &rules);
-    let is_wanted =
-        |known: &&Arc<snapshot::Listener>| listener.is_none_or(|listener| listener == known.name);
-    let answers: Vec<Value> = control
+    let settings = snapshot::build_settings(control.config());
+    let wanted: Vec<&snapshot::Listener> = control
         .listeners()
         .iter()
-        .filter(|known| known.protocol.reads_requests() && is_wanted(known))
+        .map(|known| &**known)
+        .filter(|known| {
+            known.protocol.reads_requests() && listener.is_none_or(|name| name == known.name)
+        })
+        .collect();
+    // Those of another scheme only if there is no other one.
+    let is_of_scheme = |one: &&&snapshot::Listener| uri.scheme_str() == Some(one.scheme().name());
+    let of_scheme: Vec<&snapshot::Listener> = wanted.iter().filter(is_of_scheme).copied().collect();
+    let asked = if of_scheme.is_empty() { wanted } else { of_scheme };
+    let answers: Vec<Value> = asked
+        .into_iter()
         .map(|listener| {
+            let mut storage = FieldStorage::default();
+            let rules = settings.rules(listener.scheme());
+            let verdict = RequestHead::parse(head.as_bytes(), &mut storage, rules);
             json!({
                 "listener": listener.name,
                 "address": listener.address,
@@ -124,6 +133,9 @@ fn outcome(
         },
         Verdict::Refused(refusal) => {
             let hint = match refusal {
+                Refusal::WrongScheme if listener.scheme() == Scheme::Https => {
+                    ": TLS is spoken there, ask for https://"
+                }
                 Refusal::WrongScheme => ": ask for http:// where TLS ends before Ringway",
                 Refusal::ConnectNotAllowed => ": http.connect = \"forward\" allows it",
                 _ => "",

@@ -3,7 +3,7 @@
 use super::super::{Verdict, fill_host_room, host_room, write_request};
 use super::requests::{plain, rewritten};
 use super::{FieldStorage, lines, with_request};
-use crate::head::{Refusal, RequestHead, Rules};
+use crate::head::{Refusal, RequestHead, Rules, Scheme};
 
 #[test]
 fn the_target_is_forwarded_in_origin_form_and_the_host_with_it() {
@@ -131,6 +131,27 @@ fn connect_says_where_to_connect_to() {
                 let is_refused = matches!(verdict, Verdict::Refused(Refusal::MalformedTarget));
                 assert!(is_refused && !is_taken, "{target}");
             }
+        }
+    }
+}
+
+#[test]
+fn the_scheme_is_that_of_the_listener() {
+    for (scheme, target, host, refusal) in [
+        (Scheme::Https, "https://a.test/x", "a.test", None),
+        (Scheme::Https, "HTTPS://a.test/x", "A.test:443", None),
+        (Scheme::Https, "https://a.test:80/x", "a.test", Some(Refusal::HostDisagreesWithTarget)),
+        (Scheme::Https, "http://a.test/x", "a.test", Some(Refusal::WrongScheme)),
+        (Scheme::Http, "https://a.test/x", "a.test", Some(Refusal::WrongScheme)),
+        (Scheme::Http, "http://a.test:80/x", "a.test", None),
+    ] {
+        let rules = Rules { scheme, ..Rules::default() };
+        let text = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        let mut storage = FieldStorage::new();
+        match RequestHead::parse(text.as_bytes(), &mut storage, &rules) {
+            Verdict::Complete(head) => assert_eq!((head.target, refusal), (&b"/x"[..], None)),
+            Verdict::Refused(found) => assert_eq!(Some(found), refusal, "{target}"),
+            Verdict::Incomplete => panic!("{target}"),
         }
     }
 }
