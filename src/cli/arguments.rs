@@ -1,6 +1,8 @@
 //! The arguments as clap knows them, with their help. Values are checked as in the file.
 
+use super::self_signed::parse_name;
 use super::verbs::Verb;
+use clap::builder::ArgPredicate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ringway::balance::Algorithm;
 use ringway::config::units::parse_count;
@@ -34,9 +36,16 @@ Examples:
   ringway run --listen 0.0.0.0:8080 --backend 10.0.0.11:8080 --backend 10.0.0.12:8080*2
   ringway run --listen 0.0.0.0:5432 --backend 10.0.0.21:5432 --protocol tcp
   ringway run --listen 0.0.0.0:53 --backend 10.0.0.53:53 --protocol udp
+  ringway run --listen 0.0.0.0:443 --backend 10.0.0.11:8080 --protocol https \
+    --tls-cert fullchain.pem --tls-key privkey.pem
   ringway run /etc/ringway/ringway.toml --shards 0-3
   ringway check /etc/ringway/ringway.toml
   ringway doctor --config /etc/ringway/ringway.toml";
+
+const CERT_EXAMPLES: &str = "\
+Examples:
+  ringway cert self-signed localhost 127.0.0.1
+  ringway cert self-signed '*.example.com' --chain tls.pem --key tls.key";
 
 const ORDER: &str = "\
 Precedence: flag, environment variable, file, default.
@@ -85,13 +94,22 @@ pub(super) enum Command {
     ///
     /// The origins and the clients are part of this command; it prints what to try.
     Demo {
-        /// Where to listen.
+        /// Where to listen; with --tls 127.0.0.1:8443 by default.
         #[arg(long, value_name = "IP:PORT", value_parser = parse_listen_address,
-              default_value = "127.0.0.1:8080")]
+              default_value = "127.0.0.1:8080",
+              default_value_if("tls", ArgPredicate::Equals("true".into()), "127.0.0.1:8443"))]
         listen: SocketAddr,
+        /// Speak HTTPS, with a certificate that the demo makes.
+        #[arg(long)]
+        tls: bool,
         /// Minimum level to log.
         #[arg(long, value_enum, default_value = "warn", env = "RINGWAY_LOG_LEVEL")]
         log_level: LogLevel,
+    },
+    /// Make a certificate for TLS.
+    Cert {
+        #[command(subcommand)]
+        command: CertCommand,
     },
     /// Check this machine: kernel, io_uring, limits, settings.
     ///
@@ -109,6 +127,29 @@ pub(super) enum Command {
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CertCommand {
+    /// Make a certificate that signs itself, and its key: for a first look.
+    ///
+    /// It is trusted by nobody who is not told to. A file that is there is not written over.
+    #[command(after_help = CERT_EXAMPLES)]
+    SelfSigned {
+        /// Names and addresses that it is for: localhost, "*.example.com", 192.0.2.1.
+        #[arg(value_name = "NAME", required = true, value_parser = parse_name)]
+        names: Vec<String>,
+        /// The file of the certificate. Default: the first name with .pem, in this folder.
+        #[arg(long, value_name = "FILE")]
+        chain: Option<PathBuf>,
+        /// The file of the key. Default: the first name with .key, in this folder.
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// Days that it is valid for, 1 to 3650.
+        #[arg(long, value_name = "DAYS", default_value = "90",
+              value_parser = clap::value_parser!(u32).range(1..=3650))]
+        days: u32,
     },
 }
 
@@ -148,9 +189,15 @@ pub(super) struct Source {
     #[arg(long, value_name = "NAME", value_parser = algorithm,
           env = "RINGWAY_ALGORITHM")]
     pub(super) algorithm: Option<Algorithm>,
-    /// What clients speak: http (default), tcp, tls-passthrough or udp. Without a file.
+    /// What clients speak: http (default), https, tcp, tls-passthrough or udp. Without a file.
     #[arg(long, value_name = "NAME", value_parser = parse_protocol, env = "RINGWAY_PROTOCOL")]
     pub(super) protocol: Option<Protocol>,
+    /// With https: the certificate and its issuers, PEM. Without a file.
+    #[arg(long, value_name = "FILE", env = "RINGWAY_TLS_CERT")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// With https: the key of the certificate, PEM; default: it is in the same file. Without a file.
+    #[arg(long, value_name = "FILE", env = "RINGWAY_TLS_KEY")]
+    pub(super) tls_key: Option<PathBuf>,
     /// Shards (threads): "auto", a number, or a list of cores as 0-3,8.
     #[arg(long, value_name = "SHARDS", value_parser = parse_shards, env = "RINGWAY_SHARDS")]
     pub(super) shards: Option<ShardsChoice>,

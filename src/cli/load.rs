@@ -6,8 +6,8 @@ use super::{descriptors, environment};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use ringway::config::{
-    AccessLog, Config, Diagnostics, FILE_BYTES_MAX, Runtime, StateFile, TextFormat, WrittenKeys,
-    text_of,
+    AccessLog, Certificate, Config, Diagnostics, FILE_BYTES_MAX, Protocol, Runtime, StateFile,
+    TextFormat, WrittenKeys, text_of,
 };
 use ringway::sys::file;
 use ringway::sys::rlimit::{Resource, limit};
@@ -34,6 +34,10 @@ const MAX_CONNECTIONS: &str = "runtime.max_connections";
 
 /// The default path of the configuration file.
 pub(super) const DEFAULT_FILE: &str = "/etc/ringway/ringway.toml";
+
+/// The arguments that stand for a file.
+const OF_ADDRESSES: [&str; 6] =
+    ["listen", "backend", "algorithm", "protocol", "tls_cert", "tls_key"];
 
 /// Set by systemd (systemd.exec(5), StateDirectory=).
 const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
@@ -114,12 +118,14 @@ pub(super) enum LoadError {
     Unreadable(PathBuf, io::Error),
     /// The file is not a configuration.
     Invalid(Diagnostics),
+    /// The certificate that flags name cannot be served.
+    Certificate(String),
 }
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(message) => f.write_str(message),
+            Self::Usage(message) | Self::Certificate(message) => f.write_str(message),
             Self::Unreadable(path, error) => {
                 write!(f, "cannot read `{}`: {error}", path.display())
             }
@@ -203,7 +209,7 @@ pub(super) fn chosen(source: &Source, matches: &ArgMatches) -> Result<Chosen, Lo
             return Ok(if is_there { Chosen::File(file.to_owned()) } else { Chosen::Nothing });
         }
     };
-    let origins = ["listen", "backend", "algorithm", "protocol"].map(|id| (id, given(matches, id)));
+    let origins = OF_ADDRESSES.map(|id| (id, given(matches, id)));
     if file_origin == Origin::Environment && origins.iter().any(|(_, at)| *at == Origin::Flag) {
         return Ok(Chosen::Addresses);
     }
@@ -215,9 +221,15 @@ pub(super) fn chosen(source: &Source, matches: &ArgMatches) -> Result<Chosen, Lo
             environment::variable(id)
         ))),
         Some((id, _)) => Err(LoadError::Usage(format!(
-            "--{id} cannot be used with the file {path}: write it into the file"
+            "{} cannot be used with the file {path}: write it into the file",
+            flag(id)
         ))),
     }
+}
+
+/// The flag of an argument.
+fn flag(id: &str) -> String {
+    format!("--{}", id.replace('_', "-"))
 }
 
 fn from_flags(source: &Source, matches: &ArgMatches) -> Result<Effective, LoadError> {
@@ -226,6 +238,12 @@ fn from_flags(source: &Source, matches: &ArgMatches) -> Result<Effective, LoadEr
     let config = Config::quick_of_entries(&source.listen, &source.backend, algorithm, protocol)
         .map_err(|message| LoadError::Usage(format!("{}: {message}", given_addresses(matches))))?;
     let mut effective = Effective { config, ..Effective::default() };
+    if let Some(certificate) = certificate(source, protocol)? {
+        effective.config.certificates.push(certificate);
+        for (key, id) in [("chain", "tls_cert"), ("key", "tls_key")] {
+            effective.given.insert(format!("certificate[0].{key}"), given(matches, id));
+        }
+    }
     for index in 0..source.listen.len() {
         for (key, id) in [("address", "listen"), ("protocol", "protocol")] {
             effective.given.insert(format!("listener[{index}].{key}"), given(matches, id));
@@ -241,11 +259,33 @@ fn from_flags(source: &Source, matches: &ArgMatches) -> Result<Effective, LoadEr
     Ok(effective)
 }
 
+/// The certificate by the flags, which HTTPS needs and nothing else has.
+fn certificate(source: &Source, protocol: Protocol) -> Result<Option<Certificate>, LoadError> {
+    let usage = |message: &str| LoadError::Usage(message.to_owned());
+    let chain = match (&source.tls_cert, &source.tls_key, protocol) {
+        (Some(chain), _, Protocol::Https) => chain,
+        (None, _, Protocol::Https) => {
+            return Err(usage(
+                "--protocol https needs a certificate: give --tls-cert FILE and --tls-key FILE; \
+                 `ringway cert self-signed localhost` makes both for a first look",
+            ));
+        }
+        (Some(_), _, _) | (None, Some(_), _) => {
+            return Err(usage("--tls-cert and --tls-key need --protocol https"));
+        }
+        (None, None, _) => return Ok(None),
+    };
+    let [chain, key] = [chain, source.tls_key.as_ref().unwrap_or(chain)]
+        .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    let load = |path: &Path| file::read_regular(path, FILE_BYTES_MAX);
+    Certificate::load(chain, key, &load).map(Some).map_err(LoadError::Certificate)
+}
+
 /// The flags or variables that give the addresses.
 fn given_addresses(matches: &ArgMatches) -> String {
     let names = ["listen", "backend"].map(|id| match given(matches, id) {
         Origin::Environment => environment::variable(id),
-        _ => format!("--{id}"),
+        _ => flag(id),
     });
     names.join(" and ")
 }

@@ -16,6 +16,7 @@ mod logging;
 mod overview;
 mod passed;
 mod reread;
+mod self_signed;
 mod serve;
 mod signals;
 #[cfg(test)]
@@ -26,7 +27,7 @@ mod verbs;
 pub use arguments::LogLevel;
 pub(crate) use serve::{probe_uring, serve};
 
-use arguments::{Arguments, Command, ConfigCommand};
+use arguments::{Arguments, CertCommand, Command, ConfigCommand};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use load::{Effective, LoadError};
@@ -204,7 +205,10 @@ fn execute(
             let telling = check::Telling { as_json: json, is_quiet: quiet };
             check::check(files, &telling, out, err)
         }
-        Command::Demo { listen, log_level } => demo::demo(listen, log_level, parts.serve),
+        Command::Demo { listen, tls, log_level } => demo::demo(listen, tls, log_level, parts.serve),
+        Command::Cert { command: CertCommand::SelfSigned { names, chain, key, days } } => {
+            self_signed::self_signed(&names, days, (chain, key), out)
+        }
         Command::Doctor { source, json } => {
             let effective = load::load_or_default(source, matches)?;
             doctor::doctor(&effective.config, json, parts.probe_uring, out)

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 /// The groups of commands; a test checks that every command is in one.
 pub(super) const GROUPS: [(&str, &[&str]); 3] = [
-    ("Start and prepare", &["demo", "run", "check", "config", "doctor"]),
+    ("Start and prepare", &["demo", "run", "check", "config", "cert", "doctor"]),
     ("Look at the running process", &["status", "top", "events", "explain", "which", "plan"]),
     ("Change the running process", &["backend", "reload", "drain", "undrain"]),
 ];

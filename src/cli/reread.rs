@@ -73,6 +73,8 @@ fn unusable(error: LoadError) -> Unusable {
     let reason = error.to_string();
     match error {
         LoadError::Invalid(diagnostics) => Unusable { reason, problems: diagnostics.problems },
-        LoadError::Usage(_) | LoadError::Unreadable(..) => reason.into(),
+        LoadError::Usage(_) | LoadError::Certificate(_) | LoadError::Unreadable(..) => {
+            reason.into()
+        }
     }
 }

@@ -596,10 +596,14 @@ fn run_takes_the_protocol_from_flags() {
             (protocol, &health)
         );
     }
-    let (status, _, err) = run_line(&[&line[..], &["https"]].concat());
-    assert!(status == 2 && err.contains("is not supported yet"), "{err}");
+    let (status, _, err) = run_line(&[&line[..], &["h3"]].concat());
+    assert!(status == 2 && err.contains("HTTP/3 are not supported yet"), "{err}");
+    let (status, _, err) = run_line(&[&line[..], &["tcp", "--tls-cert", "a.pem"]].concat());
+    assert!(status == 2 && err.contains("need --protocol https"), "{err}");
     let folder = Folder::new("protocol");
     let file = folder.write("a.toml", GOOD);
     let (status, _, err) = run_line(&["run", &file, "--protocol", "tcp"]);
     assert!(status == 2 && err.contains("--protocol cannot be used with the file"), "{err}");
+    let (status, _, err) = run_line(&["run", &file, "--tls-key", "a.pem"]);
+    assert!(status == 2 && err.contains("--tls-key cannot be used with the file"), "{err}");
 }

@@ -5,26 +5,35 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use ringway::config::parse_certificates;
 use std::error::Error;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
 
 /// How many clients there are.
 pub(super) const CLIENTS: usize = 8;
 /// The pause of a client after each answer, and after a failure.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Starts the clients, in a thread of their own that ends with the process.
-pub(super) fn start(listener: SocketAddr) -> io::Result<()> {
+/// Starts the clients, in a thread of their own that ends with the process. They speak TLS if there
+/// is a file with the certificate that they trust.
+pub(super) fn start(listener: SocketAddr, trusted: Option<&Path>) -> io::Result<()> {
     let address = reachable(listener);
+    let connector = trusted.map(connector).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("demo-clients".to_owned()).spawn(move || {
         runtime.block_on(async {
             for _ in 0..CLIENTS {
-                tokio::spawn(ask_again_and_again(address));
+                tokio::spawn(ask_again_and_again(address, connector.clone()));
             }
             std::future::pending::<()>().await;
         });
@@ -42,17 +51,44 @@ pub(super) fn reachable(listener: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listener.port())
 }
 
-async fn ask_again_and_again(address: SocketAddr) {
+/// What makes TLS of a connection, trusting the certificate in a file alone.
+fn connector(trusted: &Path) -> io::Result<TlsConnector> {
+    let roots = parse_certificates(&std::fs::read(trusted)?).map_err(io::Error::other)?;
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+async fn ask_again_and_again(address: SocketAddr, connector: Option<TlsConnector>) {
     loop {
         // A connection that ends is followed by another; a failure does not matter.
-        let _ = keep_asking(address).await;
+        let _ = connect(address, connector.as_ref()).await;
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// Sends requests over one connection until it ends.
-async fn keep_asking(address: SocketAddr) -> Result<(), Box<dyn Error>> {
+async fn connect(
+    address: SocketAddr,
+    connector: Option<&TlsConnector>,
+) -> Result<(), Box<dyn Error>> {
     let stream = TcpStream::connect(address).await?;
+    match connector {
+        None => keep_asking(address, stream).await,
+        Some(connector) => {
+            let secure = connector.connect(address.ip().into(), stream).await?;
+            keep_asking(address, secure).await
+        }
+    }
+}
+
+/// Sends requests over one connection until it ends.
+async fn keep_asking<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    address: SocketAddr,
+    stream: S,
+) -> Result<(), Box<dyn Error>> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     loop {

@@ -12,9 +12,9 @@ struct Demo {
 }
 
 impl Demo {
-    fn start() -> Self {
+    fn start(arguments: &[&str]) -> Self {
         let mut demo = command();
-        demo.args(["demo", "--listen", "127.0.0.1:0"]);
+        demo.args(["demo", "--listen", "127.0.0.1:0"]).args(arguments);
         let mut child = demo.stdout(Stdio::piped()).spawn().expect("it runs");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let mut text = String::new();
@@ -67,8 +67,34 @@ impl Drop for Demo {
 }
 
 #[test]
+fn with_tls_the_demo_makes_a_certificate_and_removes_it_in_the_end() {
+    let mut demo = Demo::start(&["--tls"]);
+    let asked = demo.run("curl --cacert");
+    let said = String::from_utf8_lossy(&asked.stdout).into_owned();
+    assert!(asked.status.success() && said.contains("X-Forwarded-Proto: https"), "{asked:?}");
+    let explained = demo.run("explain GET https://");
+    assert!(explained.status.success(), "{explained:?}");
+    await_that("it has traffic of its own", || {
+        let output = demo.run(" status ");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains("https"), "{text}");
+        let mut list = command();
+        let output = list.args(["backend", "list", "--json", "--admin", demo.socket()]).output();
+        let pools: serde_json::Value =
+            serde_json::from_slice(&output.expect("it runs").stdout).unwrap_or_default();
+        pools[0]["requests"].as_u64().unwrap_or(0) > 20
+    });
+    let file = demo.word("--cacert ").to_owned();
+    assert!(std::path::Path::new(&file).exists(), "{file}");
+    let id = demo.child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().expect("kill").success());
+    assert!(demo.child.wait().expect("it is our child").success());
+    assert!(!std::path::Path::new(&file).exists(), "{file} remains");
+}
+
+#[test]
 fn the_commands_that_the_demo_prints_do_what_it_says() {
-    let demo = Demo::start();
+    let demo = Demo::start(&[]);
     let mut stream = connect(demo.listener());
     stream.write_all(b"GET /x HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").expect("sent");
     assert_eq!(status(&read_to_end(&mut stream)), 200);

@@ -1,5 +1,6 @@
 //! HTTPS over real sockets: certificates of an authority of its own, clients of two libraries.
 
+mod first_look;
 mod names;
 mod versions;
 
