@@ -158,6 +158,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "config",
             "health",
             "stats",
+            "tls",
             "sys",
             "engine",
             "http1",

@@ -5,7 +5,7 @@ use super::choices::{Choice, Protocol};
 use super::endpoint::Transport;
 use super::keys::Keys;
 use super::sections::{
-    AccessLog, Admin, Certificate, ErrorAnswer, Http, Listener, Pool, Route, Runtime, Timeouts,
+    AccessLog, Admin, Certificate, ErrorAnswer, Http, Listener, Pool, Route, Runtime, Timeouts, Tls,
 };
 
 /// The configuration. [`Config::default`] has every value at its default, and no listener,
@@ -18,6 +18,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Settings of HTTP.
     pub http: Http,
+    /// Settings of TLS.
+    pub tls: Tls,
     /// Bodies of Ringway's own answers, at most one for each status.
     pub error_answers: Vec<ErrorAnswer>,
     /// The access log, if there is one.
@@ -128,6 +130,7 @@ impl Config {
         self.timeouts.keep_fixed(&running.timeouts);
         self.admin.keep_fixed(&running.admin);
         self.http.keep_fixed(&running.http);
+        self.tls.keep_fixed(&running.tls);
         // That there is one, or none, needs a restart too.
         self.access_log.clone_from(&running.access_log);
         for listener in &mut self.listeners {

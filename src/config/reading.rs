@@ -5,7 +5,7 @@ use super::diagnostics::{Diagnostics, Report};
 use super::keys::Keys;
 use super::model::Config;
 use super::raw::{Document, Section, WrittenKeys, read_json, read_toml};
-use super::sections::{AccessLog, Admin, error_answers, read_routing};
+use super::sections::{AccessLog, Admin, Tls, error_answers, read_routing};
 use super::text::unmarked;
 use std::io;
 use std::path::Path;
@@ -67,6 +67,7 @@ fn read(
         runtime: keys_of(root.section("runtime")),
         timeouts: keys_of(root.section("timeouts")),
         http: keys_of(http),
+        tls: Tls::read(root.section("tls")),
         error_answers: error_answers(root.sections("error_answer")),
         access_log: AccessLog::read(root.section("access_log")),
         ..Config::default()

@@ -7,7 +7,7 @@ use crate::config::{self, Config};
 use crate::coordinator::events::Event;
 use crate::coordinator::fleet::{Discovered, Fleet, Operation, OperationError};
 use crate::coordinator::process::{
-    Course, ListenSockets, Listeners, Phase, ReadyAnswers, Retired, Shards, check_host,
+    Course, ListenSockets, Listeners, Phase, ReadyAnswers, Retired, Shards, Tickets, check_host,
 };
 use crate::mailbox::Mailbox;
 use crate::snapshot::{self, Settings, Snapshot};
@@ -26,6 +26,7 @@ pub struct Control {
     listeners: Listeners,
     course: Course,
     readiness: ReadyAnswers,
+    tickets: Tickets,
     began: Instant,
     settings: Arc<Settings>,
     snapshot: Option<Arc<Snapshot>>,
@@ -53,7 +54,10 @@ impl Control {
         let mut listeners = Listeners::new(listen_sockets);
         let opened = listeners.open(&config, &config)?;
         listeners.set(&config, opened, &mut fleet);
+        let mut tickets = Tickets::new(fleet.ticket_keys().clone());
+        tickets.follow(&config.tls, now);
         let mut control = Self {
+            tickets,
             fleet: Rc::new(RefCell::new(fleet)),
             shards: Shards::new(mailboxes),
             listeners,
@@ -78,6 +82,7 @@ impl Control {
     pub fn step(&mut self, now: Instant) -> Generation {
         self.take_observations(now);
         self.fleet_mut().tick(now);
+        self.tickets.tick(now);
         self.retired.free();
         self.shards.note_applied(self.generation);
         let (applied, current) = (self.shards.applied(), self.generation);
@@ -248,6 +253,7 @@ impl Control {
         fleet.configure(&self.config, now);
         fleet.apply_discovered(discovered, now);
         self.listeners.set(&self.config, opened, &mut fleet);
+        self.tickets.follow(&self.config.tls, now);
         fleet.note_gone();
         drop(fleet);
         let settings = snapshot::build_settings(&self.config);

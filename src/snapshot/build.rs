@@ -205,7 +205,7 @@ pub fn build_listener(
         routes_not_tls: listener.not_tls == NotTls::Default,
         flows: listener.flows,
         tls: (listener.protocol == Protocol::Https)
-            .then(|| Arc::new(server_names::build(config, index))),
+            .then(|| Arc::new(server_names::build(config, index, &registry.tickets))),
         routes: route_table(listener.protocol, &routes),
     })
 }

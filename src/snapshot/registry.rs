@@ -1,23 +1,27 @@
-//! Numbers for names, stable over generations: a name that stays keeps its number. The number of a
-//! removed route or listener is given again only when no fresh one is left, so that a session that
-//! still counts under it is unlikely to meet its next owner; the slot of a removed backend, which
-//! no shard uses any more, is the next to be given.
+//! What lasts over generations: numbers for names, and the keys of session tickets. A name that
+//! stays keeps its number. The number of a removed route or listener is given again only when no
+//! fresh one is left, so that a session that still counts under it is unlikely to meet its next
+//! owner; the slot of a removed backend, which no shard uses any more, is the next to be given.
 
 use crate::base::{BackendSlot, ListenerId, PoolId, RouteId};
 use crate::config::Endpoint;
 use crate::limits::{BACKENDS_MAX, LISTENERS_MAX, POOLS_MAX, ROUTES_MAX};
+use crate::tls::TicketKeys;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// A route by its listener (empty: all), host, and path or protocols of TLS.
 pub type RouteKey = (String, String, String);
 /// A listener by its name, transport and address.
 pub type ListenerKey = (String, Endpoint);
 
-/// The numbers given so far.
+/// The numbers given so far, and the keys of tickets.
 pub struct Registry {
+    /// The keys of session tickets.
+    pub tickets: Arc<TicketKeys>,
     pools: Numbers<String>,
     routes: Numbers<RouteKey>,
     listeners: Numbers<ListenerKey>,
@@ -28,6 +32,7 @@ pub struct Registry {
 impl Default for Registry {
     fn default() -> Self {
         Self {
+            tickets: Arc::default(),
             pools: Numbers::new(POOLS_MAX),
             routes: Numbers::new(ROUTES_MAX),
             listeners: Numbers::new(LISTENERS_MAX),

@@ -1,7 +1,7 @@
 //! What answers each server name of a listener of HTTPS.
 
 use crate::config::{Alternatives, Config, ListenerIndex, NoSni, UnknownSni};
-use crate::tls::{ServerNames, Terms};
+use crate::tls::{ServerNames, Terms, TicketKeys};
 use rustls::ServerConfig;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,10 +10,14 @@ use std::sync::Arc;
 ///
 /// # Panics
 /// If certificates clash, which a checked configuration excludes.
-pub(super) fn build(config: &Config, index: ListenerIndex) -> ServerNames {
+pub(super) fn build(
+    config: &Config,
+    index: ListenerIndex,
+    tickets: &Arc<TicketKeys>,
+) -> ServerNames {
     let listener = &config.listeners[index.0];
     let names = config.server_names(index).expect("a checked configuration has no clash");
-    let terms = Terms::new(&listener.tls);
+    let terms = Terms::new(&listener.tls, tickets);
     let mut built: HashMap<Alternatives, Arc<ServerConfig>> = HashMap::new();
     let mut answering = |alternatives: &Alternatives| {
         let entry = built.entry(alternatives.clone()).or_insert_with(|| {

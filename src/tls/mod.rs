@@ -2,8 +2,9 @@
 //! of one connection, bytes in and bytes out.
 //!
 //! `pem` and `certificate` read certificates, `policy` has versions and suites, `serving` builds
-//! what answers clients, `names` finds it by server name, `backend` is TLS towards backends;
-//! `handshake`, `record` and `session` are one connection, `fault_kind` sorts why one fails.
+//! what answers clients, `names` finds it by server name, `tickets` resumes sessions, `backend` is
+//! TLS towards backends; `handshake`, `record` and `session` are one connection, `fault_kind` sorts
+//! why one fails.
 
 mod backend;
 mod certificate;
@@ -15,6 +16,7 @@ mod policy;
 mod record;
 mod serving;
 mod session;
+mod tickets;
 
 pub use backend::BackendTls;
 pub use certificate::{Certificate, CertificateFault, FileOf, KeyKind, is_server_name};
@@ -26,6 +28,7 @@ pub use policy::{Policy, Suite};
 pub use record::{CONTENT_BYTES_MAX, ContentType, OVERHEAD_BYTES_MAX, RecordFault, Version};
 pub use serving::Terms;
 pub use session::{Fault, Received, Session};
+pub use tickets::{TICKET_LIFETIME_S, TicketKeys, TicketSecret};
 
 #[cfg(test)]
 mod certificate_tests;

@@ -4,8 +4,9 @@
 use super::certificate::{Certificate, KeyKind};
 use super::policy::Policy;
 use super::record::Version;
+use super::tickets::{TicketKeys, Ticketer};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, SupportedProtocolVersion};
@@ -20,12 +21,14 @@ const BOTH_VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 /// What all handshakes of a listener have in common.
 pub struct Terms {
     provider: Arc<CryptoProvider>,
+    tickets: Arc<dyn ProducesTickets>,
     versions: &'static [&'static SupportedProtocolVersion],
 }
 
 impl Terms {
-    /// The terms by a policy, which must have a suite for each version.
-    pub fn new(policy: &Policy) -> Self {
+    /// The terms by a policy, which must have a suite for each version. Sessions are resumed with
+    /// tickets by these keys.
+    pub fn new(policy: &Policy, keys: &Arc<TicketKeys>) -> Self {
         debug_assert_eq!(policy.version_without_suite(), None);
         let cipher_suites = policy.suites.iter().map(|suite| suite.supported()).collect();
         let provider = CryptoProvider { cipher_suites, ..aws_lc_rs::default_provider() };
@@ -33,7 +36,8 @@ impl Terms {
             Version::Tls12 => BOTH_VERSIONS,
             Version::Tls13 => &BOTH_VERSIONS[..1],
         };
-        Self { provider: Arc::new(provider), versions }
+        let tickets = Arc::new(Ticketer::new(keys.clone(), policy));
+        Self { provider: Arc::new(provider), tickets, versions }
     }
 
     /// What answers clients with the one of these certificates whose key they support; there is at
@@ -51,7 +55,8 @@ impl Terms {
         config.alpn_protocols = APPLICATION_PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         config.enable_secret_extraction = true;
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
+        config.ticketer = self.tickets.clone();
+        config.send_tls13_tickets = 1;
         Arc::new(config)
     }
 }

@@ -3,7 +3,7 @@
 use crate::config::units::closest;
 
 /// Words of the same meaning, separated by blanks, with their hint.
-const WORDS: [(&str, &str); 44] = [
+const WORDS: [(&str, &str); 45] = [
     (
         "ip_hash iphash source hash uri ring_hash maglev consistent_hash sticky sticky_cookie \
          cookie stick_table session_affinity client_ip",
@@ -87,6 +87,10 @@ const WORDS: [(&str, &str); 44] = [
     (
         "ssl_ciphers ssl_ciphersuites cipher_suites ciphersuites cipher",
         "here that is `ciphers` of a [[listener]]",
+    ),
+    (
+        "ssl_session_ticket_key ssl_session_tickets tls_ticket_keys session_ticket_keys",
+        "here that is `ticket_keys_file` of [tls]",
     ),
     ("acme letsencrypt", "to get certificates by itself is not supported yet"),
     ("http2 http3 h2 h2c h3 quic alpn", "HTTP/2 and HTTP/3 are not supported yet"),

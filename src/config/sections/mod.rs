@@ -19,6 +19,7 @@ mod route;
 mod routes;
 mod runtime;
 mod timeouts;
+mod tls;
 
 pub use access_log::{AccessLog, LogPath};
 pub use admin::{ADMIN_SOCKET_DEFAULT, Admin};
@@ -37,3 +38,4 @@ pub use route::Route;
 pub(super) use routes::read_into as read_routing;
 pub use runtime::{Runtime, ShardsChoice, StateFile};
 pub use timeouts::Timeouts;
+pub use tls::{Tls, parse_ticket_keys};

@@ -138,6 +138,16 @@ fn files_that_do_not_fit_are_told_at_their_key() {
 }
 
 #[test]
+fn keys_of_tickets_are_read_from_their_file() {
+    let with = |file: &str| format!("[tls]\nticket_keys_file = \"{file}\"\n");
+    let config = good(&[&with("tickets.txt"), SECURE, ECDSA]);
+    assert_eq!(config.tls.ticket_keys.len(), 1);
+    let (line, message) = problem(&[&with("hello.pem"), SECURE, ECDSA]);
+    assert_eq!(line, 2);
+    assert!(message.contains("`hello.pem` has no key on line 1: write 64 hexa"), "{message}");
+}
+
+#[test]
 fn versions_need_a_suite_each() {
     let with = |keys: &str| SECURE.replacen("\"https\"\n", &format!("\"https\"\n{keys}\n"), 1);
     let (line, message) = problem(&[&with("ciphers = [\"TLS_AES_128_GCM_SHA256\"]"), ECDSA]);

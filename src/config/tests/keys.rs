@@ -11,6 +11,7 @@ use toml::Value;
 const FULL: &str = r#"
     error_answer = [{ status = 503, body = "later" }, { status = 404, file = "404.html" }]
     access_log = { path = "stdout" }
+    tls = { ticket_keys_file = "tickets.txt" }
     http = { trusted_proxies = ["10.0.0.8"] }
     listener = [
         { name = "web", address = "0.0.0.0:80" },
@@ -59,6 +60,7 @@ const TEXTS: [&str; 32] = [
     "b.test",
     "a.pem",
     "a-key.pem",
+    "b-tickets.txt",
     "inside",
     "1.3",
     "a/b",

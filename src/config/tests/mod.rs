@@ -40,6 +40,8 @@ fn load(path: &Path) -> io::Result<Vec<u8>> {
         Some("missing.html") => Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
         Some("long.html") => Ok(vec![b'x'; ERROR_ANSWER_BYTES_MAX + 1]),
         Some("hello.pem") => Ok(b"hello".to_vec()),
+        Some("tickets.txt") => Ok("0a".repeat(32).into_bytes()),
+        Some("b-tickets.txt") => Ok("0b".repeat(32).into_bytes()),
         Some("broken.pem") => Ok(CERTIFICATE.0.replace("MII", "AAA").into_bytes()),
         Some("ed25519.pem") => Ok(OF_ED25519.0.clone().into_bytes()),
         Some("ed25519-key.pem") => Ok(OF_ED25519.1.clone().into_bytes()),

@@ -9,7 +9,9 @@ use crate::coordinator::events::Event;
 use crate::engine::Socket;
 use crate::limits::LISTENER_LEAVES_AFTER;
 use crate::snapshot::{self, Listener};
+use crate::tls::TicketKeys;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the numbers of removed routes and listeners are kept after every shard works without
@@ -38,6 +40,11 @@ impl Fleet {
     /// The kind of number that is too few, and how to mend it.
     pub fn check_room(&self, config: &Config) -> Result<(), String> {
         self.registry.check_room(&snapshot::wanted(config))
+    }
+
+    /// The keys of session tickets, which listeners are built with.
+    pub(crate) fn ticket_keys(&self) -> &Arc<TicketKeys> {
+        &self.registry.tickets
     }
 
     /// Builds a listener of a configuration for a snapshot, with the numbers that it needs. None

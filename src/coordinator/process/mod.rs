@@ -4,7 +4,7 @@
 //! `/ready`, `listeners` its open sockets, `shards` what their mailboxes say, `bell` how they wake
 //! the coordinator, `panics` the limit of theirs, `retired` frees snapshots that none of them uses,
 //! `tasks` runs a task for each key, `systemd` notifies systemd, `state_file` keeps state over a
-//! restart. Does not: decide what changes, see `control`.
+//! restart, `ticket_keys` has the keys of TLS tickets. Does not: decide what changes, see `control`.
 
 mod bell;
 mod host;
@@ -17,6 +17,7 @@ mod shards;
 mod state_file;
 mod systemd;
 mod tasks;
+mod ticket_keys;
 
 pub(crate) use bell::rung;
 pub use bell::{Bell, BellReceiver, bell};
@@ -31,3 +32,4 @@ pub use shards::Shards;
 pub(crate) use state_file::{Left, StateFile};
 pub(crate) use systemd::Systemd;
 pub(crate) use tasks::Tasks;
+pub(crate) use ticket_keys::Tickets;

@@ -2,9 +2,11 @@
 
 mod first_look;
 mod names;
+mod resuming;
 mod versions;
 
 use super::harness::*;
+use super::load::Operated;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SignatureAlgorithm,
 };
@@ -16,8 +18,8 @@ use std::sync::Arc;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{
-    ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, SignatureScheme, StreamOwned,
-    SupportedProtocolVersion,
+    ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, SignatureScheme,
+    StreamOwned, SupportedProtocolVersion,
 };
 
 /// A certification authority that clients trust.
@@ -76,30 +78,18 @@ impl Authority {
     }
 }
 
-/// A running `ringway` of HTTPS, with its files.
-pub struct Secure {
-    pub ringway: Ringway,
-    pub folder: PathBuf,
+/// A running `ringway` with these files beside its configuration.
+pub fn start(files: &[(&str, &str)], text: &str) -> Operated {
+    Operated::start_with(text, |folder, _| {
+        for (name, content) in files {
+            std::fs::write(folder.join(name), content).expect("written");
+        }
+    })
 }
 
-impl Secure {
-    /// With these files, and a configuration in which `LISTEN` stands for an address.
-    pub fn start(files: &[(&str, &str)], text: &str) -> Self {
-        let temporary = TempFolder::new();
-        files.iter().for_each(|(name, content)| drop(temporary.write(name, content)));
-        let file = temporary.write("ringway.toml", &text.replace("LISTEN", "127.0.0.1:0"));
-        let folder = temporary.0.clone();
-        let mut command = command();
-        command
-            .arg("run")
-            .arg(file)
-            .args(["--admin", folder.join("admin").to_str().expect("text")]);
-        Self { ringway: Ringway::spawn(command, Some(temporary)), folder }
-    }
-
-    pub fn address(&self) -> SocketAddr {
-        self.ringway.address
-    }
+/// A file beside the configuration.
+pub fn beside(secure: &Operated, name: &str) -> PathBuf {
+    secure.file.with_file_name(name)
 }
 
 /// A listener of HTTPS with these keys more, these certificates by their files (`NAME.pem` and
@@ -125,6 +115,7 @@ pub struct Seen {
     pub answer: String,
     pub version: ProtocolVersion,
     pub suite: String,
+    pub is_resumed: bool,
     /// The certificate that it was shown.
     pub certificate: Vec<u8>,
 }
@@ -163,6 +154,7 @@ impl Caller {
             answer,
             version: connection.protocol_version().expect("a version"),
             suite: suite.as_str().expect("known").to_owned(),
+            is_resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
             certificate: connection.peer_certificates().expect("some")[0].to_vec(),
         })
     }

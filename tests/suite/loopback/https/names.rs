@@ -12,7 +12,7 @@ fn name_of(certificate: &[u8]) -> String {
 
 const ANY: &[(&str, &str)] = &[("exact", ""), ("wildcard", ""), ("other", "default = true")];
 
-fn start(authority: &Authority, backend: &Origin, keys: &str, order: &[(&str, &str)]) -> Secure {
+fn start(authority: &Authority, backend: &Origin, keys: &str, order: &[(&str, &str)]) -> Operated {
     let exact = authority.issue(&["Shop.Example.test"]);
     let wildcard = authority.issue(&["*.example.test"]);
     let other = authority.issue(&["other.test"]);
@@ -24,7 +24,7 @@ fn start(authority: &Authority, backend: &Origin, keys: &str, order: &[(&str, &s
         ("other.pem", &other.chain),
         ("other-key.pem", &other.key),
     ];
-    Secure::start(&files, &secure(backend, keys, order))
+    super::start(&files, &secure(backend, keys, order))
 }
 
 #[test]
@@ -36,7 +36,8 @@ fn the_most_specific_certificate_answers_whatever_the_order() {
         let secure = start(&authority, &backend, "", order);
         let caller = Caller::trusting(&authority);
         let shown = |name: &str| {
-            let seen = caller.get(secure.address(), name).map_err(|error| error.to_string())?;
+            let seen =
+                caller.get(secure.ringway.address, name).map_err(|error| error.to_string())?;
             assert!(seen.answer.ends_with("\r\n\r\nhello"), "{}", seen.answer);
             Ok::<_, String>(name_of(&seen.certificate))
         };
@@ -57,19 +58,19 @@ fn without_a_default_unknown_names_are_refused_and_curl_reads_the_alert() {
     let authority = Authority::new();
     let backend = Origin::saying("hello");
     let secure = start(&authority, &backend, "", &ANY[..2]);
-    let error = Caller::trusting(&authority).get(secure.address(), "unknown.test");
+    let error = Caller::trusting(&authority).get(secure.ringway.address, "unknown.test");
     let error = error.expect_err("there is none for it").to_string();
     assert!(error.contains("UnrecognisedName"), "{error}");
-    let root = secure.folder.join("root.pem");
+    let root = beside(&secure, "root.pem");
     std::fs::write(&root, &authority.pem).expect("written");
     let said = curl(
-        secure.address(),
+        secure.ringway.address,
         "shop.example.test",
         "/",
         &["--cacert", root.to_str().expect("text")],
     );
     assert_eq!(said, "hello");
-    let said = curl(secure.address(), "unknown.test", "/", &["-k"]);
+    let said = curl(secure.ringway.address, "unknown.test", "/", &["-k"]);
     assert!(said.contains("unrecognized name"), "{said}");
 }
 
@@ -87,9 +88,9 @@ fn clients_that_name_no_server_and_unknown_names_are_cases_of_their_own() {
     ] {
         let secure = start(&authority, &backend, keys, &[("wildcard", ""), ANY[2]]);
         // The name that is verified is that of the default certificate.
-        let seen = nameless.get(secure.address(), "other.test");
+        let seen = nameless.get(secure.ringway.address, "other.test");
         assert_eq!(seen.is_ok(), no_name, "{keys}: {seen:?}");
-        let error = named.get(secure.address(), "unknown.test").expect_err("never valid");
+        let error = named.get(secure.ringway.address, "unknown.test").expect_err("never valid");
         assert_eq!(error.to_string().contains("UnrecognisedName"), !unknown, "{keys}: {error}");
     }
 }
@@ -108,10 +109,10 @@ fn of_two_kinds_of_keys_each_client_gets_the_one_that_it_supports() {
         ("rsa-key.pem", &rsa.key),
     ];
     for order in [[("ecdsa", ""), ("rsa", "")], [("rsa", ""), ("ecdsa", "")]] {
-        let secure = Secure::start(&files, &super::secure(&backend, "", &order));
+        let secure = super::start(&files, &super::secure(&backend, "", &order));
         let caller = Caller::trusting(&authority);
         let kind = |caller: &Caller| {
-            let seen = caller.get(secure.address(), "shop.test").expect("it is served");
+            let seen = caller.get(secure.ringway.address, "shop.test").expect("it is served");
             let (_, certificate) = X509Certificate::from_der(&seen.certificate).expect("well");
             certificate.public_key().algorithm.algorithm.to_id_string()
         };

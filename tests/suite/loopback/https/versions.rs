@@ -3,11 +3,11 @@
 use super::*;
 use std::io::Write;
 
-fn start(authority: &Authority, backend: &Origin, keys: &str) -> Secure {
+fn start(authority: &Authority, backend: &Origin, keys: &str) -> Operated {
     let shop = authority.issue(&["shop.test"]);
     let files =
         [("shop.pem", &*shop.chain), ("shop-key.pem", &shop.key), ("root.pem", &authority.pem)];
-    Secure::start(&files, &secure(backend, keys, &[("shop", "")]))
+    super::start(&files, &secure(backend, keys, &[("shop", "")]))
 }
 
 #[test]
@@ -16,17 +16,17 @@ fn both_versions_are_spoken_and_the_backend_is_told_of_https() {
     let backend = Origin::http(|head, _| ok(head.as_bytes()));
     let secure = start(&authority, &backend, "");
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-        let seen = Caller::with(&authority, &[version]).get(secure.address(), "shop.test");
+        let seen = Caller::with(&authority, &[version]).get(secure.ringway.address, "shop.test");
         let seen = seen.expect("it is served");
         assert_eq!(seen.version, version.version);
         assert!(seen.answer.contains("X-Forwarded-Proto: https\r\n"), "{}", seen.answer);
     }
-    let root = secure.folder.join("root.pem");
+    let root = beside(&secure, "root.pem");
     let root = root.to_str().expect("text");
     for version in ["--tls-max 1.2", "--tlsv1.3"] {
         let mut arguments: Vec<&str> = version.split(' ').collect();
         arguments.extend(["--cacert", root, "-w", "\nhttp/%{http_version} %{response_code}"]);
-        let said = curl(secure.address(), "shop.test", "/a", &arguments);
+        let said = curl(secure.ringway.address, "shop.test", "/a", &arguments);
         assert!(said.starts_with("GET /a HTTP/1.1\r\n"), "{version}: {said}");
         assert!(said.ends_with("\nhttp/1.1 200"), "{version}: {said}");
     }
@@ -38,7 +38,7 @@ fn the_lowest_version_and_the_suites_are_those_of_the_configuration() {
     let backend = Origin::saying("hello");
     let secure = start(&authority, &backend, "tls_min_version = \"1.3\"");
     let old = Caller::with(&authority, &[&rustls::version::TLS12]);
-    let error = old.get(secure.address(), "shop.test").expect_err("too old").to_string();
+    let error = old.get(secure.ringway.address, "shop.test").expect_err("too old").to_string();
     assert!(error.contains("ProtocolVersion"), "{error}");
     let suites = "ciphers = [\"TLS_CHACHA20_POLY1305_SHA256\", \"ECDHE-ECDSA-AES256-GCM-SHA384\"]";
     let secure = start(&authority, &backend, suites);
@@ -46,7 +46,7 @@ fn the_lowest_version_and_the_suites_are_those_of_the_configuration() {
         (&rustls::version::TLS13, "TLS13_CHACHA20_POLY1305_SHA256"),
         (&rustls::version::TLS12, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
     ] {
-        let seen = Caller::with(&authority, &[version]).get(secure.address(), "shop.test");
+        let seen = Caller::with(&authority, &[version]).get(secure.ringway.address, "shop.test");
         assert_eq!(seen.expect("it is served").suite, suite);
     }
 }
@@ -67,7 +67,7 @@ fn a_protocol_is_agreed_on_or_refused() {
         let mut caller = Caller::trusting(&authority);
         caller.config.alpn_protocols =
             offered.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let seen = caller.get(secure.address(), "shop.test");
+        let seen = caller.get(secure.ringway.address, "shop.test");
         match seen {
             Ok(_) => assert!(is_served, "{offered:?}"),
             Err(error) => {
