@@ -48,7 +48,7 @@ const FULL: &str = r#"
 "#;
 
 /// Values of which one suits each key whose value is a text.
-const TEXTS: [&str; 32] = [
+const TEXTS: [&str; 33] = [
     "1",
     "0d0a",
     "2KiB",
