@@ -48,10 +48,14 @@ pub fn check_free(address: SocketAddr) -> io::Result<()> {
     }
     match socket.bind(&address.into()) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            let tables = ["/proc/self/net/udp", "/proc/self/net/udp6"].map(std::fs::read_to_string);
-            let is_free = tables
-                .iter()
-                .all(|table| table.as_ref().is_ok_and(|table| !has_receiver(table, address)));
+            // A socket of the other family is in the way only if it has both, which Ringway's do
+            // not: one of its own there must not count.
+            let table = match address {
+                SocketAddr::V4(_) => "/proc/self/net/udp",
+                SocketAddr::V6(_) => "/proc/self/net/udp6",
+            };
+            let table = std::fs::read_to_string(table);
+            let is_free = table.is_ok_and(|table| !has_receiver(&table, address));
             if is_free { Ok(()) } else { Err(error) }
         }
         bound => bound,
@@ -307,6 +311,19 @@ mod tests {
             check_free(address).unwrap_or_else(|error| panic!("{host}: {error}"));
             let _next = receive_on(address).expect("it shares the port");
             assert!(check_free(address).is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_socket_of_the_other_family_takes_no_address_that_is_only_answered_from() {
+        for [host, other] in [["0.0.0.0", "::"], ["::", "0.0.0.0"]]
+            .map(|hosts| hosts.map(|host| host.parse::<IpAddr>().expect(host)))
+        {
+            let leaving = receive_on((host, 0).into()).unwrap();
+            let address = local_address(&leaving).unwrap();
+            turn_away(Socket(leaving.as_raw_fd())).expect("a socket of ours");
+            let _successor = receive_on((other, address.port()).into()).expect("a port");
+            check_free(address).unwrap_or_else(|error| panic!("{address}: {error}"));
         }
     }
 
