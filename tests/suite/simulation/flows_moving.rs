@@ -129,7 +129,7 @@ fn one_flow_is_the_probe_of_a_half_open_backend() {
     for (answers, dies, expected) in [
         (true, false, TrialCourse::Passed),
         (false, true, TrialCourse::Failed(BackendFault::Unreachable)),
-        (false, false, TrialCourse::Undecided),
+        (false, false, TrialCourse::Passed),
     ] {
         let mut scene = FlowScene::new(2, FlowRules::default());
         scene.publish(&[Share::Weight(1), Share::Trial(1)]);
@@ -150,6 +150,47 @@ fn one_flow_is_the_probe_of_a_half_open_backend() {
         let told: Vec<_> = scene.told().into_iter().map(|(told, _)| told).collect();
         let trial = |course| Observation::Trial(BackendSlot(1), 1, course);
         assert_eq!(told, [trial(TrialCourse::Begun), trial(expected)]);
+        scene.is_clean();
+    }
+}
+
+#[test]
+fn without_responses_a_half_open_backend_passes_if_no_icmp_message_has_come() {
+    const SECOND: Duration = Duration::from_secs(1);
+    // Requests that the flow takes, responses to each, and what is known after its first datagram,
+    // a second later, after another datagram, and when it has been idle for long.
+    let (none, passed) = (None, Some(TrialCourse::Passed));
+    let undecided = Some(TrialCourse::Undecided);
+    for (requests, responses, course) in [
+        (0, None, [none, none, passed, passed]),
+        (9, Some(0), [none, none, passed, passed]),
+        (0, Some(1), [none, none, none, Some(TrialCourse::Failed(BackendFault::Timeout))]),
+        (1, Some(0), [undecided; 4]),
+    ] {
+        let rules = FlowRules { requests, responses, ..FlowRules::default() };
+        let mut scene = FlowScene::new(2, rules);
+        scene.publish(&[Share::Weight(1), Share::Trial(1)]);
+        scene.told();
+        let mut last = None;
+        let mut known = |scene: &mut FlowScene| {
+            for (told, _) in scene.told() {
+                last = match told {
+                    Observation::Trial(_, 1, TrialCourse::Begun) => last,
+                    Observation::Trial(_, 1, course) => Some(course),
+                    other => panic!("{other:?}"),
+                };
+            }
+            last
+        };
+        assert_eq!(scene.asks(1, b"first").1, 1);
+        let mut found = vec![known(&mut scene)];
+        scene.pass(SECOND);
+        found.push(known(&mut scene));
+        scene.asks(1, b"second");
+        found.push(known(&mut scene));
+        scene.pass(61 * SECOND);
+        found.push(known(&mut scene));
+        assert_eq!(found, course, "{requests} {responses:?}");
         scene.is_clean();
     }
 }
