@@ -1,5 +1,6 @@
 //! The begin of a flow: whether there is a place for it, and a backend.
 
+use super::ending::ENDED_AT_ONCE_MAX;
 use super::{Endpoints, Flow, Flows, State, Tally};
 use crate::attempts::{Attempts, Need};
 use crate::base::ListenerId;
@@ -108,9 +109,11 @@ impl Flows {
             count_refused(listener, Counter::FlowLimitRejections, local);
             return None;
         }
+        let mut evicted = 0;
         while !local.reports.sessions(listener).take(rules.max_flows) {
-            let Some(oldest) = self.receivers[ends.receiver].order.oldest else {
-                // All of them are other shards'.
+            let oldest = self.receivers[ends.receiver].order.oldest;
+            let Some(oldest) = oldest.filter(|_| evicted < ENDED_AT_ONCE_MAX) else {
+                // All of them are other shards', or a reload has lowered the limit by more.
                 count_refused(listener, Counter::FlowLimitRejections, local);
                 if is_counted {
                     local.reports.mailbox.shared.flows.leave(listener, ends.client.ip());
@@ -118,6 +121,7 @@ impl Flows {
                 return None;
             };
             self.end(oldest, CloseReason::FlowEvicted, picks, local);
+            evicted += 1;
         }
         Some(Admission { listener, is_counted })
     }
