@@ -31,7 +31,8 @@ impl Flows {
     /// Responses that are still expected.
     fn missing(&self, flow: &Flow) -> u64 {
         let responses = self.receivers[flow.ends.receiver].rules.responses.map_or(0, u64::from);
-        let expected = flow.from_client.datagrams.saturating_mul(responses);
+        let requests = flow.from_client.datagrams.saturating_sub(flow.unsent);
+        let expected = requests.saturating_mul(responses);
         expected.saturating_sub(flow.from_backend.datagrams)
     }
 
@@ -104,7 +105,8 @@ impl Flows {
     }
 
     /// Ends a flow in which nothing came for too long. A backend that leaves a request without any
-    /// response has failed.
+    /// response has failed. That takes it out of service only if it gave no other flow a response
+    /// meanwhile: else a client could do so with requests that no backend answers.
     fn end_idle<E: Engine>(&mut self, id: FlowId, picks: &mut Replicas, local: &mut Local<E>) {
         let flow = &self.table[id];
         let responses = self.receivers[flow.ends.receiver].rules.responses.map_or(0, u64::from);
@@ -114,7 +116,12 @@ impl Flows {
             return self.end(id, CloseReason::FlowIdle, picks, local);
         }
         let (slot, flow) = (flow.slot(), self.table.at(id));
-        flow.attempts.report_fault(slot, BackendFault::Timeout, picks, local);
+        let cell = local.reports.backend_cell(slot);
+        if cell.successes.read() == flow.successes_before || flow.attempts.is_half_open() {
+            flow.attempts.report_fault(slot, BackendFault::Timeout, picks, local);
+        } else {
+            cell.failures.add(1);
+        }
         self.end(id, CloseReason::BackendTimeout, picks, local);
     }
 

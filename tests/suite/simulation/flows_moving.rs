@@ -7,7 +7,7 @@ use ringway::base::BackendSlot;
 use ringway::config::FlowRules;
 use ringway::mailbox::{BackendFault, Observation, TrialCourse};
 use ringway::snapshot::Share;
-use ringway::stats::CloseReason;
+use ringway::stats::{CloseReason, Counter};
 use std::time::Duration;
 
 fn shares(slot: usize, share: Share) -> [Share; 2] {
@@ -105,6 +105,25 @@ fn an_unreachable_backend_ends_the_flow_and_only_that() {
     scene.network.borrow_mut().datagrams.dead.clear();
     assert_eq!(scene.asks(*number, b"x").0.from, same.from);
     fall_silent(&mut scene);
+}
+
+#[test]
+fn a_datagram_too_long_for_a_link_on_the_way_ends_no_flow_and_is_no_failure() {
+    let rules = FlowRules { responses: Some(1), ..FlowRules::default() };
+    let mut scene = FlowScene::new(2, rules);
+    let (first, slot) = scene.asks(1, b"short");
+    scene.told();
+    for _ in 0..2 {
+        scene.network.borrow_mut().datagrams.path_mtu = Some(1_252);
+        assert_eq!(scene.ask(1, &[0; 1_400]), None);
+        let (next, same) = scene.asks(1, &[0; 1_400]);
+        assert_eq!((next.from, same), (first.from, slot));
+    }
+    assert_eq!(scene.count(Counter::DatagramsTooLong), 2);
+    assert_eq!((scene.told(), scene.failures(slot)), (vec![], 0));
+    (0..3).for_each(|_| assert!(scene.answer(&first, b"answer").is_some()));
+    assert_eq!(scene.closes(CloseReason::FlowAnswered), 1);
+    scene.is_clean();
 }
 
 #[test]
