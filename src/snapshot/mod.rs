@@ -27,6 +27,7 @@ use crate::head::Rules;
 use crate::route::RouteTable;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The snapshot of one generation.
 pub struct Snapshot {
@@ -99,6 +100,8 @@ pub struct Pool {
     pub proxy_protocol: ProxyProtocol,
     /// The address that connections and flows come from.
     pub source: PoolSource,
+    /// Backends are probed by the kernel when a relay of them is silent for so long; zero: never.
+    pub keepalive: Duration,
     /// The backends that get traffic.
     pub backends: Vec<Backend>,
     /// The table of the algorithm `hash`, which has the backends that get no traffic too.

@@ -46,6 +46,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The buffer group of the receive ring.
 const RECEIVE_GROUP: u16 = 0;
@@ -197,6 +198,10 @@ impl Engine for Uring {
 
     fn acknowledged(&self, socket: Socket) -> u64 {
         socket::acknowledged(socket)
+    }
+
+    fn keep_alive(&mut self, socket: Socket, idle: Duration) {
+        socket::keep_alive(socket, idle);
     }
 
     fn shutdown_write(&mut self, socket: Socket) {

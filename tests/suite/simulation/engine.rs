@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Size of every buffer: the smallest that the configuration allows.
 pub const BUFFER_SIZE: usize = 16 * 1024;
@@ -224,6 +225,10 @@ impl Engine for SimEngine {
 
     fn acknowledged(&self, socket: Socket) -> u64 {
         self.network.borrow().streams.get(&socket.0).map_or(0, |stream| stream.arrived)
+    }
+
+    fn keep_alive(&mut self, socket: Socket, idle: Duration) {
+        self.network.borrow_mut().kept_alive.insert(socket.0, idle);
     }
 
     fn shutdown_write(&mut self, socket: Socket) {

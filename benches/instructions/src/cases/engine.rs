@@ -201,6 +201,8 @@ impl Engine for ScriptedEngine {
         0
     }
 
+    fn keep_alive(&mut self, _socket: Socket, _idle: Duration) {}
+
     fn shutdown_write(&mut self, _socket: Socket) {}
 
     fn connect_datagrams(
