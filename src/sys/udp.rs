@@ -9,6 +9,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 
+/// Errors of a socket that are dropped at once.
+const ERRORS_AT_ONCE_MAX: usize = 64;
+
 /// A socket that receives at an address and shares it with its siblings: the kernel's hash of both
 /// addresses decides which of them gets a datagram. The control data of each datagram has the
 /// address that it was sent to.
@@ -115,7 +118,9 @@ pub fn adopt(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
     prepare(&socket.as_fd(), address)
 }
 
-/// A UDP socket that receives from `address` only, and sends there.
+/// A UDP socket that receives from `address` only, and sends there. It reports every ICMP message
+/// for what it has sent: without `IP_RECVERR` (ip(7)) the kernel keeps to itself that a host or a
+/// network is unreachable.
 ///
 /// # Errors
 /// No descriptor or memory is left, no route leads there, (`EAGAIN`) no local port is left, or it
@@ -125,8 +130,26 @@ pub fn connect(address: SocketAddr, source: Source) -> Result<Socket, NotMade> {
     let socket = socket2::Socket::new(domain, Type::DGRAM, Some(Protocol::UDP));
     let socket = socket.map_err(NotMade::NoSocket)?;
     source::bind(&socket, address, source)?;
+    let (level, option) = match address {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_RECVERR),
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
+    };
+    switch_on(&socket.as_fd(), level, option).map_err(NotMade::NoSocket)?;
     socket.connect(&address.into()).map_err(NotMade::NoSocket)?;
     Ok(Socket(socket.into_raw_fd()))
+}
+
+/// Drops what waits in the error queue of a socket of [`connect`]. As long as something does, the
+/// kernel takes the socket for one with something to receive.
+pub fn drop_errors(socket: Socket) {
+    let socket = borrowed(socket);
+    let socket = SockRef::from(&socket);
+    let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
+    for _ in 0..ERRORS_AT_ONCE_MAX {
+        if socket.recv_with_flags(&mut [], flags).is_err() {
+            return;
+        }
+    }
 }
 
 /// Has new datagrams go past a bound socket: to others on the same address, or to nobody. It keeps
@@ -299,6 +322,29 @@ mod tests {
         let refused = other.recv(&mut [0; 16]).expect_err("it is not for others");
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         close(flow);
+    }
+
+    #[test]
+    fn an_error_that_was_reported_and_dropped_makes_a_socket_readable_no_more() {
+        for host in ["127.0.0.1:0", "[::1]:0"] {
+            let gone = UdpSocket::bind(host).expect("a port").local_addr().expect("bound");
+            let flow = connect(gone, Source::Any).expect("a port");
+            let borrowed = borrowed(flow);
+            let socket = SockRef::from(&borrowed);
+            let has_error = || {
+                let mut asked = libc::pollfd { fd: flow.0, events: libc::POLLIN, revents: 0 };
+                // SAFETY: one structure, which outlives the call.
+                let count = unsafe { libc::poll(&raw mut asked, 1, 0) };
+                count == 1 && asked.revents & libc::POLLERR != 0
+            };
+            socket.send(b"ask").expect("sent");
+            let refused = socket.recv(&mut []).expect_err("nobody is there");
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+            assert!(has_error(), "{host}");
+            drop_errors(flow);
+            assert!(!has_error(), "{host}");
+            close(flow);
+        }
     }
 
     #[test]

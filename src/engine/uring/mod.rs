@@ -61,6 +61,8 @@ pub struct Uring {
     sends: Sends,
     /// Buffers of datagrams that are sent by the next submission, which the kernel copies there.
     sent_datagrams: Vec<BufferId>,
+    /// The UDP socket that was just connected: nothing has been sent on it.
+    opened_last: Option<Socket>,
     /// UDP sockets that close behind it.
     closing: Vec<Socket>,
     scratch: Scratch,
@@ -105,6 +107,7 @@ impl Uring {
             buffers,
             sends: Sends::default(),
             sent_datagrams: Vec::new(),
+            opened_last: None,
             closing: Vec::new(),
             is_short_of_memory: false,
             scratch: Scratch::new(),
@@ -213,13 +216,19 @@ impl Engine for Uring {
         address: SocketAddr,
         source: Source,
     ) -> Result<Socket, Failure> {
-        udp::connect(address, source).map_err(|error| match error {
+        let made = udp::connect(address, source).map_err(|error| match error {
             NotMade::NoSocket(error) => completion::failure_of_connect(&error),
             NotMade::NoSource(_) => Failure::NoSource,
-        })
+        });
+        self.opened_last = made.ok();
+        made
     }
 
     fn receive_datagrams(&mut self, socket: Socket, key: Key) {
+        if self.opened_last.take() != Some(socket) {
+            // Else a receive of a socket with such an error would be tried again and again.
+            udp::drop_errors(socket);
+        }
         match self.buffers.need_datagrams(&self.ring) {
             Ok(()) => self.submit_receive_datagrams(socket, key),
             Err(error) => {
