@@ -50,8 +50,12 @@ impl Flows {
             Err(reason) => {
                 retract(admission, &ends, local);
                 count_refused(admission.listener, Counter::DatagramsUnserved, local);
-                if reason == Unserved::NoSocket {
-                    self.make_room(ends.receiver, picks, local);
+                match (reason, self.receivers[ends.receiver].target) {
+                    (Unserved::NoSocket, _) => self.make_room(ends.receiver, picks, local),
+                    (Unserved::NoBackend, Some(target)) => {
+                        local.reports.mailbox.tables.pool(target.pool).unserved.add(1);
+                    }
+                    (Unserved::NoBackend, None) => {}
                 }
                 None
             }
@@ -166,8 +170,6 @@ impl Flows {
                 }
             }
         }
-        let mailbox = &local.reports.mailbox;
-        mailbox.tables.pool(attempts.pool).unserved.add(1);
         Err(Unserved::NoBackend)
     }
 

@@ -3,7 +3,7 @@
 use super::datagrams::Packet;
 use super::flow_scene::FlowScene;
 use super::scene::address;
-use ringway::base::BackendSlot;
+use ringway::base::{BackendSlot, PoolId};
 use ringway::config::FlowRules;
 use ringway::mailbox::{BackendFault, Observation, TrialCourse};
 use ringway::snapshot::Share;
@@ -56,7 +56,13 @@ fn without_another_backend_a_flow_stays_with_one_that_drains() {
     scene.publish(&[Share::Nothing]);
     assert_eq!(scene.asks(1, b"after").0.from, before.from);
     assert!(scene.answer(&before, b"answer").is_some());
+    let unserved = |scene: &FlowScene| {
+        let ledger = &scene.mailbox.shared.ledger;
+        ledger.pools(PoolId(0)).map(|cell| cell.unserved.read()).sum::<u64>()
+    };
+    assert_eq!(unserved(&scene), 0, "it is served");
     assert_eq!(scene.ask(2, b"new"), None, "it gets no new ones");
+    assert_eq!(unserved(&scene), 1);
     fall_silent(&mut scene);
 }
 
