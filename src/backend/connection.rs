@@ -207,6 +207,13 @@ impl Connection {
         self.secure_with.take()
     }
 
+    /// The kernel probes the backend when it is silent for so long; zero: never.
+    pub fn keep_alive<E: Engine>(&self, idle: Duration, local: &mut Local<E>) {
+        if !idle.is_zero() {
+            local.wire.engine.keep_alive(self.link.socket, idle);
+        }
+    }
+
     /// Sends what has waited for the connection, and receives.
     pub fn begin<E: Engine>(&mut self, local: &mut Local<E>) {
         local.wire.receive(&mut self.link);

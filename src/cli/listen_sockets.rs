@@ -6,6 +6,7 @@ use ringway::config::{Endpoint, Listener, Steering, Transport};
 use ringway::coordinator::{ListenSockets, OpenListener};
 use ringway::engine::Socket;
 use ringway::sys::rlimit::is_for_want_of_descriptors;
+use ringway::sys::socket::Multipath;
 use ringway::sys::{socket, udp};
 use std::collections::HashSet;
 use std::io;
@@ -42,11 +43,12 @@ impl SystemSockets {
         }
         let wanted = listener.endpoint();
         self.check_free(wanted)?;
-        let first = self.open_one(wanted)?;
+        let multipath = multipath(listener);
+        let first = self.open_one(wanted, multipath)?;
         // Port 0 gets its number from the kernel; the siblings share it.
         let address = socket::local_address(&first)?;
         let bound = Endpoint { address, ..wanted };
-        let siblings = (1..self.cores.len()).map(|_| self.open_one(bound));
+        let siblings = (1..self.cores.len()).map(|_| self.open_one(bound, multipath));
         let sockets: Vec<OwnedFd> =
             std::iter::once(Ok(first)).chain(siblings).collect::<io::Result<_>>()?;
         self.own.insert(bound);
@@ -60,9 +62,10 @@ impl SystemSockets {
         Ok(OpenListener { bound: address, sockets, is_passed: false })
     }
 
-    fn open_one(&self, Endpoint { transport, address }: Endpoint) -> io::Result<OwnedFd> {
+    fn open_one(&self, endpoint: Endpoint, multipath: Multipath) -> io::Result<OwnedFd> {
+        let Endpoint { transport, address } = endpoint;
         match transport {
-            Transport::Tcp => socket::listen(address, self.backlog),
+            Transport::Tcp => socket::listen_by(multipath, address, self.backlog),
             Transport::Udp => udp::receive_on(address),
         }
     }
@@ -74,6 +77,12 @@ impl SystemSockets {
             tracing::warn!(
                 "listener \"{name}\": steering = \"cpu\" has no effect on a socket that was \
                  passed: all shards share it"
+            );
+        }
+        if listener.mptcp {
+            tracing::warn!(
+                "listener \"{name}\": mptcp has no effect on a socket that was passed: it is one \
+                 of MPTCP or not"
             );
         }
         let count = self.passed.count_for(listener);
@@ -104,6 +113,28 @@ impl SystemSockets {
     }
 }
 
+/// MPTCP, if it is asked for and the kernel has it.
+fn multipath(listener: &Listener) -> Multipath {
+    if !listener.mptcp {
+        return Multipath::No;
+    }
+    match socket::check_multipath(listener.address) {
+        Ok(()) => Multipath::Yes,
+        Err(error) => {
+            tracing::warn!("listener \"{}\": {}", listener.name, no_multipath(&error));
+            Multipath::No
+        }
+    }
+}
+
+/// Why a listener has no MPTCP, and the remedy.
+pub(super) fn no_multipath(error: &io::Error) -> String {
+    format!(
+        "the kernel has no MPTCP ({error}), so that it takes TCP alone: set net.mptcp.enabled = 1, \
+         or take a kernel that is built with CONFIG_MPTCP"
+    )
+}
+
 impl ListenSockets for SystemSockets {
     fn open(&mut self, listener: &Listener) -> Result<OpenListener, String> {
         let refused = |error: io::Error| {
@@ -131,6 +162,12 @@ impl ListenSockets for SystemSockets {
 
     fn is_passed_the_same(&self, one: &Listener, other: &Listener) -> bool {
         self.passed.are_the_same(one, other)
+    }
+
+    fn follow(&mut self, sockets: &[Socket], listener: &Listener) {
+        if listener.endpoint().transport == Transport::Tcp {
+            sockets.iter().for_each(|one| socket::keep_alive(*one, listener.keepalive));
+        }
     }
 
     fn note_open(&mut self, listeners: &[Listener]) {

@@ -35,6 +35,12 @@ const TIMEOUT_RANGE: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(7 * 24 * 3600);
 
 /// The bounds of an interval. A shorter one would be a load of its own on the backends.
+/// The default of `keepalive` of listeners and pools: a peer that vanished is found within two
+/// minutes, and no device on the way forgets a connection that rests.
+pub const KEEPALIVE_DEFAULT: Duration = Duration::from_secs(60);
+/// The kernel takes at most 32,767 s (linux/tcp.h, `MAX_TCP_KEEPIDLE`).
+const KEEPALIVE_RANGE: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(9 * 3600);
 pub(super) const INTERVAL_RANGE: RangeInclusive<Duration> =
     Duration::from_millis(10)..=*TIMEOUT_RANGE.end();
 
@@ -133,6 +139,20 @@ pub fn parse_timeout(text: &str) -> Result<Duration, String> {
 pub fn parse_span(text: &str) -> Result<Duration, String> {
     let span = parse_duration(text)?;
     check_range(text, span, &(Duration::ZERO..=*TIMEOUT_RANGE.end())).map(|()| span)
+}
+
+/// The time after which a silent connection is probed; zero: never.
+pub fn parse_keepalive(text: &str) -> Result<Duration, String> {
+    let idle = parse_duration(text)?;
+    if idle.is_zero() || (KEEPALIVE_RANGE.contains(&idle) && idle.subsec_nanos() == 0) {
+        return Ok(idle);
+    }
+    let (least, most) = (KEEPALIVE_RANGE.start(), KEEPALIVE_RANGE.end());
+    let (least, most) = (print_duration(*least), print_duration(*most));
+    Err(format!(
+        "`{text}` is out of range: it goes from {least} to {most} in whole seconds, or is \"0s\" \
+         for never"
+    ))
 }
 
 /// An interval, a window or a length of an ejection: never zero.

@@ -26,6 +26,7 @@ pub use key::{Key, Op, Owner};
 
 use crate::base::Instant;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// An open socket, as the engine names it. Not closed when dropped: its owner closes it through the
 /// engine once no operation is in flight on it.
@@ -165,13 +166,17 @@ pub trait Engine {
     /// wait for that and travel in one segment with FIN.
     fn send(&mut self, socket: Socket, key: Key, slices: &[Slice], is_last: bool);
 
-    /// Bytes that the peer has acknowledged since the connection began; 0 if unknown. Distinguishes
-    /// a slow reader from a dead one.
+    /// A number that grows by the bytes that the peer acknowledges; 0 if unknown. Distinguishes a
+    /// slow reader from a dead one.
     fn acknowledged(&self, socket: Socket) -> u64;
 
     /// Sends the last bytes of a connection that is about to close, as far as its socket takes them
     /// without waiting. No send is in flight on it.
     fn send_at_once(&mut self, socket: Socket, bytes: &[u8]);
+
+    /// Has the kernel probe the peer of a connection that is silent for `idle`, and reset the
+    /// connection of one that does not answer. Zero: never.
+    fn keep_alive(&mut self, socket: Socket, idle: Duration);
 
     /// Ends the proxy's direction of the stream behind all bytes that were sent.
     fn shutdown_write(&mut self, socket: Socket);

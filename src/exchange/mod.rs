@@ -21,7 +21,7 @@ mod stalling;
 
 use crate::attempts::Attempts;
 use crate::backend::Connection;
-use crate::base::{BackendSlot, Instant};
+use crate::base::{BackendSlot, Instant, PoolId};
 use crate::client::{Clients, Origin};
 use crate::head::Version;
 use crate::link::Chain;
@@ -146,6 +146,11 @@ impl Exchange {
     #[inline]
     fn is_over(&self) -> bool {
         self.attempt == Attempt::Over
+    }
+
+    /// The pool of its backend.
+    pub fn pool(&self) -> PoolId {
+        self.attempts.pool
     }
 
     /// Both of its places; none without a connection to a backend.

@@ -92,6 +92,12 @@ impl Flows {
         match failure {
             _ if self.table[id].state == State::Ended => self.close_if_quiet(id, local),
             None | Some(Failure::NoBuffers) => self.listen_on(id, local),
+            // Path MTU discovery (ip(7), `IP_MTU_DISCOVER`): a router has dropped a datagram that
+            // is too long for its link. The kernel sends the next ones in fragments.
+            Some(Failure::TooLong) => {
+                self.note_unsent(id, Counter::DatagramsTooLong, local);
+                self.listen_on(id, local);
+            }
             Some(Failure::OutOfResources) => {
                 self.end(id, CloseReason::OutOfBuffers, picks, local);
             }
@@ -107,24 +113,32 @@ impl Flows {
         picks: &mut Replicas,
         local: &mut Local<E>,
     ) {
+        let is_too_long = failure == Failure::TooLong;
+        let reason = if is_too_long { Counter::DatagramsTooLong } else { Counter::DatagramsUnsent };
         let is_flow = key.owner() == Owner::Flow;
         let flow = if is_flow { self.table.find(key) } else { None };
         let receiver = if is_flow { None } else { self.receivers.find(key) };
-        let listener = match (flow, receiver) {
-            (Some(flow), _) => self.table[flow].attempts.listener,
-            (None, Some(receiver)) => self.receivers[receiver].listener,
+        match (flow, receiver) {
+            (Some(flow), _) => self.note_unsent(flow, reason, local),
+            (None, Some(receiver)) => {
+                local.reports.count_dropped(self.receivers[receiver].listener, reason);
+            }
             // It has ended meanwhile.
-            (None, None) => return local.count(Counter::DatagramsUnsent),
-        };
-        let is_too_long = failure == Failure::TooLong;
-        let reason = if is_too_long { Counter::DatagramsTooLong } else { Counter::DatagramsUnsent };
-        local.reports.count_dropped(listener, reason);
+            (None, None) => local.count(reason),
+        }
         let open = flow.filter(|id| self.table[*id].state != State::Ended);
         if let (Failure::Refused | Failure::Reset | Failure::Unreachable, Some(id)) =
             (failure, open)
         {
             self.unreachable(id, failure, picks, local);
         }
+    }
+
+    /// A datagram of a flow's client did not reach the backend.
+    fn note_unsent<E: Engine>(&mut self, id: FlowId, reason: Counter, local: &mut Local<E>) {
+        let flow = self.table.at(id);
+        flow.unsent += 1;
+        local.reports.count_dropped(flow.attempts.listener, reason);
     }
 
     /// The network has reported that the backend of a flow cannot be reached, or that nobody

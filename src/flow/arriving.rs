@@ -78,6 +78,7 @@ impl Flows {
         local: &mut Local<E>,
     ) {
         self.touch(id, local.now());
+        self.pass_half_open(id, local);
         let flow = self.table.at(id);
         let receiver = &self.receivers[flow.ends.receiver];
         flow.from_client.add(payload.len());

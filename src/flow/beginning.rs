@@ -1,5 +1,6 @@
 //! The begin of a flow: whether there is a place for it, and a backend.
 
+use super::ending::ENDED_AT_ONCE_MAX;
 use super::{Endpoints, Flow, Flows, State, Tally};
 use crate::attempts::{Attempts, Need};
 use crate::base::ListenerId;
@@ -49,8 +50,12 @@ impl Flows {
             Err(reason) => {
                 retract(admission, &ends, local);
                 count_refused(admission.listener, Counter::DatagramsUnserved, local);
-                if reason == Unserved::NoSocket {
-                    self.make_room(ends.receiver, picks, local);
+                match (reason, self.receivers[ends.receiver].target) {
+                    (Unserved::NoSocket, _) => self.make_room(ends.receiver, picks, local),
+                    (Unserved::NoBackend, Some(target)) => {
+                        local.reports.mailbox.tables.pool(target.pool).unserved.add(1);
+                    }
+                    (Unserved::NoBackend, None) => {}
                 }
                 None
             }
@@ -108,9 +113,11 @@ impl Flows {
             count_refused(listener, Counter::FlowLimitRejections, local);
             return None;
         }
+        let mut evicted = 0;
         while !local.reports.sessions(listener).take(rules.max_flows) {
-            let Some(oldest) = self.receivers[ends.receiver].order.oldest else {
-                // All of them are other shards'.
+            let oldest = self.receivers[ends.receiver].order.oldest;
+            let Some(oldest) = oldest.filter(|_| evicted < ENDED_AT_ONCE_MAX) else {
+                // All of them are other shards', or a reload has lowered the limit by more.
                 count_refused(listener, Counter::FlowLimitRejections, local);
                 if is_counted {
                     local.reports.mailbox.shared.flows.leave(listener, ends.client.ip());
@@ -118,6 +125,7 @@ impl Flows {
                 return None;
             };
             self.end(oldest, CloseReason::FlowEvicted, picks, local);
+            evicted += 1;
         }
         Some(Admission { listener, is_counted })
     }
@@ -163,8 +171,6 @@ impl Flows {
                 }
             }
         }
-        let mailbox = &local.reports.mailbox;
-        mailbox.tables.pool(attempts.pool).unserved.add(1);
         Err(Unserved::NoBackend)
     }
 
@@ -193,7 +199,9 @@ impl Flows {
             is_counted: admission.is_counted,
             attempts,
             used_at: local.now(),
+            successes_before: local.reports.backend_cell(slot).successes.read(),
             from_client: Tally::default(),
+            unsent: 0,
             from_backend: Tally::default(),
             older: None,
             newer: None,

@@ -10,9 +10,14 @@ use crate::mailbox::{BackendFault, TrialCourse};
 use crate::pick::Replicas;
 use crate::stats::CloseReason;
 use crate::table::{FlowId, ReceiverId};
+use std::time::Duration;
 
-/// Flows of one receiver that end at once because their time is over; the others a moment later.
-const ENDED_AT_ONCE_MAX: usize = 256;
+/// Flows of one receiver that end at once, because their time is over or there are too many; the
+/// others a moment later.
+pub(super) const ENDED_AT_ONCE_MAX: usize = 256;
+
+/// The time within which the network reports that nobody receives a datagram.
+const ICMP_COMES_WITHIN: Duration = Duration::from_secs(1);
 
 impl Flows {
     /// True if all responses that were expected have come, and no request will follow.
@@ -26,7 +31,8 @@ impl Flows {
     /// Responses that are still expected.
     fn missing(&self, flow: &Flow) -> u64 {
         let responses = self.receivers[flow.ends.receiver].rules.responses.map_or(0, u64::from);
-        let expected = flow.from_client.datagrams.saturating_mul(responses);
+        let requests = flow.from_client.datagrams.saturating_sub(flow.unsent);
+        let expected = requests.saturating_mul(responses);
         expected.saturating_sub(flow.from_backend.datagrams)
     }
 
@@ -99,17 +105,39 @@ impl Flows {
     }
 
     /// Ends a flow in which nothing came for too long. A backend that leaves a request without any
-    /// response has failed.
+    /// response has failed. That takes it out of service only if it gave no other flow a response
+    /// meanwhile: else a client could do so with requests that no backend answers.
     fn end_idle<E: Engine>(&mut self, id: FlowId, picks: &mut Replicas, local: &mut Local<E>) {
         let flow = &self.table[id];
         let responses = self.receivers[flow.ends.receiver].rules.responses.map_or(0, u64::from);
         let is_unanswered = responses > 0 && self.missing(flow) >= responses;
         if !is_unanswered {
+            self.pass_half_open(id, local);
             return self.end(id, CloseReason::FlowIdle, picks, local);
         }
         let (slot, flow) = (flow.slot(), self.table.at(id));
-        flow.attempts.report_fault(slot, BackendFault::Timeout, picks, local);
+        let cell = local.reports.backend_cell(slot);
+        if cell.successes.read() == flow.successes_before || flow.attempts.is_half_open() {
+            flow.attempts.report_fault(slot, BackendFault::Timeout, picks, local);
+        } else {
+            cell.failures.add(1);
+        }
         self.end(id, CloseReason::BackendTimeout, picks, local);
+    }
+
+    /// A flow that is a half-open probe, and need have no response, passes if no ICMP message has
+    /// come in time: nothing else would let its backend return to service.
+    pub(super) fn pass_half_open<E: Engine>(&mut self, id: FlowId, local: &mut Local<E>) {
+        let flow = self.table.at(id);
+        if !flow.attempts.is_half_open() {
+            return;
+        }
+        let rules = &self.receivers[flow.ends.receiver].rules;
+        let is_due = flow.attempts.began + ICMP_COMES_WITHIN <= local.now();
+        if is_due && rules.responses.unwrap_or(0) == 0 {
+            let slot = flow.slot();
+            flow.attempts.end_half_open(slot, TrialCourse::Passed, local);
+        }
     }
 
     /// Ends the flows of backends that are cut off.

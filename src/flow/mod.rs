@@ -83,7 +83,11 @@ pub struct Flow {
     attempts: Attempts,
     /// When its last datagram came, from either side.
     used_at: Instant,
+    /// Successes of its backend on this shard when it began.
+    successes_before: u64,
     from_client: Tally,
+    /// Datagrams of its client that did not reach the backend: no answer comes to them.
+    unsent: u64,
     from_backend: Tally,
     /// Its neighbours among the flows of its receiver, in the order of their last datagrams.
     older: Option<FlowId>,

@@ -114,6 +114,11 @@ impl Relay {
         if let Source::Listener(attempts) = &mut self.source {
             attempts.end_half_open(connection.slot, TrialCourse::Passed, local);
         }
+        if let Source::Listener(attempts) = &self.source
+            && let Some(pool) = sides.picks.pool(attempts.pool)
+        {
+            connection.keep_alive(pool.keepalive, local);
+        }
         connection.begin(local);
     }
 

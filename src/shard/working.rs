@@ -12,6 +12,7 @@ use crate::relay::{Ends, Relay};
 use crate::sides::Sides;
 use crate::stats::CloseReason;
 use crate::table::{ClientId, ExchangeId, Port, RelayId};
+use std::time::Duration;
 
 impl<E: Engine> Traffic<E> {
     /// Takes signals until none is left. Most events leave none.
@@ -118,7 +119,11 @@ impl<E: Engine> Traffic<E> {
         let client = self.sides.clients.at(ports.0.connection);
         client.state = State::Relaying(id);
         client.keep_alive = false;
-        self.sides.connections.at(ports.1.connection).used_for = Use::Relay(id);
+        let pool = self.sides.picks.pool(self.exchanges.at(exchange).pool());
+        let idle = pool.map_or(Duration::ZERO, |pool| pool.keepalive);
+        let connection = self.sides.connections.at(ports.1.connection);
+        connection.used_for = Use::Relay(id);
+        connection.keep_alive(idle, &mut self.sides.local);
         self.with_relay(id, Relay::begin);
     }
 

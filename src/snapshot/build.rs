@@ -133,6 +133,7 @@ pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: u
         retry_budget_percent: pool.retry_budget_percent,
         proxy_protocol: pool.proxy_protocol,
         source: pool.source,
+        keepalive: pool.keepalive,
         hashing: None,
         backends: Vec::new(),
         is_last_resort: false,

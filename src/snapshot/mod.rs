@@ -29,6 +29,7 @@ use crate::route::RouteTable;
 use crate::tls::{BackendTls, ServerNames};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The snapshot of one generation.
 pub struct Snapshot {
@@ -105,6 +106,8 @@ pub struct Pool {
     pub source: PoolSource,
     /// TLS to the backends; none: plain.
     pub tls: Option<Arc<BackendTls>>,
+    /// Backends are probed by the kernel when a relay of them is silent for so long; zero: never.
+    pub keepalive: Duration,
     /// The backends that get traffic.
     pub backends: Vec<Backend>,
     /// The table of the algorithm `hash`, which has the backends that get no traffic too.

@@ -3,7 +3,7 @@
 
 use super::source::{self, NotMade};
 use crate::engine::{Socket, Source};
-use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, TcpKeepalive, Type};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -28,13 +28,46 @@ pub(super) fn borrowed(socket: Socket) -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(socket.0) }
 }
 
+/// Whether clients may use several paths at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Multipath {
+    /// TCP.
+    No,
+    /// MPTCP (RFC 8684): those that do not ask for it get TCP.
+    Yes,
+}
+
+fn stream(address: SocketAddr, protocol: Multipath) -> io::Result<socket2::Socket> {
+    let protocol = match protocol {
+        Multipath::No => None,
+        Multipath::Yes => Some(Protocol::from(libc::IPPROTO_MPTCP)),
+    };
+    socket2::Socket::new(Domain::for_address(address), Type::STREAM, protocol)
+}
+
+/// Whether the kernel has MPTCP.
+///
+/// # Errors
+/// It was built without it, or `net.mptcp.enabled` is 0.
+pub fn check_multipath(address: SocketAddr) -> io::Result<()> {
+    stream(address, Multipath::Yes).map(drop)
+}
+
 /// A listening socket that shares its address with its siblings. TCP_NODELAY is set and is
 /// inherited by what it accepts.
 ///
 /// # Errors
 /// What the kernel says of the address: in use, not ours, not allowed.
 pub fn listen(address: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
-    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    listen_by(Multipath::No, address, backlog)
+}
+
+/// The same, by MPTCP or not.
+///
+/// # Errors
+/// As [`listen`].
+pub fn listen_by(protocol: Multipath, address: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
+    let socket = stream(address, protocol)?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     if address.is_ipv6() {
@@ -245,6 +278,30 @@ pub fn send_at_once(socket: Socket, bytes: &[u8]) {
     let _ = SockRef::from(&borrowed(socket)).send_with_flags(bytes, flags);
 }
 
+/// Probes in a row that a peer may leave unanswered, each a third of the silence before the first
+/// one later: a dead peer is found within twice that silence.
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// Has the kernel probe the peer after a silence of `idle`, whole seconds (tcp(7), `TCP_KEEPIDLE`,
+/// `TCP_KEEPINTVL`, `TCP_KEEPCNT`); zero: never. What a listening socket has is inherited by the
+/// connections that it accepts. Not with `TCP_USER_TIMEOUT`, which would also end a connection
+/// whose peer is alive and has closed its window for so long.
+pub fn keep_alive(socket: Socket, idle: Duration) {
+    let borrowed = borrowed(socket);
+    let socket = SockRef::from(&borrowed);
+    let result = if idle.is_zero() {
+        socket.set_keepalive(false)
+    } else {
+        let interval = Duration::from_secs((idle.as_secs() / u64::from(KEEPALIVE_PROBES)).max(1));
+        let rules = TcpKeepalive::new().with_time(idle).with_interval(interval);
+        socket.set_tcp_keepalive(&rules.with_retries(KEEPALIVE_PROBES))
+    };
+    if let Err(error) = result {
+        // A socket of MPTCP has its defaults on kernels that know no others for it.
+        tracing::debug!(%error, "keepalive");
+    }
+}
+
 /// Ends our direction of the stream. A failure means that the stream has ended anyway.
 pub fn shutdown_write(socket: Socket) {
     let _ = SockRef::from(&borrowed(socket)).shutdown(std::net::Shutdown::Write);
@@ -262,28 +319,42 @@ pub fn close(socket: Socket) {
     unsafe { libc::close(socket.0) };
 }
 
-/// Bytes that the peer has acknowledged since the connection began; 0 if that cannot be known.
+/// The level of options of MPTCP, and that of its state (linux/socket.h, linux/mptcp.h).
+const SOL_MPTCP: libc::c_int = 284;
+const MPTCP_INFO: libc::c_int = 1;
+/// Where `mptcpi_snd_una` is in `struct mptcp_info` (linux/mptcp.h, since 5.16): behind 6 single
+/// bytes and a hole of 2, 2 numbers of 4 bytes and one of 8.
+const SND_UNA: usize = 8 + 2 * 4 + 8;
+/// Where `tcpi_bytes_acked` is in `struct tcp_info` (linux/tcp.h, since 4.1): behind 8 single
+/// bytes, 24 numbers of 4 bytes and 2 of 8. libc's own struct ends before it.
+const BYTES_ACKED: usize = 8 + 24 * 4 + 2 * 8;
+
+/// A number that grows by the bytes that the peer acknowledges; 0 if that cannot be known.
 pub fn acknowledged(socket: Socket) -> u64 {
-    // Where `tcpi_bytes_acked` is in `struct tcp_info` (linux/tcp.h, since 4.1): behind 8 single
-    // bytes, 24 numbers of 4 bytes and 2 of 8. libc's own struct ends before it.
-    const OFFSET: usize = 8 + 24 * 4 + 2 * 8;
-    let mut info = [0u8; OFFSET + 8];
-    let mut length = info.len() as libc::socklen_t;
-    // JUSTIFICATION: no library offers this part of TCP_INFO (tcp(7)).
+    // Of MPTCP, TCP_INFO is that of one path.
+    let by_mptcp = number_in(socket, SOL_MPTCP, MPTCP_INFO, SND_UNA);
+    let by_tcp = || number_in(socket, libc::IPPROTO_TCP, libc::TCP_INFO, BYTES_ACKED);
+    by_mptcp.or_else(by_tcp).unwrap_or(0)
+}
+
+/// A number of 8 bytes in what the kernel says of a socket; none if it says less.
+fn number_in(
+    socket: Socket,
+    level: libc::c_int,
+    option: libc::c_int,
+    offset: usize,
+) -> Option<u64> {
+    const LENGTH_MAX: usize = BYTES_ACKED + 8;
+    let mut info = [0u8; LENGTH_MAX];
+    let mut length = (offset + 8) as libc::socklen_t;
+    assert!(length as usize <= LENGTH_MAX, "there is room for it");
+    // JUSTIFICATION: no library offers these parts of TCP_INFO (tcp(7)) and MPTCP_INFO.
     // SAFETY: the kernel writes at most `length` bytes into `info`, which has as many.
-    let result = unsafe {
-        libc::getsockopt(
-            socket.0,
-            libc::IPPROTO_TCP,
-            libc::TCP_INFO,
-            info.as_mut_ptr().cast(),
-            &mut length,
-        )
-    };
-    if result != 0 || (length as usize) < info.len() {
-        return 0;
-    }
-    info[OFFSET..].try_into().map_or(0, u64::from_ne_bytes)
+    let result =
+        unsafe { libc::getsockopt(socket.0, level, option, info.as_mut_ptr().cast(), &mut length) };
+    let number = info.get(offset..offset + 8)?;
+    (result == 0 && length as usize >= offset + 8)
+        .then(|| number.try_into().map_or(0, u64::from_ne_bytes))
 }
 
 #[cfg(test)]
@@ -361,6 +432,29 @@ mod tests {
             turn_away(&[Socket(again.as_raw_fd())]).unwrap();
             let refused = TcpStream::connect((client, port)).unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused, "{hosts:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_accepted_is_probed_as_its_listener_says() {
+        let listener = listen("127.0.0.1:0".parse().unwrap(), 16).unwrap();
+        let listening = Socket(listener.as_raw_fd());
+        let address = local_address(&listener).unwrap();
+        for seconds in [60, 1, 0] {
+            keep_alive(listening, Duration::from_secs(seconds));
+            let _client = TcpStream::connect(address).unwrap();
+            let accepted = accept_now(listening).expect("it is there");
+            let borrowed = borrowed(accepted);
+            let probed = SockRef::from(&borrowed);
+            assert_eq!(probed.keepalive().unwrap(), seconds > 0);
+            if seconds > 0 {
+                let interval = (seconds / 3).max(1);
+                let [idle, between] = [seconds, interval].map(Duration::from_secs);
+                assert_eq!(probed.tcp_keepalive_time().unwrap(), idle);
+                assert_eq!(probed.tcp_keepalive_interval().unwrap(), between);
+                assert_eq!(probed.tcp_keepalive_retries().unwrap(), 3);
+            }
+            close(accepted);
         }
     }
 

@@ -9,6 +9,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 
+/// Errors of a socket that are dropped at once.
+const ERRORS_AT_ONCE_MAX: usize = 64;
+
 /// A socket that receives at an address and shares it with its siblings: the kernel's hash of both
 /// addresses decides which of them gets a datagram. The control data of each datagram has the
 /// address that it was sent to.
@@ -48,10 +51,14 @@ pub fn check_free(address: SocketAddr) -> io::Result<()> {
     }
     match socket.bind(&address.into()) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            let tables = ["/proc/self/net/udp", "/proc/self/net/udp6"].map(std::fs::read_to_string);
-            let is_free = tables
-                .iter()
-                .all(|table| table.as_ref().is_ok_and(|table| !has_receiver(table, address)));
+            // A socket of the other family is in the way only if it has both, which Ringway's do
+            // not: one of its own there must not count.
+            let table = match address {
+                SocketAddr::V4(_) => "/proc/self/net/udp",
+                SocketAddr::V6(_) => "/proc/self/net/udp6",
+            };
+            let table = std::fs::read_to_string(table);
+            let is_free = table.is_ok_and(|table| !has_receiver(&table, address));
             if is_free { Ok(()) } else { Err(error) }
         }
         bound => bound,
@@ -111,7 +118,9 @@ pub fn adopt(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
     prepare(&socket.as_fd(), address)
 }
 
-/// A UDP socket that receives from `address` only, and sends there.
+/// A UDP socket that receives from `address` only, and sends there. It reports every ICMP message
+/// for what it has sent: without `IP_RECVERR` (ip(7)) the kernel keeps to itself that a host or a
+/// network is unreachable.
 ///
 /// # Errors
 /// No descriptor or memory is left, no route leads there, (`EAGAIN`) no local port is left, or it
@@ -121,8 +130,26 @@ pub fn connect(address: SocketAddr, source: Source) -> Result<Socket, NotMade> {
     let socket = socket2::Socket::new(domain, Type::DGRAM, Some(Protocol::UDP));
     let socket = socket.map_err(NotMade::NoSocket)?;
     source::bind(&socket, address, source)?;
+    let (level, option) = match address {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_RECVERR),
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
+    };
+    switch_on(&socket.as_fd(), level, option).map_err(NotMade::NoSocket)?;
     socket.connect(&address.into()).map_err(NotMade::NoSocket)?;
     Ok(Socket(socket.into_raw_fd()))
+}
+
+/// Drops what waits in the error queue of a socket of [`connect`]. As long as something does, the
+/// kernel takes the socket for one with something to receive.
+pub fn drop_errors(socket: Socket) {
+    let socket = borrowed(socket);
+    let socket = SockRef::from(&socket);
+    let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
+    for _ in 0..ERRORS_AT_ONCE_MAX {
+        if socket.recv_with_flags(&mut [], flags).is_err() {
+            return;
+        }
+    }
 }
 
 /// Has new datagrams go past a bound socket: to others on the same address, or to nobody. It keeps
@@ -298,6 +325,29 @@ mod tests {
     }
 
     #[test]
+    fn an_error_that_was_reported_and_dropped_makes_a_socket_readable_no_more() {
+        for host in ["127.0.0.1:0", "[::1]:0"] {
+            let gone = UdpSocket::bind(host).expect("a port").local_addr().expect("bound");
+            let flow = connect(gone, Source::Any).expect("a port");
+            let borrowed = borrowed(flow);
+            let socket = SockRef::from(&borrowed);
+            let has_error = || {
+                let mut asked = libc::pollfd { fd: flow.0, events: libc::POLLIN, revents: 0 };
+                // SAFETY: one structure, which outlives the call.
+                let count = unsafe { libc::poll(&raw mut asked, 1, 0) };
+                count == 1 && asked.revents & libc::POLLERR != 0
+            };
+            socket.send(b"ask").expect("sent");
+            let refused = socket.recv(&mut []).expect_err("nobody is there");
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+            assert!(has_error(), "{host}");
+            drop_errors(flow);
+            assert!(!has_error(), "{host}");
+            close(flow);
+        }
+    }
+
+    #[test]
     fn an_address_that_is_only_answered_from_is_free() {
         for host in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
             let socket = receive_on(host.parse().unwrap()).unwrap();
@@ -307,6 +357,19 @@ mod tests {
             check_free(address).unwrap_or_else(|error| panic!("{host}: {error}"));
             let _next = receive_on(address).expect("it shares the port");
             assert!(check_free(address).is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_socket_of_the_other_family_takes_no_address_that_is_only_answered_from() {
+        for [host, other] in [["0.0.0.0", "::"], ["::", "0.0.0.0"]]
+            .map(|hosts| hosts.map(|host| host.parse::<IpAddr>().expect(host)))
+        {
+            let leaving = receive_on((host, 0).into()).unwrap();
+            let address = local_address(&leaving).unwrap();
+            turn_away(Socket(leaving.as_raw_fd())).expect("a socket of ours");
+            let _successor = receive_on((other, address.port()).into()).expect("a port");
+            check_free(address).unwrap_or_else(|error| panic!("{address}: {error}"));
         }
     }
 

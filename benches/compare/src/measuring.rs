@@ -3,8 +3,8 @@
 //! The clocks of the proxy are read right before and right after the window, on the thread that
 //! makes the load, so nothing but the window lies between the readings.
 
-use crate::contender::Proxy;
-use crate::load::{Generator, Pattern, Plan};
+use crate::contender::{Protocol, Proxy};
+use crate::load::{self, Pattern, Plan, Transport};
 use crate::measurement::{Errors, Figures, LoadFigures, RestFigures};
 use crate::scenario::Scenario;
 use crate::sys::signal;
@@ -40,7 +40,7 @@ fn measure_load(
     window: Duration,
     errors: &mut Errors,
 ) -> Result<LoadFigures> {
-    let mut generator = Generator::start(plan_of(proxy, scenario))?;
+    let mut generator = load::start(plan_of(proxy, scenario))?;
     generator.run_until_served(OPENING_LIMIT)?;
     errors.add(&generator.run_for(WARM_UP)?);
     let tree = proxy.tree()?;
@@ -68,7 +68,7 @@ fn measure_rest(proxy: &Proxy, scenario: &Scenario, errors: &mut Errors) -> Resu
     warm_up(proxy, scenario, errors)?;
     let tree = proxy.tree()?;
     let warm_rss_bytes = tree.rss_bytes()?;
-    let mut generator = Generator::start(plan_of(proxy, scenario))?;
+    let mut generator = load::start(plan_of(proxy, scenario))?;
     errors.add(&generator.run_until_resting(OPENING_LIMIT)?);
     // Also shows whether the proxy keeps the connections.
     errors.add(&generator.run_for(SETTLE)?);
@@ -85,7 +85,7 @@ fn warm_up(proxy: &Proxy, scenario: &Scenario, errors: &mut Errors) -> Result<()
         pattern: Pattern::KeepAlive,
         ..plan_of(proxy, scenario)
     };
-    let mut generator = Generator::start(plan)?;
+    let mut generator = load::start(plan)?;
     errors.add(&generator.run_for(WARM_UP)?);
     drop(generator);
     signal::sleep(SETTLE)
@@ -97,5 +97,9 @@ fn plan_of(proxy: &Proxy, scenario: &Scenario) -> Plan {
         connections: scenario.connections,
         body_len: scenario.body_len,
         pattern: scenario.pattern,
+        transport: match scenario.protocol {
+            Protocol::Http | Protocol::Tcp => Transport::Tcp,
+            Protocol::Udp { .. } => Transport::Udp,
+        },
     }
 }

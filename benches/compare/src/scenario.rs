@@ -24,7 +24,7 @@ pub struct Scenario {
 const KIB: usize = 1024;
 
 /// All scenarios, in the order in which they are measured.
-pub const SCENARIOS: [Scenario; 9] = [
+pub const SCENARIOS: [Scenario; 13] = [
     Scenario {
         name: "keepalive-64",
         protocol: Protocol::Http,
@@ -96,6 +96,38 @@ pub const SCENARIOS: [Scenario; 9] = [
         body_len: 128,
         pattern: Pattern::ConnectionPerRequest,
         about: "bytes forwarded unread: 64 clients, 128 B answers, a new connection for each",
+    },
+    Scenario {
+        name: "udp-64",
+        protocol: Protocol::Udp { is_answered_once: false },
+        connections: 64,
+        body_len: 100,
+        pattern: Pattern::KeepAlive,
+        about: "64 flows of 100 B datagrams that come back",
+    },
+    Scenario {
+        name: "udp-half",
+        protocol: Protocol::Udp { is_answered_once: false },
+        connections: 64,
+        body_len: 100,
+        pattern: Pattern::HalfPace,
+        about: "the same at half of what a closed loop reaches: none may be lost",
+    },
+    Scenario {
+        name: "udp-dns",
+        protocol: Protocol::Udp { is_answered_once: true },
+        connections: 64,
+        body_len: 100,
+        pattern: Pattern::ConnectionPerRequest,
+        about: "64 clients, 100 B datagrams that come back once, a new flow for each",
+    },
+    Scenario {
+        name: "udp-idle-8000",
+        protocol: Protocol::Udp { is_answered_once: false },
+        connections: 8_000,
+        body_len: 100,
+        pattern: Pattern::RequestOnceThenRest,
+        about: "8,000 flows at rest after one datagram each",
     },
 ];
 

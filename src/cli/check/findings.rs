@@ -1,7 +1,7 @@
 //! Errors and warnings of a start of `ringway run` here with a configuration that is valid by
 //! itself. Reads, changes nothing.
 
-use super::{datagrams, protocols, sources};
+use super::{datagrams, host, protocols};
 use crate::cli::environment::Wrong;
 use crate::cli::load::{Effective, LoadError};
 use crate::cli::serve::cores;
@@ -121,7 +121,7 @@ fn of_text(config: &Config) -> Vec<Finding> {
     findings.extend(admin_address(config));
     findings.extend(protocols::findings(config));
     findings.extend(datagrams::findings(config));
-    findings.extend(sources::findings(config));
+    findings.extend(host::findings(config));
     for (pool, uses) in config.pools.iter().zip(config.uses_of_pools()) {
         findings.extend(probes(pool));
         findings.extend(loops(config, pool, uses));

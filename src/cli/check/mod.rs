@@ -2,8 +2,8 @@
 
 mod datagrams;
 pub(super) mod findings;
+mod host;
 mod protocols;
-mod sources;
 
 use super::Failed;
 use super::environment;

@@ -3,11 +3,15 @@
 use crate::config::units::closest;
 
 /// Words of the same meaning, separated by blanks, with their hint.
-const WORDS: [(&str, &str); 45] = [
+const WORDS: [(&str, &str); 50] = [
     (
-        "ip_hash iphash source hash uri ring_hash maglev consistent_hash sticky sticky_cookie \
-         cookie stick_table session_affinity client_ip",
-        "to send a client to the same backend each time is not supported yet",
+        "ip_hash iphash source hash uri ring_hash maglev consistent_hash client_ip",
+        "here that is `algorithm = \"hash\"` of a pool, with `hash_key`",
+    ),
+    (
+        "sticky sticky_cookie cookie stick_table session_affinity",
+        "a cookie that keeps a client at its backend is not supported yet; `algorithm = \"hash\"` \
+         of a pool does so by the client's address or by a cookie of the application",
     ),
     (
         "leastconn least_conn least_request least_requests",
@@ -42,7 +46,16 @@ const WORDS: [(&str, &str); 45] = [
     ("sni server_names", "here that is `host` of a [[route]] on a listener of `tls-passthrough`"),
     (
         "mode stream",
-        "here that is `protocol` of a [[listener]]: \"http\", \"tcp\" or \"tls-passthrough\"",
+        "here that is `protocol` of a [[listener]]: \"http\", \"tcp\", \"tls-passthrough\" or \
+         \"udp\"",
+    ),
+    ("udp", "here that is `protocol = \"udp\"` of a [[listener]]"),
+    ("proxy_requests", "here that is `requests` of a [[listener]] of `udp`"),
+    ("proxy_responses", "here that is `responses` of a [[listener]] of `udp`"),
+    (
+        "proxy_timeout udp_idle udp_timeout session_timeout",
+        "here that is `flow_idle` of a [[listener]] of `udp`, and `tunnel` in [timeouts] for \
+         connections",
     ),
     ("accept_proxy", "here that is `proxy_protocol = \"require\"` of a [[listener]]"),
     ("send_proxy send_proxy_v2", "here that is `proxy_protocol = \"v1\"` or \"v2\" of a pool"),
@@ -54,8 +67,8 @@ const WORDS: [(&str, &str); 45] = [
     ("backup priority failover fallback", "spare servers are not supported yet"),
     (
         "max_conns maxconn max_conn maxqueue maxconns worker_connections",
-        "`max_connections` in [runtime] limits clients of the whole process; a limit for a \
-         backend is not supported yet",
+        "`max_connections` in [runtime] limits clients of the whole process, and that of a \
+         [[listener]] its own; `max_connections_per_backend` is of a pool",
     ),
     (
         "max_fails fail_timeout observe on_error outlier_detection circuit_breaker \
@@ -188,8 +201,9 @@ mod tests {
     #[test]
     fn words_of_others_are_known_however_they_are_joined() {
         for (word, part) in [
-            ("ip_hash", "not supported yet"),
-            ("ring-hash", "not supported yet"),
+            ("ip_hash", "`algorithm = \"hash\"`"),
+            ("ring-hash", "`hash_key`"),
+            ("proxy_responses", "`responses`"),
             ("leastconn", "least-connections"),
             ("proxy_pass", "`pool`"),
             ("Stick-Table", "not supported yet"),

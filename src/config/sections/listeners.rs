@@ -6,12 +6,15 @@ use crate::config::addresses::parse_listen_address;
 use crate::config::choices::{
     Choice, NoSni, NotTls, Protocol, ProxyHeader, Steering, UnknownSni, unknown_choice,
 };
-use crate::config::keys::kinds::{by_hand, count, shown, text, texts, word};
+use crate::config::keys::kinds::{by_hand, count, duration, flag, shown, text, texts, word};
 use crate::config::keys::{Keys, Part, keys, section};
 use crate::config::raw::{At, Section};
-use crate::config::values::{MAX_CONNECTIONS_RANGE, check_name};
+use crate::config::values::{
+    KEEPALIVE_DEFAULT, MAX_CONNECTIONS_RANGE, check_name, parse_keepalive,
+};
 use crate::tls::{Policy, Suite};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 section! {
     /// `[[listener]]`: an address that clients connect to.
@@ -35,6 +38,10 @@ section! {
         proxy_protocol: ProxyHeader = ProxyHeader::default() => word(),
         /// Connections of this listener; further ones wait in the kernel's backlog. 0: no limit.
         max_connections: usize = 0 => count(0..=*MAX_CONNECTIONS_RANGE.end()),
+        /// A connection that is silent for so long is probed by the kernel; zero: never.
+        keepalive: Duration = KEEPALIVE_DEFAULT => duration(parse_keepalive),
+        /// Clients may use several paths at once (MPTCP).
+        mptcp: bool = false => flag().at_start(),
         /// The choice of a shard for a new connection.
         steering: Steering = Steering::default() => word().at_start(),
         /// With `udp`: the rules for flows.
@@ -170,6 +177,12 @@ fn check_for_udp(section: &Section<'_>, listener: &Listener) {
         let message = "`max_connections` is for connections, and this is a listener of `udp`";
         let help = "write `max_flows`";
         report.add_with_help(section.key_span("max_connections"), message, help);
+    }
+    let of_tcp =
+        [("keepalive", listener.keepalive != KEEPALIVE_DEFAULT), ("mptcp", listener.mptcp)];
+    for (key, _) in of_tcp.into_iter().filter(|(_, is_set)| *is_set) {
+        let message = format!("`{key}` is for connections, and this is a listener of `udp`");
+        report.add_with_help(section.key_span(key), message, format!("remove `{key}`"));
     }
     if listener.steering == Steering::Cpu {
         let message = "`steering = \"cpu\"` is for connections: the datagrams of one flow may be \

@@ -14,7 +14,8 @@ use crate::config::printing::PrintedSection;
 use crate::config::raw::{At, Section};
 use crate::config::source::PoolSource;
 use crate::config::values::{
-    MAX_CONNECTIONS_RANGE, check_name, parse_path, parse_span, parse_timeout,
+    KEEPALIVE_DEFAULT, MAX_CONNECTIONS_RANGE, check_name, parse_keepalive, parse_path, parse_span,
+    parse_timeout,
 };
 use crate::health::{EjectionRules, SlowStart};
 use crate::limits::BACKENDS_MAX;
@@ -62,6 +63,9 @@ section! {
         proxy_protocol: ProxyProtocol = ProxyProtocol::default() => word(),
         /// The address that connections to backends come from.
         source: PoolSource = PoolSource::default() => text(PoolSource::parse),
+        /// A connection that is forwarded unread, or a tunnel, is probed by the kernel when the
+        /// backend is silent for so long; zero: never.
+        keepalive: Duration = KEEPALIVE_DEFAULT => duration(parse_keepalive),
         /// The policy while no backend is healthy.
         no_healthy: NoHealthy = NoHealthy::default() => word(),
         /// How long exchanges of a drained or removed backend may take.

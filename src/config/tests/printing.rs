@@ -162,6 +162,8 @@ fn random_listener(prng: &mut Prng, number: u16, http: &Http) -> Listener {
         not_tls: NotTls::default(),
         proxy_protocol: if has_proxies { random_choice(prng) } else { ProxyHeader::None },
         max_connections: if is_udp { 0 } else { prng.below(3) as usize },
+        keepalive: if is_udp { Listener::default().keepalive } else { random_keepalive(prng) },
+        mptcp: !is_udp && prng.one_in(2),
         steering: if is_udp { Steering::Hash } else { random_choice(prng) },
         flows: if is_udp { random_flows(prng) } else { FlowRules::default() },
     }
@@ -185,6 +187,10 @@ fn random_certificate(prng: &mut Prng, listener: u16) -> Certificate {
         is_default: prng.one_in(2),
         ..loaded
     }
+}
+
+fn random_keepalive(prng: &mut Prng) -> Duration {
+    Duration::from_secs(prng.below(10).into())
 }
 
 fn random_flows(prng: &mut Prng) -> FlowRules {
@@ -252,6 +258,7 @@ fn random_pool(prng: &mut Prng, number: u16) -> Pool {
         required: prng.one_in(2),
         min_ready: 1 + prng.below(backends.len() as u32) as usize,
         source,
+        keepalive: random_keepalive(prng),
         health: probe(random_probe(prng)),
         readiness: prng.one_in(2).then(|| probe(random_probe(prng))),
         ejection: random_ejection(prng),

@@ -303,10 +303,15 @@ fn words_of_other_balancers_are_explained() {
     for (text, line, part) in [
         ("[upstream]\n", 1, "unknown key `upstream` at top level servers are `backend` tables"),
         ("[frontend]\n", 1, "here that is [[listener]]"),
-        ("[pool.app]\nalgorithm = \"ip_hash\"", 2, "unknown algorithm `ip_hash`: to send a client"),
+        (
+            "[pool.app]\nalgorithm = \"ip_hash\"",
+            2,
+            "unknown algorithm `ip_hash`: here that is `algorithm =",
+        ),
         ("[pool.app]\nalgorithm = \"leastconn\"", 2, "did you mean `least-connections`?"),
         ("[pool.app]\nbalance = \"roundrobin\"", 2, "here that is `algorithm` of a pool"),
-        ("[pool.app]\nmax_conns = 5", 2, "a limit for a backend is not supported yet"),
+        ("[pool.app]\nmax_conns = 5", 2, "`max_connections_per_backend` is of a pool"),
+        ("[pool.app]\nproxy_responses = 1", 2, "`responses` of a [[listener]] of `udp`"),
         ("[http]\ncert_file = \"a.pem\"", 2, "[[certificate]] with `chain` and `key`"),
         ("[[route]]\npool = \"app\"\nserver_name = \"a.test\"", 3, "`host` of a [[route]]"),
     ] {

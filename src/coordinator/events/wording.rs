@@ -33,7 +33,9 @@ impl fmt::Display for Event {
             Self::PoolHealthy { pool } => write!(f, "pool {pool}: has a healthy backend again"),
             Self::PoolWithoutHealthy { pool, backends, policy } => {
                 let becomes = match *policy {
-                    "refuse" => "requests are answered with 503, connections reset",
+                    "refuse" => {
+                        "requests are answered with 503, connections reset, datagrams dropped"
+                    }
                     _ => "all are tried but those that an operator took out",
                 };
                 let unfit = match backends {
@@ -125,7 +127,7 @@ mod tests {
                 Event::PoolWithoutHealthy { pool: pool.clone(), backends: 3, policy: "refuse" },
                 Level::Error,
                 "pool app: none of its 3 backends is healthy: requests are answered with 503, \
-                 connections reset",
+                 connections reset, datagrams dropped",
             ),
             (
                 Event::PoolWithoutHealthy {
@@ -141,7 +143,7 @@ mod tests {
                 Event::PoolWithoutHealthy { pool: pool.clone(), backends: 1, policy: "refuse" },
                 Level::Error,
                 "pool app: its only backend is not healthy: requests are answered with 503, \
-                 connections reset",
+                 connections reset, datagrams dropped",
             ),
             (
                 Event::ReloadRefused { reason: "a.toml:1:1: wrong\n\n".to_owned() },

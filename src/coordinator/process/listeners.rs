@@ -37,6 +37,9 @@ pub trait ListenSockets {
         true
     }
 
+    /// Follows the options of a listener that a reload may change.
+    fn follow(&mut self, _sockets: &[Socket], _listener: &config::Listener) {}
+
     /// These listeners are open now: passed sockets that none of them uses are logged.
     fn note_open(&mut self, listeners: &[config::Listener]);
 
@@ -164,6 +167,7 @@ impl Listeners {
             let is_alike = |one: &config::Listener| {
                 is_key(one, key)
                     && one.steering == new.steering
+                    && one.mptcp == new.mptcp
                     && self.sockets.is_passed_the_same(one, new)
             };
             key.1 == new.endpoint()
@@ -190,6 +194,7 @@ impl Listeners {
             let known = self.open.get(&key);
             let open = listen_sockets.remove(&key).or_else(|| Some(sockets_of(known?)));
             let Some(OpenListener { bound, sockets, is_passed }) = open else { continue };
+            self.sockets.follow(&sockets, listener);
             let built = fleet.build_listener(config, ListenerIndex(index), bound, sockets);
             let built = built.map(|listener| Arc::new(Listener { is_passed, ..listener }));
             listeners.extend(built.map(|listener| (key, listener)));

@@ -46,6 +46,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The buffer group of the receive ring.
 const RECEIVE_GROUP: u16 = 0;
@@ -60,6 +61,8 @@ pub struct Uring {
     sends: Sends,
     /// Buffers of datagrams that are sent by the next submission, which the kernel copies there.
     sent_datagrams: Vec<BufferId>,
+    /// The UDP socket that was just connected: nothing has been sent on it.
+    opened_last: Option<Socket>,
     /// UDP sockets that close behind it.
     closing: Vec<Socket>,
     scratch: Scratch,
@@ -104,6 +107,7 @@ impl Uring {
             buffers,
             sends: Sends::default(),
             sent_datagrams: Vec::new(),
+            opened_last: None,
             closing: Vec::new(),
             is_short_of_memory: false,
             scratch: Scratch::new(),
@@ -203,6 +207,10 @@ impl Engine for Uring {
         socket::send_at_once(socket, bytes);
     }
 
+    fn keep_alive(&mut self, socket: Socket, idle: Duration) {
+        socket::keep_alive(socket, idle);
+    }
+
     fn shutdown_write(&mut self, socket: Socket) {
         socket::shutdown_write(socket);
     }
@@ -212,13 +220,19 @@ impl Engine for Uring {
         address: SocketAddr,
         source: Source,
     ) -> Result<Socket, Failure> {
-        udp::connect(address, source).map_err(|error| match error {
+        let made = udp::connect(address, source).map_err(|error| match error {
             NotMade::NoSocket(error) => completion::failure_of_connect(&error),
             NotMade::NoSource(_) => Failure::NoSource,
-        })
+        });
+        self.opened_last = made.ok();
+        made
     }
 
     fn receive_datagrams(&mut self, socket: Socket, key: Key) {
+        if self.opened_last.take() != Some(socket) {
+            // Else a receive of a socket with such an error would be tried again and again.
+            udp::drop_errors(socket);
+        }
         match self.buffers.need_datagrams(&self.ring) {
             Ok(()) => self.submit_receive_datagrams(socket, key),
             Err(error) => {

@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// A real engine that panics when it receives a certain word.
 struct Fragile {
@@ -81,6 +82,9 @@ impl Engine for Fragile {
     }
     fn acknowledged(&self, socket: Socket) -> u64 {
         self.inner.acknowledged(socket)
+    }
+    fn keep_alive(&mut self, socket: Socket, idle: Duration) {
+        self.inner.keep_alive(socket, idle);
     }
     fn shutdown_write(&mut self, socket: Socket) {
         self.inner.shutdown_write(socket);

@@ -3,6 +3,7 @@
 use super::datagrams::{Client, DATAGRAM_BYTES_MAX, Server};
 use super::harness::*;
 use super::load::Operated;
+use super::namespaces::Namespace;
 use ringway::proxy_protocol;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -110,6 +111,34 @@ fn an_unreachable_backend_ends_its_flows_alone_and_the_next_datagrams_go_elsewhe
     await_that("the kernel's reports", || {
         operated.metric("ringway_sessions_closed_total{reason=\"backend_unreachable\"") >= 2
     });
+}
+
+/// Runs itself again in a namespace with a network on which nobody else is.
+#[test]
+fn a_host_that_is_not_there_ends_its_flows_too() {
+    const INNER: &str = "RINGWAY_TEST_ALONE";
+    if std::env::var_os(INNER).is_none() {
+        let Some(namespace) = Namespace::new() else {
+            return skipped("no network namespace can be made here; that takes root and iproute2");
+        };
+        namespace.ip("link add here type veth peer name there");
+        namespace.ip("addr add 10.1.0.1/24 dev here");
+        namespace.ip("addr add fd00:1::1/64 dev here nodad");
+        ["here", "there"].iter().for_each(|one| namespace.ip(&format!("link set {one} up")));
+        let mut test = Command::new(std::env::current_exe().expect("this binary"));
+        let name = "loopback::udp::a_host_that_is_not_there_ends_its_flows_too";
+        test.args(["--exact", name, "--nocapture"]);
+        let status = namespace.command(&test).env(INNER, "1").status();
+        return assert!(status.is_ok_and(|status| status.success()));
+    }
+    for backend in ["10.1.0.9:53", "[fd00:1::9]:53"] {
+        let text = udp("LISTEN", "", "", &[backend.parse().expect(backend)]);
+        let operated = Operated::start(&text);
+        Client::of(operated.ringway.address).send(b"who");
+        await_that("the kernel's report", || {
+            operated.metric("ringway_sessions_closed_total{reason=\"backend_unreachable\"") == 1
+        });
+    }
 }
 
 #[test]

@@ -61,8 +61,8 @@ pub struct Mouth {
     pub peer: Option<SocketAddr>,
     pub is_turned_away: bool,
     queue: VecDeque<Packet>,
-    /// An ICMP message has said so, which nobody has been told yet.
-    is_unreachable: bool,
+    /// What an ICMP message has said, which nobody has been told yet.
+    error: Option<Failure>,
     receive: Option<Armed>,
 }
 
@@ -83,6 +83,8 @@ pub struct Datagrams {
     pub passed_by: Vec<Packet>,
     /// Addresses of actors where nobody listens.
     pub dead: BTreeSet<SocketAddr>,
+    /// The next longer datagram to an actor is dropped on the way, which its sender is told.
+    pub path_mtu: Option<usize>,
     /// No socket can be connected, for this reason.
     pub refuses: Option<Failure>,
     /// ICMP messages that have reached a socket.
@@ -107,6 +109,7 @@ impl Default for Datagrams {
             arrived: VecDeque::new(),
             passed_by: Vec::new(),
             dead: BTreeSet::new(),
+            path_mtu: None,
             refuses: None,
             icmp: 0,
             begun: Vec::new(),
@@ -171,7 +174,7 @@ impl Network {
             peer,
             is_turned_away: false,
             queue: VecDeque::new(),
-            is_unreachable: false,
+            error: None,
             receive: None,
         };
         self.datagrams.mouths.insert(number, mouth);
@@ -215,13 +218,19 @@ impl Network {
         if is_own(packet.to.ip()) && !is_backend(packet.to) {
             return self.datagrams.passed_by.push(packet);
         }
-        if !self.datagrams.dead.contains(&packet.to) {
+        let is_too_long = self.datagrams.path_mtu.is_some_and(|most| packet.bytes.len() > most);
+        let error = if self.datagrams.dead.contains(&packet.to) {
+            Failure::Refused
+        } else if is_too_long {
+            self.datagrams.path_mtu = None;
+            Failure::TooLong
+        } else {
             return self.datagrams.arrived.push_back(packet);
-        }
-        // The message goes to the socket that is connected to where nobody listens.
+        };
+        // The message goes to the socket that is connected to where it is from.
         let back = Packet { from: packet.to, to: packet.from, bytes: Vec::new() };
         if let Some(socket) = self.datagrams.receiver(&back) {
-            self.datagrams.mouths.get_mut(&socket).expect("listed").is_unreachable = true;
+            self.datagrams.mouths.get_mut(&socket).expect("listed").error = Some(error);
             self.datagrams.news.insert(socket);
             self.datagrams.icmp += 1;
         }
@@ -268,8 +277,8 @@ impl Network {
             }
             (peer, destination) => panic!("from {peer:?} to {destination:?}"),
         };
-        let failure = if std::mem::take(&mut mouth.is_unreachable) {
-            Some(Failure::Refused)
+        let failure = if let Some(error) = mouth.error.take() {
+            Some(error)
         } else if bytes.len() > DATAGRAM_BYTES_MAX {
             Some(Failure::TooLong)
         } else {
@@ -334,7 +343,7 @@ impl Network {
         for socket in sockets {
             while self.receive_one(shard, socket, &mut acquire) {}
             let mouth = &self.datagrams.mouths[&socket];
-            if mouth.queue.is_empty() && !mouth.is_unreachable {
+            if mouth.queue.is_empty() && mouth.error.is_none() {
                 self.datagrams.news.remove(&socket);
             }
         }
@@ -352,9 +361,9 @@ impl Network {
         let loses_ring = self.prng.one_in(self.meanness.no_buffers_one_in);
         let mouth = self.datagrams.mouths.get_mut(&socket).expect("listed");
         let Some(Armed { key, .. }) = mouth.receive else { return false };
-        if std::mem::take(&mut mouth.is_unreachable) {
+        if let Some(error) = mouth.error.take() {
             mouth.receive = None;
-            self.push(shard, Event::ReceiveEnded { key, failure: Some(Failure::Refused) });
+            self.push(shard, Event::ReceiveEnded { key, failure: Some(error) });
             return false;
         }
         let Some(packet) = mouth.queue.front() else { return false };

@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Size of every buffer: the smallest that the configuration allows.
 pub const BUFFER_SIZE: usize = 16 * 1024;
@@ -228,6 +229,10 @@ impl Engine for SimEngine {
 
     fn send_at_once(&mut self, socket: Socket, bytes: &[u8]) {
         self.network.borrow_mut().send_at_once(self.shard, socket, bytes);
+    }
+
+    fn keep_alive(&mut self, socket: Socket, idle: Duration) {
+        self.network.borrow_mut().kept_alive.insert(socket.0, idle);
     }
 
     fn shutdown_write(&mut self, socket: Socket) {

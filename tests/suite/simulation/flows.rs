@@ -166,6 +166,23 @@ fn the_flow_that_is_idle_for_longest_makes_place_for_a_new_one() {
 }
 
 #[test]
+fn a_limit_that_a_reload_lowers_ends_a_part_of_the_flows_with_each_datagram() {
+    let mut scene = FlowScene::new(1, FlowRules::default());
+    (0..600).for_each(|number| drop(scene.asks(number, b"ask")));
+    scene.config.listeners[0].flows.max_flows = 10;
+    scene.relisten();
+    scene.turns(4);
+    assert_eq!(scene.flows(), 600, "a limit by itself ends none");
+    let mut left = Vec::new();
+    while scene.ask(1_000, b"ask").is_none() {
+        left.push(scene.flows());
+    }
+    assert_eq!((left, scene.flows()), (vec![344, 88], 10));
+    assert_eq!(scene.count(Counter::FlowLimitRejections), 2);
+    fall_silent(&mut scene);
+}
+
+#[test]
 fn it_does_so_too_when_no_descriptor_or_local_port_is_left() {
     for failure in [Failure::OutOfDescriptors, Failure::NoLocalPort] {
         let mut scene = FlowScene::new(1, FlowRules::default());

@@ -1,5 +1,6 @@
 //! How flows end: by silence, by answers, with their listener, the process or the shard.
 
+use super::datagrams::{DATAGRAM_BYTES_MAX, Mishaps};
 use super::flow_scene::{ASKED, FlowScene, client, listens};
 use super::scene::Scene;
 use ringway::access_log::{Destination, Format};
@@ -102,6 +103,37 @@ fn a_request_without_any_response_is_a_failure_of_the_backend_where_one_is_expec
         assert_eq!(scene.failures(0), u64::from(is_fault));
         assert_eq!(scene.closes(CloseReason::BackendTimeout), u64::from(is_fault));
         assert_eq!(scene.closes(CloseReason::FlowIdle), u64::from(!is_fault));
+        scene.is_clean();
+    }
+}
+
+#[test]
+fn requests_that_no_backend_answers_take_none_out_while_it_answers_others() {
+    let rules = FlowRules { requests: 1, responses: Some(1), ..FlowRules::default() };
+    let mut scene = FlowScene::new(1, rules);
+    (1..=9).for_each(|number| drop(scene.asks(number, b"garbage")));
+    let (asked, _) = scene.asks(10, b"ask");
+    assert!(scene.answer(&asked, b"answer").is_some());
+    scene.told();
+    scene.pass(61 * SECOND);
+    assert_eq!(scene.told(), []);
+    assert_eq!((scene.failures(0), scene.closes(CloseReason::BackendTimeout)), (9, 9));
+    scene.is_clean();
+}
+
+#[test]
+fn a_request_that_did_not_reach_its_backend_is_not_its_failure() {
+    let full = Mishaps { unsent_one_in: 1, ..Mishaps::NONE };
+    let too_long = vec![0; DATAGRAM_BYTES_MAX + 1];
+    for (mishaps, request) in [(full, &b"unsent"[..]), (Mishaps::NONE, &too_long)] {
+        let rules = FlowRules { requests: 1, responses: Some(1), ..FlowRules::default() };
+        let mut scene = FlowScene::new(1, rules);
+        scene.network.borrow_mut().datagrams.mishaps = mishaps;
+        assert_eq!(scene.ask(1, request), None);
+        scene.told();
+        scene.pass(61 * SECOND);
+        assert_eq!((scene.told(), scene.failures(0)), (vec![], 0));
+        assert_eq!(scene.closes(CloseReason::FlowIdle), 1);
         scene.is_clean();
     }
 }

@@ -3,11 +3,11 @@
 use super::datagrams::Packet;
 use super::flow_scene::FlowScene;
 use super::scene::address;
-use ringway::base::BackendSlot;
+use ringway::base::{BackendSlot, PoolId};
 use ringway::config::FlowRules;
 use ringway::mailbox::{BackendFault, Observation, TrialCourse};
 use ringway::snapshot::Share;
-use ringway::stats::CloseReason;
+use ringway::stats::{CloseReason, Counter};
 use std::time::Duration;
 
 fn shares(slot: usize, share: Share) -> [Share; 2] {
@@ -56,7 +56,13 @@ fn without_another_backend_a_flow_stays_with_one_that_drains() {
     scene.publish(&[Share::Nothing]);
     assert_eq!(scene.asks(1, b"after").0.from, before.from);
     assert!(scene.answer(&before, b"answer").is_some());
+    let unserved = |scene: &FlowScene| {
+        let ledger = &scene.mailbox.shared.ledger;
+        ledger.pools(PoolId(0)).map(|cell| cell.unserved.read()).sum::<u64>()
+    };
+    assert_eq!(unserved(&scene), 0, "it is served");
     assert_eq!(scene.ask(2, b"new"), None, "it gets no new ones");
+    assert_eq!(unserved(&scene), 1);
     fall_silent(&mut scene);
 }
 
@@ -108,6 +114,25 @@ fn an_unreachable_backend_ends_the_flow_and_only_that() {
 }
 
 #[test]
+fn a_datagram_too_long_for_a_link_on_the_way_ends_no_flow_and_is_no_failure() {
+    let rules = FlowRules { responses: Some(1), ..FlowRules::default() };
+    let mut scene = FlowScene::new(2, rules);
+    let (first, slot) = scene.asks(1, b"short");
+    scene.told();
+    for _ in 0..2 {
+        scene.network.borrow_mut().datagrams.path_mtu = Some(1_252);
+        assert_eq!(scene.ask(1, &[0; 1_400]), None);
+        let (next, same) = scene.asks(1, &[0; 1_400]);
+        assert_eq!((next.from, same), (first.from, slot));
+    }
+    assert_eq!(scene.count(Counter::DatagramsTooLong), 2);
+    assert_eq!((scene.told(), scene.failures(slot)), (vec![], 0));
+    (0..3).for_each(|_| assert!(scene.answer(&first, b"answer").is_some()));
+    assert_eq!(scene.closes(CloseReason::FlowAnswered), 1);
+    scene.is_clean();
+}
+
+#[test]
 fn a_datagram_that_meets_the_report_of_an_unreachable_backend_is_lost_with_its_flow() {
     let mut scene = FlowScene::new(2, FlowRules::default());
     let (_, slot) = scene.asks(1, b"before");
@@ -129,7 +154,7 @@ fn one_flow_is_the_probe_of_a_half_open_backend() {
     for (answers, dies, expected) in [
         (true, false, TrialCourse::Passed),
         (false, true, TrialCourse::Failed(BackendFault::Unreachable)),
-        (false, false, TrialCourse::Undecided),
+        (false, false, TrialCourse::Passed),
     ] {
         let mut scene = FlowScene::new(2, FlowRules::default());
         scene.publish(&[Share::Weight(1), Share::Trial(1)]);
@@ -150,6 +175,47 @@ fn one_flow_is_the_probe_of_a_half_open_backend() {
         let told: Vec<_> = scene.told().into_iter().map(|(told, _)| told).collect();
         let trial = |course| Observation::Trial(BackendSlot(1), 1, course);
         assert_eq!(told, [trial(TrialCourse::Begun), trial(expected)]);
+        scene.is_clean();
+    }
+}
+
+#[test]
+fn without_responses_a_half_open_backend_passes_if_no_icmp_message_has_come() {
+    const SECOND: Duration = Duration::from_secs(1);
+    // Requests that the flow takes, responses to each, and what is known after its first datagram,
+    // a second later, after another datagram, and when it has been idle for long.
+    let (none, passed) = (None, Some(TrialCourse::Passed));
+    let undecided = Some(TrialCourse::Undecided);
+    for (requests, responses, course) in [
+        (0, None, [none, none, passed, passed]),
+        (9, Some(0), [none, none, passed, passed]),
+        (0, Some(1), [none, none, none, Some(TrialCourse::Failed(BackendFault::Timeout))]),
+        (1, Some(0), [undecided; 4]),
+    ] {
+        let rules = FlowRules { requests, responses, ..FlowRules::default() };
+        let mut scene = FlowScene::new(2, rules);
+        scene.publish(&[Share::Weight(1), Share::Trial(1)]);
+        scene.told();
+        let mut last = None;
+        let mut known = |scene: &mut FlowScene| {
+            for (told, _) in scene.told() {
+                last = match told {
+                    Observation::Trial(_, 1, TrialCourse::Begun) => last,
+                    Observation::Trial(_, 1, course) => Some(course),
+                    other => panic!("{other:?}"),
+                };
+            }
+            last
+        };
+        assert_eq!(scene.asks(1, b"first").1, 1);
+        let mut found = vec![known(&mut scene)];
+        scene.pass(SECOND);
+        found.push(known(&mut scene));
+        scene.asks(1, b"second");
+        found.push(known(&mut scene));
+        scene.pass(61 * SECOND);
+        found.push(known(&mut scene));
+        assert_eq!(found, course, "{requests} {responses:?}");
         scene.is_clean();
     }
 }

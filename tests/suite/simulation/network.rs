@@ -157,6 +157,8 @@ pub struct Network {
     pub connects: Vec<(i32, SocketAddr, Mark)>,
     /// Where connections and flows to backends come from.
     pub sources: BTreeMap<i32, Source>,
+    /// Connections whose peers are probed, and after which silence.
+    pub kept_alive: BTreeMap<i32, Duration>,
     /// Streams whose receives find no buffer.
     pub starved: BTreeSet<i32>,
     /// How the next connect will go, if it is not drawn.
@@ -199,6 +201,7 @@ impl Network {
             arrivals: Vec::new(),
             connects: Vec::new(),
             sources: BTreeMap::new(),
+            kept_alive: BTreeMap::new(),
             starved: BTreeSet::new(),
             next_fate: None,
             accepts: true,

@@ -200,3 +200,16 @@ fn an_answer_that_has_ended_is_no_reset_for_a_client_that_is_silent_behind_it() 
     assert_eq!(scene.closed(backend), Some(Close::Reset), "its client has not ended");
     is_clean(&mut scene);
 }
+
+#[test]
+fn the_kernel_probes_a_backend_as_its_pool_says_and_none_if_it_says_never() {
+    for idle in [Duration::from_secs(7), Duration::ZERO] {
+        let mut scene = Scene::with(&[Share::Weight(1)], |config| {
+            config.listeners[0].protocol = Protocol::Tcp;
+            config.pools[0].keepalive = idle;
+        });
+        let (_, backend) = pair(&mut scene);
+        let probed = scene.network.borrow().kept_alive.get(&backend).copied();
+        assert_eq!(probed, Some(idle).filter(|idle| !idle.is_zero()));
+    }
+}

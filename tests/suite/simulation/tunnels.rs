@@ -20,7 +20,10 @@ fn a_tunnel_is_not_idle_while_either_side_sends_something() {
         scene.say(client, UPGRADE);
         let (backend, _) = scene.connected();
         assert!(scene.heard(backend).starts_with("GET / "));
+        let probed = |scene: &Scene| scene.network.borrow().kept_alive.contains_key(&backend);
+        assert!(!probed(&scene), "requests have other timeouts");
         scene.say(backend, SWITCHING);
+        assert!(probed(&scene));
         assert!(scene.heard(client).starts_with("HTTP/1.1 101 "));
         for _ in 0..6 {
             scene.pass(IDLE * 9 / 10);

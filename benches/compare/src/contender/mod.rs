@@ -16,7 +16,7 @@ use crate::procfs::ProcessTree;
 use crate::sys::{process, signal};
 use anyhow::{Context, Result, bail};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -77,13 +77,19 @@ pub enum Pages {
     Small,
 }
 
-/// What a proxy treats the traffic as. Clients and the origin speak HTTP in either case.
+/// What a proxy treats the traffic as. Clients and the origin speak HTTP over TCP in either case;
+/// datagrams come back as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// Requests and answers, each picked a backend for.
     Http,
     /// Bytes, forwarded unread over one connection to a backend for each client's.
     Tcp,
+    /// Datagrams, forwarded unread from one socket for each client's.
+    Udp {
+        /// A flow ends with its first answer.
+        is_answered_once: bool,
+    },
 }
 
 /// A proxy that runs and answers.
@@ -114,11 +120,18 @@ impl Proxy {
 impl Contender {
     /// Why it cannot take part where `protocol` is spoken, if it cannot.
     pub fn obstacle(&self, protocol: Protocol) -> Result<Option<String>> {
-        let needs_stream = self.kind == Kind::Nginx && protocol == Protocol::Tcp;
+        if matches!(protocol, Protocol::Udp { .. }) && !self.forwards_datagrams() {
+            return Ok(Some("it forwards no datagrams".to_owned()));
+        }
+        let needs_stream = self.kind == Kind::Nginx && protocol != Protocol::Http;
         if !needs_stream || nginx::find_stream(&self.program)?.is_some() {
             return Ok(None);
         }
         Ok(Some("it has no module `stream` (Debian: libnginx-mod-stream)".to_owned()))
+    }
+
+    fn forwards_datagrams(&self) -> bool {
+        matches!(self.kind, Kind::Ringway | Kind::Nginx)
     }
 
     /// Starts it and waits until it answers.
@@ -138,7 +151,7 @@ impl Contender {
         let log = folder.join("log");
         let running = Running::start(command, surroundings.proxy_core, &log, Output::Logged)?;
         let mut proxy = Proxy { running, address };
-        self.wait_until_it_answers(&mut proxy)?;
+        self.wait_until_it_answers(&mut proxy, protocol)?;
         Ok(proxy)
     }
 
@@ -153,7 +166,15 @@ impl Contender {
         let mut command = Command::new(&self.program);
         match &self.kind {
             Kind::Ringway => {
-                command.args(ringway::arguments(listen, backends, *proxy_core, protocol));
+                match ringway::configuration(listen, backends, *proxy_core, protocol) {
+                    Some(text) => {
+                        let file = write_file(folder, "ringway.toml", &text)?;
+                        command.arg("run").arg("--config").arg(file)
+                    }
+                    None => {
+                        command.args(ringway::arguments(listen, backends, *proxy_core, protocol))
+                    }
+                };
             }
             Kind::Relay(engine) => {
                 command.args(relay::arguments(engine, listen, backends, *proxy_core));
@@ -161,10 +182,10 @@ impl Contender {
             Kind::Nginx => {
                 let text = match protocol {
                     Protocol::Http => nginx::configuration(folder, listen, backends),
-                    Protocol::Tcp => {
+                    bytes => {
                         let stream = nginx::find_stream(&self.program)?;
                         let stream = stream.context("nginx has no module `stream`")?;
-                        nginx::stream_configuration(&stream, folder, listen, backends)
+                        nginx::stream_configuration(&stream, folder, listen, backends, bytes)
                     }
                 };
                 let file = write_file(folder, "nginx.conf", &text)?;
@@ -174,7 +195,7 @@ impl Contender {
             Kind::Haproxy => {
                 let text = match protocol {
                     Protocol::Http => haproxy::configuration(listen, backends, *proxy_core),
-                    Protocol::Tcp => haproxy::tcp_configuration(listen, backends, *proxy_core),
+                    _ => haproxy::tcp_configuration(listen, backends, *proxy_core),
                 };
                 let file = write_file(folder, "haproxy.cfg", &text)?;
                 command.arg("-db").arg("-f").arg(file);
@@ -183,7 +204,7 @@ impl Contender {
         Ok(command)
     }
 
-    fn wait_until_it_answers(&self, proxy: &mut Proxy) -> Result<()> {
+    fn wait_until_it_answers(&self, proxy: &mut Proxy, protocol: Protocol) -> Result<()> {
         let end = Instant::now() + START_LIMIT;
         let label = &self.label;
         loop {
@@ -191,10 +212,14 @@ impl Contender {
             if proxy.running.has_ended() {
                 bail!("{label} ended right after its start; it wrote:\n{}", proxy.last_words());
             }
-            let Err(error) = try_request(proxy.address) else { return Ok(()) };
+            let tried = match protocol {
+                Protocol::Http | Protocol::Tcp => try_request(proxy.address),
+                Protocol::Udp { .. } => try_datagram(proxy.address),
+            };
+            let Err(error) = tried else { return Ok(()) };
             if Instant::now() > end {
                 bail!(
-                    "{label} gave no 200 within {} s ({error:#}); it wrote:\n{}",
+                    "{label} gave no answer within {} s ({error:#}); it wrote:\n{}",
                     START_LIMIT.as_secs(),
                     proxy.last_words()
                 );
@@ -223,9 +248,26 @@ fn try_request(address: SocketAddrV4) -> Result<()> {
     Ok(())
 }
 
-/// A port of 127.0.0.1 that nobody listens on.
+fn try_datagram(address: SocketAddrV4) -> Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.set_read_timeout(Some(LOOK_EVERY))?;
+    socket.connect(address)?;
+    socket.send(b"ready?")?;
+    let mut answer = [0; 16];
+    let length = socket.recv(&mut answer)?;
+    if &answer[..length] != b"ready?" {
+        bail!("it answered `{}`", String::from_utf8_lossy(&answer[..length]));
+    }
+    Ok(())
+}
+
+/// A port of 127.0.0.1 that nobody listens on, for connections or datagrams.
 pub fn find_free_port() -> Result<u16> {
+    let is_free = |port: &u16| {
+        let address = (Ipv4Addr::LOCALHOST, *port);
+        TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok()
+    };
     (FIRST_PORT..=LAST_PORT)
-        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .find(is_free)
         .with_context(|| format!("no port from {FIRST_PORT} to {LAST_PORT} is free on 127.0.0.1"))
 }

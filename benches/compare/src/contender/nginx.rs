@@ -5,7 +5,7 @@
 //! temporary files), buffer sizes, the event method (epoll), `multi_accept` (off).
 
 use super::search::read_output;
-use super::{IDLE_TIMEOUT_SECONDS, MAX_CLIENTS};
+use super::{IDLE_TIMEOUT_SECONDS, MAX_CLIENTS, Protocol};
 use crate::sys::process;
 use anyhow::Result;
 use std::fmt::Write;
@@ -53,13 +53,19 @@ fn parse_stream(build: &str) -> Option<Stream> {
     Some(Stream::File(folder.join("ngx_stream_module.so")))
 }
 
-/// The text of `nginx.conf` for bytes.
+/// The text of `nginx.conf` for bytes or datagrams.
 pub fn stream_configuration(
     stream: &Stream,
     folder: &Path,
     listen: SocketAddrV4,
     backends: &[SocketAddrV4],
+    protocol: Protocol,
 ) -> String {
+    let (options, rules) = match protocol {
+        Protocol::Udp { is_answered_once: true } => (" udp".to_owned(), "    proxy_responses 1;\n"),
+        Protocol::Udp { .. } => (" udp".to_owned(), ""),
+        Protocol::Http | Protocol::Tcp => (format!(" backlog={BACKLOG}"), ""),
+    };
     let load = match stream {
         Stream::BuiltIn => String::new(),
         Stream::File(path) => format!("load_module {};\n", path.display()),
@@ -69,9 +75,9 @@ pub fn stream_configuration(
   upstream origin {{
 {servers}  }}
   server {{
-    listen {listen} backlog={BACKLOG};
+    listen {listen}{options};
     proxy_pass origin;
-  }}
+{rules}  }}
 }}
 ",
         main = main_section(folder, 2 * MAX_CLIENTS),

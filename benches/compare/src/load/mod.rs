@@ -6,6 +6,7 @@
 //! and say nothing about the latency at a given rate.
 
 mod connection;
+mod datagrams;
 mod histogram;
 mod response;
 
@@ -37,6 +38,17 @@ pub enum Pattern {
     ConnectionPerRequest,
     /// Stays open and sends nothing more.
     RequestOnceThenRest,
+    /// Of datagrams: half as many in a second as a closed loop reaches, at a steady pace.
+    HalfPace,
+}
+
+/// What carries the requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Connections that speak HTTP.
+    Tcp,
+    /// Datagrams that come back as they were sent.
+    Udp,
 }
 
 /// What to send, and where to.
@@ -50,6 +62,34 @@ pub struct Plan {
     pub body_len: usize,
     /// What a connection does after an answer.
     pub pattern: Pattern,
+    /// What carries the requests.
+    pub transport: Transport,
+}
+
+/// A running load. Dropping it closes everything.
+pub trait Load {
+    /// Runs until each connection has had an answer, at most for `limit`. A proxy that accepts one
+    /// connection for each turn of its loop needs long for hundreds that come at once; until then
+    /// it would be measured with fewer connections than the others.
+    fn run_until_served(&mut self, limit: Duration) -> Result<()>;
+
+    /// Keeps the load up for `duration` and returns what came back since the last return; so an
+    /// error at the opening is in the first tally.
+    fn run_for(&mut self, duration: Duration) -> Result<Tally>;
+
+    /// Runs until every connection is open and at rest, at most for `limit`.
+    fn run_until_resting(&mut self, limit: Duration) -> Result<Tally>;
+
+    /// The connections that have had their answer and are open still.
+    fn count_resting(&self) -> usize;
+}
+
+/// Begins a load.
+pub fn start(plan: Plan) -> Result<Box<dyn Load>> {
+    Ok(match plan.transport {
+        Transport::Tcp => Box::new(Generator::start(plan)?),
+        Transport::Udp => Box::new(datagrams::Datagrams::start(plan)?),
+    })
 }
 
 impl Plan {
@@ -57,7 +97,7 @@ impl Plan {
         let Plan { target, body_len, .. } = self;
         let close = match self.pattern {
             Pattern::ConnectionPerRequest => "Connection: close\r\n",
-            Pattern::KeepAlive | Pattern::RequestOnceThenRest => "",
+            _ => "",
         };
         format!("GET /bytes/{body_len} HTTP/1.1\r\nHost: {target}\r\n{close}\r\n").into_bytes()
     }
@@ -108,7 +148,7 @@ impl Tally {
 }
 
 /// The running load. Dropping it closes every connection.
-pub struct Generator {
+struct Generator {
     plan: Plan,
     request: Vec<u8>,
     epoll: Epoll,
@@ -122,10 +162,10 @@ pub struct Generator {
 
 impl Generator {
     /// Opens the connections (the first of them, if they are opened to rest).
-    pub fn start(plan: Plan) -> Result<Generator> {
+    fn start(plan: Plan) -> Result<Generator> {
         let at_once = match plan.pattern {
             Pattern::RequestOnceThenRest => OPENING_AT_ONCE.min(plan.connections),
-            Pattern::KeepAlive | Pattern::ConnectionPerRequest => plan.connections,
+            _ => plan.connections,
         };
         let mut generator = Generator {
             request: plan.request(),
@@ -141,43 +181,6 @@ impl Generator {
             generator.open_another();
         }
         Ok(generator)
-    }
-
-    /// Runs until each connection has had an answer, at most for `limit`. A proxy that accepts one
-    /// connection for each turn of its loop needs long for hundreds that come at once; until then
-    /// it would be measured with fewer connections than the others.
-    pub fn run_until_served(&mut self, limit: Duration) -> Result<()> {
-        let end = Instant::now() + limit;
-        while self.tally.socket_errors < MAX_ERRORS
-            && self.served.contains(&false)
-            && Instant::now() < end
-        {
-            self.turn(LONGEST_WAIT)?;
-        }
-        Ok(())
-    }
-
-    /// Keeps the load up for `duration` and returns what came back since the last return; so an
-    /// error at the opening is in the first tally.
-    pub fn run_for(&mut self, duration: Duration) -> Result<Tally> {
-        let end = Instant::now() + duration;
-        while self.tally.socket_errors < MAX_ERRORS {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            self.turn(left.min(LONGEST_WAIT))?;
-        }
-        Ok(self.take_tally())
-    }
-
-    /// Runs until every connection is open and at rest, at most for `limit`.
-    pub fn run_until_resting(&mut self, limit: Duration) -> Result<Tally> {
-        let end = Instant::now() + limit;
-        while self.tally.socket_errors < MAX_ERRORS && !self.all_resting() && Instant::now() < end {
-            self.turn(LONGEST_WAIT)?;
-        }
-        Ok(self.take_tally())
     }
 
     fn turn(&mut self, longest: Duration) -> Result<()> {
@@ -207,7 +210,7 @@ impl Generator {
         self.tally.count_answer(status, connection.started.elapsed());
         self.served[index] = true;
         match self.plan.pattern {
-            Pattern::KeepAlive => {
+            Pattern::KeepAlive | Pattern::HalfPace => {
                 if let Err(error) = connection.send_again(&self.request) {
                     self.handle_error(index, &error);
                 }
@@ -251,12 +254,6 @@ impl Generator {
             .ok()
     }
 
-    /// The connections that have had their answer and are open still.
-    pub fn count_resting(&self) -> usize {
-        let open = self.connections.iter().flatten();
-        open.filter(|one| one.stage() == Stage::Resting).count()
-    }
-
     /// Lost connections stay lost, so they are not waited for.
     fn all_resting(&self) -> bool {
         self.connections.len() == self.plan.connections
@@ -275,6 +272,44 @@ impl Generator {
     }
 }
 
+impl Load for Generator {
+    fn run_until_served(&mut self, limit: Duration) -> Result<()> {
+        let end = Instant::now() + limit;
+        while self.tally.socket_errors < MAX_ERRORS
+            && self.served.contains(&false)
+            && Instant::now() < end
+        {
+            self.turn(LONGEST_WAIT)?;
+        }
+        Ok(())
+    }
+
+    fn run_for(&mut self, duration: Duration) -> Result<Tally> {
+        let end = Instant::now() + duration;
+        while self.tally.socket_errors < MAX_ERRORS {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            self.turn(left.min(LONGEST_WAIT))?;
+        }
+        Ok(self.take_tally())
+    }
+
+    fn run_until_resting(&mut self, limit: Duration) -> Result<Tally> {
+        let end = Instant::now() + limit;
+        while self.tally.socket_errors < MAX_ERRORS && !self.all_resting() && Instant::now() < end {
+            self.turn(LONGEST_WAIT)?;
+        }
+        Ok(self.take_tally())
+    }
+
+    fn count_resting(&self) -> usize {
+        let open = self.connections.iter().flatten();
+        open.filter(|one| one.stage() == Stage::Resting).count()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,7 +319,8 @@ mod tests {
     fn only_a_connection_per_request_asks_for_a_close() {
         let target = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 80);
         let text = |pattern| {
-            let plan = Plan { target, connections: 1, body_len: 7, pattern };
+            let transport = Transport::Tcp;
+            let plan = Plan { target, connections: 1, body_len: 7, pattern, transport };
             String::from_utf8(plan.request()).unwrap()
         };
         let keep_alive = "GET /bytes/7 HTTP/1.1\r\nHost: 127.0.0.1:80\r\n\r\n";

@@ -4,12 +4,13 @@
 //! every other path with an empty 200, so that a proxy's health probe passes whatever it asks for. Requests must not have a body. This is no web server:
 //! it reads the first line and looks for `Connection: close`, and that is all.
 
+use crate::sys::datagrams::{self, Batch};
 use crate::sys::epoll::{Epoll, Interest, Ready};
 use crate::sys::socket;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,6 +22,8 @@ const BACKLOG: i32 = 4096;
 const READ_BUFFER: usize = 16 * 1024;
 const EVENTS_PER_WAIT: usize = 1024;
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// The number of the first socket for datagrams.
+const ECHOES: u64 = 1 << 32;
 /// Keeps a mistaken path from asking for all the memory of the machine.
 const MAX_BODY: usize = 64 * 1024 * 1024;
 
@@ -32,18 +35,28 @@ pub fn serve(addresses: Option<usize>) -> Result<()> {
         None => vec![Ipv4Addr::LOCALHOST; PORTS],
     };
     let listeners = ips.into_iter().map(listen).collect::<Result<Vec<_>>>()?;
+    // Datagrams come back on the same ports.
+    let echoes = match addresses {
+        Some(_) => Vec::new(),
+        None => listeners.iter().map(echo_beside).collect::<Result<Vec<_>>>()?,
+    };
     let places = listeners
         .iter()
         .map(|listener| Ok(listener.local_addr()?.to_string()))
         .collect::<io::Result<Vec<_>>>()?;
     println!("{}", places.join(" "));
-    Origin::new(listeners)?.serve()
+    Origin::new(listeners, echoes)?.serve()
 }
 
 /// The address of a number, in 127.1.0.0/16.
 fn own_address(number: usize) -> Ipv4Addr {
     let [.., high, low] = number.to_be_bytes();
     Ipv4Addr::new(127, 1, high, low)
+}
+
+fn echo_beside(listener: &TcpListener) -> Result<OwnedFd> {
+    let SocketAddr::V4(address) = listener.local_addr()? else { bail!("it is IPv4") };
+    datagrams::bind(address).with_context(|| format!("cannot get datagrams on {address}"))
 }
 
 fn listen(ip: Ipv4Addr) -> Result<TcpListener> {
@@ -109,6 +122,9 @@ enum Fate {
 struct Origin {
     epoll: Epoll,
     listeners: Vec<TcpListener>,
+    /// Numbered from [`ECHOES`] on.
+    echoes: Vec<OwnedFd>,
+    batch: Batch,
     /// By number of the event less the number of listeners; the free places are in `free`.
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
@@ -117,14 +133,19 @@ struct Origin {
 }
 
 impl Origin {
-    fn new(listeners: Vec<TcpListener>) -> Result<Origin> {
+    fn new(listeners: Vec<TcpListener>, echoes: Vec<OwnedFd>) -> Result<Origin> {
         let epoll = Epoll::new()?;
         for (number, listener) in listeners.iter().enumerate() {
             epoll.add(listener.as_fd(), Interest::Readable, number as u64)?;
         }
+        for (number, echo) in echoes.iter().enumerate() {
+            epoll.add(echo.as_fd(), Interest::Readable, ECHOES + number as u64)?;
+        }
         Ok(Origin {
             epoll,
             listeners,
+            echoes,
+            batch: Batch::new(),
             connections: Vec::new(),
             free: Vec::new(),
             answers: Answers::default(),
@@ -137,6 +158,12 @@ impl Origin {
         loop {
             self.epoll.wait(&mut ready, LONGEST_WAIT).context("epoll wait")?;
             for number in ready.numbers() {
+                if let Some(echo) = number.checked_sub(ECHOES) {
+                    let socket = self.echoes[echo as usize].as_fd();
+                    // An error ends this turn of it; the load side sees what is missing.
+                    while self.batch.echo(socket).unwrap_or(false) {}
+                    continue;
+                }
                 let number = number as usize;
                 match number.checked_sub(self.listeners.len()) {
                     None => self.accept_all(number),

@@ -2,6 +2,7 @@
 //!
 //! All `unsafe` of this package is in this folder. Nothing here knows what is measured.
 
+pub mod datagrams;
 pub mod epoll;
 pub mod process;
 pub mod signal;

@@ -15,12 +15,7 @@ pub fn connect(target: SocketAddrV4) -> io::Result<OwnedFd> {
     let fd = check(unsafe { libc::socket(libc::AF_INET, kind, 0) })?;
     // SAFETY: the descriptor was just made and nobody else owns it.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-    let address = libc::sockaddr_in {
-        sin_family: libc::AF_INET as libc::sa_family_t,
-        sin_port: target.port().to_be(),
-        sin_addr: libc::in_addr { s_addr: u32::from(*target.ip()).to_be() },
-        sin_zero: [0; 8],
-    };
+    let address = raw(target);
     // SAFETY: the address lives over the call and its true length is passed.
     let result = check(unsafe {
         libc::connect(
@@ -33,6 +28,16 @@ pub fn connect(target: SocketAddrV4) -> io::Result<OwnedFd> {
         Ok(_) => Ok(socket),
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok(socket),
         Err(error) => Err(error),
+    }
+}
+
+/// An address as the kernel reads it.
+pub(super) fn raw(address: SocketAddrV4) -> libc::sockaddr_in {
+    libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: address.port().to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(*address.ip()).to_be() },
+        sin_zero: [0; 8],
     }
 }
 

@@ -203,6 +203,8 @@ impl Engine for ScriptedEngine {
 
     fn send_at_once(&mut self, _socket: Socket, _bytes: &[u8]) {}
 
+    fn keep_alive(&mut self, _socket: Socket, _idle: Duration) {}
+
     fn shutdown_write(&mut self, _socket: Socket) {}
 
     fn connect_datagrams(
