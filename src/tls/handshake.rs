@@ -96,46 +96,59 @@ impl Handshake {
         plain: &mut Vec<u8>,
     ) -> Result<bool, Fault> {
         loop {
-            let ((discard, step), is_handshaking) = match self {
-                Self::Server(connection) => {
-                    let status = connection.process_tls_records(incoming);
-                    let taken = take_step(status, out, plain);
-                    (taken, connection.is_handshaking())
-                }
-                Self::Client(connection) => {
-                    let status = connection.process_tls_records(incoming);
-                    let taken = take_step(status, out, plain);
-                    (taken, connection.is_handshaking())
-                }
-            };
-            incoming.drain(..discard);
-            match step {
+            match self.step(incoming, out, plain) {
                 Ok(Step::Again) => {}
                 Ok(Step::NeedsMore) => return Ok(false),
                 // A server may send before it has the client's Finished: it waits for that.
-                Ok(Step::MaySend) => return Ok(!is_handshaking),
+                Ok(Step::MaySend) => return Ok(!self.is_handshaking()),
                 Ok(Step::Closed) => return Err(Fault::Closed),
                 Err(error) => {
-                    self.take_alert(out);
+                    self.take_alert(incoming, out);
                     return Err(Fault::Handshake(error));
                 }
             }
         }
     }
 
-    /// Takes the alert that a failure has left, and what was queued before it.
-    fn take_alert(&mut self, out: &mut Vec<u8>) {
-        let mut step = Ok(Step::Again);
-        while matches!(step, Ok(Step::Again)) {
-            let mut nothing = [];
-            (_, step) = match self {
-                Self::Server(connection) => {
-                    take_step(connection.process_tls_records(&mut nothing), out, &mut Vec::new())
-                }
-                Self::Client(connection) => {
-                    take_step(connection.process_tls_records(&mut nothing), out, &mut Vec::new())
-                }
-            };
+    /// Takes the alert that a failure has left, and what was queued before it. No step more: the
+    /// library would read on in what has come, and panic.
+    fn take_alert(&mut self, incoming: &mut Vec<u8>, out: &mut Vec<u8>) {
+        while self.has_output() {
+            if !matches!(self.step(incoming, out, &mut Vec::new()), Ok(Step::Again)) {
+                return;
+            }
+        }
+    }
+
+    fn has_output(&self) -> bool {
+        match self {
+            Self::Server(connection) => connection.wants_write(),
+            Self::Client(connection) => connection.wants_write(),
+        }
+    }
+
+    fn step(
+        &mut self,
+        incoming: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+        plain: &mut Vec<u8>,
+    ) -> Result<Step, Error> {
+        let (discard, step) = match self {
+            Self::Server(connection) => {
+                take_step(connection.process_tls_records(incoming), out, plain)
+            }
+            Self::Client(connection) => {
+                take_step(connection.process_tls_records(incoming), out, plain)
+            }
+        };
+        incoming.drain(..discard);
+        step
+    }
+
+    fn is_handshaking(&self) -> bool {
+        match self {
+            Self::Server(connection) => connection.is_handshaking(),
+            Self::Client(connection) => connection.is_handshaking(),
         }
     }
 

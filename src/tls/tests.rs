@@ -221,3 +221,67 @@ fn a_failed_handshake_leaves_an_alert() {
     assert!(client.process_new_packets().is_err());
     let _ = ServerConnection::new(both.server.clone());
 }
+
+/// Gives bytes to a session until it fails, and returns what it sends then.
+fn failing(session: &mut Session, bytes: &[u8], size: usize) -> (Fault, Vec<u8>) {
+    let mut out = Vec::new();
+    for part in bytes.chunks(size) {
+        let mut part = part.to_vec();
+        if let Err(fault) = session.receive(&mut part, &mut Vec::new(), &mut out) {
+            return (fault, out);
+        }
+    }
+    panic!("it does not fail");
+}
+
+#[test]
+fn a_failed_handshake_ends_with_an_alert_whatever_else_was_in_its_record() {
+    for versions in [&[&TLS13][..], &[&TLS12]] {
+        let both = configs(versions, 0);
+        for size in [1, 100, 1 << 20] {
+            // A client that does not trust the certificate, behind which more messages follow.
+            let client =
+                Handshake::client(both.client.clone(), "b.example".try_into().expect("a name"));
+            let mut client = Session::new(client.expect("a client"));
+            let mut hello = Vec::new();
+            client.receive(&mut [], &mut Vec::new(), &mut hello).expect("no fault");
+            let mut server = ServerConnection::new(both.server.clone()).expect("a server");
+            server.read_tls(&mut &hello[..]).expect("memory");
+            server.process_new_packets().expect("no fault");
+            let mut flight = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut flight).expect("memory");
+            }
+            let (fault, alert) = failing(&mut client, &flight, size);
+            assert!(matches!(fault, Fault::Handshake(_)), "{fault:?}");
+            assert!(!alert.is_empty());
+        }
+    }
+    let both = configs(&[&TLS13, &TLS12], 0);
+    for noise in
+        [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], b"\x16\x03\x03\0\x04\x02\0\0\0", &[0xff; 40]]
+    {
+        let client = Handshake::client(both.client.clone(), name()).expect("a client");
+        let server = Handshake::server(both.server.clone()).expect("a server");
+        for mut session in [Session::new(client), Session::new(server)] {
+            session.receive(&mut [], &mut Vec::new(), &mut Vec::new()).expect("no fault");
+            let (fault, alert) = failing(&mut session, noise, 1 << 20);
+            assert!(matches!(fault, Fault::Handshake(_)), "{fault:?}");
+            assert!(alert.starts_with(b"\x15\x03"), "{alert:?}");
+        }
+    }
+    // Two messages in one record, the first of which is wrong: a hello for another protocol.
+    let mut other = (*both.client).clone();
+    other.alpn_protocols = vec![b"h2".to_vec()];
+    let mut client = ClientConnection::new(other.into(), name()).expect("a client");
+    let mut hello = all_of(&mut client);
+    let length = u16::from_be_bytes([hello[3], hello[4]]) + 4;
+    hello[3..5].copy_from_slice(&length.to_be_bytes());
+    hello.extend(b"\x14\0\0\0");
+    for size in [1, 100, 1 << 20] {
+        let server = Handshake::server(both.server.clone()).expect("a server");
+        let (fault, alert) = failing(&mut Session::new(server), &hello, size);
+        assert!(matches!(fault, Fault::Handshake(_)), "{fault:?}");
+        assert!(!alert.is_empty());
+    }
+}
