@@ -18,6 +18,7 @@ pub mod flow;
 pub mod head;
 pub mod health;
 pub mod http1;
+pub mod http2;
 pub mod limits;
 pub mod link;
 pub mod local;

@@ -97,3 +97,26 @@ pub const TIMERS_PER_TURN_MAX: usize = 1_024;
 
 const _: () = assert!(HEAD_BYTES_MAX <= BUFFER_BYTES_MIN);
 const _: () = assert!(TRAILER_BYTES_MAX <= HEAD_BYTES_MAX);
+/// Bytes of the payload of a HTTP/2 frame, in both directions: what every peer accepts (RFC 9113
+/// §4.2). Larger frames would only hold up other streams.
+pub const HTTP2_FRAME_BYTES_MAX: usize = 16 * 1024;
+/// CONTINUATION frames behind one HEADERS frame. With frames of full size the first of them is
+/// already beyond [`HEAD_BYTES_MAX`]; some peers fill theirs badly.
+pub const HTTP2_CONTINUATIONS_MAX: u8 = 8;
+/// Bytes of one compressed field block. One that is too large for a head is read all the same, so
+/// that the compression stays in step and the connection lives; beyond this the connection ends.
+pub const HTTP2_BLOCK_BYTES_MAX: usize = 4 * HEAD_BYTES_MAX;
+/// Bytes that the fields of one block may have once they are expanded, with 32 for each, whether
+/// they are stored or not: the bound on the work for a block that is refused.
+pub const HTTP2_SECTION_WORK_MAX: usize = 8 * HEAD_BYTES_MAX;
+/// Cookie fields of one request, which HTTP/2 clients split at each `; ` (RFC 9113 §8.2.3). They
+/// are one field for [`FIELDS_MAX`]; sites with more than a hundred cookies exist.
+pub const HTTP2_COOKIE_CRUMBS_MAX: u32 = 256;
+/// Bytes of the dynamic table of HPACK, in both directions: the default of RFC 9113 §6.5.2.
+pub const HPACK_TABLE_BYTES: usize = 4 * 1024;
+/// Bytes of answers to control frames (acknowledgements, resets, credit) that a peer may leave
+/// unread: a thousand frames.
+pub const HTTP2_OWED_BYTES_MAX: usize = 16 * 1024;
+/// Bytes that a stream which is not incremental sends before others of its urgency get their turn
+/// (RFC 9218 §10 lets one such response end first; without a bound an endless one starves others).
+pub const HTTP2_TURN_BYTES: u32 = 64 * 1024;

@@ -311,7 +311,7 @@ fn idle_timeout(value: &[u8]) -> Option<Duration> {
 }
 
 /// 1*DIGIT below 2^63 (RFC 9110 §8.6).
-fn content_length(value: &[u8]) -> Result<u64, Refusal> {
+pub fn content_length(value: &[u8]) -> Result<u64, Refusal> {
     if value.is_empty() || value.len() > 19 {
         return Err(Refusal::MalformedContentLength);
     }
@@ -323,7 +323,7 @@ fn content_length(value: &[u8]) -> Result<u64, Refusal> {
 }
 
 /// A length, or a list of lengths that are all the same (RFC 9110 §8.6, RFC 9112 §6.3, item 5).
-fn one_length(value: &[u8]) -> Result<u64, Refusal> {
+pub fn one_length(value: &[u8]) -> Result<u64, Refusal> {
     content_length(value).or_else(|refusal| {
         let mut lengths = list(value).map(content_length);
         let first = lengths.next().unwrap_or(Err(refusal))?;
@@ -347,7 +347,7 @@ impl Found<'_> {
     /// True if the connection persists after the message (RFC 9112 §9.3).
     pub fn keep_alive(&self, version: Version) -> bool {
         match version {
-            Version::Http11 => !self.connection.close,
+            Version::Http11 | Version::Http2 => !self.connection.close,
             Version::Http10 => self.connection.keep_alive && !self.connection.close,
         }
     }

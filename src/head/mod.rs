@@ -3,18 +3,25 @@
 //!
 //! Does not: parse or write bytes of a protocol.
 
+pub mod classes;
 mod fields;
 mod refusal;
 mod request;
 mod response;
+mod rewrite;
+pub mod rules;
+pub mod target;
+pub mod trailers;
 
 pub use fields::{
-    Connection, FieldSet, Found, Kind, Known, is_forwarding_spelt_with_underscores, list,
-    read as read_fields,
+    Connection, FieldSet, Found, Kind, Known, content_length, is_forwarding_spelt_with_underscores,
+    list, one_length, read as read_fields,
 };
 pub use refusal::Refusal;
 pub use request::{Method, RequestHead};
 pub use response::{ResponseHead, ResponseTo};
+pub use rewrite::RequestRewrite;
+pub use trailers::{Peer, TrailerRules};
 
 /// A field: its name, a token, and its value.
 pub type Field<'b> = httparse::Header<'b>;
@@ -26,14 +33,26 @@ pub enum Version {
     Http10,
     /// HTTP/1.1
     Http11,
+    /// HTTP/2
+    Http2,
 }
 
 impl Version {
-    /// The version in a start line (RFC 9112 §2.3).
+    /// The version in a start line (RFC 9112 §2.3), and in the access log.
     pub fn name(self) -> &'static str {
         match self {
             Self::Http10 => "HTTP/1.0",
             Self::Http11 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
+        }
+    }
+
+    /// The version in Via (RFC 9110 §7.6.3).
+    pub fn number(self) -> &'static str {
+        match self {
+            Self::Http10 => "1.0",
+            Self::Http11 => "1.1",
+            Self::Http2 => "2",
         }
     }
 }
@@ -45,7 +64,7 @@ pub enum BodyLength {
     None,
     /// This many bytes, at least one.
     Sized(u64),
-    /// It is chunked.
+    /// Its end shows its length: it is chunked, or comes in frames.
     Chunked,
 }
 
@@ -56,7 +75,7 @@ pub enum ResponseBody {
     None,
     /// This many bytes, at least one.
     Sized(u64),
-    /// It is chunked.
+    /// Its end shows its length: it is chunked, or comes in frames.
     Chunked,
     /// It ends with the stream.
     UntilClose,

@@ -27,7 +27,7 @@ impl Method<'_> {
 /// The parsed head of a request.
 #[derive(Debug)]
 pub struct RequestHead<'b, 's> {
-    /// Its bytes, with the empty line.
+    /// Its bytes, with the empty line; 0 in HTTP/2, whose heads are not in a buffer.
     pub length: usize,
     /// Its method.
     pub method: Method<'b>,
@@ -47,12 +47,14 @@ pub struct RequestHead<'b, 's> {
     pub keep_alive: bool,
     /// The client waits for 100 (Continue) before it sends the body.
     pub expects_continue: bool,
-    /// The protocol of the client's Upgrade.
+    /// The protocol of the client's Upgrade, or of its extended CONNECT (RFC 8441).
     pub upgrade: Option<&'b [u8]>,
     /// All fields, in their order.
     pub fields: &'s [Field<'b>],
     /// Those that are not forwarded as they are.
     pub dropped: FieldSet,
+    /// Those that must not enter a compression table (RFC 7541 §7.1.3).
+    pub never_indexed: FieldSet,
     /// The options of Connection.
     pub connection: Connection,
     /// There is a field about the client.

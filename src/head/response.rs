@@ -16,7 +16,7 @@ pub struct ResponseTo {
 /// The parsed head of a response.
 #[derive(Debug)]
 pub struct ResponseHead<'b, 's> {
-    /// Its bytes, with the empty line.
+    /// Its bytes, with the empty line; 0 in HTTP/2, whose heads are not in a buffer.
     pub length: usize,
     /// 100 to 999; clients take those from 600 on for server errors (RFC 9110 §15).
     pub status: u16,
@@ -36,6 +36,8 @@ pub struct ResponseHead<'b, 's> {
     pub fields: &'s [Field<'b>],
     /// Those that are not forwarded as they are.
     pub dropped: FieldSet,
+    /// Those that must not enter a compression table (RFC 7541 §7.1.3).
+    pub never_indexed: FieldSet,
     /// There is an Upgrade among them.
     pub has_upgrade: bool,
     /// The options of Connection.

@@ -3,8 +3,8 @@
 //! without leading zeros, blanks and extensions, and trailers that must not be forwarded are left
 //! out; sizes that overflow, bare line ends and control bytes are refused.
 
-use super::trailers::{Peer, TrailerRules};
-use crate::head::Refusal;
+use super::trailers::filter_trailers;
+use crate::head::{Peer, Refusal, TrailerRules};
 use crate::limits::CHUNK_LINE_BYTES_MAX;
 use std::ops::Range;
 
@@ -152,7 +152,8 @@ impl ChunkedDecoder {
             Passing::Content => Peer::Backend,
         };
         let named_by_connection = self.named_by_connection.as_deref();
-        let section = TrailerRules { from, named_by_connection }.filter(bytes)?;
+        let rules = TrailerRules { from, named_by_connection };
+        let section = filter_trailers(&rules, bytes)?;
         let Some(section) = section else { return Ok((0, 0)) };
         self.state = State::Ended;
         Ok((section.length, section.kept))

@@ -9,7 +9,6 @@
 mod address_text;
 mod answer;
 mod chunked;
-mod classes;
 mod fields;
 mod output;
 mod request_head;
@@ -17,16 +16,14 @@ mod request_line;
 mod request_rewrite;
 mod response_head;
 mod response_rewrite;
-mod target;
 mod trailers;
 
 pub use answer::{Answer, default_body, write_answer};
 pub use chunked::{ChunkedDecoder, Progress};
 pub use fields::FieldStorage;
 pub use request_head::leading_line_ends;
-pub use request_rewrite::{HostRoom, RequestRewrite, fill_host_room, host_room, write_request};
+pub use request_rewrite::{HostRoom, fill_host_room, host_room, write_request};
 pub use response_rewrite::{ConnectionField, ResponseRewrite, write_response};
-pub use trailers::Peer;
 
 use crate::head::Refusal;
 

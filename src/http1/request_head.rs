@@ -3,10 +3,9 @@
 use super::Verdict;
 use super::fields::{self, FieldStorage};
 use super::request_line::{self, RequestLine, StartLine};
-use super::target::{self, Target};
+use crate::head::rules::{drop_underscores, expects_continue, host_of};
 use crate::head::{
-    BodyLength, Field, Found, Kind, Refusal, RequestHead, Rules, Scheme, UnderscoreNames, Version,
-    is_forwarding_spelt_with_underscores, read_fields,
+    BodyLength, Field, FieldSet, Kind, Refusal, RequestHead, Rules, Version, read_fields,
 };
 use crate::limits::FIELDS_MAX;
 use httparse::{ParserConfig, Request, Status};
@@ -43,14 +42,8 @@ impl<'b, 's> RequestHead<'b, 's> {
         if seen.has_underscore {
             drop_underscores(fields, &mut found, rules)?;
         }
-        let host = host_of(&found, &target, version, rules.scheme)?;
-        let expects_continue = match found.expect {
-            Some(value) if value.eq_ignore_ascii_case(b"100-continue") => {
-                version == Version::Http11
-            }
-            Some(_) => return Err(Refusal::UnknownExpectation),
-            None => false,
-        };
+        let host = host_of(&found, target.authority, version, rules.scheme.port())?;
+        let expects_continue = expects_continue(&found, version)?;
         let body = found.request_body();
         let asks_upgrade =
             found.connection.upgrade && version == Version::Http11 && body == BodyLength::None;
@@ -67,6 +60,7 @@ impl<'b, 's> RequestHead<'b, 's> {
             upgrade: found.upgrade.filter(|value| asks_upgrade && !value.is_empty()),
             fields,
             dropped: found.dropped,
+            never_indexed: FieldSet::default(),
             connection: found.connection,
             has_forwarded: found.has_forwarded,
             has_via: found.has_via,
@@ -144,43 +138,5 @@ fn split_with_any_target<'b, 's>(
         }
         Ok(Status::Partial) => Ok(None),
         Err(error) => Err(fields::refusal_of(error)),
-    }
-}
-
-fn drop_underscores(
-    fields: &[Field<'_>],
-    found: &mut Found<'_>,
-    rules: &Rules,
-) -> Result<(), Refusal> {
-    for (at, field) in fields.iter().enumerate() {
-        if !field.name.as_bytes().contains(&b'_') {
-            continue;
-        }
-        match rules.underscore_names {
-            UnderscoreNames::Reject => return Err(Refusal::UnderscoreInName),
-            // A backend that takes both names for one would trust the client's value.
-            UnderscoreNames::Allow if !is_forwarding_spelt_with_underscores(field.name) => {}
-            UnderscoreNames::Allow | UnderscoreNames::Drop => found.dropped.add(at),
-        }
-    }
-    Ok(())
-}
-
-/// The host that the request is for (RFC 9112 §3.2). Host and the target must agree.
-fn host_of<'b>(
-    found: &Found<'b>,
-    target: &Target<'b>,
-    version: Version,
-    scheme: Scheme,
-) -> Result<&'b [u8], Refusal> {
-    match (found.host, target.authority) {
-        (Some(host), _) if !target::is_host(host) => Err(Refusal::MalformedHost),
-        (Some(host), Some(authority)) if !target::is_same_authority(host, authority, scheme) => {
-            Err(Refusal::HostDisagreesWithTarget)
-        }
-        (Some(host), _) => Ok(host),
-        (None, _) if version == Version::Http11 => Err(Refusal::MissingHost),
-        (None, Some(authority)) => Ok(authority),
-        (None, None) => Ok(b""),
     }
 }

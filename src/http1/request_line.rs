@@ -1,11 +1,10 @@
 //! The first line of a request (RFC 9112 §3).
 
-use super::classes::is_token;
-use super::target::{self, Target};
+use crate::head::classes::is_token;
+use crate::head::rules::{METHOD_BYTES_MAX, check_method};
+use crate::head::target::{self, Target};
 use crate::head::{Method, Refusal, Rules, Version};
 use httparse::Request;
-
-const METHOD_BYTES_MAX: usize = 32;
 
 /// The parts of a request line.
 pub(super) struct RequestLine<'b> {
@@ -68,15 +67,9 @@ impl<'b> StartLine<'b> {
             return Err(Refusal::TargetTooLong);
         }
         let method = Method(method);
-        // Its answer would show a client the fields that other hops added (RFC 9110 §9.3.8).
-        if method.0 == b"TRACE" {
-            return Err(Refusal::TraceNotAllowed);
-        }
-        if method.is_connect() && !rules.allow_connect {
-            return Err(Refusal::ConnectNotAllowed);
-        }
-        let target =
-            target::read(target, method.is_connect(), method.0 == b"OPTIONS", rules.scheme)?;
+        check_method(method, rules)?;
+        let is_options = method.0 == b"OPTIONS";
+        let target = target::read(target, method.is_connect(), is_options, rules.scheme)?;
         Ok(Self { method, target, version })
     }
 }

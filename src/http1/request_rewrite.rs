@@ -2,25 +2,9 @@
 
 use super::address_text::AddressText;
 use super::output::Output;
-use crate::head::{BodyLength, RequestHead, Version};
-use crate::head::{Known, list};
+use crate::head::{BodyLength, Known, RequestHead, RequestRewrite, list};
 use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr};
-
-/// The parameters of a request's rewritten head.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestRewrite<'a> {
-    /// The client's address.
-    pub client: IpAddr,
-    /// Its X-Forwarded-*, X-Real-IP and Forwarded fields are trusted.
-    pub client_is_trusted_proxy: bool,
-    /// For X-Forwarded-Proto.
-    pub proto: &'a str,
-    /// The proxy's name in Via (RFC 9110 §7.6.3); none to add no such field.
-    pub via: Option<&'a [u8]>,
-    /// The client's Upgrade is forwarded.
-    pub forward_upgrade: bool,
-}
+use std::net::SocketAddr;
 
 /// Bytes of the longest address with a port, `[ffff:…:255.255.255.255]:65535`.
 const HOST_ROOM: usize = 53;
@@ -145,11 +129,9 @@ fn write_via(head: &RequestHead<'_, '_>, via: Option<&[u8]>, out: &mut Output<'_
         values(head, Known::Via).for_each(|value| out.put_field(b"Via", value));
     }
     if let Some(name) = via {
-        let version: &[u8] = match head.version {
-            Version::Http10 => b"Via: 1.0 ",
-            Version::Http11 => b"Via: 1.1 ",
-        };
-        out.put(version);
+        out.put(b"Via: ");
+        out.put(head.version.number().as_bytes());
+        out.put(b" ");
         out.put(name);
         out.put(b"\r\n");
     }

@@ -3,7 +3,8 @@
 use super::Verdict;
 use super::fields::{self, FieldStorage};
 use crate::head::{
-    Found, Kind, Refusal, ResponseBody, ResponseHead, ResponseTo, Rules, Version, read_fields,
+    FieldSet, Found, Kind, Refusal, ResponseBody, ResponseHead, ResponseTo, Rules, Version,
+    read_fields,
 };
 use httparse::{ParserConfig, Response, Status};
 
@@ -54,6 +55,7 @@ impl<'b, 's> ResponseHead<'b, 's> {
             reason,
             fields: response.headers,
             dropped: found.dropped,
+            never_indexed: FieldSet::default(),
             has_upgrade: found.upgrade.is_some(),
             connection: found.connection,
             content_length: found.content_length,

@@ -23,7 +23,7 @@ impl ConnectionField {
         match (is_kept, version) {
             (false, _) => Self::Close,
             (true, Version::Http10) => Self::KeepAlive,
-            (true, Version::Http11) => Self::None,
+            (true, Version::Http11) | (_, Version::Http2) => Self::None,
         }
     }
 
@@ -83,11 +83,9 @@ pub fn write_response(
     }
     rewrite.connection.write(head.has_upgrade, &mut out);
     if let Some(name) = rewrite.via {
-        let version: &[u8] = match head.version {
-            Version::Http10 => b"Via: 1.0 ",
-            Version::Http11 => b"Via: 1.1 ",
-        };
-        out.put(version);
+        out.put(b"Via: ");
+        out.put(head.version.number().as_bytes());
+        out.put(b" ");
         out.put(name);
         out.put(b"\r\n");
     }

@@ -1,8 +1,8 @@
 //! Judging the head of a request, and writing it anew for the backend.
 
 use super::{Body, Draft};
-use crate::head::{BodyLength, RequestHead, Scheme, UnderscoreNames, Version};
-use crate::http1::{ChunkedDecoder, HostRoom, Peer, RequestRewrite, host_room, write_request};
+use crate::head::{BodyLength, Peer, RequestHead, RequestRewrite, Scheme, UnderscoreNames, Version};
+use crate::http1::{ChunkedDecoder, HostRoom, host_room, write_request};
 use crate::snapshot::{KeyHash, Listener, Snapshot, Target, UpgradeProtocol};
 use crate::stats::CloseReason;
 use std::net::IpAddr;

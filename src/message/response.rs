@@ -2,8 +2,8 @@
 
 use super::Body;
 use super::request::{HEAD_GROWS, is_protocol, join_names};
-use crate::head::{ResponseBody, ResponseHead, Version};
-use crate::http1::{ChunkedDecoder, ConnectionField, Peer, ResponseRewrite, write_response};
+use crate::head::{Peer, ResponseBody, ResponseHead, Version};
+use crate::http1::{ChunkedDecoder, ConnectionField, ResponseRewrite, write_response};
 use crate::snapshot::Snapshot;
 use std::time::Duration;
 

@@ -43,17 +43,22 @@ fn are(bytes: &[u8], class: u8) -> bool {
     bytes.iter().fold(class, |common, byte| common & CLASSES[usize::from(*byte)]) != 0
 }
 
+/// True for a byte of a token (RFC 9110 §5.6.2).
+pub const fn is_token_byte(byte: u8) -> bool {
+    CLASSES[byte as usize] & TOKEN != 0
+}
+
 /// True for a token (RFC 9110 §5.6.2).
-pub(super) fn is_token(bytes: &[u8]) -> bool {
+pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && are(bytes, TOKEN)
 }
 
 /// True for a registered name or an IPv4 address (RFC 3986 §3.2.2) without a comma.
-pub(super) fn is_host_name(bytes: &[u8]) -> bool {
+pub fn is_host_name(bytes: &[u8]) -> bool {
     !bytes.is_empty() && are(bytes, HOST_NAME)
 }
 
 /// True for an IPv6 address (RFC 3986 §3.2.2), as far as its bytes show it.
-pub(super) fn is_ip_literal(bytes: &[u8]) -> bool {
+pub fn is_ip_literal(bytes: &[u8]) -> bool {
     !bytes.is_empty() && are(bytes, IP_LITERAL)
 }

@@ -1,0 +1,18 @@
+//! The parameters of a request's rewritten head.
+
+use std::net::IpAddr;
+
+/// The parameters of a request's rewritten head.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestRewrite<'a> {
+    /// The client's address.
+    pub client: IpAddr,
+    /// Its X-Forwarded-*, X-Real-IP and Forwarded fields are trusted.
+    pub client_is_trusted_proxy: bool,
+    /// For X-Forwarded-Proto.
+    pub proto: &'a str,
+    /// The proxy's name in Via (RFC 9110 §7.6.3); none to add no such field.
+    pub via: Option<&'a [u8]>,
+    /// The client's Upgrade is forwarded.
+    pub forward_upgrade: bool,
+}
