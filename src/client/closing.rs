@@ -38,6 +38,7 @@ impl Client {
     /// follows the last byte.
     pub fn linger<E: Engine>(&mut self, reason: CloseReason, local: &mut Local<E>) {
         self.leave_preface(b"", reason, local);
+        self.leave_http2(local);
         self.state = State::Lingering;
         self.close_reason = reason;
         self.dropped_bytes = 0;
@@ -73,7 +74,11 @@ impl Client {
                 self.set_deadline(LINGER_SILENCE.min(until.since(local.now())), local);
             }
             // The answer is still being sent, and has its own timeout.
-            State::Lingering | State::Preface(_) | State::Http1(_) | State::Relaying(_) => {}
+            State::Lingering
+            | State::Preface(_)
+            | State::Http1(_)
+            | State::Http2
+            | State::Relaying(_) => {}
         }
     }
 
@@ -128,7 +133,7 @@ impl Client {
             State::Lingering | State::Discarding { .. } | State::Finishing => {
                 self.after_flush(local);
             }
-            State::Http1(_) | State::Relaying(_) | State::Closing => {}
+            State::Http1(_) | State::Http2 | State::Relaying(_) | State::Closing => {}
         }
     }
 
@@ -142,6 +147,7 @@ impl Client {
     /// Closes at once; bytes that wait to be sent are dropped.
     pub(super) fn close_now<E: Engine>(&mut self, reason: CloseReason, local: &mut Local<E>) {
         self.leave_preface(b"", reason, local);
+        self.leave_http2(local);
         self.state = State::Closing;
         self.close_reason = reason;
         self.partial = None;

@@ -53,6 +53,7 @@ impl Client {
             State::Closing
             | State::Preface(_)
             | State::Http1(Step::Exchanging(_))
+            | State::Http2
             | State::Relaying(_) => {}
         }
     }

@@ -8,6 +8,7 @@
 
 mod closing;
 mod http1;
+mod http2;
 mod idle;
 mod opening;
 mod origin;
@@ -16,6 +17,7 @@ mod securing;
 mod sending;
 
 pub use http1::{Arrival, BodyFault, BodyPart, Step, reason_of};
+pub use http2::Arrived;
 pub use opening::open;
 pub use origin::Origin;
 pub use preface::{Dial, Preface};
@@ -36,6 +38,8 @@ pub enum State {
     Preface(Preface),
     /// It speaks HTTP/1.
     Http1(Step),
+    /// It speaks HTTP/2: each of its streams has an exchange.
+    Http2,
     /// Its bytes are forwarded both ways, unparsed.
     Relaying(RelayId),
     /// The last answer is being sent; then the connection closes.
@@ -84,6 +88,8 @@ pub struct Client {
     clock: Clock,
     /// It has been polled since its last request, and its deadline is the end of its idle time.
     was_polled: bool,
+    /// HTTP/2, if it speaks that.
+    http2: Option<Box<http2::Http2>>,
     /// Requests so far.
     requests: u32,
     /// Bytes dropped: line ends before the next request, or bytes after the last answer.
@@ -122,6 +128,7 @@ impl Client {
             partial: None,
             clock: Clock::default(),
             was_polled: false,
+            http2: None,
             requests: 0,
             dropped_bytes: 0,
             acknowledged: 0,

@@ -1,8 +1,9 @@
-//! The client's side of one exchange: what an exchange may do with the connection of its client.
+//! The client's side of one exchange: its whole connection with HTTP/1, one stream of it with
+//! HTTP/2. An exchange does not see which.
 
-use super::{BodyFault, BodyPart, Client};
+use super::{BodyFault, BodyPart, Client, State};
 use crate::base::ListenerId;
-use crate::engine::{Engine, Slice};
+use crate::engine::{Close, Engine, Slice};
 use crate::http1::ConnectionField;
 use crate::local::{How, Local, Signal};
 use crate::message::Body;
@@ -51,7 +52,10 @@ impl Origin<'_> {
     /// The exchange may last this long from now on without progress.
     #[inline]
     pub fn set_deadline<E: Engine>(&mut self, span: Duration, local: &mut Local<E>) {
-        self.client.set_deadline(span, local)
+        match self.client.state {
+            State::Http2 => self.client.set_stream_deadline(self.stream, span, local),
+            _ => self.client.set_deadline(span, local),
+        }
     }
 
     /// True if the client has taken nothing of what waits for it since this was last asked. A slow
@@ -64,7 +68,10 @@ impl Origin<'_> {
 
     /// Begins an exchange: what is received from now on is its body, or follows it.
     pub fn begin_exchange(&mut self, id: ExchangeId, keep_alive: bool) {
-        self.client.begin_exchange(id, keep_alive)
+        match &mut self.client.http2 {
+            Some(http2) => http2.begin_exchange(self.stream, id),
+            None => self.client.begin_exchange(id, keep_alive),
+        }
     }
 
     /// Keeps bytes before all others that wait.
@@ -74,12 +81,18 @@ impl Origin<'_> {
 
     /// Keeps bytes for later, behind those that wait already.
     pub fn keep_for_later<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) {
-        self.client.keep_for_later(slice, local)
+        match &mut self.client.http2 {
+            Some(http2) => http2.keep_for_later(self.stream, slice, local),
+            None => self.client.keep_for_later(slice, local),
+        }
     }
 
     /// All bytes so far of a part that is read when complete; none if the connection ends.
     pub fn gather<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Option<Slice> {
-        self.client.gather(slice, local)
+        match self.client.http2 {
+            Some(_) => Some(slice),
+            None => self.client.gather(slice, local),
+        }
     }
 
     /// Reads a range of the request's body.
@@ -102,7 +115,10 @@ impl Origin<'_> {
 
     /// Receives no more of the request's body for now.
     pub fn pause<E: Engine>(&mut self, local: &mut Local<E>) {
-        self.client.pause(local)
+        match &mut self.client.http2 {
+            Some(http2) => http2.pause(self.stream),
+            None => self.client.pause(local),
+        }
     }
 
     /// True if bytes of the client wait here.
@@ -119,12 +135,18 @@ impl Origin<'_> {
 
     /// Queues the head of a response as HTTP/1 has it, and what of its body lies behind it.
     pub fn put<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) {
-        self.client.put(slice, local)
+        match self.client.http2 {
+            Some(_) => self.client.put_on_stream(self.stream, slice, local),
+            None => self.client.put(slice, local),
+        }
     }
 
     /// Queues content of a response. False if no buffer was left.
     pub fn put_body<E: Engine>(&mut self, body: Slice, local: &mut Local<E>) -> bool {
-        self.client.put_body(body, local)
+        match self.client.http2 {
+            Some(_) => self.client.put_body_on_stream(self.stream, body, local),
+            None => self.client.put_body(body, local),
+        }
     }
 
     /// Queues a complete local answer; returns the length of its body, or none if no buffer is
@@ -136,29 +158,41 @@ impl Origin<'_> {
         is_head: bool,
         local: &mut Local<E>,
     ) -> Option<u64> {
-        self.client.put_answer(status, connection, is_head, local)
+        match self.client.http2 {
+            Some(_) => self.client.put_answer_on_stream(self.stream, status, local),
+            None => self.client.put_answer(status, connection, is_head, local),
+        }
     }
 
     /// True if so much waits for the client that its source should be paused.
     pub fn is_congested<E: Engine>(&self, local: &Local<E>) -> bool {
-        self.client.is_congested(local)
+        match &self.client.http2 {
+            Some(http2) => http2.is_congested(self.stream),
+            None => self.client.is_congested(local),
+        }
     }
 
     /// True if the source of what is sent to the client may be resumed.
     pub fn has_room<E: Engine>(&self, local: &Local<E>) -> bool {
-        self.client.has_room(local)
+        match &self.client.http2 {
+            Some(http2) => http2.has_room(self.stream),
+            None => self.client.has_room(local),
+        }
     }
 
     /// True if everything that was queued has been sent.
     pub fn is_flushed(&self) -> bool {
-        self.client.is_flushed()
+        match &self.client.http2 {
+            Some(http2) => http2.is_flushed(self.stream),
+            None => self.client.is_flushed(),
+        }
     }
 
     // --- the end ---
 
     /// True if nothing on the client's side forbids keeping its connection after the exchange.
     pub fn may_keep_alive<E: Engine>(&self, local: &Local<E>) -> bool {
-        self.client.may_keep_alive(local)
+        self.client.http2.is_some() || self.client.may_keep_alive(local)
     }
 
     /// True if the connection is kept after the exchange.
@@ -168,31 +202,47 @@ impl Origin<'_> {
 
     /// Whether the connection is kept after the exchange.
     pub fn keep_alive(&mut self, keep_alive: bool) {
-        self.client.keep_alive = keep_alive;
+        if self.client.http2.is_none() {
+            self.client.keep_alive = keep_alive;
+        }
     }
 
     /// The exchange is over, and the connection is kept for the next request.
     pub fn next_request<E: Engine>(&mut self, local: &mut Local<E>) {
-        self.client.next_request(local)
+        match self.client.http2 {
+            Some(_) => self.client.end_stream(self.stream, local),
+            None => self.client.next_request(local),
+        }
     }
 
     /// The exchange is over; see [`Client::finish`].
     pub fn finish<E: Engine>(&mut self, reason: CloseReason, local: &mut Local<E>) {
-        self.client.finish(reason, local)
+        match self.client.http2 {
+            Some(_) => self.client.end_stream(self.stream, local),
+            None => self.client.finish(reason, local),
+        }
     }
 
     /// The exchange is over; see [`Client::linger`].
     pub fn linger<E: Engine>(&mut self, reason: CloseReason, local: &mut Local<E>) {
-        self.client.linger(reason, local)
+        match self.client.http2 {
+            Some(_) => self.client.end_stream(self.stream, local),
+            None => self.client.linger(reason, local),
+        }
     }
 
     /// Nothing shows the client that its response is cut short, but a reset.
     pub fn show_cut(&mut self) {
-        self.client.close = crate::engine::Close::Reset;
+        if self.client.http2.is_none() {
+            self.client.close = Close::Reset;
+        }
     }
 
     /// The exchange has ended in the middle.
     pub fn end<E: Engine>(&mut self, how: How, reason: CloseReason, local: &mut Local<E>) {
-        self.client.end(how, reason, local)
+        match self.client.http2 {
+            Some(_) => self.client.reset_stream(self.stream, how, local),
+            None => self.client.end(how, reason, local),
+        }
     }
 }

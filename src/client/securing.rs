@@ -139,7 +139,11 @@ impl Client {
         if facts.is_resumed {
             local.count(Counter::TlsResumptions);
         }
+        let speaks_http2 = facts.alpn.as_deref() == Some(b"h2");
         self.state = State::Http1(Step::AwaitingHead);
+        if speaks_http2 {
+            self.begin_http2(local);
+        }
         self.set_deadline(local.current.timeouts().request_head, local);
     }
 

@@ -94,6 +94,7 @@ impl Client {
             State::Http1(Step::AwaitingHead | Step::ReadingHead) if self.has_room(local) => {
                 self.serve_what_waits(local);
             }
+            State::Http2 => local.wire.request_flush(&mut self.link),
             State::Preface(_) | State::Http1(_) | State::Relaying(_) => {}
         }
     }

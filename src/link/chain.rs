@@ -116,6 +116,17 @@ impl Chains {
         slices.len()
     }
 
+    /// Bytes of all ranges.
+    pub fn length(&self, chain: &Chain) -> u64 {
+        let (mut index, mut bytes) = (chain.head, 0);
+        while index != NONE {
+            let row = &self.rows[index as usize];
+            bytes += u64::from(row.end - row.start);
+            index = row.next;
+        }
+        bytes
+    }
+
     /// Unpins a buffer. True if it is in no queue, so that the caller must release it; else it is
     /// released when it is popped from its queue.
     pub fn unpin(&mut self, buffer: BufferId) -> bool {

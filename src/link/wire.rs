@@ -135,6 +135,26 @@ impl<E: Engine> Wire<E> {
         self.chains.queued(buffer)
     }
 
+    /// Schedules a flush, whether something waits already or is added before the end of the turn.
+    pub fn request_flush(&mut self, link: &mut Link) {
+        if !link.is_broken() {
+            self.mark_dirty(link);
+        }
+    }
+
+    /// Schedules a flush in the next turn: no buffer was left.
+    pub fn retry_flush(&mut self, link: &mut Link) {
+        if !link.is_dirty {
+            link.is_dirty = true;
+            self.unsealed.push(link.key);
+        }
+    }
+
+    /// Bytes of a queue.
+    pub fn length_of(&self, chain: &Chain) -> u64 {
+        self.chains.length(chain)
+    }
+
     pub(super) fn mark_dirty(&mut self, link: &mut Link) {
         if !link.is_dirty && link.sending == 0 {
             link.is_dirty = true;
@@ -200,7 +220,7 @@ impl<E: Engine> Wire<E> {
     }
 
     /// Takes bytes off the front of a queue, and releases the buffers that are used up.
-    pub(super) fn take_sent(&mut self, queue: &mut Chain, bytes: u32) {
+    pub fn take_sent(&mut self, queue: &mut Chain, bytes: u32) {
         let mut bytes = bytes;
         while bytes > 0 {
             let Some(front) = self.chains.front(queue) else { break };

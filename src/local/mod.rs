@@ -17,6 +17,7 @@ pub use work::{How, Signal, Work};
 
 use crate::base::{Instant, Prng, TimerWheel};
 use crate::engine::{Engine, Key};
+use crate::http2::Section;
 use crate::link::Wire;
 use crate::stats::Counter;
 
@@ -32,6 +33,8 @@ pub struct Local<E> {
     pub reports: Reports,
     /// What is still to be done about the present event.
     pub work: Work,
+    /// The head that is being read from frames.
+    pub section: Section,
     /// TLS handshakes that begin, or wait.
     pub handshakes: Handshakes,
     /// Random choices.

@@ -111,6 +111,7 @@ impl<E: Engine> Traffic<E> {
                     self.begin_exchange(arrival);
                 }
             }
+            State::Http2 => self.http2_content(id, slice),
             State::Relaying(relay) if self.relays[relay].ends().is_none() => {
                 self.relays.at(relay).hold(slice, &mut self.sides);
             }
@@ -148,6 +149,7 @@ impl<E: Engine> Traffic<E> {
             State::Http1(Step::Exchanging(exchange)) => {
                 self.exchanges.at(exchange).client_half_closed(&mut self.sides);
             }
+            State::Http2 => self.end_client(id, How::Close, CloseReason::ClientClosed),
             // It is passed on once the connection to the backend is made.
             State::Relaying(relay) if self.relays[relay].ends().is_none() => {}
             State::Relaying(relay) => {
@@ -165,6 +167,7 @@ impl<E: Engine> Traffic<E> {
             State::Http1(Step::Exchanging(exchange)) => {
                 self.exchanges.at(exchange).client_sent(&mut self.sides);
             }
+            State::Http2 => self.streams_sent(id),
             State::Relaying(relay) if self.relays[relay].ends().is_some() => {
                 self.with_relay(relay, |relay, ends, local| relay.client_sent(ends, local));
             }

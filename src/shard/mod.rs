@@ -9,6 +9,7 @@ mod listening;
 mod receiving;
 mod removal;
 mod stages;
+mod streams;
 mod traffic;
 mod working;
 

@@ -56,6 +56,7 @@ impl<E: Engine> Traffic<E> {
                 continue;
             }
             client.is_leaving = true;
+            client.drain_http2(local);
             if client.is_idle() {
                 client.end_idle(CloseReason::ListenerRemoved, local);
             }

@@ -49,6 +49,7 @@ impl<E: Engine> Traffic<E> {
             match client.state {
                 State::Closing => {}
                 _ if stage == Stage::Ending => self.end_client(id, How::Abort, reason),
+                State::Http2 => client.drain_http2(local),
                 _ if client.is_idle() => client.end_idle(reason, local),
                 _ => {}
             }

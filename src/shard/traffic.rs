@@ -5,10 +5,11 @@
 use crate::access_log::Sender;
 use crate::backend::Connections;
 use crate::base::{Generation, Instant, Prng, TimerWheel};
-use crate::client::Clients;
+use crate::client::{Clients, State};
 use crate::engine::{BuffersHeld, Close, Engine, Owner, Socket};
 use crate::exchange::Exchanges;
 use crate::flow::Flows;
+use crate::http2::Section;
 use crate::link::{Life, Wire};
 use crate::local::{Current, Handshakes, Local, Reports, Work};
 use crate::mailbox::{Mailbox, Stage};
@@ -55,6 +56,7 @@ impl<E: Engine> Traffic<E> {
             reports: Reports::new(mailbox, access_log),
             work: Work::default(),
             handshakes: Handshakes::default(),
+            section: Section::default(),
             prng,
             closed: Vec::with_capacity(1024),
         };
@@ -167,6 +169,9 @@ impl<E: Engine> Traffic<E> {
             if key.owner() == Owner::Client {
                 if let Some(id) = clients.find(key) {
                     let client = clients.at(id);
+                    if client.state == State::Http2 {
+                        client.fill(local);
+                    }
                     local.wire.flush(&mut client.link);
                     client.after_flush(local);
                 }

@@ -40,6 +40,13 @@ impl<E: Engine> Traffic<E> {
         let id = port.connection;
         let client = self.sides.clients.at(id);
         match client.state {
+            State::Http2 if port.stream > 0 => self.serve_stream(port),
+            State::Http2 => {
+                let local = &mut self.sides.local;
+                if let Some(slice) = local.wire.pop_front(&mut client.inbox) {
+                    self.http2_content(id, slice);
+                }
+            }
             State::Http1(Step::AwaitingHead | Step::ReadingHead) => {
                 if let Some(arrival) = client.read_on(&mut self.sides.local) {
                     self.begin_exchange(arrival);
@@ -73,6 +80,7 @@ impl<E: Engine> Traffic<E> {
             State::Http1(Step::Exchanging(exchange)) => {
                 self.exchanges.at(exchange).end_with_client(how, reason, &mut self.sides);
             }
+            State::Http2 => self.end_streams(id, how, reason),
             State::Relaying(relay) => self.cut_relay(relay, how, reason),
             State::Closing => {}
             State::Finishing | State::Lingering | State::Discarding { .. } if how == How::Cut => {}
@@ -184,6 +192,7 @@ impl<E: Engine> Traffic<E> {
             State::Http1(Step::Exchanging(exchange)) => {
                 self.exchanges.at(exchange).expired(&mut self.sides);
             }
+            State::Http2 => self.streams_late(id),
             State::Relaying(relay) if self.relays[relay].ends().is_none() => {
                 self.relays.at(relay).dialing_expired(&mut self.sides);
             }

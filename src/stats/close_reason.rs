@@ -61,6 +61,7 @@ close_reasons! {
     TlsHandshakeFailed "tls_handshake_failed" Client "The TLS handshake failed.";
     TlsBroken "tls_broken" Client "The TLS session broke: a record was malformed, or the client sent an alert.";
     MalformedRequest "malformed_request" Client "The request broke the rules of HTTP/1.1 framing.";
+    Http2Fault "http2_fault" Client "The client broke the rules of HTTP/2, or made only work.";
     RequestRefused "request_refused" Client "The request was beyond a limit or cannot be served.";
     BackendReset "backend_reset" Backend "The backend ended the connection before it answered.";
     BackendTimeout "backend_timeout" Backend "The backend did not answer in time.";

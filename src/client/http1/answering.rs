@@ -46,6 +46,20 @@ impl Client {
         is_head: bool,
         local: &mut Local<E>,
     ) -> Option<u64> {
+        let (answer, bytes) = self.write_answer(status, connection, is_head, local)?;
+        self.put(answer, local);
+        Some(bytes)
+    }
+
+    /// Writes a complete answer; returns it, and the length of its body, or none if no buffer is
+    /// left.
+    pub(in crate::client) fn write_answer<E: Engine>(
+        &self,
+        status: u16,
+        connection: ConnectionField,
+        is_head: bool,
+        local: &mut Local<E>,
+    ) -> Option<(Slice, u64)> {
         let buffer = local.wire.engine.acquire(Room::Whole)?;
         let configured = &local.current.settings().error_answers;
         let configured = configured.iter().find(|answer| answer.status == status);
@@ -58,9 +72,9 @@ impl Client {
         let output = local.wire.engine.bytes_mut(buffer);
         let length = body.len() as u64;
         let written = write_answer(&answer, output).expect("bodies are bounded by configuration");
-        self.put(Slice { buffer, start: 0, end: written as u32 }, local);
         local.reports.count_status(status);
-        Some(if is_head { 0 } else { length })
+        let slice = Slice { buffer, start: 0, end: written as u32 };
+        Some((slice, if is_head { 0 } else { length }))
     }
 
     /// True if the connection ends with its present exchange because the process or its listener
@@ -92,7 +106,12 @@ impl Client {
     }
 
     /// Records a request that was answered locally.
-    fn record_denial<E: Engine>(&self, denial: Denial, response_bytes: u64, local: &Local<E>) {
+    pub(in crate::client) fn record_denial<E: Engine>(
+        &self,
+        denial: Denial,
+        response_bytes: u64,
+        local: &Local<E>,
+    ) {
         if !local.reports.has_access_log() {
             return;
         }

@@ -6,11 +6,15 @@ use super::{Arrival, Step, reason_of};
 use crate::engine::{BufferId, Engine, Room, Slice};
 use crate::head::{Refusal, RequestHead, Scheme};
 use crate::http1::{FieldStorage, Verdict, leading_line_ends};
+use crate::http2::PREFACE;
 use crate::limits::LEADING_LINE_ENDS_BYTES_MAX;
-use crate::local::Local;
+use crate::local::{Local, Signal};
 use crate::message::{self, Denial, Draft, RequestOutcome, RequestSide};
 use crate::stats::CloseReason;
 use crate::table::Port;
+
+/// Bytes of the preface of HTTP/2 that look like a head.
+const PREFACE_HEAD_BYTES: usize = b"PRI * HTTP/2.0\r\n\r\n".len();
 
 /// Bytes that a head usually grows by at most when it is rewritten.
 const HEAD_GROWTH: usize = 384;
@@ -42,6 +46,13 @@ impl Client {
             Verdict::Incomplete => {
                 local.wire.engine.release(output);
                 self.set_head_aside(slice, local);
+                return None;
+            }
+            Verdict::Refused(_) if self.is_http2_preface(slice, local) => {
+                local.wire.engine.release(output);
+                self.begin_http2(local);
+                self.keep_first(slice, local);
+                local.work.push(Signal::Serve(Port::only(self.id())));
                 return None;
             }
             Verdict::Refused(refusal) => {
@@ -76,6 +87,14 @@ impl Client {
             }
         }
         None
+    }
+
+    /// True if the first bytes of a client are those of HTTP/2 (RFC 9113 §3.4). What looks like a head
+    /// to HTTP/1 is a part of them.
+    fn is_http2_preface<E: Engine>(&self, slice: Slice, local: &Local<E>) -> bool {
+        let bytes = local.wire.bytes(slice);
+        let common = bytes.len().min(PREFACE.len());
+        self.requests == 0 && common >= PREFACE_HEAD_BYTES && bytes[..common] == PREFACE[..common]
     }
 
     /// Rewrites the head that begins in `slice` to a buffer that has this room for it. None if

@@ -1,0 +1,152 @@
+//! A client's connection while it speaks HTTP/2: requests on streams, each with an exchange of its
+//! own, and one queue of what is sent.
+//!
+//! `reading` takes frames, `streams` is what an exchange does with its stream, `writing` fills the
+//! connection's outbox, `ending` drains and ends.
+//!
+//! Heads go to an exchange and come from it as HTTP/1 has them, and so does the framing of a
+//! request's body.
+
+mod ending;
+mod reading;
+mod streams;
+mod writing;
+
+pub use reading::Arrived;
+
+use super::{Client, State};
+use crate::base::Instant;
+use crate::engine::{Engine, Slice};
+use crate::head::ResponseTo;
+use crate::http2::{Config, Connection, Role, StreamId};
+use crate::link::Chain;
+use crate::local::Local;
+use crate::table::ExchangeId;
+
+/// How the body of a request goes to its exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// As it is: its length is known.
+    Plain,
+    /// In chunks.
+    Chunked,
+}
+
+/// One stream with an exchange.
+#[derive(Debug)]
+struct Stream {
+    id: StreamId,
+    exchange: Option<ExchangeId>,
+    asked: ResponseTo,
+    framing: Framing,
+    /// Content of the response that waits for the windows.
+    outbox: Chain,
+    /// Parts of the request's body that wait for the backend.
+    inbox: Chain,
+    /// Bytes of the request's body whose credit has not been given back.
+    held: u32,
+    /// The backend is slow: no credit is given back.
+    is_paused: bool,
+    /// The time at which the exchange has lasted too long.
+    deadline: Instant,
+}
+
+/// HTTP/2 of one client's connection.
+#[derive(Debug)]
+pub struct Http2 {
+    connection: Connection,
+    /// By id, which rises.
+    streams: Vec<Stream>,
+    /// Bytes in the outboxes of all streams.
+    queued: u64,
+    /// The earliest time at which a stream may be late.
+    alarm: Instant,
+    /// Streams that have sent content since their exchanges were last told.
+    progressed: Vec<ExchangeId>,
+    has_had_streams: bool,
+}
+
+impl Http2 {
+    fn new(config: &Config) -> Self {
+        Self {
+            connection: Connection::new(Role::Server, config),
+            streams: Vec::new(),
+            queued: 0,
+            alarm: Instant::default(),
+            progressed: Vec::new(),
+            has_had_streams: false,
+        }
+    }
+
+    fn position(&self, id: StreamId) -> Option<usize> {
+        self.streams.binary_search_by_key(&id, |stream| stream.id).ok()
+    }
+
+    fn stream(&self, id: u32) -> Option<&Stream> {
+        self.position(StreamId(id)).map(|at| &self.streams[at])
+    }
+
+    fn stream_mut(&mut self, id: u32) -> Option<&mut Stream> {
+        self.position(StreamId(id)).map(|at| &mut self.streams[at])
+    }
+
+    /// The exchange of a stream.
+    fn exchange(&self, stream: u32) -> Option<ExchangeId> {
+        self.stream(stream).and_then(|stream| stream.exchange)
+    }
+
+    fn exchanges(&self) -> impl Iterator<Item = ExchangeId> {
+        self.streams.iter().filter_map(|stream| stream.exchange)
+    }
+
+    /// True if there is something to send.
+    fn has_output(&self) -> bool {
+        !self.connection.output().is_empty() || !self.streams.is_empty()
+    }
+}
+
+impl Client {
+    /// The exchange of a stream.
+    pub fn exchange_of(&self, stream: u32) -> Option<ExchangeId> {
+        self.http2.as_ref().and_then(|http2| http2.exchange(stream))
+    }
+
+    /// The exchanges of all streams.
+    pub fn exchanges_of_streams(&self) -> Vec<ExchangeId> {
+        self.http2.iter().flat_map(|http2| http2.exchanges()).collect()
+    }
+
+    /// The exchanges whose streams have sent content since this was last asked.
+    pub fn take_progressed(&mut self) -> Vec<ExchangeId> {
+        let Some(http2) = &mut self.http2 else { return Vec::new() };
+        let mut progressed = std::mem::take(&mut http2.progressed);
+        progressed.retain(|one| http2.exchanges().any(|exchange| exchange == *one));
+        progressed
+    }
+
+    /// The next part of a request's body that waits; the backend takes more of it.
+    pub fn next_part<E: Engine>(&mut self, stream: u32, local: &mut Local<E>) -> Option<Slice> {
+        self.http2.as_mut().and_then(|http2| http2.resume(stream, local))
+    }
+
+    /// Gives credit back for what the backend has taken, unless it is slow.
+    pub fn give_credit<E: Engine>(&mut self, stream: u32, local: &mut Local<E>) {
+        if let Some(http2) = &mut self.http2 {
+            http2.give_credit(stream);
+            local.wire.request_flush(&mut self.link);
+        }
+    }
+
+    /// Begins HTTP/2: our settings go first.
+    pub(super) fn begin_http2<E: Engine>(&mut self, local: &mut Local<E>) {
+        let rules = &local.current.settings().rules;
+        let config = Config {
+            head_bytes_max: rules.head_bytes_max,
+            fields_max: rules.fields_max,
+            ..Config::default()
+        };
+        self.http2 = Some(Http2::new(&config).into());
+        self.state = State::Http2;
+        local.wire.request_flush(&mut self.link);
+    }
+}

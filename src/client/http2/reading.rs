@@ -1,0 +1,347 @@
+//! Reading frames: requests begin exchanges, DATA is given to them, or waits here.
+
+use super::super::Client;
+use super::super::http1::{Arrival, reason_of};
+use super::{Framing, Stream};
+use crate::engine::{BufferId, Engine, Room, Slice};
+use crate::head::{BodyLength, Peer, Refusal, RequestHead, ResponseTo, TrailerRules};
+use crate::http2::{Event, FieldRoom, Section, StreamId, Trailers};
+use crate::link::{Chain, Wire};
+use crate::local::{How, Local, Signal};
+use crate::message::{self, Denial, RequestOutcome, RequestSide};
+use crate::stats::CloseReason;
+use crate::table::{ExchangeId, Port};
+use std::io::Write;
+
+/// Bytes of a chunk's framing beside its content, and of the last chunk.
+const CHUNK_FRAMING_BYTES: usize = 32;
+
+/// What has arrived, for others than the connection.
+pub enum Arrived {
+    /// A request.
+    Request(Arrival),
+    /// A part of a request's body.
+    Body(ExchangeId, u32, Slice),
+    /// The client does not want the answer any more.
+    Reset(ExchangeId),
+}
+
+impl Client {
+    /// Reads frames from `at` of a range on, up to what is for somebody else. None if all are read:
+    /// the range is the caller's to release.
+    pub fn read_http2<E: Engine>(
+        &mut self,
+        slice: &mut Slice,
+        local: &mut Local<E>,
+    ) -> Option<Arrived> {
+        let mut section = std::mem::take(&mut local.section);
+        let arrived = loop {
+            let Some(http2) = &mut self.http2 else { break None };
+            let bytes = local.wire.bytes(*slice);
+            let now = local.now();
+            let received = http2.connection.receive(bytes, &mut section, now);
+            let read = *slice;
+            slice.start += received.consumed as u32;
+            let Some(event) = received.event else { break None };
+            if let Some(arrived) = self.on_event(event, &section, read, local) {
+                break Some(arrived);
+            }
+        };
+        local.section = section;
+        local.wire.request_flush(&mut self.link);
+        arrived
+    }
+
+    fn on_event<E: Engine>(
+        &mut self,
+        event: Event,
+        section: &Section,
+        read: Slice,
+        local: &mut Local<E>,
+    ) -> Option<Arrived> {
+        match event {
+            Event::Request { stream, is_last } => self.on_request(stream, is_last, section, local),
+            Event::Refused { stream, refusal, .. } => {
+                match self.http2.as_ref().and_then(|http2| http2.exchange(stream.0)) {
+                    // Its trailers are refused.
+                    Some(exchange) => Some(Arrived::Reset(exchange)),
+                    None => {
+                        self.refuse_stream(stream, ResponseTo::default(), refusal, local);
+                        None
+                    }
+                }
+            }
+            Event::Data { stream, range, is_last } => {
+                let start = read.start + range.start as u32;
+                let content = Slice { start, end: read.start + range.end as u32, ..read };
+                self.on_data(stream, content, is_last, local)
+            }
+            Event::Trailers { stream } => self.on_trailers(stream, section, local),
+            Event::Reset { stream, .. } | Event::Broken { stream, .. } => {
+                let http2 = self.http2.as_ref()?;
+                http2.exchange(stream.0).map(Arrived::Reset)
+            }
+            Event::Closed { fault } => {
+                let (code, text) = (fault.code.name(), fault.reason);
+                tracing::debug!(client = %self.address, code, text, "HTTP/2");
+                let reason = CloseReason::Http2Fault;
+                local.work.push(Signal::End(self.id(), How::Cut, reason));
+                None
+            }
+            Event::Rejected { .. }
+            | Event::Response { .. }
+            | Event::Pong
+            | Event::GoAway { .. }
+            | Event::Draining { .. } => None,
+        }
+    }
+
+    // --- requests ---
+
+    fn on_request<E: Engine>(
+        &mut self,
+        stream: StreamId,
+        is_last: bool,
+        section: &Section,
+        local: &mut Local<E>,
+    ) -> Option<Arrived> {
+        let (mut output, mut outcome) = self.translate(section, Room::Small, local)?;
+        if matches!(outcome, Ok((_, RequestOutcome::NoRoom(_)))) {
+            local.wire.engine.release(output);
+            (output, outcome) = self.translate(section, Room::Whole, local)?;
+        }
+        let (asked, framing, outcome) = match outcome {
+            Ok(((asked, framing), outcome)) => (asked, framing, outcome),
+            Err(refusal) => {
+                local.wire.engine.release(output);
+                self.refuse_stream(stream, ResponseTo::default(), refusal, local);
+                return None;
+            }
+        };
+        self.add_stream(stream, asked, framing, local);
+        match outcome {
+            RequestOutcome::Forward(request) => {
+                local.reports.count_request(self.listener, request.target.route);
+                let origin = Port { connection: self.id(), stream: stream.0 };
+                debug_assert!(!is_last || request.body.has_ended());
+                Some(Arrived::Request(Arrival { origin, request, output, rest: None }))
+            }
+            RequestOutcome::Local(answer) | RequestOutcome::NoRoom(answer) => {
+                local.wire.engine.release(output);
+                self.answer_stream(stream, answer.denial, local);
+                None
+            }
+        }
+    }
+
+    /// Writes the head for the backend to a buffer. None if there is none: the connection ends.
+    #[allow(clippy::type_complexity)]
+    fn translate<E: Engine>(
+        &mut self,
+        section: &Section,
+        room: Room,
+        local: &mut Local<E>,
+    ) -> Option<(BufferId, Result<((ResponseTo, Framing), RequestOutcome), Refusal>)> {
+        let Some(output) = local.wire.engine.acquire(room) else {
+            let end = Signal::End(self.id(), How::Abort, CloseReason::OutOfBuffers);
+            local.work.push(end);
+            return None;
+        };
+        let side = RequestSide {
+            snapshot: local.current.snapshot(),
+            listener: local.current.listener(self.listener),
+            client: self.address.ip(),
+            is_secure: self.link.secure.is_some(),
+        };
+        let mut room = FieldRoom::new();
+        let head = RequestHead::of_section(section, &mut room, &side.snapshot.settings.rules);
+        let to = local.wire.engine.bytes_mut(output);
+        let outcome = head.map(|head| {
+            let asked = ResponseTo { head: head.method.is_head(), connect: false };
+            let framing = match head.body {
+                BodyLength::Chunked => Framing::Chunked,
+                BodyLength::None | BodyLength::Sized(_) => Framing::Plain,
+            };
+            ((asked, framing), message::request(&head, to, &side))
+        });
+        Some((output, outcome))
+    }
+
+    fn add_stream<E: Engine>(
+        &mut self,
+        id: StreamId,
+        asked: ResponseTo,
+        framing: Framing,
+        local: &Local<E>,
+    ) {
+        let Some(http2) = &mut self.http2 else { return };
+        http2.has_had_streams = true;
+        self.requests = self.requests.saturating_add(1);
+        http2.streams.push(Stream {
+            id,
+            exchange: None,
+            asked,
+            framing,
+            outbox: Chain::default(),
+            inbox: Chain::default(),
+            held: 0,
+            is_paused: false,
+            deadline: local.now() + local.current.timeouts().between_bytes,
+        });
+    }
+
+    /// Answers a stream whose request is refused.
+    fn refuse_stream<E: Engine>(
+        &mut self,
+        stream: StreamId,
+        asked: ResponseTo,
+        refusal: Refusal,
+        local: &mut Local<E>,
+    ) {
+        tracing::debug!(client = %self.address, refusal = refusal.text(), "request refused");
+        self.add_stream(stream, asked, Framing::Plain, local);
+        let (status, reason) = (refusal.status(), reason_of(refusal));
+        let denial = Denial { status, reason, text: refusal.text(), draft: None };
+        self.answer_stream(stream, denial, local);
+    }
+
+    /// Answers a request locally, and ends its stream.
+    fn answer_stream<E: Engine>(&mut self, stream: StreamId, denial: Denial, local: &mut Local<E>) {
+        let status = denial.status;
+        match self.put_answer_on_stream(stream.0, status, local) {
+            Some(bytes) => {
+                self.record_denial(denial, bytes, local);
+                self.end_stream(stream.0, local);
+            }
+            None => self.reset_stream(stream.0, How::Cut, local),
+        }
+    }
+
+    // --- bodies ---
+
+    fn on_data<E: Engine>(
+        &mut self,
+        id: StreamId,
+        content: Slice,
+        is_last: bool,
+        local: &mut Local<E>,
+    ) -> Option<Arrived> {
+        let http2 = self.http2.as_mut()?;
+        let bytes = content.end - content.start;
+        let Some(stream) = http2.stream_mut(id.0) else {
+            http2.connection.release(id, bytes);
+            return None;
+        };
+        stream.held += bytes;
+        let is_kept = match stream.framing {
+            Framing::Plain if bytes == 0 => return None,
+            Framing::Plain => keep_copy(content, &mut stream.inbox, &mut local.wire),
+            Framing::Chunked => keep_chunks(content, is_last, &mut stream.inbox, &mut local.wire),
+        };
+        self.give_body(id, is_kept, local)
+    }
+
+    fn on_trailers<E: Engine>(
+        &mut self,
+        id: StreamId,
+        section: &Section,
+        local: &mut Local<E>,
+    ) -> Option<Arrived> {
+        let stream = self.http2.as_mut()?.stream_mut(id.0)?;
+        if stream.framing == Framing::Plain {
+            return None;
+        }
+        let from = Peer::Client(local.current.settings().rules.underscore_names);
+        let rules = TrailerRules { from, named_by_connection: None };
+        let mut room = FieldRoom::new();
+        let trailers = match Trailers::of_section(section, &mut room, &rules) {
+            Ok(trailers) => trailers,
+            Err(refusal) => {
+                tracing::debug!(client = %self.address, refusal = refusal.text(), "trailers");
+                return stream.exchange.map(Arrived::Reset);
+            }
+        };
+        let mut end = b"0\r\n".to_vec();
+        for (field, _) in trailers.forwarded() {
+            end.extend_from_slice(field.name.as_bytes());
+            end.extend_from_slice(b": ");
+            end.extend_from_slice(field.value);
+            end.extend_from_slice(b"\r\n");
+        }
+        end.extend_from_slice(b"\r\n");
+        let end = local.wire.private(&end);
+        let is_kept = end.map(|end| local.wire.push_back(&mut stream.inbox, end)).is_some();
+        self.give_body(id, is_kept, local)
+    }
+
+    /// Gives the first part of a body that waits to its exchange, if its backend keeps up.
+    fn give_body<E: Engine>(
+        &mut self,
+        id: StreamId,
+        is_kept: bool,
+        local: &mut Local<E>,
+    ) -> Option<Arrived> {
+        let port = Port { connection: self.id(), stream: id.0 };
+        let stream = self.http2.as_mut()?.stream_mut(id.0)?;
+        let exchange = stream.exchange?;
+        if !is_kept {
+            return Some(Arrived::Reset(exchange));
+        }
+        if stream.is_paused {
+            return None;
+        }
+        let part = local.wire.pop_front(&mut stream.inbox)?;
+        if !stream.inbox.is_empty() {
+            local.work.push(Signal::Serve(port));
+        }
+        Some(Arrived::Body(exchange, id.0, part))
+    }
+}
+
+/// Keeps a copy of content. False if no buffer is left.
+fn keep_copy<E: Engine>(content: Slice, inbox: &mut Chain, wire: &mut Wire<E>) -> bool {
+    let copy = wire.copy_of(content);
+    copy.map(|copy| wire.push_back(inbox, copy)).is_some()
+}
+
+/// Keeps content as chunks, with the last chunk behind it if it is the last. False if no buffer is
+/// left.
+fn keep_chunks<E: Engine>(
+    content: Slice,
+    is_last: bool,
+    inbox: &mut Chain,
+    wire: &mut Wire<E>,
+) -> bool {
+    let most = (wire.engine.buffer_size() - CHUNK_FRAMING_BYTES) as u32;
+    let mut rest = content;
+    loop {
+        let part = Slice { end: rest.end.min(rest.start + most), ..rest };
+        rest.start = part.end;
+        let ends = is_last && rest.is_empty();
+        let Some(buffer) = wire.engine.acquire(Room::of(part.len() + CHUNK_FRAMING_BYTES)) else {
+            return false;
+        };
+        let (from, to) = wire.engine.bytes_pair(content.buffer, buffer);
+        let written = write_chunk(&from[part.start as usize..part.end as usize], ends, to);
+        wire.push_back(inbox, Slice { buffer, start: 0, end: written as u32 });
+        if rest.is_empty() {
+            return true;
+        }
+    }
+}
+
+/// Writes a chunk, if there is content for one, and the last chunk if the body ends.
+fn write_chunk(content: &[u8], ends: bool, out: &mut [u8]) -> usize {
+    let most = out.len();
+    let mut rest = out;
+    let room = "there is room for the framing";
+    if !content.is_empty() {
+        write!(rest, "{:x}\r\n", content.len()).expect(room);
+        rest.write_all(content).expect(room);
+        rest.write_all(b"\r\n").expect(room);
+    }
+    if ends {
+        rest.write_all(b"0\r\n\r\n").expect(room);
+    }
+    most - rest.len()
+}

@@ -1,0 +1,222 @@
+//! What an exchange does with its stream.
+
+use super::super::Client;
+use super::Http2;
+use crate::engine::{Engine, Slice};
+use crate::head::{ResponseBody, ResponseHead, Rules};
+use crate::http1::{ConnectionField, FieldStorage, Verdict};
+use crate::http2::{ErrorCode, StreamId};
+use crate::link::{OUTBOX_HIGH, OUTBOX_LOW};
+use crate::local::{How, Local};
+use crate::table::ExchangeId;
+use std::time::Duration;
+
+/// For heads that were written here: they were within the limits before.
+const OWN_HEADS: Rules = Rules {
+    head_bytes_max: usize::MAX,
+    fields_max: crate::limits::FIELDS_MAX,
+    target_bytes_max: usize::MAX,
+    underscore_names: crate::head::UnderscoreNames::Allow,
+    allow_connect: false,
+};
+
+impl Http2 {
+    /// Begins the exchange of a stream.
+    pub fn begin_exchange(&mut self, stream: u32, id: ExchangeId) {
+        if let Some(stream) = self.stream_mut(stream) {
+            stream.exchange = Some(id);
+        }
+    }
+
+    /// Keeps a part of a request's body until its backend takes it.
+    pub fn keep_for_later<E: Engine>(&mut self, stream: u32, slice: Slice, local: &mut Local<E>) {
+        match self.stream_mut(stream) {
+            Some(stream) => {
+                // It was taken off the front, or is the only one.
+                local.wire.push_front(&mut stream.inbox, slice);
+                stream.is_paused = true;
+            }
+            None => local.wire.engine.release(slice.buffer),
+        }
+    }
+
+    /// Gives no credit back for now.
+    pub fn pause(&mut self, stream: u32) {
+        if let Some(stream) = self.stream_mut(stream) {
+            stream.is_paused = true;
+        }
+    }
+
+    /// The backend takes more of a request's body: the next part that waits.
+    pub fn resume<E: Engine>(&mut self, stream: u32, local: &mut Local<E>) -> Option<Slice> {
+        let stream = self.stream_mut(stream)?;
+        stream.is_paused = false;
+        local.wire.pop_front(&mut stream.inbox)
+    }
+
+    /// Gives credit back for what the backend has taken, unless it is slow.
+    pub fn give_credit(&mut self, stream: u32) {
+        let Some(row) = self.stream_mut(stream) else { return };
+        if row.is_paused || !row.inbox.is_empty() {
+            return;
+        }
+        let held = std::mem::take(&mut row.held);
+        self.connection.release(StreamId(stream), held);
+    }
+
+    /// True if so much waits for the client that its source should be paused.
+    pub fn is_congested(&self, stream: u32) -> bool {
+        self.stream(stream).is_some_and(|stream| stream.outbox.len() >= OUTBOX_HIGH)
+    }
+
+    /// True if the source of what is sent may be resumed.
+    pub fn has_room(&self, stream: u32) -> bool {
+        self.stream(stream).is_none_or(|stream| stream.outbox.len() <= OUTBOX_LOW)
+    }
+
+    /// True if all content of the stream was taken by the windows.
+    pub fn is_flushed(&self, stream: u32) -> bool {
+        self.stream(stream).is_none_or(|stream| stream.outbox.is_empty())
+    }
+}
+
+impl Client {
+    /// The exchange of a stream may last this long from now on without progress.
+    pub(in crate::client) fn set_stream_deadline<E: Engine>(
+        &mut self,
+        stream: u32,
+        span: Duration,
+        local: &mut Local<E>,
+    ) {
+        let deadline = local.now() + span;
+        let Some(http2) = &mut self.http2 else { return };
+        let is_only = http2.streams.len() == 1;
+        let Some(row) = http2.stream_mut(stream) else { return };
+        row.deadline = deadline;
+        if is_only || deadline < http2.alarm {
+            http2.alarm = deadline;
+            self.clock.set(deadline, self.link.key, &mut local.timers);
+        }
+    }
+
+    /// Queues the head of a response as HTTP/1 has it, and what of its body lies behind it.
+    pub(in crate::client) fn put_on_stream<E: Engine>(
+        &mut self,
+        stream: u32,
+        slice: Slice,
+        local: &mut Local<E>,
+    ) {
+        let length = self.send_head(stream, slice, local);
+        let rest = Slice { start: slice.start + length as u32, ..slice };
+        if length == 0 || rest.is_empty() {
+            local.wire.engine.release(slice.buffer);
+        } else {
+            self.put_body_on_stream(stream, rest, local);
+        }
+        local.wire.request_flush(&mut self.link);
+    }
+
+    /// Sends the head at the start of a range; returns its length, or 0 if the stream is over.
+    fn send_head<E: Engine>(&mut self, stream: u32, slice: Slice, local: &Local<E>) -> usize {
+        let Some(http2) = &mut self.http2 else { return 0 };
+        let Some(asked) = http2.stream(stream).map(|stream| stream.asked) else { return 0 };
+        let mut storage = FieldStorage::new();
+        let bytes = local.wire.bytes(slice);
+        let Verdict::Complete(head) = ResponseHead::parse(bytes, &mut storage, asked, &OWN_HEADS)
+        else {
+            debug_assert!(false, "a head that was written here is valid");
+            return 0;
+        };
+        let is_last = head.body == ResponseBody::None;
+        match http2.connection.send_response(StreamId(stream), &head, None, is_last) {
+            true => head.length,
+            false => 0,
+        }
+    }
+
+    /// Queues content of a response. False if no buffer was left.
+    pub(in crate::client) fn put_body_on_stream<E: Engine>(
+        &mut self,
+        stream: u32,
+        body: Slice,
+        local: &mut Local<E>,
+    ) -> bool {
+        let bytes = u64::from(body.end - body.start);
+        if bytes == 0 {
+            local.wire.engine.release(body.buffer);
+            return true;
+        }
+        let Some(body) = local.wire.copy_out(body) else { return false };
+        let Some(http2) = &mut self.http2 else { return false };
+        if !http2.connection.queue(StreamId(stream), bytes) {
+            local.wire.engine.release(body.buffer);
+            return true;
+        }
+        if let Some(row) = http2.stream_mut(stream) {
+            local.wire.push_back(&mut row.outbox, body);
+            http2.queued += bytes;
+        }
+        local.wire.request_flush(&mut self.link);
+        true
+    }
+
+    /// Queues a complete local answer; returns the length of its body, or none if no buffer is
+    /// left.
+    pub(in crate::client) fn put_answer_on_stream<E: Engine>(
+        &mut self,
+        stream: u32,
+        status: u16,
+        local: &mut Local<E>,
+    ) -> Option<u64> {
+        let is_head = self.http2.as_ref()?.stream(stream).is_some_and(|one| one.asked.head);
+        let (answer, bytes) = self.write_answer(status, ConnectionField::None, is_head, local)?;
+        self.put_on_stream(stream, answer, local);
+        Some(bytes)
+    }
+
+    /// The response is complete: the stream ends behind what waits.
+    pub(in crate::client) fn end_stream<E: Engine>(&mut self, stream: u32, local: &mut Local<E>) {
+        let Some(http2) = &mut self.http2 else { return };
+        if let Some(row) = http2.stream_mut(stream) {
+            row.exchange = None;
+        }
+        if !http2.connection.end(StreamId(stream)) {
+            // Its head was all there is, or the client has reset it.
+            self.finish_stream(stream, local);
+        }
+        local.wire.request_flush(&mut self.link);
+    }
+
+    /// The exchange has ended in the middle.
+    pub(in crate::client) fn reset_stream<E: Engine>(
+        &mut self,
+        stream: u32,
+        how: How,
+        local: &mut Local<E>,
+    ) {
+        if let Some(http2) = &mut self.http2 {
+            let code = match how {
+                How::Close => ErrorCode::CANCEL,
+                How::Cut | How::Abort => ErrorCode::INTERNAL_ERROR,
+            };
+            http2.connection.reset(StreamId(stream), code);
+        }
+        self.finish_stream(stream, local);
+        local.wire.request_flush(&mut self.link);
+    }
+
+    /// Forgets a stream of which nothing is left to do.
+    pub(super) fn finish_stream<E: Engine>(&mut self, stream: u32, local: &mut Local<E>) {
+        let Some(http2) = &mut self.http2 else { return };
+        http2.connection.finished(StreamId(stream));
+        let Some(at) = http2.position(StreamId(stream)) else { return };
+        let mut row = http2.streams.remove(at);
+        let left = local.wire.length_of(&row.outbox);
+        http2.queued -= left;
+        local.wire.drop_chain(&mut row.outbox);
+        local.wire.drop_chain(&mut row.inbox);
+        if http2.streams.is_empty() {
+            self.await_streams(local);
+        }
+    }
+}
