@@ -4,8 +4,9 @@
 pub mod requests;
 
 use requests::{Malformed, Place};
+use ringway::head::Peer;
 use ringway::head::{BodyLength, Refusal, RequestHead, Rules, UnderscoreNames};
-use ringway::http1::{ChunkedDecoder, FieldStorage, Peer, Verdict, leading_line_ends};
+use ringway::http1::{ChunkedDecoder, FieldStorage, Verdict, leading_line_ends};
 
 /// What the framing rules say of some bytes from their start, the body included.
 enum Judgement {
