@@ -1,11 +1,7 @@
 //! Request targets (RFC 9112 §3.2, RFC 3986) and hosts.
 
-use super::Refusal;
+use super::{Refusal, Scheme};
 use super::classes::{is_host_name, is_ip_literal};
-<<<<<<< HEAD:src/http1/target.rs
-use crate::head::{Refusal, Scheme};
-=======
->>>>>>> 2e081db (http2: the codec, in both roles; rules of heads that versions share are in head):src/head/target.rs
 
 /// The parts of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,15 +166,9 @@ pub fn is_host(host: &[u8]) -> bool {
     port_of(host).is_some()
 }
 
-<<<<<<< HEAD:src/http1/target.rs
-/// True if two hosts with optional ports are equal: letters in either case, and the port of the
-/// scheme if there is none (RFC 9110 §4.2.3).
-pub(super) fn is_same_authority(one: &[u8], other: &[u8], scheme: Scheme) -> bool {
-=======
 /// True if two hosts with optional ports are equal: letters in either case, and the scheme's default
 /// port if there is none (RFC 9110 §4.2.3).
 pub fn is_same_authority(one: &[u8], other: &[u8], default_port: u16) -> bool {
->>>>>>> 2e081db (http2: the codec, in both roles; rules of heads that versions share are in head):src/head/target.rs
     if one.eq_ignore_ascii_case(other) {
         return true;
     }
@@ -187,15 +177,6 @@ pub fn is_same_authority(one: &[u8], other: &[u8], default_port: u16) -> bool {
         let name = &host[..host.len() - port.len()];
         name.strip_suffix(b":").unwrap_or(name)
     }
-<<<<<<< HEAD:src/http1/target.rs
-    port_number(one_port, scheme) == port_number(other_port, scheme)
-        && name(one, one_port).eq_ignore_ascii_case(name(other, other_port))
-}
-
-fn port_number(digits: &[u8], scheme: Scheme) -> u32 {
-    match digits {
-        [] => scheme.port().into(),
-=======
     port_number(one_port, default_port) == port_number(other_port, default_port)
         && name(one, one_port).eq_ignore_ascii_case(name(other, other_port))
 }
@@ -203,7 +184,6 @@ fn port_number(digits: &[u8], scheme: Scheme) -> u32 {
 fn port_number(digits: &[u8], default_port: u16) -> u32 {
     match digits {
         [] => default_port.into(),
->>>>>>> 2e081db (http2: the codec, in both roles; rules of heads that versions share are in head):src/head/target.rs
         _ => digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit & 0xf)),
     }
 }
@@ -226,9 +206,5 @@ fn port_of(host: &[u8]) -> Option<&[u8]> {
 fn is_port(digits: &[u8]) -> bool {
     digits.len() <= 5
         && digits.iter().all(u8::is_ascii_digit)
-<<<<<<< HEAD:src/http1/target.rs
-        && port_number(digits, Scheme::Http) <= u32::from(u16::MAX)
-=======
         && port_number(digits, 0) <= u32::from(u16::MAX)
->>>>>>> 2e081db (http2: the codec, in both roles; rules of heads that versions share are in head):src/head/target.rs
 }

@@ -103,7 +103,8 @@ pub fn response(
             }
         }
         status => {
-            // HTTP/1.0 and HTTP/2 have no chunks; that also holds for a response without a body to show them.
+            // HTTP/1.0 and HTTP/2 have no chunks, not even in a response that has no body to show
+            // them.
             let is_unframed = side.version != Version::Http11 && head.is_chunked;
             let has_end = !(is_unframed && head.body == ResponseBody::Chunked);
             let keep_alive = side.keep_alive && has_end && head.body != ResponseBody::UntilClose;

@@ -89,8 +89,8 @@ impl Client {
         None
     }
 
-    /// True if the first bytes of a client are those of HTTP/2 (RFC 9113 §3.4). What looks like a head
-    /// to HTTP/1 is a part of them.
+    /// True if the first bytes of a client are those of HTTP/2 (RFC 9113 §3.4). What looks like a
+    /// head to HTTP/1 is a part of them.
     fn is_http2_preface<E: Engine>(&self, slice: Slice, local: &Local<E>) -> bool {
         let bytes = local.wire.bytes(slice);
         let common = bytes.len().min(PREFACE.len());

@@ -151,10 +151,10 @@ impl Client {
             snapshot: local.current.snapshot(),
             listener: local.current.listener(self.listener),
             client: self.address.ip(),
-            is_secure: self.link.secure.is_some(),
+            scheme: if self.link.secure.is_some() { Scheme::Https } else { Scheme::Http },
         };
         let mut room = FieldRoom::new();
-        let head = RequestHead::of_section(section, &mut room, &side.snapshot.settings.rules);
+        let head = RequestHead::of_section(section, &mut room, side.snapshot.settings.rules(side.scheme));
         let to = local.wire.engine.bytes_mut(output);
         let outcome = head.map(|head| {
             let asked = ResponseTo { head: head.method.is_head(), connect: false };

@@ -570,7 +570,7 @@ fn not_served(maker: &mut Maker) {
         let head = format!("GET / HTTP/{version}\r\n{host}\r\n");
         maker.add_for(505, "the version is 1.0 or 1.1", head);
     }
-    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let preface = "PRI / HTTP/2.0\r\n\r\nSM\r\n\r\n";
     maker.add_for(505, "the version is 1.0 or 1.1", preface);
     for scheme in ["https", "ftp", "HTTPS", "h2"] {
         let head = format!("GET {scheme}://test/ HTTP/1.1\r\n{host}\r\n");
