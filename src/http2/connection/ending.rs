@@ -34,8 +34,8 @@ impl Connection {
 
     /// Ends the caller's part of a stream: it does not count any more, and its credit comes back.
     /// What either side has not ended is reset: by a server with NO_ERROR behind a complete
-    /// response, whose request it does not need (RFC 9113 §8.1), with INTERNAL_ERROR where it is cut
-    /// short; by a client with NO_ERROR behind a complete response, else with CANCEL.
+    /// response, whose request it does not need (RFC 9113 §8.1), with INTERNAL_ERROR where it is
+    /// cut short; by a client with NO_ERROR behind a complete response, else with CANCEL.
     pub fn finished(&mut self, stream: StreamId) {
         let code = match (self.role, self.streams.stream(stream)) {
             (_, None) => return,
