@@ -48,8 +48,16 @@ impl Client {
                 self.set_head_aside(slice, local);
                 return None;
             }
-            Verdict::Refused(_) if self.is_http2_preface(slice, local) => {
+            Verdict::Refused(_) if self.begins_http2(slice, local) => {
                 local.wire.engine.release(output);
+                if slice.len() < PREFACE_HEAD_BYTES {
+                    self.set_head_aside(slice, local);
+                    return None;
+                }
+                let Some(slice) = local.wire.copy_out(slice) else {
+                    self.cut_out_of_buffers(None, local);
+                    return None;
+                };
                 self.begin_http2(local);
                 self.keep_first(slice, local);
                 local.work.push(Signal::Serve(Port::only(self.id())));
@@ -89,12 +97,12 @@ impl Client {
         None
     }
 
-    /// True if the first bytes of a client are those of HTTP/2 (RFC 9113 §3.4). What looks like a
-    /// head to HTTP/1 is a part of them.
-    fn is_http2_preface<E: Engine>(&self, slice: Slice, local: &Local<E>) -> bool {
+    /// True if the first bytes of a client are those of HTTP/2 (RFC 9113 §3.4), or of what looks
+    /// like a head to HTTP/1 in them.
+    fn begins_http2<E: Engine>(&self, slice: Slice, local: &Local<E>) -> bool {
         let bytes = local.wire.bytes(slice);
         let common = bytes.len().min(PREFACE.len());
-        self.requests == 0 && common >= PREFACE_HEAD_BYTES && bytes[..common] == PREFACE[..common]
+        self.requests == 0 && bytes[..common] == PREFACE[..common]
     }
 
     /// Rewrites the head that begins in `slice` to a buffer that has this room for it. None if

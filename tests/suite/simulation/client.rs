@@ -60,6 +60,8 @@ pub struct Habits {
     pub garbles_one_in: u32,
     /// Waits longer than idle clients may, once in so many requests; 0: never.
     pub oversleeps_one_in: u32,
+    /// Breaks a rule of HTTP/2 in the place of a request, once in so many; 0: never.
+    pub breaks_one_in: u32,
 }
 
 /// What a client lived through.
@@ -70,6 +72,15 @@ pub struct Tally {
     pub continued: u32,
     pub tunnels: u32,
     pub old_dialect: u32,
+    /// Of HTTP/2: one for each client, streams cut by the proxy and by the client, answers with
+    /// trailers, most streams at a time.
+    pub multiplexers: u32,
+    pub cut: u32,
+    pub cancelled: u32,
+    pub trailers: u32,
+    pub most_at_once: u32,
+    /// It was told by GOAWAY to ask elsewhere.
+    pub told: bool,
 }
 
 pub struct Client {
@@ -112,7 +123,7 @@ impl Client {
             tally: Tally::default(),
             manner,
             received: Pipe::default(),
-            veil: manner.is_at_side.then(|| Veil::new(garbles)),
+            veil: manner.is_at_side.then(|| Veil::speaking(garbles, b"http/1.1")),
             habits,
             script,
             expected: requests.into(),
@@ -265,7 +276,10 @@ impl Client {
         let framing = head.response_framing(request.method);
         let rest = &bytes[head.length..];
         let Some((body, length)) = whole_body(rest, framing, has_ended) else { return false };
-        self.check(&request, &head, &body);
+        let is_old = request.dialect.is_old();
+        assert!(!(is_old && head.is_chunked), "chunks to HTTP/1.0: {request:?}");
+        let may_hang = self.habits.hangs_one_in > 0;
+        check_answer(&request, head.status(), &body, may_hang, &mut self.tally);
         self.received.skip(head.length + length);
         self.expected.pop_front();
         self.done += 1;
@@ -318,38 +332,36 @@ impl Client {
             self.expected.clear();
         }
     }
+}
 
-    fn check(&mut self, request: &Request, head: &Head, got: &[u8]) {
-        let status = head.status();
-        let is_old = request.dialect != Dialect::Http11;
-        assert!(!(is_old && head.is_chunked), "chunks to HTTP/1.0: {request:?}");
-        if status != 200 {
-            let is_possible = match status {
-                404 => request.area == super::message::Area::Passing,
-                400 | 408 => self.habits.hangs_one_in > 0,
-                status => (502..=504).contains(&status),
-            };
-            assert!(is_possible, "status {status} for {request:?}");
-            self.tally.errors += 1;
-            return;
-        }
-        assert!(
-            !matches!(request.mode, Mode::DiesBefore | Mode::Garbage | Mode::Silent),
-            "an answer to {request:?} that its backend never gave"
-        );
-        let expected = if request.method == "HEAD" { &[] } else { request.down() };
-        let same = got.iter().zip(expected).take_while(|(got, expected)| got == expected).count();
-        assert!(
-            got == expected,
-            "foreign or missing bytes in the answer to {request:?}: of {} bytes instead of {} the \
-             first {same} are right",
-            got.len(),
-            expected.len()
-        );
-        assert!(request.mode != Mode::DiesWithin || got.is_empty(), "{request:?} was cut short");
-        self.tally.answered += 1;
-        self.tally.old_dialect += u32::from(is_old);
+/// Checks an answer, and counts it. `may_hang`: the client may have left its request incomplete.
+pub fn check_answer(request: &Request, status: u16, got: &[u8], may_hang: bool, tally: &mut Tally) {
+    if status != 200 {
+        let is_possible = match status {
+            404 => request.area == super::message::Area::Passing,
+            400 | 408 => may_hang,
+            status => (502..=504).contains(&status),
+        };
+        assert!(is_possible, "status {status} for {request:?}");
+        tally.errors += 1;
+        return;
     }
+    assert!(
+        !matches!(request.mode, Mode::DiesBefore | Mode::Garbage | Mode::Silent),
+        "an answer to {request:?} that its backend never gave"
+    );
+    let expected = if request.method == "HEAD" { &[] } else { request.down() };
+    let same = got.iter().zip(expected).take_while(|(got, expected)| got == expected).count();
+    assert!(
+        got == expected,
+        "foreign or missing bytes in the answer to {request:?}: of {} bytes instead of {} the \
+         first {same} are right",
+        got.len(),
+        expected.len()
+    );
+    assert!(request.mode != Mode::DiesWithin || got.is_empty(), "{request:?} was cut short");
+    tally.answered += 1;
+    tally.old_dialect += u32::from(request.dialect.is_old());
 }
 
 /// All that a client is going to do.

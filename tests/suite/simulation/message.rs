@@ -98,6 +98,15 @@ pub enum Dialect {
     /// One request, then the end.
     Http10,
     Http10KeepAlive,
+    /// Requests on streams.
+    Http2,
+}
+
+impl Dialect {
+    /// True for HTTP/1.0.
+    pub fn is_old(self) -> bool {
+        matches!(self, Self::Http10 | Self::Http10KeepAlive)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -136,12 +145,13 @@ impl Request {
         let mut size = || sizes[prng.below(6) as usize].min(size_max);
         let (body, answer) = (size(), size());
         let mode = Mode::draw(has_faults, prng);
-        let is_tunnel = mode == Mode::Upgrades && dialect == Dialect::Http11;
+        let is_http11 = dialect == Dialect::Http11;
+        let is_tunnel = mode == Mode::Upgrades && is_http11;
         let mode = if mode == Mode::Upgrades && !is_tunnel { Mode::Length } else { mode };
         let methods = ["GET", "POST", "HEAD", "PUT"];
         let method = if is_tunnel { "GET" } else { methods[prng.below(4) as usize] };
         let has_body = matches!(method, "POST" | "PUT");
-        let is_new = dialect == Dialect::Http11;
+        let is_new = !dialect.is_old();
         Self {
             area,
             client,
@@ -152,7 +162,7 @@ impl Request {
             is_chunked: has_body && is_new && prng.one_in(2),
             expects_continue: has_body && body > 0 && is_new && prng.one_in(3),
             // Sometimes it is asked for and declined.
-            wants_upgrade: is_tunnel || (!has_body && is_new && prng.one_in(12)),
+            wants_upgrade: is_tunnel || (!has_body && is_http11 && prng.one_in(12)),
             answer,
             mode,
         }
@@ -176,10 +186,10 @@ impl Request {
         u64::from(self.client) << 16 | u64::from(self.number)
     }
 
-    /// The head as the client writes it.
+    /// The head as the client writes it; in HTTP/2 it is what it means.
     pub fn head(&self) -> Vec<u8> {
         let Self { area, client, number, answer, mode, body, .. } = self;
-        let version = if self.dialect == Dialect::Http11 { "1.1" } else { "1.0" };
+        let version = if self.dialect.is_old() { "1.0" } else { "1.1" };
         let mut head = format!(
             "{} /{}/{client}/{number}/{answer}/{}/{body} HTTP/{version}\r\nHost: test\r\n",
             self.method,

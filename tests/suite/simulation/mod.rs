@@ -3,6 +3,7 @@
 //!
 //! `RINGWAY_SEEDS=5000` runs more seeds; `RINGWAY_SEED=17` replays one, or begins with it.
 
+mod asked;
 mod backend;
 mod bytes;
 mod chunks;
@@ -21,6 +22,7 @@ mod flow_worlds;
 mod flows;
 mod flows_ending;
 mod flows_moving;
+mod guest;
 mod kernel;
 mod limits;
 mod line_ends;
@@ -29,6 +31,7 @@ mod listening;
 mod lone;
 mod message;
 mod moving;
+mod multiplexer;
 mod network;
 mod pipelining;
 mod plan;
@@ -45,6 +48,7 @@ mod tunnels;
 mod veil;
 mod world;
 
+use guest::Guest;
 use ringway::stats::{CloseReason, Counter};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -68,12 +72,16 @@ impl Sum {
     }
 
     fn add(&mut self, world: &World) {
-        for tally in world.clients.iter().map(|client| client.tally) {
+        for tally in world.clients.iter().map(Guest::tally) {
             self.count("answers", u64::from(tally.answered));
             self.count("errors", u64::from(tally.errors));
             self.count("requests with 100", u64::from(tally.continued));
             self.count("tunnels", u64::from(tally.tunnels));
             self.count("answers to HTTP/1.0", u64::from(tally.old_dialect));
+            self.count("clients of HTTP/2", u64::from(tally.multiplexers));
+            self.count("streams cut", u64::from(tally.cut));
+            self.count("streams cancelled", u64::from(tally.cancelled));
+            self.count("ten streams at once", u64::from(tally.most_at_once / 10));
         }
         self.count("trials", u64::from(world.trials));
         self.count("generations", world.generations());

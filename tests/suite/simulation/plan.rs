@@ -96,6 +96,7 @@ impl Plan {
         let reads_max = reads_max.filter(|_| prng.one_in(3));
         let reads_one_in = [0, 0, 4][prng.below(3) as usize];
         let garbles_one_in = if self.has_faults { 8 } else { 0 };
+        let breaks_one_in = if self.has_faults { 40 } else { 0 };
         Habits {
             aborts_one_in,
             reads_one_in,
@@ -103,8 +104,10 @@ impl Plan {
             hangs_one_in,
             garbles_one_in,
             oversleeps_one_in,
+            breaks_one_in,
         }
     }
+
     /// Who comes, and when.
     pub fn visits(self, meanness: Meanness, prng: &mut Prng) -> Vec<Visit> {
         // Where bytes come one by one, much would only take long.
@@ -132,6 +135,7 @@ impl Plan {
         let dialect = match prng.below(8) {
             0 => Dialect::Http10,
             1 => Dialect::Http10KeepAlive,
+            2..=4 => Dialect::Http2,
             _ => Dialect::Http11,
         };
         let area = Area::ALL[prng.below(3) as usize];

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 struct Configs {
     names: Arc<ServerNames>,
-    client: Arc<ClientConfig>,
+    client: ClientConfig,
 }
 
 /// One certificate for all worlds. Its signatures have one length, so that what is drawn for its
@@ -32,6 +32,7 @@ fn configs() -> &'static Configs {
             .with_single_cert(vec![certificate.clone()], key)
             .expect("a pair");
         server.enable_secret_extraction = true;
+        server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let mut roots = RootCertStore::empty();
         roots.add(certificate).expect("a root");
         let mut client = ClientConfig::builder_with_provider(provider)
@@ -42,7 +43,7 @@ fn configs() -> &'static Configs {
         client.resumption = Resumption::disabled();
         let server = Arc::new(server);
         let names = ServerNames::new(Some(server.clone()), Some(server)).into();
-        Configs { names, client: client.into() }
+        Configs { names, client }
     })
 }
 
@@ -65,9 +66,12 @@ pub struct Veil {
 }
 
 impl Veil {
-    pub fn new(garbles: bool) -> Self {
+    /// Of a client that speaks this protocol.
+    pub fn speaking(garbles: bool, protocol: &[u8]) -> Self {
         let name = ServerName::try_from("test").expect("a name");
-        let mut tls = ClientConnection::new(configs().client.clone(), name).expect("a client");
+        let mut config = configs().client.clone();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        let mut tls = ClientConnection::new(config.into(), name).expect("a client");
         tls.set_buffer_limit(None);
         Self { tls, heard: Pipe::default(), garbles, is_broken: false, has_ended: false }
     }
@@ -78,7 +82,8 @@ impl Veil {
 
     /// Says something, as soon as the handshake allows.
     pub fn say(&mut self, bytes: &[u8], stream: &mut Stream) {
-        self.tls.writer().write_all(bytes).expect("memory");
+        let is_said = self.tls.writer().write_all(bytes).is_ok();
+        assert!(is_said || self.is_broken, "memory");
         self.send(stream);
     }
 

@@ -2,9 +2,10 @@
 //! changes its mind, and the way out of the process. All of it follows from the seed.
 
 use super::backend::{Backend, area_of};
-use super::client::{Client, Outcome};
+use super::client::Outcome;
 use super::control::{Control, FRONT, SIDE};
 use super::engine::SimEngine;
+use super::guest::Guest;
 use super::lone::NoWake;
 use super::message::Area;
 use super::network::Network;
@@ -35,8 +36,10 @@ pub struct World {
     ends_by: Option<Instant>,
     /// The shard that leaves on its own, and when its time is over.
     leaver: Option<(usize, Instant)>,
+    /// The process was drained for a while, and then not.
+    was_lame: bool,
     visits: Vec<Visit>,
-    pub clients: Vec<Client>,
+    pub clients: Vec<Guest>,
     backends: Vec<Backend>,
     /// Trials begun, less those decided.
     open_trials: i64,
@@ -80,6 +83,7 @@ impl World {
             course: Course::default(),
             ends_by: None,
             leaver: None,
+            was_lame: false,
             visits: plan.visits(meanness, &mut prng),
             clients: Vec::new(),
             backends: Vec::new(),
@@ -124,7 +128,7 @@ impl World {
 
     /// When others than shards go on by themselves.
     fn wakes(&self) -> Vec<Instant> {
-        let clients = self.clients.iter().filter_map(Client::wake);
+        let clients = self.clients.iter().filter_map(Guest::wake);
         let backends = self.backends.iter().filter_map(Backend::wake);
         let leaver = self.leaver.map(|(_, until)| until);
         let all = clients.chain(backends).chain(self.course.until()).chain(leaver);
@@ -139,7 +143,7 @@ impl World {
             let to = self.control.address(if visit.manner.is_at_side { SIDE } else { FRONT });
             match network.client_connects(from, to, self.plan.favourite) {
                 Some(socket) => {
-                    let client = Client::new(socket, visit.manner, visit.habits, &mut self.prng);
+                    let client = Guest::new(socket, visit.manner, visit.habits, &mut self.prng);
                     self.clients.push(client);
                 }
                 None => {
@@ -180,8 +184,8 @@ impl World {
 
     fn bury(&mut self, network: &mut Network) {
         self.backends.retain(|backend| !backend.is_over);
-        let clients = self.clients.iter().filter(|client| client.outcome == Outcome::Running);
-        let mut used: Vec<i32> = clients.map(|client| client.socket).collect();
+        let clients = self.clients.iter().filter(|client| client.outcome() == Outcome::Running);
+        let mut used: Vec<i32> = clients.map(Guest::socket).collect();
         used.extend(self.backends.iter().map(|backend| backend.socket));
         used.extend(&network.arrivals);
         network.bury(|socket| !used.contains(&socket));
@@ -218,6 +222,7 @@ impl World {
             }
         } else if self.course.phase() == Phase::LameDuck && self.prng.one_in(300) {
             self.course.undrain();
+            self.was_lame = true;
             self.plan.drains_in = None;
         }
         self.course.tick(&timeouts, now);
@@ -284,7 +289,7 @@ impl World {
     }
 
     fn is_served(&self) -> bool {
-        let is_running = |client: &Client| client.outcome == Outcome::Running;
+        let is_running = |client: &Guest| client.outcome() == Outcome::Running;
         self.visits.is_empty() && !self.clients.iter().any(is_running)
     }
 
@@ -312,7 +317,7 @@ impl World {
         picture += &format!("shards wait until {deadlines:?}, others {:?}\n", self.wakes());
         drop(network);
         for client in &self.clients {
-            picture += &format!("client {}: {}\n", client.socket, client.picture());
+            picture += &format!("client {}: {}\n", client.socket(), client.picture());
         }
         for (index, shard) in self.shards.iter_mut().enumerate() {
             let counters = &self.mailboxes[index].counters;
@@ -387,14 +392,16 @@ impl World {
         let is_shortened = self.plan.drains_in.is_some() || self.plan.leaves_in.is_some();
         let is_cut = self.closes(CloseReason::Drained) > 0;
         for client in &self.clients {
-            let may_miss = client.manner.area == Area::Passing;
-            assert!(client.tally.errors == 0 || may_miss, "an error: {picture}");
-            let may_be_short = is_shortened || self.leaver.is_some() || client.manner.is_at_side;
-            let is_well = client.outcome == Outcome::Satisfied
-                || (may_be_short && client.outcome == Outcome::Cut);
-            let id = client.manner.client;
+            let may_miss = client.manner().area == Area::Passing;
+            assert!(client.tally().errors == 0 || may_miss, "an error: {picture}");
+            let may_be_short = is_shortened || self.leaver.is_some() || client.manner().is_at_side;
+            let is_well = client.outcome() == Outcome::Satisfied
+                || (may_be_short && client.outcome() == Outcome::Cut);
+            let id = client.manner().client;
+            let may_be_told = may_be_short || self.was_lame;
+            assert!(!client.tally().told || may_be_told, "{id} is told to leave: {picture}");
             assert!(is_well, "client {id} has lost something: {picture}");
-            assert!(client.received.is_empty() || is_cut, "half an answer to {id}: {picture}");
+            assert!(!client.has_half() || is_cut, "half an answer to {id}: {picture}");
         }
     }
 }
