@@ -1,7 +1,8 @@
 //! Chunked bodies, split wherever they can be.
 
-use super::super::{ChunkedDecoder, Peer, Progress};
+use super::super::{ChunkedDecoder, Progress};
 use crate::base::Prng;
+use crate::head::Peer;
 use crate::head::{Refusal, UnderscoreNames};
 use crate::limits::{CHUNK_LINE_BYTES_MAX, FIELDS_MAX, TRAILER_BYTES_MAX};
 
@@ -28,7 +29,7 @@ impl Reader {
 
     fn take(&mut self, piece: &[u8]) -> Result<(), Refusal> {
         let mut bytes = [&std::mem::take(&mut self.partial)[..], piece].concat();
-        let Progress { kept, consumed, ended } = self.decoder.pass(&mut bytes)?;
+        let Progress { kept, consumed, ended, .. } = self.decoder.pass(&mut bytes)?;
         self.read.kept.extend_from_slice(&bytes[..kept]);
         self.read.consumed += consumed;
         self.read.has_ended = ended;

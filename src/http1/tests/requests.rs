@@ -1,8 +1,9 @@
 //! The request that a backend gets for a request of a client.
 
-use super::super::{RequestRewrite, Verdict, write_request};
+use super::super::{Verdict, write_request};
 use super::{FieldStorage, lines, with_request, written};
 use crate::base::Prng;
+use crate::head::RequestRewrite;
 use crate::head::{BodyLength, Refusal, RequestHead, Rules, UnderscoreNames};
 use std::net::IpAddr;
 

@@ -236,12 +236,12 @@ fn a_smaller_table_is_announced_with_the_smallest_size() {
         out
     };
     encoder.set_peer_table_size(4_096);
-    assert_eq!(block(&mut encoder), [], "it is the size");
+    assert_eq!(block(&mut encoder), b"", "it is the size");
     encoder.set_peer_table_size(1 << 30);
-    assert_eq!(block(&mut encoder), [], "no more than ours");
+    assert_eq!(block(&mut encoder), b"", "no more than ours");
     encoder.set_peer_table_size(0);
     assert_eq!(block(&mut encoder), [0x20]);
-    assert_eq!(block(&mut encoder), []);
+    assert_eq!(block(&mut encoder), b"");
     encoder.set_peer_table_size(100);
     encoder.set_peer_table_size(10);
     encoder.set_peer_table_size(50);

@@ -225,7 +225,7 @@ impl Scene {
                     text += &format!(" upgrade={}", protocol.escape_ascii());
                 }
                 for (at, field) in head.fields.iter().enumerate() {
-                    if head.dropped >> at & 1 == 0 {
+                    if !head.dropped.has(at) {
                         text += &format!(" | {}: {}", field.name, field.value.escape_ascii());
                     }
                 }

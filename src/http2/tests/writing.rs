@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::head::{
-    BodyLength, Connection as Options, Field, Kind, Method, RequestRewrite, ResponseBody, Version,
-    read_fields,
+    BodyLength, Connection as Options, Field, FieldSet, Kind, Method, RequestRewrite, ResponseBody,
+    Version, read_fields,
 };
 use std::net::IpAddr;
 
@@ -27,7 +27,7 @@ pub(super) fn request<'b, 's>(
         upgrade: found.upgrade,
         fields,
         dropped: found.dropped,
-        never_indexed: 0,
+        never_indexed: FieldSet::default(),
         connection: found.connection,
         has_forwarded: found.has_forwarded,
         has_via: found.has_via,
@@ -45,10 +45,11 @@ pub(super) fn response<'b, 's>(status: u16, fields: &'s [Field<'b>]) -> Response
         keep_alive: true,
         idle_timeout: None,
         upgrade: found.upgrade,
+        has_upgrade: found.upgrade.is_some(),
         reason: b"OK",
         fields,
         dropped: found.dropped,
-        never_indexed: 0,
+        never_indexed: FieldSet::default(),
         connection: Options::default(),
         content_length: found.content_length,
         is_chunked: found.is_chunked,
