@@ -9,6 +9,14 @@ use crate::link::Gathered;
 use crate::local::Local;
 use crate::message::{self, Body, ResponseOutcome, ResponseSide};
 
+/// A range of a response's body that was read.
+pub struct BodyPart {
+    /// The part of it that is forwarded, now at its front.
+    pub part: Slice,
+    /// The trailer section behind it, if it is forwarded apart.
+    pub trailers: Option<Box<[u8]>>,
+}
+
 impl Connection {
     /// Joins the part of a head, a size line or a trailer section from earlier reads and a range.
     /// None if no buffer is left; the range is released then.
@@ -39,14 +47,14 @@ impl Connection {
         verdict
     }
 
-    /// Reads a range of a body, or of what follows it. Returns the part of it that is forwarded,
-    /// now at its front; the beginning of a size line or a trailer section is set aside.
+    /// Reads a range of a body, or of what follows it. The beginning of a size line or a trailer
+    /// section is set aside.
     pub fn read_body<E: Engine>(
         &mut self,
         body: &mut Body,
         slice: Slice,
         local: &mut Local<E>,
-    ) -> Result<Slice, Refusal> {
+    ) -> Result<BodyPart, Refusal> {
         let passed = body.pass(local.wire.bytes_mut(slice))?;
         let rest = Slice { start: slice.start + passed.consumed as u32, ..slice };
         if !rest.is_empty() {
@@ -57,6 +65,9 @@ impl Connection {
                 self.partial = Some(local.wire.bytes(rest).into());
             }
         }
-        Ok(Slice { end: slice.start + passed.kept as u32, ..slice })
+        let part = Slice { end: slice.start + passed.kept as u32, ..slice };
+        let trailers = Slice { start: part.end, end: part.end + passed.trailers as u32, ..slice };
+        let trailers = (!trailers.is_empty()).then(|| local.wire.bytes(trailers).into());
+        Ok(BodyPart { part, trailers })
     }
 }

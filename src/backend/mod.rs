@@ -14,3 +14,4 @@ mod securing;
 
 pub use connection::{Connection, Use};
 pub use connections::Connections;
+pub use http1::BodyPart;

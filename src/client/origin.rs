@@ -61,7 +61,10 @@ impl Origin<'_> {
     /// True if the client has taken nothing of what waits for it since this was last asked. A slow
     /// client is not a dead one.
     pub fn is_stuck<E: Engine>(&mut self, local: &mut Local<E>) -> bool {
-        self.client.is_stuck(local)
+        match self.client.http2 {
+            Some(_) => self.client.is_stream_stuck(self.stream, local),
+            None => self.client.is_stuck(local),
+        }
     }
 
     // --- the request ---
@@ -149,6 +152,13 @@ impl Origin<'_> {
         }
     }
 
+    /// Keeps trailers for the end of a response whose content has no framing here.
+    pub fn put_trailers(&mut self, trailers: Box<[u8]>) {
+        if let Some(http2) = &mut self.client.http2 {
+            http2.keep_trailers(self.stream, trailers);
+        }
+    }
+
     /// Queues a complete local answer; returns the length of its body, or none if no buffer is
     /// left.
     pub fn put_answer<E: Engine>(
@@ -167,7 +177,7 @@ impl Origin<'_> {
     /// True if so much waits for the client that its source should be paused.
     pub fn is_congested<E: Engine>(&self, local: &Local<E>) -> bool {
         match &self.client.http2 {
-            Some(http2) => http2.is_congested(self.stream),
+            Some(http2) => http2.is_congested(self.stream, local.wire.engine.buffers_low()),
             None => self.client.is_congested(local),
         }
     }
@@ -175,7 +185,7 @@ impl Origin<'_> {
     /// True if the source of what is sent to the client may be resumed.
     pub fn has_room<E: Engine>(&self, local: &Local<E>) -> bool {
         match &self.client.http2 {
-            Some(http2) => http2.has_room(self.stream),
+            Some(http2) => http2.has_room(self.stream, local.wire.engine.buffers_low()),
             None => self.client.has_room(local),
         }
     }

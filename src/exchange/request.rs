@@ -3,6 +3,7 @@
 use super::Exchange;
 use crate::client::{BodyFault, BodyPart, reason_of};
 use crate::engine::{Engine, Slice};
+use crate::head::Refusal;
 use crate::message::BODY_TOO_LARGE;
 use crate::sides::Sides;
 use crate::stats::CloseReason;
@@ -21,11 +22,7 @@ impl Exchange {
         {
             Ok(read) => read,
             Err(BodyFault::OutOfBuffers) => return self.cut(CloseReason::OutOfBuffers, sides),
-            Err(BodyFault::Refused(refusal)) => {
-                tracing::debug!(refusal = refusal.text(), "request body refused");
-                let (status, reason) = (refusal.status(), reason_of(refusal));
-                return self.fail_request(status, reason, refusal.text(), sides);
-            }
+            Err(BodyFault::Refused(refusal)) => return self.refuse_rest(refusal, sides),
         };
         self.request.bytes += length as u64;
         let max = local.current.settings().request_body_bytes_max.unwrap_or(u64::MAX);
@@ -34,6 +31,13 @@ impl Exchange {
             return self.fail_request(413, CloseReason::RequestRefused, BODY_TOO_LARGE, sides);
         }
         self.forward_request_body(id, part, sides);
+    }
+
+    /// Ends the exchange: the rest of its request is malformed, or beyond a limit.
+    pub fn refuse_rest<E: Engine>(&mut self, refusal: Refusal, sides: &mut Sides<E>) {
+        tracing::debug!(refusal = refusal.text(), "request body refused");
+        let (status, reason) = (refusal.status(), reason_of(refusal));
+        self.fail_request(status, reason, refusal.text(), sides);
     }
 
     /// True if the request's body continues and its backend keeps up.

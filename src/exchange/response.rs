@@ -3,6 +3,7 @@
 
 use super::connecting::COPY_BYTES_MAX;
 use super::{Exchange, Flow, Phase};
+use crate::backend::BodyPart;
 use crate::engine::{BufferId, Engine, Failure, Room, Slice};
 use crate::http1::Verdict;
 use crate::limits::INTERIMS_MAX;
@@ -204,7 +205,7 @@ impl Exchange {
         let rest = Slice { start: slice.start + response.head_length as u32, ..slice };
         let mut body = response.body;
         connection.is_reusable = response.idle_max.is_some();
-        let part = match connection.read_body(&mut body, rest, local) {
+        let BodyPart { part, trailers } = match connection.read_body(&mut body, rest, local) {
             Ok(part) => part,
             Err(refusal) => {
                 local.wire.engine.release(output);
@@ -224,6 +225,7 @@ impl Exchange {
         client.keep_alive(response.keep_alive);
         let (head, part) = join_head(head, part, local);
         client.put(head, local);
+        trailers.into_iter().for_each(|trailers| client.put_trailers(trailers));
         if part.is_some_and(|part| !client.put_body(part, local)) {
             self.cut(CloseReason::OutOfBuffers, sides);
         }
@@ -237,7 +239,8 @@ impl Exchange {
         sides: &mut Sides<E>,
     ) {
         let (connection, local) = (sides.connections.at(id), &mut sides.local);
-        let part = match connection.read_body(&mut self.response.body, slice, local) {
+        let body = &mut self.response.body;
+        let BodyPart { part, trailers } = match connection.read_body(body, slice, local) {
             Ok(part) => part,
             Err(refusal) => {
                 local.wire.engine.release(slice.buffer);
@@ -246,6 +249,7 @@ impl Exchange {
         };
         self.response.bytes += part.len() as u64;
         let (mut client, local) = self.client_in(sides);
+        trailers.into_iter().for_each(|trailers| client.put_trailers(trailers));
         if !client.put_body(part, local) {
             self.cut(CloseReason::OutOfBuffers, sides);
         }

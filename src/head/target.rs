@@ -1,7 +1,7 @@
 //! Request targets (RFC 9112 §3.2, RFC 3986) and hosts.
 
-use super::{Refusal, Scheme};
 use super::classes::{is_host_name, is_ip_literal};
+use super::{Refusal, Scheme};
 
 /// The parts of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,6 +29,8 @@ enum Passing {
     Chunks(Peer),
     /// The content, without any framing.
     Content,
+    /// The content, and apart from it the trailers that its sender may send.
+    ContentAndTrailers(Peer),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +48,8 @@ enum State {
 pub struct Progress {
     /// Bytes that are forwarded, now at the front.
     pub kept: usize,
+    /// Bytes of the trailer section behind those, for who forwards it apart; 0 without a field.
+    pub trailers: usize,
     /// Bytes that have been decoded. The bytes behind them belong to the next message if the body
     /// has ended; else they begin a size line or a trailer section, and must be given again with
     /// more of it.
@@ -68,16 +72,23 @@ impl ChunkedDecoder {
         Self { state, passing, left: 0, named_by_connection: None }
     }
 
+    /// At the start of a body whose content is forwarded without any framing, and apart from it
+    /// its trailers, as [`ChunkedDecoder::relaying`] has them.
+    pub fn unframing(from: Peer, named_by_connection: Option<Box<[u8]>>) -> Self {
+        let passing = Passing::ContentAndTrailers(from);
+        Self { passing, named_by_connection, ..Self::stripping() }
+    }
+
     /// True if the content is forwarded without any framing.
     pub fn removes_framing(&self) -> bool {
-        matches!(self.passing, Passing::Content)
+        !matches!(self.passing, Passing::Chunks(_))
     }
 
     /// Decodes the next bytes of the body.
     pub fn pass(&mut self, input: &mut [u8]) -> Result<Progress, Refusal> {
         match self.passing {
             Passing::Chunks(_) => self.relay(input),
-            Passing::Content => self.strip(input),
+            Passing::Content | Passing::ContentAndTrailers(_) => self.strip(input),
         }
     }
 
@@ -113,11 +124,11 @@ impl ChunkedDecoder {
             }
         }
         kept = move_to_front(input, begun..at, kept);
-        Ok(Progress { kept, consumed: at, ended: self.state == State::Ended })
+        Ok(Progress { kept, trailers: 0, consumed: at, ended: self.state == State::Ended })
     }
 
     fn strip(&mut self, input: &mut [u8]) -> Result<Progress, Refusal> {
-        let (mut at, mut kept) = (0, 0);
+        let (mut at, mut kept, mut trailers) = (0, 0, 0);
         while at < input.len() {
             match self.state {
                 State::SizeLine => {
@@ -131,7 +142,12 @@ impl ChunkedDecoder {
                     at += length;
                 }
                 State::Trailers => {
-                    at += self.end(&mut input[at..])?.0;
+                    let (length, fields) = self.end(&mut input[at..])?;
+                    let has_fields = fields > b"\r\n".len();
+                    if has_fields && matches!(self.passing, Passing::ContentAndTrailers(_)) {
+                        trailers = move_to_front(input, at..at + fields, kept) - kept;
+                    }
+                    at += length;
                     break;
                 }
                 State::Ended => break,
@@ -141,14 +157,14 @@ impl ChunkedDecoder {
                 }
             }
         }
-        Ok(Progress { kept, consumed: at, ended: self.state == State::Ended })
+        Ok(Progress { kept, trailers, consumed: at, ended: self.state == State::Ended })
     }
 
     /// Ends the body with the trailer section that `bytes` begin with: its length, and the length
     /// of its forwarded part, at its front. Both are 0 if it is incomplete.
     fn end(&mut self, bytes: &mut [u8]) -> Result<(usize, usize), Refusal> {
         let from = match self.passing {
-            Passing::Chunks(from) => from,
+            Passing::Chunks(from) | Passing::ContentAndTrailers(from) => from,
             Passing::Content => Peer::Backend,
         };
         let named_by_connection = self.named_by_connection.as_deref();

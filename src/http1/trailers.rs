@@ -4,7 +4,7 @@
 //! whole however the bytes were split.
 
 use super::fields::check_bytes;
-use crate::head::{Refusal, TrailerRules};
+use crate::head::{Field, Refusal, TrailerRules};
 use crate::limits::{FIELDS_MAX, TRAILER_BYTES_MAX};
 use httparse::{EMPTY_HEADER, Status};
 
@@ -30,6 +30,14 @@ pub(super) fn filter_trailers(
     let section = &mut bytes[..length];
     let kept = if left_out == 0 { length } else { leave_out(section, left_out) };
     Ok(Some(Section { length, kept }))
+}
+
+/// The fields of a section that was filtered.
+pub fn trailer_fields<'b, 's>(section: &'b [u8], room: &'s mut [Field<'b>]) -> &'s [Field<'b>] {
+    match httparse::parse_headers(section, room) {
+        Ok(Status::Complete((_, fields))) => fields,
+        Ok(Status::Partial) | Err(_) => &[],
+    }
 }
 
 /// The length of a section, and its fields that are left out, by position.

@@ -30,7 +30,7 @@ mod tests;
 mod trailers;
 mod window;
 
-pub use connection::{Connection, DataFrame, PREFACE, Received};
+pub use connection::{Connection, DataFrame, PREFACE, Received, ShutWindow};
 pub use error::{ErrorCode, Fault};
 pub use event::Event;
 pub use frame::{FRAME_HEADER_BYTES, StreamId};

@@ -1,7 +1,7 @@
 //! The end of a body: counts the bytes of one message as they pass.
 
 use crate::head::Refusal;
-use crate::http1::ChunkedDecoder;
+use crate::http1::{ChunkedDecoder, Progress};
 
 /// What remains of a body.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub enum Body {
 pub struct Passed {
     /// Bytes that are forwarded, now at the front; fewer than `consumed` if some were left out.
     pub kept: usize,
+    /// Bytes of a trailer section that is forwarded apart, behind those.
+    pub trailers: usize,
     /// Bytes that belong to the body. The bytes behind them belong to the next message if this one
     /// has ended; else they are set aside until more bytes arrive.
     pub consumed: usize,
@@ -52,10 +54,11 @@ impl Body {
                 if progress.ended {
                     *self = Self::ENDED;
                 }
-                return Ok(Passed { kept: progress.kept, consumed: progress.consumed });
+                let Progress { kept, trailers, consumed, .. } = progress;
+                return Ok(Passed { kept, trailers, consumed });
             }
         };
-        Ok(Passed { kept: consumed, consumed })
+        Ok(Passed { kept: consumed, trailers: 0, consumed })
     }
 }
 

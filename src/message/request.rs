@@ -1,7 +1,9 @@
 //! Judging the head of a request, and writing it anew for the backend.
 
 use super::{Body, Draft};
-use crate::head::{BodyLength, Peer, RequestHead, RequestRewrite, Scheme, UnderscoreNames, Version};
+use crate::head::{
+    BodyLength, Peer, RequestHead, RequestRewrite, Scheme, UnderscoreNames, Version,
+};
 use crate::http1::{ChunkedDecoder, HostRoom, host_room, write_request};
 use crate::snapshot::{KeyHash, Listener, Snapshot, Target, UpgradeProtocol};
 use crate::stats::CloseReason;

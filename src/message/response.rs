@@ -115,7 +115,7 @@ pub fn response(
                     head_length,
                     written,
                     status,
-                    body: response_body(head, is_unframed),
+                    body: response_body(head, side.version),
                     keep_alive,
                     idle_max: idle_max(head),
                 }),
@@ -133,14 +133,17 @@ fn idle_max(head: &ResponseHead<'_, '_>) -> Option<Duration> {
     (head.keep_alive && !idle_max.is_zero()).then_some(idle_max)
 }
 
-fn response_body(head: &ResponseHead<'_, '_>, is_unframed: bool) -> Body {
+fn response_body(head: &ResponseHead<'_, '_>, version: Version) -> Body {
     match head.body {
         ResponseBody::None => Body::ENDED,
         ResponseBody::Sized(bytes) => Body::Sized(bytes),
-        ResponseBody::Chunked if is_unframed => Body::Chunked(ChunkedDecoder::stripping()),
         ResponseBody::Chunked => {
-            let named_by_connection = join_names(head.named_by_connection());
-            Body::Chunked(ChunkedDecoder::relaying(Peer::Backend, named_by_connection))
+            let names = || join_names(head.named_by_connection());
+            Body::Chunked(match version {
+                Version::Http10 => ChunkedDecoder::stripping(),
+                Version::Http11 => ChunkedDecoder::relaying(Peer::Backend, names()),
+                Version::Http2 => ChunkedDecoder::unframing(Peer::Backend, names()),
+            })
         }
         ResponseBody::UntilClose => Body::UntilClose,
     }

@@ -20,13 +20,11 @@ impl<E: Engine> Traffic<E> {
                 Some(Arrived::Body(exchange, stream, part)) => {
                     self.stream_body(Port { connection: id, stream }, exchange, part);
                 }
-                Some(Arrived::Reset(exchange)) => {
-                    let reason = CloseReason::ClientReset;
-                    self.exchanges.at(exchange).end_with_client(
-                        How::Close,
-                        reason,
-                        &mut self.sides,
-                    );
+                Some(Arrived::Refused(exchange, refusal)) => {
+                    self.exchanges.at(exchange).refuse_rest(refusal, &mut self.sides);
+                }
+                Some(Arrived::Ended(exchange, how, reason)) => {
+                    self.exchanges.at(exchange).end_with_client(how, reason, &mut self.sides);
                 }
             }
             self.work_off();
@@ -59,7 +57,7 @@ impl<E: Engine> Traffic<E> {
 
     /// Bytes were sent to the client: the exchanges whose streams had some of them go on.
     pub(super) fn streams_sent(&mut self, id: ClientId) {
-        for exchange in self.sides.clients.at(id).take_progressed() {
+        while let Some(exchange) = self.sides.clients.at(id).next_progressed() {
             self.exchanges.at(exchange).client_sent(&mut self.sides);
             self.work_off();
         }

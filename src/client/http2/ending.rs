@@ -3,8 +3,9 @@
 
 use super::super::Client;
 use crate::engine::Engine;
-use crate::http2::ErrorCode;
-use crate::local::{How, Local};
+use crate::http2::{ErrorCode, ShutWindow, StreamId};
+use crate::local::{How, Local, Signal};
+use crate::mailbox::Stage;
 use crate::stats::CloseReason;
 use crate::table::ExchangeId;
 use std::time::Duration;
@@ -15,6 +16,7 @@ const DRAIN_STEP: Duration = Duration::from_secs(1);
 impl Client {
     /// The connection has no stream: it is idle, or ends.
     pub(super) fn await_streams<E: Engine>(&mut self, local: &mut Local<E>) {
+        self.drain_if_ending(local);
         let span = match self.is_ending(local) {
             true => DRAIN_STEP,
             false => local.current.timeouts().idle,
@@ -39,51 +41,116 @@ impl Client {
         }
     }
 
+    /// Tells the client to open no more streams, if the process or its listener ends: this is what
+    /// `Connection: close` of an answer is in HTTP/1.
+    pub(super) fn drain_if_ending<E: Engine>(&mut self, local: &Local<E>) {
+        if self.is_ending(local)
+            && let Some(http2) = &mut self.http2
+        {
+            http2.connection.drain();
+        }
+    }
+
     /// Closes a connection of which nothing is left, once all is sent.
     pub(super) fn close_if_done<E: Engine>(&mut self, local: &mut Local<E>) {
         let Some(http2) = &self.http2 else { return };
         let is_over = http2.connection.is_done() && http2.connection.output().is_empty();
         if is_over && http2.streams.is_empty() {
-            let reason = match local.current.stage == crate::mailbox::Stage::Serving {
-                true => CloseReason::KeepAliveEnded,
-                false => CloseReason::Drained,
-            };
             self.http2 = None;
-            self.linger(reason, local);
+            self.linger(self.reason_or(CloseReason::KeepAliveEnded, local), local);
+        }
+    }
+
+    /// The reason for the end of a connection without a stream: the process or its listener ends,
+    /// or else this.
+    fn reason_or<E: Engine>(&self, reason: CloseReason, local: &Local<E>) -> CloseReason {
+        match local.current.stage {
+            Stage::Serving if self.is_leaving => CloseReason::ListenerRemoved,
+            Stage::Serving => reason,
+            Stage::LameDuck | Stage::Draining | Stage::Ending => CloseReason::Drained,
         }
     }
 
     /// The timer has fired: the exchanges that are late.
     pub fn late_streams<E: Engine>(&mut self, local: &mut Local<E>) -> Vec<ExchangeId> {
         let now = local.now();
-        let Some(http2) = &mut self.http2 else { return Vec::new() };
+        let Some(http2) = &self.http2 else { return Vec::new() };
         if http2.streams.is_empty() {
             self.idle_expired_http2(local);
             return Vec::new();
         }
         let late = http2.streams.iter().filter(|stream| stream.deadline <= now);
-        let late: Vec<ExchangeId> = late.filter_map(|stream| stream.exchange).collect();
-        let next = http2.streams.iter().map(|stream| stream.deadline).filter(|at| *at > now).min();
-        let next = next.unwrap_or(now + local.current.timeouts().between_bytes);
-        http2.alarm = next;
-        self.clock.set(next, self.link.key, &mut local.timers);
-        late
+        let (carried, alone): (Vec<_>, Vec<_>) = late
+            .map(|stream| (stream.id.0, stream.exchange))
+            .partition(|(_, exchange)| exchange.is_some());
+        for (stream, _) in alone {
+            self.look_at_tail(stream, local);
+        }
+        self.set_alarm(local);
+        carried.into_iter().filter_map(|(_, exchange)| exchange).collect()
+    }
+
+    /// Waits for the next stream that may be late. Those that are set their deadlines anew.
+    fn set_alarm<E: Engine>(&mut self, local: &mut Local<E>) {
+        let now = local.now();
+        let Some(http2) = self.http2.as_mut().filter(|http2| !http2.streams.is_empty()) else {
+            return;
+        };
+        let deadlines = http2.streams.iter().map(|stream| stream.deadline);
+        let next = deadlines.filter(|at| *at > now).min();
+        http2.alarm = next.unwrap_or(now + local.current.timeouts().between_bytes);
+        self.clock.set(http2.alarm, self.link.key, &mut local.timers);
+    }
+
+    /// The exchange of a stream has ended, and the client takes long to read the last of it.
+    fn look_at_tail<E: Engine>(&mut self, stream: u32, local: &mut Local<E>) {
+        if self.is_stream_stuck(stream, local) {
+            return self.reset_stream(stream, How::Close, local);
+        }
+        let deadline = local.now() + local.current.timeouts().between_bytes;
+        if let Some(row) = self.http2.as_mut().and_then(|http2| http2.stream_mut(stream)) {
+            row.deadline = deadline;
+        }
+    }
+
+    /// True if the client has taken nothing of a stream that is late. If it reads nothing at all,
+    /// the connection ends too.
+    pub(in crate::client) fn is_stream_stuck<E: Engine>(
+        &mut self,
+        stream: u32,
+        local: &mut Local<E>,
+    ) -> bool {
+        let (now, span) = (local.now(), local.current.timeouts().between_bytes);
+        let acknowledged = local.wire.engine.acknowledged(self.link.socket) as u32;
+        let Some(http2) = &mut self.http2 else { return true };
+        if http2.acknowledged.0 != acknowledged {
+            http2.acknowledged = (acknowledged, now);
+        }
+        match http2.connection.shut_window(StreamId(stream)) {
+            Some(ShutWindow::OfStream) => true,
+            Some(ShutWindow::OfConnection) => http2.sent_at + span <= now,
+            None => {
+                let is_stuck = !self.link.is_flushed() && http2.acknowledged.1 + span <= now;
+                if is_stuck {
+                    let reason = CloseReason::ClientStalled;
+                    local.work.push(Signal::End(self.id(), How::Abort, reason));
+                }
+                is_stuck
+            }
+        }
     }
 
     fn idle_expired_http2<E: Engine>(&mut self, local: &mut Local<E>) {
-        let is_ending = self.is_ending(local);
         let Some(http2) = &mut self.http2 else { return };
-        if !http2.has_had_streams {
-            return self.close_now(CloseReason::HeadTimeout, local);
-        }
         http2.connection.drain();
         http2.connection.conclude_drain();
-        let reason = if is_ending { CloseReason::Drained } else { CloseReason::ClientIdle };
-        self.fill(local);
-        if self.http2.is_some() {
-            self.http2 = None;
-            self.linger(reason, local);
-        }
+        let reason = match http2.has_had_streams {
+            true => self.reason_or(CloseReason::ClientIdle, local),
+            false => CloseReason::HeadTimeout,
+        };
+        self.fill_outbox(local);
+        self.http2 = None;
+        self.linger(reason, local);
     }
 
     /// Ends the connection, whose exchanges have ended. What says so goes before the end.
@@ -92,7 +159,7 @@ impl Client {
             http2.connection.close(ErrorCode::NO_ERROR, "");
         }
         if how == How::Cut {
-            self.fill(local);
+            self.fill_outbox(local);
         }
         self.leave_http2(local);
         self.end(how, reason, local);

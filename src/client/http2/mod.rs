@@ -17,7 +17,7 @@ pub use reading::Arrived;
 use super::{Client, State};
 use crate::base::Instant;
 use crate::engine::{Engine, Slice};
-use crate::head::ResponseTo;
+use crate::head::{ResponseTo, Scheme};
 use crate::http2::{Config, Connection, Role, StreamId};
 use crate::link::Chain;
 use crate::local::Local;
@@ -47,6 +47,8 @@ struct Stream {
     held: u32,
     /// The backend is slow: no credit is given back.
     is_paused: bool,
+    /// The trailer section, as HTTP/1 has it, that follows the content.
+    trailers: Option<Box<[u8]>>,
     /// The time at which the exchange has lasted too long.
     deadline: Instant,
 }
@@ -64,7 +66,15 @@ pub struct Http2 {
     /// Streams that have sent content since their exchanges were last told.
     progressed: Vec<ExchangeId>,
     has_had_streams: bool,
+    /// When content was last sent, of whatever stream.
+    sent_at: Instant,
+    /// Bytes that the client had acknowledged when that was last looked at, the low bits, and
+    /// since when they are these.
+    acknowledged: (u32, Instant),
 }
+
+/// Bytes of heads and control frames that wait to be sent, beyond which no more requests are read.
+const OUTPUT_HIGH: usize = 64 * 1024;
 
 impl Http2 {
     fn new(config: &Config) -> Self {
@@ -75,6 +85,8 @@ impl Http2 {
             alarm: Instant::default(),
             progressed: Vec::new(),
             has_had_streams: false,
+            sent_at: Instant::default(),
+            acknowledged: (0, Instant::default()),
         }
     }
 
@@ -99,6 +111,11 @@ impl Http2 {
         self.streams.iter().filter_map(|stream| stream.exchange)
     }
 
+    /// True if the client reads too little of what is sent to it.
+    fn is_output_long(&self) -> bool {
+        self.connection.output().len() > OUTPUT_HIGH
+    }
+
     /// True if there is something to send.
     fn has_output(&self) -> bool {
         !self.connection.output().is_empty() || !self.streams.is_empty()
@@ -116,12 +133,15 @@ impl Client {
         self.http2.iter().flat_map(|http2| http2.exchanges()).collect()
     }
 
-    /// The exchanges whose streams have sent content since this was last asked.
-    pub fn take_progressed(&mut self) -> Vec<ExchangeId> {
-        let Some(http2) = &mut self.http2 else { return Vec::new() };
-        let mut progressed = std::mem::take(&mut http2.progressed);
-        progressed.retain(|one| http2.exchanges().any(|exchange| exchange == *one));
-        progressed
+    /// An exchange whose stream has sent content since this was last asked.
+    pub fn next_progressed(&mut self) -> Option<ExchangeId> {
+        let http2 = self.http2.as_mut()?;
+        while let Some(one) = http2.progressed.pop() {
+            if http2.exchanges().any(|exchange| exchange == one) {
+                return Some(one);
+            }
+        }
+        None
     }
 
     /// The next part of a request's body that waits; the backend takes more of it.
@@ -139,7 +159,7 @@ impl Client {
 
     /// Begins HTTP/2: our settings go first.
     pub(super) fn begin_http2<E: Engine>(&mut self, local: &mut Local<E>) {
-        let rules = &local.current.settings().rules;
+        let rules = local.current.settings().rules(Scheme::Http);
         let config = Config {
             head_bytes_max: rules.head_bytes_max,
             fields_max: rules.fields_max,

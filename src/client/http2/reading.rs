@@ -4,7 +4,9 @@ use super::super::Client;
 use super::super::http1::{Arrival, reason_of};
 use super::{Framing, Stream};
 use crate::engine::{BufferId, Engine, Room, Slice};
-use crate::head::{BodyLength, Peer, Refusal, RequestHead, ResponseTo, TrailerRules};
+use crate::head::{
+    BodyLength, Peer, Refusal, RequestHead, ResponseTo, Rules, Scheme, TrailerRules,
+};
 use crate::http2::{Event, FieldRoom, Section, StreamId, Trailers};
 use crate::link::{Chain, Wire};
 use crate::local::{How, Local, Signal};
@@ -22,8 +24,10 @@ pub enum Arrived {
     Request(Arrival),
     /// A part of a request's body.
     Body(ExchangeId, u32, Slice),
-    /// The client does not want the answer any more.
-    Reset(ExchangeId),
+    /// The rest of a request is refused.
+    Refused(ExchangeId, Refusal),
+    /// The end of a stream, and with it of its exchange.
+    Ended(ExchangeId, How, CloseReason),
 }
 
 impl Client {
@@ -48,6 +52,10 @@ impl Client {
             }
         };
         local.section = section;
+        if self.http2.as_ref().is_some_and(|http2| http2.is_output_long()) {
+            // Answers that the client does not read hold its next requests back.
+            local.wire.pause(&mut self.link);
+        }
         local.wire.request_flush(&mut self.link);
         arrived
     }
@@ -62,14 +70,12 @@ impl Client {
         match event {
             Event::Request { stream, is_last } => self.on_request(stream, is_last, section, local),
             Event::Refused { stream, refusal, .. } => {
-                match self.http2.as_ref().and_then(|http2| http2.exchange(stream.0)) {
-                    // Its trailers are refused.
-                    Some(exchange) => Some(Arrived::Reset(exchange)),
-                    None => {
-                        self.refuse_stream(stream, ResponseTo::default(), refusal, local);
-                        None
-                    }
+                // The trailers of a stream that is known, or a head.
+                if let Some(known) = self.http2.as_ref()?.stream(stream.0) {
+                    return known.exchange.map(|exchange| Arrived::Refused(exchange, refusal));
                 }
+                self.refuse_stream(stream, section, refusal, local);
+                None
             }
             Event::Data { stream, range, is_last } => {
                 let start = read.start + range.start as u32;
@@ -77,9 +83,10 @@ impl Client {
                 self.on_data(stream, content, is_last, local)
             }
             Event::Trailers { stream } => self.on_trailers(stream, section, local),
-            Event::Reset { stream, .. } | Event::Broken { stream, .. } => {
-                let http2 = self.http2.as_ref()?;
-                http2.exchange(stream.0).map(Arrived::Reset)
+            Event::Reset { stream, .. } => self.on_reset(stream, CloseReason::ClientReset, local),
+            Event::Broken { stream, fault } => {
+                tracing::debug!(client = %self.address, fault = fault.reason, "stream");
+                self.on_reset(stream, CloseReason::MalformedRequest, local)
             }
             Event::Closed { fault } => {
                 let (code, text) = (fault.code.name(), fault.reason);
@@ -96,6 +103,22 @@ impl Client {
         }
     }
 
+    /// A stream is over before its time. One whose exchange has ended has only a tail to send.
+    fn on_reset<E: Engine>(
+        &mut self,
+        stream: StreamId,
+        reason: CloseReason,
+        local: &mut Local<E>,
+    ) -> Option<Arrived> {
+        match self.exchange_of(stream.0) {
+            Some(exchange) => Some(Arrived::Ended(exchange, How::Close, reason)),
+            None => {
+                self.finish_stream(stream.0, local);
+                None
+            }
+        }
+    }
+
     // --- requests ---
 
     fn on_request<E: Engine>(
@@ -105,6 +128,7 @@ impl Client {
         section: &Section,
         local: &mut Local<E>,
     ) -> Option<Arrived> {
+        self.drain_if_ending(local);
         let (mut output, mut outcome) = self.translate(section, Room::Small, local)?;
         if matches!(outcome, Ok((_, RequestOutcome::NoRoom(_)))) {
             local.wire.engine.release(output);
@@ -114,7 +138,7 @@ impl Client {
             Ok(((asked, framing), outcome)) => (asked, framing, outcome),
             Err(refusal) => {
                 local.wire.engine.release(output);
-                self.refuse_stream(stream, ResponseTo::default(), refusal, local);
+                self.refuse_stream(stream, section, refusal, local);
                 return None;
             }
         };
@@ -154,7 +178,9 @@ impl Client {
             scheme: if self.link.secure.is_some() { Scheme::Https } else { Scheme::Http },
         };
         let mut room = FieldRoom::new();
-        let head = RequestHead::of_section(section, &mut room, side.snapshot.settings.rules(side.scheme));
+        // A tunnel takes a whole connection.
+        let rules = Rules { allow_connect: false, ..*side.snapshot.settings.rules(side.scheme) };
+        let head = RequestHead::of_section(section, &mut room, &rules);
         let to = local.wire.engine.bytes_mut(output);
         let outcome = head.map(|head| {
             let asked = ResponseTo { head: head.method.is_head(), connect: false };
@@ -186,6 +212,7 @@ impl Client {
             inbox: Chain::default(),
             held: 0,
             is_paused: false,
+            trailers: None,
             deadline: local.now() + local.current.timeouts().between_bytes,
         });
     }
@@ -194,10 +221,11 @@ impl Client {
     fn refuse_stream<E: Engine>(
         &mut self,
         stream: StreamId,
-        asked: ResponseTo,
+        section: &Section,
         refusal: Refusal,
         local: &mut Local<E>,
     ) {
+        let asked = ResponseTo { head: section.asks_head(), connect: false };
         tracing::debug!(client = %self.address, refusal = refusal.text(), "request refused");
         self.add_stream(stream, asked, Framing::Plain, local);
         let (status, reason) = (refusal.status(), reason_of(refusal));
@@ -228,7 +256,9 @@ impl Client {
     ) -> Option<Arrived> {
         let http2 = self.http2.as_mut()?;
         let bytes = content.end - content.start;
-        let Some(stream) = http2.stream_mut(id.0) else {
+        let known = http2.stream_mut(id.0).filter(|stream| stream.exchange.is_some());
+        let Some(stream) = known else {
+            // It is answered: nobody reads the rest of it.
             http2.connection.release(id, bytes);
             return None;
         };
@@ -251,14 +281,13 @@ impl Client {
         if stream.framing == Framing::Plain {
             return None;
         }
-        let from = Peer::Client(local.current.settings().rules.underscore_names);
+        let from = Peer::Client(local.current.settings().rules(Scheme::Http).underscore_names);
         let rules = TrailerRules { from, named_by_connection: None };
         let mut room = FieldRoom::new();
         let trailers = match Trailers::of_section(section, &mut room, &rules) {
             Ok(trailers) => trailers,
             Err(refusal) => {
-                tracing::debug!(client = %self.address, refusal = refusal.text(), "trailers");
-                return stream.exchange.map(Arrived::Reset);
+                return stream.exchange.map(|exchange| Arrived::Refused(exchange, refusal));
             }
         };
         let mut end = b"0\r\n".to_vec();
@@ -285,7 +314,7 @@ impl Client {
         let stream = self.http2.as_mut()?.stream_mut(id.0)?;
         let exchange = stream.exchange?;
         if !is_kept {
-            return Some(Arrived::Reset(exchange));
+            return Some(Arrived::Ended(exchange, How::Cut, CloseReason::OutOfBuffers));
         }
         if stream.is_paused {
             return None;

@@ -3,22 +3,30 @@
 use super::super::Client;
 use super::Http2;
 use crate::engine::{Engine, Slice};
-use crate::head::{ResponseBody, ResponseHead, Rules};
-use crate::http1::{ConnectionField, FieldStorage, Verdict};
-use crate::http2::{ErrorCode, StreamId};
-use crate::link::{OUTBOX_HIGH, OUTBOX_LOW};
+use crate::head::{Field, Peer, ResponseBody, ResponseHead, Rules, Scheme, TrailerRules};
+use crate::http1::{ConnectionField, FieldStorage, Verdict, trailer_fields};
+use crate::http2::{ErrorCode, StreamId, Trailers};
+use crate::limits::FIELDS_MAX;
+use crate::link::{OUTBOX_HIGH, OUTBOX_HIGH_WHEN_LOW, OUTBOX_LOW};
 use crate::local::{How, Local};
 use crate::table::ExchangeId;
 use std::time::Duration;
 
 /// For heads that were written here: they were within the limits before.
 const OWN_HEADS: Rules = Rules {
+    scheme: Scheme::Http,
     head_bytes_max: usize::MAX,
-    fields_max: crate::limits::FIELDS_MAX,
+    fields_max: FIELDS_MAX,
     target_bytes_max: usize::MAX,
     underscore_names: crate::head::UnderscoreNames::Allow,
     allow_connect: false,
 };
+
+const EMPTY_FIELD: Field<'_> = Field { name: "", value: b"" };
+
+/// Content of all streams that waits for the windows, bytes, beyond which each stream may have
+/// little.
+const QUEUED_HIGH: u64 = 512 * 1024;
 
 impl Http2 {
     /// Begins the exchange of a stream.
@@ -64,19 +72,58 @@ impl Http2 {
         self.connection.release(StreamId(stream), held);
     }
 
-    /// True if so much waits for the client that its source should be paused.
-    pub fn is_congested(&self, stream: u32) -> bool {
-        self.stream(stream).is_some_and(|stream| stream.outbox.len() >= OUTBOX_HIGH)
+    /// True if so much waits for the client that its source should be paused. `is_low`: buffers
+    /// are.
+    pub fn is_congested(&self, stream: u32, is_low: bool) -> bool {
+        let high = match is_low || self.queued >= QUEUED_HIGH {
+            true => OUTBOX_HIGH_WHEN_LOW,
+            false => OUTBOX_HIGH,
+        };
+        self.stream(stream).is_some_and(|stream| stream.outbox.len() >= high)
     }
 
     /// True if the source of what is sent may be resumed.
-    pub fn has_room(&self, stream: u32) -> bool {
-        self.stream(stream).is_none_or(|stream| stream.outbox.len() <= OUTBOX_LOW)
+    pub fn has_room(&self, stream: u32, is_low: bool) -> bool {
+        let low = if is_low || self.queued >= QUEUED_HIGH { 0 } else { OUTBOX_LOW };
+        self.stream(stream).is_none_or(|stream| stream.outbox.len() <= low)
     }
 
     /// True if all content of the stream was taken by the windows.
     pub fn is_flushed(&self, stream: u32) -> bool {
         self.stream(stream).is_none_or(|stream| stream.outbox.is_empty())
+    }
+
+    /// Keeps trailers, as HTTP/1 has them, for the end of the stream.
+    pub fn keep_trailers(&mut self, stream: u32, trailers: Box<[u8]>) {
+        if let Some(stream) = self.stream_mut(stream) {
+            stream.trailers = Some(trailers);
+        }
+    }
+
+    /// Ends a stream behind what waits. False if nothing does: all is sent.
+    fn end(&mut self, stream: u32) -> bool {
+        match self.stream(stream) {
+            None => false,
+            Some(row) if row.trailers.is_none() => self.connection.end(StreamId(stream)),
+            Some(row) if !row.outbox.is_empty() => true,
+            Some(_) => {
+                self.send_trailers(stream);
+                false
+            }
+        }
+    }
+
+    /// Sends the trailers of a stream whose content is sent. False if it has none.
+    pub(super) fn send_trailers(&mut self, stream: u32) -> bool {
+        let row = self.stream_mut(stream).filter(|row| row.exchange.is_none());
+        let Some(section) = row.and_then(|row| row.trailers.take()) else { return false };
+        let mut room = [EMPTY_FIELD; FIELDS_MAX];
+        let fields = trailer_fields(&section, &mut room);
+        // What must not be forwarded was left out.
+        let rules = TrailerRules { from: Peer::Backend, named_by_connection: None };
+        let trailers = Trailers::of_fields(fields, &rules).expect("those of backends are kept");
+        self.connection.send_trailers(StreamId(stream), &trailers);
+        true
     }
 }
 
@@ -179,8 +226,11 @@ impl Client {
         let Some(http2) = &mut self.http2 else { return };
         if let Some(row) = http2.stream_mut(stream) {
             row.exchange = None;
+            local.wire.drop_chain(&mut row.inbox);
+            let held = std::mem::take(&mut row.held);
+            http2.connection.release(StreamId(stream), held);
         }
-        if !http2.connection.end(StreamId(stream)) {
+        if !http2.end(stream) {
             // Its head was all there is, or the client has reset it.
             self.finish_stream(stream, local);
         }
@@ -211,8 +261,7 @@ impl Client {
         http2.connection.finished(StreamId(stream));
         let Some(at) = http2.position(StreamId(stream)) else { return };
         let mut row = http2.streams.remove(at);
-        let left = local.wire.length_of(&row.outbox);
-        http2.queued -= left;
+        http2.queued -= local.wire.length_of(&row.outbox);
         local.wire.drop_chain(&mut row.outbox);
         local.wire.drop_chain(&mut row.inbox);
         if http2.streams.is_empty() {

@@ -13,8 +13,17 @@ use crate::tls::OVERHEAD_BYTES_MAX;
 const FILLED_MAX: u32 = 4;
 
 impl Client {
-    /// Moves what can be sent to the outbox of the connection.
+    /// Moves what can be sent to the outbox of the connection, which closes behind the last of it.
     pub fn fill<E: Engine>(&mut self, local: &mut Local<E>) {
+        self.fill_outbox(local);
+        if self.http2.as_ref().is_some_and(|http2| !http2.is_output_long()) {
+            local.wire.receive(&mut self.link);
+        }
+        self.close_if_done(local);
+    }
+
+    /// Moves what can be sent to the outbox of the connection.
+    pub(super) fn fill_outbox<E: Engine>(&mut self, local: &mut Local<E>) {
         while self.link.outbox.len() < FILLED_MAX && !self.link.is_broken() {
             let Some(http2) = self.http2.as_mut().filter(|http2| http2.has_output()) else { break };
             let most = local.wire.engine.buffer_size() - OVERHEAD_BYTES_MAX;
@@ -37,7 +46,6 @@ impl Client {
             let slice = Slice { buffer, start: 0, end: filled as u32 };
             local.wire.send(&mut self.link, slice);
         }
-        self.close_if_done(local);
     }
 }
 
@@ -63,11 +71,16 @@ impl Http2 {
             at += FRAME_HEADER_BYTES;
             self.copy_content(frame, buffer, at, wire);
             at += frame.bytes as usize;
-            if frame.is_last {
+            if frame.is_last || self.is_at_trailers(frame.stream.0) {
                 ended.push(frame.stream.0);
             }
         }
         (at, ended)
+    }
+
+    /// Sends the trailers of a stream if its content is sent. False if it has none.
+    fn is_at_trailers(&mut self, stream: u32) -> bool {
+        self.is_flushed(stream) && self.send_trailers(stream)
     }
 
     /// Copies the content of a frame off the front of its stream's outbox.
@@ -78,11 +91,11 @@ impl Http2 {
         at: usize,
         wire: &mut Wire<E>,
     ) {
-        let Some(position) = self.position(frame.stream) else { return };
+        let position = self.position(frame.stream).expect("a stream that sends is known");
         let stream = &mut self.streams[position];
         let (mut at, mut left) = (at, frame.bytes);
         while left > 0 {
-            let Some(front) = wire.front(&stream.outbox) else { break };
+            let front = wire.front(&stream.outbox).expect("what is queued is here");
             let bytes = left.min(front.end - front.start);
             let (from, to) = wire.engine.bytes_pair(front.buffer, buffer);
             let content = &from[front.start as usize..(front.start + bytes) as usize];
@@ -92,6 +105,9 @@ impl Http2 {
             left -= bytes;
         }
         self.queued -= u64::from(frame.bytes);
+        if frame.bytes > 0 {
+            self.sent_at = wire.engine.now();
+        }
         let exchange = self.streams[position].exchange;
         if let Some(exchange) = exchange.filter(|one| self.progressed.last() != Some(one)) {
             self.progressed.push(exchange);

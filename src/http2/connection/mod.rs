@@ -30,7 +30,7 @@ use crate::limits::HTTP2_OWED_BYTES_MAX;
 use ending::Drain;
 pub use reading::Received;
 use reading::{Gathering, Reading};
-pub use sending::DataFrame;
+pub use sending::{DataFrame, ShutWindow};
 
 /// What a client sends first (RFC 9113 §3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -24,6 +24,15 @@ pub struct DataFrame {
     pub is_last: bool,
 }
 
+/// The window that keeps a stream from sending DATA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShutWindow {
+    /// That of the stream.
+    OfStream,
+    /// That of the connection.
+    OfConnection,
+}
+
 /// WINDOW_UPDATE frames that a DATA frame may lead to: of its stream, and of the connection.
 const UPDATES_PER_DATA: u32 = 2;
 
@@ -146,6 +155,16 @@ impl Connection {
     /// Bytes that are queued on a stream.
     pub fn queued(&self, stream: StreamId) -> u64 {
         self.streams.stream(stream).map_or(0, |row| row.queued)
+    }
+
+    /// The window that keeps a stream from sending what is queued on it; none if none does.
+    pub fn shut_window(&self, stream: StreamId) -> Option<ShutWindow> {
+        let row = self.streams.stream(stream).filter(|row| row.queued > 0)?;
+        match (row.send_window.available(), self.send_window.available()) {
+            (0, _) => Some(ShutWindow::OfStream),
+            (_, 0) => Some(ShutWindow::OfConnection),
+            _ => None,
+        }
     }
 
     /// The next DATA frame, with at most `max` bytes of data; none if no stream has anything to

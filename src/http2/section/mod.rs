@@ -310,6 +310,11 @@ impl Section {
         Some(&self.values[start as usize..end as usize])
     }
 
+    /// True for the head of a request with HEAD.
+    pub fn asks_head(&self) -> bool {
+        self.pseudo(Pseudo::Method) == Some(b"HEAD")
+    }
+
     /// The value of content-length.
     pub(super) fn content_length(&self) -> Option<u64> {
         self.content_length

@@ -81,6 +81,7 @@ impl Sum {
             self.count("clients of HTTP/2", u64::from(tally.multiplexers));
             self.count("streams cut", u64::from(tally.cut));
             self.count("streams cancelled", u64::from(tally.cancelled));
+            self.count("answers with trailers", u64::from(tally.trailers));
             self.count("ten streams at once", u64::from(tally.most_at_once / 10));
         }
         self.count("trials", u64::from(world.trials));

@@ -163,7 +163,8 @@ impl Content {
             Self::Chunked(decoder) => return decoder.pass(bytes),
             Self::UntilClose => bytes.len(),
         };
-        Ok(Progress { kept: consumed, consumed, ended: matches!(self, Self::Sized(0)) })
+        let ended = matches!(self, Self::Sized(0));
+        Ok(Progress { kept: consumed, trailers: 0, consumed, ended })
     }
 
     /// The stream has ended without the wanted text.
