@@ -29,7 +29,7 @@ pub mod values;
 pub use backends_file::parse_backends_file;
 pub use choices::{
     Choice, Connect, HalfClose, LogFormat, NoHealthy, NoSni, NotTls, ProbeProtocol,
-    ProcessLogFormat, Protocol, ProxyHeader, ProxyProtocol, Steering, unknown_word,
+    ProcessLogFormat, Protocol, ProxyHeader, ProxyProtocol, ProxyTlv, Steering, unknown_word,
 };
 pub use diagnostics::{Diagnostics, Problem};
 pub use digest::Digest;

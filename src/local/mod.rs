@@ -6,11 +6,13 @@
 mod clock;
 mod current;
 mod reports;
+mod unique;
 mod work;
 
 pub use clock::Clock;
 pub use current::Current;
 pub use reports::Reports;
+pub use unique::UniqueIds;
 pub use work::{How, Signal, Work};
 
 use crate::base::{Instant, Prng, TimerWheel};
@@ -32,6 +34,8 @@ pub struct Local<E> {
     pub work: Work,
     /// Random choices.
     pub prng: Prng,
+    /// Identifiers of connections.
+    pub unique_ids: UniqueIds,
     /// Connections that were closed in this turn; their rows are free at the turn's end.
     pub closed: Vec<Key>,
 }

@@ -10,7 +10,7 @@ use crate::engine::{BuffersHeld, Close, Engine, Owner, Socket};
 use crate::exchange::Exchanges;
 use crate::flow::Flows;
 use crate::link::{Life, Wire};
-use crate::local::{Current, Local, Reports, Work};
+use crate::local::{Current, Local, Reports, UniqueIds, Work};
 use crate::mailbox::{Mailbox, Stage};
 use crate::pick::Replicas;
 use crate::relay::Relays;
@@ -54,6 +54,7 @@ impl<E: Engine> Traffic<E> {
             current: Current::new(snapshot),
             reports: Reports::new(mailbox, access_log),
             work: Work::default(),
+            unique_ids: UniqueIds::new(&mut prng),
             prng,
             closed: Vec::with_capacity(1024),
         };

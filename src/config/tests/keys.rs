@@ -32,6 +32,7 @@ const FULL: &str = r#"
     readiness = { send = "a", expect = "b" }
     backend = [{ address = "10.0.0.1:80" }, { address = "10.0.0.2:80" }]
     [pool.two]
+    proxy_protocol = "v2"
     health = { protocol = "grpcs" }
     readiness = { protocol = "tcp" }
     backend = [{ srv = "a.test" }]
@@ -194,7 +195,7 @@ fn others(value: &Value) -> Vec<Value> {
         Value::Float(number) => vec![Value::Float(number + 1.0)],
         Value::Boolean(flag) => vec![Value::Boolean(!flag)],
         Value::Table(_) => vec![values("{ a = 'b' }")],
-        Value::Array(_) => ["['a-1']", "['10.0.0.9']", "[101]"].map(values).to_vec(),
+        Value::Array(_) => ["['a-1']", "['10.0.0.9']", "['crc32c']", "[101]"].map(values).to_vec(),
         _ => {
             let texts = TEXTS.map(|text| Value::String(text.to_owned()));
             texts.into_iter().chain([Value::Integer(1)]).collect()

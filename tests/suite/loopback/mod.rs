@@ -23,6 +23,7 @@ mod regressions;
 mod sources;
 mod tcp;
 mod tls_passthrough;
+mod tlvs;
 mod tunnels;
 mod udp;
 mod waiting;

@@ -77,7 +77,7 @@ impl Client {
         Ok(said)
     }
 
-    fn hello(&self, name: &str) -> Vec<u8> {
+    pub(super) fn hello(&self, name: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.connection(name).write_tls(&mut bytes).expect("written");
         bytes
