@@ -22,7 +22,7 @@ mod refusing;
 mod regressions;
 mod sources;
 mod tcp;
-mod tls_passthrough;
+pub mod tls_passthrough;
 mod tlvs;
 mod tunnels;
 mod udp;
