@@ -90,6 +90,9 @@ pub const TLS_HELLO_BYTES_MAX: usize = 64 * 1024;
 pub const PROXY_V1_BYTES_MAX: usize = 107;
 /// Bytes of a header of the PROXY protocol version 2: 16 and what a length of 16 bits counts.
 pub const PROXY_V2_BYTES_MAX: usize = 16 + u16::MAX as usize;
+/// Bytes of the TLVs of a header of the PROXY protocol that are kept to be passed on: with the
+/// values that Ringway writes itself they fit the smallest buffer.
+pub const PROXY_TLVS_KEPT_BYTES_MAX: usize = 12 * 1024;
 /// Completions taken in one turn before timers and accepts get their share.
 pub const COMPLETIONS_PER_TURN_MAX: usize = 1_024;
 /// Timers that may fire in one turn.

@@ -41,6 +41,7 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     response_datagrams: Option<u64>,
     duration_us: u64,
+    unique_id: Option<Cow<'a, str>>,
     pool: Option<&'a str>,
     backend: Option<SocketAddr>,
     retries: u32,
@@ -81,6 +82,7 @@ fn write_json(record: &Record, time_ms: u64, out: &mut impl Write) -> io::Result
         request_datagrams: record.datagrams.map(|[from_client, _]| from_client),
         response_datagrams: record.datagrams.map(|[_, to_client]| to_client),
         duration_us: record.duration_us,
+        unique_id: record.unique_id.as_deref().map(String::from_utf8_lossy),
         pool: record.pool.as_deref(),
         backend: record.backend,
         retries: record.retries,
@@ -160,6 +162,7 @@ mod tests {
             response_bytes: 12,
             datagrams: None,
             duration_us: 345,
+            unique_id: None,
             pool: Some("web".into()),
             backend: None,
             retries: 0,

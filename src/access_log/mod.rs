@@ -43,6 +43,8 @@ pub struct Record {
     /// Microseconds from the complete request head to the end of the response, or of the
     /// connection.
     pub duration_us: u64,
+    /// The identifier of the connection that backends get, if they do.
+    pub unique_id: Option<Box<[u8]>>,
     /// The pool that the request was routed to.
     pub pool: Option<Arc<str>>,
     /// The backend that answered, or the last one tried.
@@ -77,6 +79,7 @@ impl Record {
             response_bytes: 0,
             datagrams: None,
             duration_us: 0,
+            unique_id: None,
             pool: None,
             backend: None,
             retries: 0,

@@ -4,7 +4,7 @@ use super::Connection;
 use crate::engine::Room;
 use crate::engine::{Engine, Slice};
 use crate::local::Local;
-use crate::proxy_protocol::{Addresses, write_v1, write_v2};
+use crate::proxy_protocol::{Addresses, Extras, write_v1, write_v2};
 use crate::snapshot::ProxyProtocol;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -13,17 +13,18 @@ impl Connection {
     pub fn announce<E: Engine>(
         &mut self,
         version: ProxyProtocol,
-        client: SocketAddr,
-        destination: SocketAddr,
+        (client, destination): (SocketAddr, SocketAddr),
+        extras: Extras<'_>,
         local: &mut Local<E>,
     ) -> bool {
-        let Some(buffer) = local.wire.engine.acquire(Room::Small) else { return false };
+        let room = Room::of(extras.header_bytes());
+        let Some(buffer) = local.wire.engine.acquire(room) else { return false };
         let room = local.wire.engine.bytes_mut(buffer);
         let addresses = of_one_family(client, destination);
         let written = match version {
             ProxyProtocol::None => None,
             ProxyProtocol::V1 => write_v1(&addresses, room),
-            ProxyProtocol::V2 => write_v2(&addresses, [], false, room),
+            ProxyProtocol::V2 => write_v2(&addresses, extras.tlvs(), extras.has_checksum, room),
         };
         match written {
             Some(length) => {

@@ -145,8 +145,11 @@ impl HashKey {
     /// The hash of a key as a user writes it.
     ///
     /// # Errors
-    /// A sentence: it is no address, and has to be one.
+    /// A sentence: it is no address, and has to be one; or it is empty.
     pub fn of_text(&self, seed: u64, text: &str) -> Result<KeyHash, String> {
+        if text.is_empty() {
+            return Err("an empty key is none: the backend is picked as by p2c".to_owned());
+        }
         let address = match self {
             Self::Client { .. } => text.parse().ok().map(|ip: IpAddr| SocketAddr::new(ip, 0)),
             Self::ClientPort => text.parse().ok(),

@@ -14,7 +14,7 @@ use std::path::Path;
 const PREFIX: &str = "RINGWAY_";
 
 /// Read by the tests, or set by cargo for a program that it starts.
-const OF_DEVELOPERS: [&str; 16] = [
+const OF_DEVELOPERS: [&str; 18] = [
     "RINGWAY_ANSWERS",
     "RINGWAY_COMMIT",
     "RINGWAY_DRAINS",
@@ -29,7 +29,9 @@ const OF_DEVELOPERS: [&str; 16] = [
     "RINGWAY_SPLITS",
     "RINGWAY_SWAPS",
     "RINGWAY_TARGET",
+    "RINGWAY_TEST_ALONE",
     "RINGWAY_TEST_ORIGIN",
+    "RINGWAY_TEST_PEER",
     "RINGWAY_WAITING",
 ];
 

@@ -1,11 +1,14 @@
 //! One connection of a client: what it is doing, the bytes that wait on it, and its end. It is
 //! small, because most connections are idle: the state of a request is kept with its exchange.
 //!
-//! `opening` begins it, `securing` gives it TLS, `http1` reads requests and writes local answers, `sending` forwards what an
-//! exchange or a relay has for it, `idle` watches it between two requests, `closing` ends it.
+//! `opening` begins it, `announced` keeps what a PROXY header said, `securing` gives it TLS, `http1`
+//! reads requests and writes local answers, `http2` does so on streams, `origin` is what an
+//! exchange has of it, `sending` forwards what an exchange or a relay has for it, `idle` watches it
+//! between two requests, `closing` ends it.
 //!
 //! Does not: know backends, or the exchange that it carries but for its id.
 
+mod announced;
 mod closing;
 mod http1;
 mod http2;
@@ -20,13 +23,14 @@ pub use http1::{Arrival, BodyFault, BodyPart, Step, reason_of};
 pub use http2::Arrived;
 pub use opening::open;
 pub use origin::Origin;
-pub use preface::{Dial, Preface};
+pub use preface::{Asked, Dial, Preface};
 
+use self::announced::Announced;
 use crate::base::Instant;
 use crate::base::ListenerId;
-use crate::engine::{Close, Engine, Key, Socket};
+use crate::engine::{Close, Key, Socket};
 use crate::link::{Chain, Life, Link};
-use crate::local::{Clock, Local};
+use crate::local::Clock;
 use crate::stats::CloseReason;
 use crate::table::{ClientId, ExchangeId, Operating, RelayId, RowId, Table};
 use std::net::SocketAddr;
@@ -63,8 +67,8 @@ pub struct Client {
     pub link: Link,
     /// The client's address.
     pub address: SocketAddr,
-    /// The address that it connected to, as a PROXY header says.
-    destination: Option<Box<SocketAddr>>,
+    /// What a PROXY header said of it, and its identifier.
+    announced: Option<Box<Announced>>,
     /// What it is doing.
     pub state: State,
     /// It is one of its client's connections. Before its PROXY header it is nobody's.
@@ -116,7 +120,7 @@ impl Client {
         Self {
             link: Link::new(socket, key, Life::Open),
             address,
-            destination: None,
+            announced: None,
             state: State::Http1(Step::AwaitingHead),
             is_counted: true,
             listener,
@@ -138,14 +142,6 @@ impl Client {
     /// Its id.
     pub fn id(&self) -> ClientId {
         ClientId::from_row(self.link.key.index())
-    }
-
-    /// The address that the client connected to: that of the proxy which says so, or of this end.
-    pub fn destination<E: Engine>(&self, local: &Local<E>) -> SocketAddr {
-        let announced = self.destination.as_deref().copied();
-        let own = || local.wire.engine.local_address(self.link.socket);
-        let listener = || local.current.listener(self.listener).map(|one| one.address);
-        announced.or_else(own).or_else(listener).unwrap_or(self.address)
     }
 
     /// The exchange that it carries.

@@ -8,7 +8,7 @@ use crate::engine::{Engine, Slice};
 use crate::link::Wire;
 use crate::local::{How, Local, Signal};
 use crate::proxy_protocol;
-use crate::snapshot::{Protocol, Target};
+use crate::snapshot::{Protocol, ProxyTlv, Target};
 use crate::stats::{CloseReason, Counter};
 use crate::tls_hello::{Reader, Verdict, alert_unrecognized_name};
 use std::net::SocketAddr;
@@ -30,8 +30,17 @@ pub enum Preface {
 pub struct Dial {
     /// The target.
     pub target: Target,
-    /// The name that the client asked for in its TLS handshake.
+    /// The client's wishes in its TLS handshake.
+    pub asked: Asked,
+}
+
+/// The wishes of a client in its TLS handshake.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// The name of the server.
     pub server_name: Option<Box<[u8]>>,
+    /// The first protocol that it offers, if the backends of its target are told.
+    pub(super) alpn: Option<Box<[u8]>>,
 }
 
 /// What follows from a ClientHello, or from what is none.
@@ -104,7 +113,7 @@ impl Client {
                 if target.is_none() {
                     self.give_up(How::Abort, CloseReason::NoBackend, local);
                 }
-                target.map(|target| Dial { target, server_name: None })
+                target.map(|target| Dial { target, asked: Asked::default() })
             }
         }
     }
@@ -199,10 +208,9 @@ impl Client {
         match proxy_protocol::read(held.bytes(&local.wire)) {
             Ok(None) => false,
             Ok(Some(header)) => {
-                let addresses = header.addresses;
-                let length = header.length;
+                let (addresses, length) = (header.addresses, header.length);
+                self.note_header(&header, local.current.settings().keeps_tlvs);
                 held.skip(length);
-                self.destination = addresses.map(|both| Box::new(both.destination));
                 self.announce(addresses.map_or(self.address, |both| both.source), local)
             }
             Err(fault) => {
@@ -266,9 +274,14 @@ impl Client {
         };
         let offered = alpn.into_iter().flatten();
         let wanted = name.unwrap_or_default().as_bytes();
-        match listener.routes.lookup_server_name(wanted, offered) {
+        match listener.routes.lookup_server_name(wanted, offered.clone()) {
             Some(target) => {
-                Heard::To(Dial { target, server_name: name.map(|name| name.as_bytes().into()) })
+                let pool = local.current.snapshot().pool(target.pool);
+                let is_told = pool.is_some_and(|pool| pool.announces(ProxyTlv::Alpn));
+                let mut names = offered.filter(|name| is_told && !is_reserved(name));
+                let alpn = names.next().map(Into::into);
+                let server_name = name.map(|name| name.as_bytes().into());
+                Heard::To(Dial { target, asked: Asked { server_name, alpn } })
             }
             None => Heard::NoName(wanted.into()),
         }
@@ -289,7 +302,7 @@ impl Client {
         if target.is_none() {
             self.close_now(CloseReason::HeadTimeout, local);
         }
-        target.map(|target| Dial { target, server_name: None })
+        target.map(|target| Dial { target, asked: Asked::default() })
     }
 
     /// The connection ends before its bytes could go anywhere: it is recorded, once, with the
@@ -338,4 +351,9 @@ fn is_refusal(reason: CloseReason) -> bool {
             | CloseReason::UnknownServerName
             | CloseReason::RequestRefused
     )
+}
+
+/// True for a name that a client offers only to see that it is ignored (GREASE, RFC 8701 §2).
+fn is_reserved(protocol: &[u8]) -> bool {
+    matches!(protocol, [one, other] if one == other && one & 0x0f == 0x0a)
 }

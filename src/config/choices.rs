@@ -114,6 +114,17 @@ choice! {
 }
 
 choice! {
+    /// What a PROXY protocol header of version 2 says beside the addresses.
+    ProxyTlv {
+        Authority = "authority" "The server name of the client's ClientHello.",
+        Alpn = "alpn" "The first protocol that the client's ClientHello offers.",
+        UniqueId = "unique-id" "An identifier of the client's connection.",
+        Crc32c = "crc32c" "The checksum of the header.",
+        Received = "received" "What the header of the client's connection said.",
+    }
+}
+
+choice! {
     /// The protocol of a probe.
     ProbeProtocol {
         Tcp = "tcp" "A connection, and what is said on it if that is given.",

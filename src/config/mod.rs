@@ -30,7 +30,8 @@ pub mod values;
 pub use backends_file::parse_backends_file;
 pub use choices::{
     Choice, Connect, HalfClose, LogFormat, NoHealthy, NoSni, NotTls, ProbeProtocol,
-    ProcessLogFormat, Protocol, ProxyHeader, ProxyProtocol, Steering, UnknownSni, unknown_word,
+    ProcessLogFormat, Protocol, ProxyHeader, ProxyProtocol, ProxyTlv, Steering, UnknownSni,
+    unknown_word,
 };
 pub use diagnostics::{Diagnostics, Problem};
 pub use digest::Digest;

@@ -191,15 +191,15 @@ impl Exchange {
 
     /// Says to the backend who the client is, if it expects that. False if no buffer is left.
     fn announce<E: Engine>(&self, id: ConnectionId, sides: &mut Sides<E>) -> bool {
-        let pool = sides.picks.pool(self.attempts.pool);
-        let version = pool.map_or(ProxyProtocol::None, |pool| pool.proxy_protocol);
-        if version == ProxyProtocol::None {
+        let Sides { clients, connections, picks, local } = sides;
+        let pool = picks.pool(self.attempts.pool);
+        let Some(pool) = pool.filter(|pool| pool.proxy_protocol != ProxyProtocol::None) else {
             return true;
-        }
-        let (connection, local) = (sides.connections.at(id), &mut sides.local);
-        let client = self.client_among(&mut sides.clients);
-        let destination = client.destination(local);
-        connection.announce(version, client.address(), destination, local)
+        };
+        let client = clients.at(self.origin.connection);
+        let addresses = (client.address, client.destination(local));
+        let extras = client.extras(pool, None, local);
+        connections.at(id).announce(pool.proxy_protocol, addresses, extras, local)
     }
 
     /// Begins a connection to a backend. If that is not possible, returns what follows.

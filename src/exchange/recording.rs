@@ -21,6 +21,7 @@ impl Exchange {
         }
         let backend = self.attempts.backend.and_then(|slot| sides.picks.address(slot));
         let draft = self.draft.take().map(|draft| *draft).unwrap_or_default();
+        let client = &sides.clients[self.origin.connection];
         reports.record(Record {
             status: self.status,
             request_bytes: self.request.bytes,
@@ -30,7 +31,8 @@ impl Exchange {
             backend,
             retries: self.attempts.retries.into(),
             failure: self.failure.map(|reason| reason.label()),
-            ..draft.record(sides.clients[self.origin.connection].address)
+            unique_id: client.unique_id().map(Into::into),
+            ..draft.record(client.address)
         });
     }
 }

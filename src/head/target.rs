@@ -166,8 +166,8 @@ pub fn is_host(host: &[u8]) -> bool {
     port_of(host).is_some()
 }
 
-/// True if two hosts with optional ports are equal: letters in either case, and the scheme's default
-/// port if there is none (RFC 9110 §4.2.3).
+/// True if two hosts with optional ports are equal: letters in either case, and the scheme's
+/// default port if there is none (RFC 9110 §4.2.3).
 pub fn is_same_authority(one: &[u8], other: &[u8], default_port: u16) -> bool {
     if one.eq_ignore_ascii_case(other) {
         return true;

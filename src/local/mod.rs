@@ -7,12 +7,14 @@ mod clock;
 mod current;
 mod handshakes;
 mod reports;
+mod unique;
 mod work;
 
 pub use clock::Clock;
 pub use current::Current;
 pub use handshakes::Handshakes;
 pub use reports::Reports;
+pub use unique::UniqueIds;
 pub use work::{How, Signal, Work};
 
 use crate::base::{Instant, Prng, TimerWheel};
@@ -39,6 +41,8 @@ pub struct Local<E> {
     pub handshakes: Handshakes,
     /// Random choices.
     pub prng: Prng,
+    /// Identifiers of connections.
+    pub unique_ids: UniqueIds,
     /// Connections that were closed in this turn; their rows are free at the turn's end.
     pub closed: Vec<Key>,
 }

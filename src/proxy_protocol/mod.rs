@@ -6,12 +6,14 @@
 //! of the same port); own sockets or time; allocate.
 
 mod crc32c;
+mod extras;
 mod fault;
 mod tlv;
 mod version1;
 mod version2;
 mod write;
 
+pub use extras::Extras;
 pub use fault::Fault;
 pub use tlv::{Tlv, Tlvs};
 pub use write::{write_v1, write_v2, write_v2_of_datagram};

@@ -67,6 +67,11 @@ impl<'a> Tlvs<'a> {
         Ok(Self { rest: bytes })
     }
 
+    /// All of them, as they came.
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// The first value of a type.
     pub fn first(&self, kind: u8) -> Option<&'a [u8]> {
         self.clone().find(|tlv| tlv.kind == kind).map(|tlv| tlv.value)

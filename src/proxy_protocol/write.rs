@@ -17,7 +17,7 @@ const IPV6: u8 = 0x20;
 const STREAM: u8 = 0x01;
 const DATAGRAM: u8 = 0x02;
 /// Section 2.2.5.
-const UNIQUE_ID_BYTES_MAX: usize = 128;
+pub(super) const UNIQUE_ID_BYTES_MAX: usize = 128;
 
 /// Both addresses in one family. IPv4 within IPv6 is IPv4, as on a socket that accepts both; next
 /// to an IPv6 address, an IPv4 one is written within IPv6: the protocol has no mixed pairs.

@@ -78,14 +78,15 @@ impl Relay {
     /// Says to the backend who the client is, if it expects that. False if no buffer is left.
     fn announce<E: Engine>(&self, id: ConnectionId, sides: &mut Sides<E>) -> bool {
         let Source::Listener(attempts) = &self.source else { return true };
-        let pool = sides.picks.pool(attempts.pool);
-        let version = pool.map_or(ProxyProtocol::None, |pool| pool.proxy_protocol);
-        if version == ProxyProtocol::None {
+        let Sides { clients, connections, picks, local } = sides;
+        let pool = picks.pool(attempts.pool);
+        let Some(pool) = pool.filter(|pool| pool.proxy_protocol != ProxyProtocol::None) else {
             return true;
-        }
-        let (client, local) = (&sides.clients[self.client()], &mut sides.local);
-        let destination = client.destination(local);
-        sides.connections.at(id).announce(version, client.address, destination, local)
+        };
+        let client = clients.at(self.client());
+        let addresses = (client.address, client.destination(local));
+        let extras = client.extras(pool, Some(&self.asked), local);
+        connections.at(id).announce(pool.proxy_protocol, addresses, extras, local)
     }
 
     fn pick<E: Engine>(&mut self, need: Need, sides: &mut Sides<E>) -> Option<Pick> {

@@ -62,7 +62,7 @@ impl Relay {
         let duration = local.now().since(attempts.began);
         let listener = local.current.listener(attempts.listener);
         let protocol = listener.map_or("tcp", |listener| listener.protocol_word());
-        let name = self.server_name.as_deref().unwrap_or_default();
+        let name = self.asked.server_name.as_deref().unwrap_or_default();
         local.reports.record(Record {
             request_bytes: self.from_client,
             response_bytes: self.from_backend,
@@ -70,6 +70,7 @@ impl Relay {
             pool: picks.pool(attempts.pool).map(|pool| pool.name.clone()),
             backend: attempts.backend.and_then(|slot| picks.address(slot)),
             retries: attempts.retries.into(),
+            unique_id: client.unique_id().map(Into::into),
             ..Record::unforwarded(protocol, client.address, name, reason.label())
         });
     }

@@ -13,6 +13,7 @@ mod forwarding;
 pub use forwarding::Ends;
 
 use crate::attempts::Attempts;
+use crate::client::Asked;
 use crate::table::{ClientId, ConnectionId, ExchangeId, Port, RelayId, Table};
 
 /// All relays of a shard.
@@ -45,8 +46,8 @@ pub struct Relay {
     client: Port<ClientId>,
     backend: Backend,
     source: Source,
-    /// The name that the client asked for in its TLS handshake, for the record.
-    server_name: Option<Box<[u8]>>,
+    /// The client's wishes in its TLS handshake.
+    asked: Asked,
     /// Bytes received from the client.
     from_client: u64,
     /// Bytes received from the backend.
@@ -70,10 +71,10 @@ impl Relay {
         id: RelayId,
         client: Port<ClientId>,
         attempts: Attempts,
-        server_name: Option<Box<[u8]>>,
+        asked: Asked,
     ) -> Self {
         let source = Source::Listener(attempts);
-        Self { server_name, ..Self::new(id, client, Backend::Between, source) }
+        Self { asked, ..Self::new(id, client, Backend::Between, source) }
     }
 
     /// A relay between the two places of an exchange.
@@ -91,7 +92,7 @@ impl Relay {
             client,
             backend,
             source,
-            server_name: None,
+            asked: Asked::default(),
             from_client: 0,
             from_backend: 0,
             ended: Ended::default(),

@@ -11,7 +11,7 @@ use crate::exchange::Exchanges;
 use crate::flow::Flows;
 use crate::http2::Section;
 use crate::link::{Life, Wire};
-use crate::local::{Current, Handshakes, Local, Reports, Work};
+use crate::local::{Current, Handshakes, Local, Reports, UniqueIds, Work};
 use crate::mailbox::{Mailbox, Stage};
 use crate::pick::Replicas;
 use crate::relay::Relays;
@@ -57,6 +57,7 @@ impl<E: Engine> Traffic<E> {
             work: Work::default(),
             handshakes: Handshakes::default(),
             section: Section::default(),
+            unique_ids: UniqueIds::new(&mut prng),
             prng,
             closed: Vec::with_capacity(1024),
         };

@@ -111,10 +111,10 @@ impl<E: Engine> Traffic<E> {
         let mut attempts = Attempts::new(client.listener, dial.target, &self.sides.local);
         let pool = self.sides.local.current.snapshot().pool(dial.target.pool);
         let hashing = pool.and_then(|pool| pool.hashing.as_ref());
-        attempts.key =
-            hashing.and_then(|one| one.connection_key(client.address, dial.server_name.as_deref()));
+        attempts.key = hashing
+            .and_then(|one| one.connection_key(client.address, dial.asked.server_name.as_deref()));
         client.state = State::Relaying(id_of_relay);
-        let relay = Relay::of_listener(id_of_relay, Port::only(id), attempts, dial.server_name);
+        let relay = Relay::of_listener(id_of_relay, Port::only(id), attempts, dial.asked);
         self.relays.insert(relay);
         self.relays.at(id_of_relay).dial(&mut self.sides);
     }

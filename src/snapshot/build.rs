@@ -2,8 +2,8 @@
 
 use super::server_names;
 use super::{
-    Backend, Hashing, Leaving, Listener, Pool, Registry, Settings, Snapshot, Target, Trial,
-    UpgradeProtocol, Wanted,
+    Backend, Hashing, Leaving, Listener, Pool, ProxyTlv, Registry, Settings, Snapshot, Target,
+    Trial, UpgradeProtocol, Wanted,
 };
 use crate::balance::Algorithm;
 use crate::base::{BackendSlot, Generation, PoolId, ShardId};
@@ -132,6 +132,7 @@ pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: u
         idle_connections: pool.idle_connections as u32,
         retry_budget_percent: pool.retry_budget_percent,
         proxy_protocol: pool.proxy_protocol,
+        proxy_tlvs: pool.proxy_tlvs.clone(),
         source: pool.source,
         keepalive: pool.keepalive,
         hashing: None,
@@ -253,5 +254,12 @@ pub fn build_settings(config: &Config) -> Settings {
         connections_max: u32::try_from(config.runtime.max_connections).unwrap_or(u32::MAX),
         error_answers: config.error_answers.clone(),
         has_access_log: config.access_log.is_some(),
+        keeps_tlvs: config.pools.iter().any(keeps_tlvs),
     }
+}
+
+/// Whether what a client's header said may be passed on.
+fn keeps_tlvs(pool: &config::Pool) -> bool {
+    let kept = [ProxyTlv::Received, ProxyTlv::UniqueId];
+    pool.proxy_tlvs.iter().any(|tlv| kept.contains(tlv))
 }

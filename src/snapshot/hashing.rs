@@ -82,15 +82,21 @@ impl Hashing {
         name.and_then(|name| self.name_key(name)).or_else(|| self.address_key(client))
     }
 
-    /// The hash of a key as a user writes it.
+    /// The hash of a key as a user writes it: a host may have a port, and a server name the dot at
+    /// its end.
     ///
     /// # Errors
-    /// A sentence: it is no address, and has to be one.
+    /// A sentence: it is no address, and has to be one; or it is empty.
     pub fn text_key(&self, text: &str) -> Result<KeyHash, String> {
+        let text = match self.key {
+            HashKey::Host => text.split_at(without_port(text.as_bytes()).len()).0,
+            HashKey::Sni => text.trim_end_matches('.'),
+            _ => text,
+        };
         self.key.of_text(self.seed, text)
     }
 
-    /// The hash of the key in a request, if it is there.
+    /// The hash of the key in a request, if it is there and not empty.
     pub fn request_key(&self, head: &RequestHead<'_, '_>) -> Option<KeyHash> {
         let found = match &self.key {
             HashKey::Host => Some(without_port(head.host)),
@@ -100,6 +106,7 @@ impl Hashing {
             HashKey::Cookie(name) => cookie(head, name),
             HashKey::Client { .. } | HashKey::ClientPort | HashKey::Sni => None,
         };
+        let found = found.filter(|key| !key.is_empty());
         found.map(|key| self.key.of_bytes(self.seed, key))
     }
 }
@@ -137,7 +144,8 @@ mod tests {
     #[test]
     fn keys_are_found_in_a_request() {
         let head = b"GET /cart?user=7&id=42&id=1 HTTP/1.1\r\nHost: Shop.example:8080\r\n\
-                     X-Tenant: blue\r\nCookie: a=1; session=xyz; session=no\r\n\r\n";
+                     X-Tenant: blue\r\nCookie: a=1; session=xyz; session=no\r\n\
+                     X-Empty:\r\nCookie: c=\r\n\r\n";
         let mut storage = FieldStorage::new();
         let Verdict::Complete(head) = RequestHead::parse(head, &mut storage, &Rules::default())
         else {
@@ -152,6 +160,8 @@ mod tests {
             ("header:other", None),
             ("cookie:session", Some("xyz")),
             ("cookie:b", None),
+            ("header:x-empty", None),
+            ("cookie:c", None),
             ("client", None),
         ] {
             let key = HashKey::parse(key).expect(key);

@@ -16,7 +16,9 @@ pub use build::{
 pub use hashing::Hashing;
 pub use registry::{Registry, RouteKey, Wanted};
 
-pub use crate::config::{FlowRules, PoolSource, Protocol, ProxyProtocol, Timeouts, Transport};
+pub use crate::config::{
+    FlowRules, PoolSource, Protocol, ProxyProtocol, ProxyTlv, Timeouts, Transport,
+};
 
 pub use crate::balance::KeyHash;
 
@@ -102,6 +104,8 @@ pub struct Pool {
     pub retry_budget_percent: u32,
     /// The PROXY protocol header at the beginning of each connection and flow.
     pub proxy_protocol: ProxyProtocol,
+    /// What that says beside the addresses.
+    pub proxy_tlvs: Vec<ProxyTlv>,
     /// The address that connections and flows come from.
     pub source: PoolSource,
     /// TLS to the backends; none: plain.
@@ -179,6 +183,8 @@ pub struct Settings {
     pub error_answers: Vec<ErrorAnswer>,
     /// Exchanges are recorded.
     pub has_access_log: bool,
+    /// TLVs of PROXY protocol headers may have to be passed on.
+    pub keeps_tlvs: bool,
 }
 
 impl Pool {
@@ -189,6 +195,11 @@ impl Pool {
             PoolSource::Address(ip) => Source::Own(ip),
             PoolSource::Client => Source::Foreign(client.ip().to_canonical()),
         }
+    }
+
+    /// True if the header says this beside the addresses.
+    pub fn announces(&self, tlv: ProxyTlv) -> bool {
+        self.proxy_tlvs.contains(&tlv)
     }
 
     /// True if each connection is one client's: its header or its address says whose.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// Application protocols (RFC 7301) that are agreed on, the best first. A client that offers others
 /// only is refused.
-const APPLICATION_PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
+const APPLICATION_PROTOCOLS: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
 
 const BOTH_VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 

@@ -2,7 +2,9 @@
 
 use super::findings::{Finding, warning};
 use ringway::balance::{Algorithm, HashKey};
-use ringway::config::{Config, NotTls, Pool, PoolUses, Probe, ProbeKind, Protocol, ProxyProtocol};
+use ringway::config::{
+    Config, NotTls, Pool, PoolUses, Probe, ProbeKind, Protocol, ProxyProtocol, ProxyTlv,
+};
 
 /// Keys that such a pool has no use for.
 const OF_REQUESTS: &str = "counts for requests only, and none of the listeners of this pool reads \
@@ -15,6 +17,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
         findings.extend(unused(pool, uses));
         findings.extend(unkeyed(pool, uses));
         findings.extend(unannounced(pool, uses));
+        findings.extend(unsaid(pool, uses));
     }
     findings
 }
@@ -97,6 +100,18 @@ fn unannounced(pool: &Pool, uses: PoolUses) -> Vec<Finding> {
         .collect()
 }
 
+/// What a header is to say that no connection on the way to the pool has.
+fn unsaid(pool: &Pool, uses: PoolUses) -> Option<Finding> {
+    let of_hello = [ProxyTlv::Authority, ProxyTlv::Alpn];
+    let wanted = pool.proxy_tlvs.iter().find(|tlv| of_hello.contains(tlv));
+    let wanted = wanted.filter(|_| !uses.names)?;
+    let message = format!(
+        "only connections of a listener of `tls-passthrough` have `{wanted}`, and none leads to \
+         this pool; \"received\" passes on what the header of a client's connection says"
+    );
+    Some(warning(format!("pool.{}.proxy_tlvs", pool.name), message))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,6 +159,22 @@ mod tests {
             assert_eq!(found(&keys)[1..], Vec::from_iter(expected), "{pool} {key}");
             // Another algorithm has no key.
             assert_eq!(found(&keys.replace("hash\"", "p2c\"")).len(), 1, "{pool} {key}");
+        }
+    }
+
+    #[test]
+    fn what_no_header_can_say_is_a_warning() {
+        for (pool, tlvs, is_found) in [
+            ("pages", "\"authority\"", true),
+            ("pages", "\"received\", \"alpn\"", true),
+            ("pages", "\"received\", \"unique-id\", \"crc32c\"", false),
+            ("bytes", "\"authority\", \"alpn\"", false),
+        ] {
+            let probe = "[pool.bytes.health]\nport = 9\n[pool.pages.health]\nport = 9\n";
+            let keys = format!("proxy_protocol = \"v2\"\nproxy_tlvs = [{tlvs}]\n{probe}");
+            let expected = is_found.then(|| format!("pool.{pool}.proxy_tlvs"));
+            let found = found(&format!("[pool.{pool}]\n{keys}"));
+            assert_eq!(found[1..], Vec::from_iter(expected), "{pool} {tlvs}");
         }
     }
 

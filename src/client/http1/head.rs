@@ -50,17 +50,7 @@ impl Client {
             }
             Verdict::Refused(_) if self.begins_http2(slice, local) => {
                 local.wire.engine.release(output);
-                if slice.len() < PREFACE_HEAD_BYTES {
-                    self.set_head_aside(slice, local);
-                    return None;
-                }
-                let Some(slice) = local.wire.copy_out(slice) else {
-                    self.cut_out_of_buffers(None, local);
-                    return None;
-                };
-                self.begin_http2(local);
-                self.keep_first(slice, local);
-                local.work.push(Signal::Serve(Port::only(self.id())));
+                self.read_preface_of_http2(slice, local);
                 return None;
             }
             Verdict::Refused(refusal) => {
@@ -95,6 +85,19 @@ impl Client {
             }
         }
         None
+    }
+
+    /// Begins HTTP/2 with the bytes of its preface, once these cannot be anything else.
+    fn read_preface_of_http2<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) {
+        if slice.len() < PREFACE_HEAD_BYTES {
+            return self.set_head_aside(slice, local);
+        }
+        let Some(slice) = local.wire.copy_out(slice) else {
+            return self.cut_out_of_buffers(None, local);
+        };
+        self.begin_http2(local);
+        self.keep_first(slice, local);
+        local.work.push(Signal::Serve(Port::only(self.id())));
     }
 
     /// True if the first bytes of a client are those of HTTP/2 (RFC 9113 §3.4), or of what looks

@@ -4,9 +4,9 @@ use super::backends::{self, Backend, BackendName};
 use super::names::Names;
 use super::probes::{self, Probe};
 use crate::balance::{Algorithm, HashKey, HashRules};
-use crate::config::choices::{NoHealthy, ProxyProtocol};
+use crate::config::choices::{NoHealthy, ProxyProtocol, ProxyTlv};
 use crate::config::keys::kinds::{
-    count, duration, flag, fraction, fraction_or_zero, path, prime, text, word,
+    count, duration, flag, fraction, fraction_or_zero, path, prime, text, texts, word,
 };
 use crate::config::keys::{Keys, Part, keys, section};
 use crate::config::model::PoolUses;
@@ -61,6 +61,8 @@ section! {
         slow_start: SlowStart = SlowStart::default() => Part,
         /// With `tcp` and `tls-passthrough`: the PROXY protocol header of connections to backends.
         proxy_protocol: ProxyProtocol = ProxyProtocol::default() => word(),
+        /// What the header says beside the addresses, in version 2.
+        proxy_tlvs: Vec<ProxyTlv> = Vec::new() => texts(str::parse),
         /// The address that connections to backends come from.
         source: PoolSource = PoolSource::default() => text(PoolSource::parse),
         /// A connection that is forwarded unread, or a tunnel, is probed by the kernel when the
@@ -202,6 +204,7 @@ fn pool<'d>(
     }
     check_table(&pool, &section);
     check_source(&pool, &section);
+    check_tlvs(&pool, &section);
     section.finish();
     (pool, by_traffic)
 }
@@ -224,4 +227,14 @@ fn check_source(pool: &Pool, section: &Section<'_>) {
     let message = format!("no connection to {} can come from {}", other.address, pool.source);
     let help = "give IPv4 and IPv6 a pool each";
     section.report().add_with_help(section.value_span("source"), message, help);
+}
+
+/// Only version 2 has room for more than addresses.
+fn check_tlvs(pool: &Pool, section: &Section<'_>) {
+    if pool.proxy_tlvs.is_empty() || pool.proxy_protocol == ProxyProtocol::V2 {
+        return;
+    }
+    let message = "`proxy_tlvs` are of version 2 of the PROXY protocol";
+    let help = "write `proxy_protocol = \"v2\"`, or remove them";
+    section.report().add_with_help(section.key_span("proxy_tlvs"), message, help);
 }

@@ -39,6 +39,7 @@ const FULL: &str = r#"
     readiness = { send = "a", expect = "b" }
     backend = [{ address = "10.0.0.1:80" }, { address = "10.0.0.2:80" }]
     [pool.two]
+    proxy_protocol = "v2"
     health = { protocol = "grpcs" }
     readiness = { protocol = "tcp" }
     backend = [{ srv = "a.test" }]
@@ -207,7 +208,7 @@ fn others(value: &Value) -> Vec<Value> {
         Value::Table(_) => vec![values("{ a = 'b' }")],
         Value::Array(_) => {
             let suites = "['TLS_AES_128_GCM_SHA256', 'ECDHE-RSA-AES128-GCM-SHA256']";
-            ["['a-1']", "['10.0.0.9']", "[101]", suites].map(values).to_vec()
+            ["['a-1']", "['10.0.0.9']", "['crc32c']", "[101]", suites].map(values).to_vec()
         }
         _ => {
             let texts = TEXTS.map(|text| Value::String(text.to_owned()));

@@ -248,6 +248,8 @@ fn wrong_values_of_a_pool_are_reported_where_they_are() {
         ("min_ready = 2", 13, "its backends are 1"),
         ("min_ready = 2\nbackends_file = \"\"", 13, "its backends are 1"),
         ("hash_key = \"header\"", 12, "it can be client, client/24"),
+        ("proxy_tlvs = [\"crc32c\"]", 1, "are of version 2"),
+        ("proxy_tlvs = [\"sni\"]", 15, "`authority`, `alpn`, `unique-id`, `crc32c` or `received`"),
         ("source = \"eth0\"", 10, "write an IP address of this machine, or \"client\""),
         ("source = \"10.0.0.5:0\"", 10, "has a port, which the kernel chooses"),
         ("source = \"0.0.0.0\"", 10, "no address that a connection can come from"),

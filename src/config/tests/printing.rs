@@ -244,6 +244,7 @@ fn random_pool(prng: &mut Prng, number: u16) -> Pool {
         [PoolSource::Any, PoolSource::Client, PoolSource::Address(backends[0].address.ip())];
     let source = sources[prng.below(3) as usize];
     backends.retain(|backend| !source.excludes(backend.address));
+    let says_more = prng.one_in(2);
     let probe = |probe: Probe| Probe { source: source.address(), ..probe };
     Pool {
         algorithm: random_choice(prng),
@@ -257,6 +258,8 @@ fn random_pool(prng: &mut Prng, number: u16) -> Pool {
         drain_timeout: random_duration(prng),
         required: prng.one_in(2),
         min_ready: 1 + prng.below(backends.len() as u32) as usize,
+        proxy_protocol: if says_more { ProxyProtocol::V2 } else { ProxyProtocol::None },
+        proxy_tlvs: if says_more { vec![random_choice(prng)] } else { Vec::new() },
         source,
         keepalive: random_keepalive(prng),
         health: probe(random_probe(prng)),

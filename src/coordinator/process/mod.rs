@@ -4,7 +4,8 @@
 //! `/ready`, `listeners` its open sockets, `shards` what their mailboxes say, `bell` how they wake
 //! the coordinator, `panics` the limit of theirs, `retired` frees snapshots that none of them uses,
 //! `tasks` runs a task for each key, `systemd` notifies systemd, `state_file` keeps state over a
-//! restart, `ticket_keys` has the keys of TLS tickets. Does not: decide what changes, see `control`.
+//! restart, `ticket_keys` has the keys of TLS tickets. Does not: decide what changes, see
+//! `control`.
 
 mod bell;
 mod host;

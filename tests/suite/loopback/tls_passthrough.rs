@@ -13,13 +13,13 @@ use tokio_rustls::rustls::{
 };
 
 /// A server of TLS that says its name to each client that asks for one it has.
-pub(super) struct Server {
-    pub(super) origin: Origin,
+pub struct Server {
+    pub origin: Origin,
     certificate: CertificateDer<'static>,
 }
 
 impl Server {
-    pub(super) fn of(name: &'static str, names: &[&str]) -> Self {
+    pub fn of(name: &'static str, names: &[&str]) -> Self {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let key = KeyPair::generate().expect("a key");
         let certificate = CertificateParams::new(names).expect("names").self_signed(&key);
@@ -47,12 +47,12 @@ impl Server {
     }
 }
 
-pub(super) struct Client {
+pub struct Client {
     config: Arc<ClientConfig>,
 }
 
 impl Client {
-    pub(super) fn trusting(servers: &[&Server], alpn: &[&str], names_server: bool) -> Self {
+    pub fn trusting(servers: &[&Server], alpn: &[&str], names_server: bool) -> Self {
         let mut roots = RootCertStore::empty();
         servers.iter().for_each(|one| roots.add(one.certificate.clone()).expect("a certificate"));
         let mut config =
@@ -72,14 +72,14 @@ impl Client {
     }
 
     /// What the server that is reached by this name says.
-    pub(super) fn hears(&self, name: &str, stream: TcpStream) -> std::io::Result<String> {
+    pub fn hears(&self, name: &str, stream: TcpStream) -> std::io::Result<String> {
         let mut stream = StreamOwned::new(self.connection(name), stream);
         let mut said = String::new();
         stream.read_to_string(&mut said)?;
         Ok(said)
     }
 
-    fn hello(&self, name: &str) -> Vec<u8> {
+    pub fn hello(&self, name: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.connection(name).write_tls(&mut bytes).expect("written");
         bytes
