@@ -32,7 +32,7 @@ impl Handshakes {
     }
 
     /// The next connection whose turn has come.
-    pub fn next(&mut self) -> Option<Key> {
+    pub fn next_deferred(&mut self) -> Option<Key> {
         if self.begun < BEGUN_IN_TURN_MAX { self.deferred.pop_front() } else { None }
     }
 

@@ -153,7 +153,7 @@ impl<E: Engine> Traffic<E> {
     /// Goes on with handshakes that an earlier turn had no time for.
     pub(super) fn resume_handshakes(&mut self) {
         self.sides.local.handshakes.begin_turn();
-        while let Some(key) = self.sides.local.handshakes.next() {
+        while let Some(key) = self.sides.local.handshakes.next_deferred() {
             let Sides { clients, local, .. } = &mut self.sides;
             if let Some(id) = clients.find(key) {
                 clients.at(id).resume_handshake(local);
