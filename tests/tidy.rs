@@ -194,11 +194,22 @@ const COORDINATOR_IMPORTS: &[(&str, &[&str])] = &[
     ("probing/protocol", &[]),
     ("probing", &["process", "fleet", "events"]),
     ("control", &["process", "fleet", "events"]),
+    ("tls_files", &["control", "process", "events"]),
     ("reload", &["control", "probing", "discovery", "process", "fleet", "events"]),
     ("admin", &["reload", "control", "process", "fleet", "events"]),
     (
         "running",
-        &["admin", "reload", "control", "probing", "discovery", "process", "fleet", "events"],
+        &[
+            "admin",
+            "reload",
+            "tls_files",
+            "control",
+            "probing",
+            "discovery",
+            "process",
+            "fleet",
+            "events",
+        ],
     ),
 ];
 

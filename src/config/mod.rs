@@ -23,6 +23,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tls_files;
 mod trust;
 pub mod units;
 pub mod values;
@@ -50,6 +51,7 @@ pub use sections::{
 pub use server_names::{Alternatives, Clash, ServerNames};
 pub use source::PoolSource;
 pub use text::{text_of, unmarked};
+pub use tls_files::{TlsContent, TlsFiles};
 pub use trust::parse_certificates;
 
 /// Most bytes of a file that the configuration names: the longest are bundles of certificates, and

@@ -3,7 +3,7 @@
 //! waits.
 
 use crate::base::{Generation, Instant};
-use crate::config::{self, Config};
+use crate::config::{self, Config, TlsContent, TlsFiles};
 use crate::coordinator::events::Event;
 use crate::coordinator::fleet::{Discovered, Fleet, Operation, OperationError};
 use crate::coordinator::process::{
@@ -12,6 +12,7 @@ use crate::coordinator::process::{
 use crate::mailbox::Mailbox;
 use crate::snapshot::{self, Settings, Snapshot};
 use std::cell::{Ref, RefCell, RefMut};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub struct Control {
     course: Course,
     readiness: ReadyAnswers,
     tickets: Tickets,
+    tls_failures: BTreeMap<TlsFiles, String>,
     began: Instant,
     settings: Arc<Settings>,
     snapshot: Option<Arc<Snapshot>>,
@@ -58,6 +60,7 @@ impl Control {
         tickets.follow(&config.tls, now);
         let mut control = Self {
             tickets,
+            tls_failures: BTreeMap::new(),
             fleet: Rc::new(RefCell::new(fleet)),
             shards: Shards::new(mailboxes),
             listeners,
@@ -254,6 +257,8 @@ impl Control {
         fleet.apply_discovered(discovered, now);
         self.listeners.set(&self.config, opened, &mut fleet);
         self.tickets.follow(&self.config.tls, now);
+        // What was read for this configuration can be used.
+        self.tls_failures.clear();
         fleet.note_gone();
         drop(fleet);
         let settings = snapshot::build_settings(&self.config);
@@ -275,6 +280,47 @@ impl Control {
             fleet.release_numbers(&self.config, applied, current, now);
         }
         fleet.check_room(config)
+    }
+
+    /// Puts new content of files of TLS in force, if it differs from what they had.
+    ///
+    /// # Errors
+    /// A sentence with why it cannot be used; nothing has changed then.
+    pub(crate) fn replace_tls(
+        &mut self,
+        files: &TlsFiles,
+        content: &TlsContent,
+        now: Instant,
+    ) -> Result<(), String> {
+        let mut next = self.config.clone();
+        let is_changed = next.replace_tls(files, content);
+        if is_changed {
+            next.check_server_names()?;
+            self.config = next;
+            let mut fleet = self.fleet.borrow_mut();
+            self.listeners.rebuild_https(&self.config, &mut fleet);
+            drop(fleet);
+            self.tickets.follow(&self.config.tls, now);
+            self.is_dirty = true;
+        }
+        let had_failed = self.tls_failures.remove(files).is_some();
+        if is_changed || had_failed {
+            self.fleet_mut().note_event(Event::TlsFilesLoaded { files: files.to_string() });
+            self.publish(now);
+        }
+        Ok(())
+    }
+
+    /// Files of TLS cannot be used: what they had still holds.
+    pub(crate) fn tls_failed(&mut self, files: &TlsFiles, reason: String) {
+        let named = files.to_string();
+        self.fleet_mut().note_event(Event::TlsFilesFailed { files: named, reason: reason.clone() });
+        self.tls_failures.insert(files.clone(), reason);
+    }
+
+    /// Why files of TLS cannot be used, which have changed.
+    pub(crate) fn tls_failures(&self) -> &BTreeMap<TlsFiles, String> {
+        &self.tls_failures
     }
 
     /// The configuration in force.

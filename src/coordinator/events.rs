@@ -92,6 +92,38 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// Files of TLS have changed, and are in force.
+    TlsFilesLoaded {
+        /// Which: a certificate, or the keys of tickets, with its path.
+        files: String,
+    },
+    /// Files of TLS have changed, and cannot be used; what they had before still holds.
+    TlsFilesFailed {
+        /// Which.
+        files: String,
+        /// Why.
+        reason: String,
+    },
+    /// A certificate ends soon, or has ended.
+    CertificateExpires {
+        /// The file of its chain.
+        certificate: String,
+        /// The names that it is served for.
+        names: Vec<String>,
+        /// Its end, milliseconds since 1970.
+        ends_ms: u64,
+        /// Whole days until then; none if it is over.
+        days_left: Option<u64>,
+    },
+    /// A certificate is not valid yet.
+    CertificateNotYetValid {
+        /// The file of its chain.
+        certificate: String,
+        /// The names that it is served for.
+        names: Vec<String>,
+        /// Its beginning, milliseconds since 1970.
+        begins_ms: u64,
+    },
     /// A table is full: an entry is left out.
     NoRoom {
         /// What.

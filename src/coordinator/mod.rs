@@ -8,6 +8,7 @@
 //! - `process`: what belongs to the process: phase, readiness, listeners, shards, state file.
 //! - `discovery`: names and files that list backends. `probing`: the probes of backends.
 //! - `control`: fleet, process and configuration as one state; each change ends in a snapshot.
+//! - `tls_files`: certificates and other files of TLS that change, and their dates.
 //! - `reload`: another configuration is planned, probed ahead and put in force.
 //! - `admin`: the interface for operators.
 //! - `running`: the loop of the thread, which starts the tasks and shards.
@@ -23,6 +24,7 @@ mod probing;
 pub mod process;
 mod reload;
 mod running;
+mod tls_files;
 
 pub use control::Control;
 pub use process::{

@@ -12,6 +12,7 @@ use crate::coordinator::process::{
     BellReceiver, Left, Panics, Phase, StateFile, Systemd, TooManyPanics, rung,
 };
 use crate::coordinator::reload::{self, ConfigSource, Reloads};
+use crate::coordinator::tls_files;
 use crate::snapshot::Snapshot;
 use crate::sys::clock;
 use hyper::StatusCode;
@@ -197,6 +198,13 @@ impl Coordinator {
 
     /// Serves until the process ends.
     async fn go_on(&mut self, signals: &mut Signals, bell: &UnixDatagram) -> Ended {
+        let files = tokio::task::spawn_local(tls_files::follow(self.control.clone()));
+        let ended = self.turn_until_over(signals, bell).await;
+        files.abort();
+        ended
+    }
+
+    async fn turn_until_over(&mut self, signals: &mut Signals, bell: &UnixDatagram) -> Ended {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -1,7 +1,7 @@
 //! Errors and warnings of a start of `ringway run` here with a configuration that is valid by
 //! itself. Reads, changes nothing.
 
-use super::{datagrams, host, protocols};
+use super::{certificates, datagrams, host, protocols};
 use crate::cli::environment::Wrong;
 use crate::cli::load::{Effective, LoadError};
 use crate::cli::serve::cores;
@@ -120,6 +120,7 @@ fn of_text(config: &Config) -> Vec<Finding> {
     let mut findings: Vec<Finding> = shards(&config.runtime.shards).into_iter().collect();
     findings.extend(admin_address(config));
     findings.extend(protocols::findings(config));
+    findings.extend(certificates::findings(config));
     findings.extend(datagrams::findings(config));
     findings.extend(host::findings(config));
     for (pool, uses) in config.pools.iter().zip(config.uses_of_pools()) {
@@ -140,6 +141,7 @@ fn of_files(config: &Config) -> Vec<Finding> {
     findings.extend(admin_socket(config));
     findings.extend(state_file(config));
     findings.extend(config.pools.iter().filter_map(backends_file));
+    findings.extend(certificates::readable_keys(config));
     findings
 }
 

@@ -1,5 +1,6 @@
 //! `ringway check`: would `ringway run` start with these files?
 
+mod certificates;
 mod datagrams;
 pub(super) mod findings;
 mod host;

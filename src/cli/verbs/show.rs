@@ -90,8 +90,37 @@ pub(super) fn status(status: &Value, out: &mut dyn Write) -> io::Result<()> {
     }));
     table(&rows, out)?;
     datagrams(&status["listeners"], out)?;
+    certificates(status, out)?;
     writeln!(out)?;
     backends(&status["pools"], out)
+}
+
+/// Names of a certificate that are shown.
+const NAMES_MAX: usize = 3;
+
+/// The certificates of listeners of HTTPS, and files of TLS that cannot be used, if there are any.
+fn certificates(status: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let mut rows = vec![heading(&["CERTIFICATE", "NAMES", "KEY", "EXPIRES", "DAYS LEFT"])];
+    for one in list(&status["certificates"]) {
+        let names: Vec<String> = list(&one["names"]).take(NAMES_MAX).map(text).collect();
+        let more = list(&one["names"]).count().saturating_sub(NAMES_MAX);
+        let more = if more > 0 { format!(" +{more}") } else { String::new() };
+        let day = rfc3339(one["ends_ms"].as_u64().unwrap_or(0));
+        let day = day.split('T').next().unwrap_or_default().to_owned();
+        let left = one["days_left"].as_u64();
+        let left = left.map_or_else(|| "EXPIRED".to_owned(), |days| days.to_string());
+        let names = names.join(",") + &more;
+        rows.push(vec![text(&one["chain"]), names, text(&one["key"]), day, left]);
+    }
+    if rows.len() > 1 {
+        writeln!(out)?;
+        table(&rows, out)?;
+    }
+    for one in list(&status["failing_tls_files"]) {
+        let (files, reason) = (text(&one["files"]), text(&one["reason"]));
+        writeln!(out, "{files} CANNOT BE USED: {reason}; what it had still holds")?;
+    }
+    Ok(())
 }
 
 /// The datagrams of listeners of UDP, if there are any.

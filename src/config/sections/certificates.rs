@@ -2,7 +2,7 @@
 //! configuration, and once more when they change.
 
 use super::listeners::{Listener, Protocols};
-use super::names::Names;
+use super::names::{Names, Seen};
 use crate::config::Loader;
 use crate::config::choices::Protocol;
 use crate::config::diagnostics::Report;
@@ -11,6 +11,7 @@ use crate::config::model::{Config, ListenerIndex};
 use crate::config::printing::{PrintedKey, PrintedSection};
 use crate::config::raw::{Section, load_named};
 use crate::config::server_names::Clash;
+use crate::config::tls_files::TlsFiles;
 use crate::tls::{self, CertificateFault, FileFault, FileOf, is_server_name};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,11 @@ impl Certificate {
         let loaded = Arc::new(loaded.map_err(|wrong| wrong.to_string())?);
         let (listener, names, is_default) = (None, Vec::new(), false);
         Ok(Self { listener, chain, key, names, is_default, loaded })
+    }
+
+    /// The files that it is read from.
+    pub fn files(&self) -> TlsFiles {
+        TlsFiles::Certificate { chain: self.chain.clone(), key: self.key.clone() }
     }
 
     /// The names that it is served for.
@@ -106,12 +112,17 @@ pub(super) fn certificates<'d>(
     listeners: &mut Names<'d>,
     protocols: &Protocols,
 ) -> Vec<(Certificate, Range<usize>)> {
+    let mut seen = Seen::new();
     let read = |mut section: Section<'d>| {
         let listener = listener(&mut section, listeners, protocols);
         let certificate = certificate(&mut section);
         let span = section.span.clone();
+        let report = section.report();
         section.finish();
-        Some((Certificate { listener: listener?, ..certificate? }, span))
+        let certificate = Certificate { listener: listener?, ..certificate? };
+        let key = (certificate.listener, certificate.chain.clone());
+        seen.note(report, key, span.clone(), "certificate: the same listener and chain");
+        Some((certificate, span))
     };
     sections.into_iter().filter_map(read).collect()
 }

@@ -103,6 +103,14 @@ fn two_of_one_kind_for_one_name_clash() {
 }
 
 #[test]
+fn a_chain_has_one_certificate_for_each_listener() {
+    let named = |name: &str| format!("{ECDSA}names = [\"{name}\"]\n");
+    let (line, message) = problem(&[SECURE, &named("a.test"), &named("b.test")]);
+    assert_eq!(line, 11);
+    assert!(message.contains("the same listener and chain, first on line 7"), "{message}");
+}
+
+#[test]
 fn certificates_and_listeners_need_each_other() {
     let (line, message) = problem(&[SECURE]);
     assert_eq!(line, 1);

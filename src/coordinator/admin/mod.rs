@@ -3,11 +3,12 @@
 //!
 //! `server` accepts connections and checks users, `places` limits connections, `bounded` closes
 //! those that do not read, `routing` dispatches requests, `status`, `metrics` (a folder),
-//! `readiness` and `explain` answer questions, `routes` names routes, `overview` answers without
-//! delaying others, `orders` applies orders, `config_text` has the formats of a configuration. Does
-//! not: lock anything of the data path; wait, but for shards to apply an order.
+//! `readiness`, `certificates` and `explain` answer questions, `routes` names routes, `overview`
+//! answers without delaying others, `orders` applies orders, `config_text` has the formats of a
+//! configuration. Does not: lock anything of the data path; wait, but for shards to apply an order.
 
 mod bounded;
+mod certificates;
 mod config_text;
 mod explain;
 mod explain_connection;

@@ -1,5 +1,6 @@
 //! The state of the process, as JSON.
 
+use super::certificates::{self, CertificateStatus, FailingFiles};
 use super::routes::{RouteName, RouteNames};
 use crate::base::Instant;
 use crate::config::{Choice, Protocol, Transport};
@@ -34,6 +35,8 @@ pub(super) struct Status {
     connections: u64,
     shards: Vec<ShardStatus>,
     listeners: Vec<ListenerStatus>,
+    certificates: Vec<CertificateStatus>,
+    failing_tls_files: Vec<FailingFiles>,
     routes: Vec<RouteStatus>,
     pools: Vec<PoolStatus>,
 }
@@ -204,6 +207,8 @@ pub(super) fn status(
         connections: control.shards().connections(),
         shards: shards(control.shards(), now),
         listeners: listeners(control.listeners(), fleet.ledger()),
+        certificates: certificates::certificates(control),
+        failing_tls_files: certificates::failing(control),
         routes: routes(&fleet, control.listeners()),
         pools: pools(&fleet, now),
     }

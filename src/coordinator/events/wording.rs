@@ -1,6 +1,7 @@
 //! Each event as a sentence, with its level.
 
 use super::{Event, Level};
+use crate::base::calendar::Civil;
 use std::fmt;
 
 /// Standings of a backend that fails, without an operator's order.
@@ -13,7 +14,10 @@ impl Event {
             Self::PoolWithoutHealthy { .. }
             | Self::ReloadRefused { .. }
             | Self::NoRoom { .. }
+            | Self::TlsFilesFailed { .. }
+            | Self::CertificateExpires { days_left: None | Some(0), .. }
             | Self::ShardPanicked { .. } => Level::Error,
+            Self::CertificateExpires { .. } | Self::CertificateNotYetValid { .. } => Level::Warn,
             Self::Backend { is, .. } if UNFIT.contains(is) => Level::Warn,
             Self::HalfOpenProbe { passed: false, .. } | Self::SourceFailed { .. } => Level::Warn,
             Self::CoordinatorLate { .. } => Level::Warn,
@@ -22,6 +26,25 @@ impl Event {
             _ => Level::Info,
         }
     }
+}
+
+/// Names of a certificate that a sentence has.
+const NAMES_MAX: usize = 3;
+
+/// The first names of a certificate, as "for a, b and 3 more".
+fn names_of(names: &[String]) -> String {
+    let first = names.iter().take(NAMES_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMES_MAX) {
+        _ if names.is_empty() => "without a name".to_owned(),
+        0 => format!("for {first}"),
+        more => format!("for {first} and {more} more"),
+    }
+}
+
+/// `2026-11-30 12:00 UTC`.
+fn date_of(time_ms: u64) -> String {
+    let Civil { year, month, day, hour, minute, .. } = Civil::at(time_ms / 1_000);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
 }
 
 impl fmt::Display for Event {
@@ -66,6 +89,31 @@ impl fmt::Display for Event {
             }
             Self::ReloadRefused { reason } => {
                 write!(f, "configuration refused, nothing has changed: {}", reason.trim_end())
+            }
+            Self::TlsFilesLoaded { files } => write!(f, "{files}: read again, and in force"),
+            Self::TlsFilesFailed { files, reason } => {
+                write!(
+                    f,
+                    "{files}: has changed, and CANNOT BE USED: {reason}; what it had still holds"
+                )
+            }
+            Self::CertificateExpires { certificate, names, ends_ms, days_left } => {
+                let (names, ends) = (names_of(names), date_of(*ends_ms));
+                write!(f, "certificate {certificate} {names}: ")?;
+                match days_left {
+                    None => write!(f, "EXPIRED on {ends}: clients refuse it; renew it"),
+                    Some(0) => write!(f, "expires within a day, on {ends}: renew it"),
+                    Some(1) => write!(f, "expires in a day, on {ends}: renew it"),
+                    Some(days) => write!(f, "expires in {days} days, on {ends}: renew it"),
+                }
+            }
+            Self::CertificateNotYetValid { certificate, names, begins_ms } => {
+                let (names, begins) = (names_of(names), date_of(*begins_ms));
+                write!(
+                    f,
+                    "certificate {certificate} {names}: valid only from {begins} on: clients \
+                     refuse it until then; is the clock right?"
+                )
             }
             Self::NoRoom { what } => write!(f, "there is no room for all of {what}"),
             Self::SourceFailed { pool, source, reason } => {

@@ -2,7 +2,7 @@
 //! which get no new connections. Does not: open or close sockets itself, see [`ListenSockets`] and
 //! the shards.
 
-use crate::config::{self, Config, Endpoint, ListenerIndex, Transport};
+use crate::config::{self, Config, Endpoint, ListenerIndex, Protocol, Transport};
 use crate::coordinator::fleet::Fleet;
 use crate::engine::Socket;
 use crate::snapshot::Listener;
@@ -202,6 +202,21 @@ impl Listeners {
         let before = std::mem::replace(&mut self.open, listeners);
         before.into_values().for_each(|listener| self.turn_away(&listener));
         self.sockets.note_open(&config.listeners);
+    }
+
+    /// Builds the open listeners of HTTPS anew, on the same sockets: connections that are open keep
+    /// what they have.
+    pub(crate) fn rebuild_https(&mut self, config: &Config, fleet: &mut Fleet) {
+        let listeners = config.listeners.iter().enumerate();
+        for (index, listener) in listeners.filter(|(_, one)| one.protocol == Protocol::Https) {
+            let key = (listener.name.clone(), listener.endpoint());
+            let Some(known) = self.open.get_mut(&key) else { continue };
+            let OpenListener { bound, sockets, is_passed } = sockets_of(known);
+            if let Some(built) = fleet.build_listener(config, ListenerIndex(index), bound, sockets)
+            {
+                *known = Arc::new(Listener { is_passed, ..built });
+            }
+        }
     }
 
     /// Diverts new connections from a removed listener. Not where another one has the same address:

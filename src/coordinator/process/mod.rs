@@ -1,13 +1,14 @@
 //! What belongs to the process: its phase, listeners and shards, and the state that outlives it.
 //!
-//! `host` is what the machine must allow, `phase` its life and shutdown, `readiness` the answers of
-//! `/ready`, `listeners` its open sockets, `shards` what their mailboxes say, `bell` how they wake
-//! the coordinator, `panics` the limit of theirs, `retired` frees snapshots that none of them uses,
-//! `tasks` runs a task for each key, `systemd` notifies systemd, `state_file` keeps state over a
-//! restart, `ticket_keys` has the keys of TLS tickets. Does not: decide what changes, see
-//! `control`.
+//! `host` is what the machine must allow, `phase` its life and shutdown, `readiness` the
+//! answers of `/ready`, `listeners` its open sockets, `shards` what their mailboxes say, `bell`
+//! how they wake the coordinator, `panics` the limit of theirs, `expiry` the dates of
+//! certificates, `retired` frees snapshots that none of them uses, `tasks` runs a task for each
+//! key, `systemd` notifies systemd, `state_file` keeps state over a restart, `ticket_keys` has
+//! the keys of TLS tickets. Does not: decide what changes, see `control`.
 
 mod bell;
+mod expiry;
 mod host;
 mod listeners;
 mod panics;
@@ -22,6 +23,7 @@ mod ticket_keys;
 
 pub(crate) use bell::rung;
 pub use bell::{Bell, BellReceiver, bell};
+pub(crate) use expiry::{Expiry, days_left};
 pub use host::check_host;
 pub(crate) use listeners::successor;
 pub use listeners::{ListenSockets, Listeners, OpenListener};

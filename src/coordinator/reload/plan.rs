@@ -1,7 +1,9 @@
 //! The changes that a new configuration makes, the connections that each of them touches, and the
 //! keys that need a restart. Pure.
 
-use crate::config::{Backend, Choice, Config, PrintedKey, PrintedSection, Protocol, Transport};
+use crate::config::{
+    Backend, Certificate, Choice, Config, PrintedKey, PrintedSection, Protocol, Transport,
+};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -245,9 +247,13 @@ fn differing(old: &Config, new: &Config) -> (Config, Config) {
 /// The parts of a configuration by their names.
 fn sections(config: &Config) -> Sections {
     let mut sections = Sections::new();
+    let mut certificates = config.certificates.iter();
     for section in config.to_sections() {
         let part = part(&section);
         let mut keys: Keys = section.values.into_iter().map(|key| (key.name, key)).collect();
+        if let (Part::Certificate(_), Some(certificate)) = (&part, certificates.next()) {
+            keys.insert(FINGERPRINT, fingerprint(certificate));
+        }
         if let Part::Pool { pool, table: None } = &part {
             let file = keys.remove("backends_file");
             let file = file.and_then(|file| Some(file.value.as_str()?.to_owned()));
@@ -259,6 +265,16 @@ fn sections(config: &Config) -> Sections {
         sections.insert(part.to_string(), (part, keys));
     }
     sections
+}
+
+/// What tells two certificates of the same files apart, beside their keys.
+const FINGERPRINT: &str = "fingerprint";
+
+/// The first digits of a fingerprint.
+fn fingerprint(certificate: &Certificate) -> PrintedKey {
+    let digits = certificate.loaded.fingerprint_text();
+    let value = format!("{}…", &digits[..16]).into();
+    PrintedKey { name: FINGERPRINT, value, needs_restart: false }
 }
 
 fn part(section: &PrintedSection) -> Part {

@@ -9,8 +9,9 @@ mod shards;
 mod text;
 mod traffic;
 
-pub(super) use text::MEDIA_TYPE;
+pub(super) use text::{MEDIA_TYPE, Text};
 
+use super::certificates;
 use crate::base::Instant;
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::Fleet;
@@ -18,7 +19,6 @@ use crate::coordinator::reload::Loaded;
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::time::Duration;
-use text::Text;
 use tokio::sync::Mutex;
 
 /// The greatest age of a text.
@@ -62,6 +62,7 @@ fn whole_process(text: &mut Text, control: &Control, loaded: &Loaded, now: Insta
     process::configuration(text, loaded);
     process::process(text, loaded);
     shards::counters(text, control.shards());
+    certificates::metrics(text, control);
     shards::listeners(text, control.listeners(), control.fleet().ledger());
 }
 

@@ -8,14 +8,14 @@ pub(in crate::coordinator::admin) const MEDIA_TYPE: &str =
 
 /// A text that grows by families of metrics.
 #[derive(Default)]
-pub(super) struct Text(pub(super) String);
+pub(in crate::coordinator::admin) struct Text(pub(super) String);
 
 impl Text {
-    pub(super) fn family(&mut self, name: &str, kind: &str, help: &str) {
+    pub(in crate::coordinator::admin) fn family(&mut self, name: &str, kind: &str, help: &str) {
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    pub(super) fn sample(
+    pub(in crate::coordinator::admin) fn sample(
         &mut self,
         name: &str,
         labels: &[(&str, &str)],

@@ -3,6 +3,7 @@
 mod first_look;
 mod names;
 mod resuming;
+mod swapping;
 mod versions;
 
 use super::harness::*;
@@ -15,6 +16,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{
@@ -132,11 +135,14 @@ impl Caller {
     }
 
     pub fn with(authority: &Authority, versions: &[&'static SupportedProtocolVersion]) -> Self {
-        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(versions)
-            .expect("versions")
-            .with_root_certificates(authority.roots())
-            .with_no_client_auth();
+        let mut config =
+            ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_protocol_versions(versions)
+                .expect("versions")
+                .with_root_certificates(authority.roots())
+                .with_no_client_auth();
+        // A resumed session has the certificate of the first one.
+        config.resumption = Resumption::disabled();
         Self { config }
     }
 

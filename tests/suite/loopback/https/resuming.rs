@@ -2,7 +2,6 @@
 
 use super::*;
 use std::collections::BTreeSet;
-use tokio_rustls::rustls::client::Resumption;
 
 const SHARDS: usize = 3;
 

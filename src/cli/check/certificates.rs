@@ -1,0 +1,111 @@
+//! Warnings about certificates that can be served all the same: what clients may refuse, dates, and
+//! keys that everybody may read.
+
+use super::findings::{Finding, warning};
+use ringway::base::calendar::Civil;
+use ringway::config::{Certificate, Config};
+use ringway::sys::clock;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+const DAY_S: i64 = 24 * 3600;
+
+/// The permission of everybody to read a file.
+const READ_BY_OTHERS: u32 = 0o004;
+
+/// What follows from the certificates and the time.
+pub(super) fn findings(config: &Config) -> Vec<Finding> {
+    let wall_s = i64::try_from(clock::wall_seconds()).unwrap_or(i64::MAX);
+    let mut findings = Vec::new();
+    for one in &config.certificates {
+        let path = one.chain.display();
+        let found = |what: &str| warning("certificate.chain", format!("`{path}`: {what}"));
+        findings.extend(one.loaded.remarks.iter().map(|remark| found(remark)));
+        findings.extend(dates(one, wall_s).map(|date| found(&date)));
+        for name in one.names.iter().filter(|name| !is_covered(one, name)) {
+            let message = format!("`{name}` is not in `{path}`: clients refuse it for this name");
+            findings.push(warning("certificate.names", message));
+        }
+    }
+    findings
+}
+
+fn dates(certificate: &Certificate, wall_s: i64) -> Option<String> {
+    let (begins, ends) = (certificate.loaded.begins, certificate.loaded.ends);
+    let date = |seconds: i64| {
+        let Civil { year, month, day, .. } = Civil::at(u64::try_from(seconds).unwrap_or(0));
+        format!("{year:04}-{month:02}-{day:02}")
+    };
+    if wall_s >= ends {
+        return Some(format!("it has expired on {}: clients refuse it; renew it", date(ends)));
+    }
+    if wall_s < begins {
+        let begins = date(begins);
+        return Some(format!(
+            "it is valid only from {begins} on, and clients refuse it until then"
+        ));
+    }
+    let left = (ends - wall_s) / DAY_S;
+    (left < 7 && ends - begins > 21 * DAY_S)
+        .then(|| format!("it expires on {}: renew it", date(ends)))
+}
+
+/// Whether a name is one of the certificate's, or covered by a wildcard of it.
+fn is_covered(certificate: &Certificate, name: &str) -> bool {
+    let parent = name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
+    let names = &certificate.loaded.names;
+    names.iter().any(|known| **known == *name || Some(&**known) == parent.as_deref())
+}
+
+/// Keys that everybody on this machine may read.
+pub(super) fn readable_keys(config: &Config) -> Vec<Finding> {
+    let certificates = config.certificates.iter();
+    let keys = certificates.map(|one| ("certificate.key", &one.key));
+    let tickets = config.tls.ticket_keys_file.iter().map(|file| ("tls.ticket_keys_file", file));
+    let found = keys.chain(tickets).filter_map(|(key, path)| {
+        let mode = fs::metadata(path).ok()?.mode();
+        (mode & READ_BY_OTHERS != 0).then(|| {
+            let path = path.display();
+            warning(key, format!("every user of this machine may read `{path}`: `chmod o= {path}`"))
+        })
+    });
+    found.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::self_signed::make;
+
+    fn found(days: u32, names: &[&str]) -> Vec<String> {
+        let made = make(&["a.test".to_owned(), "*.b.test".to_owned()], days).expect("made");
+        let names: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+        let text = format!(
+            "[[listener]]\nname = \"web\"\naddress = \"0.0.0.0:443\"\nprotocol = \"https\"\n\
+             [[certificate]]\nchain = \"a.pem\"\nnames = [{}]\n\
+             [[pool.app.backend]]\naddress = \"10.0.0.1:80\"\n",
+            names.join(", ")
+        );
+        let load = |_: &std::path::Path| Ok((made.chain.clone() + &made.key).into_bytes());
+        let config = Config::parse(&text, "test.toml", &load);
+        let config = config.map_err(|error| error.to_string()).expect("it is well");
+        findings(&config).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn names_and_dates_that_clients_refuse_are_warnings() {
+        assert_eq!(found(90, &[]), Vec::<String>::new());
+        let names = found(90, &["a.test", "x.b.test", "b.test", "x.y.b.test"]);
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert!(names[0].contains("`b.test` is not in `a.pem`"), "{names:?}");
+        let made = make(&["a.test".to_owned()], 90).expect("made");
+        let load = |_: &std::path::Path| Ok((made.chain.clone() + &made.key).into_bytes());
+        let one = Certificate::load("a.pem".into(), "a.pem".into(), &load).expect("it fits");
+        let at = |wall_s: i64| dates(&one, wall_s).unwrap_or_default();
+        let (begins, ends) = (one.loaded.begins, one.loaded.ends);
+        assert!(at(begins - 1).contains("valid only from"), "{}", at(begins - 1));
+        assert_eq!(at(begins), "");
+        assert!(at(ends - DAY_S).contains("it expires on"), "{}", at(ends - DAY_S));
+        assert!(at(ends).contains("it has expired on"), "{}", at(ends));
+    }
+}

@@ -1,0 +1,114 @@
+//! The files of TLS, which are read with the configuration and again when they change: which there
+//! are, and what becomes of new content. Does not: read files, or notice that they change.
+
+use super::choices::Protocol;
+use super::model::{Config, ListenerIndex};
+use super::sections::{Certificate, parse_ticket_keys};
+use super::{Loader, raw::load_named};
+use crate::tls::{self, TicketSecret};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Files that are read together, since they have to fit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TlsFiles {
+    /// A chain and its key.
+    Certificate {
+        /// The chain.
+        chain: PathBuf,
+        /// The key; may be the same file.
+        key: PathBuf,
+    },
+    /// Keys of session tickets.
+    TicketKeys(PathBuf),
+}
+
+/// What is in [`TlsFiles`].
+#[derive(Debug)]
+pub enum TlsContent {
+    /// A certificate with its key.
+    Certificate(Arc<tls::Certificate>),
+    /// Keys of session tickets.
+    TicketKeys(Vec<TicketSecret>),
+}
+
+impl fmt::Display for TlsFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Certificate { chain, .. } => write!(f, "certificate {}", chain.display()),
+            Self::TicketKeys(path) => write!(f, "ticket keys {}", path.display()),
+        }
+    }
+}
+
+impl TlsFiles {
+    /// The paths of the files.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        let (first, second) = match self {
+            Self::Certificate { chain, key } => (chain, Some(key)),
+            Self::TicketKeys(path) => (path, None),
+        };
+        [Some(first), second].into_iter().flatten().map(PathBuf::as_path)
+    }
+
+    /// Reads and checks the content.
+    ///
+    /// # Errors
+    /// A sentence with the file, what is wrong and the remedy.
+    pub fn read(&self, load: Loader<'_>) -> Result<TlsContent, String> {
+        match self {
+            Self::Certificate { chain, key } => {
+                let read = Certificate::load(chain.clone(), key.clone(), load)?;
+                Ok(TlsContent::Certificate(read.loaded))
+            }
+            Self::TicketKeys(path) => {
+                let bytes = load_named(path, load)?;
+                parse_ticket_keys(path, bytes).map(TlsContent::TicketKeys)
+            }
+        }
+    }
+}
+
+impl Config {
+    /// Every file of TLS, each once.
+    pub fn tls_files(&self) -> BTreeSet<TlsFiles> {
+        let certificates = self.certificates.iter().map(Certificate::files);
+        let tickets = self.tls.ticket_keys_file.iter().cloned().map(TlsFiles::TicketKeys);
+        certificates.chain(tickets).collect()
+    }
+
+    /// Puts new content in the place of the present one. False if it is the same.
+    pub fn replace_tls(&mut self, files: &TlsFiles, content: &TlsContent) -> bool {
+        let mut is_changed = false;
+        match content {
+            TlsContent::Certificate(loaded) => {
+                let theirs = self.certificates.iter_mut().filter(|one| one.files() == *files);
+                for one in theirs.filter(|one| one.loaded != *loaded) {
+                    one.loaded = loaded.clone();
+                    is_changed = true;
+                }
+            }
+            TlsContent::TicketKeys(secrets) if self.tls.ticket_keys != *secrets => {
+                self.tls.ticket_keys.clone_from(secrets);
+                is_changed = true;
+            }
+            TlsContent::TicketKeys(_) => {}
+        }
+        is_changed
+    }
+
+    /// Whether each listener of HTTPS can tell its certificates apart.
+    ///
+    /// # Errors
+    /// A sentence with the certificates that clash, and the remedy.
+    pub fn check_server_names(&self) -> Result<(), String> {
+        let listeners = self.listeners.iter().enumerate();
+        for (index, _) in listeners.filter(|(_, one)| one.protocol == Protocol::Https) {
+            self.server_names(ListenerIndex(index))
+                .map_err(|clash| format!("{}: {}", clash.message(self), clash.remedy()))?;
+        }
+        Ok(())
+    }
+}
