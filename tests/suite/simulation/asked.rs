@@ -57,7 +57,7 @@ impl Asked {
         let to = RequestTo { scheme, form: RequestForm::Kept { forward_upgrade: false } };
         let has_body = !request.up().is_empty() || request.is_chunked;
         // A body without a byte is an empty frame at times.
-        let ends_with_head = !has_body && !(request.method == "POST" && prng.one_in(2));
+        let ends_with_head = !(has_body || request.method == "POST" && prng.one_in(2));
         let stream = connection.send_request(&head, &to, ends_with_head)?;
         let upload = match request.expects_continue {
             _ if ends_with_head => Upload::Ended,
