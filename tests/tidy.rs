@@ -189,7 +189,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
 const COORDINATOR_IMPORTS: &[(&str, &[&str])] = &[
     ("events", &[]),
     ("fleet", &["events"]),
-    ("process", &["fleet"]),
+    ("process", &["fleet", "events"]),
     ("discovery", &["process", "fleet", "events"]),
     ("probing/protocol", &[]),
     ("probing", &["process", "fleet", "events"]),

@@ -48,6 +48,7 @@ fn date_of(time_ms: u64) -> String {
 }
 
 impl fmt::Display for Event {
+    // Rule: the words of all events are read side by side.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Backend { pool, backend, was, is, reason } => {
