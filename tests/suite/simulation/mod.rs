@@ -55,7 +55,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use world::World;
 
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 300;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
