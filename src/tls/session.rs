@@ -276,7 +276,7 @@ impl Session {
     }
 
     /// Seals `length` bytes of content, which lie at [`Session::content_start`] of `out`, and
-    /// returns the length of the record; see [`RecordKey::seal`].
+    /// returns the length of the record.
     ///
     /// # Panics
     /// If the session is not open.

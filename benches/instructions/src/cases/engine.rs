@@ -5,7 +5,10 @@
 //! Does not: split, delay or fail anything; the simulation of the tests does.
 
 use ringway::base::Instant;
-use ringway::engine::{BufferId, BuffersHeld, Close, Datagram, Destination, Engine, Event, Failure, Key, Op, ReceiveFlags, Room, Slice, Socket, Source, SMALL_BUFFER_BYTES};
+use ringway::engine::{
+    BufferId, BuffersHeld, Close, Datagram, Destination, Engine, Event, Failure, Key, Op,
+    ReceiveFlags, Room, SMALL_BUFFER_BYTES, Slice, Socket, Source,
+};
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

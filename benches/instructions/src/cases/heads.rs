@@ -2,10 +2,9 @@
 //! rules and the fields that Ringway has by default.
 
 use super::Case;
-use ringway::head::{RequestHead, ResponseHead, ResponseTo, Rules};
+use ringway::head::{RequestHead, RequestRewrite, ResponseHead, ResponseTo, Rules};
 use ringway::http1::{
-    ConnectionField, FieldStorage, RequestRewrite, ResponseRewrite, Verdict, write_request,
-    write_response,
+    ConnectionField, FieldStorage, ResponseRewrite, Verdict, write_request, write_response,
 };
 use ringway::limits::HEAD_BYTES_MAX;
 use std::hint::black_box;
