@@ -2,7 +2,7 @@
 
 use crate::base::BackendSlot;
 use crate::engine::{BufferId, Close, Engine, Failure, Key, ReceiveFlags, Slice, Socket};
-use crate::link::{Chain, Life, Link, Read, Write};
+use crate::link::{Chain, Delivery, Life, Link, Read, Write};
 use crate::local::{Clock, Local};
 use crate::stats::Counter;
 use crate::table::{ConnectionId, ExchangeId, Operating, RelayId, RowId};
@@ -22,6 +22,8 @@ pub enum Use {
     Idle,
     /// What was queued for the backend is being sent; then it closes.
     Finishing,
+    /// All was sent, and a reset is to follow: not before the backend has acknowledged it.
+    Delivering(Delivery),
     /// It waits for its operations to end and is closed then.
     Closing,
 }

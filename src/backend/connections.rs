@@ -4,7 +4,7 @@
 use super::{Connection, Use};
 use crate::base::BackendSlot;
 use crate::engine::{Close, Engine, Failure, Key, Socket, Source};
-use crate::link::Life;
+use crate::link::{Delivery, Life};
 use crate::local::Local;
 use crate::mailbox::Stage;
 use crate::table::{ConnectionId, ExchangeId, Table};
@@ -65,7 +65,9 @@ impl Connections {
 
     /// Closes at once what only waits for its backend to take what was queued.
     pub fn abort_finishing<E: Engine>(&mut self, local: &mut Local<E>) {
-        let is_finishing = |connection: &Connection| connection.used_for == Use::Finishing;
+        let is_finishing = |connection: &Connection| {
+            matches!(connection.used_for, Use::Finishing | Use::Delivering(_))
+        };
         let finishing = self.rows.iter().filter(|(_, connection)| is_finishing(connection));
         let ids: Vec<ConnectionId> = finishing.map(|(id, _)| id).collect();
         ids.into_iter().for_each(|id| self.close(id, Close::Reset, local));
@@ -228,7 +230,10 @@ impl Connections {
             Use::Finishing if connection.clock.fire(now, key, &mut local.timers) => {
                 self.close(id, Close::Reset, local);
             }
-            Use::Idle | Use::Finishing => {}
+            Use::Delivering(delivery) if connection.clock.fire(now, key, &mut local.timers) => {
+                self.await_delivery(id, delivery, local);
+            }
+            Use::Idle | Use::Finishing | Use::Delivering(_) => {}
             // Armed again when the connection is parked.
             Use::Exchange(_) | Use::Relay(_) | Use::Closing => connection.clock.rest(),
         }
@@ -237,11 +242,11 @@ impl Connections {
     // --- the end ---
 
     /// Closes a connection once the backend has taken all that was queued for it, or does not take
-    /// it in time.
+    /// it in time. A reset waits until it was delivered.
     pub fn finish<E: Engine>(&mut self, id: ConnectionId, how: Close, local: &mut Local<E>) {
         let connection = self.rows.at(id);
         let link = &mut connection.link;
-        if link.is_connecting() || link.is_broken() || link.is_flushed() {
+        if link.is_connecting() {
             return self.close(id, how, local);
         }
         connection.used_for = Use::Finishing;
@@ -249,14 +254,40 @@ impl Connections {
         local.wire.pause(link);
         let deadline = local.now() + local.current.timeouts().between_bytes;
         connection.clock.set(deadline, link.key, &mut local.timers);
+        self.finish_if_sent(id, local);
     }
 
     /// After a send on a connection that finishes, or the end of its receive.
     pub fn finish_if_sent<E: Engine>(&mut self, id: ConnectionId, local: &mut Local<E>) {
         let connection = self.rows.at(id);
-        let how = connection.close;
-        if connection.link.is_broken() || connection.link.is_flushed() {
-            self.close(id, how, local);
+        let (link, how) = (&connection.link, connection.close);
+        if !link.is_broken() && !link.is_flushed() {
+            return;
+        }
+        if how == Close::Graceful {
+            return self.close(id, how, local);
+        }
+        let (left, patience) =
+            (local.wire.undelivered(link), local.current.timeouts().between_bytes);
+        self.await_delivery(id, Delivery::new(left, local.now(), patience), local);
+    }
+
+    /// Closes a connection with a reset once the backend has acknowledged all that was sent, or
+    /// acknowledges nothing for so long that it is not waited for any more.
+    fn await_delivery<E: Engine>(
+        &mut self,
+        id: ConnectionId,
+        mut delivery: Delivery,
+        local: &mut Local<E>,
+    ) {
+        let connection = self.rows.at(id);
+        let (left, now) = (local.wire.undelivered(&connection.link), local.now());
+        match delivery.look(left, now, local.current.timeouts().between_bytes) {
+            Some(next) => {
+                connection.used_for = Use::Delivering(delivery);
+                connection.clock.set(next, connection.link.key, &mut local.timers);
+            }
+            None => self.close(id, Close::Reset, local),
         }
     }
 

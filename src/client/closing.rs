@@ -4,7 +4,7 @@
 use super::{Client, State, Step};
 use crate::engine::{Close, Engine, Failure, Slice};
 use crate::limits::{LINGER_BYTES_MAX, LINGER_IDLE, LINGER_MAX, LINGER_SILENCE};
-use crate::link::Life;
+use crate::link::{Delivery, Life};
 use crate::local::{How, Local};
 use crate::stats::{CloseReason, Counter};
 
@@ -35,7 +35,7 @@ impl Client {
 
     /// Closes after the last answer: the proxy's direction ends when the answer is sent, and bytes
     /// that the client still sends are dropped for a while. If a reset is to end the connection, it
-    /// follows the last byte.
+    /// follows the last byte, once that was delivered.
     pub fn linger<E: Engine>(&mut self, reason: CloseReason, local: &mut Local<E>) {
         self.leave_preface(b"", reason, local);
         self.leave_http2(local);
@@ -75,6 +75,7 @@ impl Client {
             }
             // The answer is still being sent, and has its own timeout.
             State::Lingering
+            | State::Delivering(_)
             | State::Preface(_)
             | State::Http1(_)
             | State::Http2
@@ -89,10 +90,14 @@ impl Client {
             return;
         }
         let reason = self.close_reason;
-        let is_over = self.link.has_ended() || self.close == Close::Reset;
         match self.state {
             State::Finishing => self.close_now(reason, local),
-            State::Lingering | State::Discarding { .. } if is_over => {
+            State::Lingering if self.close == Close::Reset => {
+                let left = local.wire.undelivered(&self.link);
+                let patience = local.current.timeouts().between_bytes;
+                self.await_delivery(Delivery::new(left, local.now(), patience), local);
+            }
+            State::Lingering | State::Discarding { .. } if self.link.has_ended() => {
                 self.close_now(reason, local);
             }
             State::Lingering => {
@@ -101,6 +106,20 @@ impl Client {
             }
             _ => {}
         }
+    }
+
+    /// Closes the connection once the client has acknowledged all that was sent, or acknowledges
+    /// nothing for so long that it is not waited for any more.
+    pub(super) fn await_delivery<E: Engine>(
+        &mut self,
+        mut delivery: Delivery,
+        local: &mut Local<E>,
+    ) {
+        let (left, now) = (local.wire.undelivered(&self.link), local.now());
+        let next = delivery.look(left, now, local.current.timeouts().between_bytes);
+        let Some(next) = next else { return self.close_now(self.close_reason, local) };
+        self.state = State::Delivering(delivery);
+        self.set_deadline(next.since(now), local);
     }
 
     /// Processes the end of a receive. True if the client's stream has ended.
@@ -133,7 +152,11 @@ impl Client {
             State::Lingering | State::Discarding { .. } | State::Finishing => {
                 self.after_flush(local);
             }
-            State::Http1(_) | State::Http2 | State::Relaying(_) | State::Closing => {}
+            State::Http1(_)
+            | State::Http2
+            | State::Relaying(_)
+            | State::Delivering(_)
+            | State::Closing => {}
         }
     }
 

@@ -50,6 +50,7 @@ impl Client {
                 let reason = self.close_reason;
                 self.close_now(reason, local);
             }
+            State::Delivering(delivery) => self.await_delivery(delivery, local),
             State::Closing
             | State::Preface(_)
             | State::Http1(Step::Exchanging(_))

@@ -29,7 +29,7 @@ use self::announced::Announced;
 use crate::base::Instant;
 use crate::base::ListenerId;
 use crate::engine::{Close, Key, Socket};
-use crate::link::{Chain, Life, Link};
+use crate::link::{Chain, Delivery, Life, Link};
 use crate::local::Clock;
 use crate::stats::CloseReason;
 use crate::table::{ClientId, ExchangeId, Operating, RelayId, RowId, Table};
@@ -56,6 +56,8 @@ pub enum State {
         /// The time at which the connection closes.
         until: Instant,
     },
+    /// All was sent, and a reset is to follow: not before the client has acknowledged it.
+    Delivering(Delivery),
     /// Waits for its operations to end.
     Closing,
 }

@@ -95,7 +95,7 @@ impl Client {
                 self.serve_what_waits(local);
             }
             State::Http2 => local.wire.request_flush(&mut self.link),
-            State::Preface(_) | State::Http1(_) | State::Relaying(_) => {}
+            State::Preface(_) | State::Http1(_) | State::Relaying(_) | State::Delivering(_) => {}
         }
     }
 }

@@ -7,10 +7,12 @@
 //! in flight), batch sends, apply back-pressure. Does not: know the meaning of the bytes.
 
 mod chain;
+mod delivery;
 mod secure;
 mod wire;
 
 pub use chain::{Chain, Chains};
+pub use delivery::Delivery;
 pub use secure::{OpenFault, Opened, Secure};
 pub use wire::{Gathered, Wire};
 

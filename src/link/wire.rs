@@ -262,6 +262,11 @@ impl<E: Engine> Wire<E> {
         }
     }
 
+    /// Bytes that were sent and that the peer can still acknowledge.
+    pub fn undelivered(&self, link: &Link) -> u32 {
+        if link.is_broken() { 0 } else { self.engine.unacknowledged(link.socket) }
+    }
+
     // --- receiving ---
 
     /// Receives as data arrives. A polled link is left polled: the poll reports data.

@@ -125,9 +125,11 @@ impl<E: Engine> Traffic<E> {
                     self.dial(id, dial);
                 }
             }
-            State::Finishing | State::Lingering | State::Discarding { .. } | State::Closing => {
-                client.discard(slice, local);
-            }
+            State::Finishing
+            | State::Lingering
+            | State::Discarding { .. }
+            | State::Delivering(_)
+            | State::Closing => client.discard(slice, local),
         }
     }
 
@@ -244,7 +246,7 @@ impl<E: Engine> Traffic<E> {
                 local.wire.engine.release(slice.buffer);
                 connections.discard_idle(id, local);
             }
-            Use::Finishing => local.wire.engine.release(slice.buffer),
+            Use::Finishing | Use::Delivering(_) => local.wire.engine.release(slice.buffer),
             Use::Closing => {
                 local.wire.engine.release(slice.buffer);
                 connections.settle(id, local);
@@ -279,7 +281,7 @@ impl<E: Engine> Traffic<E> {
         match connections.at(id).used_for {
             Use::Closing => connections.settle(id, local),
             Use::Idle => connections.discard_idle(id, local),
-            Use::Finishing => connections.finish_if_sent(id, local),
+            Use::Finishing | Use::Delivering(_) => connections.finish_if_sent(id, local),
             Use::Exchange(exchange) => {
                 self.exchanges.at(exchange).backend_ended(failure, &mut self.sides);
             }
@@ -302,7 +304,7 @@ impl<E: Engine> Traffic<E> {
             Use::Relay(relay) => {
                 self.with_relay(relay, |relay, ends, local| relay.backend_sent(ends, local));
             }
-            Use::Idle => {}
+            Use::Idle | Use::Delivering(_) => {}
             Use::Finishing => connections.finish_if_sent(id, local),
             Use::Closing => connections.settle(id, local),
         }
@@ -340,7 +342,9 @@ impl<E: Engine> Traffic<E> {
                 self.relays.at(relay).connected(&mut self.sides);
                 self.with_relay(relay, Relay::begin);
             }
-            Use::Idle | Use::Finishing | Use::Closing => connections.settle(id, local),
+            Use::Idle | Use::Finishing | Use::Delivering(_) | Use::Closing => {
+                connections.settle(id, local);
+            }
         }
     }
 
@@ -352,7 +356,9 @@ impl<E: Engine> Traffic<E> {
                 self.exchanges.at(exchange).connect_failed(fault, &mut self.sides);
             }
             Use::Relay(relay) => self.relays.at(relay).connect_failed(fault, &mut self.sides),
-            Use::Idle | Use::Finishing | Use::Closing => connections.settle(id, local),
+            Use::Idle | Use::Finishing | Use::Delivering(_) | Use::Closing => {
+                connections.settle(id, local);
+            }
         }
     }
 }

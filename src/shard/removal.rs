@@ -106,7 +106,7 @@ impl<E: Engine> Traffic<E> {
         let is_cut = left.get(&connection.slot).is_some_and(|is_cut| *is_cut);
         let is_connecting = connection.is_connecting();
         match connection.used_for {
-            Use::Closing | Use::Finishing => {}
+            Use::Closing | Use::Finishing | Use::Delivering(_) => {}
             Use::Idle => self.sides.connections.discard_idle(id, &mut self.sides.local),
             Use::Exchange(exchange) if is_connecting => {
                 let need = if is_cut { Need::Any } else { Need::Better };

@@ -83,7 +83,11 @@ impl<E: Engine> Traffic<E> {
             State::Http2 => self.end_streams(id, how, reason),
             State::Relaying(relay) => self.cut_relay(relay, how, reason),
             State::Closing => {}
-            State::Finishing | State::Lingering | State::Discarding { .. } if how == How::Cut => {}
+            State::Finishing
+            | State::Lingering
+            | State::Discarding { .. }
+            | State::Delivering(_)
+                if how == How::Cut => {}
             _ => client.end(how, reason, &mut self.sides.local),
         }
     }

@@ -328,33 +328,52 @@ const SND_UNA: usize = 8 + 2 * 4 + 8;
 /// Where `tcpi_bytes_acked` is in `struct tcp_info` (linux/tcp.h, since 4.1): behind 8 single
 /// bytes, 24 numbers of 4 bytes and 2 of 8. libc's own struct ends before it.
 const BYTES_ACKED: usize = 8 + 24 * 4 + 2 * 8;
+/// The first byte of `struct tcp_info` for a connection that is over (net/tcp_states.h).
+const TCP_CLOSE: u8 = 7;
 
 /// A number that grows by the bytes that the peer acknowledges; 0 if that cannot be known.
 pub fn acknowledged(socket: Socket) -> u64 {
     // Of MPTCP, TCP_INFO is that of one path.
-    let by_mptcp = number_in(socket, SOL_MPTCP, MPTCP_INFO, SND_UNA);
-    let by_tcp = || number_in(socket, libc::IPPROTO_TCP, libc::TCP_INFO, BYTES_ACKED);
-    by_mptcp.or_else(by_tcp).unwrap_or(0)
+    let by_mptcp = part_of(socket, SOL_MPTCP, MPTCP_INFO, SND_UNA);
+    let by_tcp = || part_of(socket, libc::IPPROTO_TCP, libc::TCP_INFO, BYTES_ACKED);
+    by_mptcp.or_else(by_tcp).map_or(0, u64::from_ne_bytes)
 }
 
-/// A number of 8 bytes in what the kernel says of a socket; none if it says less.
-fn number_in(
+/// Bytes that were sent and that the peer has not acknowledged; 0 if that cannot be known, or the
+/// connection is broken.
+pub fn unacknowledged(socket: Socket) -> u32 {
+    let mut bytes: libc::c_int = 0;
+    // JUSTIFICATION: no library offers this request for sockets (TIOCOUTQ, tcp(7)).
+    // SAFETY: the kernel writes one number of this size.
+    let result = unsafe { libc::ioctl(socket.0, libc::TIOCOUTQ, &raw mut bytes) };
+    let is_left = result == 0 && bytes > 0;
+    if is_left && !is_closed(socket) { bytes.unsigned_abs() } else { 0 }
+}
+
+/// True for a connection of TCP that was reset or has timed out.
+fn is_closed(socket: Socket) -> bool {
+    let by_mptcp: Option<[u8; 8]> = part_of(socket, SOL_MPTCP, MPTCP_INFO, SND_UNA);
+    let state = || part_of(socket, libc::IPPROTO_TCP, libc::TCP_INFO, 0);
+    by_mptcp.is_none() && state() == Some([TCP_CLOSE])
+}
+
+/// Bytes in what the kernel says of a socket; none if it says less.
+fn part_of<const BYTES: usize>(
     socket: Socket,
     level: libc::c_int,
     option: libc::c_int,
     offset: usize,
-) -> Option<u64> {
+) -> Option<[u8; BYTES]> {
     const LENGTH_MAX: usize = BYTES_ACKED + 8;
     let mut info = [0u8; LENGTH_MAX];
-    let mut length = (offset + 8) as libc::socklen_t;
+    let mut length = (offset + BYTES) as libc::socklen_t;
     assert!(length as usize <= LENGTH_MAX, "there is room for it");
     // JUSTIFICATION: no library offers these parts of TCP_INFO (tcp(7)) and MPTCP_INFO.
     // SAFETY: the kernel writes at most `length` bytes into `info`, which has as many.
     let result =
         unsafe { libc::getsockopt(socket.0, level, option, info.as_mut_ptr().cast(), &mut length) };
-    let number = info.get(offset..offset + 8)?;
-    (result == 0 && length as usize >= offset + 8)
-        .then(|| number.try_into().map_or(0, u64::from_ne_bytes))
+    let part = info.get(offset..offset + BYTES)?;
+    (result == 0 && length as usize >= offset + BYTES).then(|| part.try_into().ok()).flatten()
 }
 
 #[cfg(test)]

@@ -207,6 +207,10 @@ impl Engine for Uring {
         socket::send_at_once(socket, bytes);
     }
 
+    fn unacknowledged(&self, socket: Socket) -> u32 {
+        socket::unacknowledged(socket)
+    }
+
     fn keep_alive(&mut self, socket: Socket, idle: Duration) {
         socket::keep_alive(socket, idle);
     }

@@ -83,6 +83,10 @@ impl Engine for Fragile {
     fn acknowledged(&self, socket: Socket) -> u64 {
         self.inner.acknowledged(socket)
     }
+
+    fn unacknowledged(&self, socket: Socket) -> u32 {
+        self.inner.unacknowledged(socket)
+    }
     fn keep_alive(&mut self, socket: Socket, idle: Duration) {
         self.inner.keep_alive(socket, idle);
     }

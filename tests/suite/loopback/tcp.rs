@@ -137,6 +137,55 @@ fn a_client_that_resets_is_a_reset_for_its_backend_too() {
     assert_eq!(end, Err(std::io::ErrorKind::ConnectionReset));
 }
 
+/// More than a peer that reads nothing takes into its kernel.
+const MUCH: usize = 600_000;
+
+/// All that a connection brings before it is reset.
+fn read_to_reset(stream: &mut TcpStream) -> usize {
+    let mut all = Vec::new();
+    let end = stream.read_to_end(&mut all);
+    assert_eq!(end.map_err(|error| error.kind()), Err(std::io::ErrorKind::ConnectionReset));
+    all.len()
+}
+
+#[test]
+fn a_client_that_reads_late_gets_all_that_came_before_its_backend_reset() {
+    let (go, going) = std::sync::mpsc::channel();
+    let going = std::sync::Mutex::new(going);
+    let origin = Origin::start(move |mut stream| {
+        let _ = stream.write_all(&[b'x'; MUCH]);
+        let _ = going.lock().expect("no panic").recv();
+        reset(stream);
+    });
+    let operated = Operated::start(&forwarding(&[origin.address], ""));
+    let mut stream = operated.ringway.connect();
+    let received = || operated.metric("ringway_backend_received_bytes_total");
+    await_that("all of it is received", || received() == MUCH as u64);
+    go.send(()).expect("it waits");
+    await_that("the reset is seen", || operated.metric("ringway_backend_in_flight") == 0);
+    assert_eq!(read_to_reset(&mut stream), MUCH);
+}
+
+#[test]
+fn a_backend_that_reads_late_gets_all_that_came_before_its_client_reset() {
+    let (go, going) = std::sync::mpsc::channel();
+    let going = std::sync::Mutex::new(going);
+    let (heard, hears) = std::sync::mpsc::channel();
+    let origin = Origin::start(move |mut stream| {
+        let _ = going.lock().expect("no panic").recv();
+        let _ = heard.send(read_to_reset(&mut stream));
+    });
+    let operated = Operated::start(&forwarding(&[origin.address], ""));
+    let mut stream = operated.ringway.connect();
+    stream.write_all(&[b'x'; MUCH]).expect("sent");
+    let sent = || operated.metric("ringway_backend_sent_bytes_total");
+    await_that("all of it is received", || sent() == MUCH as u64);
+    reset(stream);
+    await_that("the reset is seen", || operated.metric("ringway_backend_in_flight") == 0);
+    go.send(()).expect("it waits");
+    assert_eq!(hears.recv().expect("heard"), MUCH);
+}
+
 #[test]
 fn much_goes_both_ways_at_once_unchanged_and_with_little_memory() {
     const BYTES: usize = 64 << 20;

@@ -231,6 +231,10 @@ impl Engine for SimEngine {
         self.network.borrow_mut().send_at_once(self.shard, socket, bytes);
     }
 
+    fn unacknowledged(&self, socket: Socket) -> u32 {
+        self.network.borrow().unacknowledged(socket)
+    }
+
     fn keep_alive(&mut self, socket: Socket, idle: Duration) {
         self.network.borrow_mut().kept_alive.insert(socket.0, idle);
     }

@@ -26,6 +26,7 @@ pub const CALM: Meanness = Meanness {
     accept_fails_one_in: 0,
     ends_early_one_in: 0,
     sends_short_one_in: 0,
+    acknowledges_late_one_in: 0,
 };
 
 pub struct NoWake;

@@ -33,6 +33,8 @@ pub struct Meanness {
     pub ends_early_one_in: u32,
     /// A send to a peer that has ended its direction ends in the middle: the peer is gone.
     pub sends_short_one_in: u32,
+    /// A peer acknowledges nothing before it reads it.
+    pub acknowledges_late_one_in: u32,
 }
 
 /// How a connect of a shard will go.
@@ -159,6 +161,8 @@ pub struct Network {
     pub sources: BTreeMap<i32, Source>,
     /// Connections whose peers are probed, and after which silence.
     pub kept_alive: BTreeMap<i32, Duration>,
+    /// Streams whose actors acknowledge nothing before they read it: with a reset it is lost.
+    pub slow_to_acknowledge: BTreeSet<i32>,
     /// Streams whose receives find no buffer.
     pub starved: BTreeSet<i32>,
     /// How the next connect will go, if it is not drawn.
@@ -202,6 +206,7 @@ impl Network {
             connects: Vec::new(),
             sources: BTreeMap::new(),
             kept_alive: BTreeMap::new(),
+            slow_to_acknowledge: BTreeSet::new(),
             starved: BTreeSet::new(),
             next_fate: None,
             accepts: true,
@@ -263,6 +268,9 @@ impl Network {
 
     fn add_stream(&mut self, peer: SocketAddr) -> i32 {
         let socket = self.number();
+        if self.prng.one_in(self.meanness.acknowledges_late_one_in) {
+            self.slow_to_acknowledge.insert(socket);
+        }
         let stream = Stream {
             peer,
             to_proxy: Pipe::default(),
@@ -289,6 +297,7 @@ impl Network {
     /// Forgets connections that both sides have left.
     pub fn bury(&mut self, is_left: impl Fn(i32) -> bool) {
         self.streams.retain(|socket, stream| stream.proxy_closed.is_none() || !is_left(*socket));
+        self.slow_to_acknowledge.retain(|socket| self.streams.contains_key(socket));
     }
 
     // --- verbs of engines ---
@@ -464,7 +473,17 @@ impl Network {
         if how == Close::Graceful && stream.to_proxy.is_empty() {
             stream.uncork();
         }
+        if how == Close::Reset && self.slow_to_acknowledge.contains(&socket.0) {
+            stream.to_actor.clear();
+        }
         stream.proxy_closed = Some(how);
+    }
+
+    /// Bytes that the actor has not taken yet, if it acknowledges no others.
+    pub fn unacknowledged(&self, socket: Socket) -> u32 {
+        let stream = &self.streams[&socket.0];
+        let is_slow = self.slow_to_acknowledge.contains(&socket.0) && !stream.actor_reset;
+        if is_slow { stream.to_actor.len() as u32 } else { 0 }
     }
 
     pub fn cancel(&mut self, shard: usize, op: Op, key: Key) {

@@ -81,6 +81,7 @@ impl Plan {
             accept_fails_one_in: pick([0, 0, 3, 10]),
             ends_early_one_in: pick([0, 5, 20, 50]),
             sends_short_one_in: fault(pick([0, 1, 2, 4])),
+            acknowledges_late_one_in: pick([0, 1, 2, 4]),
         }
     }
 

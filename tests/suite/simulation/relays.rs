@@ -116,6 +116,53 @@ fn a_reset_of_either_side_is_a_reset_for_the_other_behind_what_came_before() {
     }
 }
 
+/// A pair of which one side has said something and reset its connection, before the other one has
+/// acknowledged any of it.
+fn last_words(scene: &mut Scene, backend_resets: bool) -> i32 {
+    let (client, backend) = pair(scene);
+    let (first, second) = if backend_resets { (backend, client) } else { (client, backend) };
+    scene.network.borrow_mut().slow_to_acknowledge.insert(second);
+    scene.say(first, "last words");
+    scene.reset(first);
+    scene.pass(Duration::from_secs(20));
+    assert_eq!(scene.closed(second), None, "it has not got them");
+    second
+}
+
+#[test]
+fn a_reset_waits_until_what_came_before_was_delivered() {
+    let ends = |scene: &mut Scene, second| scene.end(second);
+    let talks = |scene: &mut Scene, second| scene.say(second, "to nobody");
+    let waits = |_: &mut Scene, _| {};
+    for does in [ends, talks, waits] as [fn(&mut Scene, i32); 3] {
+        for backend_resets in [false, true] {
+            let mut scene = scene(&[Share::Weight(1)]);
+            let second = last_words(&mut scene, backend_resets);
+            does(&mut scene, second);
+            scene.pass(Duration::from_secs(5));
+            assert_eq!(scene.heard(second), "last words");
+            scene.pass(Duration::from_secs(2));
+            assert_eq!(scene.closed(second), Some(Close::Reset));
+            is_clean(&mut scene);
+        }
+    }
+}
+
+#[test]
+fn a_reset_waits_for_no_peer_that_takes_nothing_or_is_gone() {
+    for backend_resets in [false, true] {
+        let mut scene = scene(&[Share::Weight(1)]);
+        let second = last_words(&mut scene, backend_resets);
+        scene.pass(Timeouts::default().between_bytes);
+        assert_eq!(scene.closed(second), Some(Close::Reset));
+        is_clean(&mut scene);
+        let second = last_words(&mut scene, backend_resets);
+        scene.reset(second);
+        scene.pass(Duration::from_secs(2));
+        is_clean(&mut scene);
+    }
+}
+
 #[test]
 fn without_a_backend_the_client_is_reset_and_that_is_counted() {
     let mut scene = scene(&[Share::Weight(1)]);

@@ -206,6 +206,10 @@ impl Engine for ScriptedEngine {
 
     fn send_at_once(&mut self, _socket: Socket, _bytes: &[u8]) {}
 
+    fn unacknowledged(&self, _socket: Socket) -> u32 {
+        0
+    }
+
     fn keep_alive(&mut self, _socket: Socket, _idle: Duration) {}
 
     fn shutdown_write(&mut self, _socket: Socket) {}
