@@ -7,7 +7,7 @@ use super::load::Operated;
 use super::tcp::echo;
 use super::tls_passthrough::{Client, Server};
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, UdpSocket};
+use std::net::{Shutdown, UdpSocket};
 
 /// Runs a file of `config/` with these addresses in the place of its own; `LISTEN` stands for any
 /// port.
@@ -24,15 +24,6 @@ fn started(file: &str, places: &[(&str, String)]) -> Operated {
 
 fn here(port: &str) -> (&str, String) {
     (port, "LISTEN".to_owned())
-}
-
-/// The address of a listener.
-fn address(operated: &Operated, name: &str) -> SocketAddr {
-    let status = operated.json(&["status"]);
-    let listeners = status["listeners"].as_array().cloned().unwrap_or_default();
-    let found = listeners.iter().find(|listener| listener["name"] == name);
-    let found = found.unwrap_or_else(|| panic!("there is no {name} in {status}"));
-    found["address"].as_str().expect("a text").parse().expect("an address")
 }
 
 #[test]
@@ -82,7 +73,7 @@ fn tls_goes_by_name_and_without_a_known_name_nowhere() {
             ("10.0.0.51:8080", redirects.address.to_string()),
         ],
     );
-    let at = address(&operated, "tls");
+    let at = operated.address_of("tls");
     let client = Client::trusting(&[&shop, &tenants], &["h2"], true);
     assert_eq!(client.hears("shop.example.com", connect(at)).expect("a server"), "shop");
     assert_eq!(client.hears("a.tenants.example.com", connect(at)).expect("a server"), "tenants");
@@ -94,7 +85,7 @@ fn tls_goes_by_name_and_without_a_known_name_nowhere() {
     assert!(client.hears("other.example.com", connect(at)).is_err());
     let unnamed = Client::trusting(&[&shop], &["h2"], false);
     assert!(unnamed.hears("shop.example.com", connect(at)).is_err(), "`no_sni` is \"reject\"");
-    let mut web = connect(address(&operated, "web"));
+    let mut web = connect(operated.address_of("web"));
     web.write_all(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").expect("sent");
     assert_eq!(body(&read_to_end(&mut web)), b"moved");
 }
@@ -120,16 +111,16 @@ fn behind_a_balancer_the_announced_client_counts_and_is_announced_on() {
         ],
     );
     let announced = b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\n";
-    let mut web = connect(address(&operated, "web"));
+    let mut web = connect(operated.address_of("web"));
     web.write_all(announced).expect("sent");
     web.write_all(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").expect("sent");
     let answer = String::from_utf8(read_to_end(&mut web)).expect("text");
     assert!(answer.contains("X-Forwarded-For: 192.0.2.7\r\n"), "{answer}");
-    let mut client = connect(address(&operated, "mail"));
+    let mut client = connect(operated.address_of("mail"));
     client.write_all(announced).expect("sent");
     let told = read_to_end(&mut client);
     assert_eq!(told, [b"220 mail.example.com\r\n", &[192, 0, 2, 7][..]].concat());
-    let mut unannounced = connect(address(&operated, "mail"));
+    let mut unannounced = connect(operated.address_of("mail"));
     unannounced.write_all(b"HELO x\r\n").expect("sent");
     assert_eq!(read_to_end(&mut unannounced), b"", "closed without a header");
 }
@@ -157,7 +148,7 @@ fn a_player_stays_at_one_game_server_and_finds_it_again() {
     );
     let healthy = || operated.json(&["status"])["pools"][0]["healthy"] == 2;
     await_that("both answer the query", healthy);
-    let at = address(&operated, "game");
+    let at = operated.address_of("game");
     let player = datagrams::Client::of(at);
     let first = player.ask(b"move");
     for _ in 0..20 {
@@ -261,7 +252,7 @@ fn each_question_to_dns_goes_to_any_server_and_its_flow_ends_with_the_answer() {
         });
     };
     healthy(2);
-    let client = datagrams::Client::of(address(&operated, "dns"));
+    let client = datagrams::Client::of(operated.address_of("dns"));
     let ask = |ids: std::ops::Range<u16>| -> Vec<u8> {
         let answered = |id| match id_and_number(&client.ask(&dns_query(id))) {
             (answered, number) if answered == id => number,
@@ -274,7 +265,7 @@ fn each_question_to_dns_goes_to_any_server_and_its_flow_ends_with_the_answer() {
     await_that("no flow is left", || operated.metric("ringway_listener_connections") == 0);
     assert_eq!(operated.metric("ringway_flows_opened_total"), 100, "one for each question");
 
-    let mut stream = connect(address(&operated, "dns-tcp"));
+    let mut stream = connect(operated.address_of("dns-tcp"));
     for id in 0..3 {
         let query = dns_query(id);
         let length = (query.len() as u16).to_be_bytes();

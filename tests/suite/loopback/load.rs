@@ -417,6 +417,15 @@ impl Operated {
         self.ringway.descriptors().saturating_sub(to_backends)
     }
 
+    /// The address of a listener.
+    pub fn address_of(&self, name: &str) -> SocketAddr {
+        let status = self.json(&["status"]);
+        let listeners = status["listeners"].as_array().cloned().unwrap_or_default();
+        let found = listeners.iter().find(|listener| listener["name"] == name);
+        let found = found.unwrap_or_else(|| panic!("there is no {name} in {status}"));
+        found["address"].as_str().expect("a text").parse().expect("an address")
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.file.with_file_name("log")).expect("text")

@@ -7,6 +7,7 @@ mod connections;
 pub mod datagrams;
 mod demo;
 mod drills;
+mod dropping;
 mod environment;
 mod examples;
 mod hardship;

@@ -2,9 +2,12 @@
 
 use super::harness::*;
 use super::load::Operated;
+use crate::drilling::{record, size};
+use ringway::base::Prng;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 fn forwarding(backends: &[SocketAddr], more: &str) -> String {
     let mut text = String::from("[[listener]]\nname = \"db\"\naddress = \"127.0.0.1:0\"\n");
@@ -186,34 +189,88 @@ fn a_backend_that_reads_late_gets_all_that_came_before_its_client_reset() {
     assert_eq!(hears.recv().expect("heard"), MUCH);
 }
 
+/// Bytes that are sent and compared in one round.
+const ROUND_BYTES: usize = 1 << 20;
+
+/// Bytes that look random, from which each round of one direction begins at another place.
+struct Stream {
+    bytes: Vec<u8>,
+    prng: Prng,
+}
+
+impl Stream {
+    fn new(seed: u64) -> Self {
+        let mut prng = Prng::new(seed);
+        let bytes = (0..ROUND_BYTES / 8).flat_map(|_| prng.next_u64().to_le_bytes()).collect();
+        Self { bytes, prng }
+    }
+
+    /// The bytes of a round: these two, one behind the other.
+    fn round(&self, number: usize) -> [&[u8]; 2] {
+        let (end, start) = self.bytes.split_at(number * 4_099 % ROUND_BYTES);
+        [start, end]
+    }
+
+    /// Now and then one side does nothing for a moment, so that the other one has to wait.
+    fn pause(&mut self) {
+        if self.prng.one_in(16) {
+            thread::sleep(Duration::from_micros(u64::from(self.prng.below(4_000))));
+        }
+    }
+
+    /// Sends so many rounds, and ends the direction.
+    fn send(mut self, mut stream: &TcpStream, rounds: usize) {
+        for round in 0..rounds {
+            self.pause();
+            self.round(round).iter().for_each(|part| stream.write_all(part).expect("sent"));
+        }
+        stream.shutdown(Shutdown::Write).expect("ended");
+    }
+
+    /// Receives so many rounds and the end behind them.
+    fn receive(mut self, mut stream: &TcpStream, rounds: usize, mut after_each: impl FnMut()) {
+        let mut read = vec![0; ROUND_BYTES];
+        for round in 0..rounds {
+            self.pause();
+            stream.read_exact(&mut read).expect("it goes on");
+            let [start, end] = self.round(round);
+            let (first, second) = read.split_at(start.len());
+            assert!(first == start && second == end, "changed in round {round}");
+            after_each();
+        }
+        assert_eq!(stream.read(&mut read).expect("a clean end"), 0, "nothing behind it");
+    }
+}
+
 #[test]
 fn much_goes_both_ways_at_once_unchanged_and_with_little_memory() {
-    const BYTES: usize = 64 << 20;
-    let origin = echo();
-    let ringway = Ringway::with_config(&forwarding(&[origin.address], ""));
-    let mut stream = ringway.connect();
-    let mut writer = stream.try_clone().expect("cloned");
-    let piece: Vec<u8> =
-        (0..1 << 20).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    let sent = piece.clone();
-    let sending = thread::spawn(move || {
-        for _ in 0..BYTES / sent.len() {
-            writer.write_all(&sent).expect("sent");
-        }
-        writer.shutdown(Shutdown::Write).expect("ended");
+    let rounds = size("RINGWAY_BULK", 64, 1024);
+    let (done, is_done) = std::sync::mpsc::channel();
+    let origin = Origin::start(move |stream| {
+        thread::scope(|scope| {
+            scope.spawn(|| Stream::new(2).send(&stream, rounds));
+            Stream::new(1).receive(&stream, rounds, || {});
+        });
+        let _ = done.send(());
     });
+    let operated = Operated::start(&forwarding(&[origin.address], ""));
+    let ringway = &operated.ringway;
+    let stream = ringway.connect();
     let before = ringway.resident();
-    let mut back = vec![0; piece.len()];
-    for round in 0..BYTES / piece.len() {
-        stream.read_exact(&mut back).expect("an echo");
-        assert!(back == piece, "changed in round {round}");
-    }
-    assert_eq!(read_to_end(&mut stream), b"");
-    sending.join().expect("all sent");
-    let grown = ringway.resident().saturating_sub(before);
+    let mut most = before;
+    thread::scope(|scope| {
+        scope.spawn(|| Stream::new(1).send(&stream, rounds));
+        Stream::new(2).receive(&stream, rounds, || most = most.max(ringway.resident()));
+    });
+    is_done.recv().expect("the other direction is unchanged too");
+    let grown = most - before;
+    record("bulk both ways at once", "MiB in each direction", rounds);
+    record("bulk both ways at once", "bytes of memory more, at most", grown);
     // Its buffers, a part of them in huge pages, and not what passes through them.
     assert!(grown < 32 << 20, "{grown} bytes more for one connection");
+    operated.await_nothing_left();
 }
+
 #[test]
 fn a_connection_that_is_half_closed_and_silent_ends_in_time() {
     // A server that keeps its direction open as long as the test runs.
