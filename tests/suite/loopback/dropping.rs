@@ -120,7 +120,7 @@ fn states(operated: &Operated) -> Vec<State> {
     let address =
         |name: &str| addresses.iter().find(|(known, _)| *known == name).expect("listed").1;
     let state = |(name, parts, awaited): &(&str, &[&[u8]], Awaited)| State {
-        listener: address(*name),
+        listener: address(name),
         sent: parts.concat(),
         awaited: *awaited,
     };

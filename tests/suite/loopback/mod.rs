@@ -18,6 +18,7 @@ pub mod load;
 mod memory;
 pub mod namespaces;
 mod process;
+pub mod programs;
 mod proxied;
 mod proxying;
 mod refusing;
