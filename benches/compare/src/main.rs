@@ -24,7 +24,7 @@ mod table;
 use crate::arguments::{Arguments, Command};
 use crate::child::TemporaryFolder;
 use crate::comparison::Comparison;
-use crate::contender::{Contender, Surroundings};
+use crate::contender::{Certificate, Contender, Surroundings};
 use crate::measurement::Measurement;
 use crate::origin::{Origin, Places};
 use crate::provenance::Provenance;
@@ -100,6 +100,7 @@ fn compare(
     let folder = TemporaryFolder::create()?;
     let origin = Origin::start(arguments.load_core, &folder, Places::Ports)?;
     let surroundings = Surroundings {
+        certificate: Certificate::write(&folder)?,
         folder,
         proxy_core: arguments.proxy_core,
         backends: origin.addresses.clone(),

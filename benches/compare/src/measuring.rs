@@ -99,6 +99,8 @@ fn plan_of(proxy: &Proxy, scenario: &Scenario) -> Plan {
         pattern: scenario.pattern,
         transport: match scenario.protocol {
             Protocol::Http | Protocol::Tcp => Transport::Tcp,
+            Protocol::Https { resumes } => Transport::Tls { resumes },
+            Protocol::Http2 => Transport::Streams,
             Protocol::Udp { .. } => Transport::Udp,
         },
     }

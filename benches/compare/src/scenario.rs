@@ -24,7 +24,7 @@ pub struct Scenario {
 const KIB: usize = 1024;
 
 /// All scenarios, in the order in which they are measured.
-pub const SCENARIOS: [Scenario; 13] = [
+pub const SCENARIOS: [Scenario; 20] = [
     Scenario {
         name: "keepalive-64",
         protocol: Protocol::Http,
@@ -72,6 +72,62 @@ pub const SCENARIOS: [Scenario; 13] = [
         body_len: 128,
         pattern: Pattern::RequestOnceThenRest,
         about: "8,000 keep-alive connections at rest after one request each",
+    },
+    Scenario {
+        name: "tls-64",
+        protocol: Protocol::Https { resumes: false },
+        connections: 64,
+        body_len: 128,
+        pattern: Pattern::KeepAlive,
+        about: "HTTPS, TLS 1.3 with AES-128-GCM: 64 connections, 128 B answers, keep-alive",
+    },
+    Scenario {
+        name: "tls-1m",
+        protocol: Protocol::Https { resumes: false },
+        connections: 32,
+        body_len: KIB * KIB,
+        pattern: Pattern::KeepAlive,
+        about: "HTTPS: 32 connections, 1 MiB answers, keep-alive",
+    },
+    Scenario {
+        name: "tls-full",
+        protocol: Protocol::Https { resumes: false },
+        connections: 64,
+        body_len: 128,
+        pattern: Pattern::ConnectionPerRequest,
+        about: "HTTPS: 64 clients, a new connection with a full handshake for each request",
+    },
+    Scenario {
+        name: "tls-resumed",
+        protocol: Protocol::Https { resumes: true },
+        connections: 64,
+        body_len: 128,
+        pattern: Pattern::ConnectionPerRequest,
+        about: "HTTPS: 64 clients, a new connection with a resumed session for each request",
+    },
+    Scenario {
+        name: "tls-idle-8000",
+        protocol: Protocol::Https { resumes: false },
+        connections: 8_000,
+        body_len: 128,
+        pattern: Pattern::RequestOnceThenRest,
+        about: "8,000 connections of HTTPS at rest after one request each",
+    },
+    Scenario {
+        name: "h2-320",
+        protocol: Protocol::Http2,
+        connections: 10,
+        body_len: 128,
+        pattern: Pattern::KeepAlive,
+        about: "HTTP/2: 10 connections with 32 streams each, 128 B answers; HTTP/1.1 to backends",
+    },
+    Scenario {
+        name: "h2-1m",
+        protocol: Protocol::Http2,
+        connections: 1,
+        body_len: KIB * KIB,
+        pattern: Pattern::KeepAlive,
+        about: "HTTP/2: one connection with 32 streams, 1 MiB answers; HTTP/1.1 to backends",
     },
     Scenario {
         name: "tcp-64",

@@ -1,7 +1,7 @@
 //! HAProxy on one thread, with keep-alive on both sides and upstream connections that any client's
 //! request may use; or with `mode tcp`, where each client's connection has one of its own.
 
-use super::{IDLE_TIMEOUT_SECONDS, MAX_CLIENTS};
+use super::{Certificate, IDLE_TIMEOUT_SECONDS, MAX_CLIENTS, Protocol};
 use std::fmt::Write;
 use std::net::SocketAddrV4;
 
@@ -9,7 +9,21 @@ use std::net::SocketAddrV4;
 const POOL_MAX_CONN: usize = 4096;
 
 /// The text of `haproxy.cfg` for HTTP.
-pub fn configuration(listen: SocketAddrV4, backends: &[SocketAddrV4], core: usize) -> String {
+pub fn configuration(
+    listen: SocketAddrV4,
+    backends: &[SocketAddrV4],
+    core: usize,
+    protocol: Protocol,
+    certificate: &Certificate,
+) -> String {
+    // Tickets are on by default. AES-128-GCM is what clients offer.
+    let options = match protocol {
+        Protocol::Https { .. } => {
+            format!(" ssl crt {} ssl-min-ver TLSv1.3", certificate.both.display())
+        }
+        Protocol::Http2 => " proto h2".to_owned(),
+        Protocol::Http | Protocol::Tcp | Protocol::Udp { .. } => String::new(),
+    };
     let mut servers = String::new();
     for (number, backend) in backends.iter().enumerate() {
         let _ = writeln!(
@@ -34,7 +48,7 @@ defaults
   timeout server {IDLE_TIMEOUT_SECONDS}s
   timeout http-keep-alive {IDLE_TIMEOUT_SECONDS}s
 frontend web
-  bind {listen} backlog 4096
+  bind {listen}{options} backlog 4096
   default_backend origin
 backend origin
   balance roundrobin

@@ -3,15 +3,18 @@
 //! A contender is what can be started; a [`Proxy`] is one that runs. Configurations are generated,
 //! so that nobody's installed configuration takes part.
 
+mod certificate;
 mod haproxy;
 mod nginx;
 mod relay;
 mod ringway;
 mod search;
 
+pub use certificate::Certificate;
 pub use search::{find_all, find_ringway_program};
 
 use crate::child::{Output, Running, TemporaryFolder};
+use crate::load::{self, Pattern, Plan, Transport};
 use crate::procfs::ProcessTree;
 use crate::sys::{process, signal};
 use anyhow::{Context, Result, bail};
@@ -66,6 +69,8 @@ pub struct Surroundings {
     pub proxy_core: usize,
     /// The ports of the origin.
     pub backends: Vec<SocketAddrV4>,
+    /// What proxies show to clients with TLS.
+    pub certificate: Certificate,
 }
 
 /// The pages of memory that a proxy may have.
@@ -83,6 +88,13 @@ pub enum Pages {
 pub enum Protocol {
     /// Requests and answers, each picked a backend for.
     Http,
+    /// The same with TLS towards clients.
+    Https {
+        /// Clients take up their sessions again.
+        resumes: bool,
+    },
+    /// Clients speak HTTP/2, by prior knowledge; the backends HTTP/1.1.
+    Http2,
     /// Bytes, forwarded unread over one connection to a backend for each client's.
     Tcp,
     /// Datagrams, forwarded unread from one socket for each client's.
@@ -123,7 +135,11 @@ impl Contender {
         if matches!(protocol, Protocol::Udp { .. }) && !self.forwards_datagrams() {
             return Ok(Some("it forwards no datagrams".to_owned()));
         }
-        let needs_stream = self.kind == Kind::Nginx && protocol != Protocol::Http;
+        let is_web = matches!(protocol, Protocol::Https { .. } | Protocol::Http2);
+        if is_web && matches!(self.kind, Kind::Relay(_)) {
+            return Ok(Some("it forwards bytes alone".to_owned()));
+        }
+        let needs_stream = self.kind == Kind::Nginx && !is_web && protocol != Protocol::Http;
         if !needs_stream || nginx::find_stream(&self.program)?.is_some() {
             return Ok(None);
         }
@@ -162,7 +178,7 @@ impl Contender {
         surroundings: &Surroundings,
         protocol: Protocol,
     ) -> Result<Command> {
-        let Surroundings { proxy_core, backends, .. } = surroundings;
+        let Surroundings { proxy_core, backends, certificate, .. } = surroundings;
         let mut command = Command::new(&self.program);
         match &self.kind {
             Kind::Ringway => {
@@ -172,7 +188,11 @@ impl Contender {
                         command.arg("run").arg("--config").arg(file)
                     }
                     None => {
-                        command.args(ringway::arguments(listen, backends, *proxy_core, protocol))
+                        command.args(ringway::arguments(listen, backends, *proxy_core, protocol));
+                        if matches!(protocol, Protocol::Https { .. }) {
+                            command.arg("--tls-cert").arg(&certificate.both);
+                        }
+                        &mut command
                     }
                 };
             }
@@ -181,7 +201,9 @@ impl Contender {
             }
             Kind::Nginx => {
                 let text = match protocol {
-                    Protocol::Http => nginx::configuration(folder, listen, backends),
+                    Protocol::Http | Protocol::Https { .. } | Protocol::Http2 => {
+                        nginx::configuration(folder, listen, backends, protocol, certificate)
+                    }
                     bytes => {
                         let stream = nginx::find_stream(&self.program)?;
                         let stream = stream.context("nginx has no module `stream`")?;
@@ -194,8 +216,10 @@ impl Contender {
             }
             Kind::Haproxy => {
                 let text = match protocol {
-                    Protocol::Http => haproxy::configuration(listen, backends, *proxy_core),
-                    _ => haproxy::tcp_configuration(listen, backends, *proxy_core),
+                    Protocol::Tcp | Protocol::Udp { .. } => {
+                        haproxy::tcp_configuration(listen, backends, *proxy_core)
+                    }
+                    web => haproxy::configuration(listen, backends, *proxy_core, web, certificate),
                 };
                 let file = write_file(folder, "haproxy.cfg", &text)?;
                 command.arg("-db").arg("-f").arg(file);
@@ -214,6 +238,10 @@ impl Contender {
             }
             let tried = match protocol {
                 Protocol::Http | Protocol::Tcp => try_request(proxy.address),
+                Protocol::Https { .. } => {
+                    try_load(proxy.address, Transport::Tls { resumes: false })
+                }
+                Protocol::Http2 => try_load(proxy.address, Transport::Streams),
                 Protocol::Udp { .. } => try_datagram(proxy.address),
             };
             let Err(error) = tried else { return Ok(()) };
@@ -246,6 +274,20 @@ fn try_request(address: SocketAddrV4) -> Result<()> {
         bail!("it answered `{}`", String::from_utf8_lossy(&start));
     }
     Ok(())
+}
+
+/// One connection of the load, and an answer on it.
+fn try_load(target: SocketAddrV4, transport: Transport) -> Result<()> {
+    let pattern = Pattern::KeepAlive;
+    let plan = Plan { target, connections: 1, body_len: 128, pattern, transport };
+    let mut load = load::start(plan)?;
+    load.run_until_served(Duration::from_secs(1))?;
+    let tally = load.run_for(Duration::ZERO)?;
+    match tally.first_error {
+        Some(error) => bail!("{error}"),
+        None if tally.answers == 0 => bail!("no answer"),
+        None => Ok(()),
+    }
 }
 
 fn try_datagram(address: SocketAddrV4) -> Result<()> {

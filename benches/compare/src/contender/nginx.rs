@@ -5,7 +5,7 @@
 //! temporary files), buffer sizes, the event method (epoll), `multi_accept` (off).
 
 use super::search::read_output;
-use super::{IDLE_TIMEOUT_SECONDS, MAX_CLIENTS, Protocol};
+use super::{Certificate, IDLE_TIMEOUT_SECONDS, MAX_CLIENTS, Protocol};
 use crate::sys::process;
 use anyhow::Result;
 use std::fmt::Write;
@@ -64,7 +64,7 @@ pub fn stream_configuration(
     let (options, rules) = match protocol {
         Protocol::Udp { is_answered_once: true } => (" udp".to_owned(), "    proxy_responses 1;\n"),
         Protocol::Udp { .. } => (" udp".to_owned(), ""),
-        Protocol::Http | Protocol::Tcp => (format!(" backlog={BACKLOG}"), ""),
+        _ => (format!(" backlog={BACKLOG}"), ""),
     };
     let load = match stream {
         Stream::BuiltIn => String::new(),
@@ -111,8 +111,31 @@ fn servers(backends: &[SocketAddrV4]) -> String {
     servers
 }
 
+/// What is said about TLS; tickets are on by default. AES-128-GCM is what clients offer.
+fn tls_lines(protocol: Protocol, certificate: &Certificate) -> (&'static str, String) {
+    match protocol {
+        Protocol::Https { .. } => {
+            let file = certificate.both.display();
+            let lines = format!(
+                "    ssl_certificate {file};\n    ssl_certificate_key {file};\n    \
+                 ssl_protocols TLSv1.3;\n"
+            );
+            (" ssl", lines)
+        }
+        Protocol::Http2 => (" http2", String::new()),
+        Protocol::Http | Protocol::Tcp | Protocol::Udp { .. } => ("", String::new()),
+    }
+}
+
 /// The text of `nginx.conf` for HTTP.
-pub fn configuration(folder: &Path, listen: SocketAddrV4, backends: &[SocketAddrV4]) -> String {
+pub fn configuration(
+    folder: &Path,
+    listen: SocketAddrV4,
+    backends: &[SocketAddrV4],
+    protocol: Protocol,
+    certificate: &Certificate,
+) -> String {
+    let (options, tls) = tls_lines(protocol, certificate);
     let main = main_section(folder, MAX_CLIENTS + UPSTREAM_KEEPALIVE);
     let servers = servers(backends);
     let folder = folder.display();
@@ -132,8 +155,8 @@ pub fn configuration(folder: &Path, listen: SocketAddrV4, backends: &[SocketAddr
     keepalive_timeout {IDLE_TIMEOUT_SECONDS}s;
   }}
   server {{
-    listen {listen} backlog={BACKLOG};
-    location / {{
+    listen {listen}{options} backlog={BACKLOG};
+{tls}    location / {{
       proxy_pass http://origin;
       proxy_http_version 1.1;
       proxy_set_header Connection \"\";

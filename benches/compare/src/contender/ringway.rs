@@ -39,8 +39,14 @@ pub fn arguments(
     }
     // A list of cores, also for one: a bare number would mean how many.
     arguments.extend(["--shards".to_owned(), format!("{core}-{core}")]);
-    if protocol == Protocol::Tcp {
-        arguments.extend(["--protocol", "tcp"].map(str::to_owned));
+    let name = match protocol {
+        Protocol::Tcp => Some("tcp"),
+        Protocol::Https { .. } => Some("https"),
+        // Clients choose by their preface.
+        Protocol::Http | Protocol::Http2 | Protocol::Udp { .. } => None,
+    };
+    if let Some(name) = name {
+        arguments.extend(["--protocol", name].map(str::to_owned));
     }
     arguments
 }

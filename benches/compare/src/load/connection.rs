@@ -1,12 +1,13 @@
 //! One connection of the load generator: a small state machine over a non-blocking socket.
 
+use super::channel::Channel;
 use super::response::{Progress, ResponseReader};
 use crate::sys::epoll::{Epoll, Interest};
-use crate::sys::socket;
 use anyhow::{Context, Result, bail};
+use rustls::ClientConfig;
 use std::io;
 use std::net::SocketAddrV4;
-use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What a connection waits for.
@@ -36,7 +37,7 @@ pub enum Step {
 /// One connection, and when its request began.
 #[derive(Debug)]
 pub struct Connection {
-    socket: OwnedFd,
+    channel: Channel,
     stage: Stage,
     reader: ResponseReader,
     /// When the request was sent, or the connect begun if there was one.
@@ -49,12 +50,12 @@ impl Connection {
         epoll: &Epoll,
         number: u64,
         target: SocketAddrV4,
+        tls: Option<&Arc<ClientConfig>>,
         request: &[u8],
     ) -> Result<Connection> {
         let started = Instant::now();
-        let socket = socket::connect(target).context("connect")?;
         let mut connection = Connection {
-            socket,
+            channel: Channel::connect(target, tls)?,
             stage: Stage::Connecting,
             reader: ResponseReader::default(),
             started,
@@ -62,7 +63,7 @@ impl Connection {
         // On loopback the handshake is over when `connect` returns: one wait saved.
         let interest =
             if connection.send(request)? { Interest::Readable } else { Interest::Writable };
-        epoll.add(connection.socket.as_fd(), interest, number).context("epoll add")?;
+        epoll.add(connection.channel.as_fd(), interest, number).context("epoll add")?;
         Ok(connection)
     }
 
@@ -81,11 +82,11 @@ impl Connection {
     ) -> Result<Step> {
         if self.stage == Stage::Connecting {
             if self.send(request)? {
-                epoll.modify(self.socket.as_fd(), Interest::Readable, number)?;
+                epoll.modify(self.channel.as_fd(), Interest::Readable, number)?;
             }
             return Ok(Step::Pending);
         }
-        let len = match socket::receive(self.socket.as_fd(), buffer) {
+        let len = match self.channel.receive(buffer) {
             Ok(len) => len,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Step::Pending),
             Err(error) => return Err(error).context("read"),
@@ -126,16 +127,17 @@ impl Connection {
         }
     }
 
+    /// Whether the handshake of TLS took up an earlier session.
+    pub fn is_resumed(&self) -> bool {
+        self.channel.is_resumed()
+    }
+
     /// Whether the request is sent; `false` while the connect goes on.
     fn send(&mut self, request: &[u8]) -> Result<bool> {
-        match socket::send(self.socket.as_fd(), request) {
-            Ok(len) if len == request.len() => {
-                self.stage = Stage::Waiting;
-                Ok(true)
-            }
-            Ok(_) => bail!("a request was only partly sent"),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error).context("send"),
+        let is_sent = self.channel.send(request).context("send")?;
+        if is_sent {
+            self.stage = Stage::Waiting;
         }
+        Ok(is_sent)
     }
 }

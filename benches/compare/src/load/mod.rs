@@ -5,17 +5,22 @@
 //! of the measured window. It does not pace requests: percentiles are those of a saturated proxy
 //! and say nothing about the latency at a given rate.
 
+mod channel;
 mod connection;
 mod datagrams;
 mod histogram;
 mod response;
+mod streams;
 
 use crate::sys::epoll::{Epoll, Ready};
 use crate::sys::signal;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+pub use channel::SERVER_NAME;
 use connection::{Connection, Stage, Step};
 use histogram::Histogram;
+use rustls::ClientConfig;
 use std::net::SocketAddrV4;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One read takes at most so much: large answers come in few calls, yet no connection starves.
@@ -47,6 +52,13 @@ pub enum Pattern {
 pub enum Transport {
     /// Connections that speak HTTP.
     Tcp,
+    /// The same with TLS.
+    Tls {
+        /// Each client takes up its last session with its next connection.
+        resumes: bool,
+    },
+    /// Connections that speak HTTP/2, with 32 streams each.
+    Streams,
     /// Datagrams that come back as they were sent.
     Udp,
 }
@@ -87,7 +99,8 @@ pub trait Load {
 /// Begins a load.
 pub fn start(plan: Plan) -> Result<Box<dyn Load>> {
     Ok(match plan.transport {
-        Transport::Tcp => Box::new(Generator::start(plan)?),
+        Transport::Tcp | Transport::Tls { .. } => Box::new(Generator::start(plan)?),
+        Transport::Streams => Box::new(streams::Streams::start(plan)?),
         Transport::Udp => Box::new(datagrams::Datagrams::start(plan)?),
     })
 }
@@ -100,6 +113,15 @@ impl Plan {
             _ => "",
         };
         format!("GET /bytes/{body_len} HTTP/1.1\r\nHost: {target}\r\n{close}\r\n").into_bytes()
+    }
+
+    fn tls_configs(&self) -> Vec<Arc<ClientConfig>> {
+        match self.transport {
+            Transport::Tls { resumes } => {
+                (0..self.connections).map(|_| channel::client_config(resumes)).collect()
+            }
+            Transport::Tcp | Transport::Streams | Transport::Udp => Vec::new(),
+        }
     }
 }
 
@@ -157,6 +179,8 @@ struct Generator {
     connections: Vec<Option<Connection>>,
     /// Which places have had an answer ever.
     served: Vec<bool>,
+    /// By place, if there is TLS: sessions are a client's own.
+    tls: Vec<Arc<ClientConfig>>,
     tally: Tally,
 }
 
@@ -174,6 +198,7 @@ impl Generator {
             buffer: vec![0; READ_BUFFER],
             connections: Vec::with_capacity(plan.connections),
             served: vec![false; plan.connections],
+            tls: plan.tls_configs(),
             tally: Tally::new(),
             plan,
         };
@@ -208,7 +233,13 @@ impl Generator {
     fn handle_answer(&mut self, index: usize, status: u16) {
         let Some(connection) = &mut self.connections[index] else { return };
         self.tally.count_answer(status, connection.started.elapsed());
-        self.served[index] = true;
+        let has_had_session = std::mem::replace(&mut self.served[index], true);
+        if self.plan.transport == (Transport::Tls { resumes: true })
+            && has_had_session
+            && !connection.is_resumed()
+        {
+            self.tally.count_error(&anyhow!("a session was not resumed"));
+        }
         match self.plan.pattern {
             Pattern::KeepAlive | Pattern::HalfPace => {
                 if let Err(error) = connection.send_again(&self.request) {
@@ -249,7 +280,8 @@ impl Generator {
     }
 
     fn open(&mut self, index: usize) -> Option<Connection> {
-        Connection::open(&self.epoll, index as u64, self.plan.target, &self.request)
+        let tls = self.tls.get(index);
+        Connection::open(&self.epoll, index as u64, self.plan.target, tls, &self.request)
             .inspect_err(|error| self.tally.count_error(error))
             .ok()
     }
