@@ -19,7 +19,7 @@ impl Connection {
         tls: &BackendTls,
         local: &mut Local<E>,
     ) -> Result<(), FaultKind> {
-        let session = tls.session(self.address.ip()).map_err(|error| {
+        let session = tls.session(self.address).map_err(|error| {
             tracing::debug!(address = %self.address, %error, "TLS to a backend");
             FaultKind::Protocol
         })?;

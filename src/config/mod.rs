@@ -24,7 +24,6 @@ mod source;
 mod tests;
 mod text;
 mod tls_files;
-mod trust;
 pub mod units;
 pub mod values;
 
@@ -45,14 +44,13 @@ pub use reading::{Loader, TextFormat};
 pub use sections::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, Backend, BackendEntry, BackendName, Body, Certificate,
     ErrorAnswer, FlowRules, Http, HttpProbe, IDLE_CONNECTIONS_DEFAULT, Listener, LogPath, Lookup,
-    Pool, Probe, ProbeKind, Route, Runtime, ShardsChoice, StateFile, Timeouts, Tls, TlsProbe,
-    parse_ticket_keys,
+    Pool, PoolTls, Probe, ProbeKind, Route, Runtime, ShardsChoice, StateFile, Timeouts, Tls,
+    TlsProbe, parse_ticket_keys,
 };
 pub use server_names::{Alternatives, Clash, ServerNames};
 pub use source::PoolSource;
 pub use text::{text_of, unmarked};
 pub use tls_files::{TlsContent, TlsFiles};
-pub use trust::parse_certificates;
 
 /// Most bytes of a file that the configuration names: the longest are bundles of certificates, and
 /// lists of the greatest number of backends.

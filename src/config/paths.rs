@@ -6,9 +6,10 @@ use super::sections::{Probe, ProbeKind, TlsProbe};
 use std::path::{Path, PathBuf};
 
 impl Config {
-    /// Resolves every relative `ca_file`, `backends_file`, `ticket_keys_file`, `chain` and `key`
-    /// against the folder of the configuration file. Logs, sockets and the state file are written,
-    /// not read: they stay relative to the working directory.
+    /// Resolves every relative `ca`, `ca_file`, `client_certificate`, `client_key`,
+    /// `backends_file`, `ticket_keys_file`, `chain` and `key` against the folder of the
+    /// configuration file. Logs, sockets and the state file are written, not read: they stay
+    /// relative to the working directory.
     pub fn resolve_paths(&mut self, folder: &Path) {
         let resolve = |path: &mut PathBuf| *path = folder.join(&path);
         self.tls.ticket_keys_file.iter_mut().for_each(resolve);
@@ -18,6 +19,11 @@ impl Config {
         }
         for pool in &mut self.pools {
             pool.backends_file.iter_mut().for_each(resolve);
+            if let Some(tls) = &mut pool.tls {
+                tls.ca.iter_mut().for_each(resolve);
+                tls.client_certificate.iter_mut().for_each(resolve);
+                tls.client_key.iter_mut().for_each(resolve);
+            }
             let probes = std::iter::once(&mut pool.health).chain(&mut pool.readiness);
             let files = probes.filter_map(Probe::tls_mut).filter_map(|tls| tls.ca_file.as_mut());
             files.for_each(resolve);

@@ -3,12 +3,13 @@
 
 use super::choices::Protocol;
 use super::model::{Config, ListenerIndex};
-use super::sections::{Certificate, parse_ticket_keys};
+use super::sections::{Certificate, PoolTls, load_authorities, parse_ticket_keys};
 use super::{Loader, raw::load_named};
-use crate::tls::{self, TicketSecret};
+use crate::tls::{self, Authorities, TicketSecret};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::Arc;
 
 /// Files that are read together, since they have to fit.
@@ -23,6 +24,8 @@ pub enum TlsFiles {
     },
     /// Keys of session tickets.
     TicketKeys(PathBuf),
+    /// Certificates of authorities; not empty.
+    Authorities(Vec<PathBuf>),
 }
 
 /// What is in [`TlsFiles`].
@@ -32,6 +35,8 @@ pub enum TlsContent {
     Certificate(Arc<tls::Certificate>),
     /// Keys of session tickets.
     TicketKeys(Vec<TicketSecret>),
+    /// Certificates of authorities.
+    Authorities(Authorities),
 }
 
 impl fmt::Display for TlsFiles {
@@ -39,6 +44,11 @@ impl fmt::Display for TlsFiles {
         match self {
             Self::Certificate { chain, .. } => write!(f, "certificate {}", chain.display()),
             Self::TicketKeys(path) => write!(f, "ticket keys {}", path.display()),
+            Self::Authorities(paths) => {
+                let paths: Vec<String> =
+                    paths.iter().map(|path| path.display().to_string()).collect();
+                write!(f, "trusted certificates {}", paths.join(", "))
+            }
         }
     }
 }
@@ -46,11 +56,12 @@ impl fmt::Display for TlsFiles {
 impl TlsFiles {
     /// The paths of the files.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        let (first, second) = match self {
-            Self::Certificate { chain, key } => (chain, Some(key)),
-            Self::TicketKeys(path) => (path, None),
+        let (files, key) = match self {
+            Self::Certificate { chain, key } => (slice::from_ref(chain), Some(key)),
+            Self::TicketKeys(path) => (slice::from_ref(path), None),
+            Self::Authorities(paths) => (&**paths, None),
         };
-        [Some(first), second].into_iter().flatten().map(PathBuf::as_path)
+        files.iter().chain(key).map(PathBuf::as_path)
     }
 
     /// Reads and checks the content.
@@ -67,6 +78,7 @@ impl TlsFiles {
                 let bytes = load_named(path, load)?;
                 parse_ticket_keys(path, bytes).map(TlsContent::TicketKeys)
             }
+            Self::Authorities(paths) => load_authorities(paths, load).map(TlsContent::Authorities),
         }
     }
 }
@@ -76,7 +88,10 @@ impl Config {
     pub fn tls_files(&self) -> BTreeSet<TlsFiles> {
         let certificates = self.certificates.iter().map(Certificate::files);
         let tickets = self.tls.ticket_keys_file.iter().cloned().map(TlsFiles::TicketKeys);
-        certificates.chain(tickets).collect()
+        let of_pools = self.pools.iter().filter_map(|pool| pool.tls.as_ref());
+        let of_pools = of_pools
+            .flat_map(|tls| tls.certificate_files().into_iter().chain(tls.authority_files()));
+        certificates.chain(tickets).chain(of_pools).collect()
     }
 
     /// Puts new content in the place of the present one. False if it is the same.
@@ -89,6 +104,24 @@ impl Config {
                     one.loaded = loaded.clone();
                     is_changed = true;
                 }
+                for tls in self.tls_of_pools() {
+                    if tls.certificate_files().as_ref() == Some(files)
+                        && tls.certificate.as_ref() != Some(loaded)
+                    {
+                        tls.certificate = Some(loaded.clone());
+                        is_changed = true;
+                    }
+                }
+            }
+            TlsContent::Authorities(authorities) => {
+                for tls in self.tls_of_pools() {
+                    if tls.authority_files().as_ref() == Some(files)
+                        && tls.authorities.as_ref() != Some(authorities)
+                    {
+                        tls.authorities = Some(authorities.clone());
+                        is_changed = true;
+                    }
+                }
             }
             TlsContent::TicketKeys(secrets) if self.tls.ticket_keys != *secrets => {
                 self.tls.ticket_keys.clone_from(secrets);
@@ -97,6 +130,16 @@ impl Config {
             TlsContent::TicketKeys(_) => {}
         }
         is_changed
+    }
+
+    fn tls_of_pools(&mut self) -> impl Iterator<Item = &mut PoolTls> {
+        self.pools.iter_mut().filter_map(|pool| pool.tls.as_mut())
+    }
+
+    /// True if a pool trusts the system's authorities.
+    pub fn trusts_system(&self) -> bool {
+        let mut all = self.pools.iter().filter_map(|pool| pool.tls.as_ref());
+        all.any(PoolTls::trusts_system)
     }
 
     /// Whether each listener of HTTPS can tell its certificates apart.

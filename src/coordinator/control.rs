@@ -8,6 +8,7 @@ use crate::coordinator::events::Event;
 use crate::coordinator::fleet::{Discovered, Fleet, Operation, OperationError};
 use crate::coordinator::process::{
     Course, ListenSockets, Listeners, Phase, ReadyAnswers, Retired, Shards, Tickets, check_host,
+    system_authorities,
 };
 use crate::mailbox::Mailbox;
 use crate::snapshot::{self, Settings, Snapshot};
@@ -51,8 +52,9 @@ impl Control {
     ) -> Result<Self, String> {
         let ledger = mailboxes[0].shared.ledger.clone();
         let mut fleet = Fleet::new(ledger, mailboxes.len());
-        fleet.configure(&config, now);
         check_host(&config)?;
+        fleet.trust(system_authorities(&config)?);
+        fleet.configure(&config, now);
         let mut listeners = Listeners::new(listen_sockets);
         let opened = listeners.open(&config, &config)?;
         listeners.set(&config, opened, &mut fleet);
@@ -249,10 +251,12 @@ impl Control {
     ) -> Result<Generation, String> {
         self.course.check_open()?;
         check_host(&config)?;
+        let authorities = system_authorities(&config)?;
         self.make_room(&config, now)?;
         let opened = self.listeners.open(&self.config, &config)?;
         self.config = config;
         let mut fleet = self.fleet.borrow_mut();
+        fleet.trust(authorities);
         fleet.configure(&self.config, now);
         fleet.apply_discovered(discovered, now);
         self.listeners.set(&self.config, opened, &mut fleet);
@@ -299,6 +303,7 @@ impl Control {
             self.config = next;
             let mut fleet = self.fleet.borrow_mut();
             self.listeners.rebuild_https(&self.config, &mut fleet);
+            fleet.replace_tls(&self.config);
             drop(fleet);
             self.tickets.follow(&self.config.tls, now);
             self.is_dirty = true;

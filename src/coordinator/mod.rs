@@ -29,6 +29,7 @@ mod tls_files;
 pub use control::Control;
 pub use process::{
     Bell, BellReceiver, ListenSockets, OpenListener, Panics, TooManyPanics, bell, check_host,
+    system_authorities,
 };
 pub use reload::{ConfigSource, Unusable};
 pub use running::{Coordinator, Ended, ShardEnd, ShardReport, Spawn};

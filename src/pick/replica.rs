@@ -57,6 +57,8 @@ pub struct Replicas {
     rooms: Rooms,
     /// Backends that got a limit of connections.
     limited: Vec<BackendSlot>,
+    /// Backends to which new connections are secured in another way than those that there are.
+    resecured: Vec<BackendSlot>,
     /// By slot: until when a backend that refused a connection is avoided.
     refused_until: Vec<Instant>,
 }
@@ -65,8 +67,8 @@ impl Replicas {
     /// Without pools, until the first snapshot.
     pub fn new(shard: ShardId, ledger: Arc<Ledger>) -> Self {
         let (view, rooms) = (View::new(shard, ledger.clone()), Rooms::new(shard, ledger));
-        let (pools, limited, refused_until) = (Vec::new(), Vec::new(), Vec::new());
-        Self { pools, view, rooms, limited, refused_until }
+        let (limited, resecured, refused_until) = (Vec::new(), Vec::new(), Vec::new());
+        Self { pools: Vec::new(), view, rooms, limited, resecured, refused_until }
     }
 
     /// Applies the pools of a snapshot. The state of backends that stay is kept, and so is the
@@ -84,6 +86,9 @@ impl Replicas {
                 (Some(pool), was) => {
                     if let Some(was) = &was {
                         note_left(&mut left, &was.pool, pool);
+                        if was.pool.tls != pool.tls {
+                            self.resecured.extend(slots(pool));
+                        }
                     }
                     Some(self.replica(pool, was, prng))
                 }
@@ -235,6 +240,12 @@ impl Replicas {
     /// them, as the number of connections is limited.
     pub fn idle(&self, slot: BackendSlot) -> (u32, bool) {
         self.view.idle(slot)
+    }
+
+    /// Takes the backends to which connections made before this was last asked were secured in
+    /// another way than new ones.
+    pub fn take_resecured(&mut self) -> Vec<BackendSlot> {
+        std::mem::take(&mut self.resecured)
     }
 
     /// Takes the backends that got a limit of connections since this was last asked.

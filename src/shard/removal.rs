@@ -27,6 +27,10 @@ impl<E: Engine> Traffic<E> {
         if !limited.is_empty() {
             self.release_idle(&limited);
         }
+        let resecured = self.sides.picks.take_resecured();
+        if !resecured.is_empty() {
+            self.release_insecure(&resecured);
+        }
         if is_one_removed {
             self.release_clients();
         }
@@ -80,6 +84,18 @@ impl<E: Engine> Traffic<E> {
         for id in connections.idle_ids() {
             if slots.contains(&connections.at(id).slot) {
                 connections.discard_idle(id, local);
+            }
+        }
+    }
+
+    /// Keeps no connection to backends that new ones are secured in another way to: another TLS
+    /// than before, or none.
+    fn release_insecure(&mut self, slots: &[BackendSlot]) {
+        self.release_idle(slots);
+        let connections = &mut self.sides.connections;
+        for key in connections.keys_of(|slot| slots.contains(&slot)) {
+            if let Some(id) = connections.find(key) {
+                connections.at(id).reserve();
             }
         }
     }

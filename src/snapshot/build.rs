@@ -14,6 +14,7 @@ use crate::engine::Socket;
 use crate::head::{Rules, Scheme};
 use crate::limits::FIELDS_MAX;
 use crate::route::RouteTable;
+use crate::tls::{Authorities, BackendNames, BackendTls, server_name};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -77,6 +78,7 @@ pub fn build(
         let all = pool.backends.iter().zip(&members);
         let all = all.map(|(backend, member)| (member.slot, member.address, backend.weight));
         built.hashing = build_hashing(pool, all, None);
+        built.tls = build_tls(pool, &Authorities::joined([]), std::iter::empty(), None);
         pools.push(Arc::new(built));
     }
     assemble(generation, listeners, pools, Arc::new(build_settings(config)))
@@ -121,7 +123,27 @@ pub fn build_hashing(
     Some(same.cloned().unwrap_or_else(|| Arc::new(hashing)))
 }
 
-/// A pool of these members, without a table, not in fail-open mode.
+/// TLS to the backends of a pool, if it has any. `system` is what the system trusts, `named` has
+/// the backends with a name of their own. Earlier sessions of `before` can be resumed, if that has
+/// the same terms.
+pub fn build_tls<'n>(
+    pool: &config::Pool,
+    system: &Authorities,
+    named: impl Iterator<Item = (SocketAddr, &'n str)>,
+    before: Option<&Arc<BackendTls>>,
+) -> Option<Arc<BackendTls>> {
+    let tls = pool.tls.as_ref()?;
+    let mut names = BackendNames { all: tls.server_name(), ..BackendNames::default() };
+    if names.all.is_none() {
+        names.by_address =
+            named.filter_map(|(address, name)| Some((address, server_name(name)?))).collect();
+    }
+    let built = BackendTls::new(tls.terms(system), names, before.map(Arc::as_ref));
+    let same = before.filter(|before| ***before == built);
+    Some(same.cloned().unwrap_or_else(|| Arc::new(built)))
+}
+
+/// A pool of these members, without a table, without TLS, not in fail-open mode.
 pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: usize) -> Pool {
     let mut built = Pool {
         tls: None,

@@ -11,7 +11,7 @@ mod server_names;
 
 pub use build::{
     Member, Share, assemble, build, build_hashing, build_listener, build_pool, build_settings,
-    wanted,
+    build_tls, wanted,
 };
 pub use hashing::Hashing;
 pub use registry::{Registry, RouteKey, Wanted};

@@ -2,6 +2,7 @@
 //! anything; know sessions, HTTP or io_uring.
 #![allow(unsafe_code)]
 
+pub mod certificates;
 pub mod clock;
 pub mod core;
 pub mod event_fd;

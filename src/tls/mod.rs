@@ -2,9 +2,10 @@
 //! of one connection, bytes in and bytes out.
 //!
 //! `pem` and `certificate` read certificates, `policy` has versions and suites, `serving` builds
-//! what answers clients, `names` finds it by server name, `tickets` resumes sessions, `backend` is
-//! TLS towards backends; `handshake`, `record` and `session` are one connection, `fault_kind` sorts
-//! why one fails.
+//! what answers clients, `names` finds it by server name, `tickets` resumes sessions; `backend` is
+//! TLS towards backends, `trust` has whose certificates are accepted of them, `sessions` what can
+//! be resumed; `handshake`, `record` and `session` are one connection, `fault_kind` sorts why one
+//! fails.
 
 mod backend;
 mod certificate;
@@ -16,9 +17,11 @@ mod policy;
 mod record;
 mod serving;
 mod session;
+mod sessions;
 mod tickets;
+mod trust;
 
-pub use backend::BackendTls;
+pub use backend::{BackendNames, BackendTerms, BackendTls, Trust, server_name};
 pub use certificate::{Certificate, CertificateFault, FileOf, KeyKind, is_server_name};
 pub use fault_kind::FaultKind;
 pub use handshake::{Facts, Handshake};
@@ -29,6 +32,7 @@ pub use record::{CONTENT_BYTES_MAX, ContentType, OVERHEAD_BYTES_MAX, RecordFault
 pub use serving::Terms;
 pub use session::{Fault, Received, Session};
 pub use tickets::{TICKET_LIFETIME_S, TicketKeys, TicketSecret};
+pub use trust::Authorities;
 
 #[cfg(test)]
 mod certificate_tests;

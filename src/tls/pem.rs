@@ -2,6 +2,7 @@
 //! its place. Does not: read files, or know what is in a section.
 
 use rustls::pki_types::pem::PemObject;
+use std::fmt;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 const BEGIN: &[u8] = b"-----BEGIN ";
@@ -31,6 +32,17 @@ pub struct FileFault {
 impl FileFault {
     pub(super) fn of_file(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { line: None, problem: problem.into(), remedy: remedy.into() }
+    }
+
+    /// What is wrong, with the name of the file.
+    pub fn message(&self, file: &dyn fmt::Display) -> String {
+        let line = self.line.map(|line| format!(", line {line},")).unwrap_or_default();
+        format!("`{file}`{line} {}", self.problem)
+    }
+
+    /// The same with the remedy.
+    pub fn sentence(&self, file: &dyn fmt::Display) -> String {
+        format!("{}: {}", self.message(file), self.remedy)
     }
 
     pub(super) fn at(line: usize, problem: impl Into<String>, remedy: impl Into<String>) -> Self {

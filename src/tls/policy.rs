@@ -1,11 +1,15 @@
-//! Versions and cipher suites of TLS that clients may use. The defaults are those of Mozilla's
-//! "intermediate" (<https://wiki.mozilla.org/Security/Server_Side_TLS>, 5.7), but for the suites with
-//! DHE, which rustls does not have.
+//! Versions and cipher suites of TLS that clients, or backends, may use. The defaults are those of
+//! Mozilla's "intermediate" (<https://wiki.mozilla.org/Security/Server_Side_TLS>, 5.7), but for the
+//! suites with DHE, which rustls does not have.
 
 use super::record::Version;
-use rustls::SupportedCipherSuite;
 use rustls::crypto::aws_lc_rs::cipher_suite as suites;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::version::{TLS12, TLS13};
+use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 use std::fmt;
+
+const BOTH_VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
 /// A cipher suite by its names, those of TLS 1.3 first.
 struct Known {
@@ -104,7 +108,7 @@ impl Suite {
     }
 
     /// The same for the library of TLS.
-    pub(super) fn supported(self) -> SupportedCipherSuite {
+    fn supported(self) -> SupportedCipherSuite {
         self.known().suite
     }
 }
@@ -131,6 +135,20 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// The ciphers, with everything else that the library of TLS needs.
+    pub(super) fn provider(&self) -> CryptoProvider {
+        let cipher_suites = self.suites.iter().map(|suite| suite.supported()).collect();
+        CryptoProvider { cipher_suites, ..aws_lc_rs::default_provider() }
+    }
+
+    /// The versions.
+    pub(super) fn versions(&self) -> &'static [&'static SupportedProtocolVersion] {
+        match self.min_version {
+            Version::Tls12 => BOTH_VERSIONS,
+            Version::Tls13 => &BOTH_VERSIONS[..1],
+        }
+    }
+
     /// The version that no suite is for.
     pub fn version_without_suite(&self) -> Option<Version> {
         let versions = [Version::Tls12, Version::Tls13].into_iter();

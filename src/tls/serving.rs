@@ -3,20 +3,16 @@
 
 use super::certificate::{Certificate, KeyKind};
 use super::policy::Policy;
-use super::record::Version;
 use super::tickets::{TicketKeys, Ticketer};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::version::{TLS12, TLS13};
 use rustls::{ServerConfig, SupportedProtocolVersion};
 use std::sync::Arc;
 
 /// Application protocols (RFC 7301) that are agreed on, the best first. A client that offers others
 /// only is refused.
 const APPLICATION_PROTOCOLS: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
-
-const BOTH_VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
 /// What all handshakes of a listener have in common.
 pub struct Terms {
@@ -30,12 +26,7 @@ impl Terms {
     /// tickets by these keys.
     pub fn new(policy: &Policy, keys: &Arc<TicketKeys>) -> Self {
         debug_assert_eq!(policy.version_without_suite(), None);
-        let cipher_suites = policy.suites.iter().map(|suite| suite.supported()).collect();
-        let provider = CryptoProvider { cipher_suites, ..aws_lc_rs::default_provider() };
-        let versions = match policy.min_version {
-            Version::Tls12 => BOTH_VERSIONS,
-            Version::Tls13 => &BOTH_VERSIONS[..1],
-        };
+        let (provider, versions) = (policy.provider(), policy.versions());
         let tickets = Arc::new(Ticketer::new(keys.clone(), policy));
         Self { provider: Arc::new(provider), tickets, versions }
     }

@@ -5,6 +5,7 @@ use super::findings::{Finding, warning};
 use ringway::base::calendar::Civil;
 use ringway::config::{Certificate, Config};
 use ringway::sys::clock;
+use ringway::tls;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
@@ -21,7 +22,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
         let path = one.chain.display();
         let found = |what: &str| warning("certificate.chain", format!("`{path}`: {what}"));
         findings.extend(one.loaded.remarks.iter().map(|remark| found(remark)));
-        findings.extend(dates(one, wall_s).map(|date| found(&date)));
+        findings.extend(dates(&one.loaded, wall_s, "clients").map(|date| found(&date)));
         for name in one.names.iter().filter(|name| !is_covered(one, name)) {
             let message = format!("`{name}` is not in `{path}`: clients refuse it for this name");
             findings.push(warning("certificate.names", message));
@@ -30,19 +31,20 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     findings
 }
 
-fn dates(certificate: &Certificate, wall_s: i64) -> Option<String> {
-    let (begins, ends) = (certificate.loaded.begins, certificate.loaded.ends);
+/// What `peers` say to its dates.
+pub(super) fn dates(certificate: &tls::Certificate, wall_s: i64, peers: &str) -> Option<String> {
+    let (begins, ends) = (certificate.begins, certificate.ends);
     let date = |seconds: i64| {
         let Civil { year, month, day, .. } = Civil::at(u64::try_from(seconds).unwrap_or(0));
         format!("{year:04}-{month:02}-{day:02}")
     };
     if wall_s >= ends {
-        return Some(format!("it has expired on {}: clients refuse it; renew it", date(ends)));
+        return Some(format!("it has expired on {}: {peers} refuse it; renew it", date(ends)));
     }
     if wall_s < begins {
         let begins = date(begins);
         return Some(format!(
-            "it is valid only from {begins} on, and clients refuse it until then"
+            "it is valid only from {begins} on, and {peers} refuse it until then"
         ));
     }
     let left = (ends - wall_s) / DAY_S;
@@ -62,7 +64,11 @@ pub(super) fn readable_keys(config: &Config) -> Vec<Finding> {
     let certificates = config.certificates.iter();
     let keys = certificates.map(|one| ("certificate.key", &one.key));
     let tickets = config.tls.ticket_keys_file.iter().map(|file| ("tls.ticket_keys_file", file));
-    let found = keys.chain(tickets).filter_map(|(key, path)| {
+    let of_pools = config.pools.iter().filter_map(|pool| pool.tls.as_ref());
+    let of_pools = of_pools.filter_map(|tls| {
+        Some(("pool.tls.client_key", tls.client_key.as_ref().or(tls.client_certificate.as_ref())?))
+    });
+    let found = keys.chain(tickets).chain(of_pools).filter_map(|(key, path)| {
         let mode = fs::metadata(path).ok()?.mode();
         (mode & READ_BY_OTHERS != 0).then(|| {
             let path = path.display();
@@ -101,7 +107,7 @@ mod tests {
         let made = make(&["a.test".to_owned()], 90).expect("made");
         let load = |_: &std::path::Path| Ok((made.chain.clone() + &made.key).into_bytes());
         let one = Certificate::load("a.pem".into(), "a.pem".into(), &load).expect("it fits");
-        let at = |wall_s: i64| dates(&one, wall_s).unwrap_or_default();
+        let at = |wall_s: i64| dates(&one.loaded, wall_s, "clients").unwrap_or_default();
         let (begins, ends) = (one.loaded.begins, one.loaded.ends);
         assert!(at(begins - 1).contains("valid only from"), "{}", at(begins - 1));
         assert_eq!(at(begins), "");

@@ -1,7 +1,7 @@
 //! Errors and warnings of a start of `ringway run` here with a configuration that is valid by
 //! itself. Reads, changes nothing.
 
-use super::{certificates, datagrams, host, protocols};
+use super::{backend_tls, certificates, datagrams, host, protocols};
 use crate::cli::environment::Wrong;
 use crate::cli::load::{Effective, LoadError};
 use crate::cli::serve::cores;
@@ -11,7 +11,7 @@ use ringway::config::{
     ADMIN_SOCKET_DEFAULT, BackendName, Config, Endpoint, FILE_BYTES_MAX, Listener, LogPath, Lookup,
     Pool, PoolUses, Probe, ShardsChoice, parse_backends_file, text_of,
 };
-use ringway::coordinator::check_host;
+use ringway::coordinator::{check_host, system_authorities};
 use ringway::sys::{core, file, socket};
 use serde::Serialize;
 use std::fmt;
@@ -121,6 +121,7 @@ fn of_text(config: &Config) -> Vec<Finding> {
     findings.extend(admin_address(config));
     findings.extend(protocols::findings(config));
     findings.extend(certificates::findings(config));
+    findings.extend(backend_tls::findings(config));
     findings.extend(datagrams::findings(config));
     findings.extend(host::findings(config));
     for (pool, uses) in config.pools.iter().zip(config.uses_of_pools()) {
@@ -132,7 +133,8 @@ fn of_text(config: &Config) -> Vec<Finding> {
 
 /// What this machine does not allow.
 fn not_allowed(config: &Config) -> Option<Finding> {
-    check_host(config).err().map(|why| fatal("pool", why))
+    let authorities = system_authorities(config).map(drop);
+    check_host(config).and(authorities).err().map(|why| fatal("pool", why))
 }
 
 /// The findings about paths.

@@ -1,5 +1,6 @@
 //! `ringway check`: would `ringway run` start with these files?
 
+mod backend_tls;
 mod certificates;
 mod datagrams;
 pub(super) mod findings;

@@ -5,7 +5,7 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use ringway::config::parse_certificates;
+use ringway::tls::Authorities;
 use std::error::Error;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -53,11 +53,12 @@ pub(super) fn reachable(listener: SocketAddr) -> SocketAddr {
 
 /// What makes TLS of a connection, trusting the certificate in a file alone.
 fn connector(trusted: &Path) -> io::Result<TlsConnector> {
-    let roots = parse_certificates(&std::fs::read(trusted)?).map_err(io::Error::other)?;
+    let authorities = Authorities::read(&std::fs::read(trusted)?);
+    let authorities = authorities.map_err(|fault| io::Error::other(fault.problem))?;
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
-        .with_root_certificates(roots)
+        .with_root_certificates(authorities.store().clone())
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
 }

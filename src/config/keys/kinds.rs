@@ -2,9 +2,9 @@
 
 use super::Kind;
 use crate::config::choices::{Choice, unknown_choice};
-use crate::config::raw::Number;
+use crate::config::raw::{Entry, Number};
 use crate::config::units::{bare_duration, bare_size, print_duration, print_size};
-use crate::config::values::{check_power_of_two, check_prime, parse_size_in};
+use crate::config::values::{check_power_of_two, check_prime, parse_path, parse_size_in};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -179,6 +179,25 @@ pub(in crate::config) fn path(parse: Parse<Option<PathBuf>>) -> Kind<Option<Path
     Kind::new(
         move |entry| entry.checked(parse(entry.text()?)),
         |path| path.as_ref().map_or_else(|| shown(""), |path| shown(path.display())),
+    )
+}
+
+/// A path or a list of them.
+pub(in crate::config) fn paths() -> Kind<Vec<PathBuf>> {
+    Kind::new(
+        |entry| {
+            let one = |entry: &Entry<'_>| {
+                let path = entry.checked(parse_path(entry.text()?))?;
+                entry.checked(path.ok_or_else(|| "this path is empty: remove it".to_owned()))
+            };
+            match entry.value() {
+                DeValue::String(_) => one(entry).map(|path| vec![path]),
+                _ => {
+                    Some(entry.elements("[\"ca.pem\"]")?.filter_map(|entry| one(&entry)).collect())
+                }
+            }
+        },
+        |paths| Value::Array(paths.iter().map(|path| shown(path.display())).collect()),
     )
 }
 

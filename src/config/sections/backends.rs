@@ -47,6 +47,16 @@ pub enum Lookup {
     },
 }
 
+impl Lookup {
+    /// The name of each server; none where the answers have others.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::Address { name, .. } => Some(name),
+            Self::Service { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for Lookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -12,7 +12,7 @@ use crate::config::printing::{PrintedKey, PrintedSection};
 use crate::config::raw::{Section, load_named};
 use crate::config::server_names::Clash;
 use crate::config::tls_files::TlsFiles;
-use crate::tls::{self, CertificateFault, FileFault, FileOf, is_server_name};
+use crate::tls::{self, CertificateFault, FileOf, is_server_name};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,10 +76,10 @@ impl Certificate {
 }
 
 /// A file that is wrong, or cannot be read.
-struct Wrong {
-    file: FileOf,
-    message: String,
-    remedy: Option<String>,
+pub(super) struct Wrong {
+    pub(super) file: FileOf,
+    pub(super) message: String,
+    pub(super) remedy: Option<String>,
 }
 
 impl std::fmt::Display for Wrong {
@@ -92,17 +92,19 @@ impl std::fmt::Display for Wrong {
 /// Reads a file. The error is a sentence for the user.
 type Read<'r> = &'r dyn Fn(&Path) -> Result<Vec<u8>, String>;
 
-fn read_files(chain: &Path, key: &Path, read: Read<'_>) -> Result<tls::Certificate, Wrong> {
+/// The certificate in these files.
+pub(super) fn read_files(
+    chain: &Path,
+    key: &Path,
+    read: Read<'_>,
+) -> Result<tls::Certificate, Wrong> {
     let read =
         |path: &Path, file| read(path).map_err(|message| Wrong { file, message, remedy: None });
     let chain_pem = read(chain, FileOf::Chain)?;
     let key_pem = if key == chain { chain_pem.clone() } else { read(key, FileOf::Key)? };
     tls::Certificate::read(&chain_pem, &key_pem).map_err(|CertificateFault { file, fault }| {
         let path = if file == FileOf::Chain { chain } else { key };
-        let FileFault { line, problem, remedy } = fault;
-        let line = line.map(|line| format!(", line {line},")).unwrap_or_default();
-        let message = format!("`{}`{line} {problem}", path.display());
-        Wrong { file, message, remedy: Some(remedy) }
+        Wrong { file, message: fault.message(&path.display()), remedy: Some(fault.remedy) }
     })
 }
 

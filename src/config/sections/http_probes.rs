@@ -5,9 +5,9 @@ use crate::config::addresses::parse_host_name;
 use crate::config::keys::kinds::{flag, optional, path, shown, text};
 use crate::config::keys::{Keys, Kind, section};
 use crate::config::raw::{Entry, Section};
-use crate::config::trust::parse_certificates;
 use crate::config::units::parse_count;
 use crate::config::values::{is_token, parse_path};
+use crate::tls::Authorities;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -83,9 +83,8 @@ impl TlsProbe {
 
 /// Checks that certificates can be used: they are read again when the probe is made.
 fn check_certificates(section: &Section<'_>, path: &Path) -> Result<(), String> {
-    let name = path.display();
-    let pem = section.load(path)?;
-    parse_certificates(&pem).map(drop).map_err(|wrong| format!("`ca_file` {name} {wrong}"))
+    let read = Authorities::read(&section.load(path)?);
+    read.map(drop).map_err(|fault| fault.sentence(&path.display()))
 }
 
 /// Fields of a request, as `{ name = "value" }`.
@@ -145,7 +144,7 @@ fn print_statuses(range: &RangeInclusive<u16>) -> Value {
 }
 
 /// The name in a certificate; empty: none.
-fn parse_sni(text: &str) -> Result<Option<String>, String> {
+pub(super) fn parse_sni(text: &str) -> Result<Option<String>, String> {
     match text {
         "" => Ok(None),
         ip if ip.parse::<IpAddr>().is_ok() => Ok(Some(ip.to_owned())),

@@ -147,8 +147,8 @@ fn check_fitting(section: &Section<'_>, listener: &Listener, protocol: Option<Pr
     }
 }
 
-/// Reports a version that no client could use.
-fn check_suites(section: &Section<'_>, policy: &Policy) {
+/// Reports a version that no peer could use.
+pub(super) fn check_suites(section: &Section<'_>, policy: &Policy) {
     // A wrong one was reported, and may be the one that is missing.
     let are_whole = section.peek_length("ciphers").is_none_or(|count| count == policy.suites.len());
     if let Some(version) = policy.version_without_suite().filter(|_| are_whole) {

@@ -2,6 +2,7 @@
 
 use super::backends::{self, Backend, BackendName};
 use super::names::Names;
+use super::pool_tls::PoolTls;
 use super::probes::{self, Probe};
 use crate::balance::{Algorithm, HashKey, HashRules};
 use crate::config::choices::{NoHealthy, ProxyProtocol, ProxyTlv};
@@ -65,6 +66,8 @@ section! {
         proxy_tlvs: Vec<ProxyTlv> = Vec::new() => texts(str::parse),
         /// The address that connections to backends come from.
         source: PoolSource = PoolSource::default() => text(PoolSource::parse),
+        /// TLS to the backends; none: plain.
+        tls: Option<PoolTls> = None,
         /// A connection that is forwarded unread, or a tunnel, is probed by the kernel when the
         /// backend is silent for so long; zero: never.
         keepalive: Duration = KEEPALIVE_DEFAULT => duration(parse_keepalive),
@@ -119,10 +122,9 @@ impl Pool {
     pub(in crate::config) fn print(&self) -> Vec<PrintedSection> {
         let path = format!("pool.{}", self.name);
         let below = |table: &str, values| PrintedSection::table(format!("{path}.{table}"), values);
-        let mut sections = vec![
-            PrintedSection::table(&*path, self.print_keys()),
-            below("health", self.health.print_keys()),
-        ];
+        let mut sections = vec![PrintedSection::table(&*path, self.print_keys())];
+        sections.extend(self.tls.iter().map(|tls| below("tls", tls.print_keys())));
+        sections.push(below("health", self.health.print_keys()));
         sections.extend(self.readiness.iter().map(|probe| below("readiness", probe.print_keys())));
         sections.push(below("ejection", self.ejection.print_keys()));
         let backends = self.backends.iter().map(Backend::print);
@@ -162,6 +164,8 @@ pub(super) struct ByTraffic<'d> {
     readiness: Section<'d>,
     /// The place of `proxy_protocol`.
     header: Range<usize>,
+    /// The place of `tls`.
+    tls: Range<usize>,
 }
 
 impl ByTraffic<'_> {
@@ -174,6 +178,10 @@ impl ByTraffic<'_> {
                            leads to this pool";
             let help = "write \"v2\", or give the listener a pool of its own";
             self.health.report().add_with_help(self.header, message, help);
+        }
+        if uses.are_only_flows() && pool.tls.is_some() {
+            let message = "TLS is for connections, and only listeners of `udp` lead to this pool";
+            self.health.report().add_with_help(self.tls, message, "remove [pool.NAME.tls]");
         }
         pool.health = probes::probe(self.health, default.clone());
         let readiness = self.readiness;
@@ -189,11 +197,15 @@ fn pool<'d>(
 ) -> (Pool, ByTraffic<'d>) {
     let mut pool = Pool::new(name.value, Vec::new());
     pool.read_keys(&mut section);
-    let by_traffic = ByTraffic {
+    let mut by_traffic = ByTraffic {
         health: section.section("health"),
         readiness: section.section("readiness"),
         header: section.value_span("proxy_protocol"),
+        tls: 0..0,
     };
+    let tls = section.section("tls");
+    by_traffic.tls = tls.span.clone();
+    pool.tls = tls.is_written().then(|| PoolTls::read(tls));
     pool.ejection = super::ejection::ejection(section.section("ejection"));
     let only_addresses = backends::read_into(&mut pool, &mut section, name, backends_left, spans);
     let count = pool.backends.len();

@@ -149,7 +149,8 @@ fn parse_prefix(text: &str) -> Result<String, String> {
     check_path_prefix(text).map(|()| text.to_owned())
 }
 
-fn parse_alpn(text: &str) -> Result<String, String> {
+/// A protocol of TLS (RFC 7301).
+pub(super) fn parse_alpn(text: &str) -> Result<String, String> {
     let fits = (1..=ALPN_BYTES_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_graphic())
         && !text.ends_with('/');

@@ -43,6 +43,10 @@ const FULL: &str = r#"
     health = { protocol = "grpcs" }
     readiness = { protocol = "tcp" }
     backend = [{ srv = "a.test" }]
+    [pool.two.tls]
+    ca = ["a.pem"]
+    client_certificate = "cert.pem"
+    client_key = "key.pem"
     [pool.bytes]
     health = { protocol = "udp", send_hex = "00 ff", expect_hex = "01" }
     backend = [{ address = "10.0.0.3:80" }]
@@ -86,7 +90,7 @@ const TEXTS: [&str; 33] = [
 ];
 
 /// The sections below a pool, which the error for an unknown key lists among its keys.
-const TABLES: [&str; 4] = ["health", "readiness", "ejection", "backend"];
+const TABLES: [&str; 5] = ["tls", "health", "readiness", "ejection", "backend"];
 
 /// A key in a printed configuration.
 struct Place {
@@ -208,7 +212,9 @@ fn others(value: &Value) -> Vec<Value> {
         Value::Table(_) => vec![values("{ a = 'b' }")],
         Value::Array(_) => {
             let suites = "['TLS_AES_128_GCM_SHA256', 'ECDHE-RSA-AES128-GCM-SHA256']";
-            ["['a-1']", "['10.0.0.9']", "['crc32c']", "[101]", suites].map(values).to_vec()
+            ["['a-1']", "['10.0.0.9']", "['crc32c']", "[101]", "['b.pem']", suites]
+                .map(values)
+                .to_vec()
         }
         _ => {
             let texts = TEXTS.map(|text| Value::String(text.to_owned()));

@@ -8,6 +8,7 @@ mod json;
 mod keys;
 mod loops;
 mod parsing;
+mod pool_tls;
 mod pools;
 mod printing;
 mod problems;

@@ -5,7 +5,7 @@ use crate::base::Prng;
 use crate::config::*;
 use crate::health::{EjectionRules, ProbeRules, SlowStart};
 use crate::route::HostPattern;
-use crate::tls::{Policy, Suite};
+use crate::tls::{Authorities, Policy, Suite};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -261,6 +261,7 @@ fn random_pool(prng: &mut Prng, number: u16) -> Pool {
         proxy_protocol: if says_more { ProxyProtocol::V2 } else { ProxyProtocol::None },
         proxy_tlvs: if says_more { vec![random_choice(prng)] } else { Vec::new() },
         source,
+        tls: prng.one_in(2).then(|| random_tls(prng)),
         keepalive: random_keepalive(prng),
         health: probe(random_probe(prng)),
         readiness: prng.one_in(2).then(|| probe(random_probe(prng))),
@@ -268,6 +269,24 @@ fn random_pool(prng: &mut Prng, number: u16) -> Pool {
         names,
         backends_file: prng.one_in(2).then(|| random_path(prng)),
         ..Pool::new(format!("Pool-{number}"), backends)
+    }
+}
+
+fn random_tls(prng: &mut Prng) -> PoolTls {
+    let has_ca = prng.one_in(2);
+    let ca = if has_ca { vec![random_path(prng).with_extension("pem")] } else { Vec::new() };
+    let authorities = has_ca.then(|| Authorities::read(super::CERTIFICATE.0.as_bytes()).unwrap());
+    PoolTls {
+        sni: prng.one_in(2).then(|| "a.b".to_owned()),
+        verify: prng.one_in(2),
+        ca,
+        alpn: ["h2", "http/1.1"][prng.below(3) as usize..]
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        policy: random_policy(prng),
+        authorities,
+        ..PoolTls::default()
     }
 }
 

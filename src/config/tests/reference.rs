@@ -55,6 +55,7 @@ fn the_reference_has_every_key_at_its_default() {
     let (names, is_default) = (certificate.names.len(), certificate.is_default);
     assert_eq!((certificate.listener, names, is_default), (None, 0, false));
     let pool = &config.pools[0];
+    assert_eq!(pool.tls, Some(PoolTls::default()));
     let https = HttpProbe { tls: Some(TlsProbe::default()), ..HttpProbe::default() };
     let readiness = Probe { kind: ProbeKind::Http(https), ..Probe::default() };
     assert_eq!(pool.readiness, Some(readiness));

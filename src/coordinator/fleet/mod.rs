@@ -32,6 +32,7 @@ use crate::health::Standing;
 use crate::limits::BACKENDS_MAX;
 use crate::mailbox::Ledger;
 use crate::snapshot::{self, Pool, Registry};
+use crate::tls::Authorities;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -62,6 +63,8 @@ pub struct Fleet {
     shards: usize,
     by_slot: HashMap<BackendSlot, (String, SocketAddr)>,
     by_id: HashMap<PoolId, String>,
+    /// The authorities that the system trusts, if a pool does.
+    authorities: Authorities,
     /// Something may have changed since the last snapshot.
     is_dirty: bool,
     /// Counts the changes that set it.
@@ -93,6 +96,7 @@ impl Fleet {
             shards,
             by_slot: HashMap::new(),
             by_id: HashMap::new(),
+            authorities: Authorities::joined([]),
             is_dirty: true,
             changes: 0,
             revision: 0,
@@ -212,6 +216,9 @@ impl Fleet {
             built.is_last_resort = pool.has_no_healthy;
             let before = pool.built.as_ref().and_then(|before| before.hashing.as_ref());
             built.hashing = snapshot::build_hashing(&pool.config, pool.weights(), before);
+            let before = pool.built.as_ref().and_then(|before| before.tls.as_ref());
+            let names = pool.named_backends();
+            built.tls = snapshot::build_tls(&pool.config, &self.authorities, names, before);
             let shared = pool.built.take().filter(|before| **before == built);
             has_changed |= shared.is_none();
             let built = shared.unwrap_or_else(|| Arc::new(built));

@@ -183,6 +183,19 @@ impl PoolRecord {
         staying.map(|(address, record)| (record.slot, *address, record.weight()))
     }
 
+    /// The backends that are found by a name of their own, with that.
+    pub(super) fn named_backends(&self) -> impl Iterator<Item = (SocketAddr, &str)> {
+        let names: BTreeMap<Source, &str> = self
+            .config
+            .names
+            .iter()
+            .filter_map(|entry| Some((Source::of_name(entry), entry.lookup.host()?)))
+            .collect();
+        self.backends
+            .iter()
+            .filter_map(move |(address, record)| Some((*address, *names.get(&record.source)?)))
+    }
+
     /// The table of the algorithm `hash`, as last published.
     pub fn hashing(&self) -> Option<&Arc<Hashing>> {
         self.built.as_ref()?.hashing.as_ref()

@@ -8,6 +8,7 @@ use super::{Fleet, Found, PoolRecord, Record, Source};
 use crate::base::Instant;
 use crate::config::{self, Config};
 use crate::coordinator::events::Event;
+use crate::tls::Authorities;
 use std::collections::{BTreeSet, HashSet};
 use std::net::SocketAddr;
 
@@ -32,6 +33,22 @@ impl Fleet {
             pool.is_removed = !is_configured(name);
         }
         self.source(now);
+        self.is_dirty = true;
+    }
+
+    /// Sets what a pool trusts that trusts the system: the authorities of this machine.
+    pub fn trust(&mut self, authorities: Option<Authorities>) {
+        self.authorities = authorities.unwrap_or_else(|| Authorities::joined([]));
+        self.is_dirty = true;
+    }
+
+    /// Applies new content of the files of TLS alone.
+    pub fn replace_tls(&mut self, config: &Config) {
+        for pool in &config.pools {
+            if let Some(record) = self.pools.get_mut(&pool.name) {
+                record.config.tls.clone_from(&pool.tls);
+            }
+        }
         self.is_dirty = true;
     }
 

@@ -1,7 +1,9 @@
 //! What this machine must allow for a configuration to work at all. Does not: change anything.
 
-use crate::config::{Config, PoolSource};
+use crate::config::{Config, Pool, PoolSource, PoolTls};
+use crate::sys::certificates::{NO_CERTIFICATES, trusted};
 use crate::sys::source::check_foreign;
+use crate::tls::Authorities;
 
 /// Fails if the machine does not allow what a configuration needs.
 ///
@@ -17,4 +19,20 @@ pub fn check_host(config: &Config) -> Result<(), String> {
             pool.name
         )
     })
+}
+
+/// The authorities that this machine trusts, if a pool trusts them.
+///
+/// # Errors
+/// A sentence with the reason and the remedy: there are none.
+pub fn system_authorities(config: &Config) -> Result<Option<Authorities>, String> {
+    let mut pools = config.pools.iter();
+    let trusts = |pool: &&Pool| pool.tls.as_ref().is_some_and(PoolTls::trusts_system);
+    let Some(pool) = pools.find(trusts) else { return Ok(None) };
+    let authorities = Authorities::of_system(trusted());
+    if authorities.is_empty() {
+        let name = &pool.name;
+        return Err(format!("pool {name}: {NO_CERTIFICATES}, or give `ca` in [pool.{name}.tls]"));
+    }
+    Ok(Some(authorities))
 }

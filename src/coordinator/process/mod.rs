@@ -24,7 +24,7 @@ mod ticket_keys;
 pub(crate) use bell::rung;
 pub use bell::{Bell, BellReceiver, bell};
 pub(crate) use expiry::{Expiry, days_left};
-pub use host::check_host;
+pub use host::{check_host, system_authorities};
 pub(crate) use listeners::successor;
 pub use listeners::{ListenSockets, Listeners, OpenListener};
 pub use panics::{Panics, TooManyPanics};

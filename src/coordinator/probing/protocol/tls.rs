@@ -2,8 +2,10 @@
 //! backend is built once. Does not: resume sessions; each probe verifies anew.
 
 use super::failure::ProbeFailure;
-use crate::config::{FILE_BYTES_MAX, TlsProbe, parse_certificates};
+use crate::config::{FILE_BYTES_MAX, TlsProbe};
+use crate::sys::certificates::{NO_CERTIFICATES, trusted};
 use crate::sys::file;
+use crate::tls::Authorities;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -17,9 +19,7 @@ use tokio_rustls::rustls::client::danger::{
 };
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-};
+use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
 /// TLS of one probe, for all its backends.
 pub(super) struct Tls {
@@ -42,7 +42,7 @@ impl Tls {
             .map_err(|error| format!("TLS cannot be set up: {error}"))?;
         let mut config = if probe.verify {
             let roots = trusted.of(probe.ca_file.as_deref())?;
-            builder.with_root_certificates(roots).with_no_client_auth()
+            builder.with_root_certificates(roots.store().clone()).with_no_client_auth()
         } else {
             let verifier = Arc::new(Credulous(provider));
             builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
@@ -86,33 +86,30 @@ fn server_name(
 #[derive(Default)]
 pub struct Trusted {
     /// By `ca_file`; none: the system's.
-    read: HashMap<Option<PathBuf>, Result<Arc<RootCertStore>, String>>,
+    read: HashMap<Option<PathBuf>, Result<Authorities, String>>,
 }
 
 impl Trusted {
-    fn of(&mut self, ca_file: Option<&Path>) -> Result<Arc<RootCertStore>, String> {
-        let read = || ca_file.map_or_else(of_system, of_file).map(Arc::new);
+    fn of(&mut self, ca_file: Option<&Path>) -> Result<Authorities, String> {
+        let read = || ca_file.map_or_else(of_system, of_file);
         self.read.entry(ca_file.map(Path::to_owned)).or_insert_with(read).clone()
     }
 }
 
-fn of_file(path: &Path) -> Result<RootCertStore, String> {
+fn of_file(path: &Path) -> Result<Authorities, String> {
     let wrong = |wrong: String| format!("`ca_file` {} {wrong}", path.display());
     let read = file::read_regular(path, FILE_BYTES_MAX);
     let pem = read.map_err(|error| wrong(format!("cannot be read: {error}; give a PEM file")))?;
-    parse_certificates(&pem).map_err(wrong)
+    Authorities::read(&pem).map_err(|fault| fault.sentence(&path.display()))
 }
 
-fn of_system() -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
+fn of_system() -> Result<Authorities, String> {
     // Systems have invalid certificates among valid ones; only none at all is an error.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        return Err("this system has no trusted certificates: install them (package \
-                    ca-certificates) or give `ca_file`"
-            .to_owned());
+    let authorities = Authorities::of_system(trusted());
+    if authorities.is_empty() {
+        return Err(format!("{NO_CERTIFICATES}, or give `ca_file`"));
     }
-    Ok(roots)
+    Ok(authorities)
 }
 
 /// `verify = false`: every certificate of the backend is accepted.

@@ -189,7 +189,7 @@ fn certificates_and_names_are_to_be_mended() {
 
     let identity = Identity::of(&["shop.test"]);
     std::fs::write(&identity.file, "no certificate").expect("written");
-    assert!(mend(over(trusting(&identity))).contains("has no certificate"));
+    assert!(mend(over(trusting(&identity))).contains("is not PEM"));
 
     let sni = Some("not a name".to_owned());
     let tls = TlsProbe { sni, verify: false, ca_file: None };
