@@ -25,8 +25,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("tls", &["base", "limits"]),
     ("table", &["engine"]),
     ("link", &["tls", "engine", "base", "limits"]),
-    ("config", &["tls", "balance", "health", "head", "route", "base", "limits"]),
-    ("snapshot", &["config", "tls", "balance", "head", "route", "engine", "base", "limits"]),
+    ("config", &["http2", "tls", "balance", "health", "head", "route", "base", "limits"]),
+    (
+        "snapshot",
+        &["config", "http2", "tls", "balance", "head", "route", "engine", "base", "limits"],
+    ),
     ("mailbox", &["snapshot", "stats", "tls", "engine", "base", "limits"]),
     ("message", &["snapshot", "access_log", "stats", "http1", "head", "limits"]),
     (

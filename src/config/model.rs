@@ -5,7 +5,8 @@ use super::choices::{Choice, Protocol};
 use super::endpoint::Transport;
 use super::keys::Keys;
 use super::sections::{
-    AccessLog, Admin, Certificate, ErrorAnswer, Http, Listener, Pool, Route, Runtime, Timeouts, Tls,
+    AccessLog, Admin, Certificate, ErrorAnswer, Http, Http2, Listener, Pool, Route, Runtime,
+    Timeouts, Tls,
 };
 
 /// The configuration. [`Config::default`] has every value at its default, and no listener,
@@ -18,6 +19,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Settings of HTTP.
     pub http: Http,
+    /// Limits of HTTP/2.
+    pub http2: Http2,
     /// Settings of TLS.
     pub tls: Tls,
     /// Bodies of Ringway's own answers, at most one for each status.

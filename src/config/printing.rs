@@ -54,6 +54,7 @@ impl Config {
             PrintedSection::table("timeouts", self.timeouts.print_keys()),
             PrintedSection::table("admin", self.admin.print_keys()),
             PrintedSection::table("http", self.http.print_keys()),
+            PrintedSection::table("http2", self.http2.print_keys()),
             PrintedSection::table("tls", self.tls.print_keys()),
         ];
         let answers = self.error_answers.iter().enumerate();

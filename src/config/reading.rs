@@ -67,6 +67,7 @@ fn read(
         runtime: keys_of(root.section("runtime")),
         timeouts: keys_of(root.section("timeouts")),
         http: keys_of(http),
+        http2: keys_of(root.section("http2")),
         tls: Tls::read(root.section("tls")),
         error_answers: error_answers(root.sections("error_answer")),
         access_log: AccessLog::read(root.section("access_log")),

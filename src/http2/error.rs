@@ -1,5 +1,7 @@
 //! Error codes, and the faults of peers.
 
+use super::guard::Flood;
+
 /// An error code (RFC 9113 §7). Codes that no RFC defines are kept as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ErrorCode(pub u32);
@@ -44,32 +46,39 @@ pub struct Fault {
     pub code: ErrorCode,
     /// For the log, and for the peer's operator.
     pub reason: &'static str,
+    /// What there was too much of.
+    pub flood: Option<Flood>,
 }
 
 impl Fault {
+    /// A fault with this code.
+    pub(super) const fn of(code: ErrorCode, reason: &'static str) -> Self {
+        Self { code, reason, flood: None }
+    }
+
     /// A fault that has no code of its own.
     pub(super) const fn protocol(reason: &'static str) -> Self {
-        Self { code: ErrorCode::PROTOCOL_ERROR, reason }
+        Self::of(ErrorCode::PROTOCOL_ERROR, reason)
     }
 
     /// A fault of a window.
     pub(super) const fn flow_control(reason: &'static str) -> Self {
-        Self { code: ErrorCode::FLOW_CONTROL_ERROR, reason }
+        Self::of(ErrorCode::FLOW_CONTROL_ERROR, reason)
     }
 
     /// A fault of a frame's size.
     pub(super) const fn frame_size(reason: &'static str) -> Self {
-        Self { code: ErrorCode::FRAME_SIZE_ERROR, reason }
+        Self::of(ErrorCode::FRAME_SIZE_ERROR, reason)
     }
 
     /// A frame for a stream that its sender had ended.
     pub(super) const fn stream_closed(reason: &'static str) -> Self {
-        Self { code: ErrorCode::STREAM_CLOSED, reason }
+        Self::of(ErrorCode::STREAM_CLOSED, reason)
     }
 
     /// Far more of something than any use needs.
-    pub(super) const fn excess(reason: &'static str) -> Self {
-        Self { code: ErrorCode::ENHANCE_YOUR_CALM, reason }
+    pub(super) const fn excess(flood: Flood, reason: &'static str) -> Self {
+        Self { flood: Some(flood), ..Self::of(ErrorCode::ENHANCE_YOUR_CALM, reason) }
     }
 }
 

@@ -7,41 +7,62 @@
 use crate::base::Instant;
 
 macro_rules! floods {
-    ($($variant:ident $burst:literal $rate:literal $text:literal;)*) => {
+    ($($variant:ident $field:ident $burst:literal $text:literal;)*) => {
         /// What may flood.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Flood {
             $(#[doc = $text] $variant,)*
         }
 
-        impl Flood {
-            /// How many at once, and how many each second.
-            const fn limits(self) -> (u32, u32) {
-                match self { $(Self::$variant => ($burst, $rate),)* }
+        /// How many of each kind a peer may send at once: a bucket's size. It is drained within
+        /// [`DRAINED_WITHIN_SECONDS`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct FloodLimits {
+            $(#[doc = $text] pub $field: u32,)*
+        }
+
+        impl Default for FloodLimits {
+            fn default() -> Self {
+                Self { $($field: $burst,)* }
             }
+        }
+
+        impl FloodLimits {
+            const fn burst(&self, kind: Flood) -> u32 {
+                match kind { $(Flood::$variant => self.$field,)* }
+            }
+        }
+
+        impl Flood {
+            /// Every kind.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// For the log, and for the peer's operator.
             pub const fn text(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
         }
-
-        const KINDS: usize = [$(Flood::$variant,)*].len();
     };
 }
+
+/// A full bucket is empty after so many seconds.
+const DRAINED_WITHIN_SECONDS: u32 = 5;
+
+/// The largest size of a bucket, so that its level in thousandths has 32 bits.
+pub const FLOOD_LIMIT_MAX: u32 = 1_000_000;
 
 // A browser cancels what it had open at once when its user goes on, some hundred streams. gRPC
 // measures bandwidth by a PING for each round trip with DATA, and some clients announce each DATA
 // frame that they read: what follows DATA is forgiven.
 floods! {
-    Reset 500 100 "streams that end before their response is complete";
-    Ping 1_000 200 "PING frames";
-    Settings 100 10 "SETTINGS frames";
-    WindowUpdate 2_000 500 "WINDOW_UPDATE frames with small increments, or for closed streams";
-    Empty 200 20 "DATA frames without data";
-    Continuation 200 50 "CONTINUATION frames";
-    Ignored 1_000 100 "PRIORITY frames, frames of unknown types, and resets of closed streams";
-    Oversized 100 10 "heads beyond the limits";
+    Reset resets 500 "streams that end before their response is complete";
+    Ping pings 1_000 "PING frames";
+    Settings settings 100 "SETTINGS frames";
+    WindowUpdate window_updates 2_000 "WINDOW_UPDATE frames with small increments, or for closed streams";
+    Empty empty_frames 200 "DATA frames without data";
+    Continuation continuations 200 "CONTINUATION frames";
+    Ignored ignored_frames 1_000 "PRIORITY frames, frames of unknown types, and resets of closed streams";
+    Oversized oversized_heads 100 "heads and trailers beyond the limits";
 }
 
 /// What follows from an occurrence.
@@ -64,15 +85,16 @@ struct Bucket {
 /// The buckets of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
-    buckets: [Bucket; KINDS],
+    buckets: [Bucket; Flood::ALL.len()],
 }
 
 const ONE: u32 = 1_000;
 
 impl Guard {
     /// Counts an occurrence.
-    pub(super) fn charge(&mut self, kind: Flood, now: Instant) -> Verdict {
-        let (burst, per_second) = kind.limits();
+    pub(super) fn charge(&mut self, kind: Flood, limits: &FloodLimits, now: Instant) -> Verdict {
+        let burst = limits.burst(kind);
+        let per_second = burst.div_ceil(DRAINED_WITHIN_SECONDS);
         let bucket = &mut self.buckets[kind as usize];
         let now_ms = now.as_millis() as u32;
         // So many each second are as many thousandths each millisecond.
@@ -100,13 +122,16 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
+    const LIMITS: fn() -> FloodLimits = FloodLimits::default;
+
     #[test]
     fn a_burst_is_drained_at_three_quarters_and_closed_beyond_its_limit() {
-        for kind in [Flood::Reset, Flood::Ping, Flood::Settings, Flood::Oversized] {
-            let (burst, _) = kind.limits();
+        for kind in Flood::ALL.iter().copied() {
+            let burst = LIMITS().burst(kind);
             let mut guard = Guard::default();
             let now = Instant::from_nanos(u64::MAX / 2);
-            let verdicts: Vec<Verdict> = (0..=burst).map(|_| guard.charge(kind, now)).collect();
+            let verdicts: Vec<Verdict> =
+                (0..=burst).map(|_| guard.charge(kind, &LIMITS(), now)).collect();
             let of = |verdict| verdicts.iter().filter(|seen| **seen == verdict).count() as u32;
             let expected = [burst * 3 / 4, burst / 4, 1];
             assert_eq!([Verdict::Fine, Verdict::Drain, Verdict::Close].map(of), expected);
@@ -119,10 +144,11 @@ mod tests {
         let mut now = Instant::default();
         for _ in 0..100_000 {
             now = now + Duration::from_millis(10);
-            assert_eq!(guard.charge(Flood::Reset, now), Verdict::Fine);
+            assert_eq!(guard.charge(Flood::Reset, &LIMITS(), now), Verdict::Fine);
         }
         let twice: Vec<Verdict> = (0..2_000)
-            .map(|at| guard.charge(Flood::Reset, now + Duration::from_millis(5 * at)))
+            .map(|at| now + Duration::from_millis(5 * at))
+            .map(|now| guard.charge(Flood::Reset, &LIMITS(), now))
             .collect();
         assert!(twice.contains(&Verdict::Drain) && twice.contains(&Verdict::Close));
     }
@@ -131,8 +157,21 @@ mod tests {
     fn what_was_useful_is_forgiven() {
         let mut guard = Guard::default();
         for _ in 0..100_000 {
-            assert_eq!(guard.charge(Flood::WindowUpdate, Instant::default()), Verdict::Fine);
+            let verdict = guard.charge(Flood::WindowUpdate, &LIMITS(), Instant::default());
+            assert_eq!(verdict, Verdict::Fine);
             guard.forgive(Flood::WindowUpdate, 2);
+        }
+    }
+
+    #[test]
+    fn the_largest_and_the_smallest_limit_hold() {
+        for burst in [1, FLOOD_LIMIT_MAX] {
+            let limits = FloodLimits { resets: burst, ..LIMITS() };
+            let mut guard = Guard::default();
+            let closes = (0..=burst)
+                .map(|_| guard.charge(Flood::Reset, &limits, Instant::default()))
+                .position(|verdict| verdict == Verdict::Close);
+            assert_eq!(closes, Some(burst as usize));
         }
     }
 }

@@ -34,7 +34,7 @@ pub use connection::{Connection, DataFrame, PREFACE, Received, ShutWindow};
 pub use error::{ErrorCode, Fault};
 pub use event::Event;
 pub use frame::{FRAME_HEADER_BYTES, StreamId};
-pub use guard::Flood;
+pub use guard::{FLOOD_LIMIT_MAX, Flood, FloodLimits};
 pub use priority::Priority;
 pub use request_writer::{RequestForm, RequestTo};
 pub use response_writer::{Answer, GrpcAnswer};

@@ -2,6 +2,7 @@
 
 use super::error::Fault;
 use super::frame;
+use super::guard::FloodLimits;
 use super::window::{DEFAULT_WINDOW, WINDOW_MAX};
 use crate::limits::HTTP2_FRAME_BYTES_MAX;
 
@@ -24,7 +25,7 @@ pub enum Role {
 }
 
 /// Our end of a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Streams at a time: as the server, those that the client may have; as the client, those that
     /// we open at most, whatever the backend allows.
@@ -39,6 +40,8 @@ pub struct Config {
     pub fields_max: usize,
     /// As the server: extended CONNECT is accepted (RFC 8441).
     pub extended_connect: bool,
+    /// Bounds of what makes work and has no use.
+    pub floods: FloodLimits,
 }
 
 impl Default for Config {
@@ -50,6 +53,7 @@ impl Default for Config {
             head_bytes_max: crate::limits::HEAD_BYTES_MAX,
             fields_max: crate::limits::FIELDS_MAX,
             extended_connect: false,
+            floods: FloodLimits::default(),
         }
     }
 }

@@ -228,6 +228,7 @@ pub fn build_listener(
         routes_no_sni: listener.no_sni == NoSni::Default,
         routes_not_tls: listener.not_tls == NotTls::Default,
         flows: listener.flows,
+        speaks_http2: listener.http2,
         tls: (listener.protocol == Protocol::Https)
             .then(|| Arc::new(server_names::build(config, index, &registry.tickets))),
         routes: route_table(listener.protocol, &routes),
@@ -253,7 +254,7 @@ fn route_table(protocol: Protocol, routes: &[(&config::Route, Target)]) -> Route
 
 /// The settings for all sessions.
 pub fn build_settings(config: &Config) -> Settings {
-    let http = &config.http;
+    let (http, http2) = (&config.http, &config.http2);
     Settings {
         timeouts: config.timeouts,
         rules: [Scheme::Http, Scheme::Https].map(|scheme| Rules {
@@ -264,6 +265,16 @@ pub fn build_settings(config: &Config) -> Settings {
             underscore_names: http.underscore_names,
             allow_connect: http.connect == Connect::Forward,
         }),
+        http2: crate::http2::Config {
+            streams_max: http2.max_concurrent_streams,
+            stream_window: http2.stream_window,
+            connection_window: http2.connection_window,
+            head_bytes_max: http.head_bytes_max,
+            fields_max: FIELDS_MAX,
+            extended_connect: false,
+            floods: http2.floods,
+        },
+        http2_age_max: (!http2.max_age.is_zero()).then_some(http2.max_age),
         via: (!http.via.is_empty()).then(|| http.via.as_bytes().into()),
         trusted_proxies: http.trusted_proxies.clone(),
         upgrade_protocols: http

@@ -27,6 +27,7 @@ use crate::base::{BackendSlot, Generation, ListenerId, PoolId, RouteId, ShardId}
 use crate::config::{Choice, Endpoint, ErrorAnswer, IpNetwork};
 use crate::engine::{Socket, Source};
 use crate::head::{Rules, Scheme};
+use crate::http2;
 use crate::route::RouteTable;
 use crate::tls::{BackendTls, ServerNames};
 use std::net::SocketAddr;
@@ -71,6 +72,8 @@ pub struct Listener {
     pub routes_not_tls: bool,
     /// With UDP: the rules for flows.
     pub flows: FlowRules,
+    /// With HTTP and HTTPS: clients may speak HTTP/2.
+    pub speaks_http2: bool,
     /// With HTTPS: what answers each server name.
     pub tls: Option<Arc<ServerNames>>,
     /// Its routes: by host and path, or, with TLS, by server name. With TCP and UDP the only one is
@@ -168,6 +171,10 @@ pub struct Settings {
     rules: [Rules; 2],
     /// The name in Via; none if no such field is written.
     pub via: Option<Box<[u8]>>,
+    /// Our end of connections of HTTP/2 with clients.
+    pub http2: http2::Config,
+    /// A connection of HTTP/2 that is so old is drained; none: at no age.
+    pub http2_age_max: Option<Duration>,
     /// Proxies in front of Ringway whose X-Forwarded-* fields and PROXY protocol headers are
     /// trusted.
     pub trusted_proxies: Vec<IpNetwork>,

@@ -17,7 +17,7 @@ pub(super) fn build(
 ) -> ServerNames {
     let listener = &config.listeners[index.0];
     let names = config.server_names(index).expect("a checked configuration has no clash");
-    let terms = Terms::new(&listener.tls, tickets);
+    let terms = Terms::new(&listener.tls, listener.http2, tickets);
     let mut built: HashMap<Alternatives, Arc<ServerConfig>> = HashMap::new();
     let mut answering = |alternatives: &Alternatives| {
         let entry = built.entry(alternatives.clone()).or_insert_with(|| {

@@ -61,7 +61,16 @@ close_reasons! {
     TlsHandshakeFailed "tls_handshake_failed" Client "The TLS handshake failed.";
     TlsBroken "tls_broken" Client "The TLS session broke: a record was malformed, or the client sent an alert.";
     MalformedRequest "malformed_request" Client "The request broke the rules of HTTP/1.1 framing.";
-    Http2Fault "http2_fault" Client "The client broke the rules of HTTP/2, or made only work.";
+    Http2Fault "http2_fault" Client "The client broke the rules of HTTP/2.";
+    Http2ResetFlood "http2_reset_flood" Client "Too many streams of HTTP/2 ended before their response was complete (`max_resets`).";
+    Http2PingFlood "http2_ping_flood" Client "Too many PING frames of HTTP/2 (`max_pings`).";
+    Http2SettingsFlood "http2_settings_flood" Client "Too many SETTINGS frames of HTTP/2 (`max_settings`).";
+    Http2WindowUpdateFlood "http2_window_update_flood" Client "Too many small WINDOW_UPDATE frames of HTTP/2 (`max_window_updates`).";
+    Http2EmptyFrameFlood "http2_empty_frame_flood" Client "Too many DATA frames of HTTP/2 without data (`max_empty_frames`).";
+    Http2ContinuationFlood "http2_continuation_flood" Client "Too many CONTINUATION frames of HTTP/2 (`max_continuations`, or 8 behind one HEADERS frame).";
+    Http2IgnoredFrameFlood "http2_ignored_frame_flood" Client "Too many frames of HTTP/2 without a meaning (`max_ignored_frames`).";
+    Http2OversizedHeadFlood "http2_oversized_head_flood" Client "Too many heads of HTTP/2 beyond the limits (`max_oversized_heads`), or one far beyond them.";
+    Http2UnreadAnswers "http2_unread_answers" Client "The client of HTTP/2 did not read the answers to its control frames.";
     RequestRefused "request_refused" Client "The request was beyond a limit or cannot be served.";
     BackendReset "backend_reset" Backend "The backend ended the connection before it answered.";
     BackendTimeout "backend_timeout" Backend "The backend did not answer in time.";

@@ -12,23 +12,25 @@ use std::sync::Arc;
 
 /// Application protocols (RFC 7301) that are agreed on, the best first. A client that offers others
 /// only is refused.
-const APPLICATION_PROTOCOLS: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
+const APPLICATION_PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1", b"http/1.0"];
 
 /// What all handshakes of a listener have in common.
 pub struct Terms {
     provider: Arc<CryptoProvider>,
     tickets: Arc<dyn ProducesTickets>,
     versions: &'static [&'static SupportedProtocolVersion],
+    protocols: &'static [&'static [u8]],
 }
 
 impl Terms {
     /// The terms by a policy, which must have a suite for each version. Sessions are resumed with
-    /// tickets by these keys.
-    pub fn new(policy: &Policy, keys: &Arc<TicketKeys>) -> Self {
+    /// tickets by these keys. HTTP/2 is agreed on if it is spoken.
+    pub fn new(policy: &Policy, speaks_http2: bool, keys: &Arc<TicketKeys>) -> Self {
         debug_assert_eq!(policy.version_without_suite(), None);
         let (provider, versions) = (policy.provider(), policy.versions());
         let tickets = Arc::new(Ticketer::new(keys.clone(), policy));
-        Self { provider: Arc::new(provider), tickets, versions }
+        let protocols = &APPLICATION_PROTOCOLS[usize::from(!speaks_http2)..];
+        Self { provider: Arc::new(provider), tickets, versions, protocols }
     }
 
     /// What answers clients with the one of these certificates whose key they support; there is at
@@ -43,7 +45,7 @@ impl Terms {
             .expect("the policy has a suite for each version");
         let resolver = Arc::new(ByKind::new(certificates));
         let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
-        config.alpn_protocols = APPLICATION_PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        config.alpn_protocols = self.protocols.iter().map(|name| name.to_vec()).collect();
         config.enable_secret_extraction = true;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = self.tickets.clone();

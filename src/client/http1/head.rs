@@ -105,7 +105,9 @@ impl Client {
     fn begins_http2<E: Engine>(&self, slice: Slice, local: &Local<E>) -> bool {
         let bytes = local.wire.bytes(slice);
         let common = bytes.len().min(PREFACE.len());
-        self.requests == 0 && bytes[..common] == PREFACE[..common]
+        let listener = local.current.listener(self.listener);
+        let is_spoken = listener.is_none_or(|listener| listener.speaks_http2);
+        is_spoken && self.requests == 0 && bytes[..common] == PREFACE[..common]
     }
 
     /// Rewrites the head that begins in `slice` to a buffer that has this room for it. None if

@@ -17,9 +17,10 @@ impl Client {
     /// The connection has no stream: it is idle, or ends.
     pub(super) fn await_streams<E: Engine>(&mut self, local: &mut Local<E>) {
         self.drain_if_ending(local);
+        let idle = local.current.timeouts().idle;
         let span = match self.is_ending(local) {
             true => DRAIN_STEP,
-            false => local.current.timeouts().idle,
+            false => self.age_left(local).map_or(idle, |left| left.max(DRAIN_STEP).min(idle)),
         };
         if let Some(http2) = &mut self.http2 {
             http2.alarm = local.now() + span;
@@ -41,10 +42,18 @@ impl Client {
         }
     }
 
-    /// Tells the client to open no more streams, if the process or its listener ends: this is what
-    /// `Connection: close` of an answer is in HTTP/1.
+    /// The time until the connection is too old; none if it never is.
+    fn age_left<E: Engine>(&self, local: &Local<E>) -> Option<Duration> {
+        let most = local.current.settings().http2_age_max?;
+        let end = self.http2.as_ref()?.begun + most;
+        Some(end.since(local.now()))
+    }
+
+    /// Tells the client to open no more streams, if the process or its listener ends, or the
+    /// connection is too old: this is what `Connection: close` of an answer is in HTTP/1.
     pub(super) fn drain_if_ending<E: Engine>(&mut self, local: &Local<E>) {
-        if self.is_ending(local)
+        let is_old = self.age_left(local).is_some_and(|left| left.is_zero());
+        if (is_old || self.is_ending(local))
             && let Some(http2) = &mut self.http2
         {
             http2.connection.drain();
@@ -73,6 +82,7 @@ impl Client {
 
     /// The timer has fired: the exchanges that are late.
     pub fn late_streams<E: Engine>(&mut self, local: &mut Local<E>) -> Vec<ExchangeId> {
+        self.drain_if_ending(local);
         let now = local.now();
         let Some(http2) = &self.http2 else { return Vec::new() };
         if http2.streams.is_empty() {

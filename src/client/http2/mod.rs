@@ -17,10 +17,11 @@ pub use reading::Arrived;
 use super::{Client, State};
 use crate::base::Instant;
 use crate::engine::{Engine, Slice};
-use crate::head::{ResponseTo, Scheme};
+use crate::head::ResponseTo;
 use crate::http2::{Config, Connection, Role, StreamId};
 use crate::link::Chain;
 use crate::local::Local;
+use crate::stats::Counter;
 use crate::table::ExchangeId;
 
 /// How the body of a request goes to its exchange.
@@ -66,6 +67,8 @@ pub struct Http2 {
     /// Streams that have sent content since their exchanges were last told.
     progressed: Vec<ExchangeId>,
     has_had_streams: bool,
+    /// When the connection began.
+    begun: Instant,
     /// When content was last sent, of whatever stream.
     sent_at: Instant,
     /// Bytes that the client had acknowledged when that was last looked at, the low bits, and
@@ -77,8 +80,9 @@ pub struct Http2 {
 const OUTPUT_HIGH: usize = 64 * 1024;
 
 impl Http2 {
-    fn new(config: &Config) -> Self {
+    fn new(config: &Config, now: Instant) -> Self {
         Self {
+            begun: now,
             connection: Connection::new(Role::Server, config),
             streams: Vec::new(),
             queued: 0,
@@ -159,13 +163,9 @@ impl Client {
 
     /// Begins HTTP/2: our settings go first.
     pub(super) fn begin_http2<E: Engine>(&mut self, local: &mut Local<E>) {
-        let rules = local.current.settings().rules(Scheme::Http);
-        let config = Config {
-            head_bytes_max: rules.head_bytes_max,
-            fields_max: rules.fields_max,
-            ..Config::default()
-        };
-        self.http2 = Some(Http2::new(&config).into());
+        local.count(Counter::Http2Connections);
+        let begun = Http2::new(&local.current.settings().http2, local.now());
+        self.http2 = Some(begun.into());
         self.state = State::Http2;
         local.wire.request_flush(&mut self.link);
     }

@@ -7,11 +7,11 @@ use crate::engine::{BufferId, Engine, Room, Slice};
 use crate::head::{
     BodyLength, Peer, Refusal, RequestHead, ResponseTo, Rules, Scheme, TrailerRules,
 };
-use crate::http2::{Event, FieldRoom, Section, StreamId, Trailers};
+use crate::http2::{ErrorCode, Event, Fault, FieldRoom, Flood, Section, StreamId, Trailers};
 use crate::link::{Chain, Wire};
 use crate::local::{How, Local, Signal};
 use crate::message::{self, Denial, RequestOutcome, RequestSide};
-use crate::stats::CloseReason;
+use crate::stats::{CloseReason, Counter};
 use crate::table::{ExchangeId, Port};
 use std::io::Write;
 
@@ -83,7 +83,10 @@ impl Client {
                 self.on_data(stream, content, is_last, local)
             }
             Event::Trailers { stream } => self.on_trailers(stream, section, local),
-            Event::Reset { stream, .. } => self.on_reset(stream, CloseReason::ClientReset, local),
+            Event::Reset { stream, .. } => {
+                local.count(Counter::Http2StreamResets);
+                self.on_reset(stream, CloseReason::ClientReset, local)
+            }
             Event::Broken { stream, fault } => {
                 tracing::debug!(client = %self.address, fault = fault.reason, "stream");
                 self.on_reset(stream, CloseReason::MalformedRequest, local)
@@ -91,15 +94,19 @@ impl Client {
             Event::Closed { fault } => {
                 let (code, text) = (fault.code.name(), fault.reason);
                 tracing::debug!(client = %self.address, code, text, "HTTP/2");
-                let reason = CloseReason::Http2Fault;
+                let reason = reason_of_fault(&fault);
                 local.work.push(Signal::End(self.id(), How::Cut, reason));
+                None
+            }
+            Event::Draining { flood } => {
+                tracing::debug!(client = %self.address, flood = flood.text(), "HTTP/2 is drained");
+                local.count(Counter::Http2FloodDrains);
                 None
             }
             Event::Rejected { .. }
             | Event::Response { .. }
             | Event::Pong
-            | Event::GoAway { .. }
-            | Event::Draining { .. } => None,
+            | Event::GoAway { .. } => None,
         }
     }
 
@@ -324,6 +331,22 @@ impl Client {
             local.work.push(Signal::Serve(port));
         }
         Some(Arrived::Body(exchange, id.0, part))
+    }
+}
+
+/// The reason for the end of a connection that broke the rules of HTTP/2.
+fn reason_of_fault(fault: &Fault) -> CloseReason {
+    match fault.flood {
+        Some(Flood::Reset) => CloseReason::Http2ResetFlood,
+        Some(Flood::Ping) => CloseReason::Http2PingFlood,
+        Some(Flood::Settings) => CloseReason::Http2SettingsFlood,
+        Some(Flood::WindowUpdate) => CloseReason::Http2WindowUpdateFlood,
+        Some(Flood::Empty) => CloseReason::Http2EmptyFrameFlood,
+        Some(Flood::Continuation) => CloseReason::Http2ContinuationFlood,
+        Some(Flood::Ignored) => CloseReason::Http2IgnoredFrameFlood,
+        Some(Flood::Oversized) => CloseReason::Http2OversizedHeadFlood,
+        None if fault.code == ErrorCode::ENHANCE_YOUR_CALM => CloseReason::Http2UnreadAnswers,
+        None => CloseReason::Http2Fault,
     }
 }
 

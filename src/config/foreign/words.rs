@@ -3,7 +3,7 @@
 use crate::config::units::closest;
 
 /// Words of the same meaning, separated by blanks, with their hint.
-const WORDS: [(&str, &str); 50] = [
+const WORDS: [(&str, &str); 52] = [
     (
         "ip_hash iphash source hash uri ring_hash maglev consistent_hash client_ip",
         "here that is `algorithm = \"hash\"` of a pool, with `hash_key`",
@@ -106,7 +106,15 @@ const WORDS: [(&str, &str); 50] = [
         "here that is `ticket_keys_file` of [tls]",
     ),
     ("acme letsencrypt", "to get certificates by itself is not supported yet"),
-    ("http2 http3 h2 h2c h3 quic alpn", "HTTP/2 and HTTP/3 are not supported yet"),
+    (
+        "h2 h2c http_2 codec_type alpn",
+        "HTTP/2 is spoken by listeners of \"http\" and \"https\", unless one has `http2 = false`",
+    ),
+    (
+        "http2_max_concurrent_streams max_streams",
+        "here that is `max_concurrent_streams` of [http2]",
+    ),
+    ("http3 h3 quic", "HTTP/3 is not supported yet"),
     (
         "redirect redirects rewrite rewrites return strip_prefix replace_path",
         "redirects and rewriting of paths are not supported yet",

@@ -34,6 +34,8 @@ section! {
         not_tls: NotTls = NotTls::default() => word(),
         /// With `https`: versions and cipher suites.
         tls: Policy = Policy::default() => Part,
+        /// With `http` and `https`: clients may speak HTTP/2.
+        http2: bool = true => flag(),
         /// The PROXY protocol header at the beginning of each connection.
         proxy_protocol: ProxyHeader = ProxyHeader::default() => word(),
         /// Connections of this listener; further ones wait in the kernel's backlog. 0: no limit.
@@ -121,7 +123,9 @@ fn check_fitting(section: &Section<'_>, listener: &Listener, protocol: Option<Pr
     let sni: &[Protocol] = &[Protocol::Https, Protocol::TlsPassthrough];
     let (https, passthrough) = (&sni[..1], &sni[1..]);
     let udp: &[Protocol] = &[Protocol::Udp];
+    let web: &[Protocol] = &[Protocol::Http, Protocol::Https];
     let set = [
+        (web, "http2", !listener.http2),
         (sni, "no_sni", listener.no_sni != default.no_sni),
         (https, "unknown_sni", listener.unknown_sni != default.unknown_sni),
         (https, "tls_min_version", policy.min_version != no_policy.min_version),

@@ -53,7 +53,7 @@ const FULL: &str = r#"
 "#;
 
 /// Values of which one suits each key whose value is a text.
-const TEXTS: [&str; 33] = [
+const TEXTS: [&str; 34] = [
     "1",
     "0d0a",
     "2KiB",
@@ -72,6 +72,7 @@ const TEXTS: [&str; 33] = [
     "10.0.0.9:99",
     "31s",
     "17KiB",
+    "128KiB",
     "common",
     "json",
     "cpu",

@@ -4,6 +4,7 @@ use super::parse;
 use crate::base::Prng;
 use crate::config::*;
 use crate::health::{EjectionRules, ProbeRules, SlowStart};
+use crate::http2::FloodLimits;
 use crate::route::HostPattern;
 use crate::tls::{Authorities, Policy, Suite};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -101,6 +102,16 @@ fn random_http(prng: &mut Prng) -> Http {
     }
 }
 
+fn random_http2(prng: &mut Prng) -> Http2 {
+    Http2 {
+        max_concurrent_streams: 1 + prng.below(1_000),
+        stream_window: 65_536 + prng.below(1 << 20),
+        connection_window: 65_536 + prng.below(1 << 20),
+        max_age: Duration::from_millis(prng.below(100_000).into()),
+        floods: FloodLimits { resets: 20 + prng.below(1_000), ..FloodLimits::default() },
+    }
+}
+
 fn random_config(prng: &mut Prng) -> Config {
     let (listeners, pools) = (1 + prng.below(4) as u16, 1 + prng.below(4) as u16);
     let mut config = Config {
@@ -108,6 +119,7 @@ fn random_config(prng: &mut Prng) -> Config {
         timeouts: random_timeouts(prng),
         admin: random_admin(prng),
         http: random_http(prng),
+        http2: random_http2(prng),
         error_answers: vec![
             ErrorAnswer {
                 status: 503,
@@ -160,6 +172,7 @@ fn random_listener(prng: &mut Prng, number: u16, http: &Http) -> Listener {
         unknown_sni: if is_https { random_choice(prng) } else { UnknownSni::default() },
         tls: if is_https { random_policy(prng) } else { Policy::default() },
         not_tls: NotTls::default(),
+        http2: !(is_https || protocol == Protocol::Http) || prng.one_in(2),
         proxy_protocol: if has_proxies { random_choice(prng) } else { ProxyHeader::None },
         max_connections: if is_udp { 0 } else { prng.below(3) as usize },
         keepalive: if is_udp { Listener::default().keepalive } else { random_keepalive(prng) },

@@ -202,7 +202,7 @@ fn wrong_routes_are_reported_where_they_are() {
 #[test]
 fn words_for_protocols_that_are_none_are_refused() {
     let text = "[[listener]]\nname = \"b\"\naddress = \"0.0.0.0:81\"\nprotocol = \"h3\"";
-    assert_problems(text, &[(4, 12, "HTTP/3 are not supported yet")]);
+    assert_problems(text, &[(4, 12, "HTTP/3 is not supported yet")]);
 }
 
 #[test]

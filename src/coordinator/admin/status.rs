@@ -232,7 +232,7 @@ fn listeners(listeners: &Listeners, ledger: &Ledger) -> Vec<ListenerStatus> {
         let sum = |read: fn(&crate::mailbox::ListenerCell) -> u64| {
             ledger.listeners(listener.id).map(read).sum()
         };
-        let is_read = listener.protocol == Protocol::Http;
+        let is_read = matches!(listener.protocol, Protocol::Http | Protocol::Https);
         let datagrams = || Datagrams {
             received: sum(|cell| cell.datagrams_received.read()),
             sent: sum(|cell| cell.datagrams_sent.read()),

@@ -49,7 +49,7 @@ impl Connection {
         now: Instant,
     ) -> Result<Option<Event>, Fault> {
         if self.block.len() + payload.len() > HTTP2_BLOCK_BYTES_MAX {
-            return Err(Fault::excess("a field block is far too large"));
+            return Err(Fault::excess(Flood::Oversized, "a field block is far too large"));
         }
         self.block.extend_from_slice(payload);
         let complete = header.flags.has(Flags::END_HEADERS);
@@ -137,7 +137,7 @@ impl Connection {
         if self.streams.length() >= self.config.streams_max as usize {
             self.decode(block, Kind::Ignored, section)?;
             let reason = "there are more streams than SETTINGS_MAX_CONCURRENT_STREAMS";
-            let fault = Fault { code: ErrorCode::REFUSED_STREAM, reason };
+            let fault = Fault::of(ErrorCode::REFUSED_STREAM, reason);
             return self.reset_for(stream, fault, now);
         }
         self.decode(block, Kind::Request, section)?;
@@ -204,9 +204,7 @@ impl Connection {
         section.asked = row.asked;
         section.is_last = is_last;
         let checked = match section.state() {
-            State::TooLarge(refusal) => {
-                Err(Fault { code: ErrorCode::CANCEL, reason: refusal.text() })
-            }
+            State::TooLarge(refusal) => Err(Fault::of(ErrorCode::CANCEL, refusal.text())),
             State::Malformed(reason) => Err(Fault::protocol(reason)),
             State::Valid | State::Ignored => {
                 response::check(section, is_last, row.asked).map_err(Fault::protocol)
@@ -220,7 +218,7 @@ impl Connection {
                 return Ok(Some(Event::Response { stream, is_last: false }));
             }
             (Ok(ResponseKind::Interim), _) => {
-                Fault { code: ErrorCode::CANCEL, reason: "there are too many interim responses" }
+                Fault::of(ErrorCode::CANCEL, "there are too many interim responses")
             }
             (Ok(ResponseKind::Final(content)), _) => {
                 row.content = content;

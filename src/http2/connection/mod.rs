@@ -17,7 +17,7 @@ mod sending;
 use super::Event;
 use super::block::Blocks;
 use super::closed::{Closed, Past};
-use super::error::Fault;
+use super::error::{ErrorCode, Fault};
 use super::frame::{self, StreamId};
 use super::guard::{Flood, Guard, Verdict};
 use super::hpack::Decoder;
@@ -190,16 +190,17 @@ impl Connection {
         write(&mut self.output);
         self.owed += self.output.len() - before;
         if self.owed > HTTP2_OWED_BYTES_MAX {
-            return Err(Fault::excess("answers to control frames are not read"));
+            let reason = "answers to control frames are not read";
+            return Err(Fault::of(ErrorCode::ENHANCE_YOUR_CALM, reason));
         }
         Ok(())
     }
 
     /// Counts an occurrence of what may be a flood.
     fn charge(&mut self, kind: Flood, now: Instant) -> Result<(), Fault> {
-        match self.guard.charge(kind, now) {
+        match self.guard.charge(kind, &self.config.floods, now) {
             Verdict::Fine => Ok(()),
-            Verdict::Close => Err(Fault::excess(kind.text())),
+            Verdict::Close => Err(Fault::excess(kind, kind.text())),
             Verdict::Drain => {
                 if self.drain == Drain::None {
                     self.drain();

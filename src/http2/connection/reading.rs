@@ -244,7 +244,8 @@ impl Connection {
         }
         gathering.continuations += 1;
         if gathering.continuations > HTTP2_CONTINUATIONS_MAX {
-            return Err(Fault::excess("a header block has too many CONTINUATION frames"));
+            let reason = "a header block has too many CONTINUATION frames";
+            return Err(Fault::excess(Flood::Continuation, reason));
         }
         self.charge(Flood::Continuation, now)
     }

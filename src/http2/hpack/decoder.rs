@@ -8,11 +8,12 @@ use super::class::{Class, is_valid_value};
 use super::table::{ENTRY_OVERHEAD, Table};
 use super::{huffman, integer, static_table};
 use crate::http2::error::{ErrorCode, Fault};
+use crate::http2::guard::Flood;
 use crate::http2::section::{Literal, Section};
 use crate::limits::{HPACK_TABLE_BYTES, HTTP2_SECTION_WORK_MAX};
 
 const fn malformed(reason: &'static str) -> Fault {
-    Fault { code: ErrorCode::COMPRESSION_ERROR, reason }
+    Fault::of(ErrorCode::COMPRESSION_ERROR, reason)
 }
 
 const MALFORMED_INTEGER: Fault = malformed("an integer of a field block is malformed");
@@ -21,8 +22,7 @@ const NO_SUCH_ENTRY: Fault = malformed("a field block names an entry that its ta
 const MALFORMED_HUFFMAN: Fault = malformed("a string of a field block is not Huffman encoded");
 const UPDATE_TOO_LARGE: Fault = malformed("a table size update is beyond the limit");
 const UPDATE_BEHIND_FIELD: Fault = malformed("a table size update is behind a field");
-const TOO_MUCH_WORK: Fault =
-    Fault { code: ErrorCode::ENHANCE_YOUR_CALM, reason: "a field block is far too large" };
+const TOO_MUCH_WORK: Fault = Fault::excess(Flood::Oversized, "a field block is far too large");
 
 /// A decoder, with the table of one direction of a connection.
 #[derive(Debug)]

@@ -144,10 +144,11 @@ enum Of {
 
 impl Of {
     fn has(self, protocol: Protocol) -> bool {
+        let is_read = matches!(protocol, Protocol::Http | Protocol::Https);
         match self {
             Self::All => true,
-            Self::Requests => protocol == Protocol::Http,
-            Self::Unread => protocol != Protocol::Http,
+            Self::Requests => is_read,
+            Self::Unread => !is_read,
         }
     }
 }
