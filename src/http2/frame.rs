@@ -162,7 +162,7 @@ pub(super) fn settings(payload: &[u8]) -> impl Iterator<Item = (u16, u32)> {
 }
 
 /// The fragment of a HEADERS frame, without padding and priority (RFC 9113 §6.2).
-pub(super) fn fragment(flags: Flags, payload: &[u8]) -> Result<&[u8], Fault> {
+pub(super) fn fragment(stream: StreamId, flags: Flags, payload: &[u8]) -> Result<&[u8], Fault> {
     const TOO_SHORT: Fault = Fault::frame_size("a HEADERS frame is too short for its flags");
     let mut rest = payload;
     let mut padding = 0;
@@ -171,12 +171,22 @@ pub(super) fn fragment(flags: Flags, payload: &[u8]) -> Result<&[u8], Fault> {
         (padding, rest) = (usize::from(*first), behind);
     }
     if flags.has(Flags::PRIORITY) {
-        // RFC 9113 §5.3.2 deprecates what it says.
-        rest = rest.get(PRIORITY_BYTES..).ok_or(TOO_SHORT)?;
+        let (priority, behind) = rest.split_at_checked(PRIORITY_BYTES).ok_or(TOO_SHORT)?;
+        check_dependency(stream, priority)?;
+        rest = behind;
     }
     let length = rest.len().checked_sub(padding);
     let length = length.ok_or(Fault::protocol("a HEADERS frame has more padding than bytes"))?;
     Ok(&rest[..length])
+}
+
+/// A stream that depends on itself is a fault (RFC 7540 §5.3.1). RFC 9113 §5.3.2 deprecates
+/// everything else that the priority of a stream says.
+pub(super) fn check_dependency(stream: StreamId, priority: &[u8]) -> Result<(), Fault> {
+    match number(priority) & StreamId::MAX.0 == stream.0 {
+        true => Err(Fault::protocol("a stream depends on itself")),
+        false => Ok(()),
+    }
 }
 
 /// Bytes of a PRIORITY frame.
@@ -341,10 +351,11 @@ mod tests {
     fn fragments_lose_padding_and_priority() {
         let both = Flags(0x28);
         let payload = b"\x02\x80\x00\x00\x01\x10block\x00\x00";
-        assert_eq!(fragment(both, payload), Ok(&b"block"[..]));
-        assert_eq!(fragment(Flags::NONE, b"block"), Ok(&b"block"[..]));
-        assert_eq!(fragment(Flags::PADDED, b"\x02\x00\x00"), Ok(&b""[..]));
-        let code = |flags, payload| fragment(flags, payload).map_err(|fault| fault.code);
+        assert_eq!(fragment(StreamId(1), both, payload), Ok(&b"block"[..]));
+        assert_eq!(fragment(StreamId(1), Flags::NONE, b"block"), Ok(&b"block"[..]));
+        assert_eq!(fragment(StreamId(1), Flags::PADDED, b"\x02\x00\x00"), Ok(&b""[..]));
+        let code =
+            |flags, payload| fragment(StreamId(1), flags, payload).map_err(|fault| fault.code);
         assert_eq!(code(Flags::PADDED, b"\x03\x00\x00"), Err(ErrorCode::PROTOCOL_ERROR));
         assert_eq!(code(both, b"\x00\x00\x00\x00\x00"), Err(ErrorCode::FRAME_SIZE_ERROR));
     }

@@ -58,10 +58,10 @@ floods! {
     Reset resets 500 "streams that end before their response is complete";
     Ping pings 1_000 "PING frames";
     Settings settings 100 "SETTINGS frames";
-    WindowUpdate window_updates 2_000 "WINDOW_UPDATE frames with small increments, or for closed streams";
+    WindowUpdate window_updates 2_000 "WINDOW_UPDATE frames that are small or for closed streams";
     Empty empty_frames 200 "DATA frames without data";
     Continuation continuations 200 "CONTINUATION frames";
-    Ignored ignored_frames 1_000 "PRIORITY frames, frames of unknown types, and resets of closed streams";
+    Ignored ignored_frames 1_000 "PRIORITY, frames of unknown types, resets of closed streams";
     Oversized oversized_heads 100 "heads and trailers beyond the limits";
 }
 

@@ -3,6 +3,7 @@
 
 mod conformance;
 mod control_plane;
+mod downgrade;
 mod drilling;
 mod fuzz_corpus;
 mod golden;

@@ -30,7 +30,7 @@ impl Connection {
         section: &mut Section,
         now: Instant,
     ) -> Result<Option<Event>, Fault> {
-        let fragment = frame::fragment(header.flags, payload)?;
+        let fragment = frame::fragment(header.stream, header.flags, payload)?;
         let is_last = header.flags.has(Flags::END_STREAM);
         if header.flags.has(Flags::END_HEADERS) {
             return self.on_block(header.stream, is_last, fragment, section, now);

@@ -99,7 +99,6 @@ impl Connection {
         Some(Event::GoAway { code })
     }
 
-    /// RFC 9113 §5.3.2 deprecates what it says.
     fn on_priority(
         &mut self,
         stream: StreamId,
@@ -108,7 +107,7 @@ impl Connection {
     ) -> Result<Option<Event>, Fault> {
         self.charge(Flood::Ignored, now)?;
         if payload.len() == frame::PRIORITY_BYTES {
-            return Ok(None);
+            return frame::check_dependency(stream, payload).map(|()| None);
         }
         let fault = Fault::frame_size("a PRIORITY frame has a wrong size");
         match self.streams.open_mut(stream) {
