@@ -6,9 +6,9 @@
 use crate::loopback::http2::{CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, NONE};
 use crate::loopback::http2::{PREFACE, SETTINGS, WHOLE, block, frame};
 use ringway::base::Instant;
-use ringway::head::{RequestHead, RequestRewrite, Rules};
+use ringway::head::{Peer, RequestHead, RequestRewrite, Rules, TrailerRules, UnderscoreNames};
 use ringway::http1::write_request;
-use ringway::http2::{Config, Connection, Event, FieldRoom, Role, Section};
+use ringway::http2::{Config, Connection, Event, FieldRoom, Role, Section, Trailers};
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -155,9 +155,9 @@ fn bytes_of_fields(cases: &mut Vec<Case>) {
 fn bytes_of_pseudo_fields(cases: &mut Vec<Case>) {
     for byte in 0..=255u8 {
         let path = [b'/', b'a', byte, b'b'];
-        // What RFC 3986 has in no path is taken as HTTP/1 takes it, if it cannot end the target.
-        let is_taken = byte > b' ' && byte != 0x7f && byte != b'#' && byte < 0x80;
-        if byte != b'%' && byte != b'\\' {
+        // What RFC 3986 has in no path, but for brackets and bars, which clients send.
+        let is_taken = byte.is_ascii_graphic() && !b"\"#<>\\^`{}".contains(&byte);
+        if byte != b'%' {
             let case = Case::new(format!(":path with {byte:#04x}"), fate(is_taken));
             cases.push(case.instead(b":path", &path));
         }
@@ -303,11 +303,24 @@ fn injections(cases: &mut Vec<Case>) {
         case.content = injection.to_vec();
         cases.push(case.trailing(b"x-own", b"1"));
     }
-    for name in ["content-length", "host", "trailer", "authorization", "x-own", "set-cookie"] {
+    for name in ["x-own", "cookie", "x-real-ip", "x-forwarded-for", "content_length"] {
         let case = Case::new(format!("a trailer {name}"), Fate::Taken);
         cases.push(case.trailing(name.as_bytes(), b"1"));
     }
-    for name in [":path", ":method", "transfer-encoding", "connection", "Content-Length", "te"] {
+    for name in [
+        ":path",
+        ":method",
+        "transfer-encoding",
+        "connection",
+        "Content-Length",
+        "te",
+        "content-length",
+        "host",
+        "trailer",
+        "authorization",
+        "set-cookie",
+        "via",
+    ] {
         let case = Case::new(format!("a trailer {name}"), Fate::Refused);
         cases.push(case.trailing(name.as_bytes(), b"1"));
     }
@@ -437,7 +450,13 @@ fn translated(case: &Case, pieces: [&[u8]; 2]) -> Option<Vec<u8>> {
                     out.truncate(length);
                     written = Some(out);
                 }
-                Some(Event::Data { .. } | Event::Trailers { .. }) => {}
+                Some(Event::Data { .. }) => {}
+                Some(Event::Trailers { .. }) => {
+                    let mut room = FieldRoom::new();
+                    let from = Peer::Client(UnderscoreNames::Drop);
+                    let rules = TrailerRules { from, named_by_connection: None };
+                    Trailers::of_section(&section, &mut room, &rules).ok()?;
+                }
                 Some(Event::Closed { fault }) => panic!("{}: {}", case.rule, fault.reason),
                 Some(_) => return None,
             }
