@@ -44,8 +44,8 @@ pub use reading::{Loader, TextFormat};
 pub use sections::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, Backend, BackendEntry, BackendName, Body, Certificate,
     ErrorAnswer, FlowRules, Http, Http2, HttpProbe, IDLE_CONNECTIONS_DEFAULT, Listener, LogPath,
-    Lookup, Pool, PoolTls, Probe, ProbeKind, Route, Runtime, ShardsChoice, StateFile, Timeouts, Tls,
-    TlsProbe, parse_ticket_keys,
+    Lookup, Pool, PoolTls, Probe, ProbeKind, Route, Runtime, ShardsChoice, StateFile, Timeouts,
+    Tls, TlsProbe, parse_ticket_keys,
 };
 pub use server_names::{Alternatives, Clash, ServerNames};
 pub use source::PoolSource;

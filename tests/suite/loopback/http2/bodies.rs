@@ -10,7 +10,7 @@ const LARGE: usize = 32 << 20;
 
 /// Content that tells its place.
 fn content(range: std::ops::Range<usize>) -> Vec<u8> {
-    range.map(|at| (at / 7 ^ at >> 11) as u8).collect()
+    range.map(|at| ((at / 7) ^ (at >> 11)) as u8).collect()
 }
 
 /// Sends content on a stream as the windows allow; `window` is that of the stream, and of the

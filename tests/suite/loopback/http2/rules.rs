@@ -1,6 +1,6 @@
-//! The rules that h2spec 2.6 checks of a server, in its order, each as a case of its own: "generic",
-//! "http2" (sections of RFC 9113, or of RFC 7540 where that has left the rule out), "hpack"
-//! (sections of RFC 7541).
+//! The rules that h2spec 2.6 checks of a server, each as a case of its own: "generic", "http2"
+//! (sections of RFC 9113, or of RFC 7540 where that has left the rule out), "hpack" (sections of
+//! RFC 7541).
 
 use super::*;
 
@@ -100,6 +100,7 @@ fn one(number: u32) -> [u8; 4] {
 }
 
 #[test]
+// Rule: the cases are a table.
 fn generic() {
     let scene = Scene::new();
     let priority = frame(PRIORITY, NONE, 1, b"\0\0\0\0\xff");
@@ -259,6 +260,7 @@ fn representations_of_hpack() {
 }
 
 #[test]
+// Rule: the cases are a table.
 fn frames_and_their_order() {
     let scene = Scene::new();
     let reserved = {
@@ -366,6 +368,7 @@ fn frames_and_their_order() {
 }
 
 #[test]
+// Rule: the cases are a table.
 fn states_of_streams() {
     let scene = Scene::new();
     let reset = frame(RST_STREAM, NONE, 1, &one(8));
