@@ -3,6 +3,10 @@
 //!
 //! Does not: know connections, or what is sent over them.
 
+mod fault;
+
+pub use fault::ConnectionFault;
+
 use crate::base::{BackendSlot, Generation, Instant, ListenerId, PoolId, RouteId};
 use crate::engine::{Engine, Failure};
 use crate::limits::{ATTEMPTS_MAX, RETRY_BACKOFF, RETRY_TIME_MAX};
@@ -39,10 +43,12 @@ pub enum Next {
 struct Tried {
     slots: [BackendSlot; ATTEMPTS_MAX],
     count: u8,
+    /// Why TLS with the last one failed, if it did.
+    tls_fault: Option<FaultKind>,
 }
 
 impl Tried {
-    const NONE: Self = Self { slots: [BackendSlot(0); ATTEMPTS_MAX], count: 0 };
+    const NONE: Self = Self { slots: [BackendSlot(0); ATTEMPTS_MAX], count: 0, tls_fault: None };
 
     fn slots(&self) -> &[BackendSlot] {
         &self.slots[..usize::from(self.count)]
@@ -53,21 +59,6 @@ impl Tried {
             *place = slot;
             self.count += 1;
         }
-    }
-}
-
-/// Why a connection could not be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ConnectFault {
-    /// The network, the backend or this system.
-    Network(Failure),
-    /// Its TLS handshake.
-    Tls(FaultKind),
-}
-
-impl From<Failure> for ConnectFault {
-    fn from(failure: Failure) -> Self {
-        Self::Network(failure)
     }
 }
 
@@ -173,6 +164,7 @@ impl Attempts {
 
     /// Goes to a backend. A half-open probe is reported as begun.
     pub fn go_to<E: Engine>(&mut self, pick: &Pick, local: &Local<E>) {
+        self.tried.tls_fault = None;
         self.half_open = pick.trial;
         if let Some(round) = pick.trial {
             local.reports.report_half_open(pick.slot, round, TrialCourse::Begun);
@@ -199,12 +191,29 @@ impl Attempts {
     }
 
     /// Why no backend is left: those that could be used have all the connections that they may
-    /// have, or there is none.
+    /// have, TLS with the last one failed, or there is none.
     pub fn none_left(&self, picks: &Replicas) -> CloseReason {
         match picks.is_one_full(self.pool, self.tried.slots()) {
             true => CloseReason::BackendsFull,
-            false => CloseReason::NoBackend,
+            false => self.unconnected(),
         }
+    }
+
+    /// Why there is no connection after a failed attempt.
+    pub fn unconnected(&self) -> CloseReason {
+        self.tried.tls_fault.map_or(CloseReason::NoBackend, fault::reason_of)
+    }
+
+    /// TLS on a connection that was made has failed, before a byte of the backend has come.
+    pub fn note_tls_fault(&mut self, fault: Option<ConnectionFault>) {
+        if let Some(ConnectionFault::Tls(kind)) = fault {
+            self.tried.tls_fault = Some(kind);
+        }
+    }
+
+    /// The fault of a backend whose connection has broken.
+    pub fn broken(&self) -> BackendFault {
+        self.tried.tls_fault.map_or(BackendFault::Reset, BackendFault::Tls)
     }
 
     /// True if a further attempt may follow, whatever ended the present one: see [`ATTEMPTS_MAX`]
@@ -239,15 +248,16 @@ impl Attempts {
     pub fn connect_failed<E: Engine>(
         &mut self,
         slot: BackendSlot,
-        fault: ConnectFault,
+        fault: ConnectionFault,
         picks: &mut Replicas,
         local: &Local<E>,
     ) -> bool {
         let now = local.now();
-        let failure = match fault {
-            ConnectFault::Network(failure) => Some(failure),
-            ConnectFault::Tls(_) => None,
+        let (failure, tls_fault) = match fault {
+            ConnectionFault::Network(failure) => (Some(failure), None),
+            ConnectionFault::Tls(kind) => (None, Some(kind)),
         };
+        self.tried.tls_fault = tls_fault;
         local.count(Counter::UpstreamConnectFailures);
         match failure {
             Some(Failure::NoLocalPort) => local.count(Counter::UpstreamNoLocalPort),
@@ -271,16 +281,12 @@ impl Attempts {
             self.end_half_open(slot, TrialCourse::Undecided, local);
         } else {
             picks.refused(slot, now);
-            let fault = match fault {
-                ConnectFault::Network(_) => BackendFault::Connect,
-                ConnectFault::Tls(kind) => BackendFault::Tls(kind),
-            };
-            self.report_fault(slot, fault, picks, local);
+            self.report_fault(slot, fault.of_backend(BackendFault::Connect), picks, local);
         }
         self.tried.add(slot);
         // If no backend is known to be healthy, another one would make the client wait for the
         // same time again. A refused connection costs no time.
-        let is_silent = failure == Some(Failure::TimedOut);
+        let is_silent = fault.is_silent();
         let fails_open = picks.pool(self.pool).is_some_and(|pool| pool.is_last_resort);
         self.may_go_on(now) && !(is_silent && fails_open)
     }

@@ -157,6 +157,11 @@ impl Connection {
         self.link.is_connecting()
     }
 
+    /// True while its TLS handshake is under way.
+    pub fn is_securing(&self) -> bool {
+        self.link.life == Life::Securing
+    }
+
     /// True if everything that was queued has been sent.
     pub fn is_flushed(&self) -> bool {
         self.link.is_flushed()

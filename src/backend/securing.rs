@@ -44,7 +44,11 @@ impl Connection {
         slice: Slice,
         local: &mut Local<E>,
     ) -> Result<Opened, FaultKind> {
-        local.wire.open(&mut self.link, slice).map_err(|fault| self.fault_kind(&fault))
+        local.wire.open(&mut self.link, slice).map_err(|fault| {
+            // Its operator may learn from that what is wrong.
+            local.wire.send_alert(&mut self.link);
+            self.fault_kind(&fault)
+        })
     }
 
     /// True once, when the handshake is complete.

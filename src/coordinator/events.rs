@@ -56,6 +56,15 @@ pub enum Event {
         /// Whether it succeeded.
         passed: bool,
     },
+    /// TLS with a backend fails. Once for each reason, until it has not for a minute.
+    BackendTlsFailed {
+        /// Its pool.
+        pool: String,
+        /// Its address.
+        backend: SocketAddr,
+        /// Why.
+        reason: String,
+    },
     /// An operator's order for a backend was applied.
     Ordered {
         /// Its pool.

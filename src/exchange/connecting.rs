@@ -3,7 +3,7 @@
 
 use super::retained::{Place, Retained};
 use super::{Attempt, Exchange, Exchanges, Facts, Flow, Phase};
-use crate::attempts::{Attempts, ConnectFault, Need, Next};
+use crate::attempts::{Attempts, ConnectionFault, Need, Next};
 use crate::backend::Use;
 use crate::client::Arrival;
 use crate::engine::{Close, Engine, Slice, Source};
@@ -102,7 +102,7 @@ impl Exchange {
             let Some(picked) = pick else {
                 sides.local.wire.drop_chain(&mut waiting);
                 let reason = self.attempts.none_left(&sides.picks);
-                return self.fail(503, reason, sides);
+                return self.fail_unconnected(reason, sides);
             };
             match self.attach(picked, waiting, sides) {
                 Ok(()) => return,
@@ -244,7 +244,7 @@ impl Exchange {
     }
 
     /// The attempt to connect failed: the exchange goes to another backend.
-    pub fn connect_failed<E: Engine>(&mut self, fault: ConnectFault, sides: &mut Sides<E>) {
+    pub fn connect_failed<E: Engine>(&mut self, fault: ConnectionFault, sides: &mut Sides<E>) {
         let Some((connection, local)) = self.connection_in(sides) else { return };
         let (id, slot) = (connection.id(), connection.slot);
         let mut waiting = connection.take_unsent(local);
@@ -254,8 +254,14 @@ impl Exchange {
             self.go_elsewhere(waiting, sides);
         } else {
             sides.local.wire.drop_chain(&mut waiting);
-            self.fail(503, CloseReason::NoBackend, sides);
+            self.fail_unconnected(self.attempts.unconnected(), sides);
         }
+    }
+
+    /// Answers without a connection: with 502 if a backend was there, and TLS with it failed.
+    fn fail_unconnected<E: Engine>(&mut self, reason: CloseReason, sides: &mut Sides<E>) {
+        let status = if reason.is_of_backend_tls() { 502 } else { 503 };
+        self.fail(status, reason, sides);
     }
 
     /// Closes a connection that the exchange does not need any more. A half-open probe without an

@@ -1,7 +1,7 @@
 //! Observations of backends, routes and pools: counted in the shard's tables, and reported to the
 //! coordinator if they may take a backend out of service or back into it.
 
-use super::Exchange;
+use super::{Exchange, Phase};
 use crate::base::BackendSlot;
 use crate::engine::Engine;
 use crate::mailbox::{BackendFault, TrialCourse};
@@ -61,7 +61,11 @@ impl Exchange {
         }
         let pool = tables.pool(self.attempts.pool);
         pool.latencies.add(sides.local.now().micros_since(self.attempts.began));
-        if matches!(self.failure, Some(CloseReason::NoBackend | CloseReason::BackendsFull)) {
+        let is_unserved = |reason: CloseReason| {
+            matches!(reason, CloseReason::NoBackend | CloseReason::BackendsFull)
+                || (reason.is_of_backend_tls() && self.phase == Phase::AwaitingHead)
+        };
+        if self.failure.is_some_and(is_unserved) {
             pool.unserved.add(1);
         }
         let Some(slot) = self.attempts.backend else { return };

@@ -3,8 +3,9 @@
 
 use super::connecting::COPY_BYTES_MAX;
 use super::{Exchange, Flow, Phase};
+use crate::attempts::ConnectionFault;
 use crate::backend::BodyPart;
-use crate::engine::{BufferId, Engine, Failure, Room, Slice};
+use crate::engine::{BufferId, Engine, Room, Slice};
 use crate::http1::Verdict;
 use crate::limits::INTERIMS_MAX;
 use crate::link::Gathered;
@@ -289,11 +290,15 @@ impl Exchange {
     }
 
     /// The stream from its backend ended.
-    pub fn backend_ended<E: Engine>(&mut self, failure: Option<Failure>, sides: &mut Sides<E>) {
+    pub fn backend_ended<E: Engine>(
+        &mut self,
+        fault: Option<ConnectionFault>,
+        sides: &mut Sides<E>,
+    ) {
         match self.phase {
-            Phase::AwaitingHead => self.died_unanswered(sides),
+            Phase::AwaitingHead => self.died_unanswered(fault, sides),
             Phase::RelayingBody
-                if failure.is_none() && matches!(self.response.body, Body::UntilClose) =>
+                if fault.is_none() && matches!(self.response.body, Body::UntilClose) =>
             {
                 self.response.body = Body::ENDED;
                 self.response_complete(sides);

@@ -3,7 +3,7 @@
 
 use super::retained::Place;
 use super::{Attempt, Exchange, Phase};
-use crate::attempts::Need;
+use crate::attempts::{ConnectionFault, Need};
 use crate::backend::Connection;
 use crate::engine::Engine;
 use crate::link::{Chain, Wire};
@@ -47,15 +47,21 @@ impl Exchange {
     }
 
     /// The connection ended before a complete head of a response was received on it.
-    pub(super) fn died_unanswered<E: Engine>(&mut self, sides: &mut Sides<E>) {
+    pub(super) fn died_unanswered<E: Engine>(
+        &mut self,
+        fault: Option<ConnectionFault>,
+        sides: &mut Sides<E>,
+    ) {
         let now = sides.local.now();
         let Some((connection, local)) = self.connection_in(sides) else { return };
         let (id, slot, is_reused) = (connection.id(), connection.slot, connection.is_reused);
         let is_untouched = self.is_untouched(connection, &local.wire);
         let may_be_resent = self.may_be_resent(slot, now);
+        let of_backend =
+            fault.map_or(BackendFault::Reset, |one| one.of_backend(BackendFault::Reset));
         if may_be_resent && self.attempts.is_half_open() {
             // The request was a half-open probe: the backend has not recovered.
-            self.report_fault(slot, BackendFault::Reset, sides);
+            self.report_fault(slot, of_backend, sides);
             return self.replay(id, sides);
         }
         // An idle connection may have ended before it got the request, with no fault of its
@@ -63,7 +69,13 @@ impl Exchange {
         if is_reused && (may_be_resent || (is_untouched && self.attempts.may_go_on(now))) {
             return self.replay(id, sides);
         }
-        self.move_away(Some(BackendFault::Reset), CloseReason::BackendReset, sides);
+        if matches!(of_backend, BackendFault::Reset) {
+            return self.move_away(Some(of_backend), CloseReason::BackendReset, sides);
+        }
+        // The end of the exchange would not report it as that.
+        self.report_fault(slot, of_backend, sides);
+        let reason = CloseReason::BackendReset;
+        self.move_away(None, fault.map_or(reason, |fault| fault.reason(reason)), sides);
     }
 
     /// Sends the request again, on a fresh connection, to any backend. The caller has checked that

@@ -1,7 +1,8 @@
 //! An exchange that makes no progress: who is late, and what follows from it.
 
 use super::{Exchange, Phase};
-use crate::engine::{Engine, Failure};
+use crate::attempts::ConnectionFault;
+use crate::engine::Engine;
 use crate::sides::Sides;
 use crate::stats::CloseReason;
 
@@ -36,7 +37,11 @@ impl Exchange {
             return client.set_deadline(local.current.timeouts().between_bytes, local);
         }
         match stall {
-            Stall::Connect => self.connect_failed(Failure::TimedOut.into(), sides),
+            Stall::Connect => {
+                let Some((connection, _)) = self.connection_in(sides) else { return };
+                let fault = ConnectionFault::timed_out(connection.is_securing());
+                self.connect_failed(fault, sides);
+            }
             Stall::Backoff => self.end_backoff(sides),
             Stall::ClientReading => {
                 let (mut client, local) = self.client_in(sides);

@@ -312,6 +312,20 @@ impl<E: Engine> Wire<E> {
         self.chains.push(&mut secure.sealed, word, false);
     }
 
+    /// Sends the alert that a failed session has left, if the socket takes it at once.
+    pub fn send_alert(&mut self, link: &mut Link) {
+        let Some(secure) = link.secure.as_mut().filter(|_| link.sending == 0) else { return };
+        while let Some((slice, _)) = self.chains.pop(&mut secure.sealed) {
+            let bytes = &self.engine.bytes(slice.buffer)[slice.start as usize..slice.end as usize];
+            self.scratch.out.extend_from_slice(bytes);
+            self.engine.release(slice.buffer);
+        }
+        if !self.scratch.out.is_empty() {
+            self.engine.send_at_once(link.socket, &self.scratch.out);
+        }
+        self.scratch.out.clear();
+    }
+
     /// Tells the peer that nothing more is sent, if the socket takes it at once: nothing waits
     /// before it.
     pub(super) fn say_goodbye(&mut self, link: &mut Link) {

@@ -2,9 +2,9 @@
 //! protocols the server speaks first. What the client sends meanwhile waits here, bounded.
 
 use super::{Backend, Relay, Source};
-use crate::attempts::{ConnectFault, Need, Next};
+use crate::attempts::{ConnectionFault, Need, Next};
 use crate::backend::Use;
-use crate::engine::{Close, Engine, Failure, Slice, Source as Origin};
+use crate::engine::{Close, Engine, Slice, Source as Origin};
 use crate::local::{How, Signal};
 use crate::mailbox::TrialCourse;
 use crate::pick::Pick;
@@ -125,7 +125,7 @@ impl Relay {
 
     /// The attempt to connect failed: another backend is tried, at once the first time, after a
     /// random delay later on.
-    pub fn connect_failed<E: Engine>(&mut self, fault: ConnectFault, sides: &mut Sides<E>) {
+    pub fn connect_failed<E: Engine>(&mut self, fault: ConnectionFault, sides: &mut Sides<E>) {
         let Backend::Connecting(port) = self.backend else { return };
         let slot = sides.connections.at(port.connection).slot;
         let Source::Listener(attempts) = &mut self.source else { return };
@@ -133,7 +133,8 @@ impl Relay {
         self.leave(port.connection, sides);
         let Source::Listener(attempts) = &mut self.source else { return };
         if !may_go_on {
-            let end = Signal::End(self.client(), How::Abort, CloseReason::NoBackend);
+            let reason = attempts.unconnected();
+            let end = Signal::End(self.client(), How::Abort, reason);
             return sides.local.work.push(end);
         }
         attempts.count_retry(&sides.local);
@@ -167,7 +168,10 @@ impl Relay {
     pub fn dialing_expired<E: Engine>(&mut self, sides: &mut Sides<E>) {
         match self.backend {
             Backend::Between => self.dial(sides),
-            Backend::Connecting(_) => self.connect_failed(Failure::TimedOut.into(), sides),
+            Backend::Connecting(port) => {
+                let is_securing = sides.connections.at(port.connection).is_securing();
+                self.connect_failed(ConnectionFault::timed_out(is_securing), sides);
+            }
             Backend::Open(_) => {}
         }
     }

@@ -7,7 +7,7 @@ use crate::attempts::Attempts;
 use crate::client::Client;
 use crate::engine::{Close, Engine};
 use crate::local::{How, Local};
-use crate::mailbox::{BackendFault, TrialCourse};
+use crate::mailbox::TrialCourse;
 use crate::pick::Replicas;
 use crate::sides::Sides;
 use crate::stats::CloseReason;
@@ -36,8 +36,9 @@ impl Relay {
     fn release<E: Engine>(mut self, reason: CloseReason, how: Close, sides: &mut Sides<E>) {
         let (clients, picks, local) = (&sides.clients, &mut sides.picks, &mut sides.local);
         let has_answered = self.from_backend > 0;
+        let is_open = matches!(self.backend, Backend::Open(_));
         if let Source::Listener(attempts) = &mut self.source {
-            observe(attempts, reason, has_answered, picks, local);
+            observe(attempts, reason, is_open && !has_answered, picks, local);
         }
         self.record(reason, &clients[self.client()], picks, local);
         let id = match self.backend {
@@ -76,23 +77,26 @@ impl Relay {
     }
 }
 
-/// Reports what the end shows of the backend: one that resets a connection before its first byte
-/// has failed; later on the reset may be part of the protocol.
+/// Reports what the end shows of the backend: one that breaks a connection before its first byte
+/// has failed; later on a reset may be part of the protocol. `is_silent`: it was connected, and
+/// sent nothing.
 fn observe<E: Engine>(
     attempts: &mut Attempts,
     reason: CloseReason,
-    has_answered: bool,
+    is_silent: bool,
     picks: &mut Replicas,
     local: &Local<E>,
 ) {
-    if matches!(reason, CloseReason::NoBackend | CloseReason::BackendsFull) {
+    let is_unconnected = matches!(reason, CloseReason::NoBackend | CloseReason::BackendsFull);
+    let is_of_tls = reason.is_of_backend_tls();
+    if is_unconnected || (is_of_tls && !is_silent) {
         let mailbox = &local.reports.mailbox;
         mailbox.tables.pool(attempts.pool).unserved.add(1);
         local.reports.listener_cell(attempts.listener).refused.add(1);
     }
     let Some(slot) = attempts.backend else { return };
-    if reason == CloseReason::BackendReset && !has_answered {
-        attempts.report_fault(slot, BackendFault::Reset, picks, local);
+    if is_silent && (is_of_tls || reason == CloseReason::BackendReset) {
+        attempts.report_fault(slot, attempts.broken(), picks, local);
     } else {
         attempts.end_half_open(slot, TrialCourse::Undecided, local);
     }

@@ -2,9 +2,10 @@
 //! slow side stops the receive of the other.
 
 use super::{Ended, Relay, Source};
+use crate::attempts::ConnectionFault;
 use crate::backend::Connection;
 use crate::client::Client;
-use crate::engine::{Engine, Failure, Slice};
+use crate::engine::{Engine, Slice};
 use crate::link::{Link, Read};
 use crate::local::{How, Local, Signal};
 use crate::stats::CloseReason;
@@ -87,13 +88,17 @@ impl Relay {
     /// The backend has sent its last byte, or its connection broke.
     pub fn backend_ended<E: Engine>(
         &mut self,
-        failure: Option<Failure>,
+        fault: Option<ConnectionFault>,
         ends: &mut Ends<'_>,
         local: &mut Local<E>,
     ) {
         // A send that failed before has had the failure: the receive shows an end without one.
-        if failure.is_some() || ends.backend.link.is_broken() {
-            return self.signal_end(CloseReason::BackendReset, local);
+        if fault.is_some() || ends.backend.link.is_broken() {
+            if let Source::Listener(attempts) = &mut self.source {
+                attempts.note_tls_fault(fault);
+            }
+            let reason = CloseReason::BackendReset;
+            return self.signal_end(fault.map_or(reason, |fault| fault.reason(reason)), local);
         }
         self.ended.backend = true;
         self.note_acknowledged(ends, local);

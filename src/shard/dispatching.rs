@@ -4,7 +4,7 @@
 
 use super::Shard;
 use super::traffic::Traffic;
-use crate::attempts::ConnectFault;
+use crate::attempts::ConnectionFault;
 use crate::backend::Use;
 use crate::client::{State, Step};
 use crate::engine::{Close, Engine, Event, Failure, Owner, ReceiveFlags, Slice};
@@ -224,9 +224,9 @@ impl<E: Engine> Traffic<E> {
     fn backend_session_failed(&mut self, id: ConnectionId, kind: FaultKind) {
         let connection = self.sides.connections.at(id);
         if connection.is_connecting() {
-            return self.not_made(id, ConnectFault::Tls(kind));
+            return self.not_made(id, ConnectionFault::Tls(kind));
         }
-        self.backend_stream_ended(id, Some(Failure::Reset));
+        self.backend_stream_ended(id, Some(ConnectionFault::Tls(kind)));
     }
 
     /// What a backend has sent, without TLS.
@@ -270,24 +270,24 @@ impl<E: Engine> Traffic<E> {
         let is_announced = connection.link.secure.as_ref().is_none_or(|secure| secure.has_ended());
         let failure = if is_announced { failure } else { Some(Failure::Reset) };
         if connection.link.life == Life::Securing {
-            return self.not_made(id, ConnectFault::Tls(FaultKind::Closed));
+            return self.not_made(id, ConnectionFault::Tls(FaultKind::Closed));
         }
-        self.backend_stream_ended(id, failure);
+        self.backend_stream_ended(id, failure.map(ConnectionFault::from));
     }
 
     /// A backend sends nothing more.
-    fn backend_stream_ended(&mut self, id: ConnectionId, failure: Option<Failure>) {
+    fn backend_stream_ended(&mut self, id: ConnectionId, fault: Option<ConnectionFault>) {
         let Sides { connections, local, .. } = &mut self.sides;
         match connections.at(id).used_for {
             Use::Closing => connections.settle(id, local),
             Use::Idle => connections.discard_idle(id, local),
             Use::Finishing | Use::Delivering(_) => connections.finish_if_sent(id, local),
             Use::Exchange(exchange) => {
-                self.exchanges.at(exchange).backend_ended(failure, &mut self.sides);
+                self.exchanges.at(exchange).backend_ended(fault, &mut self.sides);
             }
             Use::Relay(relay) => {
                 self.with_relay(relay, |relay, ends, local| {
-                    relay.backend_ended(failure, ends, local);
+                    relay.backend_ended(fault, ends, local);
                 });
             }
         }
@@ -300,6 +300,8 @@ impl<E: Engine> Traffic<E> {
         let connection = connections.at(id);
         connection.note_sent(result, local);
         match connection.used_for {
+            // It was of the handshake.
+            Use::Exchange(_) | Use::Relay(_) if connection.is_securing() => {}
             Use::Exchange(exchange) => self.exchanges.at(exchange).backend_sent(&mut self.sides),
             Use::Relay(relay) => {
                 self.with_relay(relay, |relay, ends, local| relay.backend_sent(ends, local));
@@ -322,7 +324,7 @@ impl<E: Engine> Traffic<E> {
             (Ok(()), Some(tls)) if connection.used_for != Use::Closing => {
                 match connection.begin_tls(&tls, local) {
                     Ok(()) => return,
-                    Err(kind) => Err(ConnectFault::Tls(kind)),
+                    Err(kind) => Err(ConnectionFault::Tls(kind)),
                 }
             }
             (Ok(()), _) => Ok(()),
@@ -349,7 +351,7 @@ impl<E: Engine> Traffic<E> {
     }
 
     /// A connection to a backend could not be made.
-    fn not_made(&mut self, id: ConnectionId, fault: ConnectFault) {
+    fn not_made(&mut self, id: ConnectionId, fault: ConnectionFault) {
         let Sides { connections, local, .. } = &mut self.sides;
         match connections.at(id).used_for {
             Use::Exchange(exchange) => {

@@ -46,6 +46,13 @@ macro_rules! close_reasons {
     };
 }
 
+impl CloseReason {
+    /// True if TLS with a backend failed.
+    pub fn is_of_backend_tls(self) -> bool {
+        self.label().starts_with("backend_tls_")
+    }
+}
+
 close_reasons! {
     ClientClosed "client_closed" None "The client closed its connection.";
     KeepAliveEnded "keep_alive_ended" None "The last answer was sent.";
@@ -77,6 +84,16 @@ close_reasons! {
     BackendMalformed "backend_malformed" Backend "The backend's answer broke the rules of HTTP/1.1 framing.";
     BackendTruncated "backend_truncated" Backend "The backend's answer ended early.";
     BackendUnreachable "backend_unreachable" Backend "The network reported that the backend of a flow cannot be reached.";
+    BackendTlsExpired "backend_tls_expired" Backend "The certificate of the backend has expired.";
+    BackendTlsNotYetValid "backend_tls_not_yet_valid" Backend "The certificate of the backend is not valid yet.";
+    BackendTlsUnknownCa "backend_tls_unknown_ca" Backend "The certificate of the backend is from no authority that is trusted.";
+    BackendTlsWrongName "backend_tls_wrong_name" Backend "The certificate of the backend is for other names.";
+    BackendTlsBadCertificate "backend_tls_bad_certificate" Backend "The certificate of the backend is not accepted.";
+    BackendTlsClientCertificate "backend_tls_client_certificate" Backend "The backend demands a client certificate, or does not accept the one that it was shown.";
+    BackendTlsNothingInCommon "backend_tls_nothing_in_common" Backend "The backend supports no version, cipher suite or protocol of TLS that is offered.";
+    BackendTlsAlert "backend_tls_alert" Backend "The backend ended TLS with an alert.";
+    BackendTlsTimeout "backend_tls_timeout" Backend "The TLS handshake with the backend timed out.";
+    BackendTlsFailed "backend_tls_failed" Backend "TLS with the backend failed: it closed the connection, or does not speak TLS.";
     NoBackend "no_backend" Backend "No backend accepted a connection.";
     BackendsFull "backends_full" Ringway "Each backend had as many connections as it may have.";
     BackendGone "backend_gone" Operator "The backend is down, or its drain timeout is over.";

@@ -339,7 +339,26 @@ pub(super) fn explain(reply: &Value, out: &mut dyn Write) -> io::Result<()> {
                 text(&backend["standing"]),
                 text(&backend["why"])
             )?;
+            if backend["tls"].is_object() {
+                writeln!(out, "      TLS {}", tls_of(&backend["tls"]))?;
+            }
         }
     }
     Ok(())
+}
+
+/// How a backend is known, and why TLS with it last failed.
+fn tls_of(tls: &Value) -> String {
+    let name = text(&tls["name"]);
+    let mut line = match tls["verified"] == true {
+        true => format!("verified as {name}"),
+        false => format!("as {name}, NOT VERIFIED"),
+    };
+    if tls["client_certificate"].is_string() {
+        line += &format!(", shown {}", text(&tls["client_certificate"]));
+    }
+    if tls["last_failure"].is_string() {
+        line += &format!("; the last failure: {}", text(&tls["last_failure"]));
+    }
+    line
 }

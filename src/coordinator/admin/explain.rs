@@ -5,14 +5,15 @@ use super::reply::{Reply, json_reply, refusal};
 use super::routes::{RouteName, RouteNames};
 use super::status::reason;
 use crate::coordinator::control::Control;
-use crate::coordinator::fleet::PoolRecord;
+use crate::coordinator::fleet::{PoolRecord, Record};
 use crate::head::{Refusal, RequestHead, Scheme};
 use crate::http1::{FieldStorage, Verdict};
 use crate::snapshot::{self, Hashing, KeyHash};
+use crate::tls::{BackendTls, Trust};
 use hyper::{StatusCode, Uri};
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Methods that users often write in lower case (RFC 9110, 9.3; RFC 5789).
@@ -184,13 +185,17 @@ pub(super) fn routed(
         .iter()
         .zip(shares)
         .map(|((address, record), share)| {
-            json!({
+            let mut shown = json!({
                 "address": address,
                 "standing": record.standing.word(),
                 "why": reason(pool, record),
                 "weight": record.weight(),
                 "share_percent": share,
-            })
+            });
+            if let Some(tls) = pool.built.as_ref().and_then(|built| built.tls.as_ref()) {
+                shown["tls"] = of_tls(tls, *address, record);
+            }
+            shown
         })
         .collect();
     let why = match (sum, pool.has_no_healthy) {
@@ -210,6 +215,17 @@ pub(super) fn routed(
         "pool": pool.config.name,
         "why": why,
         "backends": backends,
+    })
+}
+
+/// TLS with a backend: its name, whether that is verified, and why it last failed.
+fn of_tls(tls: &BackendTls, address: SocketAddr, record: &Record) -> Value {
+    let terms = tls.terms();
+    json!({
+        "name": tls.names().of(address).to_str(),
+        "verified": terms.trust != Trust::Anyone,
+        "client_certificate": terms.certificate.as_ref().map(|one| &one.subject),
+        "last_failure": record.tls_fault.map(|(kind, _)| kind.to_string()),
     })
 }
 

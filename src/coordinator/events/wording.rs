@@ -20,7 +20,7 @@ impl Event {
             Self::CertificateExpires { .. } | Self::CertificateNotYetValid { .. } => Level::Warn,
             Self::Backend { is, .. } if UNFIT.contains(is) => Level::Warn,
             Self::HalfOpenProbe { passed: false, .. } | Self::SourceFailed { .. } => Level::Warn,
-            Self::CoordinatorLate { .. } => Level::Warn,
+            Self::CoordinatorLate { .. } | Self::BackendTlsFailed { .. } => Level::Warn,
             Self::Audit { status, .. } if *status >= 400 => Level::Warn,
             Self::Reloaded { needs_restart, .. } if !needs_restart.is_empty() => Level::Warn,
             _ => Level::Info,
@@ -71,6 +71,9 @@ impl fmt::Display for Event {
             Self::HalfOpenProbe { pool, backend, passed } => {
                 let outcome = if *passed { "passed" } else { "failed" };
                 write!(f, "backend {pool} {backend}: its half-open probe {outcome}")
+            }
+            Self::BackendTlsFailed { pool, backend, reason } => {
+                write!(f, "backend {pool} {backend}: TLS fails: {reason}")
             }
             Self::Ordered { pool, backend, order } => {
                 write!(f, "backend {pool} {backend}: ordered: {order}")

@@ -114,6 +114,7 @@ impl PoolRecord {
             leaving_since: None,
             is_cut: false,
             last_fault: None,
+            tls_fault: None,
             ejections: 0,
         }
     }

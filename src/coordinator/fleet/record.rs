@@ -4,6 +4,7 @@ use crate::base::{BackendSlot, Instant};
 use crate::config::BackendName;
 use crate::health::{Findings, OperatorState, Outlier, ProbeState, SlowStart, Standing};
 use crate::mailbox::BackendFault;
+use crate::tls::FaultKind;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -107,6 +108,8 @@ pub struct Record {
     pub is_cut: bool,
     /// The fault of the last exchange that it failed.
     pub last_fault: Option<BackendFault>,
+    /// Why TLS with it failed, and when last; none if an event is due for the next failure.
+    pub tls_fault: Option<(FaultKind, Instant)>,
     /// How often it was ejected.
     pub ejections: u64,
 }

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// How often counts are sampled for the success rate.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
+/// How long after it a failure of TLS with a backend is no news.
+const TLS_FAULT_KNOWN: Duration = Duration::from_secs(60);
+
 /// One of a backend's probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ProbeOf {
@@ -122,20 +125,41 @@ impl Fleet {
     /// follows.
     pub fn observe(&mut self, observation: Observation, now: Instant) {
         match observation {
-            Observation::Fault(slot, fault) => self.take_fault(slot, fault),
+            Observation::Fault(slot, fault) => self.take_fault(slot, fault, now),
             Observation::Trial(slot, round, course) => {
                 self.take_half_open(slot, round, course, now)
             }
         }
     }
 
-    fn take_fault(&mut self, slot: BackendSlot, fault: BackendFault) {
+    fn take_fault(&mut self, slot: BackendSlot, fault: BackendFault, now: Instant) {
         let Some((pool, address)) = self.place(slot) else { return };
+        self.report_tls_fault(&pool, address, fault, now);
         let Some(pool) = self.pools.get_mut(&pool) else { return };
         let Some(record) = pool.backends.get_mut(&address) else { return };
         record.last_fault = Some(fault);
         pool.has_new_faults = true;
         pool.ejections.note_failures(slot, 1, self.ledger.successes(slot));
+    }
+
+    /// Reports a failure of TLS with a backend, if that is news.
+    fn report_tls_fault(
+        &mut self,
+        pool: &str,
+        backend: SocketAddr,
+        fault: BackendFault,
+        now: Instant,
+    ) {
+        let BackendFault::Tls(kind) = fault else { return };
+        let record = self.pools.get_mut(pool).and_then(|pool| pool.backends.get_mut(&backend));
+        let Some(record) = record else { return };
+        let before = record.tls_fault.replace((kind, now));
+        let is_known =
+            before.is_some_and(|(known, at)| known == kind && now.since(at) < TLS_FAULT_KNOWN);
+        if !is_known {
+            let (pool, reason) = (pool.to_owned(), kind.to_string());
+            self.events.push(Event::BackendTlsFailed { pool, backend, reason });
+        }
     }
 
     /// Ejects by the failures observed since the last call.
@@ -147,6 +171,9 @@ impl Fleet {
 
     fn take_half_open(&mut self, slot: BackendSlot, round: u32, course: TrialCourse, now: Instant) {
         let Some((pool, backend)) = self.place(slot) else { return };
+        if let TrialCourse::Failed(fault) = course {
+            self.report_tls_fault(&pool, backend, fault, now);
+        }
         let Some(pool) = self.pools.get_mut(&pool) else { return };
         let passed = match course {
             TrialCourse::Begun => return pool.ejections.note_half_open_begun(slot, round, now),

@@ -208,6 +208,7 @@ impl PoolRecord {
                 // As last judged, so that its return is an event.
                 standing: record.standing,
                 last_fault: record.last_fault,
+                tls_fault: record.tls_fault,
                 ..new
             };
         }

@@ -2,6 +2,7 @@
 
 mod access_log;
 mod answers;
+mod backend_tls;
 mod backends;
 mod connections;
 pub mod datagrams;
