@@ -120,6 +120,11 @@ pub const HPACK_TABLE_BYTES: usize = 4 * 1024;
 /// Bytes of answers to control frames (acknowledgements, resets, credit) that a peer may leave
 /// unread: a thousand frames.
 pub const HTTP2_OWED_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of the receive window of a HTTP/2 connection that has grown: a gigabit per second at 50 ms.
+pub const HTTP2_WINDOW_BYTES_MAX: u32 = 8 * 1024 * 1024;
+/// Bytes by which the receive windows of all HTTP/2 connections of a shard may have grown: what a
+/// client may send, a backend may leave unread.
+pub const HTTP2_GROWTH_BYTES_MAX: u32 = 32 * 1024 * 1024;
 /// Bytes that a stream which is not incremental sends before others of its urgency get their turn
 /// (RFC 9218 §10 lets one such response end first; without a bound an endless one starves others).
 pub const HTTP2_TURN_BYTES: u32 = 64 * 1024;

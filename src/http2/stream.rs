@@ -65,7 +65,11 @@ pub(super) struct Stream {
     /// As the client: what the response answers.
     pub(super) asked: ResponseTo,
     pub(super) content: Content,
+    /// The size of its receive window.
+    pub(super) window: u32,
     pub(super) receive_window: ReceiveWindow,
+    /// Bytes of DATA since the last measure of a round trip began.
+    pub(super) sounded: u32,
     /// Bytes of DATA that the caller has and has not released.
     pub(super) held: u32,
     pub(super) send_window: SendWindow,

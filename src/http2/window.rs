@@ -68,14 +68,21 @@ impl ReceiveWindow {
     }
 
     /// Gives back bytes of a window of this size. Returns the increment to announce, once it is
-    /// half of the window.
+    /// half of the window. What is beyond that size, because the window was larger, is dropped.
     pub(super) fn give_back(&mut self, bytes: u32, size: u32) -> Option<u32> {
         self.given_back += bytes;
+        let excess = (self.available + self.given_back).saturating_sub(size);
+        self.given_back = self.given_back.saturating_sub(excess);
         if self.given_back == 0 || self.given_back < size / 2 {
             return None;
         }
         self.available += self.given_back;
         Some(std::mem::take(&mut self.given_back))
+    }
+
+    /// Makes the window larger; the caller announces it.
+    pub(super) fn grow(&mut self, by: u32) {
+        self.available += by;
     }
 
     /// Bytes that the peer may send.
@@ -112,6 +119,16 @@ mod tests {
         assert!(window.take(90));
         assert_eq!(window.give_back(0, 100), None);
         assert_eq!(window.give_back(100, 100), Some(100));
+        assert_eq!(window.available(), 100);
+    }
+
+    #[test]
+    fn credit_beyond_the_window_is_not_renewed() {
+        let mut window = ReceiveWindow::new(100);
+        window.grow(100);
+        assert!(window.take(200));
+        assert_eq!(window.give_back(150, 100), Some(100));
+        assert_eq!(window.give_back(50, 100), None);
         assert_eq!(window.available(), 100);
     }
 }

@@ -8,6 +8,7 @@ mod current;
 mod handshakes;
 mod reports;
 mod unique;
+mod windows;
 mod work;
 
 pub use clock::Clock;
@@ -15,6 +16,7 @@ pub use current::Current;
 pub use handshakes::Handshakes;
 pub use reports::Reports;
 pub use unique::UniqueIds;
+pub use windows::Windows;
 pub use work::{How, Signal, Work};
 
 use crate::base::{Instant, Prng, TimerWheel};
@@ -39,6 +41,8 @@ pub struct Local<E> {
     pub section: Section,
     /// TLS handshakes that begin, or wait.
     pub handshakes: Handshakes,
+    /// The growth of the windows of HTTP/2.
+    pub windows: Windows,
     /// Random choices.
     pub prng: Prng,
     /// Identifiers of connections.

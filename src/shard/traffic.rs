@@ -11,7 +11,7 @@ use crate::exchange::Exchanges;
 use crate::flow::Flows;
 use crate::http2::Section;
 use crate::link::{Life, Wire};
-use crate::local::{Current, Handshakes, Local, Reports, UniqueIds, Work};
+use crate::local::{Current, Handshakes, Local, Reports, UniqueIds, Windows, Work};
 use crate::mailbox::{Mailbox, Stage};
 use crate::pick::Replicas;
 use crate::relay::Relays;
@@ -56,6 +56,7 @@ impl<E: Engine> Traffic<E> {
             reports: Reports::new(mailbox, access_log),
             work: Work::default(),
             handshakes: Handshakes::default(),
+            windows: Windows::default(),
             section: Section::default(),
             unique_ids: UniqueIds::new(&mut prng),
             prng,

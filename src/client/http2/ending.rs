@@ -28,6 +28,7 @@ impl Client {
                 http2.connection.shrink();
             }
         }
+        self.count_growth(local);
         self.set_deadline(span, local);
     }
 
@@ -65,7 +66,7 @@ impl Client {
         let Some(http2) = &self.http2 else { return };
         let is_over = http2.connection.is_done() && http2.connection.output().is_empty();
         if is_over && http2.streams.is_empty() {
-            self.http2 = None;
+            self.take_http2(local);
             self.linger(self.reason_or(CloseReason::KeepAliveEnded, local), local);
         }
     }
@@ -159,7 +160,7 @@ impl Client {
             false => CloseReason::HeadTimeout,
         };
         self.fill_outbox(local);
-        self.http2 = None;
+        self.take_http2(local);
         self.linger(reason, local);
     }
 
@@ -177,7 +178,7 @@ impl Client {
 
     /// Ends HTTP/2 at once: what was queued for streams is dropped.
     pub(in crate::client) fn leave_http2<E: Engine>(&mut self, local: &mut Local<E>) {
-        let Some(mut http2) = self.http2.take() else { return };
+        let Some(mut http2) = self.take_http2(local) else { return };
         for stream in &mut http2.streams {
             local.wire.drop_chain(&mut stream.outbox);
             local.wire.drop_chain(&mut stream.inbox);

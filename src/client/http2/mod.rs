@@ -58,6 +58,8 @@ struct Stream {
 #[derive(Debug)]
 pub struct Http2 {
     connection: Connection,
+    /// Bytes by which its receive window has grown, as the shard counts them.
+    grown: u32,
     /// By id, which rises.
     streams: Vec<Stream>,
     /// Bytes in the outboxes of all streams.
@@ -84,6 +86,7 @@ impl Http2 {
         Self {
             begun: now,
             connection: Connection::new(Role::Server, config),
+            grown: 0,
             streams: Vec::new(),
             queued: 0,
             alarm: Instant::default(),
@@ -159,6 +162,21 @@ impl Client {
             http2.give_credit(stream);
             local.wire.request_flush(&mut self.link);
         }
+    }
+
+    /// Counts what the window of the connection has grown by.
+    fn count_growth<E: Engine>(&mut self, local: &mut Local<E>) {
+        if let Some(http2) = &mut self.http2 {
+            let grown = http2.connection.grown_by();
+            local.windows.change(std::mem::replace(&mut http2.grown, grown), grown);
+        }
+    }
+
+    /// The connection has no protocol any more.
+    fn take_http2<E: Engine>(&mut self, local: &mut Local<E>) -> Option<Box<Http2>> {
+        let http2 = self.http2.take()?;
+        local.windows.change(http2.grown, 0);
+        Some(http2)
     }
 
     /// Begins HTTP/2: our settings go first.

@@ -39,6 +39,10 @@ impl Client {
         local: &mut Local<E>,
     ) -> Option<Arrived> {
         let mut section = std::mem::take(&mut local.section);
+        if let Some(http2) = &mut self.http2 {
+            let room = local.windows.room(local.wire.engine.buffers_low());
+            http2.connection.allow_growth(room);
+        }
         let arrived = loop {
             let Some(http2) = &mut self.http2 else { break None };
             let bytes = local.wire.bytes(*slice);
@@ -52,6 +56,7 @@ impl Client {
             }
         };
         local.section = section;
+        self.count_growth(local);
         if self.http2.as_ref().is_some_and(|http2| http2.is_output_long()) {
             // Answers that the client does not read hold its next requests back.
             local.wire.pause(&mut self.link);

@@ -1,5 +1,6 @@
 //! Frames without DATA and fields: settings, windows, resets, PING, GOAWAY.
 
+use super::growing::SOUNDING_PING;
 use super::{Connection, Pending, SettingsAck};
 use crate::base::Instant;
 use crate::http2::Event;
@@ -81,6 +82,10 @@ impl Connection {
         }
         if is_ack && payload == LIVENESS_PING {
             return Ok(Some(Event::Pong));
+        }
+        if is_ack && payload == SOUNDING_PING && self.is_sounding() {
+            self.end_sounding();
+            return Ok(None);
         }
         self.charge(Flood::Ping, now)?;
         if !is_ack {

@@ -50,15 +50,20 @@ impl Stream {
 
     /// Gives back credit of the stream; returns the increment to announce. There is none where all
     /// that is still to come fits.
-    fn give_back(&mut self, bytes: u32, size: u32) -> Option<u32> {
+    fn give_back(&mut self, bytes: u32) -> Option<u32> {
+        if !self.takes_credit() {
+            return None;
+        }
+        self.receive_window.give_back(bytes, self.window)
+    }
+
+    /// True if the peer may have more to send than its credit allows.
+    pub(super) fn takes_credit(&self) -> bool {
         let fits = match self.content {
             Content::Rest(rest) => rest <= u64::from(self.receive_window.available()),
             Content::Unknown | Content::Tunnel => false,
         };
-        if fits || !self.is_open() || self.receiving == Receiving::Ended {
-            return None;
-        }
-        self.receive_window.give_back(bytes, size)
+        !fits && self.is_open() && self.receiving != Receiving::Ended
     }
 }
 
@@ -170,10 +175,12 @@ impl Connection {
             return None;
         };
         row.held += bytes;
+        row.sounded = row.sounded.saturating_add(bytes);
         let is_last = is_last && left == 0;
         if is_last {
             row.receiving = Receiving::Ended;
         }
+        self.sound(bytes);
         Some(Event::Data { stream, range, is_last })
     }
 
@@ -185,9 +192,8 @@ impl Connection {
 
     /// Gives back credit of a stream and of the connection.
     fn give_back(&mut self, stream: StreamId, bytes: u32) {
-        let size = self.config.stream_window;
         let row = self.streams.stream_mut(stream);
-        if let Some(increment) = row.and_then(|row| row.give_back(bytes, size)) {
+        if let Some(increment) = row.and_then(|row| row.give_back(bytes)) {
             frame::write_window_update(stream, increment, &mut self.output);
         }
         self.credit(bytes);

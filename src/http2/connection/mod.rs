@@ -11,6 +11,7 @@ mod blocks;
 mod control;
 mod data;
 mod ending;
+mod growing;
 mod reading;
 mod sending;
 
@@ -28,6 +29,7 @@ use super::window::{DEFAULT_WINDOW, ReceiveWindow, SendWindow};
 use crate::base::Instant;
 use crate::limits::HTTP2_OWED_BYTES_MAX;
 use ending::Drain;
+use growing::Growth;
 pub use reading::Received;
 use reading::{Gathering, Reading};
 pub use sending::{DataFrame, ShutWindow};
@@ -58,6 +60,9 @@ pub struct Connection {
     guard: Guard,
     /// The settings of the peer.
     peer: PeerSettings,
+    /// The size of the connection's receive window.
+    window: u32,
+    growth: Growth,
     receive_window: ReceiveWindow,
     send_window: SendWindow,
     /// The highest stream that the client has opened.
@@ -117,6 +122,8 @@ impl Connection {
             schedule: Schedule::default(),
             guard: Guard::default(),
             peer: PeerSettings::default(),
+            window: config.connection_window,
+            growth: Growth::new(config.stream_window),
             receive_window: ReceiveWindow::new(config.connection_window),
             send_window: SendWindow::new(DEFAULT_WINDOW),
             highest: StreamId::CONNECTION,
@@ -157,8 +164,10 @@ impl Connection {
         self.peer.extended_connect
     }
 
-    /// Gives back memory that a connection without streams does not need.
+    /// Gives back memory that a connection without streams does not need, and what its window has
+    /// grown by.
     pub fn shrink(&mut self) {
+        self.forget_growth();
         if self.output.is_empty() {
             self.output = Vec::new();
         }
@@ -215,7 +224,7 @@ impl Connection {
 
     /// Gives back credit of the connection.
     fn credit(&mut self, bytes: u32) {
-        let increment = self.receive_window.give_back(bytes, self.config.connection_window);
+        let increment = self.receive_window.give_back(bytes, self.window);
         if let Some(increment) = increment {
             frame::write_window_update(StreamId::CONNECTION, increment, &mut self.output);
         }

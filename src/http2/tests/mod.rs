@@ -5,6 +5,7 @@ mod draining;
 mod exchanges;
 mod floods;
 mod frames;
+mod growing;
 mod heads;
 mod messages;
 mod mutations;

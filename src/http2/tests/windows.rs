@@ -159,7 +159,8 @@ fn a_stream_gets_no_more_credit_than_its_content_needs() {
     for _ in 0..6 {
         scene.gets(DATA, NONE, 1, &[0; 16_384]);
     }
-    assert_eq!(scene.hears(), ["WINDOW_UPDATE 1 32768"; 2], "without a length there are three");
+    let credit = scene.hears().into_iter().filter(|text| text.starts_with("WINDOW"));
+    assert!(credit.eq(["WINDOW_UPDATE 1 32768"; 2]), "without a length there are three");
     scene.gets(DATA, END_STREAM, 1, &[0; 100_000 - 6 * 16_384]);
     assert!(scene.events().contains("data 1 end"));
 }
