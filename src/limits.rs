@@ -120,7 +120,8 @@ pub const HPACK_TABLE_BYTES: usize = 4 * 1024;
 /// Bytes of answers to control frames (acknowledgements, resets, credit) that a peer may leave
 /// unread: a thousand frames.
 pub const HTTP2_OWED_BYTES_MAX: usize = 16 * 1024;
-/// Bytes of the receive window of a HTTP/2 connection that has grown: a gigabit per second at 50 ms.
+/// Bytes of the receive window of a HTTP/2 connection that has grown: a gigabit per second at
+/// 50 ms.
 pub const HTTP2_WINDOW_BYTES_MAX: u32 = 8 * 1024 * 1024;
 /// Bytes by which the receive windows of all HTTP/2 connections of a shard may have grown: what a
 /// client may send, a backend may leave unread.

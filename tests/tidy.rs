@@ -34,7 +34,18 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("message", &["snapshot", "access_log", "stats", "http1", "head", "limits"]),
     (
         "local",
-        &["table", "link", "snapshot", "mailbox", "access_log", "stats", "http2", "engine", "base"],
+        &[
+            "table",
+            "link",
+            "snapshot",
+            "mailbox",
+            "access_log",
+            "stats",
+            "http2",
+            "engine",
+            "base",
+            "limits",
+        ],
     ),
     ("pick", &["snapshot", "mailbox", "balance", "base"]),
     (

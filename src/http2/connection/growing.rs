@@ -1,8 +1,8 @@
 //! Receive windows that grow while they are what limits the peer.
 //!
-//! A PING shows how long a round trip takes: where half a window of DATA or more comes within one, the
-//! peer has waited for credit (gRPC's estimator does the same). Such a window is doubled, but only
-//! where the caller keeps up with what comes, and as far as the caller allows: a window is a
+//! A PING shows how long a round trip takes: where half a window of DATA or more comes within one,
+//! the peer has waited for credit (gRPC's estimator does the same). Such a window is doubled, but
+//! only where the caller keeps up with what comes, and as far as the caller allows: a window is a
 //! promise of memory.
 
 use super::Connection;
