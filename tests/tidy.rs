@@ -41,6 +41,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "mailbox",
             "access_log",
             "stats",
+            "http1",
             "http2",
             "engine",
             "base",

@@ -27,6 +27,7 @@ struct Line<'a> {
     client: IpAddr,
     client_port: u16,
     protocol: &'a str,
+    listener: Option<&'a str>,
     method: Cow<'a, str>,
     host: Cow<'a, str>,
     target: Cow<'a, str>,
@@ -70,6 +71,7 @@ fn write_json(record: &Record, time_ms: u64, out: &mut impl Write) -> io::Result
         client: record.client.ip().to_canonical(),
         client_port: record.client.port(),
         protocol: record.protocol,
+        listener: record.listener.as_deref(),
         method: String::from_utf8_lossy(&record.method),
         host: String::from_utf8_lossy(&record.host),
         target: String::from_utf8_lossy(&record.target),
@@ -151,6 +153,7 @@ mod tests {
         Record {
             client: ([192, 0, 2, 7], 1234).into(),
             protocol: "http",
+            listener: Some("public".into()),
             method: Box::from(&b"GET"[..]),
             host: Box::from(&b"a.example"[..]),
             target: Box::from(&b"/x\"y\nz"[..]),
@@ -202,6 +205,7 @@ mod tests {
         assert_eq!(line.matches('\n').count(), 1);
         let value: serde_json::Value = serde_json::from_str(&line).expect("valid");
         assert_eq!(value["target"], "/x\"y\nz");
+        assert_eq!(value["listener"], "public");
         assert_eq!((&value["pool"], &value["version"]), (&"web".into(), &"HTTP/1.0".into()));
         assert_eq!(value["duration_us"], 345);
         assert_eq!(value["time"], "2000-10-10T13:55:36.000Z");

@@ -18,8 +18,10 @@ use std::sync::Arc;
 pub struct Record {
     /// The client's address.
     pub client: SocketAddr,
-    /// The protocol of the listener, as `http`, `tcp`, `tls-passthrough` or `udp`.
+    /// The protocol of the listener, as `http`, `https`, `tcp`, `tls-passthrough` or `udp`.
     pub protocol: &'static str,
+    /// The name of the listener; none if it was never in force on the shard.
+    pub listener: Option<Arc<str>>,
     /// The method.
     pub method: Box<[u8]>,
     /// The host, as requested; the server name of TLS; empty if there is none.
@@ -58,9 +60,10 @@ pub struct Record {
 }
 
 impl Record {
-    /// The record of a connection that ended before it was known where its bytes go.
+    /// The record of a connection that ended before it was known where its bytes go. `protocol` and
+    /// `listener` are those of its listener.
     pub fn unforwarded(
-        protocol: &'static str,
+        (protocol, listener): (&'static str, Option<Arc<str>>),
         client: SocketAddr,
         server_name: &[u8],
         failure: &'static str,
@@ -68,6 +71,7 @@ impl Record {
         Self {
             client,
             protocol,
+            listener,
             method: Box::default(),
             host: server_name.into(),
             target: Box::default(),

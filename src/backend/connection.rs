@@ -2,6 +2,7 @@
 
 use crate::base::BackendSlot;
 use crate::engine::{BufferId, Close, Engine, Failure, Key, ReceiveFlags, Slice, Socket};
+use crate::http1::Partial;
 use crate::link::{Chain, Delivery, Life, Link, Read, Write};
 use crate::local::{Clock, Local};
 use crate::stats::Counter;
@@ -59,7 +60,7 @@ pub struct Connection {
     /// How long it may be idle, as the backend states.
     pub idle_max: Duration,
     /// The part of a response's head, a size line or its trailer section from earlier reads.
-    pub(super) partial: Option<Box<[u8]>>,
+    pub(super) partial: Option<Box<Partial>>,
     /// Received and not processed yet: what follows the head of a response that opens a tunnel.
     pub inbox: Chain,
     /// Its deadline while it is idle; the timer stays armed while the connection is used.

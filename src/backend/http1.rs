@@ -4,9 +4,8 @@
 use super::Connection;
 use crate::engine::{BufferId, Engine, Slice};
 use crate::head::{Refusal, ResponseHead, ResponseTo, Scheme};
-use crate::http1::{FieldStorage, Verdict};
-use crate::link::Gathered;
-use crate::local::Local;
+use crate::http1::{FieldStorage, Partial, Verdict};
+use crate::local::{Gathered, Local};
 use crate::message::{self, Body, ResponseOutcome, ResponseSide};
 
 /// A range of a response's body that was read.
@@ -19,9 +18,8 @@ pub struct BodyPart {
 
 impl Connection {
     /// Joins the part of a head, a size line or a trailer section from earlier reads and a range.
-    /// None if no buffer is left; the range is released then.
-    pub fn gather<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Option<Gathered> {
-        local.wire.gather(&mut self.partial, slice)
+    pub fn gather<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Gathered {
+        local.gather(&mut self.partial, slice)
     }
 
     /// Reads the head that begins in a range, and writes the one for the client to `output`. The
@@ -42,7 +40,9 @@ impl Connection {
         let verdict = ResponseHead::parse(input, &mut storage, asked, rules)
             .map(|head| message::response(head, to, snapshot, side));
         if matches!(verdict, Verdict::Incomplete) {
-            local.wire.set_aside(&mut self.partial, slice);
+            let partial = Partial::of_response(local.wire.bytes(slice), rules);
+            self.partial = Some(Box::new(partial));
+            local.wire.engine.release(slice.buffer);
         }
         verdict
     }
@@ -62,7 +62,8 @@ impl Connection {
                 // The message is complete, but the connection cannot be trusted.
                 self.is_reusable = false;
             } else {
-                self.partial = Some(local.wire.bytes(rest).into());
+                let partial = Partial::of_body(local.wire.bytes(rest));
+                self.partial = Some(Box::new(partial));
             }
         }
         let part = Slice { end: slice.start + passed.kept as u32, ..slice };

@@ -37,12 +37,13 @@ impl Client {
     /// that the client still sends are dropped for a while. If a reset is to end the connection, it
     /// follows the last byte, once that was delivered.
     pub fn linger<E: Engine>(&mut self, reason: CloseReason, local: &mut Local<E>) {
-        self.leave_preface(b"", reason, local);
+        self.leave_preface(b"", reason, None, local);
         self.leave_http2(local);
         self.state = State::Lingering;
         self.close_reason = reason;
         self.dropped_bytes = 0;
         self.partial = None;
+        self.beginning = None;
         local.wire.drop_chain(&mut self.inbox);
         if self.close == Close::Graceful {
             local.wire.end_write(&mut self.link);
@@ -169,11 +170,12 @@ impl Client {
 
     /// Closes at once; bytes that wait to be sent are dropped.
     pub(super) fn close_now<E: Engine>(&mut self, reason: CloseReason, local: &mut Local<E>) {
-        self.leave_preface(b"", reason, local);
+        self.leave_preface(b"", reason, None, local);
         self.leave_http2(local);
         self.state = State::Closing;
         self.close_reason = reason;
         self.partial = None;
+        self.beginning = None;
         local.wire.drop_chain(&mut self.inbox);
         local.wire.quiesce(&mut self.link);
         self.settle(local);

@@ -26,9 +26,11 @@ pub use origin::Origin;
 pub use preface::{Asked, Dial, Preface};
 
 use self::announced::Announced;
+use self::preface::Beginning;
 use crate::base::Instant;
 use crate::base::ListenerId;
 use crate::engine::{Close, Key, Socket};
+use crate::http1::Partial;
 use crate::link::{Chain, Delivery, Life, Link};
 use crate::local::Clock;
 use crate::stats::CloseReason;
@@ -89,7 +91,9 @@ pub struct Client {
     /// Received and not processed yet: pipelined requests.
     pub inbox: Chain,
     /// The part of a head, a size line or a trailer section from earlier reads.
-    pub partial: Option<Box<[u8]>>,
+    partial: Option<Box<Partial>>,
+    /// The part of its preface from earlier reads.
+    beginning: Option<Box<Beginning>>,
     /// The time at which the present state has lasted too long.
     clock: Clock,
     /// It has been polled since its last request, and its deadline is the end of its idle time.
@@ -132,6 +136,7 @@ impl Client {
             close_reason: CloseReason::ClientClosed,
             inbox: Chain::default(),
             partial: None,
+            beginning: None,
             clock: Clock::default(),
             was_polled: false,
             http2: None,

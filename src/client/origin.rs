@@ -90,7 +90,8 @@ impl Origin<'_> {
         }
     }
 
-    /// All bytes so far of a part that is read when complete; none if the connection ends.
+    /// All bytes so far of a part that is judged as a whole; none if it is as incomplete as before,
+    /// or the connection ends.
     pub fn gather<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Option<Slice> {
         match self.client.http2 {
             Some(_) => Some(slice),

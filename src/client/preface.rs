@@ -52,24 +52,57 @@ enum Heard {
     Closed(CloseReason),
 }
 
+/// Bytes of the preface that came in pieces, and how far they were read.
+#[derive(Debug, Default)]
+pub(super) struct Beginning {
+    bytes: Vec<u8>,
+    hello: Reader,
+}
+
+impl Beginning {
+    /// The bytes, which are used up with this.
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+}
+
 /// Bytes of the preface, and what follows them.
 pub(super) enum Held {
     Buffer(Slice),
-    Heap(Vec<u8>),
+    Heap(Box<Beginning>),
 }
 
 impl Held {
     pub(super) fn bytes<'a, E: Engine>(&'a self, wire: &'a Wire<E>) -> &'a [u8] {
         match self {
             Self::Buffer(slice) => wire.bytes(*slice),
-            Self::Heap(bytes) => bytes,
+            Self::Heap(beginning) => &beginning.bytes,
         }
     }
 
+    /// Reads the hello on from where the last read ended.
+    pub(super) fn read_hello<E: Engine, T>(
+        &mut self,
+        wire: &Wire<E>,
+        judge: impl FnOnce(&[u8], Verdict<'_>) -> T,
+    ) -> T {
+        match self {
+            Self::Buffer(slice) => {
+                let bytes = wire.bytes(*slice);
+                judge(bytes, Reader::default().read(bytes))
+            }
+            Self::Heap(beginning) => {
+                let Beginning { bytes, hello } = &mut **beginning;
+                judge(bytes, hello.read(bytes))
+            }
+        }
+    }
+
+    /// Skips bytes before the hello.
     fn skip(&mut self, length: usize) {
         match self {
             Self::Buffer(slice) => slice.start += length as u32,
-            Self::Heap(bytes) => drop(bytes.drain(..length)),
+            Self::Heap(beginning) => drop(beginning.bytes.drain(..length)),
         }
     }
 
@@ -90,8 +123,7 @@ impl Client {
         self.state = State::Preface(Preface::ProxyHeader);
         let mut trusted = local.current.settings().trusted_proxies.iter();
         if !trusted.any(|network| network.contains(self.address.ip())) {
-            tracing::debug!(client = %self.address, "no trusted proxy");
-            self.give_up(How::Abort, CloseReason::MalformedProxyHeader, local);
+            self.refuse_header("the connection comes from none of `trusted_proxies`", local);
         }
         None
     }
@@ -120,13 +152,12 @@ impl Client {
 
     /// Reads what stands before the protocol. Returns where the bytes go, once that is known.
     pub fn read_preface<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Option<Dial> {
-        let mut held = match self.partial.take() {
+        let mut held = match self.beginning.take() {
             None => Held::Buffer(slice),
-            Some(partial) => {
-                let mut bytes = partial.into_vec();
-                bytes.extend_from_slice(local.wire.bytes(slice));
+            Some(mut beginning) => {
+                beginning.bytes.extend_from_slice(local.wire.bytes(slice));
                 local.wire.engine.release(slice.buffer);
-                Held::Heap(bytes)
+                Held::Heap(beginning)
             }
         };
         loop {
@@ -144,7 +175,7 @@ impl Client {
                     self.greet(held, local);
                     return None;
                 }
-                State::Preface(Preface::Hello) => match self.read_hello(&held, local) {
+                State::Preface(Preface::Hello) => match self.read_hello(&mut held, local) {
                     Some(dial) => Some(dial),
                     None => return self.set_preface_aside(held, local),
                 },
@@ -165,10 +196,14 @@ impl Client {
     ) -> Option<Dial> {
         match held {
             held if !matches!(self.state, State::Preface(_)) => held.release(&mut local.wire),
-            Held::Heap(bytes) if bytes.is_empty() => {}
-            Held::Heap(bytes) => self.partial = Some(bytes.into()),
+            Held::Heap(beginning) if beginning.bytes.is_empty() => {}
+            Held::Heap(beginning) => self.beginning = Some(beginning),
             Held::Buffer(slice) if slice.is_empty() => local.wire.engine.release(slice.buffer),
-            Held::Buffer(slice) => local.wire.set_aside(&mut self.partial, slice),
+            Held::Buffer(slice) => {
+                let bytes = local.wire.bytes(slice).into();
+                self.beginning = Some(Box::new(Beginning { bytes, hello: Reader::default() }));
+                local.wire.engine.release(slice.buffer);
+            }
         }
         None
     }
@@ -184,9 +219,9 @@ impl Client {
                 let kept = local.wire.copy_out(slice);
                 kept.map(|slice| local.wire.push_back(&mut self.inbox, slice)).is_some()
             }
-            Held::Heap(bytes) => {
+            Held::Heap(beginning) => {
                 let most = local.wire.engine.buffer_size();
-                bytes.chunks(most).all(|part| {
+                beginning.bytes.chunks(most).all(|part| {
                     let kept = local.wire.private(part);
                     kept.map(|slice| local.wire.push_back(&mut self.inbox, slice)).is_some()
                 })
@@ -214,11 +249,18 @@ impl Client {
                 self.announce(addresses.map_or(self.address, |both| both.source), local)
             }
             Err(fault) => {
-                tracing::debug!(client = %self.address, fault = fault.text(), "PROXY header");
-                self.give_up(How::Abort, CloseReason::MalformedProxyHeader, local);
+                self.refuse_header(fault.text(), local);
                 false
             }
         }
+    }
+
+    /// Ends a connection whose PROXY header is refused for this reason.
+    fn refuse_header<E: Engine>(&mut self, text: &'static str, local: &mut Local<E>) {
+        tracing::debug!(client = %self.address, text, "PROXY header");
+        let reason = CloseReason::MalformedProxyHeader;
+        self.leave_preface(b"", reason, Some(text), local);
+        self.give_up(How::Abort, reason, local);
     }
 
     /// Counts the connection for the client that a proxy has announced. False if that has as many
@@ -238,8 +280,8 @@ impl Client {
 
     /// Reads the hello, and finds where it leads. None if it is incomplete, or the connection
     /// ends.
-    fn read_hello<E: Engine>(&mut self, held: &Held, local: &mut Local<E>) -> Option<Dial> {
-        match self.hear(held.bytes(&local.wire), local) {
+    fn read_hello<E: Engine>(&mut self, held: &mut Held, local: &mut Local<E>) -> Option<Dial> {
+        match held.read_hello(&local.wire, |_, hello| self.hear(hello, local)) {
             Heard::Incomplete => None,
             Heard::To(dial) => Some(dial),
             Heard::Closed(reason) => {
@@ -251,19 +293,18 @@ impl Client {
                     self.put(alert, local);
                 }
                 let reason = CloseReason::UnknownServerName;
-                self.leave_preface(&name, reason, local);
+                self.leave_preface(&name, reason, None, local);
                 self.linger(reason, local);
                 None
             }
         }
     }
 
-    fn hear<E: Engine>(&self, bytes: &[u8], local: &Local<E>) -> Heard {
+    fn hear<E: Engine>(&self, hello: Verdict<'_>, local: &Local<E>) -> Heard {
         let Some(listener) = local.current.listener(self.listener) else {
             return Heard::Closed(CloseReason::ListenerRemoved);
         };
-        let mut reader = Reader::default();
-        let (name, alpn) = match reader.read(bytes) {
+        let (name, alpn) = match hello {
             Verdict::Incomplete => return Heard::Incomplete,
             Verdict::NotTls if listener.routes_not_tls => (None, None),
             Verdict::NotTls | Verdict::Malformed(_) => return Heard::Closed(CloseReason::NotTls),
@@ -296,7 +337,7 @@ impl Client {
             return None;
         }
         let listener = local.current.listener(self.listener);
-        let is_silent = self.state == State::Preface(Preface::Hello) && self.partial.is_none();
+        let is_silent = self.state == State::Preface(Preface::Hello) && self.beginning.is_none();
         let listener = listener.filter(|listener| is_silent && listener.routes_not_tls);
         let target = listener.and_then(|one| one.routes.lookup_server_name(b"", [].into_iter()));
         if target.is_none() {
@@ -306,27 +347,29 @@ impl Client {
     }
 
     /// The connection ends before its bytes could go anywhere: it is recorded, once, with the
-    /// server name that it asked for. One of HTTP has had no request, and has a record only if it
-    /// was refused.
+    /// server name that it asked for, and with the fault of what it began with. One of HTTP has had
+    /// no request, and has a record only if it was refused, or its PROXY header did not come.
     pub(super) fn leave_preface<E: Engine>(
         &mut self,
         server_name: &[u8],
         reason: CloseReason,
+        refusal: Option<&'static str>,
         local: &Local<E>,
     ) {
-        if !matches!(self.state, State::Preface(_)) {
-            return;
-        }
+        let State::Preface(preface) = self.state else { return };
         self.state = State::Lingering;
-        if is_refusal(reason) {
+        let has_no_header = preface == Preface::ProxyHeader && reason == CloseReason::HeadTimeout;
+        let is_refused = is_refusal(reason) || has_no_header;
+        if is_refused {
             local.reports.listener_cell(self.listener).refused.add(1);
         }
-        let listener = local.current.listener(self.listener);
-        let listener = listener.filter(|one| one.protocol != Protocol::Http || is_refusal(reason));
-        if let Some(listener) = listener.filter(|_| local.reports.has_access_log()) {
-            let protocol = listener.protocol_word();
+        let protocol = local.current.listener(self.listener).map(|listener| listener.protocol);
+        let is_recorded = is_refused || protocol.is_some_and(|one| one != Protocol::Http);
+        if is_recorded && local.reports.has_access_log() {
+            let listener = local.current.listener_words(self.listener);
             let (client, failure) = (self.address, reason.label());
-            local.reports.record(Record::unforwarded(protocol, client, server_name, failure));
+            let record = Record::unforwarded(listener, client, server_name, failure);
+            local.reports.record(Record { refusal, ..record });
         }
     }
 

@@ -12,7 +12,7 @@ use crate::local::{How, Local};
 use crate::snapshot::Protocol;
 use crate::stats::{CloseReason, Counter};
 use crate::tls::{Fault, Handshake, Session};
-use crate::tls_hello::{Reader, Verdict, alert_unrecognized_name};
+use crate::tls_hello::{Verdict, alert_unrecognized_name};
 
 /// The answer to a request that comes without TLS.
 const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
@@ -36,7 +36,9 @@ impl Client {
 
     /// Reads the ClientHello, and begins the handshake if the shard has time for it.
     pub(super) fn greet<E: Engine>(&mut self, held: Held, local: &mut Local<E>) {
-        match self.greeting(held.bytes(&local.wire), local) {
+        let mut held = held;
+        let greet = |bytes: &[u8], hello: Verdict<'_>| self.greeting(bytes, hello, local);
+        match held.read_hello(&local.wire, greet) {
             Greeting::Incomplete => {
                 self.set_preface_aside(held, local);
             }
@@ -49,10 +51,9 @@ impl Client {
         }
     }
 
-    fn greeting<E: Engine>(&self, bytes: &[u8], local: &Local<E>) -> Greeting {
+    fn greeting<E: Engine>(&self, bytes: &[u8], hello: Verdict<'_>, local: &Local<E>) -> Greeting {
         let names = local.current.listener(self.listener).and_then(|one| one.tls.as_ref());
-        let mut reader = Reader::default();
-        let name = match reader.read(bytes) {
+        let name = match hello {
             Verdict::Incomplete => return Greeting::Incomplete,
             Verdict::NotTls if bytes[0].is_ascii_uppercase() => return Greeting::PlainHttp,
             Verdict::NotTls | Verdict::Malformed(_) => return Greeting::NotTls,
@@ -80,7 +81,7 @@ impl Client {
         if let Some(words) = local.wire.private(words) {
             self.put(words, local);
         }
-        self.leave_preface(&name, reason, local);
+        self.leave_preface(&name, reason, None, local);
         self.linger(reason, local);
     }
 
@@ -99,8 +100,8 @@ impl Client {
         }
         self.state = State::Preface(Preface::Hello);
         self.take_more(local);
-        let hello = self.partial.take().unwrap_or_default();
-        self.greet(Held::Heap(hello.into_vec()), local);
+        let hello = self.beginning.take().unwrap_or_default();
+        self.greet(Held::Heap(hello), local);
     }
 
     fn shake_hands<E: Engine>(&mut self, secure: Box<Secure>, held: Held, local: &mut Local<E>) {
@@ -108,7 +109,7 @@ impl Client {
         self.link.secure = Some(secure);
         let begun = match held {
             Held::Buffer(slice) => local.wire.open(&mut self.link, slice).map(drop),
-            Held::Heap(mut bytes) => local.wire.open_bytes(&mut self.link, &mut bytes),
+            Held::Heap(mut hello) => local.wire.open_bytes(&mut self.link, hello.bytes_mut()),
         };
         if let Err(fault) = begun {
             self.session_failed(fault, local);

@@ -22,6 +22,7 @@ impl Exchange {
         let backend = self.attempts.backend.and_then(|slot| sides.picks.address(slot));
         let draft = self.draft.take().map(|draft| *draft).unwrap_or_default();
         let client = &sides.clients[self.origin.connection];
+        let listener = sides.local.current.listener_words(client.listener);
         reports.record(Record {
             status: self.status,
             request_bytes: self.request.bytes,
@@ -32,7 +33,7 @@ impl Exchange {
             retries: self.attempts.retries.into(),
             failure: self.failure.map(|reason| reason.label()),
             unique_id: client.unique_id().map(Into::into),
-            ..draft.record(client.address)
+            ..draft.record(listener, client.address)
         });
     }
 }

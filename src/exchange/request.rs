@@ -17,7 +17,7 @@ impl Exchange {
         let (Some(id), false) = (self.connection(), self.request.body.has_ended()) else {
             return client.keep_for_later(slice, local);
         };
-        let Some(slice) = client.gather(slice, local) else { return };
+        let Some(slice) = client.gather(slice, local) else { return self.note_progress(sides) };
         let BodyPart { part, length } = match client.read_body(&mut self.request.body, slice, local)
         {
             Ok(read) => read,

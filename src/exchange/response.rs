@@ -8,8 +8,8 @@ use crate::backend::BodyPart;
 use crate::engine::{BufferId, Engine, Room, Slice};
 use crate::http1::Verdict;
 use crate::limits::INTERIMS_MAX;
-use crate::link::Gathered;
-use crate::local::{Local, Signal};
+use crate::link::Joined;
+use crate::local::{Gathered, Local, Signal};
 use crate::message::{Body, Response, ResponseOutcome, ResponseSide};
 use crate::sides::Sides;
 use crate::stats::CloseReason;
@@ -32,8 +32,10 @@ impl Exchange {
             connection.is_reusable = false;
             return local.wire.engine.release(slice.buffer);
         }
-        let Some(Gathered { whole, left }) = connection.gather(slice, local) else {
-            return self.cut(CloseReason::OutOfBuffers, sides);
+        let Joined { whole, left } = match connection.gather(slice, local) {
+            Gathered::Due(joined) => joined,
+            Gathered::Incomplete => return self.note_progress(sides),
+            Gathered::OutOfBuffers => return self.cut(CloseReason::OutOfBuffers, sides),
         };
         self.read_response(id, whole, sides);
         if let Some(left) = left {
@@ -84,8 +86,9 @@ impl Exchange {
             // What was set aside again is what followed a head, begins a size line or ends a body:
             // each fits.
             _ => match connection.gather(left, local) {
-                Some(Gathered { whole, .. }) => self.read_response(id, whole, sides),
-                None => self.cut(CloseReason::OutOfBuffers, sides),
+                Gathered::Due(Joined { whole, .. }) => self.read_response(id, whole, sides),
+                Gathered::Incomplete => {}
+                Gathered::OutOfBuffers => self.cut(CloseReason::OutOfBuffers, sides),
             },
         }
     }

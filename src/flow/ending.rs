@@ -172,8 +172,7 @@ impl Flows {
 fn record<E: Engine>(flow: &Flow, reason: CloseReason, picks: &Replicas, local: &Local<E>) {
     let attempts = &flow.attempts;
     let duration = local.now().since(attempts.began);
-    let listener = local.current.listener(attempts.listener);
-    let protocol = listener.map_or("udp", |listener| listener.protocol_word());
+    let listener = local.current.listener_words(attempts.listener);
     local.reports.record(Record {
         request_bytes: flow.from_client.bytes,
         response_bytes: flow.from_backend.bytes,
@@ -182,6 +181,6 @@ fn record<E: Engine>(flow: &Flow, reason: CloseReason, picks: &Replicas, local: 
         pool: picks.pool(attempts.pool).map(|pool| pool.name.clone()),
         backend: picks.address(flow.slot()),
         retries: attempts.retries.into(),
-        ..Record::unforwarded(protocol, flow.ends.client, b"", reason.label())
+        ..Record::unforwarded(listener, flow.ends.client, b"", reason.label())
     });
 }

@@ -80,7 +80,8 @@ pub(super) fn may_be_long(bytes: &[u8], request: &Request<'_, '_>, rules: &Rules
     method_bytes > METHOD_BYTES_MAX || bytes.len() > line_bytes_max(rules)
 }
 
-fn line_bytes_max(rules: &Rules) -> usize {
+/// Bytes of the longest request line, with its end.
+pub(super) fn line_bytes_max(rules: &Rules) -> usize {
     METHOD_BYTES_MAX + rules.target_bytes_max + b"  HTTP/1.1\r\n".len()
 }
 

@@ -14,7 +14,7 @@ mod wire;
 pub use chain::{Chain, Chains};
 pub use delivery::Delivery;
 pub use secure::{OpenFault, Opened, Secure};
-pub use wire::{Gathered, Wire};
+pub use wire::{Joined, Wire};
 
 use crate::engine::{Key, Socket};
 

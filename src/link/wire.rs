@@ -21,7 +21,7 @@ pub struct Wire<E> {
 }
 
 /// A range joined to the bytes that had been set aside before it.
-pub struct Gathered {
+pub struct Joined {
     /// Both, in one buffer.
     pub whole: Slice,
     /// The bytes that did not fit.
@@ -398,47 +398,27 @@ impl<E: Engine> Wire<E> {
         Some(Slice { buffer, start: 0, end: bytes.len() as u32 })
     }
 
-    // --- heads, size lines and trailer sections that arrive in pieces ---
+    // --- what arrives in pieces ---
 
-    /// Joins the bytes that were set aside and a range, in one buffer. `left` is the bytes that did
-    /// not fit; they follow the joined ones. None if no buffer is left; the range is released then.
-    #[inline]
-    pub fn gather(&mut self, partial: &mut Option<Box<[u8]>>, slice: Slice) -> Option<Gathered> {
-        match partial.take() {
-            None => Some(Gathered { whole: slice, left: None }),
-            Some(aside) => self.join(aside, partial, slice),
-        }
-    }
-
-    fn join(
-        &mut self,
-        aside: Box<[u8]>,
-        partial: &mut Option<Box<[u8]>>,
-        slice: Slice,
-    ) -> Option<Gathered> {
+    /// Joins bytes that were set aside and the range behind them, in one buffer. None if no buffer
+    /// is left; the range is released then.
+    pub fn join(&mut self, aside: &[u8], slice: Slice) -> Option<Joined> {
         let Some(buffer) = self.engine.acquire(Room::Whole) else {
             self.engine.release(slice.buffer);
-            *partial = Some(aside);
             return None;
         };
         let (from, to) = self.engine.bytes_pair(slice.buffer, buffer);
         let bytes = &from[slice.start as usize..slice.end as usize];
         let fitting = bytes.len().min(to.len() - aside.len());
-        to[..aside.len()].copy_from_slice(&aside);
+        to[..aside.len()].copy_from_slice(aside);
         to[aside.len()..aside.len() + fitting].copy_from_slice(&bytes[..fitting]);
         let whole = Slice { buffer, start: 0, end: (aside.len() + fitting) as u32 };
         let left = Slice { start: slice.start + fitting as u32, ..slice };
         if left.is_empty() {
             self.engine.release(slice.buffer);
-            return Some(Gathered { whole, left: None });
+            return Some(Joined { whole, left: None });
         }
-        Some(Gathered { whole, left: Some(left) })
-    }
-
-    /// Sets a range aside on the heap, so that a slow sender holds no buffer.
-    pub fn set_aside(&mut self, partial: &mut Option<Box<[u8]>>, slice: Slice) {
-        *partial = Some(self.bytes(slice).into());
-        self.engine.release(slice.buffer);
+        Some(Joined { whole, left: Some(left) })
     }
 
     // --- closing ---

@@ -43,6 +43,14 @@ impl Current {
         self.listeners.get(id.index()).and_then(Option::as_deref)
     }
 
+    /// The protocol and the name of a listener for the access log.
+    pub fn listener_words(&self, id: ListenerId) -> (&'static str, Option<Arc<str>>) {
+        match self.listener(id) {
+            Some(listener) => (listener.protocol_word(), Some(listener.name.clone())),
+            None => ("unknown", None),
+        }
+    }
+
     /// Puts a newer snapshot in force. True if a listener was removed.
     pub fn replace(&mut self, snapshot: Arc<Snapshot>) -> bool {
         self.snapshot = snapshot;

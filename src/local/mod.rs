@@ -5,6 +5,7 @@
 
 mod clock;
 mod current;
+mod gathering;
 mod handshakes;
 mod reports;
 mod unique;
@@ -13,6 +14,7 @@ mod work;
 
 pub use clock::Clock;
 pub use current::Current;
+pub use gathering::Gathered;
 pub use handshakes::Handshakes;
 pub use reports::Reports;
 pub use unique::UniqueIds;

@@ -5,6 +5,7 @@ use crate::access_log::Record;
 use crate::head::{RequestHead, Version};
 use crate::limits::LOGGED_BYTES_MAX;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// The part of a request's head that the access log uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +41,8 @@ impl Draft {
     }
 
     /// The record of its request, of which nothing else is known.
-    pub fn record(self, client: SocketAddr) -> Record {
+    /// `listener`: the protocol and the name of its listener.
+    pub fn record(self, listener: (&'static str, Option<Arc<str>>), client: SocketAddr) -> Record {
         Record {
             method: self.method,
             target: self.target,
@@ -49,7 +51,7 @@ impl Draft {
             user_agent: self.user_agent,
             failure: None,
             refusal: self.refusal,
-            ..Record::unforwarded("http", client, &self.host, "")
+            ..Record::unforwarded(listener, client, &self.host, "")
         }
     }
 

@@ -61,8 +61,7 @@ impl Relay {
             return;
         }
         let duration = local.now().since(attempts.began);
-        let listener = local.current.listener(attempts.listener);
-        let protocol = listener.map_or("tcp", |listener| listener.protocol_word());
+        let listener = local.current.listener_words(attempts.listener);
         let name = self.asked.server_name.as_deref().unwrap_or_default();
         local.reports.record(Record {
             request_bytes: self.from_client,
@@ -72,7 +71,7 @@ impl Relay {
             backend: attempts.backend.and_then(|slot| picks.address(slot)),
             retries: attempts.retries.into(),
             unique_id: client.unique_id().map(Into::into),
-            ..Record::unforwarded(protocol, client.address, name, reason.label())
+            ..Record::unforwarded(listener, client.address, name, reason.label())
         });
     }
 }

@@ -218,7 +218,7 @@ pub fn build_listener(
     }
     Some(Listener {
         id,
-        name: listener.name.clone(),
+        name: listener.name.as_str().into(),
         address: bound,
         sockets,
         is_passed: false,

@@ -51,7 +51,7 @@ pub struct Listener {
     /// Its number.
     pub id: ListenerId,
     /// Its name in the configuration.
-    pub name: String,
+    pub name: Arc<str>,
     /// The address that it listens on.
     pub address: SocketAddr,
     /// One socket per shard: they listen, or with UDP receive.

@@ -59,7 +59,7 @@ close_reasons! {
     TunnelEnded "tunnel_ended" None "Both sides of a tunnel ended.";
     ClientReset "client_reset" Client "The client reset its connection.";
     ClientIdle "client_idle" None "The client sent no further request in time.";
-    HeadTimeout "head_timeout" Client "The client did not send a complete request head in time.";
+    HeadTimeout "head_timeout" Client "The client did not send a complete request head, or PROXY protocol header, in time.";
     BodyTimeout "body_timeout" Client "The client stopped sending its request body.";
     ClientStalled "client_stalled" Client "The client stopped reading its answer.";
     MalformedProxyHeader "malformed_proxy_header" Client "The PROXY protocol header was malformed, or came from an address that is not trusted.";

@@ -117,12 +117,13 @@ impl Client {
         }
         let Denial { status, reason, text, draft } = denial;
         let draft = draft.map(|draft| *draft).unwrap_or_default();
+        let listener = local.current.listener_words(self.listener);
         local.reports.record(Record {
             status,
             response_bytes,
             failure: Some(reason.label()),
             refusal: Some(text),
-            ..draft.record(self.address)
+            ..draft.record(listener, self.address)
         });
     }
 }

@@ -4,6 +4,7 @@
 use super::super::Client;
 use crate::engine::{Engine, Slice};
 use crate::head::Refusal;
+use crate::http1::Partial;
 use crate::local::Local;
 use crate::message::Body;
 
@@ -41,7 +42,8 @@ impl Client {
         };
         let rest = Slice { start: slice.start + passed.consumed as u32, ..slice };
         if !rest.is_empty() && !body.has_ended() {
-            self.partial = Some(local.wire.bytes(rest).into());
+            let partial = Partial::of_body(local.wire.bytes(rest));
+            self.partial = Some(Box::new(partial));
         } else if !rest.is_empty() {
             let Some(rest) = local.wire.copy_of(rest) else {
                 local.wire.engine.release(slice.buffer);

@@ -5,10 +5,11 @@ use super::super::{Client, State};
 use super::{Arrival, Step, reason_of};
 use crate::engine::{BufferId, Engine, Room, Slice};
 use crate::head::{Refusal, RequestHead, Scheme};
-use crate::http1::{FieldStorage, Verdict, leading_line_ends};
+use crate::http1::{FieldStorage, Partial, Verdict, leading_line_ends};
 use crate::http2::PREFACE;
 use crate::limits::LEADING_LINE_ENDS_BYTES_MAX;
-use crate::local::{Local, Signal};
+use crate::link::Joined;
+use crate::local::{Gathered, Local, Signal};
 use crate::message::{self, Denial, Draft, RequestOutcome, RequestSide};
 use crate::stats::CloseReason;
 use crate::table::Port;
@@ -110,6 +111,10 @@ impl Client {
         is_spoken && self.requests == 0 && bytes[..common] == PREFACE[..common]
     }
 
+    fn scheme(&self) -> Scheme {
+        if self.link.secure.is_some() { Scheme::Https } else { Scheme::Http }
+    }
+
     /// Rewrites the head that begins in `slice` to a buffer that has this room for it. None if
     /// there is no buffer: the connection ends.
     fn translate_head<E: Engine>(
@@ -128,7 +133,7 @@ impl Client {
             snapshot: local.current.snapshot(),
             listener: local.current.listener(self.listener),
             client: self.address.ip(),
-            scheme: if self.link.secure.is_some() { Scheme::Https } else { Scheme::Http },
+            scheme: self.scheme(),
         };
         let (from, to) = local.wire.engine.bytes_pair(slice.buffer, output);
         let input = &from[slice.start as usize..slice.end as usize];
@@ -138,31 +143,41 @@ impl Client {
         Some((output, verdict.map(|head| message::request(head, to, &side))))
     }
 
-    /// All bytes so far of a part that is parsed when complete; none if the connection ends.
+    /// All bytes so far of a part that is judged as a whole; none if it is as incomplete as before,
+    /// or the connection ends.
     #[inline]
     pub fn gather<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Option<Slice> {
-        match self.partial {
-            None => Some(slice),
-            Some(_) => self.join(slice, local),
+        if self.partial.is_none() { Some(slice) } else { self.gather_behind(slice, local) }
+    }
+
+    fn gather_behind<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Option<Slice> {
+        match local.gather(&mut self.partial, slice) {
+            Gathered::Due(Joined { whole, left: None }) => Some(whole),
+            Gathered::Due(Joined { whole, left: Some(left) }) => self.keep_left(whole, left, local),
+            Gathered::Incomplete => None,
+            Gathered::OutOfBuffers => {
+                let draft = self.draft_of_partial(local);
+                self.cut_out_of_buffers(draft, local);
+                None
+            }
         }
     }
 
-    fn join<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Option<Slice> {
-        let Some(gathered) = local.wire.gather(&mut self.partial, slice) else {
-            let draft = self.draft_of_partial(local);
+    /// Keeps what did not fit the buffer with all bytes before it.
+    fn keep_left<E: Engine>(
+        &mut self,
+        whole: Slice,
+        left: Slice,
+        local: &mut Local<E>,
+    ) -> Option<Slice> {
+        let Some(left) = local.wire.copy_out(left) else {
+            let draft = draft_of(whole, local);
+            local.wire.engine.release(whole.buffer);
             self.cut_out_of_buffers(draft, local);
             return None;
         };
-        if let Some(left) = gathered.left {
-            let Some(left) = local.wire.copy_out(left) else {
-                let draft = draft_of(gathered.whole, local);
-                local.wire.engine.release(gathered.whole.buffer);
-                self.cut_out_of_buffers(draft, local);
-                return None;
-            };
-            self.keep_first(left, local);
-        }
-        Some(gathered.whole)
+        self.keep_first(left, local);
+        Some(whole)
     }
 
     /// Drops line ends before a request: a client that sends nothing else stays idle. None if
@@ -190,7 +205,9 @@ impl Client {
     fn set_head_aside<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) {
         // CR alone may be half of a line end, which begins no request.
         let is_begun = local.wire.bytes(slice) != b"\r";
-        local.wire.set_aside(&mut self.partial, slice);
+        let rules = local.current.settings().rules(self.scheme());
+        self.partial = Some(Box::new(Partial::of_request(local.wire.bytes(slice), rules)));
+        local.wire.engine.release(slice.buffer);
         if is_begun {
             self.await_rest_of_head(local);
         }
@@ -228,8 +245,8 @@ impl Client {
 
     /// The access log's draft of the part that was set aside; none if there is none.
     fn draft_of_partial<E: Engine>(&self, local: &Local<E>) -> Option<Box<Draft>> {
-        let part = self.partial.as_deref().filter(|_| local.reports.has_access_log());
-        part.map(|part| Box::new(Draft::of_part(part)))
+        let part = self.partial.as_ref().filter(|_| local.reports.has_access_log());
+        part.map(|part| Box::new(Draft::of_part(part.bytes())))
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
         .iter()
         .map(|known| &**known)
         .filter(|known| {
-            known.protocol.reads_requests() && listener.is_none_or(|name| name == known.name)
+            known.protocol.reads_requests() && listener.is_none_or(|name| *name == *known.name)
         })
         .collect();
     // Those of another scheme only if there is no other one.
@@ -62,7 +62,7 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
             let rules = settings.rules(listener.scheme());
             let verdict = RequestHead::parse(head.as_bytes(), &mut storage, rules);
             json!({
-                "listener": listener.name,
+                "listener": &*listener.name,
                 "address": listener.address,
                 "outcome": outcome(control, listener, &verdict),
             })
@@ -84,7 +84,7 @@ fn unread(control: &Control, wanted: Option<&str>, port: Option<u16>) -> Option<
     let is_on_port = |known: &snapshot::Listener| Some(known.address.port()) == port;
     let has_port = wanted.is_none() && control.listeners().iter().any(|known| is_on_port(known));
     let is_asked = |known: &&Arc<snapshot::Listener>| match wanted {
-        Some(wanted) => wanted == known.name,
+        Some(wanted) => *wanted == *known.name,
         None => !has_port || is_on_port(known),
     };
     let mut asked = control.listeners().iter().filter(is_asked).peekable();

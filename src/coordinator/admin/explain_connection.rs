@@ -94,7 +94,7 @@ pub(super) fn explain(control: &Control, question: &Question<'_>) -> Reply {
         .into_iter()
         .map(|listener| {
             json!({
-                "listener": listener.name,
+                "listener": &*listener.name,
                 "address": listener.address,
                 "outcome": outcome(control, listener, question),
             })
@@ -132,7 +132,7 @@ fn asked<'c>(control: &'c Control, question: &Question<'_>, port: u16) -> Vec<&'
         let endpoint = listener.endpoint();
         endpoint.transport == question.transport
             && endpoint.address.port() == port
-            && question.listener.is_none_or(|name| name == listener.name)
+            && question.listener.is_none_or(|name| *name == *listener.name)
     };
     let wanted = control.listeners().iter().filter(is_wanted);
     match question.address.trim_end_matches('/').parse::<SocketAddr>() {

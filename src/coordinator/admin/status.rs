@@ -239,7 +239,7 @@ fn listeners(listeners: &Listeners, ledger: &Ledger) -> Vec<ListenerStatus> {
             dropped: sum(|cell| cell.datagrams_dropped.read()),
         };
         ListenerStatus {
-            name: listener.name.clone(),
+            name: listener.name.to_string(),
             address: listener.address,
             protocol: listener.protocol.word(),
             connections: sum(|cell| cell.sessions().into()),

@@ -2,6 +2,7 @@
 
 mod answers;
 mod chunks;
+mod pieces;
 mod requests;
 mod response_rules;
 mod responses;

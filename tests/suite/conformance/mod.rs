@@ -6,7 +6,7 @@ pub mod requests;
 use requests::{Malformed, Place};
 use ringway::head::Peer;
 use ringway::head::{BodyLength, Refusal, RequestHead, Rules, UnderscoreNames};
-use ringway::http1::{ChunkedDecoder, FieldStorage, Verdict, leading_line_ends};
+use ringway::http1::{ChunkedDecoder, FieldStorage, Partial, Verdict, leading_line_ends};
 
 /// What the framing rules say of some bytes from their start, the body included.
 enum Judgement {
@@ -73,6 +73,47 @@ fn a_thousand_malformed_requests_are_refused_and_no_part_of_them_is_taken_for_a_
     }
     for refusal in REFUSALS {
         assert!(broken.contains(&refusal), "no request is refused for {refusal:?}");
+    }
+}
+
+/// What is said in the end of a head that comes in pieces, and is judged only when something may
+/// have changed.
+fn judge_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, rules: &Rules) -> Judgement {
+    let mut partial: Option<Partial> = None;
+    for piece in pieces {
+        if partial.as_mut().is_some_and(|partial| partial.take(piece)) {
+            continue;
+        }
+        let before = partial.as_ref().map_or(&b""[..], Partial::bytes);
+        let all = [before, piece].concat();
+        match judge(&all, rules) {
+            Judgement::Incomplete => partial = Some(Partial::of_request(&all, rules)),
+            judgement => return judgement,
+        }
+    }
+    Judgement::Incomplete
+}
+
+#[test]
+fn a_malformed_head_in_pieces_is_refused_for_the_same_reason() {
+    let rules = requests::rules();
+    for request in requests::all().iter().filter(|request| request.place == Place::Head) {
+        let shown = String::from_utf8_lossy(&request.bytes);
+        let begin = leading_line_ends(&request.bytes);
+        let head = &request.bytes[begin..];
+        let Judgement::Refused(whole) = judge(head, &rules) else { panic!("{shown:?}") };
+        for at in [1, 2, 5, head.len() / 2, head.len() - 1] {
+            let (one, two) = head.split_at(at.min(head.len()));
+            let judgement = judge_pieces([one, two], &rules);
+            assert!(matches!(judgement, Judgement::Refused(_)), "{shown:?} at {at}");
+        }
+        // A head that is refused before all of it has come may be refused for what came first.
+        match judge_pieces(head.chunks(1), &rules) {
+            Judgement::Refused(refusal) => {
+                assert_eq!(refusal.status(), request.status, "{shown:?}, {whole:?}");
+            }
+            _ => panic!("{shown:?} is not refused in single bytes"),
+        }
     }
 }
 

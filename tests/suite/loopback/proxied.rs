@@ -165,6 +165,58 @@ fn the_limit_for_a_client_holds_for_the_one_that_is_announced_and_not_for_the_pr
     await_that("there is room again", || asks(&mut ringway.connect(), "192.0.2.1"));
 }
 
+/// Records of the access log, once there are as many.
+fn records(operated: &Operated, count: usize) -> Vec<serde_json::Value> {
+    let access = operated.file.with_file_name("access");
+    let read = || std::fs::read_to_string(&access).expect("text");
+    await_that("all are recorded", || read().matches('\n').count() == count);
+    read().lines().map(|line| serde_json::from_str(line).expect("a record")).collect()
+}
+
+#[test]
+fn a_connection_without_a_valid_header_is_recorded_with_its_listener_and_the_reason() {
+    let origin = Origin::http(|_, _| ok(b"served"));
+    let more = "[timeouts]\nrequest_head = \"1s\"\n[access_log]\npath = \"FOLDER/access\"\n";
+    for protocol in ["http", "tcp"] {
+        let text = http(&origin, &format!("{TRUSTING}{more}"));
+        let text = text.replace("protocol = \"http\"", &format!("protocol = \"{protocol}\""));
+        let operated = Operated::start(&text);
+        let ports =
+            [&b"GET / HTTP/1.1\r\n\r\n"[..], b"PROXY nonsense\r\n", b"PROX", b""].map(|sent| {
+                let mut stream = operated.ringway.connect();
+                let port = stream.local_addr().expect("an address").port();
+                let _ = stream.write_all(sent);
+                let mut byte = [0; 1];
+                assert!(!matches!(stream.read(&mut byte), Ok(1)), "served after {sent:?}");
+                port
+            });
+        let records = records(&operated, ports.len());
+        let late = ("head_timeout", serde_json::Value::Null);
+        let no_header = "the connection does not begin with a PROXY protocol header";
+        let other = "the PROXY line has a protocol other than TCP4, TCP6, UNKNOWN";
+        let expected = [
+            ("malformed_proxy_header", no_header.into()),
+            ("malformed_proxy_header", other.into()),
+            late.clone(),
+            late,
+        ];
+        for ((record, port), (failure, refusal)) in records.iter().zip(ports).zip(expected) {
+            assert_eq!(record["failure"], failure, "{record}");
+            assert_eq!(record["refusal"], refusal, "{record}");
+            assert_eq!(
+                (&record["client"], &record["client_port"]),
+                (&"127.0.0.1".into(), &port.into())
+            );
+            assert_eq!(
+                (&record["protocol"], &record["listener"]),
+                (&protocol.into(), &"web".into())
+            );
+        }
+        assert_eq!(operated.metric("ringway_listener_refused_total"), 4);
+    }
+    assert_eq!(origin.connections(), 0);
+}
+
 #[test]
 fn a_header_that_is_refused_before_http_is_recorded_and_counted() {
     let origin = Origin::http(|_, _| ok(b"served"));

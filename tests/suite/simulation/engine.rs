@@ -50,6 +50,8 @@ struct Buffers {
     private_max: usize,
     /// Sends in flight that name it.
     sending: Vec<u32>,
+    /// How often one was acquired.
+    acquired: u64,
 }
 
 impl SimEngine {
@@ -66,9 +68,15 @@ impl SimEngine {
             receive_count,
             private_max,
             sending: vec![0; receive_count],
+            acquired: 0,
         };
         let now = network.borrow().now;
         Self { shard, network, buffers, letters: Vec::new(), sends: HashMap::new(), now }
+    }
+
+    /// How often the shard has acquired a buffer.
+    pub fn acquired(&self) -> u64 {
+        self.buffers.acquired
     }
 
     /// Buffers that somebody holds.
@@ -319,6 +327,7 @@ impl Engine for SimEngine {
             }
         };
         buffers.held[index] = true;
+        buffers.acquired += 1;
         Some(BufferId(index as u32))
     }
 

@@ -41,6 +41,7 @@ mod request_timeouts;
 mod resending;
 mod retrying;
 mod scene;
+mod slow_senders;
 mod sources;
 mod starving;
 mod trials;

@@ -311,6 +311,12 @@ impl Scene {
         self.shard.traffic().engine().held_count()
     }
 
+    /// How often the shard has acquired a buffer: twice for each time that it reads a head which
+    /// came in pieces.
+    pub fn acquired(&mut self) -> u64 {
+        self.shard.traffic().engine().acquired()
+    }
+
     pub fn is_closed(&self, socket: i32) -> bool {
         self.closed(socket).is_some()
     }
