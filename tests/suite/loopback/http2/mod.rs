@@ -8,6 +8,7 @@ mod downgrade;
 mod draining;
 mod heads;
 mod rules;
+mod windows;
 
 use super::harness::*;
 use super::load::Operated;
