@@ -170,7 +170,7 @@ impl Origin<'_> {
         local: &mut Local<E>,
     ) -> Option<u64> {
         match self.client.http2 {
-            Some(_) => self.client.put_answer_on_stream(self.stream, status, local),
+            Some(_) => self.client.put_answer_on_stream(self.stream, status, None, local),
             None => self.client.put_answer(status, connection, is_head, local),
         }
     }

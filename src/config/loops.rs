@@ -80,7 +80,7 @@ impl<'c> Loops<'c> {
         let listener = by_transport.into_iter().find_map(|transport| {
             let met = self.by_port.get(&(transport, address.port()))?;
             let (index, listener) = reached(met, address, |(_, listener)| listener.address)?;
-            self.leads(*index, listener.protocol, pool).then_some(*listener)
+            self.leads(*index, listener, pool).then_some(*listener)
         })?;
         let what = match listener.protocol {
             Protocol::Http | Protocol::Https => {
@@ -100,10 +100,11 @@ impl<'c> Loops<'c> {
         Some((message, help))
     }
 
-    fn leads(&self, listener: ListenerIndex, protocol: Protocol, pool: PoolIndex) -> bool {
-        let is_own = |route: &Route| self.own.contains(&(listener, &route.host, &*route.path));
-        let counts = |route: &&Route| route.fits(protocol) && !is_own(route);
-        self.leads.contains(&(listener, pool))
+    fn leads(&self, index: ListenerIndex, listener: &Listener, pool: PoolIndex) -> bool {
+        let is_own = |route: &Route| self.own.contains(&(index, &route.host, &*route.path));
+        let takes_all = listener.takes_routes_for_all();
+        let counts = |route: &&Route| takes_all && route.fits(listener.protocol) && !is_own(route);
+        self.leads.contains(&(index, pool))
             || self.for_all.get(&pool).is_some_and(|all| all.iter().any(counts))
     }
 }

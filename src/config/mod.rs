@@ -8,6 +8,7 @@ mod diagnostics;
 mod digest;
 mod endpoint;
 mod foreign;
+mod hsts;
 mod keys;
 mod loops;
 mod model;
@@ -36,6 +37,7 @@ pub use choices::{
 pub use diagnostics::{Diagnostics, Problem};
 pub use digest::Digest;
 pub use endpoint::{Endpoint, Transport};
+pub use hsts::Hsts;
 pub use model::{Config, ListenerIndex, PoolIndex, PoolUses};
 pub use network::IpNetwork;
 pub use printing::{PrintedKey, PrintedSection};

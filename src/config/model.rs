@@ -88,20 +88,25 @@ impl Config {
     /// The routes that count on a listener, those made for it alone first: of two with the same
     /// host and path the first one counts.
     pub fn routes_of(&self, listener: ListenerIndex) -> impl Iterator<Item = &Route> {
-        let protocol = self.listeners[listener.0].protocol;
+        let (protocol, takes_all) = {
+            let listener = &self.listeners[listener.0];
+            (listener.protocol, listener.takes_routes_for_all())
+        };
         let own = self.routes.iter().filter(move |route| route.listener == Some(listener));
         let for_all = self
             .routes
             .iter()
-            .filter(move |route| route.listener.is_none() && route.fits(protocol));
+            .filter(move |route| takes_all && route.listener.is_none() && route.fits(protocol));
         own.chain(for_all)
     }
 
     /// What each pool is used for, in the order of the pools.
     pub fn uses_of_pools(&self) -> Vec<PoolUses> {
         let mut all = vec![PoolUses::default(); self.pools.len()];
-        let has =
-            |wanted: Protocol| self.listeners.iter().any(|listener| listener.protocol == wanted);
+        let has = |wanted: Protocol| {
+            let is_it = |one: &Listener| one.takes_routes_for_all() && one.protocol == wanted;
+            self.listeners.iter().any(is_it)
+        };
         let present = Protocol::WORDS.iter().map(|(_, protocol)| (*protocol, has(*protocol)));
         let present: Vec<(Protocol, bool)> = present.collect();
         for route in &self.routes {

@@ -107,6 +107,7 @@ impl Exchange {
         };
         let (client, local) = (self.client_among(&mut sides.clients), &mut sides.local);
         let side = ResponseSide {
+            listener: client.listener(),
             version: self.facts.version,
             is_head: self.facts.is_head,
             is_connect: self.facts.is_connect,

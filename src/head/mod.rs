@@ -5,6 +5,7 @@
 
 pub mod classes;
 mod fields;
+pub mod redirect;
 mod refusal;
 mod request;
 mod response;

@@ -173,12 +173,8 @@ pub fn is_same_authority(one: &[u8], other: &[u8], default_port: u16) -> bool {
         return true;
     }
     let (Some(one_port), Some(other_port)) = (port_of(one), port_of(other)) else { return false };
-    fn name<'h>(host: &'h [u8], port: &[u8]) -> &'h [u8] {
-        let name = &host[..host.len() - port.len()];
-        name.strip_suffix(b":").unwrap_or(name)
-    }
     port_number(one_port, default_port) == port_number(other_port, default_port)
-        && name(one, one_port).eq_ignore_ascii_case(name(other, other_port))
+        && without_port(one).eq_ignore_ascii_case(without_port(other))
 }
 
 fn port_number(digits: &[u8], default_port: u16) -> u32 {
@@ -186,6 +182,13 @@ fn port_number(digits: &[u8], default_port: u16) -> u32 {
         [] => default_port.into(),
         _ => digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit & 0xf)),
     }
+}
+
+/// A host without its port. What is no host stays as it is.
+pub fn without_port(host: &[u8]) -> &[u8] {
+    let digits = port_of(host).map_or(0, <[u8]>::len);
+    let name = &host[..host.len() - digits];
+    name.strip_suffix(b":").unwrap_or(name)
 }
 
 /// The digits of a host's port, none of them if it has no port. None if it is not a host.

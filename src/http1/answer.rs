@@ -2,6 +2,7 @@
 
 use super::ConnectionField;
 use super::output::Output;
+use super::response_rewrite::HSTS;
 use crate::base::calendar::imf_fixdate;
 
 /// A complete answer.
@@ -15,6 +16,10 @@ pub struct Answer<'a> {
     pub content_type: &'a str,
     /// Its body.
     pub body: &'a [u8],
+    /// Where it redirects to: its Location.
+    pub location: Option<&'a [u8]>,
+    /// The value of Strict-Transport-Security (RFC 6797 §7.1).
+    pub hsts: Option<&'a [u8]>,
     /// Its Connection field.
     pub connection: ConnectionField,
     /// It answers HEAD: the body is left out.
@@ -34,6 +39,12 @@ pub fn write_answer(answer: &Answer<'_>, out: &mut [u8]) -> Option<usize> {
         // Only TRACE is answered with 405; backends decide on all other methods.
         out.put_field(b"Allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     }
+    if let Some(location) = answer.location {
+        out.put_field(b"Location", location);
+    }
+    if let Some(hsts) = answer.hsts {
+        out.put_field(HSTS.as_bytes(), hsts);
+    }
     out.put_field(b"Content-Type", answer.content_type.as_bytes());
     out.put(b"Content-Length: ");
     out.put_number(answer.body.len() as u64);
@@ -49,6 +60,8 @@ pub fn write_answer(answer: &Answer<'_>, out: &mut [u8]) -> Option<usize> {
 /// The body of an answer that has no configured one.
 pub fn default_body(status: u16) -> &'static [u8] {
     match status {
+        301 => b"301 Moved Permanently: this is served over HTTPS.\n",
+        308 => b"308 Permanent Redirect: this is served over HTTPS.\n",
         400 => b"400 Bad Request: the request is malformed.\n",
         404 => b"404 Not Found: no route for this host and path.\n",
         405 => b"405 Method Not Allowed: this method is not served here.\n",
@@ -56,7 +69,7 @@ pub fn default_body(status: u16) -> &'static [u8] {
         413 => b"413 Content Too Large: the request body is too large.\n",
         414 => b"414 URI Too Long: the request target is too long.\n",
         417 => b"417 Expectation Failed: only 100-continue can be expected.\n",
-        421 => b"421 Misdirected Request: this scheme is not served here.\n",
+        421 => b"421 Misdirected Request: it is not served on this connection.\n",
         431 => b"431 Request Header Fields Too Large: the request head is too large.\n",
         501 => b"501 Not Implemented: this is not served here.\n",
         502 => b"502 Bad Gateway: the backend's answer cannot be used.\n",
@@ -69,6 +82,8 @@ pub fn default_body(status: u16) -> &'static [u8] {
 
 fn reason_phrase(status: u16) -> &'static str {
     match status {
+        301 => "Moved Permanently",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
         404 => "Not Found",
         405 => "Method Not Allowed",

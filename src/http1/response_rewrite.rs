@@ -4,6 +4,9 @@ use super::output::Output;
 use crate::head::Known;
 use crate::head::{ResponseHead, Version};
 
+/// The name of the field by which browsers are told to ask by HTTPS only (RFC 6797).
+pub(super) const HSTS: &str = "Strict-Transport-Security";
+
 /// The Connection field of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionField {
@@ -48,8 +51,17 @@ pub struct ResponseRewrite<'a> {
     pub connection: ConnectionField,
     /// The proxy's name in Via; none to add no such field.
     pub via: Option<&'a [u8]>,
+    /// The value of Strict-Transport-Security, unless the backend has said one; none to add no such
+    /// field.
+    pub hsts: Option<&'a [u8]>,
     /// A chunked body is forwarded without its framing, until the connection ends.
     pub body_unframed: bool,
+}
+
+/// True if there is a Strict-Transport-Security that is forwarded.
+fn says_hsts(head: &ResponseHead<'_, '_>) -> bool {
+    let mut fields = head.fields.iter().enumerate();
+    fields.any(|(at, field)| field.name.eq_ignore_ascii_case(HSTS) && !head.dropped.has(at))
 }
 
 /// Writes the head; none if `out` is too short. The version is always HTTP/1.1 (RFC 9110 §6.2).
@@ -82,6 +94,11 @@ pub fn write_response(
         _ => {}
     }
     rewrite.connection.write(head.has_upgrade, &mut out);
+    if let Some(value) = rewrite.hsts
+        && !says_hsts(head)
+    {
+        out.put_field(HSTS.as_bytes(), value);
+    }
     if let Some(name) = rewrite.via {
         out.put(b"Via: ");
         out.put(head.version.number().as_bytes());

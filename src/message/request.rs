@@ -2,7 +2,7 @@
 
 use super::{Body, Draft};
 use crate::head::{
-    BodyLength, Peer, RequestHead, RequestRewrite, Scheme, UnderscoreNames, Version,
+    BodyLength, Peer, RequestHead, RequestRewrite, Scheme, UnderscoreNames, Version, redirect,
 };
 use crate::http1::{ChunkedDecoder, HostRoom, host_room, write_request};
 use crate::snapshot::{KeyHash, Listener, Snapshot, Target, UpgradeProtocol};
@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub const BODY_TOO_LARGE: &str = "the body is larger than `request_body_max`";
 /// The reason for refusing a message whose head fits no buffer.
 pub(super) const HEAD_GROWS: &str = "the head is too large once it is rewritten";
+
+const NO_ROUTE: &str = "there is no route for this host and path";
 
 /// The configuration and the client's side that a request's head is checked against.
 pub struct RequestSide<'a> {
@@ -67,6 +69,20 @@ pub struct Denial {
     pub text: &'static str,
     /// From the received part of the request's head, if there is an access log.
     pub draft: Option<Box<Draft>>,
+    /// Where the client is redirected to; none: its request is refused.
+    pub location: Option<Box<[u8]>>,
+}
+
+impl Denial {
+    /// A refusal.
+    pub fn refusal(
+        status: u16,
+        reason: CloseReason,
+        text: &'static str,
+        draft: Option<Box<Draft>>,
+    ) -> Self {
+        Self { status, reason, text, draft, location: None }
+    }
 }
 
 /// A request that is answered locally.
@@ -106,12 +122,21 @@ pub fn request(
         version: head.version,
         is_head: head.method.is_head(),
         keep_alive: head.keep_alive && head.body == BodyLength::None,
-        denial: Denial { status, reason: CloseReason::RequestRefused, text, draft },
+        denial: Denial::refusal(status, CloseReason::RequestRefused, text, draft),
     };
     let local = |status, text, draft| RequestOutcome::Local(denied(status, text, draft));
     let route = side.listener.and_then(|listener| listener.routes.lookup(head.host, head.path));
     let Some(target) = route else {
-        return local(404, "there is no route for this host and path", draft);
+        let Some(port) = side.listener.and_then(|listener| listener.redirects_to) else {
+            return local(404, NO_ROUTE, draft);
+        };
+        let Some(location) = redirect::location(head, port) else {
+            return local(400, "there is no host to redirect to", draft);
+        };
+        let mut answer = denied(redirect::status(head.method), "", draft);
+        answer.denial.reason = CloseReason::KeepAliveEnded;
+        answer.denial.location = Some(location);
+        return RequestOutcome::Local(answer);
     };
     if let (Some(max), BodyLength::Sized(bytes)) = (settings.request_body_bytes_max, head.body)
         && bytes > max

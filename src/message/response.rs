@@ -2,6 +2,7 @@
 
 use super::Body;
 use super::request::{HEAD_GROWS, is_protocol, join_names};
+use crate::base::ListenerId;
 use crate::head::{Peer, ResponseBody, ResponseHead, Version};
 use crate::http1::{ChunkedDecoder, ConnectionField, ResponseRewrite, write_response};
 use crate::snapshot::Snapshot;
@@ -13,6 +14,8 @@ const IDLE_SPARE: Duration = Duration::from_secs(1);
 
 /// The state that a response's head is checked against.
 pub struct ResponseSide<'a> {
+    /// The listener that the client is connected to.
+    pub listener: ListenerId,
     /// The client's version.
     pub version: Version,
     /// The request was HEAD.
@@ -75,8 +78,12 @@ pub fn response(
 ) -> ResponseOutcome {
     let settings = &snapshot.settings;
     let head_length = head.length;
+    // Interim responses are not for people who browse.
+    let hsts = || snapshot.listener(side.listener).and_then(|listener| listener.hsts.as_deref());
+    let hsts = if head.status < 200 { None } else { hsts() };
     let write = |connection, body_unframed, output: &mut [u8]| {
-        let rewrite = ResponseRewrite { connection, via: settings.via.as_deref(), body_unframed };
+        let via = settings.via.as_deref();
+        let rewrite = ResponseRewrite { connection, via, hsts, body_unframed };
         write_response(head, &rewrite, output)
     };
     // A backend must not change to a protocol that was not requested (RFC 9110 §7.8).

@@ -225,6 +225,8 @@ pub fn build_listener(
         protocol: listener.protocol,
         connections_max: limit(listener.max_connections),
         requires_proxy_header: listener.proxy_protocol == ProxyHeader::Require,
+        redirects_to: listener.redirect_to_https,
+        hsts: listener.hsts.map(|hsts| hsts.field_value().into_bytes().into()),
         routes_no_sni: listener.no_sni == NoSni::Default,
         routes_not_tls: listener.not_tls == NotTls::Default,
         flows: listener.flows,

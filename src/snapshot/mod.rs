@@ -65,6 +65,10 @@ pub struct Listener {
     /// A connection begins with a PROXY protocol header, from one of the trusted proxies of
     /// [`Settings`].
     pub requires_proxy_header: bool,
+    /// With HTTP: the port of HTTPS that requests without a route are redirected to.
+    pub redirects_to: Option<u16>,
+    /// With HTTPS: the value of Strict-Transport-Security.
+    pub hsts: Option<Box<[u8]>>,
     /// With TLS: a client that names no server takes the route without a host. If false, it is
     /// refused.
     pub routes_no_sni: bool,

@@ -17,7 +17,7 @@ impl Client {
         let connection = ConnectionField::of(keep_alive, answer.version);
         let LocalAnswer { denial, is_head, .. } = answer;
         let reason = denial.reason;
-        let Some(bytes) = self.put_answer(denial.status, connection, is_head, local) else {
+        let Some(bytes) = self.put_denial(&denial, connection, is_head, local) else {
             return self.cut_denied(denial, local);
         };
         self.record_denial(denial, bytes, local);
@@ -31,7 +31,7 @@ impl Client {
     /// Answers whatever the client is sending, then closes the connection.
     pub(super) fn answer_and_close<E: Engine>(&mut self, denial: Denial, local: &mut Local<E>) {
         let (connection, reason) = (ConnectionField::Close, denial.reason);
-        let Some(bytes) = self.put_answer(denial.status, connection, false, local) else {
+        let Some(bytes) = self.put_denial(&denial, connection, false, local) else {
             return self.cut_denied(denial, local);
         };
         self.record_denial(denial, bytes, local);
@@ -46,7 +46,21 @@ impl Client {
         is_head: bool,
         local: &mut Local<E>,
     ) -> Option<u64> {
-        let (answer, bytes) = self.write_answer(status, connection, is_head, local)?;
+        let (answer, bytes) = self.write_answer(status, None, connection, is_head, local)?;
+        self.put(answer, local);
+        Some(bytes)
+    }
+
+    /// Queues the answer to a request that goes to no backend; see [`Client::put_answer`].
+    fn put_denial<E: Engine>(
+        &mut self,
+        denial: &Denial,
+        connection: ConnectionField,
+        is_head: bool,
+        local: &mut Local<E>,
+    ) -> Option<u64> {
+        let (status, location) = (denial.status, denial.location.as_deref());
+        let (answer, bytes) = self.write_answer(status, location, connection, is_head, local)?;
         self.put(answer, local);
         Some(bytes)
     }
@@ -56,6 +70,7 @@ impl Client {
     pub(in crate::client) fn write_answer<E: Engine>(
         &self,
         status: u16,
+        location: Option<&[u8]>,
         connection: ConnectionField,
         is_head: bool,
         local: &mut Local<E>,
@@ -68,10 +83,12 @@ impl Client {
             None => ("text/plain", default_body(status)),
         };
         let seconds = local.wire.engine.wall_seconds();
-        let answer = Answer { status, seconds, content_type, body, connection, is_head };
+        let hsts = local.current.listener(self.listener).and_then(|one| one.hsts.as_deref());
+        let answer =
+            Answer { status, seconds, content_type, body, location, hsts, connection, is_head };
         let output = local.wire.engine.bytes_mut(buffer);
         let length = body.len() as u64;
-        let written = write_answer(&answer, output).expect("bodies are bounded by configuration");
+        let written = write_answer(&answer, output).expect("bodies and targets are bounded");
         local.reports.count_status(status);
         let slice = Slice { buffer, start: 0, end: written as u32 };
         Some((slice, if is_head { 0 } else { length }))
@@ -94,7 +111,7 @@ impl Client {
         let text = "no buffer was left for the request";
         match self.exchange() {
             Some(_) => local.work.push(Signal::End(self.id(), How::Cut, reason)),
-            None => self.cut_denied(Denial { status, reason, text, draft }, local),
+            None => self.cut_denied(Denial::refusal(status, reason, text, draft), local),
         }
     }
 
@@ -115,14 +132,15 @@ impl Client {
         if !local.reports.has_access_log() {
             return;
         }
-        let Denial { status, reason, text, draft } = denial;
+        let Denial { status, reason, text, draft, location } = denial;
+        let is_refused = location.is_none();
         let draft = draft.map(|draft| *draft).unwrap_or_default();
         let listener = local.current.listener_words(self.listener);
         local.reports.record(Record {
             status,
             response_bytes,
-            failure: Some(reason.label()),
-            refusal: Some(text),
+            failure: is_refused.then(|| reason.label()),
+            refusal: is_refused.then_some(text),
             ..draft.record(listener, self.address)
         });
     }

@@ -232,7 +232,7 @@ impl Client {
     ) {
         tracing::debug!(client = %self.address, refusal = refusal.text(), "request refused");
         let (status, reason, text) = (refusal.status(), reason_of(refusal), refusal.text());
-        self.answer_and_close(Denial { status, reason, text, draft }, local);
+        self.answer_and_close(Denial::refusal(status, reason, text, draft), local);
     }
 
     /// The rest of a head did not arrive in time.
@@ -240,7 +240,7 @@ impl Client {
         let draft = self.draft_of_partial(local);
         let text = "the rest of the head did not come in time";
         let reason = CloseReason::HeadTimeout;
-        self.answer_and_close(Denial { status: 408, reason, text, draft }, local);
+        self.answer_and_close(Denial::refusal(408, reason, text, draft), local);
     }
 
     /// The access log's draft of the part that was set aside; none if there is none.

@@ -241,14 +241,14 @@ impl Client {
         tracing::debug!(client = %self.address, refusal = refusal.text(), "request refused");
         self.add_stream(stream, asked, Framing::Plain, local);
         let (status, reason) = (refusal.status(), reason_of(refusal));
-        let denial = Denial { status, reason, text: refusal.text(), draft: None };
+        let denial = Denial::refusal(status, reason, refusal.text(), None);
         self.answer_stream(stream, denial, local);
     }
 
     /// Answers a request locally, and ends its stream.
     fn answer_stream<E: Engine>(&mut self, stream: StreamId, denial: Denial, local: &mut Local<E>) {
-        let status = denial.status;
-        match self.put_answer_on_stream(stream.0, status, local) {
+        let (status, location) = (denial.status, denial.location.as_deref());
+        match self.put_answer_on_stream(stream.0, status, location, local) {
             Some(bytes) => {
                 self.record_denial(denial, bytes, local);
                 self.end_stream(stream.0, local);

@@ -213,10 +213,12 @@ impl Client {
         &mut self,
         stream: u32,
         status: u16,
+        location: Option<&[u8]>,
         local: &mut Local<E>,
     ) -> Option<u64> {
         let is_head = self.http2.as_ref()?.stream(stream).is_some_and(|one| one.asked.head);
-        let (answer, bytes) = self.write_answer(status, ConnectionField::None, is_head, local)?;
+        let connection = ConnectionField::None;
+        let (answer, bytes) = self.write_answer(status, location, connection, is_head, local)?;
         self.put_on_stream(stream, answer, local);
         Some(bytes)
     }

@@ -6,8 +6,11 @@ use crate::config::addresses::parse_listen_address;
 use crate::config::choices::{
     Choice, NoSni, NotTls, Protocol, ProxyHeader, Steering, UnknownSni, unknown_choice,
 };
-use crate::config::keys::kinds::{by_hand, count, duration, flag, shown, text, texts, word};
-use crate::config::keys::{Keys, Part, keys, section};
+use crate::config::hsts::Hsts;
+use crate::config::keys::kinds::{
+    by_hand, count, duration, flag, number, optional, shown, text, texts, word,
+};
+use crate::config::keys::{Keys, Kind, Part, keys, section};
 use crate::config::raw::{At, Section};
 use crate::config::values::{
     KEEPALIVE_DEFAULT, MAX_CONNECTIONS_RANGE, check_name, parse_keepalive,
@@ -15,6 +18,11 @@ use crate::config::values::{
 use crate::tls::{Policy, Suite};
 use std::net::SocketAddr;
 use std::time::Duration;
+use toml::Value;
+use toml::de::DeValue;
+
+/// The port of `https://` URLs without one (RFC 9110, 4.2.2).
+pub const HTTPS_PORT: u16 = 443;
 
 section! {
     /// `[[listener]]`: an address that clients connect to.
@@ -26,6 +34,11 @@ section! {
         address: SocketAddr = ([0; 4], 0).into() => by_hand(|address| shown(address)),
         /// The protocol.
         protocol: Protocol = Protocol::default() => text(parse_protocol),
+        /// With `http`: the port of HTTPS that requests without a route of this listener's own are
+        /// redirected to.
+        redirect_to_https: Option<u16> = None => redirect(),
+        /// With `https`: browsers are told to ask by HTTPS only.
+        hsts: Option<Hsts> = None => optional(Hsts::parse),
         /// With `https` and `tls-passthrough`: the policy for a ClientHello without a server name.
         no_sni: NoSni = NoSni::default() => word(),
         /// With `https`: the policy for a server name that no certificate is for.
@@ -58,17 +71,46 @@ keys! {
     }
 }
 
+impl Listener {
+    /// Whether routes for all listeners count on this one, if they fit its protocol.
+    pub fn takes_routes_for_all(&self) -> bool {
+        self.redirect_to_https.is_none()
+    }
+}
+
 /// The protocols of the listeners by the place of their names; none where it is not known.
 pub(super) type Protocols = Vec<Option<Protocol>>;
+
+/// Which listeners redirect to HTTPS, by the place of their names.
+pub(super) type Redirecting = Vec<bool>;
+
+/// `false`, `true` or a port.
+fn redirect() -> Kind<Option<u16>> {
+    Kind::new(
+        |entry| match entry.value() {
+            DeValue::Boolean(is_on) => Some(is_on.then_some(HTTPS_PORT)),
+            DeValue::Integer(_) => entry.count(&(1..=u16::MAX)).map(Some),
+            _ => {
+                let wrong = "`redirect_to_https` must be true, false or a port, without quotes";
+                entry.checked(Err(wrong.to_owned()))
+            }
+        },
+        |port| match *port {
+            Some(port) if port != HTTPS_PORT => number(port),
+            port => Value::Boolean(port.is_some()),
+        },
+    )
+}
 
 /// Reads every listener that has a name and a valid address. `has_proxies`: there are trusted ones.
 pub(super) fn listeners<'d>(
     sections: Vec<Section<'d>>,
     names: &mut Names<'d>,
     has_proxies: bool,
-) -> (Vec<Listener>, Protocols) {
+) -> (Vec<Listener>, Protocols, Redirecting) {
     let (mut seen_names, mut seen_addresses) = (Seen::new(), Seen::new());
     let (mut listeners, mut protocols) = (Vec::new(), Protocols::new());
+    let mut redirecting = Redirecting::new();
     for mut section in sections {
         let report = section.report();
         let name = section.required_text("name");
@@ -98,12 +140,13 @@ pub(super) fn listeners<'d>(
             seen_names.note(report, name, span, &format!("listener name `{name}`"));
             names.push(name, section.span.clone());
             protocols.push(protocol);
+            redirecting.push(listener.redirect_to_https.is_some());
             let name = name.to_owned();
             listeners.extend(address.map(|address| Listener { name, address, ..listener }));
         }
         section.finish();
     }
-    (listeners, protocols)
+    (listeners, protocols, redirecting)
 }
 
 /// The protocol; none if there is an invalid one, which was reported.
@@ -122,10 +165,13 @@ fn check_fitting(section: &Section<'_>, listener: &Listener, protocol: Option<Pr
     let (policy, no_policy) = (&listener.tls, &default.tls);
     let sni: &[Protocol] = &[Protocol::Https, Protocol::TlsPassthrough];
     let (https, passthrough) = (&sni[..1], &sni[1..]);
+    let http: &[Protocol] = &[Protocol::Http];
     let udp: &[Protocol] = &[Protocol::Udp];
     let web: &[Protocol] = &[Protocol::Http, Protocol::Https];
     let set = [
         (web, "http2", !listener.http2),
+        (http, "redirect_to_https", listener.redirect_to_https.is_some()),
+        (https, "hsts", listener.hsts.is_some()),
         (sni, "no_sni", listener.no_sni != default.no_sni),
         (https, "unknown_sni", listener.unknown_sni != default.unknown_sni),
         (https, "tls_min_version", policy.min_version != no_policy.min_version),

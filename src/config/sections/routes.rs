@@ -1,7 +1,7 @@
 //! `[[route]]`, with listeners and pools: every listener has a route, and every pool is reachable.
 
 use super::certificates::{certificates, check as check_certificates};
-use super::listeners::{Listener, Protocols, listeners};
+use super::listeners::{Listener, Protocols, Redirecting, listeners};
 use super::names::{Name, Names, Seen};
 use super::pools::{Places, pools};
 use super::route::{Route, route};
@@ -28,7 +28,8 @@ pub(in crate::config) fn read_into<'d>(
     check_count(&listener_sections, LISTENERS_MAX, "listeners");
     listener_names.is_partial =
         root.peek_length("listener").is_some_and(|length| length > listener_sections.len());
-    let (listeners, protocols) = listeners(listener_sections, &mut listener_names, has_proxies);
+    let (listeners, protocols, redirecting) =
+        listeners(listener_sections, &mut listener_names, has_proxies);
     config.listeners = listeners;
     let pool_section = root.section("pool");
     pool_names.is_partial = root.has("pool") && !pool_section.is_written();
@@ -40,7 +41,8 @@ pub(in crate::config) fn read_into<'d>(
     let certificates = certificates(root.sections("certificate"), &mut listener_names, &protocols);
     let routes = root.sections("route");
     check_count(&routes, ROUTES_MAX, "routes");
-    let routes = Routes::read(routes, protocols, &mut listener_names, &mut pool_names);
+    let mut routes = Routes::read(routes, protocols, &mut listener_names, &mut pool_names);
+    routes.redirecting = redirecting;
     // An invalid one was reported as such.
     let has_listener = root.peek_length("listener").is_some_and(|length| length > 0);
     check_presence(report, has_listener, &pool_names);
@@ -128,6 +130,8 @@ struct Routes {
     incomplete: bool,
     /// Those of the listeners.
     protocols: Protocols,
+    /// Listeners on which routes for all of them do not count.
+    redirecting: Redirecting,
 }
 
 impl Routes {
@@ -138,7 +142,8 @@ impl Routes {
         pools: &mut Names<'d>,
     ) -> Self {
         let incomplete = protocols.contains(&None);
-        let mut routes = Self { read: Vec::new(), incomplete, protocols };
+        let redirecting = Redirecting::new();
+        let mut routes = Self { read: Vec::new(), incomplete, protocols, redirecting };
         let mut seen = Seen::new();
         for section in sections {
             let (report, span) = (section.report(), section.span.clone());
@@ -183,11 +188,14 @@ impl Routes {
     /// A route for all listeners is of no use if each that it fits has one of its own for the same.
     fn check_overridden(&self, report: &Report<'_>) {
         let is_http = |protocol: &Option<Protocol>| protocol.is_some_and(Protocol::reads_requests);
-        let http_count = self.protocols.iter().filter(|protocol| is_http(protocol)).count();
+        let http_count = self.taking_all().filter(|protocol| is_http(protocol)).count();
         // How many listeners have such a route, and how many of them are of HTTP.
         let mut own: HashMap<(&HostPattern, &str), (usize, usize)> = HashMap::new();
         for (route, _) in self.read.iter().filter(|(route, _)| route.alpn.is_empty()) {
             let Some(ListenerIndex(index)) = route.listener else { continue };
+            if self.redirects(index) {
+                continue;
+            }
             let (all, http) = own.entry((&route.host, &route.path)).or_default();
             *all += 1;
             *http += usize::from(self.protocols.get(index).is_some_and(is_http));
@@ -195,7 +203,7 @@ impl Routes {
         for (route, span) in self.for_all() {
             let (all, http) = own.get(&(&route.host, &*route.path)).copied().unwrap_or_default();
             let is_overridden = match route.fits(Protocol::Tcp) {
-                true => all > 0 && all >= self.protocols.len(),
+                true => all > 0 && all >= self.taking_all().count(),
                 false => http > 0 && http >= http_count,
             };
             if is_overridden {
@@ -209,7 +217,7 @@ impl Routes {
     /// A route for all listeners with a host or path is of no use if none is of HTTP.
     fn check_fitting(&self, report: &Report<'_>) {
         let fits = |route: &Route| {
-            let mut protocols = self.protocols.iter().flatten();
+            let mut protocols = self.taking_all().flatten();
             protocols.any(|protocol| route.fits(*protocol))
         };
         if self.protocols.is_empty() || self.incomplete {
@@ -217,10 +225,21 @@ impl Routes {
         }
         for (_, span) in self.for_all().filter(|(route, _)| !fits(route)) {
             let message = "unreachable: a route for all listeners that has a host or path is for \
-                           those of protocol `http` or `https`, and there is none";
+                           those of protocol `http` or `https`, and there is none that takes it";
             let help = "add `listener`; on one of `tls-passthrough`, `host` is the server name";
             report.add_with_help(span.clone(), message, help);
         }
+    }
+
+    /// True for a listener that only serves the routes made for it.
+    fn redirects(&self, listener: usize) -> bool {
+        self.redirecting.get(listener) == Some(&true)
+    }
+
+    /// The protocols of the listeners on which routes for all of them may count.
+    fn taking_all(&self) -> impl Iterator<Item = &Option<Protocol>> {
+        let listeners = self.protocols.iter().enumerate();
+        listeners.filter(|(index, _)| !self.redirects(*index)).map(|(_, protocol)| protocol)
     }
 
     fn for_all(&self) -> impl Iterator<Item = &(Route, Range<usize>)> {
@@ -239,7 +258,8 @@ impl Routes {
         let (http, others) = (has_for_all(Protocol::Http), has_for_all(Protocol::Tcp));
         let is_bare = |index: usize, name: &Name<'_>| {
             let is_http = self.protocols[index].is_some_and(Protocol::reads_requests);
-            !(name.referred_to || others || (is_http && http))
+            let is_routed = name.referred_to || others || (is_http && http);
+            !is_routed && !self.redirects(index)
         };
         let bare = listeners.entries.iter().enumerate();
         let bare: Vec<_> = bare.filter(|(index, name)| is_bare(*index, name)).collect();

@@ -88,6 +88,7 @@ const TEXTS: [&str; 34] = [
     "require",
     "host",
     "client",
+    "7d; includeSubDomains",
 ];
 
 /// The sections below a pool, which the error for an unknown key lists among its keys.

@@ -163,11 +163,14 @@ fn random_listener(prng: &mut Prng, number: u16, http: &Http) -> Listener {
     let is_https = protocol == Protocol::Https;
     let is_tls = is_https || protocol == Protocol::TlsPassthrough;
     let is_udp = protocol == Protocol::Udp;
+    let redirects = protocol == Protocol::Http && number > 0 && prng.one_in(2);
     let has_proxies = !is_udp && !http.trusted_proxies.is_empty();
     Listener {
         name: format!("l_{number}"),
         address: random_address(prng, number),
         protocol,
+        redirect_to_https: redirects.then(|| [80, 443][prng.below(2) as usize]),
+        hsts: if is_https { random_hsts(prng) } else { None },
         no_sni: if is_tls { random_choice(prng) } else { NoSni::default() },
         unknown_sni: if is_https { random_choice(prng) } else { UnknownSni::default() },
         tls: if is_https { random_policy(prng) } else { Policy::default() },
@@ -180,6 +183,11 @@ fn random_listener(prng: &mut Prng, number: u16, http: &Http) -> Listener {
         steering: if is_udp { Steering::Hash } else { random_choice(prng) },
         flows: if is_udp { random_flows(prng) } else { FlowRules::default() },
     }
+}
+
+fn random_hsts(prng: &mut Prng) -> Option<Hsts> {
+    let texts = ["", "1d", "400d; includeSubDomains; preload"];
+    Hsts::parse(texts[prng.below(3) as usize]).unwrap()
 }
 
 fn random_policy(prng: &mut Prng) -> Policy {

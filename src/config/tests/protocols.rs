@@ -181,3 +181,36 @@ fn what_is_not_tls_needs_its_route() {
     }
     assert!(parse(&routes(r#"listener = "tls""#)).is_ok());
 }
+
+#[test]
+fn a_listener_that_redirects_serves_its_own_routes_only() {
+    const SECURE: &str = "[[listener]]\nname = \"secure\"\naddress = \"0.0.0.0:443\"\n\
+        protocol = \"https\"\n[[certificate]]\nchain = \"cert.pem\"\nkey = \"key.pem\"\n\
+        [[listener]]\nname = \"plain\"\naddress = \"0.0.0.0:80\"\nredirect_to_https = true\n\
+        [[pool.app.backend]]\naddress = \"10.0.0.1:80\"\n";
+    let parsed = |text: &str| parse(text).map_err(|error| error.to_string());
+    let plain = ListenerIndex(1);
+    let config = parsed(SECURE).expect("it is well");
+    assert_eq!(config.listeners[1].redirect_to_https, Some(443));
+    assert!(routes_of(&config, plain).is_empty());
+    let routes = "[[route]]\npool = \"app\"\n[[route]]\nlistener = \"plain\"\npath = \"/a\"\n\
+        pool = \"app\"\n";
+    let config = parsed(&format!("{routes}{SECURE}")).expect("it is well");
+    assert_eq!(routes_of(&config, plain), ["* /a app"]);
+    assert_eq!(routes_of(&config, ListenerIndex(0)), ["* / app"]);
+    let alone = SECURE.replace("\"https\"", "\"tcp\"").replace("true", "8443");
+    let routes = "[[route]]\npath = \"/a\"\npool = \"app\"\n";
+    let certificate = "[[certificate]]\nchain = \"cert.pem\"\nkey = \"key.pem\"\n";
+    let problems = parsed(&format!("{routes}{}", alone.replace(certificate, "")));
+    let problems = problems.expect_err("nobody takes it");
+    assert!(problems.contains("none that takes it"), "{problems}");
+    for (wrong, told) in [
+        ("redirect_to_https = \"yes\"", "true, false or a port"),
+        ("redirect_to_https = 0", "from 1 to 65535"),
+        ("redirect_to_https = true\nprotocol = \"tcp\"", "needs protocol `http`"),
+        ("hsts = \"1d\"", "needs protocol `https`"),
+    ] {
+        let problems = parsed(&SECURE.replace("redirect_to_https = true", wrong)).expect_err(wrong);
+        assert!(problems.contains(told), "{wrong}: {problems}");
+    }
+}

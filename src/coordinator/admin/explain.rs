@@ -6,7 +6,7 @@ use super::routes::{RouteName, RouteNames};
 use super::status::reason;
 use crate::coordinator::control::Control;
 use crate::coordinator::fleet::{PoolRecord, Record};
-use crate::head::{Refusal, RequestHead, Scheme};
+use crate::head::{Refusal, RequestHead, Scheme, redirect};
 use crate::http1::{FieldStorage, Verdict};
 use crate::snapshot::{self, Hashing, KeyHash};
 use crate::tls::{BackendTls, Trust};
@@ -130,7 +130,7 @@ fn outcome(
             Some(target) => {
                 routed(control, target, Ending::Answered, |hashing| hashing.request_key(head))
             }
-            None => no_route(head),
+            None => unrouted(head, listener),
         },
         Verdict::Refused(refusal) => {
             let hint = match refusal {
@@ -148,7 +148,16 @@ fn outcome(
     }
 }
 
-fn no_route(head: &RequestHead<'_, '_>) -> Value {
+fn unrouted(head: &RequestHead<'_, '_>, listener: &snapshot::Listener) -> Value {
+    if let Some(port) = listener.redirects_to {
+        return match redirect::location(head, port) {
+            Some(location) => {
+                let why = format!("redirected to {}", String::from_utf8_lossy(&location));
+                json!({ "status": redirect::status(head.method), "why": why })
+            }
+            None => json!({ "status": 400, "why": "there is no host to redirect to" }),
+        };
+    }
     let [host, path] = [head.host, head.path].map(String::from_utf8_lossy);
     json!({ "status": 404, "why": format!("no route matches host `{host}` and path `{path}`") })
 }

@@ -4,7 +4,8 @@ use super::super::{Answer, ConnectionField, default_body, write_answer};
 use super::{lines, with_response, written};
 use crate::head::{ResponseBody, ResponseTo};
 
-const STATUSES: [u16; 14] = [400, 404, 405, 408, 413, 414, 417, 421, 431, 501, 502, 503, 504, 505];
+const STATUSES: [u16; 16] =
+    [301, 308, 400, 404, 405, 408, 413, 414, 417, 421, 431, 501, 502, 503, 504, 505];
 
 const SECONDS: u64 = 784_111_777;
 const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT";
@@ -16,6 +17,8 @@ fn answer(status: u16) -> Answer<'static> {
         seconds: SECONDS,
         content_type: "text/plain",
         body,
+        location: None,
+        hsts: None,
         connection,
         is_head: false,
     }

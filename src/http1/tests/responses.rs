@@ -9,7 +9,12 @@ const HEAD: ResponseTo = ResponseTo { head: true, connect: false };
 const CONNECT: ResponseTo = ResponseTo { head: false, connect: true };
 
 fn plain() -> ResponseRewrite<'static> {
-    ResponseRewrite { connection: ConnectionField::None, via: None, body_unframed: false }
+    ResponseRewrite {
+        connection: ConnectionField::None,
+        via: None,
+        hsts: None,
+        body_unframed: false,
+    }
 }
 
 fn rewritten(text: &str, asked: ResponseTo, rewrite: &ResponseRewrite<'_>) -> String {

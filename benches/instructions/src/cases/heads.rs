@@ -112,6 +112,7 @@ fn repeat_response(text: &str, is_written: bool, count: u64) {
     let rewrite = ResponseRewrite {
         connection: ConnectionField::None,
         via: Some(b"ringway"),
+        hsts: None,
         body_unframed: false,
     };
     let mut out = vec![0; HEAD_BYTES_MAX];

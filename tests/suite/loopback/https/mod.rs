@@ -2,6 +2,7 @@
 
 mod first_look;
 mod names;
+mod redirecting;
 mod resuming;
 mod swapping;
 mod versions;
@@ -197,6 +198,15 @@ impl Caller {
 /// A request of `/`, after whose answer the connection ends.
 pub fn get(host: &str) -> String {
     format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+}
+
+/// The address that a listener has.
+pub fn address_of(secure: &Operated, name: &str) -> SocketAddr {
+    let status = secure.json(&["status"]);
+    let listeners = status["listeners"].as_array().cloned().unwrap_or_default();
+    let found = listeners.iter().find(|listener| listener["name"] == name);
+    let address = found.and_then(|listener| listener["address"].as_str());
+    address.and_then(|address| address.parse().ok()).expect("it listens")
 }
 
 /// What `curl` prints for a path at `name`, which is at `address`.
