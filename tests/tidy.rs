@@ -31,7 +31,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         &["config", "http2", "tls", "balance", "head", "route", "engine", "base", "limits"],
     ),
     ("mailbox", &["snapshot", "stats", "tls", "engine", "base", "limits"]),
-    ("message", &["snapshot", "access_log", "stats", "http1", "head", "limits"]),
+    ("message", &["snapshot", "access_log", "stats", "http1", "head", "base", "limits"]),
     (
         "local",
         &[

@@ -1,6 +1,6 @@
 //! A record as a line of text.
 
-use super::Record;
+use super::{Record, Tls};
 use crate::base::calendar::{Civil, MONTHS, rfc3339};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -43,11 +43,37 @@ struct Line<'a> {
     response_datagrams: Option<u64>,
     duration_us: u64,
     unique_id: Option<Cow<'a, str>>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    tls: Option<TlsLine<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<u32>,
     pool: Option<&'a str>,
     backend: Option<SocketAddr>,
     retries: u32,
     failure: Option<&'a str>,
     refusal: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct TlsLine<'a> {
+    tls_version: Option<&'a str>,
+    tls_cipher: Option<&'a str>,
+    tls_server_name: Option<&'a str>,
+    tls_resumed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_certificate: Option<&'a str>,
+}
+
+impl<'a> TlsLine<'a> {
+    fn of(tls: &'a Tls) -> Self {
+        Self {
+            tls_version: tls.version,
+            tls_cipher: tls.cipher,
+            tls_server_name: tls.server_name.as_deref(),
+            tls_resumed: tls.is_resumed,
+            client_certificate: tls.client_certificate.as_deref(),
+        }
+    }
 }
 
 impl Format {
@@ -85,6 +111,8 @@ fn write_json(record: &Record, time_ms: u64, out: &mut impl Write) -> io::Result
         response_datagrams: record.datagrams.map(|[_, to_client]| to_client),
         duration_us: record.duration_us,
         unique_id: record.unique_id.as_deref().map(String::from_utf8_lossy),
+        tls: record.tls.as_ref().map(TlsLine::of),
+        stream: record.stream,
         pool: record.pool.as_deref(),
         backend: record.backend,
         retries: record.retries,
@@ -166,6 +194,8 @@ mod tests {
             datagrams: None,
             duration_us: 345,
             unique_id: None,
+            tls: None,
+            stream: None,
             pool: Some("web".into()),
             backend: None,
             retries: 0,
@@ -224,6 +254,25 @@ mod tests {
         assert_eq!(line_of(Format::Common, &connection()), expected);
         let expected = format!("{} \"-\" \"-\"\n", expected.trim_end());
         assert_eq!(line_of(Format::Combined, &connection()), expected);
+    }
+
+    #[test]
+    fn a_request_by_tls_has_what_was_negotiated() {
+        let tls = Tls {
+            version: Some("1.3"),
+            cipher: Some("TLS_AES_128_GCM_SHA256"),
+            server_name: Some("a.example".into()),
+            is_resumed: true,
+            client_certificate: None,
+        };
+        let secure = Record { tls: Some(tls), stream: Some(3), ..record() };
+        let value: serde_json::Value =
+            serde_json::from_str(&line_of(Format::Json, &secure)).expect("valid");
+        let keys = ["tls_version", "tls_cipher", "tls_server_name"].map(|key| &value[key]);
+        assert_eq!(keys, ["1.3", "TLS_AES_128_GCM_SHA256", "a.example"]);
+        assert_eq!((&value["tls_resumed"], &value["stream"]), (&true.into(), &3.into()));
+        assert!(value["client_certificate"].is_null());
+        assert!(!line(Format::Json).contains("tls") && !line(Format::Json).contains("stream"));
     }
 
     #[test]

@@ -12,6 +12,21 @@ pub use writer::{Destination, Sender, Writer, start};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+/// What the record of a connection with TLS has beside the rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// `1.2` or `1.3`; none if the handshake failed.
+    pub version: Option<&'static str>,
+    /// The cipher suite, by OpenSSL's name; none if the handshake failed.
+    pub cipher: Option<&'static str>,
+    /// The name that the client asked for.
+    pub server_name: Option<Box<str>>,
+    /// An earlier session was resumed.
+    pub is_resumed: bool,
+    /// SHA-256 of the client's certificate, in hexadecimal digits; none if it has shown none.
+    pub client_certificate: Option<Box<str>>,
+}
+
 /// The record of one exchange, or of a connection or flow that was forwarded unread: that has no
 /// method and target, and status 0.
 #[derive(Clone, Debug)]
@@ -47,6 +62,10 @@ pub struct Record {
     pub duration_us: u64,
     /// The identifier of the connection that backends get, if they do.
     pub unique_id: Option<Box<[u8]>>,
+    /// TLS of the client's connection, if it ends here.
+    pub tls: Option<Tls>,
+    /// The stream of HTTP/2.
+    pub stream: Option<u32>,
     /// The pool that the request was routed to.
     pub pool: Option<Arc<str>>,
     /// The backend that answered, or the last one tried.
@@ -84,6 +103,8 @@ impl Record {
             datagrams: None,
             duration_us: 0,
             unique_id: None,
+            tls: None,
+            stream: None,
             pool: None,
             backend: None,
             retries: 0,

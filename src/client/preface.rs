@@ -366,10 +366,16 @@ impl Client {
         let protocol = local.current.listener(self.listener).map(|listener| listener.protocol);
         let is_recorded = is_refused || protocol.is_some_and(|one| one != Protocol::Http);
         if is_recorded && local.reports.has_access_log() {
+            let asked = self.link.secure.as_ref().and_then(|secure| secure.client.as_ref());
+            let asked = asked.and_then(|client| client.server_name.as_deref());
+            let server_name = match server_name {
+                [] => asked.unwrap_or_default().as_bytes(),
+                name => name,
+            };
             let listener = local.current.listener_words(self.listener);
             let (client, failure) = (self.address, reason.label());
             let record = Record::unforwarded(listener, client, server_name, failure);
-            local.reports.record(Record { refusal, ..record });
+            local.reports.record(Record { refusal, tls: self.logged_tls(), ..record });
         }
     }
 
@@ -393,6 +399,11 @@ fn is_refusal(reason: CloseReason) -> bool {
             | CloseReason::NotTls
             | CloseReason::UnknownServerName
             | CloseReason::RequestRefused
+            | CloseReason::ClientCertificateMissing
+            | CloseReason::ClientCertificateExpired
+            | CloseReason::ClientCertificateUnknownAuthority
+            | CloseReason::ClientCertificateRevoked
+            | CloseReason::ClientCertificateInvalid
     )
 }
 

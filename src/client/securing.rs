@@ -6,13 +6,17 @@
 
 use super::preface::{Held, Preface};
 use super::{Client, State, Step};
+use crate::access_log;
 use crate::engine::{Engine, Slice};
+use crate::head::RequestHead;
 use crate::link::{OpenFault, Opened, Secure};
 use crate::local::{How, Local};
+use crate::message::{self, RequestOutcome, RequestSide};
 use crate::snapshot::Protocol;
 use crate::stats::{CloseReason, Counter};
-use crate::tls::{Fault, Handshake, Session};
+use crate::tls::{ClientSide, Fault, FaultKind, Handshake, Session, Site, Suite};
 use crate::tls_hello::{Verdict, alert_unrecognized_name};
+use std::sync::Arc;
 
 /// The answer to a request that comes without TLS.
 const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
@@ -26,6 +30,44 @@ enum Greeting {
     NotTls,
     UnknownName(Box<[u8]>),
     Begin(Box<Secure>),
+}
+
+/// The reason for the end of a connection whose handshake failed. A certificate that is not
+/// accepted is the client's: Ringway is the server here.
+fn reason_of(fault: &Fault) -> CloseReason {
+    if fault.is_of_no_certificate() {
+        return CloseReason::ClientCertificateMissing;
+    }
+    match FaultKind::of(fault) {
+        FaultKind::Closed => CloseReason::ClientClosed,
+        FaultKind::Expired | FaultKind::NotYetValid => CloseReason::ClientCertificateExpired,
+        FaultKind::UnknownAuthority => CloseReason::ClientCertificateUnknownAuthority,
+        FaultKind::Revoked => CloseReason::ClientCertificateRevoked,
+        FaultKind::OtherName | FaultKind::BadCertificate => CloseReason::ClientCertificateInvalid,
+        _ => CloseReason::TlsHandshakeFailed,
+    }
+}
+
+/// Judges the head of a request of a connection with this TLS, or without any: see
+/// [`message::request`].
+#[inline]
+pub(super) fn request(
+    head: &RequestHead<'_, '_>,
+    output: &mut [u8],
+    side: &RequestSide<'_>,
+    client: Option<&mut ClientSide>,
+) -> RequestOutcome {
+    let names = side.listener.and_then(|listener| listener.tls.as_ref());
+    let (Some(client), Some(names)) = (client, names) else {
+        return message::request(head, output, side);
+    };
+    match client.serves(head.host, names, side.snapshot.generation.0) {
+        true => {
+            let client_certificate = client.fields();
+            message::request(head, output, &RequestSide { client_certificate, ..*side })
+        }
+        false => message::misdirected(head, side.snapshot),
+    }
 }
 
 impl Client {
@@ -59,11 +101,12 @@ impl Client {
             Verdict::NotTls | Verdict::Malformed(_) => return Greeting::NotTls,
             Verdict::Hello(hello) => hello.server_name,
         };
-        let config = names.and_then(|names| names.lookup(name));
-        let handshake = config.and_then(|config| Handshake::server(config.clone()).ok());
-        match handshake {
-            Some(handshake) => {
-                Greeting::Begin(Secure::new(Session::new(handshake), name.map(Into::into)).into())
+        let site = names.and_then(|names| names.lookup(name));
+        let begin = |site: Arc<Site>| Some((Handshake::server(site.config.clone()).ok()?, site));
+        match site.cloned().and_then(begin) {
+            Some((handshake, site)) => {
+                let client = ClientSide::new(name.map(Into::into), site);
+                Greeting::Begin(Secure::new(Session::new(handshake), Some(client)).into())
             }
             None => Greeting::UnknownName(name.unwrap_or_default().as_bytes().into()),
         }
@@ -116,6 +159,19 @@ impl Client {
         }
     }
 
+    /// What the access log has of the connection's TLS; none if it has none.
+    pub fn logged_tls(&self) -> Option<access_log::Tls> {
+        let secure = self.link.secure.as_ref()?;
+        let (client, facts) = (secure.client.as_ref()?, secure.session().facts());
+        Some(access_log::Tls {
+            version: facts.map(|facts| facts.version.name()),
+            cipher: facts.and_then(|facts| Suite::name_of(facts.suite)),
+            server_name: client.server_name.clone(),
+            is_resumed: facts.is_some_and(|facts| facts.is_resumed),
+            client_certificate: client.identity.as_ref().map(|own| own.fingerprint.clone()),
+        })
+    }
+
     /// Opens received bytes of a connection with TLS. The caller owns the content.
     pub fn open<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Opened {
         match local.wire.open(&mut self.link, slice) {
@@ -141,6 +197,9 @@ impl Client {
             local.count(Counter::TlsResumptions);
         }
         let speaks_http2 = facts.alpn.as_deref() == Some(b"h2");
+        if let Some(secure) = &mut self.link.secure {
+            secure.note_client_certificate();
+        }
         self.state = State::Http1(Step::AwaitingHead);
         if speaks_http2 {
             self.begin_http2(local);
@@ -169,10 +228,8 @@ impl Client {
     ) -> (How, CloseReason) {
         if is_handshaking {
             local.count(Counter::TlsHandshakeFailures);
-            return match fault {
-                Fault::Closed => (How::Close, CloseReason::ClientClosed),
-                _ => (How::Cut, CloseReason::TlsHandshakeFailed),
-            };
+            let how = if *fault == Fault::Closed { How::Close } else { How::Cut };
+            return (how, reason_of(fault));
         }
         (How::Cut, CloseReason::TlsBroken)
     }

@@ -198,6 +198,15 @@ choice! {
 }
 
 choice! {
+    /// Whether clients show a certificate.
+    ClientCertificate {
+        None = "none" "They are not asked for one.",
+        Optional = "optional" "Those without one are served too.",
+        Required = "required" "Those without one are refused.",
+    }
+}
+
+choice! {
     /// The certificate for a ClientHello with a server name that none is for.
     UnknownSni {
         Default = "default" "That without a name; none: the connection is refused.",

@@ -1,5 +1,5 @@
-//! HTTP Strict Transport Security (RFC 6797): what is written in the configuration, and the value of
-//! the field.
+//! HTTP Strict Transport Security (RFC 6797): what is written in the configuration, and the value
+//! of the field.
 
 use super::units::{parse_duration, print_duration};
 use std::fmt;

@@ -30,9 +30,9 @@ pub mod values;
 
 pub use backends_file::parse_backends_file;
 pub use choices::{
-    Choice, Connect, HalfClose, LogFormat, NoHealthy, NoSni, NotTls, ProbeProtocol,
-    ProcessLogFormat, Protocol, ProxyHeader, ProxyProtocol, ProxyTlv, Steering, UnknownSni,
-    unknown_word,
+    Choice, ClientCertificate, Connect, HalfClose, LogFormat, NoHealthy, NoSni, NotTls,
+    ProbeProtocol, ProcessLogFormat, Protocol, ProxyHeader, ProxyProtocol, ProxyTlv, Steering,
+    UnknownSni, unknown_word,
 };
 pub use diagnostics::{Diagnostics, Problem};
 pub use digest::Digest;
@@ -45,9 +45,9 @@ pub use raw::WrittenKeys;
 pub use reading::{Loader, TextFormat};
 pub use sections::{
     ADMIN_SOCKET_DEFAULT, AccessLog, Admin, Backend, BackendEntry, BackendName, Body, Certificate,
-    ErrorAnswer, FlowRules, Http, Http2, HttpProbe, IDLE_CONNECTIONS_DEFAULT, Listener, LogPath,
-    Lookup, Pool, PoolTls, Probe, ProbeKind, Route, Runtime, ShardsChoice, StateFile, Timeouts,
-    Tls, TlsProbe, parse_ticket_keys,
+    ClientCertificates, ErrorAnswer, FlowRules, Http, Http2, HttpProbe, IDLE_CONNECTIONS_DEFAULT,
+    Listener, LogPath, Lookup, Pool, PoolTls, Probe, ProbeKind, Route, Runtime, ShardsChoice,
+    StateFile, Timeouts, Tls, TlsProbe, load_trust, parse_ticket_keys,
 };
 pub use server_names::{Alternatives, Clash, ServerNames};
 pub use source::PoolSource;

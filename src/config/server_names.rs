@@ -1,9 +1,10 @@
 //! Which certificates answer which server name on a listener of HTTPS, whatever their order. Does
 //! not: choose among those of one name; the client's signatures do.
 
+use super::choices::{NoSni, UnknownSni};
 use super::model::{Config, ListenerIndex};
-use super::sections::Certificate;
-use crate::tls::KeyKind;
+use super::sections::{Certificate, ClientCertificates, Listener};
+use crate::tls::{ClientPolicy, KeyKind};
 use std::collections::BTreeMap;
 
 /// Places in [`Config::certificates`], each with another kind of key.
@@ -18,15 +19,37 @@ pub struct ServerNames<'c> {
     pub default: Alternatives,
 }
 
-/// Two certificates for one name that no client can tell apart.
+/// Why two certificates for one name clash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClashCause {
+    /// Their keys are of one kind, and no client can tell them apart.
+    KeyKind(KeyKind),
+    /// What is asked of clients differs.
+    ClientCertificates,
+}
+
+/// Two certificates for one name that cannot both answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clash {
     /// The name; none: both are the default.
     pub name: Option<String>,
-    /// The kind of both keys.
-    pub kind: KeyKind,
+    /// Why.
+    pub cause: ClashCause,
     /// Their places in [`Config::certificates`].
     pub places: [usize; 2],
+}
+
+impl ServerNames<'_> {
+    /// Those that answer a client that asks for this name, in lower case; none: it is refused.
+    pub fn lookup(&self, name: Option<&str>, listener: &Listener) -> Option<&Alternatives> {
+        let default = (!self.default.is_empty()).then_some(&self.default);
+        let Some(name) = name else {
+            return default.filter(|_| listener.no_sni == NoSni::Default);
+        };
+        let wildcard = || self.by_name.get(&*format!("*.{}", name.split_once('.')?.1));
+        let unknown = || default.filter(|_| listener.unknown_sni == UnknownSni::Default);
+        self.by_name.get(name).or_else(wildcard).or_else(unknown)
+    }
 }
 
 impl Config {
@@ -47,6 +70,26 @@ impl Config {
             found.default = self.only_one(listener, &found.by_name);
         }
         Ok(found)
+    }
+
+    /// What is asked of clients that these certificates answer on a listener.
+    pub fn clients_of(
+        &self,
+        listener: ListenerIndex,
+        alternatives: &Alternatives,
+    ) -> &ClientCertificates {
+        let of_names = |place: &usize| self.certificates[*place].clients.as_ref();
+        let own = alternatives.first().and_then(of_names);
+        own.unwrap_or(&self.listeners[listener.0].clients)
+    }
+
+    /// The same for the handshake; none: no certificate.
+    pub fn client_policy(
+        &self,
+        listener: ListenerIndex,
+        alternatives: &Alternatives,
+    ) -> Option<ClientPolicy> {
+        self.clients_of(listener, alternatives).policy()
     }
 
     fn names_where(&self, counts: impl Fn(&Certificate) -> bool) -> Result<ServerNames<'_>, Clash> {
@@ -74,11 +117,20 @@ impl Config {
         if alternatives.last() == Some(&place) {
             return Ok(());
         }
+        let clients_of = |place: usize| self.certificates[place].clients.as_ref();
+        let clash = |other: usize, cause| {
+            let name = name.map(str::to_owned);
+            Err(Clash { name, cause, places: [other, place] })
+        };
+        if let Some(first) = alternatives.first()
+            && clients_of(*first) != clients_of(place)
+        {
+            return clash(*first, ClashCause::ClientCertificates);
+        }
         let kind_of = |place: usize| self.certificates[place].loaded.kind;
         let kind = kind_of(place);
         if let Some(other) = alternatives.iter().find(|other| kind_of(**other) == kind) {
-            let name = name.map(str::to_owned);
-            return Err(Clash { name, kind, places: [*other, place] });
+            return clash(*other, ClashCause::KeyKind(kind));
         }
         alternatives.push(place);
         Ok(())
@@ -101,20 +153,24 @@ impl Config {
 impl Clash {
     /// What is wrong, as a sentence.
     pub fn message(&self, config: &Config) -> String {
-        let kind = self.kind.word();
+        let what = match self.cause {
+            ClashCause::KeyKind(kind) => format!("with a key of {}", kind.word()),
+            ClashCause::ClientCertificates => "that ask for different client certificates".into(),
+        };
         let [first, second] = self.places.map(|place| config.certificates[place].chain.display());
         match &self.name {
-            Some(name) => format!(
-                "two certificates with a key of {kind} for `{name}`: `{first}` and `{second}`"
-            ),
-            None => {
-                format!("two default certificates with a key of {kind}: `{first}` and `{second}`")
+            Some(name) => {
+                format!("two certificates {what} for `{name}`: `{first}` and `{second}`")
             }
+            None => format!("two default certificates {what}: `{first}` and `{second}`"),
         }
     }
 
     /// What to do.
     pub fn remedy(&self) -> &'static str {
+        if self.cause == ClashCause::ClientCertificates {
+            return "write the same `client_certificate`, `client_ca` and `client_crl` for both";
+        }
         match self.name {
             Some(_) => "remove one, or write the `names` that each is for",
             None => "leave `default = true` to one of them",

@@ -3,9 +3,11 @@
 
 use super::choices::Protocol;
 use super::model::{Config, ListenerIndex};
-use super::sections::{Certificate, PoolTls, load_authorities, parse_ticket_keys};
+use super::sections::{
+    Certificate, ClientCertificates, PoolTls, load_authorities, load_trust, parse_ticket_keys,
+};
 use super::{Loader, raw::load_named};
-use crate::tls::{self, Authorities, TicketSecret};
+use crate::tls::{self, Authorities, ClientTrust, TicketSecret};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,13 @@ pub enum TlsFiles {
         /// The key; may be the same file.
         key: PathBuf,
     },
+    /// What certificates of clients are verified by.
+    ClientTrust {
+        /// Authorities.
+        ca: Vec<PathBuf>,
+        /// Lists of revoked certificates.
+        crl: Vec<PathBuf>,
+    },
     /// Keys of session tickets.
     TicketKeys(PathBuf),
     /// Certificates of authorities; not empty.
@@ -33,6 +42,8 @@ pub enum TlsFiles {
 pub enum TlsContent {
     /// A certificate with its key.
     Certificate(Arc<tls::Certificate>),
+    /// What certificates of clients are verified by.
+    ClientTrust(Arc<ClientTrust>),
     /// Keys of session tickets.
     TicketKeys(Vec<TicketSecret>),
     /// Certificates of authorities.
@@ -43,6 +54,11 @@ impl fmt::Display for TlsFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Certificate { chain, .. } => write!(f, "certificate {}", chain.display()),
+            Self::ClientTrust { ca, crl } => {
+                let paths: Vec<_> =
+                    ca.iter().chain(crl).map(|path| path.display().to_string()).collect();
+                write!(f, "authorities of clients {}", paths.join(", "))
+            }
             Self::TicketKeys(path) => write!(f, "ticket keys {}", path.display()),
             Self::Authorities(paths) => {
                 let paths: Vec<String> =
@@ -56,12 +72,13 @@ impl fmt::Display for TlsFiles {
 impl TlsFiles {
     /// The paths of the files.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        let (files, key) = match self {
-            Self::Certificate { chain, key } => (slice::from_ref(chain), Some(key)),
-            Self::TicketKeys(path) => (slice::from_ref(path), None),
-            Self::Authorities(paths) => (&**paths, None),
+        let (files, more): (&[PathBuf], &[PathBuf]) = match self {
+            Self::Certificate { chain, key } => (slice::from_ref(chain), slice::from_ref(key)),
+            Self::ClientTrust { ca, crl } => (ca, crl),
+            Self::TicketKeys(path) => (slice::from_ref(path), &[]),
+            Self::Authorities(paths) => (paths, &[]),
         };
-        files.iter().chain(key).map(PathBuf::as_path)
+        files.iter().chain(more).map(PathBuf::as_path)
     }
 
     /// Reads and checks the content.
@@ -73,6 +90,9 @@ impl TlsFiles {
             Self::Certificate { chain, key } => {
                 let read = Certificate::load(chain.clone(), key.clone(), load)?;
                 Ok(TlsContent::Certificate(read.loaded))
+            }
+            Self::ClientTrust { ca, crl } => {
+                Ok(TlsContent::ClientTrust(Arc::new(load_trust(ca, crl, load)?)))
             }
             Self::TicketKeys(path) => {
                 let bytes = load_named(path, load)?;
@@ -91,7 +111,21 @@ impl Config {
         let of_pools = self.pools.iter().filter_map(|pool| pool.tls.as_ref());
         let of_pools = of_pools
             .flat_map(|tls| tls.certificate_files().into_iter().chain(tls.authority_files()));
-        certificates.chain(tickets).chain(of_pools).collect()
+        let trusts = self.client_certificates().filter_map(ClientCertificates::files);
+        certificates.chain(trusts).chain(tickets).chain(of_pools).collect()
+    }
+
+    /// What is asked of clients, wherever it is.
+    pub fn client_certificates(&self) -> impl Iterator<Item = &ClientCertificates> {
+        let of_names = self.certificates.iter().filter_map(|one| one.clients.as_ref());
+        self.listeners.iter().map(|listener| &listener.clients).chain(of_names)
+    }
+
+    pub(super) fn client_certificates_mut(
+        &mut self,
+    ) -> impl Iterator<Item = &mut ClientCertificates> {
+        let of_names = self.certificates.iter_mut().filter_map(|one| one.clients.as_mut());
+        self.listeners.iter_mut().map(|listener| &mut listener.clients).chain(of_names)
     }
 
     /// Puts new content in the place of the present one. False if it is the same.
@@ -121,6 +155,14 @@ impl Config {
                         tls.authorities = Some(authorities.clone());
                         is_changed = true;
                     }
+                }
+            }
+            TlsContent::ClientTrust(trust) => {
+                let theirs = self.client_certificates_mut();
+                let theirs = theirs.filter(|one| one.files().as_ref() == Some(files));
+                for one in theirs.filter(|one| one.loaded.as_ref() != Some(trust)) {
+                    one.loaded = Some(trust.clone());
+                    is_changed = true;
                 }
             }
             TlsContent::TicketKeys(secrets) if self.tls.ticket_keys != *secrets => {

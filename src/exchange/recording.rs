@@ -33,6 +33,8 @@ impl Exchange {
             retries: self.attempts.retries.into(),
             failure: self.failure.map(|reason| reason.label()),
             unique_id: client.unique_id().map(Into::into),
+            tls: client.logged_tls(),
+            stream: client.speaks_http2().then_some(self.origin.stream),
             ..draft.record(listener, client.address)
         });
     }

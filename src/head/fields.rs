@@ -36,6 +36,8 @@ pub enum Known {
     ForwardedHost,
     /// X-Real-IP
     RealIp,
+    /// X-Client-Cert-…, what a client's certificate says: only Ringway's own are forwarded.
+    ClientCertificate,
     /// Any other.
     Other,
 }
@@ -61,6 +63,10 @@ impl Known {
             16 if is(name, b"x-forwarded-host") => Self::ForwardedHost,
             17 if is(name, b"transfer-encoding") => Self::TransferEncoding,
             17 if is(name, b"x-forwarded-proto") => Self::ForwardedProto,
+            17 if is(name, b"x-client-cert-san") => Self::ClientCertificate,
+            21 if is(name, b"x-client-cert-subject") => Self::ClientCertificate,
+            22 if is(name, b"x-client-cert-verified") => Self::ClientCertificate,
+            25 if is(name, b"x-client-cert-fingerprint") => Self::ClientCertificate,
             _ => Self::Other,
         }
     }
@@ -89,13 +95,14 @@ impl Known {
                 | Self::ForwardedProto
                 | Self::ForwardedHost
                 | Self::RealIp
+                | Self::ClientCertificate
         )
     }
 }
 
 /// True for a field about the client, with underscores for some of its dashes.
 pub fn is_forwarding_spelt_with_underscores(name: &str) -> bool {
-    let mut dashed = [0; "x-forwarded-proto".len()];
+    let mut dashed = [0; "x-client-cert-fingerprint".len()];
     let Some(dashed) = dashed.get_mut(..name.len()) else { return false };
     for (to, from) in dashed.iter_mut().zip(name.bytes()) {
         *to = if from == b'_' { b'-' } else { from };
@@ -103,7 +110,11 @@ pub fn is_forwarding_spelt_with_underscores(name: &str) -> bool {
     let known = std::str::from_utf8(dashed).map_or(Known::Other, Known::of);
     matches!(
         known,
-        Known::ForwardedFor | Known::ForwardedHost | Known::ForwardedProto | Known::RealIp
+        Known::ForwardedFor
+            | Known::ForwardedHost
+            | Known::ForwardedProto
+            | Known::RealIp
+            | Known::ClientCertificate
     )
 }
 
@@ -250,7 +261,7 @@ fn read_one<'b>(
         | Known::RealIp => found.has_forwarded = true,
         Known::Via => found.has_via = true,
         Known::KeepAlive => found.idle_timeout = idle_timeout(value).or(found.idle_timeout),
-        Known::HopByHop | Known::Other => {}
+        Known::HopByHop | Known::ClientCertificate | Known::Other => {}
     }
     Ok(())
 }

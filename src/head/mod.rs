@@ -21,7 +21,7 @@ pub use fields::{
 pub use refusal::Refusal;
 pub use request::{Method, RequestHead};
 pub use response::{ResponseHead, ResponseTo};
-pub use rewrite::RequestRewrite;
+pub use rewrite::{RequestRewrite, Written};
 pub use trailers::{Peer, TrailerRules};
 
 /// A field: its name, a token, and its value.

@@ -1,6 +1,10 @@
 //! The parameters of a request's rewritten head.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
+
+/// A field that is written as it is: its name and value.
+pub type Written = (&'static str, Cow<'static, str>);
 
 /// The parameters of a request's rewritten head.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +17,8 @@ pub struct RequestRewrite<'a> {
     pub proto: &'a str,
     /// The proxy's name in Via (RFC 9110 §7.6.3); none to add no such field.
     pub via: Option<&'a [u8]>,
+    /// What the client's certificate says.
+    pub client_certificate: &'a [Written],
     /// The client's Upgrade is forwarded.
     pub forward_upgrade: bool,
 }

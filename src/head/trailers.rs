@@ -74,8 +74,9 @@ impl TrailerRules<'_> {
 }
 
 fn is_of_clients(name: &[u8]) -> bool {
-    let start = b"x-forwarded-";
-    is_among(&OF_CLIENTS, name) || name.get(..start.len()).is_some_and(|name| is(start, name))
+    let starts = [&b"x-forwarded-"[..], b"x-client-cert-"];
+    let begins = |start: &[u8]| name.get(..start.len()).is_some_and(|name| is(start, name));
+    is_among(&OF_CLIENTS, name) || starts.into_iter().any(begins)
 }
 
 fn is_among(known: &[&[u8]], name: &[u8]) -> bool {

@@ -48,6 +48,9 @@ pub fn write_request(
         out.put_field(b"Upgrade", protocol);
     }
     write_forwarded(head, rewrite, &mut out);
+    for (name, value) in rewrite.client_certificate {
+        out.put_field(name.as_bytes(), value.as_bytes());
+    }
     write_via(head, rewrite.via, &mut out);
     out.put(b"\r\n");
     out.finish()

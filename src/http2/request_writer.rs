@@ -69,6 +69,9 @@ impl RequestTo<'_> {
         }
         if let RequestForm::Rewritten(rewrite) = self.form {
             write_forwarded(head, rewrite, block);
+            for (name, value) in rewrite.client_certificate {
+                block.field_like(name.as_bytes(), value.as_bytes(), false);
+            }
             values(head, Known::Via).for_each(|value| block.field(b"via", value));
             if let Some(name) = rewrite.via {
                 block.via(head.version.number(), name);
@@ -117,6 +120,7 @@ impl RequestTo<'_> {
             | Known::ForwardedProto
             | Known::ForwardedHost
             | Known::RealIp
+            | Known::ClientCertificate
                 if matches!(self.form, RequestForm::Kept { .. }) =>
             {
                 block.field(field.name.as_bytes(), field.value);

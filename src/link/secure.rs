@@ -5,7 +5,7 @@
 
 use super::{Chain, Link, Wire, Write};
 use crate::engine::{BufferId, Engine, Room, SEND_SLICES_MAX, Slice};
-use crate::tls::{CONTENT_BYTES_MAX, Fault, OVERHEAD_BYTES_MAX, Session};
+use crate::tls::{CONTENT_BYTES_MAX, ClientSide, Fault, Identity, OVERHEAD_BYTES_MAX, Session};
 
 /// Records that are sealed before the first of them is sent.
 const SEALED_MAX: u32 = 8;
@@ -20,20 +20,28 @@ pub struct Secure {
     pub(super) has_ended: bool,
     /// The peer has been told that nothing more is sent.
     has_said_goodbye: bool,
-    /// The name that the client asked for.
-    pub server_name: Option<Box<str>>,
+    /// Of a client's connection: the name that it asked for, and what answered.
+    pub client: Option<ClientSide>,
 }
 
 impl Secure {
     /// TLS that begins with the first bytes of the peer.
-    pub fn new(session: Session, server_name: Option<Box<str>>) -> Self {
+    pub fn new(session: Session, client: Option<ClientSide>) -> Self {
         let sealed = Chain::default();
-        Self { session, sealed, has_ended: false, has_said_goodbye: false, server_name }
+        Self { session, sealed, has_ended: false, has_said_goodbye: false, client }
     }
 
     /// True if the peer has said that it sends nothing more.
     pub fn has_ended(&self) -> bool {
         self.has_ended
+    }
+
+    /// The handshake with a client is complete: what its certificate says is kept.
+    pub fn note_client_certificate(&mut self) {
+        let shown = self.session.take_peer_certificates();
+        if let (Some(client), Some(own)) = (&mut self.client, shown.first()) {
+            client.identity = Some(Box::new(Identity::of(own)));
+        }
     }
 
     /// The session.

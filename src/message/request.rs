@@ -2,7 +2,8 @@
 
 use super::{Body, Draft};
 use crate::head::{
-    BodyLength, Peer, RequestHead, RequestRewrite, Scheme, UnderscoreNames, Version, redirect,
+    BodyLength, Peer, RequestHead, RequestRewrite, Scheme, UnderscoreNames, Version, Written,
+    redirect,
 };
 use crate::http1::{ChunkedDecoder, HostRoom, host_room, write_request};
 use crate::snapshot::{KeyHash, Listener, Snapshot, Target, UpgradeProtocol};
@@ -27,6 +28,8 @@ pub struct RequestSide<'a> {
     pub client: IpAddr,
     /// The scheme of URLs that are served on the client's connection.
     pub scheme: Scheme,
+    /// What the client's certificate says.
+    pub client_certificate: &'a [Written],
 }
 
 /// A request whose head was rewritten.
@@ -116,14 +119,8 @@ pub fn request(
     side: &RequestSide<'_>,
 ) -> RequestOutcome {
     let settings = &side.snapshot.settings;
-    let draft = settings.has_access_log.then(|| Box::new(Draft::of(head)));
-    let denied = |status, text, draft| LocalAnswer {
-        head_length: head.length,
-        version: head.version,
-        is_head: head.method.is_head(),
-        keep_alive: head.keep_alive && head.body == BodyLength::None,
-        denial: Denial::refusal(status, CloseReason::RequestRefused, text, draft),
-    };
+    let draft = draft_of(head, side.snapshot);
+    let denied = |status, text, draft| denied(head, status, text, draft);
     let local = |status, text, draft| RequestOutcome::Local(denied(status, text, draft));
     let route = side.listener.and_then(|listener| listener.routes.lookup(head.host, head.path));
     let Some(target) = route else {
@@ -151,6 +148,7 @@ pub fn request(
         client_is_trusted_proxy: trusted.any(|network| network.contains(side.client)),
         proto: side.scheme.name(),
         via: settings.via.as_deref(),
+        client_certificate: side.client_certificate,
         forward_upgrade: upgrade.is_some(),
     };
     let Some(written) = write_request(head, &rewrite, output) else {
@@ -171,6 +169,32 @@ pub fn request(
         upgrade,
         draft,
     })
+}
+
+/// The answer to a request that may not come on its connection.
+pub fn misdirected(head: &RequestHead<'_, '_>, snapshot: &Snapshot) -> RequestOutcome {
+    let text = "this connection's certificate is not for the host, or the host asks for one of \
+                clients that the connection has not shown";
+    RequestOutcome::Local(denied(head, 421, text, draft_of(head, snapshot)))
+}
+
+fn draft_of(head: &RequestHead<'_, '_>, snapshot: &Snapshot) -> Option<Box<Draft>> {
+    snapshot.settings.has_access_log.then(|| Box::new(Draft::of(head)))
+}
+
+fn denied(
+    head: &RequestHead<'_, '_>,
+    status: u16,
+    text: &'static str,
+    draft: Option<Box<Draft>>,
+) -> LocalAnswer {
+    LocalAnswer {
+        head_length: head.length,
+        version: head.version,
+        is_head: head.method.is_head(),
+        keep_alive: head.keep_alive && head.body == BodyLength::None,
+        denial: Denial::refusal(status, CloseReason::RequestRefused, text, draft),
+    }
 }
 
 /// The requested protocol, if connections may change to it.

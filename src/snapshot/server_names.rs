@@ -1,8 +1,7 @@
 //! What answers each server name of a listener of HTTPS.
 
 use crate::config::{Alternatives, Config, ListenerIndex, NoSni, UnknownSni};
-use crate::tls::{ServerNames, Terms, TicketKeys};
-use rustls::ServerConfig;
+use crate::tls::{ServerNames, Site, Terms, TicketKeys};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -18,11 +17,12 @@ pub(super) fn build(
     let listener = &config.listeners[index.0];
     let names = config.server_names(index).expect("a checked configuration has no clash");
     let terms = Terms::new(&listener.tls, listener.http2, tickets);
-    let mut built: HashMap<Alternatives, Arc<ServerConfig>> = HashMap::new();
+    let mut built: HashMap<Alternatives, Arc<Site>> = HashMap::new();
     let mut answering = |alternatives: &Alternatives| {
         let entry = built.entry(alternatives.clone()).or_insert_with(|| {
-            let chosen = alternatives.iter().map(|place| &*config.certificates[*place].loaded);
-            terms.answering_with(chosen)
+            let certificate = |place: &usize| &*config.certificates[*place].loaded;
+            let chosen: Vec<_> = alternatives.iter().map(certificate).collect();
+            terms.answering_with(&chosen, config.client_policy(index, alternatives))
         });
         entry.clone()
     };

@@ -65,6 +65,11 @@ close_reasons! {
     MalformedProxyHeader "malformed_proxy_header" Client "The PROXY protocol header was malformed, or came from an address that is not trusted.";
     NotTls "not_tls" Client "The client did not begin with a TLS handshake.";
     UnknownServerName "unknown_server_name" Client "The client asked for a server name that has no route, or for none.";
+    ClientCertificateMissing "client_certificate_missing" Client "The client showed no certificate, and had to.";
+    ClientCertificateExpired "client_certificate_expired" Client "The client's certificate was no longer valid, or not yet.";
+    ClientCertificateUnknownAuthority "client_certificate_unknown_authority" Client "The client's certificate was from no authority that is trusted.";
+    ClientCertificateRevoked "client_certificate_revoked" Client "The client's certificate was revoked.";
+    ClientCertificateInvalid "client_certificate_invalid" Client "The client's certificate was not accepted, or could not be looked up among those that were revoked.";
     TlsHandshakeFailed "tls_handshake_failed" Client "The TLS handshake failed.";
     TlsBroken "tls_broken" Client "The TLS session broke: a record was malformed, or the client sent an alert.";
     MalformedRequest "malformed_request" Client "The request broke the rules of HTTP/1.1 framing.";

@@ -151,8 +151,13 @@ impl Certificate {
 
     /// The fingerprint in hexadecimal digits.
     pub fn fingerprint_text(&self) -> String {
-        self.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.fingerprint)
     }
+}
+
+/// Bytes in hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// One certificate of a chain, and the line where it begins.
@@ -330,7 +335,7 @@ fn has_issuers_address(certificate: &X509Certificate<'_>) -> bool {
     })
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
 }

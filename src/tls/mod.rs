@@ -2,15 +2,19 @@
 //! of one connection, bytes in and bytes out.
 //!
 //! `pem` and `certificate` read certificates, `policy` has versions and suites, `serving` builds
-//! what answers clients, `names` finds it by server name, `tickets` resumes sessions; `backend` is
-//! TLS towards backends, `trust` has whose certificates are accepted of them, `sessions` what can
-//! be resumed; `handshake`, `record` and `session` are one connection, `fault_kind` sorts why one
-//! fails.
+//! what answers clients, a `site`, `names` finds it by server name, `client_trust` verifies
+//! certificates of clients, `identity` writes what one says, `client_side` is what a client's
+//! connection has shown, `tickets` resumes sessions; `backend` is TLS towards backends, `trust` has
+//! whose certificates are accepted of them, `sessions` what can be resumed; `handshake`, `record`
+//! and `session` are one connection, `fault_kind` sorts why one fails.
 
 mod backend;
 mod certificate;
+mod client_side;
+mod client_trust;
 mod fault_kind;
 mod handshake;
+mod identity;
 mod names;
 mod pem;
 mod policy;
@@ -18,19 +22,24 @@ mod record;
 mod serving;
 mod session;
 mod sessions;
+mod site;
 mod tickets;
 mod trust;
 
 pub use backend::{BackendNames, BackendTerms, BackendTls, Trust, server_name};
 pub use certificate::{Certificate, CertificateFault, FileOf, KeyKind, is_server_name};
+pub use client_side::ClientSide;
+pub use client_trust::{ClientPolicy, ClientTrust, TrustFault, TrustFile};
 pub use fault_kind::FaultKind;
 pub use handshake::{Facts, Handshake};
+pub use identity::Identity;
 pub use names::ServerNames;
 pub use pem::FileFault;
 pub use policy::{Policy, Suite};
 pub use record::{CONTENT_BYTES_MAX, ContentType, OVERHEAD_BYTES_MAX, RecordFault, Version};
 pub use serving::Terms;
 pub use session::{Fault, Received, Session};
+pub use site::Site;
 pub use tickets::{TICKET_LIFETIME_S, TicketKeys, TicketSecret};
 pub use trust::Authorities;
 

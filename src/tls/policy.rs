@@ -6,7 +6,7 @@ use super::record::Version;
 use rustls::crypto::aws_lc_rs::cipher_suite as suites;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::version::{TLS12, TLS13};
-use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::{CipherSuite, SupportedCipherSuite, SupportedProtocolVersion};
 use std::fmt;
 
 const BOTH_VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
@@ -97,6 +97,11 @@ impl Suite {
                 names.join(", ")
             )
         })
+    }
+
+    /// OpenSSL's name of a suite, if it is one of these.
+    pub fn name_of(suite: CipherSuite) -> Option<&'static str> {
+        KNOWN.iter().find(|known| known.suite.suite() == suite).map(|known| known.name)
     }
 
     /// The version that it is for.

@@ -89,6 +89,16 @@ pub enum Version {
     Tls13,
 }
 
+impl Version {
+    /// Its number.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tls12 => "1.2",
+            Self::Tls13 => "1.3",
+        }
+    }
+}
+
 /// The key of one direction, and how many records it has sealed or opened.
 pub struct RecordKey {
     key: LessSafeKey,

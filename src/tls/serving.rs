@@ -2,7 +2,9 @@
 //! shared by all handshakes with it.
 
 use super::certificate::{Certificate, KeyKind};
+use super::client_trust::ClientPolicy;
 use super::policy::Policy;
+use super::site::Site;
 use super::tickets::{TicketKeys, Ticketer};
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
@@ -34,23 +36,34 @@ impl Terms {
     }
 
     /// What answers clients with the one of these certificates whose key they support; there is at
-    /// least one.
-    pub fn answering_with<'c>(
+    /// least one. `clients`: what is asked of them.
+    pub fn answering_with(
         &self,
-        certificates: impl IntoIterator<Item = &'c Certificate>,
-    ) -> Arc<ServerConfig> {
+        certificates: &[&Certificate],
+        clients: Option<ClientPolicy>,
+    ) -> Arc<Site> {
         let builder = ServerConfig::builder_with_provider(self.provider.clone());
         let builder = builder
             .with_protocol_versions(self.versions)
             .expect("the policy has a suite for each version");
         let resolver = Arc::new(ByKind::new(certificates));
-        let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
+        let builder = match &clients {
+            Some(policy) => builder.with_client_cert_verifier(policy.verifier.clone()),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(resolver);
         config.alpn_protocols = self.protocols.iter().map(|name| name.to_vec()).collect();
         config.enable_secret_extraction = true;
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.ticketer = self.tickets.clone();
-        config.send_tls13_tickets = 1;
-        Arc::new(config)
+        if clients.is_none() {
+            config.ticketer = self.tickets.clone();
+            config.send_tls13_tickets = 1;
+        } else {
+            // A resumed session would skip the verification: a certificate may have been revoked.
+            config.send_tls13_tickets = 0;
+        }
+        let names = certificates.iter().map(|certificate| &*certificate.names);
+        Arc::new(Site::new(Arc::new(config), clients, names))
     }
 }
 
@@ -62,9 +75,9 @@ struct ByKind {
 }
 
 impl ByKind {
-    fn new<'c>(certificates: impl IntoIterator<Item = &'c Certificate>) -> Self {
+    fn new(certificates: &[&Certificate]) -> Self {
         let mut all: Vec<(KeyKind, &Certificate)> =
-            certificates.into_iter().map(|one| (one.kind, one)).collect();
+            certificates.iter().map(|one| (one.kind, *one)).collect();
         all.sort_by_key(|(kind, _)| *kind);
         Self { keys: all.into_iter().map(|(_, one)| one.served.clone()).collect() }
     }

@@ -9,6 +9,7 @@ use super::record::{
     Version, record_length,
 };
 use rustls::Error;
+use rustls::pki_types::CertificateDer;
 use std::fmt;
 use std::ops::Range;
 
@@ -67,6 +68,11 @@ impl From<RecordFault> for Fault {
 }
 
 impl Fault {
+    /// True if the peer has shown no certificate, and has to.
+    pub fn is_of_no_certificate(&self) -> bool {
+        *self == Self::Handshake(Error::NoCertificatesPresented)
+    }
+
     /// The alert that tells the peer (RFC 8446, section 6); none where it knows.
     fn alert(&self) -> Option<u8> {
         match self {
@@ -160,6 +166,14 @@ impl Session {
         match &self.state {
             State::Open(open) => Some(&open.facts),
             State::Handshaking(_) | State::Failed => None,
+        }
+    }
+
+    /// Takes the certificates that the peer has shown: they are not kept with the session.
+    pub fn take_peer_certificates(&mut self) -> Box<[CertificateDer<'static>]> {
+        match &mut self.state {
+            State::Open(open) => std::mem::take(&mut open.facts.peer_certificates),
+            State::Handshaking(_) | State::Failed => Box::default(),
         }
     }
 

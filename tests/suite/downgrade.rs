@@ -472,6 +472,7 @@ fn rewrite() -> RequestRewrite<'static> {
         client_is_trusted_proxy: false,
         proto: "http",
         via: None,
+        client_certificate: &[],
         forward_upgrade: true,
     }
 }

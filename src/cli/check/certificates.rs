@@ -3,7 +3,7 @@
 
 use super::findings::{Finding, warning};
 use ringway::base::calendar::Civil;
-use ringway::config::{Certificate, Config};
+use ringway::config::{Certificate, ClientCertificates, Config};
 use ringway::sys::clock;
 use ringway::tls;
 use std::fs;
@@ -27,6 +27,19 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
             let message = format!("`{name}` is not in `{path}`: clients refuse it for this name");
             findings.push(warning("certificate.names", message));
         }
+    }
+    let is_late = |one: &&ClientCertificates| {
+        let renewed_by = one.loaded.as_ref().and_then(|loaded| loaded.renewed_by);
+        renewed_by.is_some_and(|renewed_by| wall_s >= renewed_by)
+    };
+    for one in config.client_certificates().filter(is_late) {
+        let paths: Vec<_> = one.crl.iter().map(|path| path.display().to_string()).collect();
+        let message = format!(
+            "a list of revoked certificates in `{}` is out of date: its clients are refused; get \
+             the authority's newest one",
+            paths.join("`, `")
+        );
+        findings.push(warning("client_crl", message));
     }
     findings
 }

@@ -32,6 +32,8 @@ pub(super) struct Facts {
     pub(super) cores: Vec<usize>,
     /// Network cards by name, with their receive queues.
     pub(super) cards: Vec<(String, usize)>,
+    /// The flags of the first processor: instructions that it has.
+    pub(super) processor: Option<Vec<String>>,
     /// Why the access log cannot be written.
     pub(super) log_error: Option<String>,
 }
@@ -59,9 +61,17 @@ impl Facts {
                 .and_then(|words| chosen(&words)),
             cores: allowed_cores(&status),
             cards: cards(&root.join("sys/class/net")),
+            processor: read("proc/cpuinfo").and_then(|text| flags(&text)),
             log_error: None,
         }
     }
+}
+
+/// The flags of the first processor; `Features` on ARM.
+fn flags(text: &str) -> Option<Vec<String>> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+    let (_, flags) = lines.find(|(key, _)| ["flags", "Features"].contains(&key.trim()))?;
+    Some(flags.split_ascii_whitespace().map(str::to_owned).collect())
 }
 
 /// The interfaces with a device and receive queues: not loopback, bridges, tunnels and the like,

@@ -78,6 +78,7 @@ pub(super) fn all(facts: &Facts, config: &Config) -> Vec<Finding> {
         ("ip_local_port_range", local_ports(facts, config)),
         ("tcp_migrate_req", migrate_requests(facts)),
         ("transparent_hugepage", huge_pages(facts)),
+        ("processor", processor(facts)),
         ("access log", access_log(facts, config)),
     ];
     let finding = |(name, (level, found, remedy))| Finding { name, level, found, remedy };
@@ -91,6 +92,24 @@ fn kernel(facts: &Facts) -> Judgement {
         (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= KERNEL_LEAST => ok(release),
         (Some(Ok(_)), Some(Ok(_))) => fail(release, "Ringway needs Linux 6.1 or later"),
         _ => warn(release, "the version is not understood; Ringway needs Linux 6.1 or later"),
+    }
+}
+
+/// What the ciphers of TLS cost here. Browsers prefer the suite that is cheap for them.
+fn processor(facts: &Facts) -> Judgement {
+    let Some(flags) = &facts.processor else { return unknown() };
+    let has = |flag: &str| flags.iter().any(|known| known == flag);
+    let is_wide = has("vaes") && has("vpclmulqdq") && has("avx512f");
+    match (has("aes"), has("pclmulqdq") || has("pmull")) {
+        (true, true) if is_wide => {
+            ok("AES with AVX-512 (vaes): TLS_AES_128_GCM_SHA256 is the cheapest cipher suite")
+        }
+        (true, true) => ok("AES: TLS_AES_128_GCM_SHA256 is the cheapest cipher suite"),
+        _ => warn(
+            "no instructions for AES: TLS by AES takes several times as long as by ChaCha20",
+            "take the suites with AES out of `ciphers` of listeners of https, or let the virtual \
+             machine pass `aes` and `pclmulqdq` on",
+        ),
     }
 }
 

@@ -17,6 +17,7 @@ fn good() -> Facts {
         huge_pages: Some("madvise".to_owned()),
         cores: vec![0, 1],
         cards: vec![("eth0".to_owned(), 2), ("eth1".to_owned(), 4)],
+        processor: Some(["aes", "pclmulqdq"].map(str::to_owned).to_vec()),
         log_error: None,
     }
 }
@@ -57,6 +58,8 @@ fn each_fault_is_found_with_its_remedy() {
         ("receive queues", Level::Warn, "eth1 combined 2", |_, c| {
             c.listeners[0].steering = Steering::Cpu;
         }),
+        ("processor", Level::Warn, "`ciphers`", |f, _| f.processor = Some(Vec::new())),
+        ("processor", Level::Warn, "`ciphers`", |f, _| f.processor = Some(vec!["aes".into()])),
         ("somaxconn", Level::Warn, "somaxconn=4096", |f, _| f.somaxconn = Some(128)),
         ("ip_local_port_range", Level::Warn, "10240 65535", |f, _| {
             f.local_ports = Some((32_768, 60_999));

@@ -311,10 +311,33 @@ pub(super) fn event(event: &Value, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{:>6}  {time} {level:<5} {message}", event["number"])
 }
 
+/// Which certificates answer, and what is asked of the client.
+fn handshake(tls: &Value, out: &mut dyn Write) -> io::Result<()> {
+    if tls.is_null() {
+        return Ok(());
+    }
+    let name = tls["server_name"].as_str().unwrap_or("no server name");
+    if list(&tls["certificates"]).next().is_none() {
+        return writeln!(out, "  tls    {name}: no certificate, refused with unrecognized_name");
+    }
+    for one in list(&tls["certificates"]) {
+        let left = one["days_left"].as_u64();
+        let left = left.map_or_else(|| "EXPIRED".to_owned(), |days| format!("{days} days left"));
+        let (chain, key) = (text(&one["chain"]), text(&one["key"]));
+        let names: Vec<String> = list(&one["names"]).take(NAMES_MAX).map(text).collect();
+        writeln!(out, "  tls    {name}: {chain} ({key}, {left}) for {}", names.join(","))?;
+    }
+    match tls["client_certificate"].as_str() {
+        None | Some("none") => Ok(()),
+        Some(mode) => writeln!(out, "  tls    a client certificate is {mode}"),
+    }
+}
+
 pub(super) fn explain(reply: &Value, out: &mut dyn Write) -> io::Result<()> {
     for listener in list(&reply["listeners"]) {
         let outcome = &listener["outcome"];
         writeln!(out, "listener {} ({})", text(&listener["listener"]), text(&listener["address"]))?;
+        handshake(&listener["tls"], out)?;
         if outcome["status"].is_u64() {
             writeln!(out, "  {}: {}", outcome["status"], text(&outcome["why"]))?;
             continue;

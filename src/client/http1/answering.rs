@@ -20,7 +20,7 @@ impl Client {
         let Some(bytes) = self.put_denial(&denial, connection, is_head, local) else {
             return self.cut_denied(denial, local);
         };
-        self.record_denial(denial, bytes, local);
+        self.record_denial(denial, None, bytes, local);
         if keep_alive {
             self.await_next_request(local);
         } else {
@@ -34,7 +34,7 @@ impl Client {
         let Some(bytes) = self.put_denial(&denial, connection, false, local) else {
             return self.cut_denied(denial, local);
         };
-        self.record_denial(denial, bytes, local);
+        self.record_denial(denial, None, bytes, local);
         self.linger(reason, local);
     }
 
@@ -118,7 +118,7 @@ impl Client {
     /// Ends the connection because no buffer is left for a local answer.
     pub(super) fn cut_denied<E: Engine>(&mut self, denial: Denial, local: &mut Local<E>) {
         let reason = CloseReason::OutOfBuffers;
-        self.record_denial(Denial { status: 0, reason, ..denial }, 0, local);
+        self.record_denial(Denial { status: 0, reason, ..denial }, None, 0, local);
         self.linger(reason, local);
     }
 
@@ -126,6 +126,7 @@ impl Client {
     pub(in crate::client) fn record_denial<E: Engine>(
         &self,
         denial: Denial,
+        stream: Option<u32>,
         response_bytes: u64,
         local: &Local<E>,
     ) {
@@ -139,6 +140,8 @@ impl Client {
         local.reports.record(Record {
             status,
             response_bytes,
+            tls: self.logged_tls(),
+            stream,
             failure: is_refused.then(|| reason.label()),
             refusal: is_refused.then_some(text),
             ..draft.record(listener, self.address)

@@ -1,6 +1,7 @@
 //! Reading a request's head. A head that arrives in one read is parsed in place; one that arrives
 //! in pieces is gathered on the heap, so that a slow client holds no receive buffer.
 
+use super::super::securing::request;
 use super::super::{Client, State};
 use super::{Arrival, Step, reason_of};
 use crate::engine::{BufferId, Engine, Room, Slice};
@@ -10,7 +11,7 @@ use crate::http2::PREFACE;
 use crate::limits::LEADING_LINE_ENDS_BYTES_MAX;
 use crate::link::Joined;
 use crate::local::{Gathered, Local, Signal};
-use crate::message::{self, Denial, Draft, RequestOutcome, RequestSide};
+use crate::message::{Denial, Draft, RequestOutcome, RequestSide};
 use crate::stats::CloseReason;
 use crate::table::Port;
 
@@ -134,13 +135,16 @@ impl Client {
             listener: local.current.listener(self.listener),
             client: self.address.ip(),
             scheme: self.scheme(),
+            client_certificate: &[],
         };
         let (from, to) = local.wire.engine.bytes_pair(slice.buffer, output);
         let input = &from[slice.start as usize..slice.end as usize];
         let mut storage = FieldStorage::new();
         let verdict =
             RequestHead::parse(input, &mut storage, side.snapshot.settings.rules(side.scheme));
-        Some((output, verdict.map(|head| message::request(head, to, &side))))
+        let client = self.link.secure.as_mut().and_then(|secure| secure.client.as_mut());
+        let verdict = verdict.map(|head| request(head, to, &side, client));
+        Some((output, verdict))
     }
 
     /// All bytes so far of a part that is judged as a whole; none if it is as incomplete as before,

@@ -130,6 +130,11 @@ impl Http2 {
 }
 
 impl Client {
+    /// True if each request is a stream of its own.
+    pub fn speaks_http2(&self) -> bool {
+        self.http2.is_some()
+    }
+
     /// The exchange of a stream.
     pub fn exchange_of(&self, stream: u32) -> Option<ExchangeId> {
         self.http2.as_ref().and_then(|http2| http2.exchange(stream))

@@ -2,6 +2,7 @@
 
 use super::super::Client;
 use super::super::http1::{Arrival, reason_of};
+use super::super::securing::request;
 use super::{Framing, Stream};
 use crate::engine::{BufferId, Engine, Room, Slice};
 use crate::head::{
@@ -10,7 +11,7 @@ use crate::head::{
 use crate::http2::{ErrorCode, Event, Fault, FieldRoom, Flood, Section, StreamId, Trailers};
 use crate::link::{Chain, Wire};
 use crate::local::{How, Local, Signal};
-use crate::message::{self, Denial, RequestOutcome, RequestSide};
+use crate::message::{Denial, RequestOutcome, RequestSide};
 use crate::stats::{CloseReason, Counter};
 use crate::table::{ExchangeId, Port};
 use std::io::Write;
@@ -188,19 +189,21 @@ impl Client {
             listener: local.current.listener(self.listener),
             client: self.address.ip(),
             scheme: if self.link.secure.is_some() { Scheme::Https } else { Scheme::Http },
+            client_certificate: &[],
         };
         let mut room = FieldRoom::new();
         // A tunnel takes a whole connection.
         let rules = Rules { allow_connect: false, ..*side.snapshot.settings.rules(side.scheme) };
         let head = RequestHead::of_section(section, &mut room, &rules);
         let to = local.wire.engine.bytes_mut(output);
+        let client = self.link.secure.as_mut().and_then(|secure| secure.client.as_mut());
         let outcome = head.map(|head| {
             let asked = ResponseTo { head: head.method.is_head(), connect: false };
             let framing = match head.body {
                 BodyLength::Chunked => Framing::Chunked,
                 BodyLength::None | BodyLength::Sized(_) => Framing::Plain,
             };
-            ((asked, framing), message::request(&head, to, &side))
+            ((asked, framing), request(&head, to, &side, client))
         });
         Some((output, outcome))
     }
@@ -250,7 +253,7 @@ impl Client {
         let (status, location) = (denial.status, denial.location.as_deref());
         match self.put_answer_on_stream(stream.0, status, location, local) {
             Some(bytes) => {
-                self.record_denial(denial, bytes, local);
+                self.record_denial(denial, Some(stream.0), bytes, local);
                 self.end_stream(stream.0, local);
             }
             None => self.reset_stream(stream.0, How::Cut, local),

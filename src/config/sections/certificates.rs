@@ -1,11 +1,13 @@
 //! `[[certificate]]`: what listeners of HTTPS show clients. The files are read with the
 //! configuration, and once more when they change.
 
+use super::client_certificates::ClientCertificates;
 use super::listeners::{Listener, Protocols};
 use super::names::{Names, Seen};
 use crate::config::Loader;
 use crate::config::choices::Protocol;
 use crate::config::diagnostics::Report;
+use crate::config::keys::Keys;
 use crate::config::keys::kinds::{flag, shown, texts};
 use crate::config::model::{Config, ListenerIndex};
 use crate::config::printing::{PrintedKey, PrintedSection};
@@ -33,6 +35,9 @@ pub struct Certificate {
     pub names: Vec<String>,
     /// It is for clients that name no server, or one without a certificate.
     pub is_default: bool,
+    /// Whether clients that ask for these names show a certificate, and whose; none: as the
+    /// listener has it.
+    pub clients: Option<ClientCertificates>,
     /// The content of the files.
     pub loaded: Arc<tls::Certificate>,
 }
@@ -45,8 +50,8 @@ impl Certificate {
     pub fn load(chain: PathBuf, key: PathBuf, load: Loader<'_>) -> Result<Self, String> {
         let loaded = read_files(&chain, &key, &|path| load_named(path, load));
         let loaded = Arc::new(loaded.map_err(|wrong| wrong.to_string())?);
-        let (listener, names, is_default) = (None, Vec::new(), false);
-        Ok(Self { listener, chain, key, names, is_default, loaded })
+        let (listener, names, is_default, clients) = (None, Vec::new(), false, None);
+        Ok(Self { listener, chain, key, names, is_default, clients, loaded })
     }
 
     /// The files that it is read from.
@@ -71,6 +76,7 @@ impl Certificate {
         values.push(PrintedKey::new("key", shown(self.key.display())));
         values.push(PrintedKey::new("names", names));
         values.push(PrintedKey::new("default", Value::Boolean(self.is_default)));
+        values.extend(self.clients.iter().flat_map(Keys::print_keys));
         PrintedSection::element("certificate", index, values)
     }
 }
@@ -155,6 +161,7 @@ fn listener<'d>(
 fn certificate(section: &mut Section<'_>) -> Option<Certificate> {
     let names = texts(parse_server_name).read_or(section, "names", Vec::new());
     let is_default = flag().read_or(section, "default", false);
+    let clients = ClientCertificates::read_own(section);
     let chain = section.required_text("chain").map(|chain| PathBuf::from(chain.value));
     let key = match section.text("key") {
         None if section.has("key") => None,
@@ -168,7 +175,8 @@ fn certificate(section: &mut Section<'_>) -> Option<Certificate> {
         section.report().add_lazily(section.value_span(key), || (message, remedy));
     });
     let (listener, loaded) = (None, Arc::new(loaded.ok()?));
-    Some(Certificate { listener, chain, key, names: names?, is_default: is_default?, loaded })
+    let (names, is_default) = (names?, is_default?);
+    Some(Certificate { listener, chain, key, names, is_default, clients, loaded })
 }
 
 /// A name that a client may ask for by SNI, or `*.` and a name.

@@ -1,10 +1,12 @@
 //! `[[listener]]`: an address that clients connect to.
 
+use super::client_certificates::ClientCertificates;
 use super::flows::FlowRules;
 use super::names::{Names, Seen};
 use crate::config::addresses::parse_listen_address;
 use crate::config::choices::{
-    Choice, NoSni, NotTls, Protocol, ProxyHeader, Steering, UnknownSni, unknown_choice,
+    Choice, ClientCertificate, NoSni, NotTls, Protocol, ProxyHeader, Steering, UnknownSni,
+    unknown_choice,
 };
 use crate::config::hsts::Hsts;
 use crate::config::keys::kinds::{
@@ -49,6 +51,8 @@ section! {
         tls: Policy = Policy::default() => Part,
         /// With `http` and `https`: clients may speak HTTP/2.
         http2: bool = true => flag(),
+        /// With `https`: whether clients show a certificate, and whose.
+        clients: ClientCertificates = ClientCertificates::default() => Part,
         /// The PROXY protocol header at the beginning of each connection.
         proxy_protocol: ProxyHeader = ProxyHeader::default() => word(),
         /// Connections of this listener; further ones wait in the kernel's backlog. 0: no limit.
@@ -127,6 +131,7 @@ pub(super) fn listeners<'d>(
             }
             Some(address)
         });
+        listener.clients.load(&section);
         check_fitting(&section, &listener, protocol);
         check_suites(&section, &listener.tls);
         if listener.proxy_protocol == ProxyHeader::Require && !has_proxies {
@@ -162,6 +167,7 @@ fn check_fitting(section: &Section<'_>, listener: &Listener, protocol: Option<Pr
     let Some(protocol) = protocol else { return };
     let default = Listener::default();
     let (flows, no_flows) = (listener.flows, default.flows);
+    let clients = &listener.clients;
     let (policy, no_policy) = (&listener.tls, &default.tls);
     let sni: &[Protocol] = &[Protocol::Https, Protocol::TlsPassthrough];
     let (https, passthrough) = (&sni[..1], &sni[1..]);
@@ -176,6 +182,7 @@ fn check_fitting(section: &Section<'_>, listener: &Listener, protocol: Option<Pr
         (https, "unknown_sni", listener.unknown_sni != default.unknown_sni),
         (https, "tls_min_version", policy.min_version != no_policy.min_version),
         (https, "ciphers", policy.suites != no_policy.suites),
+        (https, "client_certificate", clients.mode != ClientCertificate::None),
         (passthrough, "not_tls", listener.not_tls != default.not_tls),
         (udp, "flow_idle", flows.idle != no_flows.idle),
         (udp, "max_flows", flows.max_flows != no_flows.max_flows),

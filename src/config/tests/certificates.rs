@@ -167,3 +167,47 @@ fn versions_need_a_suite_each() {
     let (_, message) = problem(&[&with("ciphers = [\"AES128-SHA\"]"), ECDSA]);
     assert!(message.contains("`AES128-SHA` is no cipher suite that is supported"), "{message}");
 }
+
+#[test]
+fn clients_are_asked_for_certificates_by_what_is_there() {
+    let own = "client_certificate = \"required\"\nclient_ca = [\"ca.pem\"]\n";
+    let at_listener =
+        SECURE.replace("protocol = \"https\"\n", &format!("protocol = \"https\"\n{own}"));
+    let config = good(&[&at_listener, ECDSA, "client_certificate = \"none\"\n"]);
+    assert_eq!(config.listeners[0].clients.mode, ClientCertificate::Required);
+    let policy = |config: &Config, place| {
+        let policy = config.client_policy(ListenerIndex(0), &vec![place]);
+        policy.map(|policy| policy.is_required)
+    };
+    assert_eq!(policy(&config, 0), None, "the name has its own rule");
+    assert_eq!(policy(&good(&[&at_listener, ECDSA]), 0), Some(true));
+    let optional = own.replace("required", "optional");
+    assert_eq!(policy(&good(&[SECURE, ECDSA, &optional]), 0), Some(false));
+    for (keys, told) in [
+        ("client_certificate = \"required\"\n", "no authority is trusted"),
+        ("client_ca = [\"ca.pem\"]\n", "`client_ca` is of no use without `client_certificate`"),
+        ("client_certificate = \"always\"\n", "it can be `none`, `optional` or `required`"),
+        (
+            "client_certificate = \"required\"\nclient_ca = [\"hello.pem\"]\n",
+            "`hello.pem` is not PEM",
+        ),
+        ("client_certificate = \"required\"\nclient_ca = [\"key.pem\"]\n", "no CERTIFICATE"),
+        (&format!("{own}client_crl = [\"cert.pem\"]\n"), "has a CERTIFICATE and no X509 CRL"),
+    ] {
+        for parts in [
+            [SECURE, ECDSA, keys],
+            [&SECURE.replace("protocol", &format!("{keys}protocol")), ECDSA, ""],
+        ] {
+            let (_, message) = problem(&parts);
+            assert!(message.contains(told), "{keys}: {message}");
+        }
+    }
+    let (_, message) = problem(&[SECURE, ECDSA, ED25519, own]);
+    assert!(
+        message.contains("that ask for different client certificates for `shop.test`"),
+        "{message}"
+    );
+    let plain =
+        SECURE.replace("\"https\"", "\"http\"").replace("protocol", &format!("{own}protocol"));
+    assert!(problem(&[&plain]).1.contains("`client_certificate` needs protocol `https`"));
+}

@@ -18,11 +18,13 @@ const FULL: &str = r#"
         { name = "more", address = "0.0.0.0:81" },
         { name = "tls", address = "0.0.0.0:82", protocol = "tls-passthrough" },
         { name = "dns", address = "0.0.0.0:53", protocol = "udp" },
-        { name = "secure", address = "0.0.0.0:443", protocol = "https" },
+        { name = "secure", address = "0.0.0.0:443", protocol = "https",
+          client_certificate = "optional", client_ca = ["cert.pem"], client_crl = ["crl.pem"] },
         { name = "inside", address = "0.0.0.0:444", protocol = "https" },
     ]
     certificate = [
-        { listener = "secure", chain = "cert.pem", key = "key.pem" },
+        { listener = "secure", chain = "cert.pem", key = "key.pem", client_certificate = "optional",
+          client_ca = ["cert.pem"] },
         { chain = "cert.pem", key = "key.pem" },
     ]
     route = [
@@ -53,7 +55,7 @@ const FULL: &str = r#"
 "#;
 
 /// Values of which one suits each key whose value is a text.
-const TEXTS: [&str; 34] = [
+const TEXTS: [&str; 36] = [
     "1",
     "0d0a",
     "2KiB",
@@ -89,6 +91,7 @@ const TEXTS: [&str; 34] = [
     "host",
     "client",
     "7d; includeSubDomains",
+    "required",
 ];
 
 /// The sections below a pool, which the error for an unknown key lists among its keys.
@@ -214,9 +217,18 @@ fn others(value: &Value) -> Vec<Value> {
         Value::Table(_) => vec![values("{ a = 'b' }")],
         Value::Array(_) => {
             let suites = "['TLS_AES_128_GCM_SHA256', 'ECDHE-RSA-AES128-GCM-SHA256']";
-            ["['a-1']", "['10.0.0.9']", "['crc32c']", "[101]", "['b.pem']", suites]
-                .map(values)
-                .to_vec()
+            [
+                "['a-1']",
+                "['b.pem', 'cert.pem']",
+                "['b-crl.pem', 'crl.pem']",
+                "['10.0.0.9']",
+                "['crc32c']",
+                "[101]",
+                "['b.pem']",
+                suites,
+            ]
+            .map(values)
+            .to_vec()
         }
         _ => {
             let texts = TEXTS.map(|text| Value::String(text.to_owned()));

@@ -36,6 +36,21 @@ static OF_ED25519: LazyLock<(String, String)> = LazyLock::new(|| {
     (made.expect("a certificate").pem(), key.serialize_pem())
 });
 
+/// A list of revoked certificates, PEM: none is revoked.
+static REVOKED: LazyLock<String> = LazyLock::new(|| {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let issuer = rcgen::Issuer::new(rcgen::CertificateParams::default(), key);
+    let list = rcgen::CertificateRevocationListParams {
+        this_update: rcgen::date_time_ymd(2020, 1, 1),
+        next_update: rcgen::date_time_ymd(4000, 1, 1),
+        crl_number: rcgen::SerialNumber::from(1u64),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    list.signed_by(&issuer).expect("a list").pem().expect("PEM")
+});
+
 fn load(path: &Path) -> io::Result<Vec<u8>> {
     match path.to_str() {
         Some("missing.html") => Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
@@ -47,6 +62,7 @@ fn load(path: &Path) -> io::Result<Vec<u8>> {
         Some("ed25519.pem") => Ok(OF_ED25519.0.clone().into_bytes()),
         Some("ed25519-key.pem") => Ok(OF_ED25519.1.clone().into_bytes()),
         Some("both.pem") => Ok(format!("{}{}", CERTIFICATE.1, CERTIFICATE.0).into_bytes()),
+        Some(name) if name.ends_with("crl.pem") => Ok(REVOKED.clone().into_bytes()),
         Some(name) if name.ends_with("key.pem") => Ok(CERTIFICATE.1.clone().into_bytes()),
         Some(name) if name.ends_with(".pem") => Ok(CERTIFICATE.0.clone().into_bytes()),
         _ => Ok(b"<h1>sorry</h1>".to_vec()),

@@ -176,6 +176,7 @@ fn random_listener(prng: &mut Prng, number: u16, http: &Http) -> Listener {
         tls: if is_https { random_policy(prng) } else { Policy::default() },
         not_tls: NotTls::default(),
         http2: !(is_https || protocol == Protocol::Http) || prng.one_in(2),
+        clients: if is_https { random_clients(prng) } else { ClientCertificates::default() },
         proxy_protocol: if has_proxies { random_choice(prng) } else { ProxyHeader::None },
         max_connections: if is_udp { 0 } else { prng.below(3) as usize },
         keepalive: if is_udp { Listener::default().keepalive } else { random_keepalive(prng) },
@@ -188,6 +189,16 @@ fn random_listener(prng: &mut Prng, number: u16, http: &Http) -> Listener {
 fn random_hsts(prng: &mut Prng) -> Option<Hsts> {
     let texts = ["", "1d", "400d; includeSubDomains; preload"];
     Hsts::parse(texts[prng.below(3) as usize]).unwrap()
+}
+
+fn random_clients(prng: &mut Prng) -> ClientCertificates {
+    let mode = random_choice(prng);
+    if mode == ClientCertificate::None {
+        return ClientCertificates::default();
+    }
+    let ca = vec![PathBuf::from("cert.pem"); 1 + prng.below(2) as usize];
+    let loaded = load_trust(&ca, &[], &super::load).expect("they are well");
+    ClientCertificates { mode, ca, crl: Vec::new(), loaded: Some(loaded.into()) }
 }
 
 fn random_policy(prng: &mut Prng) -> Policy {

@@ -1,6 +1,7 @@
 //! The certificates in force, and the files of TLS that cannot be used.
 
 use super::metrics::Text;
+use crate::config::Choice;
 use crate::coordinator::control::Control;
 use crate::coordinator::process::days_left;
 use crate::sys::clock;
@@ -15,6 +16,8 @@ pub(super) struct CertificateStatus {
     /// The names that it is served for.
     names: Vec<String>,
     default: bool,
+    /// Whether clients show a certificate for these names; none: as the listener has it.
+    client_certificate: Option<&'static str>,
     key: &'static str,
     subject: String,
     issuer: String,
@@ -44,6 +47,7 @@ pub(super) fn certificates(control: &Control) -> Vec<CertificateStatus> {
             listener: one.listener.map(|at| config.listeners[at.0].name.clone()),
             names: one.served_names().map(str::to_owned).collect(),
             default: one.is_default,
+            client_certificate: one.clients.as_ref().map(|clients| clients.mode.word()),
             key: loaded.kind.word(),
             subject: loaded.subject.clone(),
             issuer: loaded.issuer.clone(),

@@ -1,5 +1,6 @@
 //! The listener, route, pool and backends that a request would use, and why.
 
+use super::explain_certificate::answering;
 use super::explain_connection::scheme;
 use super::reply::{Reply, json_reply, refusal};
 use super::routes::{RouteName, RouteNames};
@@ -64,6 +65,7 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
             json!({
                 "listener": &*listener.name,
                 "address": listener.address,
+                "tls": answering(control, listener, host.as_bytes()),
                 "outcome": outcome(control, listener, &verdict),
             })
         })

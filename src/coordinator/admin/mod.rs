@@ -11,6 +11,7 @@ mod bounded;
 mod certificates;
 mod config_text;
 mod explain;
+mod explain_certificate;
 mod explain_connection;
 mod metrics;
 mod orders;

@@ -13,6 +13,7 @@ pub(super) fn plain() -> RequestRewrite<'static> {
         client_is_trusted_proxy: false,
         proto: "http",
         via: None,
+        client_certificate: &[],
         forward_upgrade: false,
     }
 }

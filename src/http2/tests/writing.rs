@@ -66,6 +66,7 @@ pub(super) fn rewrite() -> RequestRewrite<'static> {
         client_is_trusted_proxy: false,
         proto: "https",
         via: None,
+        client_certificate: &[],
         forward_upgrade: false,
     }
 }

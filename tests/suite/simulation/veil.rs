@@ -3,7 +3,7 @@
 use super::bytes::Pipe;
 use super::network::Stream;
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
-use ringway::tls::ServerNames;
+use ringway::tls::{ServerNames, Site};
 use rustls::client::Resumption;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
@@ -41,7 +41,8 @@ fn configs() -> &'static Configs {
             .with_root_certificates(roots)
             .with_no_client_auth();
         client.resumption = Resumption::disabled();
-        let server = Arc::new(server);
+        let names = ["test".into()];
+        let server = Arc::new(Site::new(Arc::new(server), None, [&names[..]]));
         let names = ServerNames::new(Some(server.clone()), Some(server)).into();
         Configs { names, client }
     })

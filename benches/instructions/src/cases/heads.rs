@@ -92,6 +92,7 @@ fn repeat_request(text: &str, is_written: bool, count: u64) {
         client_is_trusted_proxy: false,
         proto: "http",
         via: Some(b"ringway"),
+        client_certificate: &[],
         forward_upgrade: false,
     };
     let mut out = vec![0; HEAD_BYTES_MAX];

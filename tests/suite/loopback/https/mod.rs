@@ -1,6 +1,8 @@
 //! HTTPS over real sockets: certificates of an authority of its own, clients of two libraries.
 
+mod clients;
 mod first_look;
+mod misdirected;
 mod names;
 mod redirecting;
 mod resuming;
@@ -148,6 +150,25 @@ impl Caller {
                 .with_no_client_auth();
         // A resumed session has the certificate of the first one.
         config.resumption = Resumption::disabled();
+        Self { config }
+    }
+
+    /// One that shows a certificate.
+    pub fn showing(
+        authority: &Authority,
+        own: &Issued,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Self {
+        use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+        use tokio_rustls::rustls::pki_types::pem::PemObject;
+        let chain = CertificateDer::from_pem_slice(own.chain.as_bytes()).expect("PEM");
+        let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).expect("PEM");
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_protocol_versions(versions)
+            .expect("versions")
+            .with_root_certificates(authority.roots())
+            .with_client_auth_cert(vec![chain], key)
+            .expect("a pair");
         Self { config }
     }
 

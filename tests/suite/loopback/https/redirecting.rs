@@ -4,7 +4,7 @@ use super::*;
 use crate::loopback::load::field;
 use std::io::Write;
 
-/// A listener of HTTPS with these keys more, and one of HTTP that redirects, with these routes more.
+/// A listener of HTTPS and one of HTTP, each with these keys more, and these routes more.
 fn start(authority: &Authority, backend: &Origin, https: &str, http: &str, more: &str) -> Operated {
     let shop = authority.issue(&["shop.test"]);
     let files =
@@ -58,7 +58,8 @@ fn requests_are_redirected_to_the_same_url_by_https() {
     let both = asked(plain, &get.repeat(2));
     assert_eq!(both.matches("\r\nLocation: https://shop.test/\r\n").count(), 2, "{both}");
     assert_eq!(backend.connections(), 0);
-    let why = secure.done(&["explain", "GET", "http://shop.test/a", "--listener", "plain"]);
+    // It leads to no pool, which is the status of the command.
+    let (_, why) = secure.verb(&["explain", "GET", "http://shop.test/a", "--listener", "plain"]);
     assert!(why.contains("301") && why.contains("redirected to https://shop.test/a"), "{why}");
 }
 

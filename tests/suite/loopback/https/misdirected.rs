@@ -1,0 +1,102 @@
+//! Requests for another host than the one whose certificate a connection was shown.
+
+use super::*;
+
+fn start(authority: &Authority, backend: &Origin, default: &str) -> Operated {
+    let issued = [
+        ("both", authority.issue(&["a.test", "b.test"])),
+        ("other", authority.issue(&["c.test"])),
+        ("wildcard", authority.issue(&["*.w.test"])),
+        ("exact", authority.issue(&["x.w.test"])),
+        ("inner", authority.issue(&["inner.w.test"])),
+    ];
+    let mut files = vec![("ca.pem".to_owned(), authority.pem.clone())];
+    for (name, Issued { chain, key }) in issued {
+        files.push((format!("{name}.pem"), chain));
+        files.push((format!("{name}-key.pem"), key));
+    }
+    let files: Vec<(&str, &str)> =
+        files.iter().map(|(name, content)| (&**name, &**content)).collect();
+    let asking = "client_certificate = \"optional\"\nclient_ca = [\"ca.pem\"]";
+    let certificates =
+        [("both", ""), ("other", default), ("wildcard", ""), ("exact", ""), ("inner", asking)];
+    super::start(&files, &secure(backend, "", &certificates))
+}
+
+/// The status of a request for a host on a connection on which a client asked for a name.
+fn asked(secure: &Operated, version: &str, name: &str, host: &str) -> String {
+    let host = format!("Host: {host}");
+    let arguments = ["-k", version, "-o", "/dev/null", "-w", "%{http_code}", "-H", &host];
+    curl(secure.ringway.address, name, "/", &arguments)
+}
+
+#[test]
+fn what_the_certificate_covers_is_served_and_the_rest_is_misdirected() {
+    let authority = Authority::new();
+    let backend = Origin::saying("hello");
+    let secure = start(&authority, &backend, "");
+    for (name, host, expected) in [
+        ("a.test", "a.test", "200"),
+        ("a.test", "A.Test:8443", "200"),
+        ("a.test", "a.test.", "200"),
+        ("a.test", "b.test", "200"),
+        ("a.test", "c.test", "421"),
+        ("a.test", "unknown.test", "421"),
+        ("y.w.test", "z.w.test", "200"),
+        // It has a certificate of its own, and the one that was shown covers it.
+        ("y.w.test", "x.w.test", "200"),
+        ("x.w.test", "y.w.test", "421"),
+        // It asks for a client's certificate, and the connection was not asked for one.
+        ("y.w.test", "inner.w.test", "421"),
+        ("inner.w.test", "inner.w.test", "200"),
+    ] {
+        for version in ["--http1.1", "--http2"] {
+            let seen = asked(&secure, version, name, host);
+            assert_eq!(seen, expected, "{version}: {host} on a connection for {name}");
+        }
+    }
+}
+
+#[test]
+fn whom_the_default_certificate_answers_is_served_what_it_answers() {
+    let authority = Authority::new();
+    let backend = Origin::saying("hello");
+    let secure = start(&authority, &backend, "default = true");
+    for (name, host, expected) in [
+        ("unknown.test", "unknown.test", "200"),
+        ("unknown.test", "another.test", "200"),
+        ("unknown.test", "c.test", "200"),
+        ("unknown.test", "a.test", "421"),
+        // Without a name in the handshake, as a health check: only what asks for more is refused.
+        ("127.0.0.1", "a.test", "200"),
+        ("127.0.0.1", "inner.w.test", "421"),
+    ] {
+        for version in ["--http1.1", "--http2"] {
+            let seen = asked(&secure, version, name, host);
+            assert_eq!(seen, expected, "{version}: {host} on a connection for {name}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_goes_on_after_a_misdirected_request() {
+    let authority = Authority::new();
+    let backend = Origin::saying("hello");
+    let secure = start(&authority, &backend, "");
+    let one = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let requests = [one("a.test"), one("c.test"), one("a.test"), get("b.test")].concat();
+    let seen = Caller::trusting(&authority).ask(secure.ringway.address, "a.test", &requests);
+    let answer = seen.expect("it is served").answer;
+    let statuses: Vec<&str> =
+        answer.match_indices("HTTP/1.1 ").map(|(at, _)| &answer[at + 9..at + 12]).collect();
+    assert_eq!(statuses, ["200", "421", "200", "200"], "{answer}");
+    let why = "421 Misdirected Request: it is not served on this connection.";
+    assert!(answer.contains(why), "{answer}");
+    // Without a host, the connection's own is meant.
+    let seen = Caller::trusting(&authority).ask(
+        secure.ringway.address,
+        "a.test",
+        "GET / HTTP/1.0\r\n\r\n",
+    );
+    assert!(seen.expect("it is served").answer.starts_with("HTTP/1.1 200"));
+}
