@@ -577,7 +577,7 @@ fn doctor_answers_in_text_and_in_json() {
     let (status, out, _) = run_line(&["doctor", "--json"]);
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(report["ok"], status == 0);
-    assert_eq!(report["findings"].as_array().unwrap().len(), 13);
+    assert_eq!(report["findings"].as_array().unwrap().len(), 14);
 }
 
 #[test]
