@@ -29,3 +29,18 @@ fn hellos() {
 fn proxy_headers() {
     run_corpus("proxy_protocol", entries::proxy_protocol::run);
 }
+
+#[test]
+fn frames_of_http2() {
+    run_corpus("http2_frames", entries::http2_frames::run);
+}
+
+#[test]
+fn heads_in_hpack() {
+    run_corpus("hpack", entries::hpack::run);
+}
+
+#[test]
+fn records_of_tls() {
+    run_corpus("tls_records", entries::tls_records::run);
+}
