@@ -2,7 +2,7 @@
 //! configuration file, in any working directory. Does not: read them.
 
 use super::model::Config;
-use super::sections::{Probe, ProbeKind, TlsProbe};
+use super::sections::Probe;
 use std::path::{Path, PathBuf};
 
 impl Config {
@@ -22,27 +22,15 @@ impl Config {
         }
         for pool in &mut self.pools {
             pool.backends_file.iter_mut().for_each(resolve);
-            if let Some(tls) = &mut pool.tls {
+            for tls in pool.all_tls_mut() {
                 tls.ca.iter_mut().for_each(resolve);
                 tls.client_certificate.iter_mut().for_each(resolve);
                 tls.client_key.iter_mut().for_each(resolve);
             }
             let probes = std::iter::once(&mut pool.health).chain(&mut pool.readiness);
-            let files = probes.filter_map(Probe::tls_mut).filter_map(|tls| tls.ca_file.as_mut());
+            let files =
+                probes.filter_map(Probe::own_tls_mut).filter_map(|tls| tls.ca_file.as_mut());
             files.for_each(resolve);
-        }
-    }
-}
-
-impl Probe {
-    fn tls_mut(&mut self) -> Option<&mut TlsProbe> {
-        match &mut self.kind {
-            ProbeKind::Http(http) => http.tls.as_mut(),
-            ProbeKind::Grpc { tls, .. } => tls.as_mut(),
-            ProbeKind::None
-            | ProbeKind::Connect
-            | ProbeKind::Exchange { .. }
-            | ProbeKind::Datagram { .. } => None,
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::choices::Protocol;
 use super::model::{Config, ListenerIndex};
 use super::sections::{
-    Certificate, ClientCertificates, PoolTls, load_authorities, load_trust, parse_ticket_keys,
+    Certificate, ClientCertificates, Pool, PoolTls, load_authorities, load_trust, parse_ticket_keys,
 };
 use super::{Loader, raw::load_named};
 use crate::tls::{self, Authorities, ClientTrust, TicketSecret};
@@ -175,7 +175,7 @@ impl Config {
     }
 
     fn tls_of_pools(&mut self) -> impl Iterator<Item = &mut PoolTls> {
-        self.pools.iter_mut().filter_map(|pool| pool.tls.as_mut())
+        self.pools.iter_mut().flat_map(Pool::all_tls_mut)
     }
 
     /// True if a pool trusts the system's authorities.

@@ -118,6 +118,12 @@ impl Pool {
         Self { name: name.into(), backends, ..Self::default() }
     }
 
+    /// Its TLS, and that of its probes, which have a copy.
+    pub(in crate::config) fn all_tls_mut(&mut self) -> impl Iterator<Item = &mut PoolTls> {
+        let probes = std::iter::once(&mut self.health).chain(&mut self.readiness);
+        self.tls.as_mut().into_iter().chain(probes.filter_map(|probe| probe.pool_tls.as_mut()))
+    }
+
     /// The table of the pool and those below it.
     pub(in crate::config) fn print(&self) -> Vec<PrintedSection> {
         let path = format!("pool.{}", self.name);
@@ -172,7 +178,8 @@ impl ByTraffic<'_> {
     /// Reads it into the pool.
     pub(super) fn read_into(self, pool: &mut Pool, uses: PoolUses) {
         let source = pool.source.address();
-        let default = Probe { source, ..Probe::of_pool(uses.are_only_flows()) };
+        let pool_tls = pool.tls.clone();
+        let default = Probe { source, pool_tls, ..Probe::of_pool(uses.are_only_flows()) };
         if uses.flows && pool.proxy_protocol == ProxyProtocol::V1 {
             let message = "`proxy_protocol = \"v1\"` is for connections, and a listener of `udp` \
                            leads to this pool";

@@ -2,6 +2,7 @@
 //! only some protocols have are read and printed by hand.
 
 use super::http_probes::{HttpProbe, TlsProbe, parse_printable};
+use super::pool_tls::PoolTls;
 use super::probe_bytes::{self, ProbeBytes};
 use crate::config::choices::{Choice, ProbeProtocol, ProxyProtocol};
 use crate::config::keys::kinds::{count, duration, number, shown, text, word};
@@ -38,6 +39,9 @@ section! {
         port: Option<u16> = None => port(),
         /// The address that it comes from, as the connections of its pool; none: any.
         source: Option<IpAddr> = None,
+        /// TLS of its pool, unless it asks another port; `https` and `grpcs` have keys of their
+        /// own, the defaults of which are from here.
+        pool_tls: Option<PoolTls> = None,
         /// Sent before everything else.
         proxy_protocol: ProxyProtocol = ProxyProtocol::default() => word(),
         /// Intervals and thresholds.
@@ -66,10 +70,25 @@ impl Probe {
     }
 }
 
+impl Probe {
+    /// TLS by keys of its own.
+    pub(in crate::config) fn own_tls_mut(&mut self) -> Option<&mut TlsProbe> {
+        match &mut self.kind {
+            ProbeKind::Http(http) => http.tls.as_mut(),
+            ProbeKind::Grpc { tls, .. } => tls.as_mut(),
+            ProbeKind::None
+            | ProbeKind::Connect
+            | ProbeKind::Exchange { .. }
+            | ProbeKind::Datagram { .. } => None,
+        }
+    }
+}
+
 /// Reads the section; the probe of one without keys is the default.
 pub(super) fn probe(mut section: Section<'_>, default: Probe) -> Probe {
     let mut probe = default;
     probe.read_keys(&mut section);
+    follow_pool(&section, &mut probe);
     check_datagram(&section, &probe);
     // The defaults of these two follow the interval.
     let rules = &mut probe.rules;
@@ -81,6 +100,23 @@ pub(super) fn probe(mut section: Section<'_>, default: Probe) -> Probe {
     }
     section.finish();
     probe
+}
+
+/// Another port is another server, and may not speak TLS. On the same one, what is not written is
+/// as of the pool.
+fn follow_pool(section: &Section<'_>, probe: &mut Probe) {
+    if probe.port.is_some() {
+        probe.pool_tls = None;
+    }
+    let Some(pool) = probe.pool_tls.clone() else { return };
+    if let Some(own) = probe.own_tls_mut() {
+        if !section.has("sni") {
+            own.sni = pool.sni;
+        }
+        if !section.has("verify") {
+            own.verify = pool.verify;
+        }
+    }
 }
 
 /// Reports what a datagram cannot carry.

@@ -194,7 +194,7 @@ fn every_value_of_a_probe_over_https_is_read() {
     };
     let kind = ProbeKind::Http(http);
     let (port, proxy_protocol) = (Some(8443), ProxyProtocol::V2);
-    let expected = Probe { kind, rules, port, source: None, proxy_protocol };
+    let expected = Probe { kind, rules, port, source: None, pool_tls: None, proxy_protocol };
     assert_eq!(pool.readiness, Some(expected));
     assert_eq!(pool.health, Probe::default());
 }

@@ -277,7 +277,14 @@ fn random_pool(prng: &mut Prng, number: u16) -> Pool {
     let source = sources[prng.below(3) as usize];
     backends.retain(|backend| !source.excludes(backend.address));
     let says_more = prng.one_in(2);
-    let probe = |probe: Probe| Probe { source: source.address(), ..probe };
+    let tls = prng.one_in(2).then(|| random_tls(prng));
+    let probe = |probe: Probe| Probe {
+        source: source.address(),
+        pool_tls: tls.clone().filter(|_| probe.port.is_none()),
+        ..probe
+    };
+    let health = probe(random_probe(prng));
+    let readiness = prng.one_in(2).then(|| probe(random_probe(prng)));
     Pool {
         algorithm: random_choice(prng),
         max_connections_per_backend: prng.below(3) as usize,
@@ -293,10 +300,10 @@ fn random_pool(prng: &mut Prng, number: u16) -> Pool {
         proxy_protocol: if says_more { ProxyProtocol::V2 } else { ProxyProtocol::None },
         proxy_tlvs: if says_more { vec![random_choice(prng)] } else { Vec::new() },
         source,
-        tls: prng.one_in(2).then(|| random_tls(prng)),
+        tls,
         keepalive: random_keepalive(prng),
-        health: probe(random_probe(prng)),
-        readiness: prng.one_in(2).then(|| probe(random_probe(prng))),
+        health,
+        readiness,
         ejection: random_ejection(prng),
         names,
         backends_file: prng.one_in(2).then(|| random_path(prng)),
@@ -370,6 +377,7 @@ fn random_probe(prng: &mut Prng) -> Probe {
     };
     Probe {
         kind,
+        pool_tls: None,
         rules: ProbeRules {
             interval: random_interval(prng),
             timeout: random_duration(prng),

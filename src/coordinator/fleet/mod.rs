@@ -180,6 +180,14 @@ impl Fleet {
         self.pools.get(self.by_id.get(&id)?)
     }
 
+    /// The name that a backend was found by, if it was by one of its own.
+    pub fn name_of(&self, key: BackendKey) -> Option<String> {
+        let pool = self.pool_of(key.0)?;
+        let source = &pool.backends.get(&key.1)?.source;
+        let entry = pool.config.names.iter().find(|entry| Source::of_name(entry) == *source)?;
+        entry.lookup.host().map(str::to_owned)
+    }
+
     /// Applies the passing of time: ejections and drains end, weights rise, half-open rounds go to
     /// other shards.
     pub fn tick(&mut self, now: Instant) {

@@ -47,8 +47,13 @@ impl Fleet {
         for pool in &config.pools {
             if let Some(record) = self.pools.get_mut(&pool.name) {
                 record.config.tls.clone_from(&pool.tls);
+                record.config.health.pool_tls.clone_from(&pool.health.pool_tls);
+                if let (Some(probe), Some(new)) = (&mut record.config.readiness, &pool.readiness) {
+                    probe.pool_tls.clone_from(&new.pool_tls);
+                }
             }
         }
+        self.revision += 1;
         self.is_dirty = true;
     }
 

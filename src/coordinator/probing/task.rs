@@ -1,7 +1,7 @@
 //! The task that probes one backend, and the ticks that measure the coordinator's lateness.
 
 use super::probers::Replaceable;
-use super::protocol::ProbeFailure;
+use super::protocol::{Asked, ProbeFailure};
 use crate::base::{Instant, Prng};
 use crate::coordinator::fleet::{BackendKey, Excused, Fleet, PUNCTUAL_EVERY, ProbeOf};
 use crate::sys::clock;
@@ -36,7 +36,8 @@ impl Shared {
         let _permit = self.permits.acquire().await;
         let prober = prober.borrow().clone();
         let (began, late_before) = self.now_and_lateness();
-        let result = prober.probe(backend.1).await;
+        let name = self.fleet.borrow().name_of(backend);
+        let result = prober.probe(Asked { address: backend.1, name }).await;
         let (now, late) = self.now_and_lateness();
         let mut fleet = self.fleet.borrow_mut();
         fleet.time_probe(backend, which, now.since(began));

@@ -9,7 +9,7 @@ use crate::config::{BackendName, Config, Pool, ProbeKind};
 use crate::coordinator::discovery::{Resolvers, ask_file, ask_name};
 use crate::coordinator::fleet::{Discovered, FIRST_ROUND_MAX, Fleet, Found, ProbeOf, Source};
 use crate::coordinator::probing::AT_ONCE_MAX;
-use crate::coordinator::probing::protocol::{Prober, Trusted};
+use crate::coordinator::probing::protocol::{Asked, Prober, Trusted};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -77,7 +77,7 @@ fn start(tasks: &mut JoinSet<()>, shared: &Rc<Shared>, config: &Config) {
         }
         let (shared, name) = (shared.clone(), pool.name.clone());
         let look = Rc::new(Look { shared, pool: name, probers: probers(pool, &mut trusted) });
-        look.clone().probe_all(addresses, tasks);
+        look.clone().probe_all(addresses, None, tasks);
         for name in names {
             tasks.spawn_local(look.clone().take_name(name.clone()));
         }
@@ -99,17 +99,24 @@ fn probers(pool: &Pool, trusted: &mut Trusted) -> Vec<(ProbeOf, Prober)> {
 }
 
 impl Look {
-    fn probe_all(self: Rc<Self>, addresses: Vec<SocketAddr>, tasks: &mut JoinSet<()>) {
+    fn probe_all(
+        self: Rc<Self>,
+        addresses: Vec<SocketAddr>,
+        name: Option<&str>,
+        tasks: &mut JoinSet<()>,
+    ) {
         for address in addresses {
             for (which, prober) in self.probers.clone() {
-                tasks.spawn_local(self.clone().probe(address, which, prober));
+                let asked = Asked { address, name: name.map(str::to_owned) };
+                tasks.spawn_local(self.clone().probe(asked, which, prober));
             }
         }
     }
 
-    async fn probe(self: Rc<Self>, address: SocketAddr, which: ProbeOf, prober: Prober) {
+    async fn probe(self: Rc<Self>, asked: Asked, which: ProbeOf, prober: Prober) {
         let _permit = self.shared.permits.acquire().await;
-        let failure = match prober.probe(address).await {
+        let address = asked.address;
+        let failure = match prober.probe(asked).await {
             Err(failure) if failure.is_our_own_fault() => return,
             result => result.err().map(|failure| failure.to_string()),
         };
@@ -120,23 +127,30 @@ impl Look {
     async fn take_name(self: Rc<Self>, name: BackendName) {
         let Ok(resolver) = self.shared.resolvers.current() else { return };
         if let Some((found, is_whole)) = ask_name(&resolver, &name).await {
-            self.take(Source::of_name(&name), found, is_whole).await;
+            let host = name.lookup.host();
+            self.take(Source::of_name(&name), host, found, is_whole).await;
         }
     }
 
     async fn take_file(self: Rc<Self>, path: PathBuf) {
         if let Some(found) = ask_file(path).await {
-            self.take(Source::File, found, true).await;
+            self.take(Source::File, None, found, true).await;
         }
     }
 
     /// Applies the report of a source, and probes its backends.
-    async fn take(self: Rc<Self>, source: Source, found: Vec<Found>, is_whole: bool) {
+    async fn take(
+        self: Rc<Self>,
+        source: Source,
+        name: Option<&str>,
+        found: Vec<Found>,
+        is_whole: bool,
+    ) {
         let addresses = found.iter().map(|found| found.address).collect();
         let reported = (self.pool.clone(), source, found, is_whole);
         self.shared.discovered.borrow_mut().reported.push(reported);
         let mut tasks = JoinSet::new();
-        self.probe_all(addresses, &mut tasks);
+        self.probe_all(addresses, name, &mut tasks);
         while tasks.join_next().await.is_some() {}
     }
 }

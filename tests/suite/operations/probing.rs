@@ -71,7 +71,7 @@ fn a_file_without_certificates_is_refused() {
     let over_tls = format!("{QUICK}protocol = \"https\"\nca_file = \"ca.pem\"\n");
     operated.rewrite(&config(&[origin.address], "", &over_tls));
     let (status, text) = operated.verb(&["reload"]);
-    assert!(status == 1 && text.contains("ca.pem has no certificate"), "{text}");
+    assert!(status == 1 && text.contains("`ca.pem` is not PEM"), "{text}");
 }
 
 #[test]

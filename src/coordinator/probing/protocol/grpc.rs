@@ -6,8 +6,8 @@ use super::driving::{Companions, drive};
 use super::failure::{ProbeFailure, ProbeStage, shown};
 use super::grpc_message::{ServingStatus, decode_response, encode_request};
 use super::http::AGENT;
-use super::tls::{Tls, Trusted};
-use crate::config::{PROBE_ANSWER_BYTES_MAX, TlsProbe};
+use super::tls::{Asked, Keys, Tls, Trusted};
+use crate::config::{PROBE_ANSWER_BYTES_MAX, PoolTls, TlsProbe};
 use crate::limits::HEAD_BYTES_MAX;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -59,25 +59,28 @@ impl GrpcQuestion {
     /// The error has the remedy if the probe cannot be made.
     pub(super) fn new(
         service: &str,
-        tls: Option<&TlsProbe>,
+        own: Option<&TlsProbe>,
+        pool: Option<&PoolTls>,
         trusted: &mut Trusted,
     ) -> Result<Self, String> {
-        let authority = tls.and_then(|tls| tls.sni.clone());
-        let tls = tls.map(|tls| Tls::new(tls, None, b"h2", trusted)).transpose()?;
+        let of_pool = || pool.and_then(|pool| pool.sni.clone());
+        let authority = own.map_or_else(of_pool, |own| own.sni.clone());
+        let tls = Tls::new(Keys { own, pool }, None, Some(b"h2"), trusted)?;
         Ok(Self { message: encode_request(service).into(), authority, tls })
     }
 
-    /// Probes the backend at `address` over `stream`.
+    /// Probes a backend over `stream`.
     pub(super) async fn ask(
         &self,
         stream: TcpStream,
-        address: SocketAddr,
+        backend: &Asked,
         deadline: Deadline,
     ) -> Result<(), ProbeFailure> {
+        let address = backend.address;
         let Some(tls) = &self.tls else {
             return deadline.bound(ProbeStage::Answering, self.exchange(stream, address)).await;
         };
-        let connecting = tls.connect(stream, address.ip());
+        let connecting = tls.connect(stream, backend);
         let stream = deadline.bound(ProbeStage::Handshake, connecting).await?;
         if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
             return Err(ProbeFailure::Tls("it does not offer HTTP/2 (ALPN h2)".to_owned()));

@@ -4,8 +4,8 @@
 use super::deadline::Deadline;
 use super::failure::{ProbeFailure, ProbeStage};
 use super::http_response::{find_in_content, read_head, read_out};
-use super::tls::{Tls, Trusted};
-use crate::config::HttpProbe;
+use super::tls::{Asked, Keys, Tls, Trusted};
+use crate::config::{HttpProbe, PoolTls};
 use crate::head::ResponseTo;
 use hyper::Method;
 use hyper::header::{
@@ -42,11 +42,15 @@ pub(super) struct HttpQuestion {
 
 impl HttpQuestion {
     /// The error has the remedy if the probe cannot be made.
-    pub(super) fn new(probe: &HttpProbe, trusted: &mut Trusted) -> Result<Self, String> {
+    pub(super) fn new(
+        probe: &HttpProbe,
+        pool: Option<&PoolTls>,
+        trusted: &mut Trusted,
+    ) -> Result<Self, String> {
         check_fields(probe)?;
         let host = find_host(probe)?;
-        let tls = probe.tls.as_ref();
-        let tls = tls.map(|tls| Tls::new(tls, host.as_deref(), b"http/1.1", trusted));
+        let keys = Keys { own: probe.tls.as_ref(), pool };
+        let tls = Tls::new(keys, host.as_deref(), Some(b"http/1.1"), trusted)?;
         let wanted = probe.body.as_ref().filter(|body| !body.is_empty());
         Ok(Self {
             before_host: write_start(probe)?,
@@ -55,7 +59,7 @@ impl HttpQuestion {
             asked: ResponseTo { head: probe.method == "HEAD", connect: false },
             status: probe.status.clone(),
             body: wanted.map(|body| Finder::new(body.as_bytes()).into_owned()),
-            tls: tls.transpose()?,
+            tls,
         })
     }
 
@@ -64,17 +68,18 @@ impl HttpQuestion {
         self.tls.is_some()
     }
 
-    /// Probes the backend at `address` over `stream`.
+    /// Probes a backend over `stream`.
     pub(super) async fn ask(
         &self,
         stream: TcpStream,
-        address: SocketAddr,
+        backend: &Asked,
         deadline: Deadline,
     ) -> Result<(), ProbeFailure> {
+        let address = backend.address;
         match &self.tls {
             None => deadline.bound(ProbeStage::Answering, self.exchange(stream, address)).await,
             // In a box: the state of TLS is large, and not every probe is to carry its room.
-            Some(tls) => Box::pin(self.ask_over(tls, stream, address, deadline)).await,
+            Some(tls) => Box::pin(self.ask_over(tls, stream, backend, deadline)).await,
         }
     }
 
@@ -82,12 +87,12 @@ impl HttpQuestion {
         &self,
         tls: &Tls,
         stream: TcpStream,
-        address: SocketAddr,
+        backend: &Asked,
         deadline: Deadline,
     ) -> Result<(), ProbeFailure> {
-        let connecting = tls.connect(stream, address.ip());
+        let connecting = tls.connect(stream, backend);
         let stream = deadline.bound(ProbeStage::Handshake, connecting).await?;
-        deadline.bound(ProbeStage::Answering, self.exchange(stream, address)).await
+        deadline.bound(ProbeStage::Answering, self.exchange(stream, backend.address)).await
     }
 
     async fn exchange<T>(&self, mut stream: T, address: SocketAddr) -> Result<(), ProbeFailure>

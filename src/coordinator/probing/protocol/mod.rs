@@ -22,7 +22,7 @@ mod tls;
 
 pub use failure::{ProbeFailure, ProbeStage};
 pub use proxy_header::proxy_header;
-pub use tls::Trusted;
+pub use tls::{Asked, Trusted};
 
 use crate::config::{Probe, ProbeKind};
 use datagram::Datagram;
@@ -34,6 +34,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use tls::{Keys, Tls};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -54,6 +55,8 @@ struct Prepared {
 enum Question {
     Nothing,
     Connect,
+    /// A handshake.
+    Secure(Box<Tls>),
     Exchange(Box<Exchange>),
     Datagram(Box<Datagram>),
     Http(Box<HttpQuestion>),
@@ -66,19 +69,27 @@ impl Prober {
     /// # Errors
     /// A sentence with the part to mend: a certificate file, a header, a path.
     pub fn new(probe: &Probe, trusted: &mut Trusted) -> Result<Self, String> {
+        let pool = probe.pool_tls.as_ref();
+        let of_pool = Keys { own: None, pool };
         let question = match &probe.kind {
             ProbeKind::None => Question::Nothing,
-            ProbeKind::Connect => Question::Connect,
+            ProbeKind::Connect => match Tls::new(of_pool, None, None, trusted)? {
+                Some(tls) => Question::Secure(Box::new(tls)),
+                None => Question::Connect,
+            },
             ProbeKind::Exchange { send, expect } => {
-                Question::Exchange(Box::new(Exchange::new(send, expect)?))
+                let tls = Tls::new(of_pool, None, None, trusted)?;
+                Question::Exchange(Box::new(Exchange::new(send, expect, tls)?))
             }
             ProbeKind::Datagram { send, expect } => {
                 let header = proxy_header(probe.proxy_protocol);
                 Question::Datagram(Box::new(Datagram::new(header, send, expect)))
             }
-            ProbeKind::Http(http) => Question::Http(Box::new(HttpQuestion::new(http, trusted)?)),
+            ProbeKind::Http(http) => {
+                Question::Http(Box::new(HttpQuestion::new(http, pool, trusted)?))
+            }
             ProbeKind::Grpc { service, tls } => {
-                Question::Grpc(Box::new(GrpcQuestion::new(service, tls.as_ref(), trusted)?))
+                Question::Grpc(Box::new(GrpcQuestion::new(service, tls.as_ref(), pool, trusted)?))
             }
         };
         Ok(Self(Arc::new(Prepared {
@@ -99,10 +110,11 @@ impl Prober {
     ///
     /// # Errors
     /// Why it did not pass, or could not be probed: see [`ProbeFailure::is_our_own_fault`].
-    pub async fn probe(&self, backend: SocketAddr) -> Result<(), ProbeFailure> {
+    pub async fn probe(&self, mut backend: Asked) -> Result<(), ProbeFailure> {
         let prepared = &*self.0;
-        let mut address = backend;
-        address.set_port(prepared.port.unwrap_or(backend.port()));
+        let address = &mut backend.address;
+        address.set_port(prepared.port.unwrap_or(address.port()));
+        let address = *address;
         let deadline = Deadline::after(prepared.timeout);
         match &prepared.question {
             Question::Nothing => return Ok(()),
@@ -114,10 +126,14 @@ impl Prober {
         let stream = deadline.bound(ProbeStage::Connecting, prepared.connect(address)).await?;
         match &prepared.question {
             Question::Nothing | Question::Connect | Question::Datagram(_) => Ok(()),
-            Question::Exchange(exchange) => exchange.ask(stream, deadline).await,
-            Question::Http(http) => http.ask(stream, address, deadline).await,
+            Question::Secure(tls) => {
+                let connecting = Box::pin(tls.connect(stream, &backend));
+                deadline.bound(ProbeStage::Handshake, connecting).await.map(drop)
+            }
+            Question::Exchange(exchange) => exchange.ask(stream, &backend, deadline).await,
+            Question::Http(http) => http.ask(stream, &backend, deadline).await,
             // In a box: see `HttpQuestion::ask`.
-            Question::Grpc(grpc) => Box::pin(grpc.ask(stream, address, deadline)).await,
+            Question::Grpc(grpc) => Box::pin(grpc.ask(stream, &backend, deadline)).await,
         }
     }
 }
@@ -150,10 +166,9 @@ impl Prepared {
     /// in one piece is spared the system call.
     fn sends_in_pieces(&self) -> bool {
         let is_layered = match &self.question {
-            Question::Nothing
-            | Question::Connect
-            | Question::Exchange(_)
-            | Question::Datagram(_) => false,
+            Question::Nothing | Question::Connect | Question::Datagram(_) => false,
+            Question::Secure(_) => true,
+            Question::Exchange(exchange) => exchange.is_over_tls(),
             Question::Http(http) => http.is_over_tls(),
             Question::Grpc(_) => true,
         };

@@ -8,7 +8,7 @@ mod grpc;
 mod http;
 mod tls;
 
-use super::{ProbeFailure, Prober, Trusted};
+use super::{Asked, ProbeFailure, Prober, Trusted};
 use crate::config::{HttpProbe, Probe, ProbeKind, ProxyProtocol};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -69,7 +69,7 @@ fn hasty(kind: ProbeKind) -> Probe {
 }
 
 async fn ask(probe: &Probe, backend: SocketAddr) -> Result<(), ProbeFailure> {
-    Prober::new(probe, &mut Trusted::default()).expect("a good probe").probe(backend).await
+    Prober::new(probe, &mut Trusted::default()).expect("a good probe").probe(asked(backend)).await
 }
 
 fn mend(kind: ProbeKind) -> String {
@@ -80,4 +80,9 @@ fn mend(kind: ProbeKind) -> String {
 fn closed_port() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     listener.local_addr().expect("bound")
+}
+
+/// A backend that was found by its address.
+fn asked(address: SocketAddr) -> Asked {
+    Asked { address, name: None }
 }

@@ -1,81 +1,106 @@
-//! TLS of probes: trusted certificates and the server name. Everything that does not depend on the
-//! backend is built once. Does not: resume sessions; each probe verifies anew.
+//! TLS of probes: trusted certificates and the server name, as of the pool unless the probe has
+//! keys of its own. Everything that does not depend on the backend is built once. Does not: resume
+//! sessions; each probe verifies anew.
 
 use super::failure::ProbeFailure;
-use crate::config::{FILE_BYTES_MAX, TlsProbe};
+use crate::config::{FILE_BYTES_MAX, PoolTls, TlsProbe};
 use crate::sys::certificates::{NO_CERTIFICATES, trusted};
 use crate::sys::file;
-use crate::tls::Authorities;
+use crate::tls::{Authorities, BackendTerms, Trust, server_name};
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::client::Resumption;
-use tokio_rustls::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
-use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use tokio_rustls::rustls::pki_types::ServerName;
+
+/// The keys of a probe: its own, and those of its pool.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Keys<'k> {
+    pub(super) own: Option<&'k TlsProbe>,
+    pub(super) pool: Option<&'k PoolTls>,
+}
 
 /// TLS of one probe, for all its backends.
 pub(super) struct Tls {
     connector: TlsConnector,
-    /// None: the address of each backend.
+    /// None: that of each backend, or its address.
     name: Option<ServerName<'static>>,
 }
 
 impl Tls {
-    /// `host` is the Host field's value, `protocol` the one offered by ALPN.
+    /// TLS by these keys; none if there are none. `host` is the Host field's value, `protocol` the
+    /// one offered by ALPN; none: those of the pool.
     pub(super) fn new(
-        probe: &TlsProbe,
+        keys: Keys<'_>,
         host: Option<&str>,
-        protocol: &[u8],
+        protocol: Option<&[u8]>,
         trusted: &mut Trusted,
-    ) -> Result<Self, String> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| format!("TLS cannot be set up: {error}"))?;
-        let mut config = if probe.verify {
-            let roots = trusted.of(probe.ca_file.as_deref())?;
-            builder.with_root_certificates(roots.store().clone()).with_no_client_auth()
-        } else {
-            let verifier = Arc::new(Credulous(provider));
-            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
-        };
-        config.alpn_protocols = vec![protocol.to_vec()];
-        // A resumed session would hide that the certificate has expired since.
-        config.resumption = Resumption::disabled();
-        let name = server_name(probe.sni.as_deref(), host)?;
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+    ) -> Result<Option<Self>, String> {
+        if keys.own.is_none() && keys.pool.is_none() {
+            return Ok(None);
+        }
+        let mut terms = terms(keys, trusted)?;
+        if let Some(protocol) = protocol {
+            terms.alpn = vec![protocol.to_vec()];
+        }
+        let name = name(keys, host)?;
+        let config = Arc::new(terms.client_config());
+        Ok(Some(Self { connector: TlsConnector::from(config), name }))
     }
 
-    /// Does the handshake.
+    /// Does the handshake with a backend.
     pub(super) async fn connect(
         &self,
         stream: TcpStream,
-        backend: IpAddr,
+        backend: &Asked,
     ) -> Result<TlsStream<TcpStream>, ProbeFailure> {
-        let name = self.name.clone().unwrap_or_else(|| backend.into());
+        let name = self.name.clone().or_else(|| server_name(backend.name.as_deref()?));
+        let name = name.unwrap_or_else(|| backend.address.ip().into());
         let connected = self.connector.connect(name, stream).await;
         connected.map_err(|error| ProbeFailure::of_handshake(&error))
     }
 }
 
-/// The server name to send and to verify, if it is not the backend's address.
-fn server_name(
-    sni: Option<&str>,
-    host: Option<&str>,
-) -> Result<Option<ServerName<'static>>, String> {
+/// A backend that is probed.
+pub struct Asked {
+    /// The address that it listens on.
+    pub address: SocketAddr,
+    /// The name that it was found by.
+    pub name: Option<String>,
+}
+
+/// What the handshakes have in common.
+fn terms(keys: Keys<'_>, trusted: &mut Trusted) -> Result<BackendTerms, String> {
+    let none = PoolTls::default();
+    let pool = keys.pool.unwrap_or(&none);
+    let system = |trusted: &mut Trusted| match pool.authorities.clone() {
+        Some(authorities) => Ok(authorities),
+        None => trusted.of(None),
+    };
+    let trust = match keys.own {
+        Some(TlsProbe { verify: false, .. }) => Trust::Anyone,
+        Some(TlsProbe { ca_file: Some(file), .. }) => Trust::Only(trusted.of(Some(file))?),
+        None if !pool.verify => Trust::Anyone,
+        _ => Trust::Only(system(trusted)?),
+    };
+    Ok(BackendTerms { trust, ..pool.terms(&Authorities::joined([])) })
+}
+
+/// The server name to send and to verify, if it is that of all backends.
+fn name(keys: Keys<'_>, host: Option<&str>) -> Result<Option<ServerName<'static>>, String> {
+    let sni = match keys.own {
+        Some(own) => own.sni.as_deref(),
+        None => keys.pool.and_then(|pool| pool.sni.as_deref()),
+    };
     if let Some(sni) = sni {
-        let name = ServerName::try_from(sni.to_owned());
-        let wrong = |_| format!("`sni` \"{sni}\" is no name of a host: give one as in a URL");
-        return name.map(Some).map_err(wrong);
+        let wrong = || format!("`sni` \"{sni}\" is no name of a host: give one as in a URL");
+        return server_name(sni).map(Some).ok_or_else(wrong);
     }
+    // Clients of the pool have no Host field that its TLS goes by.
+    let host = host.filter(|_| keys.pool.is_none());
     let without_port = host.map(|host| host.split_once(':').map_or(host, |(name, _)| name));
     let name = without_port.and_then(|host| ServerName::try_from(host.to_owned()).ok());
     Ok(name.filter(|name| matches!(name, ServerName::DnsName(_))))
@@ -110,43 +135,4 @@ fn of_system() -> Result<Authorities, String> {
         return Err(format!("{NO_CERTIFICATES}, or give `ca_file`"));
     }
     Ok(authorities)
-}
-
-/// `verify = false`: every certificate of the backend is accepted.
-#[derive(Debug)]
-struct Credulous(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Credulous {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

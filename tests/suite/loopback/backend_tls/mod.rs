@@ -2,7 +2,9 @@
 
 mod certificates;
 mod changing;
+mod example;
 mod forwarding;
+mod probing;
 mod reference;
 
 use super::harness::*;

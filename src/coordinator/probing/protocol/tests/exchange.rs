@@ -75,8 +75,8 @@ async fn what_was_said_before_silence_is_shown() {
     let (mut origin, _) = listener.accept().expect("a connection");
     // Before the probe's time begins, so that it comes in time on the busiest machine.
     say(&mut origin, b"-LOADING");
-    let exchange = Exchange::new(b"PING\r\n", b"+PONG").expect("a good one");
-    let result = exchange.ask(asking, Deadline::after(HASTE)).await;
+    let exchange = Exchange::new(b"PING\r\n", b"+PONG", None).expect("a good one");
+    let result = exchange.ask(asking, &asked(address), Deadline::after(HASTE)).await;
     assert_eq!(result, Err(ProbeFailure::Unexpected("-LOADING".to_owned())));
 }
 
