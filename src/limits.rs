@@ -74,6 +74,12 @@ pub const LISTENER_LEAVES_AFTER: Duration = Duration::from_secs(1);
 /// Flows of a listener of UDP. Each has a socket of its own to its backend, and a process can open
 /// 1,048,576 files unless `fs.nr_open` is raised.
 pub const FLOWS_MAX: u32 = 1_000_000;
+/// Flows that begin in one turn of a shard. A socket and its connect take some ten microseconds, so
+/// that is below a millisecond for which the shard's connections wait.
+pub const FLOWS_BEGUN_PER_TURN_MAX: usize = 64;
+/// Datagrams that wait because their flow could not begin in its turn: four turns' worth, and a
+/// quarter of the buffers that datagrams of established flows need too.
+pub const FLOWS_WAITING_MAX: usize = 256;
 /// Bytes that a datagram can carry over IPv4: 16 bits of length count its headers too.
 pub const DATAGRAM_BYTES_MAX: usize = 65_507;
 /// Receive and send buffer of a socket for datagrams, bytes. The kernel grants at most

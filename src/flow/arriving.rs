@@ -10,6 +10,15 @@ use crate::stats::{CloseReason, Counter};
 use crate::table::{FlowId, ReceiverId};
 use std::net::SocketAddr;
 
+/// What happens to a datagram of a client.
+enum Way {
+    /// It goes to the backend of its flow.
+    Flow(FlowId),
+    /// Its flow begins in a later turn.
+    Wait,
+    Drop,
+}
+
 impl Flows {
     /// A datagram has come to a listener's socket. `more`: the receive goes on.
     pub fn client_datagram<E: Engine>(
@@ -29,44 +38,62 @@ impl Flows {
         local.count(Counter::ClientDatagramsReceived);
         local.reports.listener_cell(listener).datagrams_received.add(1);
         local.reports.count(Counter::ClientBytesReceived, datagram.payload.len() as u64);
-        match self.flow_of(receiver, &datagram, picks, local) {
-            Some(flow) => self.forward(flow, datagram.payload, picks, local),
-            None => local.wire.engine.release(buffer),
-        }
+        self.take(receiver, buffer, picks, local);
         if !more {
             self.hear_on(receiver, local);
         }
     }
 
-    /// The flow of a datagram, which may begin with it. None if the datagram is dropped, which is
-    /// counted.
+    /// Sends a client's datagram on, has it wait for its turn, or drops it.
+    pub(super) fn take<E: Engine>(
+        &mut self,
+        receiver: ReceiverId,
+        buffer: BufferId,
+        picks: &mut Replicas,
+        local: &mut Local<E>,
+    ) {
+        let datagram = local.wire.engine.datagram(buffer);
+        match self.flow_of(receiver, &datagram, picks, local) {
+            Way::Flow(flow) => self.forward(flow, datagram.payload, picks, local),
+            Way::Wait => self.wait(receiver, buffer, local),
+            Way::Drop => local.wire.engine.release(buffer),
+        }
+    }
+
+    /// The flow of a datagram, which may begin with it. One that is dropped is counted.
     fn flow_of<E: Engine>(
         &mut self,
         id: ReceiverId,
         datagram: &Datagram,
         picks: &mut Replicas,
         local: &mut Local<E>,
-    ) -> Option<FlowId> {
+    ) -> Way {
         let receiver = &self.receivers[id];
-        if !datagram.is_whole {
+        let (true, Some(client)) = (datagram.is_whole, datagram.from) else {
             local.reports.count_dropped(receiver.listener, Counter::DatagramsTruncated);
-            return None;
-        }
+            return Way::Drop;
+        };
         let asked = datagram.to.filter(|_| receiver.has_many_addresses());
-        let ends = Endpoints {
-            receiver: id,
-            client: datagram.from?,
-            local: asked.unwrap_or(receiver.address.ip()),
+        let local_ip = asked.unwrap_or(receiver.address.ip());
+        let ends = Endpoints { receiver: id, client, local: local_ip };
+        let flow = match self.index.find(&ends, &self.table) {
+            None if !self.may_begin() => return Way::Wait,
+            None => self.begin(ends, picks, local),
+            // Until there is time for its move, a flow goes on as it is.
+            Some(flow) if self.may_begin() && self.has_to_move(flow, picks) => {
+                self.move_on(flow, picks, local)
+            }
+            Some(flow) => Some(flow),
         };
-        let Some(flow) = self.index.find(&ends, &self.table) else {
-            return self.begin(ends, picks, local);
-        };
-        let pool = self.table[flow].attempts.pool;
-        let leads_elsewhere = receiver.target.is_some_and(|target| target.pool != pool);
-        if leads_elsewhere || !picks.is_serving(self.table[flow].slot()) {
-            return self.move_on(flow, picks, local);
-        }
-        Some(flow)
+        flow.map_or(Way::Drop, Way::Flow)
+    }
+
+    /// True if the route of the listener leads to another pool, or the backend gets no new traffic.
+    fn has_to_move(&self, id: FlowId, picks: &Replicas) -> bool {
+        let flow = &self.table[id];
+        let target = self.receivers[flow.ends.receiver].target;
+        let leads_elsewhere = target.is_some_and(|target| target.pool != flow.attempts.pool);
+        leads_elsewhere || !picks.is_serving(flow.slot())
     }
 
     /// Sends a client's datagram to the backend of its flow.

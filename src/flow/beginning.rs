@@ -1,7 +1,7 @@
 //! The begin of a flow: whether there is a place for it, and a backend.
 
 use super::ending::ENDED_AT_ONCE_MAX;
-use super::{Endpoints, Flow, Flows, State, Tally};
+use super::{Endpoints, Flow, Flows, Receiver, State, Tally};
 use crate::attempts::{Attempts, Need};
 use crate::base::ListenerId;
 use crate::engine::{Engine, Failure, Socket, Source};
@@ -10,14 +10,6 @@ use crate::mailbox::TrialCourse;
 use crate::pick::Replicas;
 use crate::stats::{CloseReason, Counter};
 use crate::table::{FlowId, ReceiverId};
-
-/// A flow that was admitted.
-#[derive(Clone, Copy)]
-struct Admission {
-    listener: ListenerId,
-    /// It counts as one of its client's.
-    is_counted: bool,
-}
 
 /// Why a flow has no backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,21 +27,20 @@ fn is_short(failure: Failure) -> bool {
 
 impl Flows {
     /// Begins a flow. None if its client, or the listener, has as many as it may have, or there is
-    /// no backend: that is counted.
+    /// no backend: that is counted. Nothing of another flow is given up before there is one.
     pub(super) fn begin<E: Engine>(
         &mut self,
         ends: Endpoints,
         picks: &mut Replicas,
         local: &mut Local<E>,
     ) -> Option<FlowId> {
-        let admission = self.admit(&ends, picks, local)?;
+        let is_counted = self.admit_client(&ends, local)?;
         match self.connect(&ends, picks, local) {
-            Ok((attempts, socket)) => {
-                Some(self.insert(ends, admission, attempts, socket, picks, local))
-            }
+            Ok((attempts, socket)) => self.admit(ends, is_counted, attempts, socket, picks, local),
             Err(reason) => {
-                retract(admission, &ends, local);
-                count_refused(admission.listener, Counter::DatagramsUnserved, local);
+                let listener = self.receivers[ends.receiver].listener;
+                retract_client(is_counted, listener, &ends, local);
+                count_refused(listener, Counter::DatagramsUnserved, local);
                 match (reason, self.receivers[ends.receiver].target) {
                     (Unserved::NoSocket, _) => self.make_room(ends.receiver, picks, local),
                     (Unserved::NoBackend, Some(target)) => {
@@ -84,55 +75,63 @@ impl Flows {
         local: &mut Local<E>,
     ) -> Option<FlowId> {
         let ends = self.table[id].ends;
-        let Ok((mut attempts, socket)) = self.connect(&ends, picks, local) else {
+        let Ok((attempts, socket)) = self.connect(&ends, picks, local) else {
             return Some(id);
         };
         self.end(id, CloseReason::FlowMoved, picks, local);
-        let Some(admission) = self.admit(&ends, picks, local) else {
-            let slot = attempts.backend.expect("it is connected");
-            attempts.end_half_open(slot, TrialCourse::Undecided, local);
-            local.reports.connection_ended(slot);
-            local.wire.engine.close_datagrams(socket);
-            return None;
-        };
-        Some(self.insert(ends, admission, attempts, socket, picks, local))
+        match self.admit_client(&ends, local) {
+            Some(is_counted) => self.admit(ends, is_counted, attempts, socket, picks, local),
+            None => {
+                give_back(attempts, socket, local);
+                None
+            }
+        }
     }
 
-    /// Admits a flow, in place of the one that is idle for longest if there are too many.
-    fn admit<E: Engine>(
-        &mut self,
-        ends: &Endpoints,
-        picks: &mut Replicas,
-        local: &mut Local<E>,
-    ) -> Option<Admission> {
-        let receiver = &self.receivers[ends.receiver];
-        let (listener, rules) = (receiver.listener, receiver.rules);
-        let is_counted = rules.max_flows_per_client > 0;
+    /// Admits a flow as one of its client's. The result is true if it counts as that, and none if
+    /// the client has as many as it may have.
+    fn admit_client<E: Engine>(&self, ends: &Endpoints, local: &Local<E>) -> Option<bool> {
+        let Receiver { listener, rules, .. } = self.receivers[ends.receiver];
+        let most = rules.max_flows_per_client;
         let clients = &local.reports.mailbox.shared.flows;
-        if is_counted && !clients.admit(listener, ends.client.ip(), rules.max_flows_per_client) {
+        if most > 0 && !clients.admit(listener, ends.client.ip(), most) {
             count_refused(listener, Counter::FlowLimitRejections, local);
             return None;
         }
+        Some(most > 0)
+    }
+
+    /// Admits a flow that has a backend, in place of the one that is idle for longest if there are
+    /// too many.
+    fn admit<E: Engine>(
+        &mut self,
+        ends: Endpoints,
+        is_counted: bool,
+        attempts: Attempts,
+        socket: Socket,
+        picks: &mut Replicas,
+        local: &mut Local<E>,
+    ) -> Option<FlowId> {
+        let Receiver { listener, rules, .. } = self.receivers[ends.receiver];
         let mut evicted = 0;
         while !local.reports.sessions(listener).take(rules.max_flows) {
             let oldest = self.receivers[ends.receiver].order.oldest;
             let Some(oldest) = oldest.filter(|_| evicted < ENDED_AT_ONCE_MAX) else {
                 // All of them are other shards', or a reload has lowered the limit by more.
                 count_refused(listener, Counter::FlowLimitRejections, local);
-                if is_counted {
-                    local.reports.mailbox.shared.flows.leave(listener, ends.client.ip());
-                }
+                retract_client(is_counted, listener, &ends, local);
+                give_back(attempts, socket, local);
                 return None;
             };
             self.end(oldest, CloseReason::FlowEvicted, picks, local);
             evicted += 1;
         }
-        Some(Admission { listener, is_counted })
+        Some(self.insert(ends, is_counted, attempts, socket, picks, local))
     }
 
     /// A socket that is connected to a backend.
     fn connect<E: Engine>(
-        &self,
+        &mut self,
         ends: &Endpoints,
         picks: &mut Replicas,
         local: &mut Local<E>,
@@ -148,6 +147,7 @@ impl Flows {
                 continue;
             }
             local.count(Counter::UpstreamConnects);
+            self.begun += 1;
             let pool = picks.pool(attempts.pool);
             let source = pool.map_or(Source::Any, |pool| pool.source_for(ends.client));
             match local.wire.engine.connect_datagrams(pick.address, source) {
@@ -177,7 +177,7 @@ impl Flows {
     fn insert<E: Engine>(
         &mut self,
         ends: Endpoints,
-        admission: Admission,
+        is_counted: bool,
         attempts: Attempts,
         socket: Socket,
         picks: &mut Replicas,
@@ -187,7 +187,7 @@ impl Flows {
         picks.begin(slot);
         local.count(Counter::FlowsOpened);
         local.reports.count_connection(attempts.route);
-        local.reports.listener_cell(admission.listener).accepted.add(1);
+        local.reports.listener_cell(attempts.listener).accepted.add(1);
         let key = self.table.next_key();
         local.wire.engine.receive_datagrams(socket, key);
         let id = self.table.insert(Flow {
@@ -196,10 +196,9 @@ impl Flows {
             socket,
             state: State::Open,
             is_receiving: true,
-            is_counted: admission.is_counted,
+            is_counted,
             attempts,
             used_at: local.now(),
-            successes_before: local.reports.backend_cell(slot).successes.read(),
             from_client: Tally::default(),
             unsent: 0,
             from_backend: Tally::default(),
@@ -221,10 +220,22 @@ fn count_refused<E: Engine>(listener: ListenerId, why: Counter, local: &Local<E>
     local.reports.listener_cell(listener).refused.add(1);
 }
 
-/// Takes off a flow that was admitted and did not begin.
-fn retract<E: Engine>(admission: Admission, ends: &Endpoints, local: &mut Local<E>) {
-    local.reports.session_ended(admission.listener);
-    if admission.is_counted {
-        local.reports.mailbox.shared.flows.leave(admission.listener, ends.client.ip());
+/// Takes off a flow that was counted as one of its client's and did not begin.
+fn retract_client<E: Engine>(
+    is_counted: bool,
+    listener: ListenerId,
+    ends: &Endpoints,
+    local: &Local<E>,
+) {
+    if is_counted {
+        local.reports.mailbox.shared.flows.leave(listener, ends.client.ip());
     }
+}
+
+/// Gives back a backend that no flow uses.
+fn give_back<E: Engine>(mut attempts: Attempts, socket: Socket, local: &mut Local<E>) {
+    let slot = attempts.backend.expect("it is connected");
+    attempts.end_half_open(slot, TrialCourse::Undecided, local);
+    local.reports.connection_ended(slot);
+    local.wire.engine.close_datagrams(socket);
 }

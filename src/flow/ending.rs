@@ -3,10 +3,9 @@
 
 use super::{Flow, Flows, State};
 use crate::access_log::Record;
-use crate::base::BackendSlot;
 use crate::engine::{Engine, Op};
 use crate::local::Local;
-use crate::mailbox::{BackendFault, TrialCourse};
+use crate::mailbox::TrialCourse;
 use crate::pick::Replicas;
 use crate::stats::CloseReason;
 use crate::table::{FlowId, ReceiverId};
@@ -105,24 +104,18 @@ impl Flows {
     }
 
     /// Ends a flow in which nothing came for too long. A backend that leaves a request without any
-    /// response has failed. That takes it out of service only if it gave no other flow a response
-    /// meanwhile: else a client could do so with requests that no backend answers.
+    /// response has failed, which is counted, and does not take it out of service, nor keep it out:
+    /// anybody can send, from as many addresses as they like, what no backend answers.
     fn end_idle<E: Engine>(&mut self, id: FlowId, picks: &mut Replicas, local: &mut Local<E>) {
         let flow = &self.table[id];
         let responses = self.receivers[flow.ends.receiver].rules.responses.map_or(0, u64::from);
         let is_unanswered = responses > 0 && self.missing(flow) >= responses;
-        if !is_unanswered {
-            self.pass_half_open(id, local);
-            return self.end(id, CloseReason::FlowIdle, picks, local);
+        if is_unanswered {
+            local.reports.backend_cell(flow.slot()).failures.add(1);
+            return self.end(id, CloseReason::BackendTimeout, picks, local);
         }
-        let (slot, flow) = (flow.slot(), self.table.at(id));
-        let cell = local.reports.backend_cell(slot);
-        if cell.successes.read() == flow.successes_before || flow.attempts.is_half_open() {
-            flow.attempts.report_fault(slot, BackendFault::Timeout, picks, local);
-        } else {
-            cell.failures.add(1);
-        }
-        self.end(id, CloseReason::BackendTimeout, picks, local);
+        self.pass_half_open(id, local);
+        self.end(id, CloseReason::FlowIdle, picks, local);
     }
 
     /// A flow that is a half-open probe, and need have no response, passes if no ICMP message has
@@ -140,23 +133,9 @@ impl Flows {
         }
     }
 
-    /// Ends the flows of backends that are cut off.
-    pub fn cut<E: Engine>(
-        &mut self,
-        is_cut: impl Fn(BackendSlot) -> bool,
-        picks: &mut Replicas,
-        local: &mut Local<E>,
-    ) {
-        let concerned =
-            |(_, flow): &(FlowId, &Flow)| flow.state != State::Ended && is_cut(flow.slot());
-        let cut: Vec<FlowId> = self.table.iter().filter(concerned).map(|(id, _)| id).collect();
-        for id in cut {
-            self.end(id, CloseReason::BackendGone, picks, local);
-        }
-    }
-
     /// Ends all flows, and every receive: the process ends.
     pub fn end_all<E: Engine>(&mut self, picks: &mut Replicas, local: &mut Local<E>) {
+        self.drop_waiting(local);
         let open = |(_, flow): &(FlowId, &Flow)| flow.state != State::Ended;
         let open: Vec<FlowId> = self.table.iter().filter(open).map(|(id, _)| id).collect();
         for id in open {

@@ -5,7 +5,7 @@
 //!
 //! `receiver` is a listener's socket, `arriving` are datagrams of clients, `beginning` finds a
 //! place and a backend for a flow, `answering` are datagrams of backends, `ending` is how a flow
-//! ends.
+//! ends, `turns` is how much of that a turn does.
 //!
 //! Does not: wait for anything. Datagrams that cannot be sent on at once are dropped and counted.
 
@@ -16,17 +16,20 @@ mod ending;
 mod index;
 mod order;
 mod receiver;
+mod turns;
 
 pub use receiver::Receiver;
 
 use crate::attempts::Attempts;
 use crate::base::{BackendSlot, Instant};
-use crate::engine::{Close, Engine, Key, Op, Socket};
+use crate::engine::{BufferId, Close, Engine, Key, Op, Socket};
 use crate::local::Local;
 use crate::table::{FlowId, Operating, ReceiverId, Table};
 use index::Index;
 use receiver::Hearing;
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use turns::Cut;
 
 /// Most flows of one listener that room is made for at once.
 const ROOM_MAX: usize = 1 << 18;
@@ -83,8 +86,6 @@ pub struct Flow {
     attempts: Attempts,
     /// When its last datagram came, from either side.
     used_at: Instant,
-    /// Successes of its backend on this shard when it began.
-    successes_before: u64,
     from_client: Tally,
     /// Datagrams of its client that did not reach the backend: no answer comes to them.
     unsent: u64,
@@ -116,12 +117,17 @@ pub struct Flows {
     /// Those that are open, by what they are between.
     index: Index,
     receivers: Table<ReceiverId, Receiver>,
+    /// Sockets that were connected to a backend in this turn.
+    begun: usize,
+    /// Datagrams that came to these listeners' sockets, and whose flows could not begin yet.
+    waiting: VecDeque<(Key, BufferId)>,
+    cut: Option<Cut>,
 }
 
 impl Flows {
     /// True without a flow and without a socket of a listener.
     pub fn is_empty(&self) -> bool {
-        self.table.is_empty() && self.receivers.is_empty()
+        self.table.is_empty() && self.receivers.is_empty() && self.waiting.is_empty()
     }
 
     /// Flows, those whose last operation ends included.
@@ -157,6 +163,7 @@ impl Flows {
     /// Closes the sockets of all flows, whatever is in flight on them: the shard does not run
     /// again.
     pub fn abandon<E: Engine>(&mut self, local: &mut Local<E>) {
+        self.drop_waiting(local);
         for (_, flow) in self.table.iter() {
             local.wire.engine.close(flow.socket, Close::Reset);
             if flow.is_counted {

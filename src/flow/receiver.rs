@@ -96,8 +96,8 @@ impl Flows {
         let of_socket = |(_, receiver): &(_, &Receiver)| receiver.socket == socket;
         let known = self.receivers.iter().find(of_socket).map(|(id, _)| id);
         let id = known.unwrap_or_else(|| self.add_receiver(listener, socket, local));
+        self.count_for(id, listener.id, local);
         let receiver = self.receivers.at(id);
-        receiver.listener = listener.id;
         receiver.rules = listener.flows;
         receiver.target = listener.routes.targets().next();
         receiver.is_shared = listener.is_passed;
@@ -126,6 +126,29 @@ impl Flows {
             order: Order::default(),
             clock: Clock::default(),
         })
+    }
+
+    /// Counts the flows of a receiver for a listener, which may have another name than before.
+    fn count_for<E: Engine>(&mut self, id: ReceiverId, listener: ListenerId, local: &Local<E>) {
+        let before = std::mem::replace(&mut self.receivers.at(id).listener, listener);
+        if before == listener {
+            return;
+        }
+        let (sessions, clients) =
+            (local.reports.sessions(listener), &local.reports.mailbox.shared.flows);
+        let mut next = self.receivers[id].order.oldest;
+        while let Some(flow) = next.map(|id| self.table.at(id)) {
+            next = flow.newer;
+            flow.attempts.listener = listener;
+            sessions.take_anyway();
+            local.reports.session_ended(before);
+            if flow.is_counted {
+                let ip = flow.ends.client.ip();
+                // The sketch only refuses what is over the limit given here.
+                clients.admit(listener, ip, u32::MAX);
+                clients.leave(before, ip);
+            }
+        }
     }
 
     /// Leaves the ports of all sockets but those in `kept`: their listeners were removed.

@@ -96,13 +96,14 @@ impl<E: Engine> Shard<E> {
     pub fn turn(&mut self) {
         let now = self.traffic.now();
         let is_last = self.traffic.is_empty() && self.traffic.has_datagrams();
-        let is_pressed = self.unreported.is_some() || is_last || self.traffic.has_handshakes();
+        let is_pressed = self.unreported.is_some() || is_last || self.traffic.is_pressed();
         let latest = if is_pressed { now } else { now + TURN_MAX };
         let deadline = self.next_deadline(latest);
         self.traffic.engine().turn(deadline);
         self.mailbox().show_turn(self.traffic.now());
         self.report_applied();
         self.traffic.resume_handshakes();
+        self.traffic.resume_flows();
         for _ in 0..COMPLETIONS_PER_TURN_MAX {
             let Some(event) = self.traffic.engine().next_event() else { break };
             self.dispatch(event);

@@ -77,6 +77,12 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
+    /// Goes on with flows that earlier turns had no time for.
+    pub(super) fn resume_flows(&mut self) {
+        let Sides { picks, local, .. } = &mut self.sides;
+        self.flows.begin_turn(picks, local);
+    }
+
     /// The timer of a listener's UDP socket has fired.
     pub(super) fn receiver_timer(&mut self, key: Key) {
         let Sides { picks, local, .. } = &mut self.sides;

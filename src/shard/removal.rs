@@ -112,7 +112,7 @@ impl<E: Engine> Traffic<E> {
         let cut: HashSet<BackendSlot> = cut.collect();
         if !cut.is_empty() {
             let Sides { picks, local, .. } = &mut self.sides;
-            self.flows.cut(|slot| cut.contains(&slot), picks, local);
+            self.flows.cut(cut, picks, local);
         }
     }
 

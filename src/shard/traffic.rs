@@ -146,9 +146,9 @@ impl<E: Engine> Traffic<E> {
         clients.is_empty() && connections.is_empty() && self.flows.is_empty()
     }
 
-    /// True if handshakes wait for the next turn.
-    pub(super) fn has_handshakes(&self) -> bool {
-        self.sides.local.handshakes.has_deferred()
+    /// True if handshakes, or flows, wait for the next turn.
+    pub(super) fn is_pressed(&self) -> bool {
+        self.sides.local.handshakes.has_deferred() || self.flows.is_pressed()
     }
 
     /// Goes on with handshakes that an earlier turn had no time for.

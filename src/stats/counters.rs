@@ -60,6 +60,7 @@ counters! {
     DatagramsTooLong "ringway_datagrams_too_long_total" "Datagrams dropped because they are too long to be sent on, a PROXY protocol header included.";
     DatagramsUnsent "ringway_datagrams_unsent_total" "Datagrams dropped because the kernel could not send them at that moment.";
     DatagramsUnserved "ringway_datagrams_unserved_total" "Datagrams of clients dropped because no backend was available for a flow.";
+    DatagramsCrowdedOut "ringway_datagrams_crowded_out_total" "Datagrams dropped because more flows were to begin at once than a shard has time for.";
     FlowLimitRejections "ringway_flow_limit_rejections_total" "Datagrams dropped because their client, or the listener, had reached its limit of flows.";
     UpstreamConnects "ringway_upstream_connects_total" "Connection attempts to backends.";
     UpstreamConnectFailures "ringway_upstream_connect_failures_total" "Failed connection attempts to backends.";

@@ -148,6 +148,11 @@ impl<I: RowId, T> Table<I, T> {
         self.rows.len()
     }
 
+    /// All rows have lower numbers than this.
+    pub fn row_count(&self) -> usize {
+        self.rows.capacity()
+    }
+
     /// True if all rows are empty.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()

@@ -70,7 +70,11 @@ fn query(question: &Question) -> Result<String, String> {
     {
         return Err(format!("--{key} is for connections: `explain {TCP}HOST:PORT`"));
     }
-    match (method.starts_with(TCP) || method.starts_with(UDP), url) {
+    let place = method.strip_prefix(TCP).or_else(|| method.strip_prefix(UDP));
+    match (place.is_some(), url) {
+        (true, None) if !place.is_some_and(has_port) => {
+            return Err(format!("`{method}` has no port: write {method}:PORT"));
+        }
         (true, None) => {
             keys.push(("url", method));
             let given = of_connection.into_iter();
@@ -96,6 +100,14 @@ fn query(question: &Question) -> Result<String, String> {
     let keys: Vec<String> =
         keys.into_iter().map(|(key, value)| format!("{key}={}", escaped(value))).collect();
     Ok(format!("/explain?{}", keys.join("&")))
+}
+
+/// True if a host is followed by a port. An IPv6 address has brackets then.
+fn has_port(place: &str) -> bool {
+    place.rsplit_once(':').is_some_and(|(host, port)| {
+        let is_address = host.contains(':') && !host.ends_with(']');
+        !host.is_empty() && !is_address && port.parse::<u16>().is_ok()
+    })
 }
 
 /// The address of a client, with or without a port, as it was written.
@@ -151,6 +163,10 @@ mod tests {
         for (line, part) in [
             ("udp://a:1 --sni b.test", "--sni is for connections"),
             ("udp://a:1 http://a", "not both"),
+            ("udp://a", "`udp://a` has no port: write udp://a:PORT"),
+            ("tcp://[::1]", "`tcp://[::1]` has no port"),
+            ("udp://::1", "no port"),
+            ("udp://:53", "no port"),
             ("GET", "the URL is missing"),
             ("tcp://a:1 http://a", "not both"),
             ("GET http://a --sni b.test", "--sni is for connections"),

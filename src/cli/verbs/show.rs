@@ -50,13 +50,14 @@ pub(super) fn status(status: &Value, out: &mut dyn Write) -> io::Result<()> {
     let ready = if status["ready"] == true { "ready" } else { "NOT READY" };
     writeln!(
         out,
-        "ringway {}, pid {}, up {}: {}, {ready}, generation {}, {} connections",
+        "ringway {}, pid {}, up {}: {}, {ready}, generation {}, {} connections{}",
         text(&status["version"]),
         status["pid"],
         millis(&status["uptime_ms"]),
         text(&status["phase"]),
         status["generation"],
-        status["connections"]
+        status["connections"],
+        flows(&status["listeners"])
     )?;
     let configuration = &status["configuration"];
     let refused = match configuration["last_refused"] == true {
@@ -121,6 +122,17 @@ fn certificates(status: &Value, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{files} CANNOT BE USED: {reason}; what it had still holds")?;
     }
     Ok(())
+}
+
+/// The flows of all listeners of UDP, if there are any.
+fn flows(listeners: &Value) -> String {
+    let of_flows = list(listeners).filter(|listener| listener["datagrams"].is_object());
+    let counts: Vec<u64> = of_flows.filter_map(|one| one["connections"].as_u64()).collect();
+    if counts.is_empty() {
+        String::new()
+    } else {
+        format!(", {} flows", counts.iter().sum::<u64>())
+    }
 }
 
 /// The datagrams of listeners of UDP, if there are any.

@@ -65,6 +65,15 @@ pub(in crate::config) fn count_or_any<T: Number>(range: RangeInclusive<T>) -> Ki
                 let wrong = format!("`{key}` must be \"{ANY}\" or a number, from {from} to {to}");
                 entry.checked(Err(wrong))
             }
+            DeValue::Integer(number) if number.as_str().starts_with('-') => {
+                let (key, number) = (entry.key, number.as_str());
+                let (from, to) = (range.start(), range.end());
+                let wrong = format!(
+                    "`{key}` is {number}: it goes from {from} to {to}, and without a limit it is \
+                     \"{ANY}\""
+                );
+                entry.checked(Err(wrong))
+            }
             _ => entry.count(&range).map(Some),
         },
         |count| count.map_or_else(|| shown(ANY), number),

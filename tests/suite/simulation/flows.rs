@@ -5,6 +5,7 @@ use super::flow_scene::{ASKED, FlowScene, client, listens};
 use super::scene::{Scene, address};
 use ringway::config::{FlowRules, ProxyProtocol};
 use ringway::engine::Failure;
+use ringway::limits::{FLOWS_BEGUN_PER_TURN_MAX, FLOWS_WAITING_MAX};
 use ringway::proxy_protocol;
 use ringway::snapshot::Share;
 use ringway::stats::{CloseReason, Counter};
@@ -243,5 +244,47 @@ fn a_listener_on_one_address_answers_from_there() {
     let (asked, _) = scene.asks(1, b"ask");
     let answer = scene.answer(&asked, b"answer").expect("the client gets it");
     assert_eq!((answer.from, answer.to, asked.to), (ASKED(), client(1), address(0)));
+    fall_silent(&mut scene);
+}
+
+#[test]
+fn a_flood_of_new_flows_begins_a_part_in_each_turn_and_holds_up_nobody() {
+    const FLOOD: u16 = 700;
+    let mut scene = FlowScene::new(1, FlowRules::default());
+    let (known, _) = scene.asks(1_000, b"known");
+    let post = |scene: &mut FlowScene, from: SocketAddr, bytes: &[u8]| {
+        scene.network.borrow_mut().post(Packet { from, to: ASKED(), bytes: bytes.to_vec() });
+    };
+    (0..FLOOD).for_each(|number| post(&mut scene, client(number), b"flood"));
+    post(&mut scene, client(1_000), b"on");
+    let mut before = 1;
+    let mut has_come = false;
+    for _ in 0..12 {
+        scene.turns(1);
+        let flows = scene.flows();
+        assert!(flows - before <= FLOWS_BEGUN_PER_TURN_MAX, "{before} to {flows}");
+        before = flows;
+        while let Some(packet) = scene.come() {
+            has_come |= packet.from == known.from && packet.bytes == b"on";
+        }
+        let is_begun = flows > FLOWS_BEGUN_PER_TURN_MAX + FLOWS_WAITING_MAX;
+        assert!(has_come || !is_begun, "who is known does not wait for them");
+    }
+    let dropped = scene.count(Counter::DatagramsCrowdedOut);
+    assert!(dropped > 0 && has_come);
+    assert_eq!(before as u64 - 1 + dropped, u64::from(FLOOD), "each began or is counted");
+    fall_silent(&mut scene);
+}
+
+#[test]
+fn no_flow_makes_place_for_one_that_finds_no_backend() {
+    let rules = FlowRules { max_flows: 2, ..FlowRules::default() };
+    let mut scene = FlowScene::new(1, rules);
+    let (first, _) = scene.asks(1, b"ask");
+    scene.asks(2, b"ask");
+    scene.publish(&[Share::Nothing]);
+    assert_eq!(scene.ask(3, b"ask"), None);
+    assert_eq!((scene.flows(), scene.closes(CloseReason::FlowEvicted)), (2, 0));
+    assert!(scene.answer(&first, b"answer").is_some());
     fall_silent(&mut scene);
 }

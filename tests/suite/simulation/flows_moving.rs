@@ -189,7 +189,7 @@ fn without_responses_a_half_open_backend_passes_if_no_icmp_message_has_come() {
     for (requests, responses, course) in [
         (0, None, [none, none, passed, passed]),
         (9, Some(0), [none, none, passed, passed]),
-        (0, Some(1), [none, none, none, Some(TrialCourse::Failed(BackendFault::Timeout))]),
+        (0, Some(1), [none, none, none, undecided]),
         (1, Some(0), [undecided; 4]),
     ] {
         let rules = FlowRules { requests, responses, ..FlowRules::default() };
@@ -218,4 +218,21 @@ fn without_responses_a_half_open_backend_passes_if_no_icmp_message_has_come() {
         assert_eq!(found, course, "{requests} {responses:?}");
         scene.is_clean();
     }
+}
+
+#[test]
+fn the_flows_of_a_backend_that_is_cut_end_over_several_turns_and_no_others() {
+    const FLOWS: u16 = 600;
+    let mut scene = FlowScene::new(2, FlowRules::default());
+    let of_first = (0..FLOWS).filter(|number| scene.asks(*number, b"ask").1 == 0).count() as u64;
+    scene.publish(&[Share::Cut, Share::Weight(1)]);
+    let mut ended = vec![scene.closes(CloseReason::BackendGone)];
+    while *ended.last().expect("one") < of_first {
+        scene.turns(1);
+        ended.push(scene.closes(CloseReason::BackendGone));
+        assert!(ended.len() < 50, "{ended:?} of {of_first}");
+    }
+    assert!(ended.windows(2).all(|two| two[1] - two[0] <= 128), "{ended:?}");
+    assert_eq!(scene.flows() as u64, u64::from(FLOWS) - of_first);
+    fall_silent(&mut scene);
 }
