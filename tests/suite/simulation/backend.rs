@@ -3,6 +3,7 @@
 use super::bytes::Pipe;
 use super::message::{Area, Framing, Head, Mode, Request, chunks, whole_body};
 use super::network::{Mark, Network};
+use super::secured::Secured;
 use ringway::base::{Instant, Prng};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub struct Backend {
     pub begun: Vec<(Request, Mark)>,
     received: Pipe,
     outgoing: Pipe,
+    /// Its TLS, where its pool has that.
+    secured: Option<Box<Secured>>,
     /// Bytes taken off `received` so far.
     consumed: u64,
     current: Option<(Request, Framing)>,
@@ -43,6 +46,7 @@ impl Backend {
             begun: Vec::new(),
             received: Pipe::default(),
             outgoing: Pipe::default(),
+            secured: area_of(address).is_secure().then(|| Secured::new().into()),
             consumed: 0,
             current: None,
             is_answered: false,
@@ -67,7 +71,10 @@ impl Backend {
         let now = network.now;
         let stream = network.streams.get_mut(&self.socket).expect("its own");
         let is_busy = !stream.to_actor.is_empty() || !self.outgoing.is_empty();
-        stream.to_actor.move_to(&mut self.received, usize::MAX);
+        match &mut self.secured {
+            None => drop(stream.to_actor.move_to(&mut self.received, usize::MAX)),
+            Some(secured) => secured.hear(stream, &mut self.received),
+        }
         let proxy_ended = stream.proxy_ended;
         if stream.proxy_closed.is_some() || stream.actor_reset {
             self.read_tunnel(false);
@@ -76,12 +83,22 @@ impl Backend {
             self.is_over = true;
             return true;
         }
-        self.outgoing.move_to(&mut stream.to_proxy, length);
+        match &mut self.secured {
+            None => drop(self.outgoing.move_to(&mut stream.to_proxy, length)),
+            Some(secured) => {
+                let length = length.min(self.outgoing.len());
+                secured.say(&self.outgoing.front()[..length], stream);
+                self.outgoing.skip(length);
+            }
+        }
         let is_time = self.ends_at.is_some_and(|at| at <= now) && self.current.is_none();
         if self.outgoing.is_empty() && self.then == Then::Die {
             stream.actor_reset = true;
             self.is_over = true;
         } else if self.outgoing.is_empty() && (self.then == Then::End || is_time) {
+            if let Some(secured) = self.secured.as_mut().filter(|_| !stream.actor_ended) {
+                secured.end(stream);
+            }
             stream.actor_ended = true;
             self.ends_at = None;
         }
@@ -116,8 +133,15 @@ impl Backend {
         let client = super::plan::client_address(request.client).ip().to_string();
         assert_eq!(head.forwarded_for, [client], "the client of {}", head.start);
         assert!(head.start.ends_with(" HTTP/1.1"), "{}", head.start);
-        let mark = marks.iter().find(|mark| mark.offset == self.consumed);
-        self.begun.push((request, *mark.expect("a request begins with a send")));
+        let mark = match &self.secured {
+            None => marks.iter().find(|mark| mark.offset == self.consumed),
+            Some(secured) => {
+                let begin = secured.begin_of(self.consumed);
+                marks.iter().rev().find(|mark| mark.offset <= begin)
+            }
+        };
+        let mark = *mark.expect("a request begins with a send");
+        self.begun.push((request, Mark { offset: self.consumed, ..mark }));
         self.consume(head.length);
         self.current = Some((request, head.request_framing()));
         self.is_answered = false;

@@ -4,6 +4,7 @@
 use super::backend::backend_address;
 use super::message::Area;
 use super::network::{Mark, Network};
+use super::secured::backend_tls;
 use super::veil::server_names;
 use ringway::balance::Algorithm;
 use ringway::base::{BackendSlot, Generation, PoolId, Prng};
@@ -12,6 +13,7 @@ use ringway::engine::Socket;
 use ringway::mailbox::{Mailbox, Stage};
 use ringway::route::HostPattern;
 use ringway::snapshot::{self, Member, Pool, Registry, Share, Snapshot};
+use ringway::tls::BackendTls;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -55,6 +57,8 @@ pub struct Control {
     pub generation: Generation,
     has_faults: bool,
     registry: Registry,
+    /// Of the pools that are secure.
+    tls: Arc<BackendTls>,
     mailboxes: Arc<[Arc<Mailbox>]>,
     pools: Vec<Managed>,
     front: Vec<Socket>,
@@ -127,6 +131,7 @@ impl Control {
             generation: Generation(0),
             has_faults,
             registry,
+            tls: backend_tls(),
             mailboxes,
             pools,
             front: Vec::new(),
@@ -251,7 +256,9 @@ impl Control {
                 share: record.share,
             };
             let members: Vec<Member> = managed.records.iter().map(member).collect();
-            let built = snapshot::build_pool(config, managed.id, &members, self.mailboxes.len());
+            let mut built =
+                snapshot::build_pool(config, managed.id, &members, self.mailboxes.len());
+            built.tls = managed.area.is_secure().then(|| self.tls.clone());
             let built = match managed.built.take() {
                 Some(before) if *before == built => before,
                 _ => Arc::new(built),

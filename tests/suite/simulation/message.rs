@@ -82,6 +82,11 @@ pub enum Area {
 impl Area {
     pub const ALL: [Self; 3] = [Self::Steady, Self::Flux, Self::Passing];
 
+    /// True if its backends speak TLS.
+    pub fn is_secure(self) -> bool {
+        self == Self::Flux
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Steady => "steady",

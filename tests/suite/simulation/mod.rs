@@ -41,6 +41,7 @@ mod request_timeouts;
 mod resending;
 mod retrying;
 mod scene;
+mod secured;
 mod slow_senders;
 mod sources;
 mod starving;
@@ -97,6 +98,7 @@ impl Sum {
             Counter::UpstreamReuses,
             Counter::UpstreamConnectFailures,
             Counter::UpstreamNoLocalPort,
+            Counter::UpstreamTlsHandshakes,
         ] {
             self.count(counter.name(), world.count(counter));
         }
@@ -112,7 +114,9 @@ impl Sum {
             CloseReason::FlowMoved,
             CloseReason::FlowEvicted,
         ];
-        for reason in CloseReason::ALL.iter().filter(|reason| !others.contains(reason)) {
+        // Backends have the right certificate.
+        let is_other = |one: &CloseReason| others.contains(one) || one.is_of_backend_tls();
+        for reason in CloseReason::ALL.iter().filter(|reason| !is_other(reason)) {
             self.count(reason.label(), world.closes(*reason));
         }
     }
