@@ -161,7 +161,7 @@ impl RecordKey {
         }
         let (header, rest) = out.split_at_mut(start);
         let (content, rest) = rest.split_at_mut(inner);
-        let aad = self.additional_data(kind, header, length);
+        let aad = self.additional_data(header, length);
         let nonce = Nonce::assume_unique_for_key(nonce);
         let sealed = self.key.seal_in_place_separate_tag(nonce, Aad::from(aad.bytes()), content);
         let tag = sealed.expect("a record is far shorter than the cipher's limit");
@@ -189,7 +189,7 @@ impl RecordKey {
             nonce[..4].copy_from_slice(&self.iv[..4]);
             nonce[4..].copy_from_slice(&header[HEADER_BYTES..]);
         }
-        let aad = self.additional_data(shown, header, length);
+        let aad = self.additional_data(header, length);
         let nonce = Nonce::assume_unique_for_key(nonce);
         let opened = self.key.open_in_place(nonce, Aad::from(aad.bytes()), sealed);
         let content = opened.map_err(|_| RecordFault::BadTag)?;
@@ -216,15 +216,16 @@ impl RecordKey {
         nonce
     }
 
-    /// `header` is the record up to its content, `length` that of the content in TLS 1.2.
-    fn additional_data(&self, kind: ContentType, header: &[u8], length: usize) -> AdditionalData {
+    /// `header` is the record up to its content, `length` that of the content in TLS 1.2. Its type
+    /// and version are as they came: a record whose version was changed does not open.
+    fn additional_data(&self, header: &[u8], length: usize) -> AdditionalData {
         let mut bytes = [0; 13];
         if self.form == Form::Tls13 {
             bytes[..HEADER_BYTES].copy_from_slice(&header[..HEADER_BYTES]);
             return AdditionalData { bytes, length: HEADER_BYTES };
         }
         bytes[..8].copy_from_slice(&self.sequence.to_be_bytes());
-        bytes[8..11].copy_from_slice(&[kind.byte(), 3, 3]);
+        bytes[8..11].copy_from_slice(&header[..3]);
         bytes[11..].copy_from_slice(&(length as u16).to_be_bytes());
         AdditionalData { bytes, length: bytes.len() }
     }
