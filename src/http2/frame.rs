@@ -351,7 +351,7 @@ mod tests {
     fn fragments_lose_padding_and_priority() {
         let both = Flags(0x28);
         let payload = b"\x02\x80\x00\x00\x01\x10block\x00\x00";
-        assert_eq!(fragment(StreamId(1), both, payload), Ok(&b"block"[..]));
+        assert_eq!(fragment(StreamId(3), both, payload), Ok(&b"block"[..]));
         assert_eq!(fragment(StreamId(1), Flags::NONE, b"block"), Ok(&b"block"[..]));
         assert_eq!(fragment(StreamId(1), Flags::PADDED, b"\x02\x00\x00"), Ok(&b""[..]));
         let code =
