@@ -4,10 +4,11 @@
 use super::choices::Protocol;
 use super::model::{Config, ListenerIndex};
 use super::sections::{
-    Certificate, ClientCertificates, Pool, PoolTls, load_authorities, load_trust, parse_ticket_keys,
+    Certificate, ClientCertificates, Pool, PoolTls, load_authorities, load_trust, parse_staple,
+    parse_ticket_keys,
 };
 use super::{Loader, raw::load_named};
-use crate::tls::{self, Authorities, ClientTrust, TicketSecret};
+use crate::tls::{self, Authorities, ClientTrust, Staple, TicketSecret};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ pub enum TlsFiles {
         /// Lists of revoked certificates.
         crl: Vec<PathBuf>,
     },
+    /// An answer of OCSP.
+    Ocsp(PathBuf),
     /// Keys of session tickets.
     TicketKeys(PathBuf),
     /// Certificates of authorities; not empty.
@@ -44,6 +47,8 @@ pub enum TlsContent {
     Certificate(Arc<tls::Certificate>),
     /// What certificates of clients are verified by.
     ClientTrust(Arc<ClientTrust>),
+    /// An answer of OCSP.
+    Ocsp(Arc<Staple>),
     /// Keys of session tickets.
     TicketKeys(Vec<TicketSecret>),
     /// Certificates of authorities.
@@ -59,6 +64,7 @@ impl fmt::Display for TlsFiles {
                     ca.iter().chain(crl).map(|path| path.display().to_string()).collect();
                 write!(f, "authorities of clients {}", paths.join(", "))
             }
+            Self::Ocsp(path) => write!(f, "OCSP answer {}", path.display()),
             Self::TicketKeys(path) => write!(f, "ticket keys {}", path.display()),
             Self::Authorities(paths) => {
                 let paths: Vec<String> =
@@ -75,7 +81,7 @@ impl TlsFiles {
         let (files, more): (&[PathBuf], &[PathBuf]) = match self {
             Self::Certificate { chain, key } => (slice::from_ref(chain), slice::from_ref(key)),
             Self::ClientTrust { ca, crl } => (ca, crl),
-            Self::TicketKeys(path) => (slice::from_ref(path), &[]),
+            Self::Ocsp(path) | Self::TicketKeys(path) => (slice::from_ref(path), &[]),
             Self::Authorities(paths) => (paths, &[]),
         };
         files.iter().chain(more).map(PathBuf::as_path)
@@ -94,6 +100,10 @@ impl TlsFiles {
             Self::ClientTrust { ca, crl } => {
                 Ok(TlsContent::ClientTrust(Arc::new(load_trust(ca, crl, load)?)))
             }
+            Self::Ocsp(path) => {
+                let staple = parse_staple(path, &load_named(path, load)?)?;
+                Ok(TlsContent::Ocsp(Arc::new(staple)))
+            }
             Self::TicketKeys(path) => {
                 let bytes = load_named(path, load)?;
                 parse_ticket_keys(path, bytes).map(TlsContent::TicketKeys)
@@ -111,8 +121,9 @@ impl Config {
         let of_pools = self.pools.iter().filter_map(|pool| pool.tls.as_ref());
         let of_pools = of_pools
             .flat_map(|tls| tls.certificate_files().into_iter().chain(tls.authority_files()));
+        let staples = self.certificates.iter().filter_map(Certificate::ocsp_file);
         let trusts = self.client_certificates().filter_map(ClientCertificates::files);
-        certificates.chain(trusts).chain(tickets).chain(of_pools).collect()
+        certificates.chain(staples).chain(trusts).chain(tickets).chain(of_pools).collect()
     }
 
     /// What is asked of clients, wherever it is.
@@ -162,6 +173,14 @@ impl Config {
                 let theirs = theirs.filter(|one| one.files().as_ref() == Some(files));
                 for one in theirs.filter(|one| one.loaded.as_ref() != Some(trust)) {
                     one.loaded = Some(trust.clone());
+                    is_changed = true;
+                }
+            }
+            TlsContent::Ocsp(staple) => {
+                let theirs = self.certificates.iter_mut();
+                let theirs = theirs.filter(|one| one.ocsp_file().as_ref() == Some(files));
+                for one in theirs.filter(|one| one.staple.as_ref() != Some(staple)) {
+                    one.staple = Some(staple.clone());
                     is_changed = true;
                 }
             }

@@ -12,8 +12,9 @@ use crate::coordinator::process::{
 };
 use crate::mailbox::Mailbox;
 use crate::snapshot::{self, Settings, Snapshot};
+use crate::tls::StapleState;
 use std::cell::{Ref, RefCell, RefMut};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -314,6 +315,26 @@ impl Control {
             self.publish(now);
         }
         Ok(())
+    }
+
+    /// Has those answers of OCSP sent that are valid at this time, seconds since 1970.
+    pub(crate) fn follow_staples(&mut self, wall_s: i64, now: Instant) {
+        let certificates = self.config.certificates.iter();
+        let valid = certificates.filter_map(|one| {
+            let staple = one.staple.as_ref()?;
+            let is_sent = staple.state(&one.loaded, wall_s) == StapleState::Stapled;
+            is_sent.then(|| staple.digest())
+        });
+        let valid: BTreeSet<[u8; 32]> = valid.collect();
+        let mut fleet = self.fleet.borrow_mut();
+        if *fleet.staples_mut() == valid {
+            return;
+        }
+        *fleet.staples_mut() = valid;
+        self.listeners.rebuild_https(&self.config, &mut fleet);
+        drop(fleet);
+        self.is_dirty = true;
+        self.publish(now);
     }
 
     /// Files of TLS cannot be used: what they had still holds.

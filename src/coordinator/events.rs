@@ -124,6 +124,13 @@ pub enum Event {
         /// Whole days until then; none if it is over.
         days_left: Option<u64>,
     },
+    /// An answer of OCSP is sent with its certificate, or not any more.
+    OcspStaple {
+        /// The file of the certificate's chain.
+        certificate: String,
+        /// Its state, as `expired`.
+        is: &'static str,
+    },
     /// A certificate is not valid yet.
     CertificateNotYetValid {
         /// The file of its chain.

@@ -9,7 +9,7 @@
 use crate::config::{FILE_BYTES_MAX, TlsContent, TlsFiles};
 use crate::coordinator::control::Control;
 use crate::coordinator::events::beginning;
-use crate::coordinator::process::Expiry;
+use crate::coordinator::process::{Expiry, Staples};
 use crate::sys::clock;
 use crate::sys::file::{self, Stamp};
 use std::cell::RefCell;
@@ -38,9 +38,10 @@ type Look = (TlsFiles, Option<Vec<Stamp>>, Result<TlsContent, String>);
 /// Follows the files of the configuration in force, and the dates of certificates.
 pub(crate) async fn follow(control: Rc<RefCell<Control>>) {
     let mut seen: HashMap<TlsFiles, Seen> = HashMap::new();
-    let mut expiry = Expiry::default();
+    let (mut expiry, mut staples) = (Expiry::default(), Staples::default());
     loop {
         report_dates(&control, &mut expiry);
+        follow_staples(&control, &mut staples);
         let wanted = control.borrow().config().tls_files();
         seen.retain(|files, _| wanted.contains(files));
         if !wanted.is_empty() {
@@ -63,6 +64,15 @@ fn report_dates(control: &RefCell<Control>, expiry: &mut Expiry) {
         let mut control = control.borrow_mut();
         events.into_iter().for_each(|event| control.fleet_mut().note_event(event));
     }
+}
+
+/// Answers of OCSP are sent as long as they are valid; that one is not is an event.
+fn follow_staples(control: &RefCell<Control>, staples: &mut Staples) {
+    let wall_s = i64::try_from(clock::wall_seconds()).unwrap_or(i64::MAX);
+    let events = staples.events(&control.borrow().config().certificates, wall_s);
+    let mut control = control.borrow_mut();
+    control.follow_staples(wall_s, clock::monotonic());
+    events.into_iter().for_each(|event| control.fleet_mut().note_event(event));
 }
 
 /// Reads files that are new or have changed, and those that could not be used: the failure may be

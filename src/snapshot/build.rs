@@ -232,7 +232,7 @@ pub fn build_listener(
         flows: listener.flows,
         speaks_http2: listener.http2,
         tls: (listener.protocol == Protocol::Https)
-            .then(|| Arc::new(server_names::build(config, index, &registry.tickets))),
+            .then(|| Arc::new(server_names::build(config, index, registry))),
         routes: route_table(listener.protocol, &routes),
     })
 }

@@ -8,7 +8,7 @@ use crate::config::Endpoint;
 use crate::limits::{BACKENDS_MAX, LISTENERS_MAX, POOLS_MAX, ROUTES_MAX};
 use crate::tls::TicketKeys;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,10 +18,12 @@ pub type RouteKey = (String, String, String);
 /// A listener by its name, transport and address.
 pub type ListenerKey = (String, Endpoint);
 
-/// The numbers given so far, and the keys of tickets.
+/// The numbers given so far, the keys of tickets, and the answers of OCSP that are sent.
 pub struct Registry {
     /// The keys of session tickets.
     pub tickets: Arc<TicketKeys>,
+    /// The answers of OCSP that are sent now, by their digests.
+    pub staples: BTreeSet<[u8; 32]>,
     pools: Numbers<String>,
     routes: Numbers<RouteKey>,
     listeners: Numbers<ListenerKey>,
@@ -33,6 +35,7 @@ impl Default for Registry {
     fn default() -> Self {
         Self {
             tickets: Arc::default(),
+            staples: BTreeSet::new(),
             pools: Numbers::new(POOLS_MAX),
             routes: Numbers::new(ROUTES_MAX),
             listeners: Numbers::new(LISTENERS_MAX),

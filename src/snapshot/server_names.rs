@@ -1,7 +1,8 @@
 //! What answers each server name of a listener of HTTPS.
 
+use super::registry::Registry;
 use crate::config::{Alternatives, Config, ListenerIndex, NoSni, UnknownSni};
-use crate::tls::{ServerNames, Site, Terms, TicketKeys};
+use crate::tls::{ServerNames, Shown, Site, Terms};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -9,19 +10,20 @@ use std::sync::Arc;
 ///
 /// # Panics
 /// If certificates clash, which a checked configuration excludes.
-pub(super) fn build(
-    config: &Config,
-    index: ListenerIndex,
-    tickets: &Arc<TicketKeys>,
-) -> ServerNames {
+pub(super) fn build(config: &Config, index: ListenerIndex, registry: &Registry) -> ServerNames {
     let listener = &config.listeners[index.0];
     let names = config.server_names(index).expect("a checked configuration has no clash");
-    let terms = Terms::new(&listener.tls, listener.http2, tickets);
+    let terms = Terms::new(&listener.tls, listener.http2, &registry.tickets);
     let mut built: HashMap<Alternatives, Arc<Site>> = HashMap::new();
     let mut answering = |alternatives: &Alternatives| {
         let entry = built.entry(alternatives.clone()).or_insert_with(|| {
-            let certificate = |place: &usize| &*config.certificates[*place].loaded;
-            let chosen: Vec<_> = alternatives.iter().map(certificate).collect();
+            let shown = |place: &usize| {
+                let one = &config.certificates[*place];
+                let staple = one.staple.as_deref();
+                let staple = staple.filter(|staple| registry.staples.contains(&staple.digest()));
+                Shown { certificate: &one.loaded, staple }
+            };
+            let chosen: Vec<_> = alternatives.iter().map(shown).collect();
             terms.answering_with(&chosen, config.client_policy(index, alternatives))
         });
         entry.clone()

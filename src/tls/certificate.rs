@@ -94,6 +94,8 @@ pub struct Certificate {
     pub ends: i64,
     /// SHA-256 of the certificate.
     pub fingerprint: [u8; 32],
+    /// Its serial number, as it is encoded.
+    pub(super) serial: Vec<u8>,
     /// What clients may not accept.
     pub remarks: Vec<String>,
 }
@@ -141,6 +143,7 @@ impl Certificate {
             begins: validity.not_before.timestamp(),
             ends: validity.not_after.timestamp(),
             fingerprint: sha256(&chain[0].der),
+            serial: own.raw_serial().to_vec(),
             remarks,
             served: Arc::new(CertifiedKey::new(
                 chain.iter().map(|one| one.der.clone().into_owned()).collect(),

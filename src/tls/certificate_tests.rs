@@ -37,6 +37,12 @@ fn chain(change: impl FnOnce(&mut CertificateParams)) -> Chain {
     Chain { root, intermediate, own, key }
 }
 
+/// A certificate with this serial number, and its key, PEM.
+pub(super) fn with_serial_number(number: u64) -> (String, String) {
+    let made = chain(|params| params.serial_number = Some(number.into()));
+    (made.own, made.key.serialize_pem())
+}
+
 fn read(chain: &[&str], key: &str) -> Result<Certificate, CertificateFault> {
     Certificate::read(chain.concat().as_bytes(), key.as_bytes())
 }

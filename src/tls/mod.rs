@@ -2,7 +2,8 @@
 //! of one connection, bytes in and bytes out.
 //!
 //! `pem` and `certificate` read certificates, `policy` has versions and suites, `serving` builds
-//! what answers clients, a `site`, `names` finds it by server name, `client_trust` verifies
+//! what answers clients, a `site`, `names` finds it by server name, `staple` is an answer
+//! of OCSP, `client_trust` verifies
 //! certificates of clients, `identity` writes what one says, `client_side` is what a client's
 //! connection has shown, `tickets` resumes sessions; `backend` is TLS towards backends, `trust` has
 //! whose certificates are accepted of them, `sessions` what can be resumed; `handshake`, `record`
@@ -23,6 +24,7 @@ mod serving;
 mod session;
 mod sessions;
 mod site;
+mod staple;
 mod tickets;
 mod trust;
 
@@ -37,13 +39,16 @@ pub use names::ServerNames;
 pub use pem::FileFault;
 pub use policy::{Policy, Suite};
 pub use record::{CONTENT_BYTES_MAX, ContentType, OVERHEAD_BYTES_MAX, RecordFault, Version};
-pub use serving::Terms;
+pub use serving::{Shown, Terms};
 pub use session::{Fault, Received, Session};
 pub use site::Site;
+pub use staple::{Staple, StapleState};
 pub use tickets::{TICKET_LIFETIME_S, TicketKeys, TicketSecret};
 pub use trust::Authorities;
 
 #[cfg(test)]
 mod certificate_tests;
+#[cfg(test)]
+pub(crate) mod staple_tests;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,11 @@
 //! What the library of TLS needs to answer clients: built once for each set of certificates, and
 //! shared by all handshakes with it.
 
-use super::certificate::{Certificate, KeyKind};
+use super::certificate::Certificate;
 use super::client_trust::ClientPolicy;
 use super::policy::Policy;
 use super::site::Site;
+use super::staple::Staple;
 use super::tickets::{TicketKeys, Ticketer};
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
@@ -15,6 +16,24 @@ use std::sync::Arc;
 /// Application protocols (RFC 7301) that are agreed on, the best first. A client that offers others
 /// only is refused.
 const APPLICATION_PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1", b"http/1.0"];
+
+/// A certificate that clients are shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'c> {
+    /// The certificate.
+    pub certificate: &'c Certificate,
+    /// The answer of OCSP that goes with it.
+    pub staple: Option<&'c Staple>,
+}
+
+impl Shown<'_> {
+    fn key(&self) -> Arc<CertifiedKey> {
+        let Some(staple) = self.staple else { return self.certificate.served.clone() };
+        let mut key = CertifiedKey::clone(&self.certificate.served);
+        key.ocsp = Some(staple.der().to_vec());
+        Arc::new(key)
+    }
+}
 
 /// What all handshakes of a listener have in common.
 pub struct Terms {
@@ -39,7 +58,7 @@ impl Terms {
     /// least one. `clients`: what is asked of them.
     pub fn answering_with(
         &self,
-        certificates: &[&Certificate],
+        certificates: &[Shown<'_>],
         clients: Option<ClientPolicy>,
     ) -> Arc<Site> {
         let builder = ServerConfig::builder_with_provider(self.provider.clone());
@@ -62,7 +81,7 @@ impl Terms {
             // A resumed session would skip the verification: a certificate may have been revoked.
             config.send_tls13_tickets = 0;
         }
-        let names = certificates.iter().map(|certificate| &*certificate.names);
+        let names = certificates.iter().map(|shown| &*shown.certificate.names);
         Arc::new(Site::new(Arc::new(config), clients, names))
     }
 }
@@ -75,11 +94,10 @@ struct ByKind {
 }
 
 impl ByKind {
-    fn new(certificates: &[&Certificate]) -> Self {
-        let mut all: Vec<(KeyKind, &Certificate)> =
-            certificates.iter().map(|one| (one.kind, *one)).collect();
-        all.sort_by_key(|(kind, _)| *kind);
-        Self { keys: all.into_iter().map(|(_, one)| one.served.clone()).collect() }
+    fn new(certificates: &[Shown<'_>]) -> Self {
+        let mut all = certificates.to_vec();
+        all.sort_by_key(|one| one.certificate.kind);
+        Self { keys: all.iter().map(Shown::key).collect() }
     }
 }
 

@@ -8,13 +8,14 @@ use crate::config::Loader;
 use crate::config::choices::Protocol;
 use crate::config::diagnostics::Report;
 use crate::config::keys::Keys;
-use crate::config::keys::kinds::{flag, shown, texts};
+use crate::config::keys::kinds::{flag, path, shown, texts};
 use crate::config::model::{Config, ListenerIndex};
 use crate::config::printing::{PrintedKey, PrintedSection};
 use crate::config::raw::{Section, load_named};
 use crate::config::server_names::Clash;
 use crate::config::tls_files::TlsFiles;
-use crate::tls::{self, CertificateFault, FileOf, is_server_name};
+use crate::config::values::parse_path;
+use crate::tls::{self, CertificateFault, FileFault, FileOf, Staple, is_server_name};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +31,10 @@ pub struct Certificate {
     pub chain: PathBuf,
     /// The file with the key; may be the same.
     pub key: PathBuf,
+    /// The file with an answer of OCSP that goes with it.
+    pub ocsp: Option<PathBuf>,
+    /// The content of that file.
+    pub staple: Option<Arc<Staple>>,
     /// Names that clients ask for, in lower case, also `*.` and a name; empty: those in the
     /// certificate.
     pub names: Vec<String>,
@@ -50,8 +55,17 @@ impl Certificate {
     pub fn load(chain: PathBuf, key: PathBuf, load: Loader<'_>) -> Result<Self, String> {
         let loaded = read_files(&chain, &key, &|path| load_named(path, load));
         let loaded = Arc::new(loaded.map_err(|wrong| wrong.to_string())?);
-        let (listener, names, is_default, clients) = (None, Vec::new(), false, None);
-        Ok(Self { listener, chain, key, names, is_default, clients, loaded })
+        Ok(Self {
+            listener: None,
+            chain,
+            key,
+            ocsp: None,
+            staple: None,
+            names: Vec::new(),
+            is_default: false,
+            clients: None,
+            loaded,
+        })
     }
 
     /// The files that it is read from.
@@ -66,6 +80,11 @@ impl Certificate {
         given.chain(own.map(|name| &**name))
     }
 
+    /// The file of its answer of OCSP.
+    pub fn ocsp_file(&self) -> Option<TlsFiles> {
+        self.ocsp.clone().map(TlsFiles::Ocsp)
+    }
+
     pub(in crate::config) fn print(&self, config: &Config, index: usize) -> PrintedSection {
         let mut values = Vec::new();
         if let Some(ListenerIndex(listener)) = self.listener {
@@ -74,6 +93,8 @@ impl Certificate {
         let names = Value::Array(self.names.iter().map(shown).collect());
         values.push(PrintedKey::new("chain", shown(self.chain.display())));
         values.push(PrintedKey::new("key", shown(self.key.display())));
+        let ocsp = self.ocsp.as_ref().map_or_else(|| shown(""), |path| shown(path.display()));
+        values.push(PrintedKey::new("ocsp", ocsp));
         values.push(PrintedKey::new("names", names));
         values.push(PrintedKey::new("default", Value::Boolean(self.is_default)));
         values.extend(self.clients.iter().flat_map(Keys::print_keys));
@@ -111,6 +132,16 @@ pub(super) fn read_files(
     tls::Certificate::read(&chain_pem, &key_pem).map_err(|CertificateFault { file, fault }| {
         let path = if file == FileOf::Chain { chain } else { key };
         Wrong { file, message: fault.message(&path.display()), remedy: Some(fault.remedy) }
+    })
+}
+
+/// The answer of OCSP in the content of a file.
+///
+/// # Errors
+/// A sentence with the file, what is wrong and the remedy.
+pub fn parse_staple(path: &Path, bytes: &[u8]) -> Result<Staple, String> {
+    Staple::read(bytes).map_err(|FileFault { problem, remedy, .. }| {
+        format!("`{}` {problem}: {remedy}", path.display())
     })
 }
 
@@ -162,6 +193,11 @@ fn certificate(section: &mut Section<'_>) -> Option<Certificate> {
     let names = texts(parse_server_name).read_or(section, "names", Vec::new());
     let is_default = flag().read_or(section, "default", false);
     let clients = ClientCertificates::read_own(section);
+    let ocsp = path(parse_path).read_or(section, "ocsp", None).flatten();
+    let staple = ocsp.as_ref().and_then(|path| {
+        let read = section.load(path).and_then(|bytes| parse_staple(path, &bytes));
+        section.report().checked(section.value_span("ocsp"), read).map(Arc::new)
+    });
     let chain = section.required_text("chain").map(|chain| PathBuf::from(chain.value));
     let key = match section.text("key") {
         None if section.has("key") => None,
@@ -174,9 +210,17 @@ fn certificate(section: &mut Section<'_>) -> Option<Certificate> {
         let key = if file == FileOf::Key && section.has("key") { "key" } else { "chain" };
         section.report().add_lazily(section.value_span(key), || (message, remedy));
     });
-    let (listener, loaded) = (None, Arc::new(loaded.ok()?));
-    let (names, is_default) = (names?, is_default?);
-    Some(Certificate { listener, chain, key, names, is_default, clients, loaded })
+    Some(Certificate {
+        listener: None,
+        chain,
+        key,
+        ocsp,
+        staple,
+        names: names?,
+        is_default: is_default?,
+        clients,
+        loaded: Arc::new(loaded.ok()?),
+    })
 }
 
 /// A name that a client may ask for by SNI, or `*.` and a name.

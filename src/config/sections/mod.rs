@@ -27,7 +27,7 @@ mod tls;
 pub use access_log::{AccessLog, LogPath};
 pub use admin::{ADMIN_SOCKET_DEFAULT, Admin};
 pub use backends::{Backend, BackendEntry, BackendName, Lookup};
-pub use certificates::Certificate;
+pub use certificates::{Certificate, parse_staple};
 pub use client_certificates::{ClientCertificates, load_trust};
 pub(super) use error_answers::error_answers;
 pub use error_answers::{Body, ErrorAnswer};

@@ -55,7 +55,7 @@ const FULL: &str = r#"
 "#;
 
 /// Values of which one suits each key whose value is a text.
-const TEXTS: [&str; 36] = [
+const TEXTS: [&str; 37] = [
     "1",
     "0d0a",
     "2KiB",
@@ -92,6 +92,7 @@ const TEXTS: [&str; 36] = [
     "client",
     "7d; includeSubDomains",
     "required",
+    "a.ocsp",
 ];
 
 /// The sections below a pool, which the error for an unknown key lists among its keys.

@@ -17,6 +17,7 @@ mod reference;
 mod udp;
 
 use super::*;
+use crate::tls::staple_tests::answer;
 use std::io;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -62,6 +63,7 @@ fn load(path: &Path) -> io::Result<Vec<u8>> {
         Some("ed25519.pem") => Ok(OF_ED25519.0.clone().into_bytes()),
         Some("ed25519-key.pem") => Ok(OF_ED25519.1.clone().into_bytes()),
         Some("both.pem") => Ok(format!("{}{}", CERTIFICATE.1, CERTIFICATE.0).into_bytes()),
+        Some("a.ocsp") => Ok(answer(&[7], 0x80, "20260101000000Z", None)),
         Some(name) if name.ends_with("crl.pem") => Ok(REVOKED.clone().into_bytes()),
         Some(name) if name.ends_with("key.pem") => Ok(CERTIFICATE.1.clone().into_bytes()),
         Some(name) if name.ends_with(".pem") => Ok(CERTIFICATE.0.clone().into_bytes()),

@@ -3,7 +3,26 @@
 use super::{GOOD, load, parse};
 use crate::balance::Algorithm;
 use crate::config::*;
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Mutex;
+
+/// The user's certificates beside a configuration: one for each name of a file.
+fn load_beside(path: &Path) -> std::io::Result<Vec<u8>> {
+    static MADE: Mutex<BTreeMap<String, [String; 2]>> = Mutex::new(BTreeMap::new());
+    let name = path.to_str().expect("text");
+    let Some(stem) = name.strip_suffix(".pem").filter(|stem| !stem.ends_with("crl")) else {
+        return load(path);
+    };
+    let (stem, is_key) = (stem.trim_end_matches("-key"), stem.ends_with("-key"));
+    let mut made = MADE.lock().expect("no panic");
+    let pair = made.entry(stem.to_owned()).or_insert_with(|| {
+        let made = rcgen::generate_simple_self_signed([format!("{stem}.example.com")]);
+        let made = made.expect("a certificate");
+        [made.cert.pem(), made.signing_key.serialize_pem()]
+    });
+    Ok(pair[usize::from(is_key)].clone().into_bytes())
+}
 
 #[test]
 fn every_file_of_the_config_folder_loads() {
@@ -12,10 +31,9 @@ fn every_file_of_the_config_folder_loads() {
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
-        // Certificates are the user's.
         let is_theirs = |name: &Path| name.extension().is_some_and(|ext| ext == "pem");
         let read = |name: &Path| match is_theirs(name) {
-            true => load(name),
+            true => load_beside(name),
             false => std::fs::read(folder.join(name)),
         };
         let config = Config::parse(&text, path.to_str().unwrap(), &read);

@@ -16,6 +16,8 @@ pub(super) struct CertificateStatus {
     /// The names that it is served for.
     names: Vec<String>,
     default: bool,
+    /// Whether an answer of OCSP is sent with it; none: there is none.
+    ocsp: Option<&'static str>,
     /// Whether clients show a certificate for these names; none: as the listener has it.
     client_certificate: Option<&'static str>,
     key: &'static str,
@@ -47,6 +49,7 @@ pub(super) fn certificates(control: &Control) -> Vec<CertificateStatus> {
             listener: one.listener.map(|at| config.listeners[at.0].name.clone()),
             names: one.served_names().map(str::to_owned).collect(),
             default: one.is_default,
+            ocsp: one.staple.as_ref().map(|staple| staple.state(loaded, wall_s).word()),
             client_certificate: one.clients.as_ref().map(|clients| clients.mode.word()),
             key: loaded.kind.word(),
             subject: loaded.subject.clone(),

@@ -2,6 +2,7 @@
 
 use super::{Event, Level};
 use crate::base::calendar::Civil;
+use crate::tls::StapleState;
 use std::fmt;
 
 /// Standings of a backend that fails, without an operator's order.
@@ -18,6 +19,7 @@ impl Event {
             | Self::CertificateExpires { days_left: None | Some(0), .. }
             | Self::ShardPanicked { .. } => Level::Error,
             Self::CertificateExpires { .. } | Self::CertificateNotYetValid { .. } => Level::Warn,
+            Self::OcspStaple { is, .. } if *is != StapleState::Stapled.word() => Level::Warn,
             Self::Backend { is, .. } if UNFIT.contains(is) => Level::Warn,
             Self::HalfOpenProbe { passed: false, .. } | Self::SourceFailed { .. } => Level::Warn,
             Self::CoordinatorLate { .. } | Self::BackendTlsFailed { .. } => Level::Warn,
@@ -119,6 +121,13 @@ impl fmt::Display for Event {
                      refuse it until then; is the clock right?"
                 )
             }
+            Self::OcspStaple { certificate, is } if *is == StapleState::Stapled.word() => {
+                write!(f, "certificate {certificate}: its OCSP answer is sent with it")
+            }
+            Self::OcspStaple { certificate, is } => write!(
+                f,
+                "certificate {certificate}: its OCSP answer is {is}, and NOT SENT: get a new one"
+            ),
             Self::NoRoom { what } => write!(f, "there is no room for all of {what}"),
             Self::SourceFailed { pool, source, reason } => {
                 write!(f, "pool {pool}: {source}: {reason}; its last answer still holds")

@@ -10,6 +10,7 @@ use crate::engine::Socket;
 use crate::limits::LISTENER_LEAVES_AFTER;
 use crate::snapshot::{self, Listener};
 use crate::tls::TicketKeys;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,11 @@ impl Fleet {
     /// The keys of session tickets, which listeners are built with.
     pub(crate) fn ticket_keys(&self) -> &Arc<TicketKeys> {
         &self.registry.tickets
+    }
+
+    /// The answers of OCSP that are sent, by their digests, which listeners are built with.
+    pub(crate) fn staples_mut(&mut self) -> &mut BTreeSet<[u8; 32]> {
+        &mut self.registry.staples
     }
 
     /// Builds a listener of a configuration for a snapshot, with the numbers that it needs. None

@@ -48,7 +48,7 @@ impl Scene {
 
 impl Authority {
     /// A list of revoked certificates, PEM.
-    fn revoke(&self, serial_numbers: &[u64]) -> String {
+    pub fn revoke(&self, serial_numbers: &[u64]) -> String {
         let revoked = serial_numbers.iter().map(|number| RevokedCertParams {
             serial_number: SerialNumber::from(*number),
             revocation_time: date_time_ymd(2020, 1, 1),
@@ -67,7 +67,7 @@ impl Authority {
     }
 
     /// A client's certificate.
-    fn issue_client(&self, name: &str, serial_number: u64) -> Issued {
+    pub fn issue_client(&self, name: &str, serial_number: u64) -> Issued {
         self.issue_with(&rcgen::PKCS_ECDSA_P256_SHA256, &[name], |params| {
             params.distinguished_name.push(DnType::CommonName, name);
             params.serial_number = Some(SerialNumber::from(serial_number));

@@ -1,11 +1,13 @@
 //! HTTPS over real sockets: certificates of an authority of its own, clients of two libraries.
 
 mod clients;
+mod examples;
 mod first_look;
 mod misdirected;
 mod names;
 mod redirecting;
 mod resuming;
+mod stapling;
 mod swapping;
 mod versions;
 
