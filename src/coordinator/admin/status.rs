@@ -35,6 +35,8 @@ pub(super) struct Status {
     connections: u64,
     shards: Vec<ShardStatus>,
     listeners: Vec<ListenerStatus>,
+    /// TLS of clients; none without a listener of HTTPS.
+    tls: Option<TlsStatus>,
     certificates: Vec<CertificateStatus>,
     failing_tls_files: Vec<FailingFiles>,
     routes: Vec<RouteStatus>,
@@ -50,6 +52,15 @@ struct ShardStatus {
     connections: u32,
     requests: u64,
     panics: u64,
+}
+
+/// Handshakes of clients since the start.
+#[derive(Serialize)]
+struct TlsStatus {
+    /// Those that were completed, the resumed ones too.
+    handshakes: u64,
+    resumptions: u64,
+    failures: u64,
 }
 
 #[derive(Serialize)]
@@ -207,6 +218,7 @@ pub(super) fn status(
         connections: control.shards().connections(),
         shards: shards(control.shards(), now),
         listeners: listeners(control.listeners(), fleet.ledger()),
+        tls: tls(control),
         certificates: certificates::certificates(control),
         failing_tls_files: certificates::failing(control),
         routes: routes(&fleet, control.listeners()),
@@ -225,6 +237,19 @@ fn shards(shards: &Shards, now: Instant) -> Vec<ShardStatus> {
         panics: mailbox.counters.read(Counter::ShardPanics),
     };
     shards.mailboxes().iter().enumerate().map(shard).collect()
+}
+
+fn tls(control: &Control) -> Option<TlsStatus> {
+    let mut listeners = control.listeners().iter();
+    let has_https = listeners.any(|listener| listener.protocol == Protocol::Https);
+    let sum = |counter: Counter| {
+        control.shards().mailboxes().iter().map(|mailbox| mailbox.counters.read(counter)).sum()
+    };
+    has_https.then(|| TlsStatus {
+        handshakes: sum(Counter::TlsHandshakes),
+        resumptions: sum(Counter::TlsResumptions),
+        failures: sum(Counter::TlsHandshakeFailures),
+    })
 }
 
 fn listeners(listeners: &Listeners, ledger: &Ledger) -> Vec<ListenerStatus> {

@@ -4,6 +4,9 @@ use crate::cli::verbs::show;
 use serde_json::Value;
 use std::collections::HashMap;
 
+/// The counts of TLS handshakes.
+const TLS_COUNTS: [&str; 3] = ["handshakes", "resumptions", "failures"];
+
 /// Two statuses and the time between them.
 pub(super) struct Look {
     pub(super) status: Value,
@@ -51,6 +54,13 @@ impl Look {
     pub(super) fn requests_per_s(&self) -> f64 {
         let of_shard = |shard| self.shard_requests_per_s(shard);
         list(&self.status["shards"]).map(of_shard).sum()
+    }
+
+    /// TLS handshakes of clients in a second: completed, resumed and failed ones; none without a
+    /// listener of HTTPS.
+    pub(super) fn handshakes_per_s(&self) -> Option<[f64; 3]> {
+        let tls = &self.status["tls"];
+        tls.is_object().then(|| TLS_COUNTS.map(|key| self.rate(key, number(&tls[key]))))
     }
 
     /// Requests in a second of one shard.
@@ -155,6 +165,9 @@ fn counts(status: &Value) -> HashMap<String, u64> {
     let mut counts = HashMap::new();
     for shard in list(&status["shards"]) {
         counts.insert(shard_key(shard), number(&shard["requests"]));
+    }
+    for key in TLS_COUNTS {
+        counts.insert(key.to_owned(), number(&status["tls"][key]));
     }
     for listener in list(&status["listeners"]) {
         let [accepted, requests, refused, forwarded] = listener_keys(listener);

@@ -121,13 +121,17 @@ fn heights(height: u16, look: &Look, view: &View) -> Heights {
 fn summary(look: &Look) -> Paragraph<'static> {
     let status = &look.status;
     let ready = if status["ready"] == true { "ready" } else { "NOT READY" };
+    let handshakes = look.handshakes_per_s().map(|[all, resumed, failed]| {
+        format!("  TLS {all:.0}/s, {resumed:.0} resumed, {failed:.0} failed")
+    });
     Paragraph::new(format!(
-        "ringway {}  {}  {ready}  {} shards  {} connections  {:.0} requests/s",
+        "ringway {}  {}  {ready}  {} shards  {} connections  {:.0} requests/s{}",
         text(&status["version"]),
         text(&status["phase"]),
         list(&status["shards"]).count(),
         status["connections"],
-        look.requests_per_s()
+        look.requests_per_s(),
+        handshakes.unwrap_or_default()
     ))
     .style(Style::new().add_modifier(Modifier::BOLD))
 }

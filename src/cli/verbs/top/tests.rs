@@ -159,3 +159,19 @@ fn a_counter_belongs_to_its_backend_wherever_that_moves() {
     let words = seen.words("192.168.100.101");
     assert_eq!(words[3], "100", "{words:?}");
 }
+
+#[test]
+fn tls_is_summed_up_where_it_ends_here() {
+    let mut seen = Seen::new(120, 20, &[], &[]);
+    assert!(!seen.lines()[0].contains("TLS"));
+    let with_tls = |count: u64| {
+        let mut status = status(0, &[]);
+        status["tls"] =
+            json!({ "handshakes": 100 * count, "resumptions": 80 * count, "failures": count });
+        status
+    };
+    let first = Look::new(with_tls(0), None);
+    seen.look = Look::new(with_tls(2), Some((&first, 2.0)));
+    let line = seen.lines()[0].clone();
+    assert!(line.contains("TLS 100/s, 80 resumed, 1 failed"), "{line}");
+}
