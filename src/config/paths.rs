@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 impl Config {
     /// Resolves every relative `ca`, `ca_file`, `client_certificate`, `client_key`, `client_ca`,
     /// `client_crl`, `backends_file`, `ticket_keys_file`, `chain`, `key` and `ocsp` against the
-    /// folder of the configuration file. Logs, sockets and the state file are written, not read: they stay
-    /// relative to the working directory.
+    /// folder of the configuration file. Logs, sockets and the state file are written, not read:
+    /// they stay relative to the working directory.
     pub fn resolve_paths(&mut self, folder: &Path) {
         let resolve = |path: &mut PathBuf| *path = folder.join(&path);
         self.tls.ticket_keys_file.iter_mut().for_each(resolve);

@@ -1,5 +1,5 @@
-//! The files in `config/` with listeners of HTTPS, each with certificates and addresses of the test in
-//! the place of its own, and driven as their comments say.
+//! The files in `config/` with listeners of HTTPS, each with certificates and addresses of the
+//! test in the place of its own, and driven as their comments say.
 
 use super::*;
 
