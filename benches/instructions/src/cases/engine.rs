@@ -6,8 +6,8 @@
 
 use ringway::base::Instant;
 use ringway::engine::{
-    BufferId, BuffersHeld, Close, Datagram, Destination, Engine, Event, Failure, Key, Op,
-    ReceiveFlags, Room, SMALL_BUFFER_BYTES, Slice, Socket, Source,
+    BufferId, BuffersHeld, Close, DATAGRAM_HEADROOM, Datagram, Destination, Engine, Event, Failure,
+    Key, Op, Owner, ReceiveFlags, Room, SMALL_BUFFER_BYTES, Slice, Socket, Source,
 };
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -28,6 +28,8 @@ pub struct Script {
     pub clients: u32,
     /// Each client leaves after its answer, and another one comes.
     pub connection_each: bool,
+    /// Both are datagrams.
+    pub is_udp: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,8 +58,16 @@ pub struct ScriptedEngine {
     coming: VecDeque<Event>,
     memory: Vec<Box<[u8]>>,
     free: [Vec<BufferId>; 3],
+    /// The datagrams in buffers, by their place.
+    datagrams: Vec<Option<Datagram>>,
+    /// The receive of the listener's socket for datagrams.
+    mouth: Option<Key>,
     /// Answers that clients have got in whole.
     pub answered: u64,
+}
+
+fn client_address(client: u32) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 1024 + client as u16).into()
 }
 
 const RECEIVE: usize = 0;
@@ -77,6 +87,8 @@ impl ScriptedEngine {
             coming: VecDeque::with_capacity(4096),
             memory: Vec::new(),
             free: Default::default(),
+            datagrams: Vec::new(),
+            mouth: None,
             answered: 0,
         };
         for _ in 0..RECEIVE_BUFFERS.max(script.clients * 4) {
@@ -118,6 +130,20 @@ impl ScriptedEngine {
         self.memory[buffer.0 as usize][..bytes.len()].copy_from_slice(bytes);
         let flags = ReceiveFlags { still_armed: true, more_readable: false };
         self.coming.push_back(Event::Received { key, buffer, length: bytes.len() as u32, flags });
+    }
+
+    /// A datagram comes to a socket that receives by `key`.
+    fn datagram_comes(&mut self, key: Key, bytes: &'static [u8], from: SocketAddr) {
+        let buffer = self.free[RECEIVE].pop().expect("each is released when it is sent on");
+        let start = DATAGRAM_HEADROOM as u32;
+        let end = start + bytes.len() as u32;
+        self.memory[buffer.0 as usize][start as usize..end as usize].copy_from_slice(bytes);
+        let place = buffer.0 as usize;
+        self.datagrams.resize(self.datagrams.len().max(place + 1), None);
+        let payload = Slice { buffer, start, end };
+        let to = Some(Ipv4Addr::LOCALHOST.into());
+        self.datagrams[place] = Some(Datagram { payload, from: Some(from), to, is_whole: true });
+        self.coming.push_back(Event::Datagram { key, buffer, more: true });
     }
 
     /// The other end of a client's socket has its answer.
@@ -219,23 +245,42 @@ impl Engine for ScriptedEngine {
         _address: SocketAddr,
         _source: Source,
     ) -> Result<Socket, Failure> {
-        Err(Failure::Refused)
+        Ok(self.open(End::Backend))
     }
 
-    fn receive_datagrams(&mut self, _socket: Socket, _key: Key) {}
+    fn receive_datagrams(&mut self, socket: Socket, key: Key) {
+        if self.script.is_udp && key.owner() == Owner::Flow {
+            self.peers[socket.0 as usize].receiving = Some(key);
+        } else if self.mouth.replace(key).is_none() {
+            for client in 0..self.script.clients {
+                self.datagram_comes(key, self.script.request, client_address(client));
+            }
+        }
+    }
 
-    fn datagram(&self, _buffer: BufferId) -> Datagram {
-        unreachable!("there are none in the script")
+    fn datagram(&self, buffer: BufferId) -> Datagram {
+        self.datagrams[buffer.0 as usize].expect("a datagram came in it")
     }
 
     fn send_datagram(
         &mut self,
-        _socket: Socket,
-        _key: Key,
-        _slice: Slice,
-        _destination: Option<Destination>,
+        socket: Socket,
+        key: Key,
+        slice: Slice,
+        destination: Option<Destination>,
     ) {
-        unreachable!("there are none in the script")
+        self.release(slice.buffer);
+        match destination {
+            Some(Destination { address, .. }) => {
+                self.answered += 1;
+                self.datagram_comes(key, self.script.request, address);
+            }
+            None => {
+                let receiving = self.peers[socket.0 as usize].receiving;
+                let backend = (Ipv4Addr::LOCALHOST, 9000).into();
+                self.datagram_comes(receiving.unwrap_or(key), self.script.response, backend);
+            }
+        }
     }
 
     fn has_datagrams(&self) -> bool {
@@ -244,11 +289,13 @@ impl Engine for ScriptedEngine {
 
     fn turn_datagrams_away(&mut self, _socket: Socket) {}
 
-    fn close_datagrams(&mut self, _socket: Socket) {}
+    fn close_datagrams(&mut self, socket: Socket) {
+        self.close(socket, Close::Graceful);
+    }
 
     fn cancel(&mut self, op: Op, key: Key) {
         let receives = |peer: &&mut Peer| peer.receiving == Some(key);
-        if op == Op::Receive
+        if matches!(op, Op::Receive | Op::ReceiveDatagrams)
             && let Some(peer) = self.peers.iter_mut().find(receives)
         {
             peer.receiving = None;
