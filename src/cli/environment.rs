@@ -14,14 +14,22 @@ use std::path::Path;
 const PREFIX: &str = "RINGWAY_";
 
 /// Read by the tests, or set by cargo for a program that it starts.
-const OF_DEVELOPERS: [&str; 18] = [
+const OF_DEVELOPERS: [&str; 27] = [
     "RINGWAY_ANSWERS",
+    "RINGWAY_ATTACKERS",
+    "RINGWAY_BULK",
+    "RINGWAY_COMMANDS",
     "RINGWAY_COMMIT",
     "RINGWAY_DRAINS",
     "RINGWAY_DRILLS",
     "RINGWAY_DROPPED",
+    "RINGWAY_FRAMES",
     "RINGWAY_GOLDEN",
+    "RINGWAY_HALF_OPEN",
+    "RINGWAY_LEAVING",
     "RINGWAY_PROFILE",
+    "RINGWAY_QUESTIONS",
+    "RINGWAY_REQUESTS",
     "RINGWAY_RUSTC",
     "RINGWAY_SEED",
     "RINGWAY_SEEDS",
@@ -32,6 +40,7 @@ const OF_DEVELOPERS: [&str; 18] = [
     "RINGWAY_TEST_ALONE",
     "RINGWAY_TEST_ORIGIN",
     "RINGWAY_TEST_PEER",
+    "RINGWAY_TRANSACTIONS",
     "RINGWAY_WAITING",
 ];
 

@@ -597,7 +597,7 @@ fn run_takes_the_protocol_from_flags() {
         );
     }
     let (status, _, err) = run_line(&[&line[..], &["h3"]].concat());
-    assert!(status == 2 && err.contains("HTTP/3 are not supported yet"), "{err}");
+    assert!(status == 2 && err.contains("HTTP/3 is not supported yet"), "{err}");
     let (status, _, err) = run_line(&[&line[..], &["tcp", "--tls-cert", "a.pem"]].concat());
     assert!(status == 2 && err.contains("need --protocol https"), "{err}");
     let folder = Folder::new("protocol");

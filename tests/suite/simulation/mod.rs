@@ -113,9 +113,17 @@ impl Sum {
             CloseReason::FlowIdle,
             CloseReason::FlowMoved,
             CloseReason::FlowEvicted,
+            CloseReason::Http2UnreadAnswers,
         ];
-        // Backends have the right certificate.
-        let is_other = |one: &CloseReason| others.contains(one) || one.is_of_backend_tls();
+        // Backends have the right certificate, and are not asked for more; clients are asked for
+        // none, and flood nobody.
+        let is_other = |one: &CloseReason| {
+            let name = one.label();
+            others.contains(one)
+                || one.is_of_backend_tls()
+                || name.starts_with("client_certificate_")
+                || (name.starts_with("http2_") && name.ends_with("_flood"))
+        };
         for reason in CloseReason::ALL.iter().filter(|reason| !is_other(reason)) {
             self.count(reason.label(), world.closes(*reason));
         }
