@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// The answer to a request that comes without TLS.
 const PLAIN_HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
     Content-Length: 59\r\nConnection: close\r\n\r\n\
-    This port speaks HTTPS, and the request came without TLS.\r\n\n";
+    This port speaks HTTPS, and the request came without TLS.\r\n";
 
 /// How a connection goes on after its ClientHello.
 enum Greeting {

@@ -91,4 +91,7 @@ fn a_request_without_tls_is_told_so() {
     assert_eq!(status(&answer), 400);
     let text = String::from_utf8_lossy(body(&answer)).into_owned();
     assert!(text.contains("without TLS"), "{text}");
+    let length = format!("\r\nContent-Length: {}\r\n", text.len());
+    let head = String::from_utf8_lossy(&answer);
+    assert!(head.contains(&length), "{head}");
 }
