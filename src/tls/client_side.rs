@@ -69,6 +69,9 @@ impl ClientSide {
     }
 
     fn may_serve(&self, host: Option<&str>, names: &ServerNames) -> bool {
+        if names.around(host).any(|site| site.asks_more_than(&self.site)) {
+            return false;
+        }
         let Some(host) = host else { return true };
         let own = self.server_name.as_deref();
         let site = names.lookup(Some(host));

@@ -36,7 +36,26 @@ impl ServerNames {
     /// The site for a name in lower case; none: the client is refused.
     pub fn lookup(&self, name: Option<&str>) -> Option<&Arc<Site>> {
         let Some(name) = name else { return self.unnamed.as_ref() };
-        let wildcard = || self.wildcards.get(name.split_once('.')?.1);
-        self.exact.get(name).or_else(wildcard).or(self.unknown.as_ref())
+        self.listed(name).or(self.unknown.as_ref())
     }
+
+    fn listed(&self, name: &str) -> Option<&Arc<Site>> {
+        let wildcard = || self.wildcards.get(parent_of(name)?);
+        self.exact.get(name).or_else(wildcard)
+    }
+
+    /// The sites of a host that is not listed, whose routes it may take: a wildcard of a route
+    /// stands for several labels, and a request without a host takes the routes for all of them.
+    pub(super) fn around(&self, host: Option<&str>) -> impl Iterator<Item = &Arc<Site>> {
+        let unlisted = host.filter(|host| self.listed(host).is_none());
+        let parents = std::iter::successors(unlisted, |name| parent_of(name)).skip(1);
+        let below = parents.filter_map(|parent| self.wildcards.get(parent));
+        let default = [&self.unnamed, &self.unknown].into_iter().filter(move |_| host.is_none());
+        below.chain(default.flatten())
+    }
+}
+
+/// What follows the first label.
+fn parent_of(name: &str) -> Option<&str> {
+    name.split_once('.').map(|(_, parent)| parent)
 }

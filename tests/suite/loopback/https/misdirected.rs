@@ -100,3 +100,56 @@ fn a_connection_goes_on_after_a_misdirected_request() {
     );
     assert!(seen.expect("it is served").answer.starts_with("HTTP/1.1 200"));
 }
+
+/// `open.test` asks for nothing, `*.w.test` for a certificate; each with keys more.
+fn start_beside(authority: &Authority, backend: &Origin, [open, inner]: [&str; 2]) -> Operated {
+    let [own, below] = ["open.test", "*.w.test"].map(|name| authority.issue(&[name]));
+    let files = [
+        ("ca.pem", &*authority.pem),
+        ("open.pem", &own.chain),
+        ("open-key.pem", &own.key),
+        ("inner.pem", &below.chain),
+        ("inner-key.pem", &below.key),
+    ];
+    let asking = "client_certificate = \"required\"\nclient_ca = [\"ca.pem\"]\n";
+    let inner = format!("{asking}{inner}");
+    super::start(&files, &secure(backend, "", &[("open", open), ("inner", &inner)]))
+}
+
+#[test]
+fn without_a_host_nothing_is_served_that_the_default_asks_a_certificate_for() {
+    let authority = Authority::new();
+    let backend = Origin::saying("hello");
+    let secure = start_beside(&authority, &backend, ["", "default = true"]);
+    let long = format!("{}.test", "x".repeat(300));
+    for (request, expected) in [
+        (get("open.test"), "200"),
+        (get("other.test"), "421"),
+        ("GET / HTTP/1.0\r\n\r\n".to_owned(), "421"),
+        (get(&long), "421"),
+    ] {
+        let seen = Caller::trusting(&authority).ask(secure.ringway.address, "open.test", &request);
+        let answer = seen.expect("the handshake asks for nothing").answer;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{request}: {answer}");
+    }
+}
+
+#[test]
+fn below_a_wildcard_that_asks_for_a_certificate_no_host_is_served_without() {
+    let authority = Authority::new();
+    let backend = Origin::saying("hello");
+    let secure = start_beside(&authority, &backend, ["default = true", ""]);
+    for (name, host, expected) in [
+        ("unknown.test", "unknown.test", "200"),
+        // Routes for `*.w.test` are for these too, and the default certificate answers.
+        ("a.b.w.test", "a.b.w.test", "421"),
+        ("open.test", "a.b.w.test", "421"),
+        ("127.0.0.1", "a.b.w.test", "421"),
+        ("127.0.0.1", "b.w.test", "421"),
+    ] {
+        for version in ["--http1.1", "--http2"] {
+            let seen = asked(&secure, version, name, host);
+            assert_eq!(seen, expected, "{version}: {host} on a connection for {name}");
+        }
+    }
+}
