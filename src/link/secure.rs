@@ -38,7 +38,7 @@ impl Secure {
 
     /// The handshake with a client is complete: what its certificate says is kept.
     pub fn note_client_certificate(&mut self) {
-        let shown = self.session.take_peer_certificates();
+        let shown = self.session.take_client_certificates();
         if let (Some(client), Some(own)) = (&mut self.client, shown.first()) {
             client.identity = Some(Box::new(Identity::of(own)));
         }

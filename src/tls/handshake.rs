@@ -32,8 +32,9 @@ pub struct Facts {
     pub alpn: Option<Box<[u8]>>,
     /// The handshake took up an earlier session.
     pub is_resumed: bool,
-    /// The certificates that the peer has shown, its own first.
-    pub peer_certificates: Box<[CertificateDer<'static>]>,
+    /// The certificates that a client has shown, its own first. Those of a backend were verified,
+    /// and nobody asks for them: they would be most of what an idle connection takes.
+    pub client_certificates: Box<[CertificateDer<'static>]>,
 }
 
 /// A handshake that is not complete.
@@ -156,7 +157,10 @@ impl Handshake {
     pub(super) fn complete(self) -> Result<Completed, Fault> {
         match self {
             Self::Server(connection) => {
-                let facts = facts_of(&connection);
+                let shown = connection.peer_certificates().unwrap_or_default();
+                let client_certificates = shown.iter().map(|one| one.clone().into_owned());
+                let client_certificates = client_certificates.collect();
+                let facts = Facts { client_certificates, ..facts_of(&connection) };
                 let (secrets, kernel) = connection.dangerous_into_kernel_connection()?;
                 Completed::new(secrets, Schedule::Server(kernel), facts)
             }
@@ -214,13 +218,12 @@ fn facts_of<Data>(connection: &rustls::unbuffered::UnbufferedConnectionCommon<Da
         _ => Version::Tls12,
     };
     let suite = connection.negotiated_cipher_suite().expect("a complete handshake has a suite");
-    let certificates = connection.peer_certificates().unwrap_or_default();
     Facts {
         version,
         suite: suite.suite(),
         alpn: connection.alpn_protocol().map(Into::into),
         is_resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
-        peer_certificates: certificates.iter().map(|one| one.clone().into_owned()).collect(),
+        client_certificates: Box::default(),
     }
 }
 

@@ -169,10 +169,10 @@ impl Session {
         }
     }
 
-    /// Takes the certificates that the peer has shown: they are not kept with the session.
-    pub fn take_peer_certificates(&mut self) -> Box<[CertificateDer<'static>]> {
+    /// Takes the certificates that a client has shown: they are not kept with the session.
+    pub fn take_client_certificates(&mut self) -> Box<[CertificateDer<'static>]> {
         match &mut self.state {
-            State::Open(open) => std::mem::take(&mut open.facts.peer_certificates),
+            State::Open(open) => std::mem::take(&mut open.facts.client_certificates),
             State::Handshaking(_) | State::Failed => Box::default(),
         }
     }
