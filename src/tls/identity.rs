@@ -12,8 +12,9 @@ use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-/// Bytes of the longest list of names that is passed on; of a longer one none is.
-const NAMES_BYTES_MAX: usize = 4096;
+/// Bytes of the longest value that is passed on: a longer one is left out, since requests with it
+/// would not fit, and it is kept as long as the connection.
+const VALUE_BYTES_MAX: usize = 4096;
 
 /// A field: its name and value.
 pub(super) type Field = (&'static str, Cow<'static, str>);
@@ -38,9 +39,12 @@ impl Identity {
         let fingerprint = hex(&sha256(der));
         let mut fields: Vec<Field> = vec![(VERIFIED, Cow::Borrowed("SUCCESS"))];
         if let Ok((_, certificate)) = X509Certificate::from_der(der) {
-            fields.push(("X-Client-Cert-Subject", name_text(certificate.subject()).into()));
+            let subject = name_text(certificate.subject());
+            if subject.len() <= VALUE_BYTES_MAX {
+                fields.push(("X-Client-Cert-Subject", subject.into()));
+            }
             let names = names_text(&certificate);
-            if !names.is_empty() && names.len() <= NAMES_BYTES_MAX {
+            if !names.is_empty() && names.len() <= VALUE_BYTES_MAX {
                 fields.push(("X-Client-Cert-SAN", names.into()));
             }
         }
@@ -168,5 +172,16 @@ mod tests {
                 (0..70).map(|number| SanType::DnsName(name(number))).collect();
         });
         assert!(!lines.iter().any(|line| line.starts_with("X-Client-Cert-SAN")), "{lines:?}");
+    }
+
+    #[test]
+    fn a_subject_that_is_too_long_is_left_out() {
+        let subject = |length| {
+            let name = DnValue::Utf8String("x".repeat(length));
+            let lines = fields(|params| params.distinguished_name.push(DnType::CommonName, name));
+            lines.into_iter().find(|line| line.starts_with("X-Client-Cert-Subject"))
+        };
+        assert!(subject(4_000).is_some());
+        assert_eq!(subject(5_000), None);
     }
 }
