@@ -32,6 +32,7 @@ pub mod shard;
 pub mod sides;
 pub mod snapshot;
 pub mod stats;
+pub mod streams;
 pub mod sys;
 pub mod table;
 pub mod tls;

@@ -8,6 +8,9 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Fields (header lines) in one head or trailer section. Fields are counted, not only bytes:
 /// many tiny ones cost more than their bytes.
 pub const FIELDS_MAX: usize = 100;
+/// Fields of a head that was written here: to those that it came with, [`FIELDS_MAX`] at most, what
+/// a proxy has to say is added.
+pub const OWN_FIELDS_MAX: usize = FIELDS_MAX + 12;
 /// Bytes of one chunk-size line with its extensions. A legitimate line has fewer than twenty.
 pub const CHUNK_LINE_BYTES_MAX: usize = 256;
 /// Attempts that one request gets, the first included: what four could not take, a fifth will not,
@@ -135,3 +138,9 @@ pub const HTTP2_GROWTH_BYTES_MAX: u32 = 32 * 1024 * 1024;
 /// Bytes that a stream which is not incremental sends before others of its urgency get their turn
 /// (RFC 9218 §10 lets one such response end first; without a bound an endless one starves others).
 pub const HTTP2_TURN_BYTES: u32 = 64 * 1024;
+/// Silence of a backend of HTTP/2 after which a PING goes with the next stream that is opened: a
+/// connection may have been lost without a trace while it was idle.
+pub const HTTP2_PING_AFTER: Duration = Duration::from_secs(10);
+/// Silence of a backend of HTTP/2 with open streams after which it is asked by PING. Servers of
+/// gRPC take more than one in five minutes for a flood.
+pub const HTTP2_PING_APART: Duration = Duration::from_secs(310);

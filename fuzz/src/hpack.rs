@@ -81,7 +81,8 @@ fn fields(section: &Section) -> Option<Fields> {
 /// What is written of a head is read as the same head.
 fn check_written(head: &RequestHead<'_, '_>) {
     let mut writer = Connection::new(Role::Client, &Config::default());
-    let to = RequestTo { scheme: "http", form: RequestForm::Kept { forward_upgrade: false } };
+    let form = RequestForm::Kept { forward_upgrade: false, accepts_trailers: false };
+    let to = RequestTo { scheme: "http", form };
     writer.send_request(head, &to, true).expect("there is room for one");
     let mut reader = Connection::new(Role::Server, &Config::default());
     let mut section = Section::new();

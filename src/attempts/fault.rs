@@ -62,6 +62,7 @@ pub(super) fn reason_of(kind: FaultKind) -> CloseReason {
         FaultKind::Revoked | FaultKind::BadCertificate => CloseReason::BackendTlsBadCertificate,
         FaultKind::TimedOut => CloseReason::BackendTlsTimeout,
         kind if kind.is_of_own_certificate() => CloseReason::BackendTlsClientCertificate,
+        FaultKind::NoHttp2 => CloseReason::BackendTlsNothingInCommon,
         kind if kind.is_of_nothing_in_common() => CloseReason::BackendTlsNothingInCommon,
         FaultKind::Alert(_) => CloseReason::BackendTlsAlert,
         FaultKind::NothingInCommon | FaultKind::Closed | FaultKind::Protocol => {

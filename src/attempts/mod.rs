@@ -38,6 +38,11 @@ pub enum Next {
     End(CloseReason),
 }
 
+/// For connections that carry one thing each: see [`Wish::has_place`].
+pub fn no_place(_: BackendSlot) -> bool {
+    false
+}
+
 /// Backends, each once for each failure on it.
 #[derive(Clone, Copy, Debug)]
 struct Tried {
@@ -107,19 +112,20 @@ impl Attempts {
 
     /// A backend of the pool; if the pool has none, or no longer exists, a backend of the pool
     /// that the route leads to now. `may_probe`: it does no harm if the attempt fails, so it may
-    /// be a half-open probe.
+    /// be a half-open probe. `has_place`: see [`Wish::has_place`].
     pub fn pick<E: Engine>(
         &mut self,
         need: Need,
         may_probe: bool,
+        has_place: &dyn Fn(BackendSlot) -> bool,
         picks: &mut Replicas,
         local: &mut Local<E>,
     ) -> Option<Pick> {
-        if let Some(pick) = self.pick_of(self.pool, need, may_probe, picks, local) {
+        if let Some(pick) = self.pick_of(self.pool, need, may_probe, has_place, picks, local) {
             return Some(pick);
         }
         let newer = self.newer_pool(local)?;
-        let pick = self.pick_of(newer, need, may_probe, picks, local)?;
+        let pick = self.pick_of(newer, need, may_probe, has_place, picks, local)?;
         self.pool = newer;
         Some(pick)
     }
@@ -148,6 +154,7 @@ impl Attempts {
         pool: PoolId,
         need: Need,
         may_probe: bool,
+        has_place: &dyn Fn(BackendSlot) -> bool,
         picks: &mut Replicas,
         local: &mut Local<E>,
     ) -> Option<Pick> {
@@ -158,7 +165,7 @@ impl Attempts {
         let may_try = need == Need::Any && is_first && may_probe;
         let takes_any = need == Need::Any;
         let (key, tried) = (self.key, self.tried.slots());
-        let wish = Wish { pool, key, tried, may_try, takes_any };
+        let wish = Wish { pool, key, tried, may_try, takes_any, has_place };
         picks.pick(&wish, now, &mut local.prng)
     }
 

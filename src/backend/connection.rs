@@ -1,5 +1,6 @@
 //! One connection to a backend, and what an exchange or a relay may do with it.
 
+use super::http2::Http2;
 use crate::base::BackendSlot;
 use crate::engine::{BufferId, Close, Engine, Failure, Key, ReceiveFlags, Slice, Socket};
 use crate::http1::Partial;
@@ -17,6 +18,8 @@ use std::time::Duration;
 pub enum Use {
     /// It carries an exchange.
     Exchange(ExchangeId),
+    /// It carries exchanges on streams, or waits for them.
+    Streams,
     /// It is one end of a relay.
     Relay(RelayId),
     /// It waits for its next exchange.
@@ -61,6 +64,8 @@ pub struct Connection {
     pub idle_max: Duration,
     /// The part of a response's head, a size line or its trailer section from earlier reads.
     pub(super) partial: Option<Box<Partial>>,
+    /// HTTP/2, if it speaks that, or is to.
+    pub(super) http2: Option<Box<Http2>>,
     /// Received and not processed yet: what follows the head of a response that opens a tunnel.
     pub inbox: Chain,
     /// Its deadline while it is idle; the timer stays armed while the connection is used.
@@ -99,6 +104,7 @@ impl Connection {
             close: Close::Graceful,
             idle_max: Duration::MAX,
             partial: None,
+            http2: None,
             inbox: Chain::default(),
             clock: Clock::default(),
             newer: None,
@@ -229,6 +235,7 @@ impl Connection {
     }
 
     /// True if nothing of the last exchange is left on it, and nothing is known against its use.
+    #[inline(always)]
     pub(super) fn is_clean(&self) -> bool {
         let link = &self.link;
         !self.has_unread
@@ -238,5 +245,10 @@ impl Connection {
             && link.write == Write::Open
             && link.is_flushed()
             && link.sending == 0
+    }
+
+    /// True if it waits for its next exchange.
+    pub(super) fn is_idle(&self) -> bool {
+        self.used_for == Use::Idle || self.is_without_streams()
     }
 }

@@ -1,13 +1,13 @@
 //! All connections of a shard to backends, and per backend the idle ones, last used first: the
 //! most recently used one is the least likely to have been closed by the backend.
 
-use super::{Connection, Use};
+use super::{Connection, Upstream, Use};
 use crate::base::BackendSlot;
 use crate::engine::{Close, Engine, Failure, Key, Socket, Source};
 use crate::link::{Delivery, Life};
 use crate::local::Local;
 use crate::mailbox::Stage;
-use crate::table::{ConnectionId, ExchangeId, Table};
+use crate::table::{ConnectionId, ExchangeId, Port, Table};
 use crate::tls::BackendTls;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,12 +23,17 @@ struct IdleList {
 pub struct Connections {
     rows: Table<ConnectionId, Connection>,
     idle: Vec<IdleList>,
+    /// By backend, the connections that carry exchanges on streams, the oldest first. Those that
+    /// take no more may be missing.
+    pub(super) streaming: Vec<Vec<ConnectionId>>,
+    /// By backend: it was found to speak HTTP/1.1 where HTTP/2 was offered too.
+    pub(super) fallen_back: Vec<bool>,
 }
 
 impl Connections {
     /// Without connections, with room for this many, which costs no memory before it is used.
     pub fn with_capacity(connections: usize) -> Self {
-        Self { rows: Table::with_capacity(connections), idle: Vec::new() }
+        Self { rows: Table::with_capacity(connections), ..Self::default() }
     }
 
     /// The connection of an operation; none if the operation is older than the row's tenant.
@@ -40,6 +45,17 @@ impl Connections {
     #[inline]
     pub fn at(&mut self, id: ConnectionId) -> &mut Connection {
         self.rows.at(id)
+    }
+
+    /// The backend's side of the exchange at a place.
+    #[inline]
+    pub fn upstream(&mut self, port: Port<ConnectionId>) -> Upstream<'_> {
+        self.rows.at(port.connection).upstream(port.stream)
+    }
+
+    /// A connection that exists.
+    pub(super) fn at_ref(&self, id: ConnectionId) -> &Connection {
+        &self.rows[id]
     }
 
     /// Removes a connection; its socket has been closed.
@@ -59,7 +75,7 @@ impl Connections {
 
     /// All idle connections, for the end of the shard or of a backend.
     pub fn idle_ids(&self) -> Vec<ConnectionId> {
-        let idle = self.rows.iter().filter(|(_, connection)| connection.used_for == Use::Idle);
+        let idle = self.rows.iter().filter(|(_, connection)| connection.is_idle());
         idle.map(|(id, _)| id).collect()
     }
 
@@ -104,6 +120,7 @@ impl Connections {
 
     /// The most recently used idle connection to a backend, for an exchange; none if all of them
     /// are claimed by other shards.
+    #[inline(always)]
     pub fn reuse<E: Engine>(
         &mut self,
         slot: BackendSlot,
@@ -125,10 +142,33 @@ impl Connections {
         newest
     }
 
+    /// Ends an attempt in the middle: nothing more of it goes to the backend or comes from it.
+    pub fn leave<E: Engine>(&mut self, port: Port<ConnectionId>, local: &mut Local<E>) {
+        match port.stream {
+            0 => self.close(port.connection, Close::Reset, local),
+            _ => self.end_stream(port, false, local),
+        }
+    }
+
+    /// An exchange is over; see [`Connections::keep_or_close`].
+    pub fn end_exchange<E: Engine>(
+        &mut self,
+        port: Port<ConnectionId>,
+        is_complete: bool,
+        idle: (u32, bool),
+        local: &mut Local<E>,
+    ) {
+        match port.stream {
+            0 => self.keep_or_close(port.connection, is_complete, idle, local),
+            _ => self.end_stream(port, is_complete, local),
+        }
+    }
+
     /// Keeps a connection that its exchange has left for the next one, or closes it.
     /// `is_complete`: both messages have ended. `idle_max`: idle connections to its backend that
     /// this shard may keep; `is_claimable`: another shard may claim them.
-    pub fn keep_or_close<E: Engine>(
+    #[inline(always)]
+    fn keep_or_close<E: Engine>(
         &mut self,
         id: ConnectionId,
         is_complete: bool,
@@ -162,6 +202,7 @@ impl Connections {
     }
 
     /// Puts an unused connection before the other idle ones.
+    #[inline(always)]
     fn park(&mut self, id: ConnectionId) {
         let slot = self.rows[id].slot;
         if self.idle.len() <= slot.index() {
@@ -197,6 +238,9 @@ impl Connections {
     /// Closes an idle connection: its time is over, its backend is removed, or it received bytes
     /// without a request, or its end.
     pub fn discard_idle<E: Engine>(&mut self, id: ConnectionId, local: &mut Local<E>) {
+        if self.rows[id].used_for == Use::Streams {
+            return self.close_streams(id, local);
+        }
         self.unpark(id);
         let Connection { slot, is_claimable, .. } = self.rows[id];
         if is_claimable {
@@ -208,7 +252,8 @@ impl Connections {
     /// Closes idle connections to a backend that other shards have claimed, the oldest first.
     pub fn yield_claimed<E: Engine>(&mut self, slot: BackendSlot, local: &mut Local<E>) {
         while local.reports.backend_cell(slot).idle.is_claimed() {
-            let Some(oldest) = self.oldest_idle(slot) else { return };
+            let oldest = self.oldest_idle(slot).or_else(|| self.oldest_without_streams(slot));
+            let Some(oldest) = oldest else { return };
             self.discard_idle(oldest, local);
         }
     }
@@ -235,7 +280,9 @@ impl Connections {
             }
             Use::Idle | Use::Finishing | Use::Delivering(_) => {}
             // Armed again when the connection is parked.
-            Use::Exchange(_) | Use::Relay(_) | Use::Closing => connection.clock.rest(),
+            Use::Exchange(_) | Use::Streams | Use::Relay(_) | Use::Closing => {
+                connection.clock.rest();
+            }
         }
     }
 
@@ -297,8 +344,12 @@ impl Connections {
         connection.used_for = Use::Closing;
         connection.close = how;
         connection.partial = None;
+        let had_streams = connection.drop_streams(&mut local.wire);
         local.wire.drop_chain(&mut connection.inbox);
         local.wire.quiesce(&mut connection.link);
+        if had_streams {
+            self.retire(id);
+        }
         self.settle(id, local);
     }
 

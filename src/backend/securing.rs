@@ -8,6 +8,17 @@ use crate::local::Local;
 use crate::stats::Counter;
 use crate::tls::{BackendTls, FaultKind};
 
+/// What was agreed on about the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agreed {
+    /// Nothing: there is no TLS.
+    Nothing,
+    /// HTTP/2.
+    Http2,
+    /// Another one, or none.
+    Other,
+}
+
 impl Connection {
     /// Begins the handshake on a connection that has just been made. Its PROXY header goes before
     /// it.
@@ -61,6 +72,15 @@ impl Connection {
         }
         self.link.life = Life::Open;
         true
+    }
+
+    /// The protocol that was agreed on in the handshake; none without TLS.
+    pub fn agreed(&self) -> Agreed {
+        let Some(secure) = &self.link.secure else { return Agreed::Nothing };
+        match secure.session().facts().and_then(|facts| facts.alpn.as_deref()) {
+            Some(b"h2") => Agreed::Http2,
+            _ => Agreed::Other,
+        }
     }
 
     fn fault_kind(&self, fault: &OpenFault) -> FaultKind {

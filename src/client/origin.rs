@@ -2,7 +2,7 @@
 //! HTTP/2. An exchange does not see which.
 
 use super::{BodyFault, BodyPart, Client, State};
-use crate::base::ListenerId;
+use crate::base::{Instant, ListenerId};
 use crate::engine::{Close, Engine, Slice};
 use crate::http1::ConnectionField;
 use crate::local::{How, Local, Signal};
@@ -65,6 +65,11 @@ impl Origin<'_> {
             Some(_) => self.client.is_stream_stuck(self.stream, local),
             None => self.client.is_stuck(local),
         }
+    }
+
+    /// True if the client's own deadline is over.
+    pub fn is_late(&self, now: Instant) -> bool {
+        self.stream > 0 && self.client.is_call_late(self.stream, now)
     }
 
     // --- the request ---

@@ -125,6 +125,15 @@ choice! {
 }
 
 choice! {
+    /// The version of HTTP that backends speak.
+    BackendHttp {
+        Http1 = "1.1" "HTTP/1.1.",
+        Http2 = "2" "HTTP/2.",
+        Auto = "auto" "HTTP/2 where it is agreed on in the TLS handshake, else HTTP/1.1.",
+    }
+}
+
+choice! {
     /// The protocol of a probe.
     ProbeProtocol {
         Tcp = "tcp" "A connection, and what is said on it if that is given.",

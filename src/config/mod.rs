@@ -30,9 +30,9 @@ pub mod values;
 
 pub use backends_file::parse_backends_file;
 pub use choices::{
-    Choice, ClientCertificate, Connect, HalfClose, LogFormat, NoHealthy, NoSni, NotTls,
-    ProbeProtocol, ProcessLogFormat, Protocol, ProxyHeader, ProxyProtocol, ProxyTlv, Steering,
-    UnknownSni, unknown_word,
+    BackendHttp, Choice, ClientCertificate, Connect, HalfClose, LogFormat, NoHealthy, NoSni,
+    NotTls, ProbeProtocol, ProcessLogFormat, Protocol, ProxyHeader, ProxyProtocol, ProxyTlv,
+    Steering, UnknownSni, unknown_word,
 };
 pub use diagnostics::{Diagnostics, Problem};
 pub use digest::Digest;

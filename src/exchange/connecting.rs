@@ -4,9 +4,9 @@
 use super::retained::{Place, Retained};
 use super::{Attempt, Exchange, Exchanges, Facts, Flow, Phase};
 use crate::attempts::{Attempts, ConnectionFault, Need, Next};
-use crate::backend::Use;
+use crate::backend::{Lease, NewStreams, Use, Wants};
 use crate::client::Arrival;
-use crate::engine::{Close, Engine, Slice, Source};
+use crate::engine::{Engine, Slice, Source};
 use crate::link::{Chain, Wire};
 use crate::mailbox::TrialCourse;
 use crate::message::Body;
@@ -19,6 +19,32 @@ use crate::table::{ConnectionId, Port};
 /// A body that was received with its head in one read is copied behind the new head, so that one
 /// plain send covers both; a longer one is sent from the buffer that received it.
 pub(super) const COPY_BYTES_MAX: usize = 4096;
+
+/// Whose loss a connection is that could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectLoss {
+    /// The exchange's, which reports it.
+    Own,
+    /// That of several: another one reports it.
+    Shared,
+}
+
+/// A place on a connection, for an exchange.
+struct Leased {
+    port: Port<ConnectionId>,
+    /// The connection is made.
+    is_made: bool,
+    /// It was begun for this exchange.
+    is_fresh: bool,
+}
+
+impl Leased {
+    /// All of a connection that was begun.
+    #[inline]
+    fn fresh(id: ConnectionId) -> Self {
+        Self { port: Port::only(id), is_made: false, is_fresh: true }
+    }
+}
 
 /// An exchange that got no connection.
 struct Unattached {
@@ -52,6 +78,7 @@ impl Exchange {
                 is_idempotent: request.is_idempotent,
                 is_head: request.is_head,
                 is_connect: request.is_connect,
+                accepts_trailers: request.accepts_trailers,
                 client_keeps: request.keep_alive,
                 is_streaming,
                 upgrade: request.upgrade,
@@ -128,10 +155,13 @@ impl Exchange {
 
     pub(super) fn pick<E: Engine>(&mut self, need: Need, sides: &mut Sides<E>) -> Option<Pick> {
         let may_probe = self.is_replayable();
-        self.attempts.pick(need, may_probe, &mut sides.picks, &mut sides.local)
+        let Sides { clients, connections, picks, local } = sides;
+        let (origin, needs_fresh) = (self.origin.connection, self.needs_fresh);
+        let has_place = |slot| connections.has_place(slot, clients[origin].link.key, needs_fresh);
+        self.attempts.pick(need, may_probe, &has_place, picks, local)
     }
 
-    /// Uses an idle connection to a backend, or begins a fresh one.
+    /// Uses a connection to a backend that there is, or begins a fresh one.
     fn attach<E: Engine>(
         &mut self,
         pick: Pick,
@@ -142,55 +172,102 @@ impl Exchange {
         self.attempts.go_to(&pick, &sides.local);
         let pool = sides.picks.pool(self.attempts.pool);
         let is_per_client = pool.is_some_and(|pool| pool.is_per_client());
-        let idle = match self.needs_fresh || is_per_client {
+        let has_streams = pool.is_some_and(|pool| pool.has_streams());
+        let idle = match has_streams || is_per_client || self.needs_fresh {
             true => None,
             false => sides.connections.reuse(slot, self.id, &sides.local),
         };
-        let id = match idle {
+        let leased = match idle {
             Some(id) => {
                 sides.local.count(Counter::UpstreamReuses);
-                id
+                Ok(Leased { port: Port::only(id), is_made: true, is_fresh: false })
             }
-            None => match self.connect(pick, sides) {
-                Ok(id) => id,
-                Err(next) => return Err(Unattached { back: waiting, next }),
-            },
+            None if has_streams => self.lease_stream(pick, is_per_client, sides),
+            None => self.connect(pick, Use::Exchange(self.id), sides).map(Leased::fresh),
         };
-        if idle.is_some() && !self.retained.restore(&mut sides.local.wire) {
-            sides.connections.close(id, Close::Graceful, &mut sides.local);
+        let Leased { port, is_made, is_fresh } = match leased {
+            Ok(leased) => leased,
+            Err(next) => return Err(Unattached { back: waiting, next }),
+        };
+        if is_made && !self.retained.restore(&mut sides.local.wire) {
+            sides.connections.leave(port, &mut sides.local);
             self.attempts.end_half_open(slot, TrialCourse::Undecided, &sides.local);
             let next = Next::End(CloseReason::OutOfBuffers);
             return Err(Unattached { back: waiting, next });
         }
         sides.picks.begin(slot);
-        self.attempt = Attempt::With(Port::only(id));
+        self.attempt = Attempt::With(port);
         self.attempts.backend = Some(slot);
         self.has_response_bytes = false;
-        if is_per_client {
-            sides.connections.at(id).reserve();
-            if !self.announce(id, sides) {
-                self.leave_attempt(id, sides);
+        if is_per_client && is_fresh {
+            sides.connections.upstream(port).reserve();
+            if !self.announce(port, sides) {
+                self.leave_attempt(port, sides);
                 let next = Next::End(CloseReason::OutOfBuffers);
                 return Err(Unattached { back: waiting, next });
             }
         }
-        let (connection, local) = (sides.connections.at(id), &mut sides.local);
+        let (mut upstream, local) = (sides.connections.upstream(port), &mut sides.local);
         if !waiting.is_empty() {
-            connection.adopt(waiting, local);
-        } else if idle.is_some() || !self.set_head_aside(local) {
+            upstream.adopt(waiting, local);
+        } else if is_made || !self.set_head_aside(local) {
             let head = self.retained.buffer().expect("kept until a response begins");
-            connection.put_pinned(head, local);
+            upstream.put_pinned(head, local);
         }
         self.retained.name_host(pick.address, &mut local.wire);
         let timeouts = local.current.timeouts();
-        let span = if idle.is_some() { timeouts.between_bytes } else { timeouts.connect };
+        let span = if is_made { timeouts.between_bytes } else { timeouts.connect };
+        // The time of a connection that others may wait for too is its own.
+        let span = if upstream.is_stream() { span * 2 } else { span };
         let (mut client, local) = self.client_in(sides);
         client.set_deadline(span, local);
         Ok(())
     }
 
+    /// A place on a connection with streams, or on one that is begun; a whole connection, if the
+    /// backend was found to speak HTTP/1.1.
+    #[inline(never)]
+    fn lease_stream<E: Engine>(
+        &mut self,
+        pick: Pick,
+        is_per_client: bool,
+        sides: &mut Sides<E>,
+    ) -> Result<Leased, Next> {
+        let slot = pick.slot;
+        if sides.connections.has_fallen_back(slot) {
+            let idle = match self.needs_fresh || is_per_client {
+                true => None,
+                false => sides.connections.reuse(slot, self.id, &sides.local),
+            };
+            let Some(id) = idle else {
+                return self.connect(pick, Use::Exchange(self.id), sides).map(Leased::fresh);
+            };
+            sides.local.count(Counter::UpstreamReuses);
+            return Ok(Leased { port: Port::only(id), is_made: true, is_fresh: false });
+        }
+        let lease = Lease {
+            exchange: self.id,
+            wants: Wants { accepts_trailers: self.facts.accepts_trailers, forward_upgrade: false },
+            needs_fresh: self.needs_fresh,
+            client: sides.clients[self.origin.connection].link.key,
+            idle: sides.picks.idle(slot),
+        };
+        if let Some(port) = sides.connections.lease(slot, &lease, &mut sides.local) {
+            sides.local.count(Counter::UpstreamReuses);
+            let is_made = !sides.connections.upstream(port).is_connecting();
+            return Ok(Leased { port, is_made, is_fresh: false });
+        }
+        let pool = sides.picks.pool(self.attempts.pool);
+        let streams_max = pool.map_or(1, |pool| pool.streams_max);
+        let is_secure = pool.is_some_and(|pool| pool.tls.is_some());
+        let kind = NewStreams { streams_max, is_secure, is_per_client };
+        let id = self.connect(pick, Use::Streams, sides)?;
+        let port = sides.connections.lease_first(id, &lease, kind, &mut sides.local);
+        Ok(Leased { port, is_made: false, is_fresh: true })
+    }
+
     /// Says to the backend who the client is, if it expects that. False if no buffer is left.
-    fn announce<E: Engine>(&self, id: ConnectionId, sides: &mut Sides<E>) -> bool {
+    fn announce<E: Engine>(&self, port: Port<ConnectionId>, sides: &mut Sides<E>) -> bool {
         let Sides { clients, connections, picks, local } = sides;
         let pool = picks.pool(self.attempts.pool);
         let Some(pool) = pool.filter(|pool| pool.proxy_protocol != ProxyProtocol::None) else {
@@ -199,13 +276,14 @@ impl Exchange {
         let client = clients.at(self.origin.connection);
         let addresses = (client.address, client.destination(local));
         let extras = client.extras(pool, None, local);
-        connections.at(id).announce(pool.proxy_protocol, addresses, extras, local)
+        connections.at(port.connection).announce(pool.proxy_protocol, addresses, extras, local)
     }
 
     /// Begins a connection to a backend. If that is not possible, returns what follows.
     fn connect<E: Engine>(
         &mut self,
         pick: Pick,
+        used_for: Use,
         sides: &mut Sides<E>,
     ) -> Result<ConnectionId, Next> {
         let Pick { slot, address, .. } = pick;
@@ -217,7 +295,7 @@ impl Exchange {
         let pool = sides.picks.pool(self.attempts.pool);
         let source = pool.map_or(Source::Any, |pool| pool.source_for(client));
         let tls = pool.and_then(|pool| pool.tls.clone());
-        let (used_for, local) = (Use::Exchange(self.id), &mut sides.local);
+        let local = &mut sides.local;
         let begun = sides.connections.connect(slot, (address, source), tls, used_for, local);
         begun.map_err(|failure| {
             tracing::debug!(%address, ?failure, "no socket for a backend");
@@ -235,21 +313,40 @@ impl Exchange {
         if is_aside && !self.retained.restore(&mut sides.local.wire) {
             return self.cut(CloseReason::OutOfBuffers, sides);
         }
-        let Some((connection, local)) = self.connection_in(sides) else { return };
+        let Some((mut upstream, local)) = self.upstream_in(sides) else { return };
         if let (true, Some(head)) = (is_aside, self.retained.buffer()) {
-            connection.put_pinned(head, local);
+            upstream.put_pinned(head, local);
         }
-        connection.begin(local);
+        upstream.begin(local);
         self.note_progress(sides);
     }
 
     /// The attempt to connect failed: the exchange goes to another backend.
     pub fn connect_failed<E: Engine>(&mut self, fault: ConnectionFault, sides: &mut Sides<E>) {
-        let Some((connection, local)) = self.connection_in(sides) else { return };
-        let (id, slot) = (connection.id(), connection.slot);
-        let mut waiting = connection.take_unsent(local);
-        let may_go_on = self.attempts.connect_failed(slot, fault, &mut sides.picks, &sides.local);
-        self.leave_attempt(id, sides);
+        self.connection_lost(fault, ConnectLoss::Own, sides);
+    }
+
+    /// The same for a connection that several exchanges may have waited for.
+    pub fn connection_lost<E: Engine>(
+        &mut self,
+        fault: ConnectionFault,
+        loss: ConnectLoss,
+        sides: &mut Sides<E>,
+    ) {
+        let Some(port) = self.port() else { return };
+        let (mut upstream, local) = (sides.connections.upstream(port), &mut sides.local);
+        let slot = upstream.slot();
+        let mut waiting = upstream.take_unsent(local);
+        let may_go_on = match loss {
+            ConnectLoss::Own => {
+                self.attempts.connect_failed(slot, fault, &mut sides.picks, &sides.local)
+            }
+            ConnectLoss::Shared => {
+                self.attempts.give_up(slot);
+                self.attempts.may_go_on(sides.local.now())
+            }
+        };
+        self.leave_attempt(port, sides);
         if may_go_on {
             self.go_elsewhere(waiting, sides);
         } else {
@@ -266,12 +363,16 @@ impl Exchange {
 
     /// Closes a connection that the exchange does not need any more. A half-open probe without an
     /// outcome is reported first: no other backend can get the slot while it is counted.
-    pub(super) fn leave_attempt<E: Engine>(&mut self, id: ConnectionId, sides: &mut Sides<E>) {
-        let slot = sides.connections.at(id).slot;
+    pub(super) fn leave_attempt<E: Engine>(
+        &mut self,
+        port: Port<ConnectionId>,
+        sides: &mut Sides<E>,
+    ) {
+        let slot = sides.connections.upstream(port).slot();
         self.attempt = Attempt::Between(Chain::default());
         self.attempts.end_half_open(slot, TrialCourse::Undecided, &sides.local);
         sides.picks.end(slot);
-        sides.connections.close(id, Close::Reset, &mut sides.local);
+        sides.connections.leave(port, &mut sides.local);
     }
 }
 

@@ -21,7 +21,7 @@ impl Exchange {
         match std::mem::replace(&mut self.attempt, Attempt::Over) {
             Attempt::With(port) => {
                 let is_complete = self.phase == Phase::Done && self.request.body.has_ended();
-                let slot = sides.connections.at(port.connection).slot;
+                let slot = sides.connections.upstream(port).slot();
                 sides.picks.end(slot);
                 let idle = sides.picks.idle(slot);
                 let local = &mut sides.local;
@@ -30,7 +30,7 @@ impl Exchange {
                     sides.connections.finish(port.connection, Close::Reset, local);
                     return local.work.push(Signal::Over(self.id));
                 }
-                sides.connections.keep_or_close(port.connection, is_complete, idle, local);
+                sides.connections.end_exchange(port, is_complete, idle, local);
             }
             Attempt::Between(mut waiting) => sides.local.wire.drop_chain(&mut waiting),
             Attempt::Over => {}
@@ -41,13 +41,13 @@ impl Exchange {
     /// Ends the exchange of a tunnel that is over. Its relay has forwarded all that there was: the
     /// connection to the backend closes gracefully, since the kernel still delivers its bytes.
     pub fn end_tunnel<E: Engine>(&mut self, sides: &mut Sides<E>) {
-        let id = self.connection().expect("a tunnel has a connection until it is over");
+        let port = self.port().expect("a tunnel has a connection until it is over");
         self.phase = Phase::Done;
         self.attempt = Attempt::Between(Default::default());
-        let slot = sides.connections.at(id).slot;
+        let slot = sides.connections.upstream(port).slot();
         self.end(sides);
         sides.picks.end(slot);
-        sides.connections.close(id, Close::Graceful, &mut sides.local);
+        sides.connections.close(port.connection, Close::Graceful, &mut sides.local);
     }
 
     /// Adds the bytes that a relay has forwarded.

@@ -3,8 +3,8 @@
 //!
 //! `connecting` finds a backend and a connection for the request, `retrying` sends it again,
 //! `retained` keeps its head for that, `request` and `response` forward both messages at the same
-//! time, `answering` answers in the place of a backend, `stalling` says who is late, `ending`
-//! ends it; `observing` and `recording` report its outcome.
+//! time, `answering` answers in the place of a backend, `streaming` takes what only streams bring,
+//! `stalling` says who is late, `ending` ends it; `observing` and `recording` report its outcome.
 //!
 //! Does not: touch a socket; read requests; know the configuration but by the snapshot in force.
 
@@ -18,9 +18,10 @@ mod response;
 mod retained;
 mod retrying;
 mod stalling;
+mod streaming;
 
 use crate::attempts::Attempts;
-use crate::backend::Connection;
+use crate::backend::Upstream;
 use crate::base::{BackendSlot, Instant, PoolId};
 use crate::client::{Clients, Origin};
 use crate::head::Version;
@@ -31,6 +32,7 @@ use crate::sides::Sides;
 use crate::snapshot::UpgradeProtocol;
 use crate::stats::CloseReason;
 use crate::table::{ClientId, ConnectionId, ExchangeId, Port, Table};
+pub use connecting::ConnectLoss;
 use retained::Retained;
 use std::sync::Arc;
 
@@ -85,6 +87,8 @@ struct Facts {
     is_head: bool,
     /// CONNECT: a 2xx response opens a tunnel.
     is_connect: bool,
+    /// The client accepts trailers.
+    accepts_trailers: bool,
     /// The client keeps its connection.
     client_keeps: bool,
     /// Some of its body came behind its head: it cannot be sent again.
@@ -133,11 +137,11 @@ pub struct Exchange {
 const _: () = assert!(size_of::<Exchange>() <= 256);
 
 impl Exchange {
-    /// The connection that carries it; none between two attempts.
+    /// The backend's side; none between two attempts.
     #[inline]
-    fn connection(&self) -> Option<ConnectionId> {
+    fn port(&self) -> Option<Port<ConnectionId>> {
         match self.attempt {
-            Attempt::With(port) => Some(port.connection),
+            Attempt::With(port) => Some(port),
             Attempt::Between(_) | Attempt::Over => None,
         }
     }
@@ -155,10 +159,7 @@ impl Exchange {
 
     /// Both of its places; none without a connection to a backend.
     pub fn ports(&self) -> Option<(Port<ClientId>, Port<ConnectionId>)> {
-        match self.attempt {
-            Attempt::With(port) => Some((self.origin, port)),
-            Attempt::Between(_) | Attempt::Over => None,
-        }
+        self.port().map(|port| (self.origin, port))
     }
 
     /// The same for who needs other parts of the sides too.
@@ -173,12 +174,12 @@ impl Exchange {
     }
 
     #[inline]
-    fn connection_in<'s, E>(
+    fn upstream_in<'s, E>(
         &self,
         sides: &'s mut Sides<E>,
-    ) -> Option<(&'s mut Connection, &'s mut Local<E>)> {
-        let id = self.connection()?;
-        Some((sides.connections.at(id), &mut sides.local))
+    ) -> Option<(Upstream<'s>, &'s mut Local<E>)> {
+        let port = self.port()?;
+        Some((sides.connections.upstream(port), &mut sides.local))
     }
 
     /// True if the request may be sent again although a backend may have seen it.

@@ -7,14 +7,14 @@ use crate::head::Refusal;
 use crate::message::BODY_TOO_LARGE;
 use crate::sides::Sides;
 use crate::stats::CloseReason;
-use crate::table::ConnectionId;
+use crate::table::{ConnectionId, Port};
 
 impl Exchange {
     /// Takes bytes from the client: the request's body, or pipelined requests.
     pub fn request_bytes<E: Engine>(&mut self, slice: Slice, sides: &mut Sides<E>) {
         let (mut client, local) = self.client_in(sides);
         // Between two attempts no backend can receive the body.
-        let (Some(id), false) = (self.connection(), self.request.body.has_ended()) else {
+        let (Some(port), false) = (self.port(), self.request.body.has_ended()) else {
             return client.keep_for_later(slice, local);
         };
         let Some(slice) = client.gather(slice, local) else { return self.note_progress(sides) };
@@ -30,7 +30,7 @@ impl Exchange {
             local.wire.engine.release(slice.buffer);
             return self.fail_request(413, CloseReason::RequestRefused, BODY_TOO_LARGE, sides);
         }
-        self.forward_request_body(id, part, sides);
+        self.forward_request_body(port, part, sides);
     }
 
     /// Ends the exchange: the rest of its request is malformed, or beyond a limit.
@@ -45,30 +45,30 @@ impl Exchange {
         if self.request.body.has_ended() {
             return false;
         }
-        self.connection_in(sides).is_some_and(|(connection, local)| !connection.is_congested(local))
+        self.upstream_in(sides).is_some_and(|(upstream, local)| !upstream.is_congested(local))
     }
 
     /// Queues a part of the body to the backend.
     fn forward_request_body<E: Engine>(
         &mut self,
-        id: ConnectionId,
+        port: Port<ConnectionId>,
         part: Slice,
         sides: &mut Sides<E>,
     ) {
         let Some(part) = sides.local.wire.copy_out(part) else {
             return self.cut(CloseReason::OutOfBuffers, sides);
         };
-        let (connection, local) = (sides.connections.at(id), &mut sides.local);
+        let (mut upstream, local) = (sides.connections.upstream(port), &mut sides.local);
         if part.is_empty() {
             local.wire.engine.release(part.buffer);
         } else {
-            connection.put(part, local);
+            upstream.put(part, local);
         }
         let mut client = self.client_among(&mut sides.clients);
-        if connection.is_congested(local) {
+        if upstream.is_congested(local) {
             client.pause(local);
         }
-        if !connection.is_connecting() {
+        if !upstream.is_connecting() {
             client.set_deadline(local.current.timeouts().between_bytes, local);
         }
     }
@@ -102,6 +102,7 @@ impl Exchange {
     }
 
     /// Bytes were sent to the backend: more of the request is forwarded.
+    #[inline(always)]
     pub fn backend_sent<E: Engine>(&mut self, sides: &mut Sides<E>) {
         self.shrink_head(&mut sides.local);
         if !self.request.body.has_ended() {
@@ -112,8 +113,8 @@ impl Exchange {
 
     /// Has the client go on with the request's body, if the backend has room for it.
     fn serve_client<E: Engine>(&mut self, sides: &mut Sides<E>) {
-        let has_room =
-            self.connection_in(sides).is_some_and(|(connection, local)| connection.has_room(local));
+        let upstream = self.upstream_in(sides);
+        let has_room = upstream.is_some_and(|(upstream, local)| upstream.has_room(local));
         if has_room {
             let (client, local) = self.client_in(sides);
             client.serve(local);

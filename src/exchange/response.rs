@@ -13,7 +13,7 @@ use crate::local::{Gathered, Local, Signal};
 use crate::message::{Body, Response, ResponseOutcome, ResponseSide};
 use crate::sides::Sides;
 use crate::stats::CloseReason;
-use crate::table::ConnectionId;
+use crate::table::{ConnectionId, Port};
 
 /// Longest last answer after which a connection is closed without waiting for the client.
 const FINISH_BYTES_MAX: u64 = 64 * 1024;
@@ -21,72 +21,82 @@ const FINISH_BYTES_MAX: u64 = 64 * 1024;
 impl Exchange {
     /// Takes bytes from its backend, in any phase of the response.
     pub fn response_bytes<E: Engine>(&mut self, slice: Slice, sides: &mut Sides<E>) {
-        let Some((connection, local)) = self.connection_in(sides) else {
+        let Some(port) = self.port() else {
             return sides.local.wire.engine.release(slice.buffer);
         };
-        let id = connection.id();
-        if !connection.is_flushed() && self.is_untouched(connection, &local.wire) {
-            return self.refuse_early_answer(id, slice, sides);
+        let (mut upstream, local) = (sides.connections.upstream(port), &mut sides.local);
+        if !upstream.is_flushed() && self.is_untouched(&upstream, &local.wire) {
+            return self.refuse_early_answer(port, slice, sides);
         }
         if !matches!(self.phase, Phase::AwaitingHead | Phase::RelayingBody) {
-            connection.is_reusable = false;
+            upstream.distrust();
             return local.wire.engine.release(slice.buffer);
         }
-        let Joined { whole, left } = match connection.gather(slice, local) {
+        let Joined { whole, left } = match upstream.gather(slice, local) {
             Gathered::Due(joined) => joined,
             Gathered::Incomplete => return self.note_progress(sides),
             Gathered::OutOfBuffers => return self.cut(CloseReason::OutOfBuffers, sides),
         };
-        self.read_response(id, whole, sides);
+        self.read_response(port, whole, sides);
         if let Some(left) = left {
-            self.read_left(id, left, sides);
+            self.read_left(port, left, sides);
         }
         if self.phase == Phase::RelayingBody && !self.is_over() {
-            self.after_response_bytes(id, sides);
+            self.after_response_bytes(port, sides);
         }
     }
 
     /// The bytes arrived before the request was sent, so they are no answer to it.
     fn refuse_early_answer<E: Engine>(
         &mut self,
-        id: ConnectionId,
+        port: Port<ConnectionId>,
         slice: Slice,
         sides: &mut Sides<E>,
     ) {
         sides.local.wire.engine.release(slice.buffer);
         match self.attempts.may_go_on(sides.local.now()) {
-            true => self.replay(id, sides),
+            true => self.replay(port, sides),
             false => self.refuse_answer("it came before the request was sent", sides),
         }
     }
 
     /// Reads bytes in which a response begins or continues, heads first.
-    fn read_response<E: Engine>(&mut self, id: ConnectionId, slice: Slice, sides: &mut Sides<E>) {
+    fn read_response<E: Engine>(
+        &mut self,
+        port: Port<ConnectionId>,
+        slice: Slice,
+        sides: &mut Sides<E>,
+    ) {
         if self.phase == Phase::RelayingBody {
-            return self.forward_response_body(id, slice, sides);
+            return self.forward_response_body(port, slice, sides);
         }
         self.has_response_bytes = true;
         let mut input = slice;
-        while let Some(next) = self.read_head(id, input, sides) {
+        while let Some(next) = self.read_head(port, input, sides) {
             input = next;
         }
     }
 
     /// Reads the bytes of a read that did not fit one buffer with the part before them.
-    fn read_left<E: Engine>(&mut self, id: ConnectionId, left: Slice, sides: &mut Sides<E>) {
-        let (connection, local) = (sides.connections.at(id), &mut sides.local);
+    fn read_left<E: Engine>(
+        &mut self,
+        port: Port<ConnectionId>,
+        left: Slice,
+        sides: &mut Sides<E>,
+    ) {
+        let (mut upstream, local) = (sides.connections.upstream(port), &mut sides.local);
         match self.phase {
             // The first bytes have ended the attempt, and these with it.
-            _ if self.connection() != Some(id) => local.wire.engine.release(left.buffer),
+            _ if self.port() != Some(port) => local.wire.engine.release(left.buffer),
             Phase::Switched { .. } => self.hold_for_tunnel(left, sides),
             Phase::RelayingBody if self.response.body.has_ended() => {
-                connection.is_reusable = false;
+                upstream.distrust();
                 local.wire.engine.release(left.buffer);
             }
             // What was set aside again is what followed a head, begins a size line or ends a body:
             // each fits.
-            _ => match connection.gather(left, local) {
-                Gathered::Due(Joined { whole, .. }) => self.read_response(id, whole, sides),
+            _ => match upstream.gather(left, local) {
+                Gathered::Due(Joined { whole, .. }) => self.read_response(port, whole, sides),
                 Gathered::Incomplete => {}
                 Gathered::OutOfBuffers => self.cut(CloseReason::OutOfBuffers, sides),
             },
@@ -96,7 +106,7 @@ impl Exchange {
     /// Reads one head; returns the bytes behind it if another head follows.
     fn read_head<E: Engine>(
         &mut self,
-        id: ConnectionId,
+        port: Port<ConnectionId>,
         slice: Slice,
         sides: &mut Sides<E>,
     ) -> Option<Slice> {
@@ -105,22 +115,31 @@ impl Exchange {
             self.cut(CloseReason::OutOfBuffers, sides);
             return None;
         };
-        let (client, local) = (self.client_among(&mut sides.clients), &mut sides.local);
-        let side = ResponseSide {
+        let side = self.response_side(sides);
+        let (mut upstream, local) = (sides.connections.upstream(port), &mut sides.local);
+        let verdict = upstream.read_head(slice, output, &side, local);
+        self.take_head(port, verdict, slice, output, sides)
+    }
+
+    /// What the head of a response is judged by.
+    #[inline(always)]
+    pub(super) fn response_side<E: Engine>(&self, sides: &mut Sides<E>) -> ResponseSide<'_> {
+        let (client, local) = self.client_in(sides);
+        ResponseSide {
             listener: client.listener(),
             version: self.facts.version,
             is_head: self.facts.is_head,
             is_connect: self.facts.is_connect,
             upgrade: self.facts.upgrade.as_deref().map(|protocol| &*protocol.0),
             keep_alive: self.request.body.has_ended() && client.may_keep_alive(local),
-        };
-        let verdict = sides.connections.at(id).read_head(slice, output, &side, local);
-        self.take_head(id, verdict, slice, output, sides)
+        }
     }
 
-    fn take_head<E: Engine>(
+    /// Does what follows from a head that `slice` begins with.
+    #[inline(always)]
+    pub(super) fn take_head<E: Engine>(
         &mut self,
-        id: ConnectionId,
+        port: Port<ConnectionId>,
         verdict: Verdict<ResponseOutcome>,
         slice: Slice,
         output: BufferId,
@@ -140,11 +159,11 @@ impl Exchange {
             ResponseOutcome::Final(response) if self.is_of_idle_time(response.status, sides) => {
                 sides.local.wire.engine.release(output);
                 sides.local.wire.engine.release(slice.buffer);
-                self.replay(id, sides);
+                self.replay(port, sides);
                 return None;
             }
             ResponseOutcome::Final(response) => {
-                self.begin_response(id, response, slice, output, sides);
+                self.begin_response(port, response, slice, output, sides);
                 return None;
             }
             ResponseOutcome::Interim { head_length, written } if self.interims < INTERIMS_MAX => {
@@ -183,7 +202,7 @@ impl Exchange {
             return false;
         }
         let now = sides.local.now();
-        let is_reused = self.connection_in(sides).is_some_and(|(one, _)| one.is_reused);
+        let is_reused = self.upstream_in(sides).is_some_and(|(one, _)| one.is_reused());
         is_reused && self.is_replayable() && self.attempts.may_go_on(now)
     }
 
@@ -200,17 +219,17 @@ impl Exchange {
     /// that is valid. No byte of a response has been forwarded before.
     fn begin_response<E: Engine>(
         &mut self,
-        id: ConnectionId,
+        port: Port<ConnectionId>,
         response: Response,
         slice: Slice,
         output: BufferId,
         sides: &mut Sides<E>,
     ) {
-        let (connection, local) = (sides.connections.at(id), &mut sides.local);
+        let (mut upstream, local) = (sides.connections.upstream(port), &mut sides.local);
         let rest = Slice { start: slice.start + response.head_length as u32, ..slice };
         let mut body = response.body;
-        connection.is_reusable = response.idle_max.is_some();
-        let BodyPart { part, trailers } = match connection.read_body(&mut body, rest, local) {
+        upstream.reusable(response.idle_max);
+        let BodyPart { part, trailers } = match upstream.read_body(&mut body, rest, local) {
             Ok(part) => part,
             Err(refusal) => {
                 local.wire.engine.release(output);
@@ -218,7 +237,6 @@ impl Exchange {
                 return self.refuse_answer(refusal.text(), sides);
             }
         };
-        connection.idle_max = response.idle_max.unwrap_or(connection.idle_max);
         self.phase = Phase::RelayingBody;
         self.status = response.status;
         self.response = Flow { body, bytes: part.len() as u64 };
@@ -239,13 +257,13 @@ impl Exchange {
     /// Forwards bytes of a response's body.
     fn forward_response_body<E: Engine>(
         &mut self,
-        id: ConnectionId,
+        port: Port<ConnectionId>,
         slice: Slice,
         sides: &mut Sides<E>,
     ) {
-        let (connection, local) = (sides.connections.at(id), &mut sides.local);
+        let (mut upstream, local) = (sides.connections.upstream(port), &mut sides.local);
         let body = &mut self.response.body;
-        let BodyPart { part, trailers } = match connection.read_body(body, slice, local) {
+        let BodyPart { part, trailers } = match upstream.read_body(body, slice, local) {
             Ok(part) => part,
             Err(refusal) => {
                 local.wire.engine.release(slice.buffer);
@@ -262,13 +280,18 @@ impl Exchange {
 
     /// After bytes of a response were queued to the client: ends the exchange, or pauses the
     /// backend if the client is slow.
-    fn after_response_bytes<E: Engine>(&mut self, id: ConnectionId, sides: &mut Sides<E>) {
+    #[inline(always)]
+    pub(super) fn after_response_bytes<E: Engine>(
+        &mut self,
+        port: Port<ConnectionId>,
+        sides: &mut Sides<E>,
+    ) {
         if self.response.body.has_ended() {
             return self.response_complete(sides);
         }
         let (mut client, local) = (self.client_among(&mut sides.clients), &mut sides.local);
         if client.is_congested(local) {
-            sides.connections.at(id).pause(local);
+            sides.connections.upstream(port).pause(local);
         }
         client.set_deadline(local.current.timeouts().between_bytes, local);
     }
@@ -316,9 +339,9 @@ impl Exchange {
     pub fn client_sent<E: Engine>(&mut self, sides: &mut Sides<E>) {
         let (client, local) = self.client_in(sides);
         if client.has_room(local)
-            && let Some((connection, local)) = self.connection_in(sides)
+            && let Some((mut upstream, local)) = self.upstream_in(sides)
         {
-            connection.take_more(local);
+            upstream.take_more(local);
         }
         self.note_progress(sides);
     }
@@ -343,9 +366,9 @@ impl Exchange {
 
     /// Keeps the backend's bytes until the tunnel takes them.
     fn hold_for_tunnel<E: Engine>(&mut self, slice: Slice, sides: &mut Sides<E>) {
-        let Some((connection, local)) = self.connection_in(sides) else { return };
+        let Some((mut upstream, local)) = self.upstream_in(sides) else { return };
         match local.wire.copy_out(slice) {
-            Some(slice) => local.wire.push_back(&mut connection.inbox, slice),
+            Some(slice) => upstream.keep_for_tunnel(slice, local),
             None => self.cut(CloseReason::OutOfBuffers, sides),
         }
     }

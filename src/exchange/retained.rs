@@ -85,7 +85,11 @@ impl Exchange {
     /// heap if it fits none.
     pub(super) fn shrink_head<E: Engine>(&mut self, local: &mut Local<E>) {
         let Place::Buffer(head) = self.retained.place else { return };
-        let (wire, is_needed) = (&mut local.wire, self.is_replayable());
+        // What a backend with streams says that it has not processed is sent again, whatever its
+        // method.
+        let may_be_refused = self.port().is_some_and(|port| port.stream > 0);
+        let is_needed = self.is_replayable() || (may_be_refused && !self.facts.is_streaming);
+        let wire = &mut local.wire;
         if (is_needed && is_small(head.buffer, wire)) || wire.waiting(head.buffer).is_some() {
             return;
         }

@@ -4,13 +4,13 @@
 use super::retained::Place;
 use super::{Attempt, Exchange, Phase};
 use crate::attempts::{ConnectionFault, Need};
-use crate::backend::Connection;
+use crate::backend::Upstream;
 use crate::engine::Engine;
 use crate::link::{Chain, Wire};
 use crate::mailbox::BackendFault;
 use crate::sides::Sides;
 use crate::stats::{CloseReason, Counter};
-use crate::table::ConnectionId;
+use crate::table::{ConnectionId, Port};
 
 /// The part of a request's head that its present connection has taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,24 +26,24 @@ enum HeadSent {
 }
 
 impl Exchange {
-    fn head_sent<E: Engine>(&self, connection: &Connection, wire: &Wire<E>) -> HeadSent {
-        if connection.is_connecting() {
+    fn head_sent<E: Engine>(&self, upstream: &Upstream<'_>, wire: &Wire<E>) -> HeadSent {
+        if upstream.is_waiting() {
             return HeadSent::Nothing;
         }
         let head = self.retained.buffer();
         let waiting = head.and_then(|head| wire.waiting(head.buffer));
         match waiting {
             None => HeadSent::All,
-            Some(_) if connection.is_sending() => HeadSent::Unknown,
+            Some(_) if upstream.is_sending() => HeadSent::Unknown,
             whole if whole == head => HeadSent::Nothing,
             Some(_) => HeadSent::Part,
         }
     }
 
     /// True if no byte of the request can have reached a backend.
-    pub(super) fn is_untouched<E: Engine>(&self, connection: &Connection, wire: &Wire<E>) -> bool {
+    pub(super) fn is_untouched<E: Engine>(&self, upstream: &Upstream<'_>, wire: &Wire<E>) -> bool {
         let is_unanswered = !self.has_response_bytes && self.phase == Phase::AwaitingHead;
-        is_unanswered && self.head_sent(connection, wire) == HeadSent::Nothing
+        is_unanswered && self.head_sent(upstream, wire) == HeadSent::Nothing
     }
 
     /// The connection ended before a complete head of a response was received on it.
@@ -53,21 +53,22 @@ impl Exchange {
         sides: &mut Sides<E>,
     ) {
         let now = sides.local.now();
-        let Some((connection, local)) = self.connection_in(sides) else { return };
-        let (id, slot, is_reused) = (connection.id(), connection.slot, connection.is_reused);
-        let is_untouched = self.is_untouched(connection, &local.wire);
+        let Some(port) = self.port() else { return };
+        let upstream = sides.connections.upstream(port);
+        let (slot, is_reused) = (upstream.slot(), upstream.is_reused());
+        let is_untouched = self.is_untouched(&upstream, &sides.local.wire);
         let may_be_resent = self.may_be_resent(slot, now);
         let of_backend =
             fault.map_or(BackendFault::Reset, |one| one.of_backend(BackendFault::Reset));
         if may_be_resent && self.attempts.is_half_open() {
             // The request was a half-open probe: the backend has not recovered.
             self.report_fault(slot, of_backend, sides);
-            return self.replay(id, sides);
+            return self.replay(port, sides);
         }
         // An idle connection may have ended before it got the request, with no fault of its
         // backend. A request that was not sent yet has had no effect, whatever its method.
         if is_reused && (may_be_resent || (is_untouched && self.attempts.may_go_on(now))) {
-            return self.replay(id, sides);
+            return self.replay(port, sides);
         }
         if matches!(of_backend, BackendFault::Reset) {
             return self.move_away(Some(of_backend), CloseReason::BackendReset, sides);
@@ -80,9 +81,9 @@ impl Exchange {
 
     /// Sends the request again, on a fresh connection, to any backend. The caller has checked that
     /// a further attempt is allowed.
-    pub(super) fn replay<E: Engine>(&mut self, id: ConnectionId, sides: &mut Sides<E>) {
+    pub(super) fn replay<E: Engine>(&mut self, port: Port<ConnectionId>, sides: &mut Sides<E>) {
         self.attempts.count_retry(&sides.local);
-        if let Some(waiting) = self.take_back(id, sides) {
+        if let Some(waiting) = self.take_back(port, sides) {
             self.choose(waiting, sides);
         }
     }
@@ -97,9 +98,10 @@ impl Exchange {
         sides: &mut Sides<E>,
     ) {
         let now = sides.local.now();
-        let Some((connection, local)) = self.connection_in(sides) else { return };
-        let (id, slot) = (connection.id(), connection.slot);
-        let is_untouched = self.is_untouched(connection, &local.wire);
+        let Some(port) = self.port() else { return };
+        let upstream = sides.connections.upstream(port);
+        let slot = upstream.slot();
+        let is_untouched = self.is_untouched(&upstream, &sides.local.wire);
         let may_move = is_untouched && self.attempts.may_go_on(now);
         if !may_move && !self.may_be_resent(slot, now) {
             return self.fail(502, reason, sides);
@@ -116,7 +118,7 @@ impl Exchange {
             self.report_fault(slot, fault, sides);
         }
         self.attempts.count_retry(&sides.local);
-        if let Some(waiting) = self.take_back(id, sides) {
+        if let Some(waiting) = self.take_back(port, sides) {
             self.go_to(Some(pick), waiting, sides);
         }
     }
@@ -124,15 +126,19 @@ impl Exchange {
     /// Takes the request back from its connection, which is closed. If nothing of it was sent, the
     /// waiting bytes move as they are; else the chain is empty and the complete head is sent again,
     /// which the caller has checked to be safe. None if no buffer is left: the exchange ends.
-    fn take_back<E: Engine>(&mut self, id: ConnectionId, sides: &mut Sides<E>) -> Option<Chain> {
-        let connection = sides.connections.at(id);
-        let slot = connection.slot;
-        let sent = self.head_sent(connection, &sides.local.wire);
+    fn take_back<E: Engine>(
+        &mut self,
+        port: Port<ConnectionId>,
+        sides: &mut Sides<E>,
+    ) -> Option<Chain> {
+        let mut upstream = sides.connections.upstream(port);
+        let slot = upstream.slot();
+        let sent = self.head_sent(&upstream, &sides.local.wire);
         let waiting = match sent {
-            HeadSent::Nothing => connection.take_unsent(&mut sides.local),
+            HeadSent::Nothing => upstream.take_unsent(&mut sides.local),
             HeadSent::Unknown | HeadSent::Part | HeadSent::All => Chain::default(),
         };
-        self.leave_attempt(id, sides);
+        self.leave_attempt(port, sides);
         self.needs_fresh = true;
         if sent != HeadSent::Nothing {
             self.unanswered_by.get_or_insert(slot);
@@ -178,7 +184,7 @@ impl Exchange {
     /// Moves an exchange of which nothing has been sent to another backend. If there is none, or no
     /// attempt is left, and its own backend is only draining, it stays with that, which is alive.
     pub fn move_on<E: Engine>(&mut self, need: Need, sides: &mut Sides<E>) {
-        let Some(id) = self.connection() else { return };
+        let Some(port) = self.port() else { return };
         let may_go_on = self.attempts.may_go_on(sides.local.now());
         let pick = if may_go_on { self.pick(need, sides) } else { None };
         match pick {
@@ -186,8 +192,8 @@ impl Exchange {
             None if need == Need::Better => return,
             None => {}
         }
-        let waiting = sides.connections.at(id).take_unsent(&mut sides.local);
-        self.leave_attempt(id, sides);
+        let waiting = sides.connections.upstream(port).take_unsent(&mut sides.local);
+        self.leave_attempt(port, sides);
         self.go_to(pick, waiting, sides);
     }
 

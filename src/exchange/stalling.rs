@@ -21,8 +21,8 @@ impl Exchange {
     /// A byte was forwarded: the timeout starts again. Bytes of the client are no progress of a
     /// backend that is not connected.
     pub(super) fn note_progress<E: Engine>(&self, sides: &mut Sides<E>) {
-        let connection = self.connection_in(sides);
-        if connection.is_some_and(|(connection, _)| !connection.is_connecting()) {
+        let upstream = self.upstream_in(sides);
+        if upstream.is_some_and(|(upstream, _)| !upstream.is_connecting()) {
             let (mut client, local) = self.client_in(sides);
             client.set_deadline(local.current.timeouts().between_bytes, local);
         }
@@ -30,6 +30,10 @@ impl Exchange {
 
     /// No progress was made for the time of the present state.
     pub fn expired<E: Engine>(&mut self, sides: &mut Sides<E>) {
+        let now = sides.local.now();
+        if self.client_in(sides).0.is_late(now) {
+            return self.fail(504, CloseReason::DeadlineExceeded, sides);
+        }
         let stall = self.stalled_on(sides);
         if self.is_starved(stall, sides) {
             // Nothing was read for lack of buffers: the delay is the proxy's, not the peer's.
@@ -38,8 +42,8 @@ impl Exchange {
         }
         match stall {
             Stall::Connect => {
-                let Some((connection, _)) = self.connection_in(sides) else { return };
-                let fault = ConnectionFault::timed_out(connection.is_securing());
+                let Some((upstream, _)) = self.upstream_in(sides) else { return };
+                let fault = ConnectionFault::timed_out(upstream.is_securing());
                 self.connect_failed(fault, sides);
             }
             Stall::Backoff => self.end_backoff(sides),
@@ -60,9 +64,9 @@ impl Exchange {
 
     fn stalled_on<E: Engine>(&self, sides: &mut Sides<E>) -> Stall {
         let client_flushed = self.client_in(sides).0.is_flushed();
-        let Some((connection, _)) = self.connection_in(sides) else { return Stall::Backoff };
-        let is_awaiting_body = !self.request.body.has_ended() && connection.is_flushed();
-        if connection.is_connecting() {
+        let Some((upstream, _)) = self.upstream_in(sides) else { return Stall::Backoff };
+        let is_awaiting_body = !self.request.body.has_ended() && upstream.is_flushed();
+        if upstream.is_connecting() {
             Stall::Connect
         } else if !client_flushed {
             Stall::ClientReading
@@ -80,9 +84,9 @@ impl Exchange {
             return false;
         }
         let is_client_starved = self.client_in(sides).0.is_starved();
-        let Some((connection, _)) = self.connection_in(sides) else { return false };
+        let Some((upstream, _)) = self.upstream_in(sides) else { return false };
         // A backend that has taken everything may be waiting for the client.
-        let waits_for_client = connection.is_flushed() && !self.request.body.has_ended();
-        connection.is_starved() || (is_client_starved && waits_for_client)
+        let waits_for_client = upstream.is_flushed() && !self.request.body.has_ended();
+        upstream.is_starved() || (is_client_starved && waits_for_client)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::ending::ENDED_AT_ONCE_MAX;
 use super::{Endpoints, Flow, Flows, Receiver, State, Tally};
-use crate::attempts::{Attempts, Need};
+use crate::attempts::{Attempts, Need, no_place};
 use crate::base::ListenerId;
 use crate::engine::{Engine, Failure, Socket, Source};
 use crate::local::Local;
@@ -141,7 +141,7 @@ impl Flows {
         let mut attempts = Attempts::new(receiver.listener, target, local);
         let hashing = picks.pool(attempts.pool).and_then(|pool| pool.hashing.as_ref());
         attempts.key = hashing.and_then(|one| one.connection_key(ends.client, None));
-        while let Some(pick) = attempts.pick(Need::Any, true, picks, local) {
+        while let Some(pick) = attempts.pick(Need::Any, true, &no_place, picks, local) {
             attempts.go_to(&pick, local);
             if !attempts.take_place(pick.slot, picks, local) {
                 continue;

@@ -2,7 +2,7 @@
 //! responses share.
 
 use super::{BodyLength, Field, Refusal, Version};
-use crate::limits::FIELDS_MAX;
+use crate::limits::OWN_FIELDS_MAX;
 use std::time::Duration;
 
 /// A field that the proxy interprets.
@@ -143,6 +143,8 @@ pub struct Found<'b> {
     pub has_forwarded: bool,
     /// There is a Via.
     pub has_via: bool,
+    /// TE: the sender accepts trailers.
+    pub accepts_trailers: bool,
 }
 
 /// The message of a head, as far as it decides the meaning of its fields.
@@ -174,7 +176,7 @@ pub struct Connection {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FieldSet([u64; 2]);
 
-const _: () = assert!(FIELDS_MAX <= 128, "one bit for each field");
+const _: () = assert!(OWN_FIELDS_MAX <= 128, "one bit for each field");
 
 impl FieldSet {
     /// Adds a field.
@@ -261,9 +263,16 @@ fn read_one<'b>(
         | Known::RealIp => found.has_forwarded = true,
         Known::Via => found.has_via = true,
         Known::KeepAlive => found.idle_timeout = idle_timeout(value).or(found.idle_timeout),
-        Known::HopByHop | Known::ClientCertificate | Known::Other => {}
+        // What of a Proxy-Connection reads alike has no meaning, and does no harm.
+        Known::HopByHop => found.accepts_trailers |= accepts_trailers(value),
+        Known::ClientCertificate | Known::Other => {}
     }
     Ok(())
+}
+
+/// True for a TE with `trailers` (RFC 9110 §10.1.4).
+fn accepts_trailers(value: &[u8]) -> bool {
+    list(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }
 
 fn read_connection(connection: &mut Connection, value: &[u8]) -> Result<(), Refusal> {

@@ -61,6 +61,8 @@ pub struct RequestHead<'b, 's> {
     pub has_forwarded: bool,
     /// There is a Via.
     pub has_via: bool,
+    /// The client accepts trailers, as it states.
+    pub accepts_trailers: bool,
 }
 
 impl<'b> RequestHead<'b, '_> {

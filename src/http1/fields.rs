@@ -1,20 +1,34 @@
 //! Splitting a head into fields: room for them, and what is checked of every byte.
 
 use crate::head::{Field, Refusal};
-use crate::limits::FIELDS_MAX;
+use crate::limits::{FIELDS_MAX, OWN_FIELDS_MAX};
 use std::mem::MaybeUninit;
 
 /// Room for the fields of one head.
 pub struct FieldStorage<'b> {
-    pub(super) fields: [MaybeUninit<Field<'b>>; FIELDS_MAX],
+    pub(super) fields: [MaybeUninit<Field<'b>>; OWN_FIELDS_MAX],
+    /// Fields that a head may have.
+    pub(super) most: usize,
     /// For a head whose target is not UTF-8; empty before the first such head.
     pub(super) spare: Vec<Field<'b>>,
 }
 
 impl FieldStorage<'_> {
-    /// Empty room.
+    /// Empty room for a head that was received.
+    #[inline(always)]
     pub fn new() -> Self {
-        Self { fields: [const { MaybeUninit::uninit() }; FIELDS_MAX], spare: Vec::new() }
+        Self::with(FIELDS_MAX)
+    }
+
+    /// Empty room for a head that was written here.
+    pub fn own() -> Self {
+        Self::with(OWN_FIELDS_MAX)
+    }
+
+    #[inline(always)]
+    fn with(most: usize) -> Self {
+        let fields = [const { MaybeUninit::uninit() }; OWN_FIELDS_MAX];
+        Self { fields, most, spare: Vec::new() }
     }
 }
 

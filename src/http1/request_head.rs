@@ -7,7 +7,6 @@ use crate::head::rules::{drop_underscores, expects_continue, host_of};
 use crate::head::{
     BodyLength, Field, FieldSet, Kind, Refusal, RequestHead, Rules, Version, read_fields,
 };
-use crate::limits::FIELDS_MAX;
 use httparse::{ParserConfig, Request, Status};
 
 impl<'b, 's> RequestHead<'b, 's> {
@@ -64,6 +63,7 @@ impl<'b, 's> RequestHead<'b, 's> {
             connection: found.connection,
             has_forwarded: found.has_forwarded,
             has_via: found.has_via,
+            accepts_trailers: found.accepts_trailers,
         })
     }
 }
@@ -100,7 +100,7 @@ impl<'b, 's> Split<'b, 's> {
         let parsed = ParserConfig::default().parse_request_with_uninit_headers(
             &mut request,
             bytes,
-            &mut storage.fields,
+            &mut storage.fields[..storage.most],
         );
         if !matches!(parsed, Ok(Status::Complete(_)))
             || request_line::may_be_long(bytes, &request, rules)
@@ -114,7 +114,9 @@ impl<'b, 's> Split<'b, 's> {
             }
             Ok(Status::Partial) => None,
             Err(httparse::Error::Version) => return request_line::refuse_version(bytes),
-            Err(httparse::Error::Token) => split_with_any_target(bytes, &mut storage.spare)?,
+            Err(httparse::Error::Token) => {
+                split_with_any_target(bytes, storage.most, &mut storage.spare)?
+            }
             Err(error) => return Err(fields::refusal_of(error)),
         };
         let is_too_long = match &split {
@@ -128,10 +130,11 @@ impl<'b, 's> Split<'b, 's> {
 /// Splits a head whose target is not UTF-8, which httparse refuses; none if it is incomplete.
 fn split_with_any_target<'b, 's>(
     bytes: &'b [u8],
+    most: usize,
     spare: &'s mut Vec<Field<'b>>,
 ) -> Result<Option<Split<'b, 's>>, Refusal> {
     let Some((line, line_length)) = RequestLine::with_any_target(bytes)? else { return Ok(None) };
-    spare.resize(FIELDS_MAX, httparse::EMPTY_HEADER);
+    spare.resize(most, httparse::EMPTY_HEADER);
     match httparse::parse_headers(&bytes[line_length..], spare) {
         Ok(Status::Complete((length, fields))) => {
             Ok(Some(Split { length: line_length + length, line, fields }))

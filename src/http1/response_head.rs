@@ -76,7 +76,11 @@ fn split<'b, 's>(
     // A blank between name and colon is removed from a response (RFC 9112 §5.1).
     let mut config = ParserConfig::default();
     config.allow_spaces_after_header_name_in_responses(true);
-    let parsed = config.parse_response_with_uninit_headers(response, bytes, &mut storage.fields);
+    let parsed = config.parse_response_with_uninit_headers(
+        response,
+        bytes,
+        &mut storage.fields[..storage.most],
+    );
     match parsed {
         Ok(Status::Complete(length)) if length <= rules.head_bytes_max => Ok(Some(length)),
         Ok(Status::Partial) if bytes.len() < rules.head_bytes_max => Ok(None),

@@ -1,5 +1,6 @@
 //! Writing the head of a response for a client.
 
+use super::answer::reason_phrase;
 use super::output::Output;
 use crate::head::Known;
 use crate::head::{ResponseHead, Version};
@@ -74,7 +75,11 @@ pub fn write_response(
     out.put(b"HTTP/1.1 ");
     out.put_small_number(head.status);
     out.put(b" ");
-    out.put(head.reason);
+    match head.version {
+        // It has no phrases, and some clients of HTTP/1.1 want one.
+        Version::Http2 => out.put(reason_phrase(head.status).as_bytes()),
+        Version::Http10 | Version::Http11 => out.put(head.reason),
+    }
     out.put(b"\r\n");
     for (at, field) in head.fields.iter().enumerate() {
         let is_upgrade = || head.has_upgrade && Known::of(field.name) == Known::Upgrade;

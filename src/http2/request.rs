@@ -119,6 +119,7 @@ impl<'b, 's> RequestHead<'b, 's> {
             connection: found.connection,
             has_forwarded: found.has_forwarded,
             has_via: found.has_via,
+            accepts_trailers: found.accepts_trailers,
         })
     }
 }

@@ -14,6 +14,8 @@ pub enum RequestForm<'a> {
     Kept {
         /// The client's Upgrade is forwarded.
         forward_upgrade: bool,
+        /// The client accepts trailers, which a head of HTTP/1 was written without.
+        accepts_trailers: bool,
     },
 }
 
@@ -36,7 +38,7 @@ impl RequestTo<'_> {
     pub(super) fn upgrade<'b>(&self, head: &RequestHead<'b, '_>) -> Option<&'b [u8]> {
         let is_forwarded = match self.form {
             RequestForm::Rewritten(rewrite) => rewrite.forward_upgrade,
-            RequestForm::Kept { forward_upgrade } => forward_upgrade,
+            RequestForm::Kept { forward_upgrade, .. } => forward_upgrade,
         };
         head.upgrade.filter(|_| is_forwarded)
     }
@@ -66,6 +68,9 @@ impl RequestTo<'_> {
         }
         if head.expects_continue {
             block.field(b"expect", b"100-continue");
+        }
+        if let RequestForm::Kept { accepts_trailers: true, .. } = self.form {
+            block.field(b"te", b"trailers");
         }
         if let RequestForm::Rewritten(rewrite) = self.form {
             write_forwarded(head, rewrite, block);

@@ -44,6 +44,12 @@ impl<E: Engine> Wire<E> {
         self.chains.push(chain, slice, false);
     }
 
+    /// Appends a range whose buffer is not released before [`Wire::unpin`].
+    pub fn push_pinned(&mut self, chain: &mut Chain, slice: Slice) {
+        self.check_copied_out(slice);
+        self.chains.push(chain, slice, true);
+    }
+
     /// Puts a range before all others of a queue.
     pub fn push_front(&mut self, chain: &mut Chain, slice: Slice) {
         self.check_copied_out(slice);

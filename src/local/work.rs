@@ -3,7 +3,7 @@
 //! another that might call it back, and a chain of short requests is a loop and no recursion.
 
 use crate::stats::CloseReason;
-use crate::table::{ClientId, ExchangeId, Port, RelayId};
+use crate::table::{ClientId, ConnectionId, ExchangeId, Port, RelayId};
 use std::collections::VecDeque;
 
 /// How a client's connection ends in the middle of its work.
@@ -23,6 +23,8 @@ pub enum How {
 pub enum Signal {
     /// A client has bytes that wait here, or may receive more of them.
     Serve(Port<ClientId>),
+    /// A stream of a backend has content that waits here, and its client takes more.
+    Deliver(Port<ConnectionId>),
     /// A client's connection ends, and with it what it carries.
     End(ClientId, How, CloseReason),
     /// An exchange is over; its row is free now.

@@ -56,6 +56,8 @@ pub struct Request {
     pub is_head: bool,
     /// CONNECT: a 2xx response opens a tunnel.
     pub is_connect: bool,
+    /// The client accepts trailers, as it states.
+    pub accepts_trailers: bool,
     /// The protocol of the client's Upgrade, if it is allowed.
     pub upgrade: Option<Arc<UpgradeProtocol>>,
     /// For the access log, if there is one.
@@ -166,6 +168,7 @@ pub fn request(
         is_idempotent: head.method.is_idempotent(),
         is_head: head.method.is_head(),
         is_connect: head.method.is_connect(),
+        accepts_trailers: head.accepts_trailers,
         upgrade,
         draft,
     })

@@ -70,6 +70,7 @@ pub enum ResponseOutcome {
 }
 
 /// Judges the head of a response, and writes the one for the client to `output`.
+#[inline(always)]
 pub fn response(
     head: &ResponseHead<'_, '_>,
     output: &mut [u8],
@@ -143,8 +144,13 @@ fn idle_max(head: &ResponseHead<'_, '_>) -> Option<Duration> {
 fn response_body(head: &ResponseHead<'_, '_>, version: Version) -> Body {
     match head.body {
         ResponseBody::None => Body::ENDED,
-        ResponseBody::Sized(bytes) => Body::Sized(bytes),
-        ResponseBody::Chunked => {
+        // Only in HTTP/1 does the length end a message: trailers may follow here.
+        ResponseBody::Sized(bytes)
+            if !(head.version == Version::Http2 && version == Version::Http2) =>
+        {
+            Body::Sized(bytes)
+        }
+        ResponseBody::Chunked | ResponseBody::Sized(_) => {
             let names = || join_names(head.named_by_connection());
             Body::Chunked(match version {
                 Version::Http10 => ChunkedDecoder::stripping(),

@@ -48,6 +48,9 @@ pub struct Wish<'a> {
     /// If all that are left have refused a connection a moment ago, one of them is picked all the
     /// same: it may be available again.
     pub takes_any: bool,
+    /// True if a connection to a backend has room for it: the number of connections does not
+    /// matter then.
+    pub has_place: &'a dyn Fn(BackendSlot) -> bool,
 }
 
 /// See the module.
@@ -86,7 +89,7 @@ impl Replicas {
                 (Some(pool), was) => {
                     if let Some(was) = &was {
                         note_left(&mut left, &was.pool, pool);
-                        if was.pool.tls != pool.tls {
+                        if was.pool.tls != pool.tls || was.pool.http != pool.http {
                             self.resecured.extend(slots(pool));
                         }
                     }
@@ -153,7 +156,8 @@ impl Replicas {
         let (refused_until, rooms) = (&self.refused_until, &mut self.rooms);
         rooms.set_now(now);
         let is_limited = replica.pool.connections_max != NO_LIMIT;
-        let is_full = |slot: BackendSlot| is_limited && rooms.is_full(slot);
+        let is_full =
+            |slot: BackendSlot| is_limited && rooms.is_full(slot) && !(wish.has_place)(slot);
         let has_room = |slot: BackendSlot| !wish.tried.contains(&slot) && !is_full(slot);
         let is_well = |slot: BackendSlot| refused_until[slot.index()] <= now && has_room(slot);
         self.view.set_now(now);

@@ -2,7 +2,7 @@
 //! protocols the server speaks first. What the client sends meanwhile waits here, bounded.
 
 use super::{Backend, Relay, Source};
-use crate::attempts::{ConnectionFault, Need, Next};
+use crate::attempts::{ConnectionFault, Need, Next, no_place};
 use crate::backend::Use;
 use crate::engine::{Close, Engine, Slice, Source as Origin};
 use crate::local::{How, Signal};
@@ -91,7 +91,7 @@ impl Relay {
 
     fn pick<E: Engine>(&mut self, need: Need, sides: &mut Sides<E>) -> Option<Pick> {
         let Source::Listener(attempts) = &mut self.source else { return None };
-        attempts.pick(need, true, &mut sides.picks, &mut sides.local)
+        attempts.pick(need, true, &no_place, &mut sides.picks, &mut sides.local)
     }
 
     /// Bytes of the client wait for the connection.

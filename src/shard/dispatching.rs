@@ -236,6 +236,7 @@ impl<E: Engine> Traffic<E> {
             Use::Exchange(exchange) => {
                 self.exchanges.at(exchange).response_bytes(slice, &mut self.sides);
             }
+            Use::Streams => self.frames(id, slice),
             Use::Relay(relay) => {
                 self.with_relay(relay, |relay, ends, local| {
                     relay.take_from_backend(slice, ends, local);
@@ -285,6 +286,7 @@ impl<E: Engine> Traffic<E> {
             Use::Exchange(exchange) => {
                 self.exchanges.at(exchange).backend_ended(fault, &mut self.sides);
             }
+            Use::Streams => self.upstreams_ended(id, fault),
             Use::Relay(relay) => {
                 self.with_relay(relay, |relay, ends, local| {
                     relay.backend_ended(fault, ends, local);
@@ -303,6 +305,7 @@ impl<E: Engine> Traffic<E> {
             // It was of the handshake.
             Use::Exchange(_) | Use::Relay(_) if connection.is_securing() => {}
             Use::Exchange(exchange) => self.exchanges.at(exchange).backend_sent(&mut self.sides),
+            Use::Streams => self.upstreams_sent(id),
             Use::Relay(relay) => {
                 self.with_relay(relay, |relay, ends, local| relay.backend_sent(ends, local));
             }
@@ -337,14 +340,19 @@ impl<E: Engine> Traffic<E> {
 
     /// A connection to a backend is made.
     fn made(&mut self, id: ConnectionId) {
-        let Sides { connections, local, .. } = &mut self.sides;
-        match connections.at(id).used_for {
+        let used_for = self.sides.connections.at(id).used_for;
+        match used_for {
+            Use::Exchange(exchange) if self.is_unexpected(id, exchange) => {
+                self.exchanges.at(exchange).displaced(&mut self.sides);
+            }
             Use::Exchange(exchange) => self.exchanges.at(exchange).connected(&mut self.sides),
+            Use::Streams => self.upstreams_made(id),
             Use::Relay(relay) => {
                 self.relays.at(relay).connected(&mut self.sides);
                 self.with_relay(relay, Relay::begin);
             }
             Use::Idle | Use::Finishing | Use::Delivering(_) | Use::Closing => {
+                let Sides { connections, local, .. } = &mut self.sides;
                 connections.settle(id, local);
             }
         }
@@ -357,6 +365,7 @@ impl<E: Engine> Traffic<E> {
             Use::Exchange(exchange) => {
                 self.exchanges.at(exchange).connect_failed(fault, &mut self.sides);
             }
+            Use::Streams => self.upstreams_not_made(id, fault),
             Use::Relay(relay) => self.relays.at(relay).connect_failed(fault, &mut self.sides),
             Use::Idle | Use::Finishing | Use::Delivering(_) | Use::Closing => {
                 connections.settle(id, local);

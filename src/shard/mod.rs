@@ -11,6 +11,7 @@ mod removal;
 mod stages;
 mod streams;
 mod traffic;
+mod upstreams;
 mod working;
 
 pub use traffic::Traffic;

@@ -96,6 +96,7 @@ impl<E: Engine> Traffic<E> {
         for key in connections.keys_of(|slot| slots.contains(&slot)) {
             if let Some(id) = connections.find(key) {
                 connections.at(id).reserve();
+                connections.retire(id);
             }
         }
     }
@@ -124,6 +125,7 @@ impl<E: Engine> Traffic<E> {
         match connection.used_for {
             Use::Closing | Use::Finishing | Use::Delivering(_) => {}
             Use::Idle => self.sides.connections.discard_idle(id, &mut self.sides.local),
+            Use::Streams => self.release_upstreams(id, is_cut),
             Use::Exchange(exchange) if is_connecting => {
                 let need = if is_cut { Need::Any } else { Need::Better };
                 self.exchanges.at(exchange).move_on(need, &mut self.sides);

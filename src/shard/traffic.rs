@@ -178,7 +178,9 @@ impl<E: Engine> Traffic<E> {
                     client.after_flush(local);
                 }
             } else if let Some(id) = connections.find(key) {
-                local.wire.flush(&mut connections.at(id).link);
+                let connection = connections.at(id);
+                connection.fill(local);
+                local.wire.flush(&mut connection.link);
             }
         }
         while let Some(key) = local.wire.next_out_of_buffers() {

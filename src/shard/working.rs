@@ -27,6 +27,7 @@ impl<E: Engine> Traffic<E> {
     fn follow(&mut self, signal: Signal) {
         match signal {
             Signal::Serve(port) => self.serve(port),
+            Signal::Deliver(port) => self.deliver(port),
             Signal::End(client, how, reason) => self.end_client(client, how, reason),
             Signal::Over(exchange) => drop(self.exchanges.remove(exchange)),
             Signal::Switched(exchange) => self.begin_relay(exchange),
@@ -178,7 +179,7 @@ impl<E: Engine> Traffic<E> {
             let Some((_, key)) = self.sides.local.timers.pop_expired(now) else { return };
             match key.owner() {
                 Owner::Client => self.client_timer(key),
-                Owner::Backend => self.sides.connections.expired(key, &mut self.sides.local),
+                Owner::Backend => self.backend_timer(key),
                 Owner::Listener => self.receiver_timer(key),
                 Owner::Flow => {}
             }

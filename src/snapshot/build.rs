@@ -8,7 +8,8 @@ use super::{
 use crate::balance::Algorithm;
 use crate::base::{BackendSlot, Generation, PoolId, ShardId};
 use crate::config::{
-    self, Config, Connect, HalfClose, ListenerIndex, NoSni, NotTls, Protocol, ProxyHeader,
+    self, BackendHttp, Config, Connect, HalfClose, ListenerIndex, NoSni, NotTls, Protocol,
+    ProxyHeader,
 };
 use crate::engine::Socket;
 use crate::head::{Rules, Scheme};
@@ -138,7 +139,14 @@ pub fn build_tls<'n>(
         names.by_address =
             named.filter_map(|(address, name)| Some((address, server_name(name)?))).collect();
     }
-    let built = BackendTls::new(tls.terms(system), names, before.map(Arc::as_ref));
+    let mut terms = tls.terms(system);
+    match pool.http {
+        BackendHttp::Http1 => {}
+        _ if !terms.alpn.is_empty() => {}
+        BackendHttp::Http2 => terms.alpn = vec![b"h2".to_vec()],
+        BackendHttp::Auto => terms.alpn = vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+    }
+    let built = BackendTls::new(terms, names, before.map(Arc::as_ref));
     let same = before.filter(|before| ***before == built);
     Some(same.cloned().unwrap_or_else(|| Arc::new(built)))
 }
@@ -151,6 +159,8 @@ pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: u
         name: pool.name.as_str().into(),
         algorithm: pool.algorithm,
         connections_max: limit(pool.max_connections_per_backend),
+        http: pool.http,
+        streams_max: pool.max_streams as u32,
         idle_connections: pool.idle_connections as u32,
         retry_budget_percent: pool.retry_budget_percent,
         proxy_protocol: pool.proxy_protocol,

@@ -17,7 +17,7 @@ pub use hashing::Hashing;
 pub use registry::{Registry, RouteKey, Wanted};
 
 pub use crate::config::{
-    FlowRules, PoolSource, Protocol, ProxyProtocol, ProxyTlv, Timeouts, Transport,
+    BackendHttp, FlowRules, PoolSource, Protocol, ProxyProtocol, ProxyTlv, Timeouts, Transport,
 };
 
 pub use crate::balance::KeyHash;
@@ -105,6 +105,10 @@ pub struct Pool {
     pub algorithm: Algorithm,
     /// Most connections to each backend over all shards. [`u32::MAX`]: no limit.
     pub connections_max: u32,
+    /// The version of HTTP that the backends speak.
+    pub http: BackendHttp,
+    /// Exchanges at a time on one connection of HTTP/2.
+    pub streams_max: u32,
     /// Idle connections that are kept to each backend, in total over the shards.
     pub idle_connections: u32,
     /// The retry budget, percent of recent requests.
@@ -211,6 +215,11 @@ impl Pool {
     /// True if the header says this beside the addresses.
     pub fn announces(&self, tlv: ProxyTlv) -> bool {
         self.proxy_tlvs.contains(&tlv)
+    }
+
+    /// True if connections may carry exchanges on streams.
+    pub fn has_streams(&self) -> bool {
+        self.http != BackendHttp::Http1
     }
 
     /// True if each connection is one client's: its header or its address says whose.

@@ -62,6 +62,7 @@ close_reasons! {
     HeadTimeout "head_timeout" Client "The client did not send a complete request head, or PROXY protocol header, in time.";
     BodyTimeout "body_timeout" Client "The client stopped sending its request body.";
     ClientStalled "client_stalled" Client "The client stopped reading its answer.";
+    DeadlineExceeded "deadline_exceeded" Client "The deadline that the client gave its call was over.";
     MalformedProxyHeader "malformed_proxy_header" Client "The PROXY protocol header was malformed, or came from an address that is not trusted.";
     NotTls "not_tls" Client "The client did not begin with a TLS handshake.";
     UnknownServerName "unknown_server_name" Client "The client asked for a server name that has no route, or for none.";

@@ -27,6 +27,8 @@ pub enum FaultKind {
     Closed,
     /// The handshake was not complete in time.
     TimedOut,
+    /// It did not agree on HTTP/2.
+    NoHttp2,
     /// It broke the rules of TLS, or does not speak it.
     Protocol,
 }
@@ -118,6 +120,7 @@ impl fmt::Display for FaultKind {
                 return write!(f, "it ended TLS with the alert \"{name}\" ({alert})");
             }
             Self::Closed => "it ended the connection during the TLS handshake",
+            Self::NoHttp2 => "it did not agree on HTTP/2 in the TLS handshake",
             Self::TimedOut => "the TLS handshake with it timed out",
             Self::Protocol => "the TLS handshake with it failed: does it speak TLS?",
         })

@@ -2,12 +2,13 @@
 //! own, and one queue of what is sent.
 //!
 //! `reading` takes frames, `streams` is what an exchange does with its stream, `writing` fills the
-//! connection's outbox, `ending` drains and ends.
+//! connection's outbox, `grpc` is about calls of gRPC, `ending` drains and ends.
 //!
 //! Heads go to an exchange and come from it as HTTP/1 has them, and so does the framing of a
 //! request's body.
 
 mod ending;
+mod grpc;
 mod reading;
 mod streams;
 mod writing;
@@ -22,16 +23,9 @@ use crate::http2::{Config, Connection, Role, StreamId};
 use crate::link::Chain;
 use crate::local::Local;
 use crate::stats::Counter;
+use crate::streams::{Framing, OUTPUT_HIGH};
 use crate::table::ExchangeId;
-
-/// How the body of a request goes to its exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framing {
-    /// As it is: its length is known.
-    Plain,
-    /// In chunks.
-    Chunked,
-}
+use grpc::Call;
 
 /// One stream with an exchange.
 #[derive(Debug)]
@@ -40,6 +34,8 @@ struct Stream {
     exchange: Option<ExchangeId>,
     asked: ResponseTo,
     framing: Framing,
+    /// What is known of it as a call of gRPC, if it is one.
+    call: Option<Call>,
     /// Content of the response that waits for the windows.
     outbox: Chain,
     /// Parts of the request's body that wait for the backend.
@@ -77,9 +73,6 @@ pub struct Http2 {
     /// since when they are these.
     acknowledged: (u32, Instant),
 }
-
-/// Bytes of heads and control frames that wait to be sent, beyond which no more requests are read.
-const OUTPUT_HIGH: usize = 64 * 1024;
 
 impl Http2 {
     fn new(config: &Config, now: Instant) -> Self {

@@ -3,21 +3,19 @@
 use super::super::Client;
 use super::super::http1::{Arrival, reason_of};
 use super::super::securing::request;
-use super::{Framing, Stream};
+use super::Stream;
+use super::grpc::Call;
 use crate::engine::{BufferId, Engine, Room, Slice};
 use crate::head::{
     BodyLength, Peer, Refusal, RequestHead, ResponseTo, Rules, Scheme, TrailerRules,
 };
-use crate::http2::{ErrorCode, Event, Fault, FieldRoom, Flood, Section, StreamId, Trailers};
-use crate::link::{Chain, Wire};
+use crate::http2::{ErrorCode, Event, Fault, FieldRoom, Flood, Section, StreamId};
+use crate::link::Chain;
 use crate::local::{How, Local, Signal};
 use crate::message::{Denial, RequestOutcome, RequestSide};
 use crate::stats::{CloseReason, Counter};
+use crate::streams::{Framing, keep_content, keep_trailers};
 use crate::table::{ExchangeId, Port};
-use std::io::Write;
-
-/// Bytes of a chunk's framing beside its content, and of the last chunk.
-const CHUNK_FRAMING_BYTES: usize = 32;
 
 /// What has arrived, for others than the connection.
 pub enum Arrived {
@@ -148,7 +146,7 @@ impl Client {
             (output, outcome) = self.translate(section, Room::Whole, local)?;
         }
         let (asked, framing, outcome) = match outcome {
-            Ok(((asked, framing), outcome)) => (asked, framing, outcome),
+            Ok((kind, outcome)) => (kind.0, (kind.1, kind.2), outcome),
             Err(refusal) => {
                 local.wire.engine.release(output);
                 self.refuse_stream(stream, section, refusal, local);
@@ -178,7 +176,8 @@ impl Client {
         section: &Section,
         room: Room,
         local: &mut Local<E>,
-    ) -> Option<(BufferId, Result<((ResponseTo, Framing), RequestOutcome), Refusal>)> {
+    ) -> Option<(BufferId, Result<((ResponseTo, Framing, Option<Call>), RequestOutcome), Refusal>)>
+    {
         let Some(output) = local.wire.engine.acquire(room) else {
             let end = Signal::End(self.id(), How::Abort, CloseReason::OutOfBuffers);
             local.work.push(end);
@@ -195,6 +194,7 @@ impl Client {
         // A tunnel takes a whole connection.
         let rules = Rules { allow_connect: false, ..*side.snapshot.settings.rules(side.scheme) };
         let head = RequestHead::of_section(section, &mut room, &rules);
+        let now = local.wire.engine.now();
         let to = local.wire.engine.bytes_mut(output);
         let client = self.link.secure.as_mut().and_then(|secure| secure.client.as_mut());
         let outcome = head.map(|head| {
@@ -203,7 +203,8 @@ impl Client {
                 BodyLength::Chunked => Framing::Chunked,
                 BodyLength::None | BodyLength::Sized(_) => Framing::Plain,
             };
-            ((asked, framing), request(&head, to, &side, client))
+            let call = Call::of(&head, now);
+            ((asked, framing, call), request(&head, to, &side, client))
         });
         Some((output, outcome))
     }
@@ -212,7 +213,7 @@ impl Client {
         &mut self,
         id: StreamId,
         asked: ResponseTo,
-        framing: Framing,
+        (framing, call): (Framing, Option<Call>),
         local: &Local<E>,
     ) {
         let Some(http2) = &mut self.http2 else { return };
@@ -223,6 +224,7 @@ impl Client {
             exchange: None,
             asked,
             framing,
+            call,
             outbox: Chain::default(),
             inbox: Chain::default(),
             held: 0,
@@ -242,7 +244,7 @@ impl Client {
     ) {
         let asked = ResponseTo { head: section.asks_head(), connect: false };
         tracing::debug!(client = %self.address, refusal = refusal.text(), "request refused");
-        self.add_stream(stream, asked, Framing::Plain, local);
+        self.add_stream(stream, asked, (Framing::Plain, None), local);
         let (status, reason) = (refusal.status(), reason_of(refusal));
         let denial = Denial::refusal(status, reason, refusal.text(), None);
         self.answer_stream(stream, denial, local);
@@ -278,11 +280,11 @@ impl Client {
             return None;
         };
         stream.held += bytes;
-        let is_kept = match stream.framing {
-            Framing::Plain if bytes == 0 => return None,
-            Framing::Plain => keep_copy(content, &mut stream.inbox, &mut local.wire),
-            Framing::Chunked => keep_chunks(content, is_last, &mut stream.inbox, &mut local.wire),
-        };
+        if stream.framing == Framing::Plain && bytes == 0 {
+            return None;
+        }
+        let (inbox, wire) = (&mut stream.inbox, &mut local.wire);
+        let is_kept = keep_content(stream.framing, content, is_last, inbox, wire);
         self.give_body(id, is_kept, local)
     }
 
@@ -298,23 +300,13 @@ impl Client {
         }
         let from = Peer::Client(local.current.settings().rules(Scheme::Http).underscore_names);
         let rules = TrailerRules { from, named_by_connection: None };
-        let mut room = FieldRoom::new();
-        let trailers = match Trailers::of_section(section, &mut room, &rules) {
-            Ok(trailers) => trailers,
+        let kept = keep_trailers(section, &rules, &mut stream.inbox, &mut local.wire);
+        let is_kept = match kept {
+            Ok(is_kept) => is_kept,
             Err(refusal) => {
                 return stream.exchange.map(|exchange| Arrived::Refused(exchange, refusal));
             }
         };
-        let mut end = b"0\r\n".to_vec();
-        for (field, _) in trailers.forwarded() {
-            end.extend_from_slice(field.name.as_bytes());
-            end.extend_from_slice(b": ");
-            end.extend_from_slice(field.value);
-            end.extend_from_slice(b"\r\n");
-        }
-        end.extend_from_slice(b"\r\n");
-        let end = local.wire.private(&end);
-        let is_kept = end.map(|end| local.wire.push_back(&mut stream.inbox, end)).is_some();
         self.give_body(id, is_kept, local)
     }
 
@@ -356,52 +348,4 @@ fn reason_of_fault(fault: &Fault) -> CloseReason {
         None if fault.code == ErrorCode::ENHANCE_YOUR_CALM => CloseReason::Http2UnreadAnswers,
         None => CloseReason::Http2Fault,
     }
-}
-
-/// Keeps a copy of content. False if no buffer is left.
-fn keep_copy<E: Engine>(content: Slice, inbox: &mut Chain, wire: &mut Wire<E>) -> bool {
-    let copy = wire.copy_of(content);
-    copy.map(|copy| wire.push_back(inbox, copy)).is_some()
-}
-
-/// Keeps content as chunks, with the last chunk behind it if it is the last. False if no buffer is
-/// left.
-fn keep_chunks<E: Engine>(
-    content: Slice,
-    is_last: bool,
-    inbox: &mut Chain,
-    wire: &mut Wire<E>,
-) -> bool {
-    let most = (wire.engine.buffer_size() - CHUNK_FRAMING_BYTES) as u32;
-    let mut rest = content;
-    loop {
-        let part = Slice { end: rest.end.min(rest.start + most), ..rest };
-        rest.start = part.end;
-        let ends = is_last && rest.is_empty();
-        let Some(buffer) = wire.engine.acquire(Room::of(part.len() + CHUNK_FRAMING_BYTES)) else {
-            return false;
-        };
-        let (from, to) = wire.engine.bytes_pair(content.buffer, buffer);
-        let written = write_chunk(&from[part.start as usize..part.end as usize], ends, to);
-        wire.push_back(inbox, Slice { buffer, start: 0, end: written as u32 });
-        if rest.is_empty() {
-            return true;
-        }
-    }
-}
-
-/// Writes a chunk, if there is content for one, and the last chunk if the body ends.
-fn write_chunk(content: &[u8], ends: bool, out: &mut [u8]) -> usize {
-    let most = out.len();
-    let mut rest = out;
-    let room = "there is room for the framing";
-    if !content.is_empty() {
-        write!(rest, "{:x}\r\n", content.len()).expect(room);
-        rest.write_all(content).expect(room);
-        rest.write_all(b"\r\n").expect(room);
-    }
-    if ends {
-        rest.write_all(b"0\r\n\r\n").expect(room);
-    }
-    most - rest.len()
 }

@@ -2,13 +2,16 @@
 
 use super::super::Client;
 use super::Http2;
+use super::grpc::Call;
+use crate::base::Instant;
 use crate::engine::{Engine, Slice};
-use crate::head::{Field, Peer, ResponseBody, ResponseHead, Rules, Scheme, TrailerRules};
-use crate::http1::{ConnectionField, FieldStorage, Verdict, trailer_fields};
-use crate::http2::{ErrorCode, StreamId, Trailers};
+use crate::head::{Peer, ResponseBody, ResponseHead, Rules, Scheme, TrailerRules};
+use crate::http1::{ConnectionField, FieldStorage, Verdict, default_body};
+use crate::http2::{ErrorCode, GrpcAnswer, StreamId};
 use crate::limits::FIELDS_MAX;
 use crate::link::{OUTBOX_HIGH, OUTBOX_HIGH_WHEN_LOW, OUTBOX_LOW};
 use crate::local::{How, Local};
+use crate::streams::{self, QUEUED_HIGH};
 use crate::table::ExchangeId;
 use std::time::Duration;
 
@@ -21,12 +24,6 @@ const OWN_HEADS: Rules = Rules {
     underscore_names: crate::head::UnderscoreNames::Allow,
     allow_connect: false,
 };
-
-const EMPTY_FIELD: Field<'_> = Field { name: "", value: b"" };
-
-/// Content of all streams that waits for the windows, bytes, beyond which each stream may have
-/// little.
-const QUEUED_HIGH: u64 = 512 * 1024;
 
 impl Http2 {
     /// Begins the exchange of a stream.
@@ -117,12 +114,8 @@ impl Http2 {
     pub(super) fn send_trailers(&mut self, stream: u32) -> bool {
         let row = self.stream_mut(stream).filter(|row| row.exchange.is_none());
         let Some(section) = row.and_then(|row| row.trailers.take()) else { return false };
-        let mut room = [EMPTY_FIELD; FIELDS_MAX];
-        let fields = trailer_fields(&section, &mut room);
-        // What must not be forwarded was left out.
         let rules = TrailerRules { from: Peer::Backend, named_by_connection: None };
-        let trailers = Trailers::of_fields(fields, &rules).expect("those of backends are kept");
-        self.connection.send_trailers(StreamId(stream), &trailers);
+        streams::send_trailers(&mut self.connection, StreamId(stream), &section, &rules);
         true
     }
 }
@@ -139,6 +132,8 @@ impl Client {
         let Some(http2) = &mut self.http2 else { return };
         let is_only = http2.streams.len() == 1;
         let Some(row) = http2.stream_mut(stream) else { return };
+        let until = row.call.and_then(|call| call.until).unwrap_or(deadline);
+        let deadline = deadline.min(until);
         row.deadline = deadline;
         if is_only || deadline < http2.alarm {
             http2.alarm = deadline;
@@ -167,7 +162,7 @@ impl Client {
     fn send_head<E: Engine>(&mut self, stream: u32, slice: Slice, local: &Local<E>) -> usize {
         let Some(http2) = &mut self.http2 else { return 0 };
         let Some(asked) = http2.stream(stream).map(|stream| stream.asked) else { return 0 };
-        let mut storage = FieldStorage::new();
+        let mut storage = FieldStorage::own();
         let bytes = local.wire.bytes(slice);
         let Verdict::Complete(head) = ResponseHead::parse(bytes, &mut storage, asked, &OWN_HEADS)
         else {
@@ -216,11 +211,43 @@ impl Client {
         location: Option<&[u8]>,
         local: &mut Local<E>,
     ) -> Option<u64> {
-        let is_head = self.http2.as_ref()?.stream(stream).is_some_and(|one| one.asked.head);
+        let row = self.http2.as_ref()?.stream(stream);
+        if let Some(call) = row.and_then(|row| row.call) {
+            self.answer_call(stream, call, status, local);
+            return Some(0);
+        }
+        let is_head = row.is_some_and(|row| row.asked.head);
         let connection = ConnectionField::None;
         let (answer, bytes) = self.write_answer(status, location, connection, is_head, local)?;
         self.put_on_stream(stream, answer, local);
         Some(bytes)
+    }
+
+    /// Answers a call of gRPC in its terms.
+    fn answer_call<E: Engine>(
+        &mut self,
+        stream: u32,
+        call: Call,
+        status: u16,
+        local: &mut Local<E>,
+    ) {
+        let text = default_body(status).trim_ascii_end();
+        let answer = GrpcAnswer {
+            code: call.code(status, local.now()),
+            message: std::str::from_utf8(text).unwrap_or_default(),
+            seconds: local.wire.engine.wall_seconds(),
+        };
+        local.reports.count_status(status);
+        if let Some(http2) = &mut self.http2 {
+            http2.connection.send_grpc_answer(StreamId(stream), &answer);
+        }
+        local.wire.request_flush(&mut self.link);
+    }
+
+    /// True if the deadline of a call is over.
+    pub(in crate::client) fn is_call_late(&self, stream: u32, now: Instant) -> bool {
+        let row = self.http2.as_ref().and_then(|http2| http2.stream(stream));
+        row.and_then(|row| row.call).is_some_and(|call| call.is_late(now))
     }
 
     /// The response is complete: the stream ends behind what waits.

@@ -5,7 +5,7 @@ use super::names::Names;
 use super::pool_tls::PoolTls;
 use super::probes::{self, Probe};
 use crate::balance::{Algorithm, HashKey, HashRules};
-use crate::config::choices::{NoHealthy, ProxyProtocol, ProxyTlv};
+use crate::config::choices::{BackendHttp, NoHealthy, ProxyProtocol, ProxyTlv};
 use crate::config::keys::kinds::{
     count, duration, flag, fraction, fraction_or_zero, path, prime, text, texts, word,
 };
@@ -26,6 +26,13 @@ use std::time::Duration;
 
 /// The default of idle upstream connections kept for each backend.
 pub const IDLE_CONNECTIONS_DEFAULT: usize = 512;
+
+/// The default of exchanges at a time on one connection of HTTP/2: with many more, one lost packet
+/// and one busy thread of a backend hold up all of them.
+const STREAMS_DEFAULT: usize = 32;
+
+/// Most exchanges at a time on one connection of HTTP/2.
+const STREAMS_MAX: usize = 1_000;
 
 /// Most idle upstream connections to one backend.
 const IDLE_CONNECTIONS_MAX: usize = 65_535;
@@ -54,6 +61,10 @@ section! {
         hash: HashRules = HashRules::default() => Part,
         /// Connections to each backend, in total over the shards; 0: no limit.
         max_connections_per_backend: usize = 0 => count(0..=*MAX_CONNECTIONS_RANGE.end()),
+        /// The version of HTTP that the backends speak.
+        http: BackendHttp = BackendHttp::default() => word(),
+        /// Exchanges at a time on one connection of HTTP/2; more open another one.
+        max_streams: usize = STREAMS_DEFAULT => count(1..=STREAMS_MAX),
         /// Idle upstream connections kept for each backend, in total over the shards.
         idle_connections: usize = IDLE_CONNECTIONS_DEFAULT => count(0..=IDLE_CONNECTIONS_MAX),
         /// The retry budget, percent of recent requests; 0: none.
@@ -222,6 +233,7 @@ fn pool<'d>(
         section.report().add_with_help(section.value_span("min_ready"), message, help);
     }
     check_table(&pool, &section);
+    check_http(&pool, &section);
     check_source(&pool, &section);
     check_tlvs(&pool, &section);
     section.finish();
@@ -235,6 +247,22 @@ fn check_table(pool: &Pool, section: &Section<'_>) {
         let message = format!("`hash_table_size` is {places}, and the pool has {count} backends");
         let help = "give it a prime number of about 100 places for each backend, as 65537";
         section.report().add_with_help(section.value_span("hash_table_size"), message, help);
+    }
+}
+
+/// Without TLS nothing is agreed on; with it, the version is.
+fn check_http(pool: &Pool, section: &Section<'_>) {
+    if pool.http == BackendHttp::Auto && pool.tls.is_none() {
+        let message = "`http = \"auto\"` without TLS: the version is agreed on in its handshake";
+        let help = "write [pool.NAME.tls] too, or \"2\" or \"1.1\"";
+        section.report().add_with_help(section.value_span("http"), message, help);
+    }
+    let offered = pool.tls.as_ref().map_or(&[][..], |tls| &tls.alpn);
+    let lacks = !offered.is_empty() && !offered.iter().any(|protocol| protocol == "h2");
+    if pool.http != BackendHttp::Http1 && lacks {
+        let message = "`alpn` without \"h2\": HTTP/2 is not agreed on without being offered";
+        let help = "remove `alpn` from [pool.NAME.tls], or add \"h2\"";
+        section.report().add_with_help(section.value_span("http"), message, help);
     }
 }
 

@@ -55,7 +55,7 @@ const FULL: &str = r#"
 "#;
 
 /// Values of which one suits each key whose value is a text.
-const TEXTS: [&str; 37] = [
+const TEXTS: [&str; 38] = [
     "1",
     "0d0a",
     "2KiB",
@@ -93,6 +93,7 @@ const TEXTS: [&str; 37] = [
     "7d; includeSubDomains",
     "required",
     "a.ocsp",
+    "2",
 ];
 
 /// The sections below a pool, which the error for an unknown key lists among its keys.

@@ -41,12 +41,28 @@ impl Connection {
     /// is not known before its SETTINGS have come; what is too much is refused, and safe to send
     /// again.
     pub fn room(&self) -> u32 {
-        let is_over = self.drain != Drain::None
-            || self.peer_last != StreamId::MAX
-            || self.highest.0 > StreamId::MAX.0 - 2
-            || self.is_closed();
-        let max = self.config.streams_max.min(self.peer.streams_max);
-        if is_over { 0 } else { max.saturating_sub(self.streams.length() as u32) }
+        match self.takes_streams() {
+            true => self.capacity().saturating_sub(self.streams.length() as u32),
+            false => 0,
+        }
+    }
+
+    /// How many streams there may be at a time towards the server.
+    pub fn capacity(&self) -> u32 {
+        self.config.streams_max.min(self.peer.streams_max)
+    }
+
+    /// False if no stream can be opened towards the server any more, whichever ends.
+    pub fn takes_streams(&self) -> bool {
+        self.drain == Drain::None
+            && self.peer_last == StreamId::MAX
+            && self.highest.0 <= StreamId::MAX.0 - 2
+            && !self.is_closed()
+    }
+
+    /// True if the window of the connection keeps all streams from sending.
+    pub fn is_window_shut(&self) -> bool {
+        self.send_window.available() == 0
     }
 
     /// Opens a stream with a request. None if there is no room, see [`Connection::room`], or it is

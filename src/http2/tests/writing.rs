@@ -31,6 +31,7 @@ pub(super) fn request<'b, 's>(
         connection: found.connection,
         has_forwarded: found.has_forwarded,
         has_via: found.has_via,
+        accepts_trailers: found.accepts_trailers,
     }
 }
 
@@ -178,7 +179,10 @@ fn a_request_that_was_rewritten_is_kept() {
         ("Via", "1.1 ringway"),
         ("Content-Length", "5"),
     ]);
-    let text = sent(&request("PUT", "/", &all), RequestForm::Kept { forward_upgrade: false });
+    let text = sent(
+        &request("PUT", "/", &all),
+        RequestForm::Kept { forward_upgrade: false, accepts_trailers: false },
+    );
     let expected = "HEADERS 1: :method: PUT | :scheme: http | :authority: a | :path: / | \
                     x-forwarded-for: 6.6.6.6 | via: 1.1 ringway | content-length: 5";
     assert_eq!(text, expected);
@@ -193,16 +197,23 @@ fn upgrades_are_extended_connects() {
         ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
         ("Sec-WebSocket-Version", "13"),
     ]);
-    let text = sent(&request("GET", "/chat", &all), RequestForm::Kept { forward_upgrade: true });
+    let text = sent(
+        &request("GET", "/chat", &all),
+        RequestForm::Kept { forward_upgrade: true, accepts_trailers: false },
+    );
     let expected = "HEADERS 1 end: :method: CONNECT | :protocol: websocket | :scheme: http | \
                     :authority: a | :path: /chat | sec-websocket-version: 13";
     assert_eq!(text, expected);
     let mut scene = Scene::client();
-    let to = RequestTo { scheme: "http", form: RequestForm::Kept { forward_upgrade: true } };
+    let to = RequestTo {
+        scheme: "http",
+        form: RequestForm::Kept { forward_upgrade: true, accepts_trailers: false },
+    };
     let head = request("GET", "/chat", &all);
     assert_eq!(scene.connection.send_request(&head, &to, false), None, "it is not accepted");
     let connect = request("CONNECT", "b:443", &all[..1]);
-    let text = sent(&connect, RequestForm::Kept { forward_upgrade: false });
+    let text =
+        sent(&connect, RequestForm::Kept { forward_upgrade: false, accepts_trailers: false });
     assert_eq!(text, "HEADERS 1 end: :method: CONNECT | :authority: b:443");
 }
 

@@ -98,7 +98,14 @@ impl Scene {
     /// The backend that a shard picks for its next exchange; none if it has none.
     fn pick(&mut self, shard: usize) -> Option<usize> {
         // The only pool there is has the first number.
-        let wish = Wish { pool: PoolId(0), key: None, tried: &[], may_try: true, takes_any: true };
+        let wish = Wish {
+            pool: PoolId(0),
+            key: None,
+            tried: &[],
+            may_try: true,
+            takes_any: true,
+            has_place: &|_| false,
+        };
         let pick = self.replicas[shard].pick(&wish, self.now, &mut self.prng)?;
         let std::net::IpAddr::V4(ip) = pick.address.ip() else { return None };
         let [_, _, hundreds, ones] = ip.octets();

@@ -3,6 +3,8 @@
 
 use super::datagrams;
 use super::harness::*;
+use super::http2_backends::client::Http2Client;
+use super::http2_backends::origin::Http2Origin;
 use super::load::Operated;
 use super::tcp::echo;
 use super::tls_passthrough::{Client, Server};
@@ -278,4 +280,24 @@ fn each_question_to_dns_goes_to_any_server_and_its_flow_ends_with_the_answer() {
     drop(one.1);
     healthy(1);
     assert!(ask(100..120).iter().all(|number| *number == 2));
+}
+
+#[test]
+fn calls_of_grpc_go_to_the_services_that_are_served() {
+    let (served, (_held, refusing)) = (Http2Origin::start(), refusing());
+    let operated = started(
+        "grpc.toml",
+        &[
+            here("0.0.0.0:50051"),
+            ("10.0.0.71:50051", served.address.to_string()),
+            ("10.0.0.72:50051", refusing.to_string()),
+        ],
+    );
+    let client = Http2Client::connect(operated.ringway.address);
+    await_that("the service is found to be served", || {
+        let answered = client.calls("/shop.Cart/Add", &[], b"\0\0\0\0\0").expect("an answer");
+        answered.status == 200 && answered.body == b"hello"
+    });
+    let elsewhere = client.calls("/shop.Stock/Count", &[], b"\0\0\0\0\0").expect("an answer");
+    assert_eq!(elsewhere.field("grpc-status"), Some("12"), "UNIMPLEMENTED: there is no route");
 }

@@ -14,6 +14,7 @@ mod examples;
 mod hardship;
 pub mod harness;
 pub mod http2;
+pub mod http2_backends;
 pub mod https;
 mod keepalive;
 pub mod load;

@@ -54,7 +54,10 @@ impl Asked {
         let mut storage = FieldStorage::new();
         let parsed = RequestHead::parse(&text, &mut storage, &Rules::default());
         let Verdict::Complete(head) = parsed else { panic!("a head that a client wrote") };
-        let to = RequestTo { scheme, form: RequestForm::Kept { forward_upgrade: false } };
+        let to = RequestTo {
+            scheme,
+            form: RequestForm::Kept { forward_upgrade: false, accepts_trailers: false },
+        };
         let has_body = !request.up().is_empty() || request.is_chunked;
         // A body without a byte is an empty frame at times.
         let ends_with_head = !(has_body || request.method == "POST" && prng.one_in(2));

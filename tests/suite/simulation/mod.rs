@@ -104,6 +104,7 @@ impl Sum {
         }
         // Its listeners speak HTTP.
         let others = [
+            CloseReason::DeadlineExceeded,
             CloseReason::MalformedProxyHeader,
             CloseReason::NotTls,
             CloseReason::TlsHandshakeFailed,
