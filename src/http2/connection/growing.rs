@@ -3,10 +3,12 @@
 //! A PING shows how long a round trip takes: where half a window of DATA or more comes within one,
 //! the peer has waited for credit (gRPC's estimator does the same). Such a window is doubled, but
 //! only where the caller keeps up with what comes, and as far as the caller allows: a window is a
-//! promise of memory.
+//! promise of memory. Those towards a backend do not grow: a client that reads slowly would hold a
+//! large part of a connection that others use too.
 
 use super::Connection;
 use crate::http2::frame::{self, StreamId};
+use crate::http2::settings::Role;
 use crate::limits::HTTP2_WINDOW_BYTES_MAX;
 
 /// The PING that takes the time of a round trip.
@@ -79,6 +81,9 @@ impl Connection {
 
     /// Counts DATA that was received.
     pub(super) fn sound(&mut self, bytes: u32) {
+        if self.role == Role::Client {
+            return;
+        }
         match &mut self.growth.sounding {
             Sounding::Sent { received } => *received = received.saturating_add(bytes),
             Sounding::Idle { left } if *left > bytes => *left -= bytes,

@@ -155,3 +155,16 @@ fn an_unasked_answer_counts_as_a_ping() {
     scene.feed(&pongs);
     assert!(scene.events().contains("ENHANCE_YOUR_CALM"));
 }
+
+#[test]
+fn windows_towards_a_backend_do_not_grow() {
+    let mut scene = Scene::client();
+    scene.asks("GET", true);
+    scene.gets(HEADERS, END_HEADERS, 1, &block(&[(":status", "200")]));
+    for _ in 0..100 {
+        scene.gets(DATA, NONE, 1, &[0; 16_384]);
+        scene.events();
+    }
+    let heard = scene.hears();
+    assert!(heard.iter().all(|text| text.starts_with("WINDOW_UPDATE")), "{heard:?}");
+}
