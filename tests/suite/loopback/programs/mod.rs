@@ -4,6 +4,7 @@
 
 mod banners;
 mod dns;
+mod http2;
 mod postgresql;
 mod redis;
 mod tls;
