@@ -14,7 +14,7 @@ use std::path::Path;
 const PREFIX: &str = "RINGWAY_";
 
 /// Read by the tests, or set by cargo for a program that it starts.
-const OF_DEVELOPERS: [&str; 27] = [
+const OF_DEVELOPERS: [&str; 28] = [
     "RINGWAY_ANSWERS",
     "RINGWAY_ATTACKERS",
     "RINGWAY_BULK",
@@ -27,6 +27,7 @@ const OF_DEVELOPERS: [&str; 27] = [
     "RINGWAY_GOLDEN",
     "RINGWAY_HALF_OPEN",
     "RINGWAY_LEAVING",
+    "RINGWAY_MUTATIONS",
     "RINGWAY_PROFILE",
     "RINGWAY_QUESTIONS",
     "RINGWAY_REQUESTS",

@@ -42,7 +42,7 @@ fn explain_follows_a_connection() {
         (&["explain", &behind, "--client", "192.0.2.7"], 0, "listener behind"),
         (&["explain", &behind, "--client", "203.0.113.1"], 1, "none of `http.trusted_proxies`"),
         (&["explain", "tcp://203.0.113.1:1"], 1, "no listener takes this connection"),
-        (&["explain", "tcp://nowhere"], 1, "is no HOST:PORT"),
+        (&["explain", "tcp://nowhere"], 2, "has no port"),
         (&["explain", "GET", "http://a.test/", "--listener", "db"], 1, "ask for tcp://HOST:PORT"),
         (&["explain", "GET"], 2, "the URL is missing"),
     ] {
@@ -123,7 +123,7 @@ fn explain_follows_a_flow() {
             1,
             "no listener takes this flow; there are game (udp://",
         ),
-        (&["explain", "udp://nowhere"], 1, "write it like udp://10.0.0.1:5432"),
+        (&["explain", "udp://nowhere"], 2, "has no port"),
         (&["explain", &tcp], 1, "this listener reads requests"),
         (&["explain", "GET", "http://a.test/", "--listener", "game"], 1, "ask for udp://HOST:PORT"),
     ] {
