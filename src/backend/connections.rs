@@ -150,7 +150,7 @@ impl Connections {
         }
     }
 
-    /// An exchange is over; see [`Connections::keep_or_close`].
+    /// An exchange is over: its connection is kept or closed, or its stream ends.
     pub fn end_exchange<E: Engine>(
         &mut self,
         port: Port<ConnectionId>,

@@ -15,7 +15,7 @@ macro_rules! floods {
         }
 
         /// How many of each kind a peer may send at once: a bucket's size. It is drained within
-        /// [`DRAINED_WITHIN_SECONDS`].
+        /// five seconds.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct FloodLimits {
             $(#[doc = $text] pub $field: u32,)*

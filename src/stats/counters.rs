@@ -39,7 +39,7 @@ counters! {
     TlsHandshakeFailures "ringway_tls_handshake_failures_total" "TLS handshakes of clients that failed.";
     Http2Connections "ringway_http2_connections_total" "Connections of clients that began to speak HTTP/2.";
     Http2StreamResets "ringway_http2_stream_resets_total" "Streams of HTTP/2 that clients reset.";
-    Http2FloodDrains "ringway_http2_flood_drains_total" "Connections of HTTP/2 that were drained at three quarters of a limit of [http2].";
+    Http2FloodDrains "ringway_http2_flood_drains_total" "Connections of HTTP/2 that were drained at three quarters of a limit of the section http2.";
     AcceptFailures "ringway_accept_failures_total" "Failed accepts, and failed receives of UDP listeners, for want of descriptors or memory.";
     Requests "ringway_requests_total" "Requests that were sent to a pool.";
     Responses1xx "ringway_responses_1xx_total" "Interim and switching answers to clients.";

@@ -7,6 +7,7 @@ use super::framing::{Found, Framing};
 use crate::backends::Backends;
 use memchr::memmem::Finder;
 use ringway::engine::{Engine, Owner, Slice};
+use ringway::link::Joined;
 
 /// What is kept of a connection.
 #[derive(Default)]
@@ -94,8 +95,12 @@ impl Http {
         slice: Slice,
         body_without_length: u64,
     ) -> Option<(Slice, Found)> {
-        let mut partial = connections.at(from).state.partial.take();
-        let Some(gathered) = connections.wire.gather(&mut partial, slice) else {
+        let partial = connections.at(from).state.partial.take();
+        let joined = match &partial {
+            Some(aside) => connections.wire.join(aside, slice),
+            None => Some(Joined { whole: slice, left: None }),
+        };
+        let Some(gathered) = joined else {
             self.ended(connections, from);
             return None;
         };
