@@ -11,10 +11,16 @@ use std::io::Write;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The system's allocator, counting per thread.
 pub struct CountingAllocator;
+
+/// Bytes that this thread has allocated so far.
+pub fn allocated_bytes() -> u64 {
+    BYTES.with(Cell::get)
+}
 
 // JUSTIFICATION: only an allocator can count allocations.
 // SAFETY: everything is passed on to the system's allocator as it comes.
@@ -22,6 +28,7 @@ pub struct CountingAllocator;
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() + layout.size() as u64));
         // SAFETY: the caller's promise is passed on.
         unsafe { System.alloc(layout) }
     }

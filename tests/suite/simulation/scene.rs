@@ -275,14 +275,23 @@ impl Scene {
 
     /// One end says something, and the shard has time for it.
     pub fn say(&mut self, socket: i32, text: &str) {
-        self.add(socket, text);
+        self.say_bytes(socket, text.as_bytes());
+    }
+
+    /// The same with bytes that are no text.
+    pub fn say_bytes(&mut self, socket: i32, bytes: &[u8]) {
+        self.add_bytes(socket, bytes);
         self.turns(8);
     }
 
     /// One end says something. Nothing happens yet.
     pub fn add(&self, socket: i32, text: &str) {
+        self.add_bytes(socket, text.as_bytes());
+    }
+
+    fn add_bytes(&self, socket: i32, bytes: &[u8]) {
         let mut network = self.network.borrow_mut();
-        network.streams.get_mut(&socket).expect("open").to_proxy.push(text.as_bytes());
+        network.streams.get_mut(&socket).expect("open").to_proxy.push(bytes);
     }
 
     /// One end says no more.
@@ -293,11 +302,16 @@ impl Scene {
 
     /// What one end has heard since it last listened.
     pub fn heard(&mut self, socket: i32) -> String {
+        String::from_utf8(self.heard_bytes(socket)).expect("text")
+    }
+
+    /// The same, which need not be text.
+    pub fn heard_bytes(&mut self, socket: i32) -> Vec<u8> {
         let mut network = self.network.borrow_mut();
         let stream = network.streams.get_mut(&socket).expect("open");
-        let text = String::from_utf8(stream.to_actor.front().to_vec()).expect("text");
+        let bytes = stream.to_actor.front().to_vec();
         stream.to_actor.clear();
-        text
+        bytes
     }
 
     /// Connections to backends that have heard something since their end last listened.

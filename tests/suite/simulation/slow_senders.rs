@@ -2,8 +2,10 @@
 //! is not read again and again from its start.
 
 use super::scene::Scene;
-use ringway::config::Timeouts;
+use crate::in_process::allocated_bytes;
+use ringway::config::{Protocol, Timeouts};
 use ringway::snapshot::Share;
+use ringway::stats::CloseReason;
 use std::time::Duration;
 
 /// Most buffers for a head in single bytes: two for each time that it is read, which is when its
@@ -11,10 +13,17 @@ use std::time::Duration;
 const ACQUIRED_MAX: u64 = 2 * 16;
 
 /// In which nobody is too slow.
-fn scene() -> Scene {
+fn scene_of(protocol: Protocol) -> Scene {
     let hour = Duration::from_secs(3_600);
-    let timeouts = Timeouts { request_head: hour, between_bytes: hour, ..Timeouts::default() };
-    Scene::new(&[Share::Weight(1)], timeouts)
+    Scene::with(&[Share::Weight(1)], |config| {
+        config.timeouts =
+            Timeouts { request_head: hour, between_bytes: hour, ..Timeouts::default() };
+        config.listeners[0].protocol = protocol;
+    })
+}
+
+fn scene() -> Scene {
+    scene_of(Protocol::Http)
 }
 
 fn fields(bytes: usize) -> String {
@@ -61,4 +70,45 @@ fn a_response_in_single_bytes_is_read_a_few_times() {
     assert!(scene.heard(client).contains(&head));
     scene.say(backend, "good");
     assert!(scene.heard(client).ends_with("good"));
+}
+
+/// A ClientHello without a server name whose message has about this many bytes, in records of 100.
+fn hello(bytes: usize) -> Vec<u8> {
+    let vector = |content: &[u8]| [&(content.len() as u16).to_be_bytes()[..], content].concat();
+    let padding = [&[0, 21][..], &vector(&vec![0; bytes])].concat();
+    let ciphers = [0x13, 0x01];
+    let body =
+        [&[3, 3][..], &[7; 32], &[0], &vector(&ciphers), &[1, 0], &vector(&padding)].concat();
+    let length = (body.len() as u32).to_be_bytes();
+    let message = [&[1][..], &length[1..], &body].concat();
+    message.chunks(100).flat_map(|part| [&[22, 3, 1][..], &vector(part)].concat()).collect()
+}
+
+/// Bytes that are allocated while a hello comes byte by byte, for each of its bytes.
+fn allocated_for_each_byte(hello: &[u8]) -> u64 {
+    let mut scene = scene_of(Protocol::TlsPassthrough);
+    let client = scene.client();
+    let before = allocated_bytes();
+    for at in 0..hello.len() - 1 {
+        scene.say_bytes(client, &hello[at..=at]);
+        assert_eq!(scene.held_buffers(), 0, "byte {at}");
+    }
+    let allocated = allocated_bytes() - before;
+    assert_eq!(scene.connects(), 0, "it is not complete");
+    scene.say_bytes(client, &hello[hello.len() - 1..]);
+    let (backend, _) = scene.connected();
+    assert!(scene.heard_bytes(backend) == hello, "it is forwarded as it came");
+    assert_eq!(scene.mailbox.counters.read_closes(CloseReason::NotTls), 0);
+    allocated / hello.len() as u64
+}
+
+#[test]
+fn a_client_hello_in_single_bytes_is_gathered_once() {
+    // A message that is gathered anew with each byte is allocated anew with each byte.
+    let (short, long) = (hello(500), hello(4_000));
+    let [short, long] = [short, long].map(|hello| allocated_for_each_byte(&hello));
+    assert!(
+        long < short + short / 4,
+        "{short} bytes for each of a short one, {long} of a long one"
+    );
 }
