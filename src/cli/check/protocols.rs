@@ -1,7 +1,7 @@
 //! Warnings about listeners whose connections are forwarded unread, and about their pools.
 
 use super::findings::{Finding, warning};
-use ringway::balance::{Algorithm, HashKey};
+use ringway::balance::{Algorithm, HashKey, HashRules};
 use ringway::config::{
     Config, NotTls, Pool, PoolUses, Probe, ProbeKind, Protocol, ProxyProtocol, ProxyTlv,
 };
@@ -10,11 +10,16 @@ use ringway::config::{
 const OF_REQUESTS: &str = "counts for requests only, and none of the listeners of this pool reads \
                            them: remove it";
 
+/// Keys that a pool of datagrams has no use for.
+const OF_CONNECTIONS: &str = "counts for connections only, and the listeners of this pool are of \
+                              `udp`: remove it";
+
 /// All of them.
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let mut findings = waiting(config);
     for (pool, uses) in config.pools.iter().zip(config.uses_of_pools()) {
         findings.extend(unused(pool, uses));
+        findings.extend(unhashed(pool));
         findings.extend(unkeyed(pool, uses));
         findings.extend(unannounced(pool, uses));
         findings.extend(unsaid(pool, uses));
@@ -43,11 +48,41 @@ fn unused(pool: &Pool, uses: PoolUses) -> Vec<Finding> {
     }
     let default = Pool::default();
     let set = [
-        ("idle_connections", pool.idle_connections != default.idle_connections),
-        ("retry_budget_percent", pool.retry_budget_percent != default.retry_budget_percent),
+        ("http", OF_REQUESTS, pool.http != default.http),
+        ("max_streams", OF_REQUESTS, pool.max_streams != default.max_streams),
+        ("idle_connections", OF_REQUESTS, pool.idle_connections != default.idle_connections),
+        (
+            "retry_budget_percent",
+            OF_REQUESTS,
+            pool.retry_budget_percent != default.retry_budget_percent,
+        ),
+        ("keepalive", OF_CONNECTIONS, !uses.bytes && pool.keepalive != default.keepalive),
+    ];
+    let set = set.into_iter().filter(|(.., is_set)| *is_set);
+    set.map(|(key, why, _)| warning(format!("pool.{}.{key}", pool.name), why)).collect()
+}
+
+/// Keys of hashing where another algorithm picks.
+fn unhashed(pool: &Pool) -> Vec<Finding> {
+    if pool.algorithm == Algorithm::Hash {
+        return Vec::new();
+    }
+    let (hash, default) = (&pool.hash, HashRules::default());
+    let set = [
+        ("hash_key", hash.key != default.key),
+        ("hash_balance", hash.balance != default.balance),
+        ("hash_table_size", hash.table_size != default.table_size),
+        ("hash_seed", hash.seed != default.seed),
     ];
     let set = set.into_iter().filter(|(_, is_set)| *is_set);
-    set.map(|(key, _)| warning(format!("pool.{}.{key}", pool.name), OF_REQUESTS)).collect()
+    set.map(|(key, _)| {
+        let message = format!(
+            "does nothing with `algorithm = \"{}\"`: write `algorithm = \"hash\"`, or remove it",
+            pool.algorithm
+        );
+        warning(format!("pool.{}.{key}", pool.name), message)
+    })
+    .collect()
 }
 
 /// A key for hashing that nothing on the way to the pool has.
@@ -136,9 +171,16 @@ mod tests {
     fn what_does_nothing_and_what_waits_is_a_warning() {
         let mixed = "listener.tls.not_tls";
         assert_eq!(found("[pool.pages]\nidle_connections = 7\n"), [mixed]);
-        let keys = "[pool.bytes]\nidle_connections = 7\nretry_budget_percent = 1\n";
-        let both = ["pool.bytes.idle_connections", "pool.bytes.retry_budget_percent"];
-        assert_eq!(found(keys), [&[mixed][..], &both].concat());
+        let keys = "[pool.bytes]\nhttp = \"2\"\nidle_connections = 7\nretry_budget_percent = 1\n";
+        let three = ["http", "idle_connections", "retry_budget_percent"];
+        let three = three.map(|key| format!("pool.bytes.{key}"));
+        assert_eq!(found(keys)[1..], three);
+        assert_eq!(found("[pool.bytes]\nkeepalive = \"5s\"\n"), [mixed], "it is for connections");
+        let udp = "[[listener]]\nname = \"u\"\naddress = \"0.0.0.0:53\"\nprotocol = \"udp\"\n\
+            [[route]]\nlistener = \"u\"\npool = \"dns\"\n[pool.dns]\nkeepalive = \"5s\"\n\
+            [pool.dns.health]\nprotocol = \"none\"\n\
+            [[pool.dns.backend]]\naddress = \"10.0.0.3:53\"\n";
+        assert_eq!(found(udp)[1..], ["pool.dns.keepalive"]);
     }
 
     #[test]
@@ -157,8 +199,25 @@ mod tests {
             let keys = format!("[pool.{pool}]\nalgorithm = \"hash\"\nhash_key = \"{key}\"\n");
             let expected = is_found.then(|| format!("pool.{pool}.hash_key"));
             assert_eq!(found(&keys)[1..], Vec::from_iter(expected), "{pool} {key}");
-            // Another algorithm has no key.
-            assert_eq!(found(&keys.replace("hash\"", "p2c\"")).len(), 1, "{pool} {key}");
+        }
+    }
+
+    #[test]
+    fn keys_of_hashing_beside_another_algorithm_are_a_warning() {
+        for (key, is_found) in [
+            ("hash_key = \"client-port\"", true),
+            ("hash_balance = 0", true),
+            ("hash_table_size = 251", true),
+            ("hash_seed = 1", true),
+            ("hash_key = \"client\"", false),
+        ] {
+            let pool = |algorithm: &str| {
+                found(&format!("[pool.bytes]\nalgorithm = \"{algorithm}\"\n{key}\n"))
+            };
+            let name = key.split(' ').next().expect("a key");
+            let expected = is_found.then(|| format!("pool.bytes.{name}"));
+            assert_eq!(pool("p2c")[1..], Vec::from_iter(expected), "{key}");
+            assert!(pool("hash")[1..].is_empty(), "{key}");
         }
     }
 

@@ -55,6 +55,34 @@ pub(in crate::config) fn count<T: Number>(range: RangeInclusive<T>) -> Kind<T> {
     Kind::new(move |entry| entry.count(&range), |count| number(*count))
 }
 
+/// A whole number; 0: no limit.
+pub(in crate::config) fn limit<T: Number>(most: T) -> Kind<T> {
+    let zero = T::try_from(0).ok().expect("every kind of number has a zero");
+    let range = zero..=most;
+    Kind::new(
+        move |entry| match below_zero(entry, &range, "0") {
+            Some(wrong) => entry.checked(Err(wrong)),
+            None => entry.count(&range),
+        },
+        |count| number(*count),
+    )
+}
+
+/// The error for a negative number, by which other programs have no limit.
+fn below_zero<T: Number>(
+    entry: &Entry<'_>,
+    range: &RangeInclusive<T>,
+    unlimited: &str,
+) -> Option<String> {
+    let DeValue::Integer(number) = entry.value() else { return None };
+    number.as_str().starts_with('-').then(|| {
+        let (key, from, to) = (entry.key, range.start(), range.end());
+        format!(
+            "`{key}` is {number}: it goes from {from} to {to}, and without a limit it is {unlimited}"
+        )
+    })
+}
+
 /// A whole number, or `any`: none.
 pub(in crate::config) fn count_or_any<T: Number>(range: RangeInclusive<T>) -> Kind<Option<T>> {
     Kind::new(
@@ -65,16 +93,10 @@ pub(in crate::config) fn count_or_any<T: Number>(range: RangeInclusive<T>) -> Ki
                 let wrong = format!("`{key}` must be \"{ANY}\" or a number, from {from} to {to}");
                 entry.checked(Err(wrong))
             }
-            DeValue::Integer(number) if number.as_str().starts_with('-') => {
-                let (key, number) = (entry.key, number.as_str());
-                let (from, to) = (range.start(), range.end());
-                let wrong = format!(
-                    "`{key}` is {number}: it goes from {from} to {to}, and without a limit it is \
-                     \"{ANY}\""
-                );
-                entry.checked(Err(wrong))
-            }
-            _ => entry.count(&range).map(Some),
+            _ => match below_zero(entry, &range, "\"any\"") {
+                Some(wrong) => entry.checked(Err(wrong)),
+                None => entry.count(&range).map(Some),
+            },
         },
         |count| count.map_or_else(|| shown(ANY), number),
     )
@@ -144,8 +166,13 @@ fn fraction_where(is_right: impl Fn(&f64) -> bool + 'static, bounds: String) -> 
 
 /// A duration, as `250ms`.
 pub(in crate::config) fn duration(parse: Parse<Duration>) -> Kind<Duration> {
+    // A unit does not help a number that is wrong in every unit.
+    let without_unit = move |number: &str| match parse(&format!("{number}s")) {
+        Err(wrong) if number == "0" => wrong,
+        _ => bare_duration(number),
+    };
     Kind::new(
-        move |entry| entry.checked(parse(entry.text_or(bare_duration)?)),
+        move |entry| entry.checked(parse(entry.text_or(without_unit)?)),
         |duration| shown(print_duration(*duration)),
     )
 }

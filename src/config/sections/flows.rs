@@ -1,7 +1,7 @@
 //! The keys of a `[[listener]]` of UDP: how long its flows live, and how many there may be.
 
 use crate::config::keys::keys;
-use crate::config::keys::kinds::{count, count_or_any, duration};
+use crate::config::keys::kinds::{count, count_or_any, duration, limit};
 use crate::config::values::parse_timeout;
 use crate::limits::FLOWS_MAX;
 use std::time::Duration;
@@ -42,7 +42,7 @@ impl Default for FlowRules {
 keys! { FlowRules {
     flow_idle: idle => duration(parse_timeout),
     max_flows: max_flows => count(1..=FLOWS_MAX),
-    max_flows_per_client: max_flows_per_client => count(0..=FLOWS_MAX),
-    requests: requests => count(0..=DATAGRAMS_MAX),
+    max_flows_per_client: max_flows_per_client => limit(FLOWS_MAX),
+    requests: requests => limit(DATAGRAMS_MAX),
     responses: responses => count_or_any(0..=DATAGRAMS_MAX),
 } }

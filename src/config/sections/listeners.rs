@@ -10,7 +10,7 @@ use crate::config::choices::{
 };
 use crate::config::hsts::Hsts;
 use crate::config::keys::kinds::{
-    by_hand, count, duration, flag, number, optional, shown, text, texts, word,
+    by_hand, duration, flag, limit, number, optional, shown, text, texts, word,
 };
 use crate::config::keys::{Keys, Kind, Part, keys, section};
 use crate::config::raw::{At, Section};
@@ -56,7 +56,7 @@ section! {
         /// The PROXY protocol header at the beginning of each connection.
         proxy_protocol: ProxyHeader = ProxyHeader::default() => word(),
         /// Connections of this listener; further ones wait in the kernel's backlog. 0: no limit.
-        max_connections: usize = 0 => count(0..=*MAX_CONNECTIONS_RANGE.end()),
+        max_connections: usize = 0 => limit(*MAX_CONNECTIONS_RANGE.end()),
         /// A connection that is silent for so long is probed by the kernel; zero: never.
         keepalive: Duration = KEEPALIVE_DEFAULT => duration(parse_keepalive),
         /// Clients may use several paths at once (MPTCP).
@@ -134,7 +134,9 @@ pub(super) fn listeners<'d>(
         listener.clients.load(&section);
         check_fitting(&section, &listener, protocol);
         check_suites(&section, &listener.tls);
-        if listener.proxy_protocol == ProxyHeader::Require && !has_proxies {
+        let takes_header =
+            listener.proxy_protocol == ProxyHeader::Require && protocol != Some(Protocol::Udp);
+        if takes_header && !has_proxies {
             let message = "`proxy_protocol = \"require\"` takes headers of trusted proxies only, \
                            and there are none";
             let help = "list their networks in `trusted_proxies` of [http], as [\"10.0.0.0/8\"]";

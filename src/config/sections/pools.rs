@@ -7,7 +7,7 @@ use super::probes::{self, Probe};
 use crate::balance::{Algorithm, HashKey, HashRules};
 use crate::config::choices::{BackendHttp, NoHealthy, ProxyProtocol, ProxyTlv};
 use crate::config::keys::kinds::{
-    count, duration, flag, fraction, fraction_or_zero, path, prime, text, texts, word,
+    count, duration, flag, fraction, fraction_or_zero, limit, path, prime, text, texts, word,
 };
 use crate::config::keys::{Keys, Part, keys, section};
 use crate::config::model::PoolUses;
@@ -60,7 +60,7 @@ section! {
         /// The rules of the algorithm `hash`.
         hash: HashRules = HashRules::default() => Part,
         /// Connections to each backend, in total over the shards; 0: no limit.
-        max_connections_per_backend: usize = 0 => count(0..=*MAX_CONNECTIONS_RANGE.end()),
+        max_connections_per_backend: usize = 0 => limit(*MAX_CONNECTIONS_RANGE.end()),
         /// The version of HTTP that the backends speak.
         http: BackendHttp = BackendHttp::default() => word(),
         /// Exchanges at a time on one connection of HTTP/2; more open another one.

@@ -2,7 +2,9 @@
 
 use crate::config::addresses::{check_backend_address, parse_address};
 use crate::config::choices::ProcessLogFormat;
-use crate::config::keys::kinds::{count, power_of_two, size, text, text_or_number, texts, word};
+use crate::config::keys::kinds::{
+    count, limit, power_of_two, size, text, text_or_number, texts, word,
+};
 use crate::config::keys::section;
 use crate::config::values::{
     BUFFER_SIZE_RANGE, BUFFERS_PER_SHARD_RANGE, MAX_CONNECTIONS_RANGE, RING_ENTRIES_RANGE,
@@ -34,7 +36,7 @@ section! {
         max_connections: usize = 100_000 => count(MAX_CONNECTIONS_RANGE).at_start(),
         /// Connections of one client address; 0: no limit.
         max_connections_per_client: usize =
-            0 => count(0..=*MAX_CONNECTIONS_RANGE.end()).at_start(),
+            0 => limit(*MAX_CONNECTIONS_RANGE.end()).at_start(),
         /// The backlog of each listening socket, connections.
         backlog: u32 = 4096 => count(1..=BACKLOG_MAX).at_start(),
         /// The file for health and the operator's orders over a restart.

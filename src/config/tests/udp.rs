@@ -49,6 +49,16 @@ fn the_rules_of_flows_have_defaults_and_are_read() {
     assert_eq!(rules(&with("responses = \"any\"")), FlowRules::default());
     let wrong = problem(&with("responses = \"all\""));
     assert!(wrong.contains("must be \"any\" or a number, from 0 to 1000000"), "{wrong}");
+    for key in ["max_flows_per_client", "requests"] {
+        let below = problem(&with(&format!("{key} = -1")));
+        assert!(below.contains("from 0 to 1000000, and without a limit it is 0"), "{below}");
+    }
+    let below = problem(&with("responses = -1"));
+    assert!(below.contains("without a limit it is \"any\""), "{below}");
+    // The hint of a unit would lead to the next error.
+    let never = problem(&with("flow_idle = 0"));
+    assert!(never.contains("`0s` is no timeout"), "{never}");
+    assert!(problem(&with("flow_idle = 5")).contains("did you mean \"5s\""));
     let quoted = problem(&with("responses = \"1\""));
     assert!(quoted.contains("write 1 without quotes"), "{quoted}");
 }
@@ -88,6 +98,9 @@ fn what_needs_connections_is_refused_with_udp() {
     let trusted = |keys: &str| format!("http = {{ trusted_proxies = [\"::1\"] }}\n{}", with(keys));
     let header = problem(&trusted("proxy_protocol = \"require\""));
     assert!(header.contains("is for connections") && header.contains("remove it"), "{header}");
+    // That no proxy is trusted is no second fault.
+    let header = problem(&with("proxy_protocol = \"require\""));
+    assert!(header.contains("is for connections"), "{header}");
     let most = problem(&with("max_connections = 5"));
     assert!(most.contains("write `max_flows`"), "{most}");
     let steering = problem(&with("steering = \"cpu\""));
