@@ -50,13 +50,13 @@ pub(super) fn status(status: &Value, out: &mut dyn Write) -> io::Result<()> {
     let ready = if status["ready"] == true { "ready" } else { "NOT READY" };
     writeln!(
         out,
-        "ringway {}, pid {}, up {}: {}, {ready}, generation {}, {} connections{}",
+        "ringway {}, pid {}, up {}: {}, {ready}, generation {}, {}{}",
         text(&status["version"]),
         status["pid"],
         millis(&status["uptime_ms"]),
         text(&status["phase"]),
         status["generation"],
-        status["connections"],
+        counted(status["connections"].as_u64().unwrap_or(0), "connection"),
         flows(&status["listeners"])
     )?;
     let configuration = &status["configuration"];
@@ -131,8 +131,13 @@ fn flows(listeners: &Value) -> String {
     if counts.is_empty() {
         String::new()
     } else {
-        format!(", {} flows", counts.iter().sum::<u64>())
+        format!(", {}", counted(counts.iter().sum(), "flow"))
     }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 /// The datagrams of listeners of UDP, if there are any.
@@ -160,6 +165,7 @@ pub(super) fn backends(pools: &Value, out: &mut dyn Write) -> io::Result<()> {
         "WEIGHT",
         "IN FLIGHT",
         "CONNECTIONS",
+        "CONNECTS",
         "ANSWERS",
         "5XX",
         "FAILURES",
@@ -216,6 +222,7 @@ fn backend_row(pool: &Value, backend: &Value) -> Vec<String> {
         weight(backend),
         backend["in_flight"].to_string(),
         backend["connections"].to_string(),
+        backend["connects"].to_string(),
         answers.to_string(),
         backend["answers"]["5xx"].to_string(),
         backend["failures"].to_string(),
@@ -363,7 +370,9 @@ pub(super) fn explain(reply: &Value, out: &mut dyn Write) -> io::Result<()> {
         let below = below.iter().filter(|(key, _)| route[*key].is_string());
         let below: String =
             below.map(|(key, word)| format!("{word}{}", text(&route[*key]))).collect();
-        writeln!(out, "  route  host {}{below}", text(&route["host"]))?;
+        let host = Some(text(&route["host"])).filter(|host| !host.is_empty());
+        let host = host.unwrap_or_else(|| "\"\" (no server name)".to_owned());
+        writeln!(out, "  route  host {host}{below}")?;
         writeln!(out, "  pool   {}: {}", text(&outcome["pool"]), text(&outcome["why"]))?;
         for backend in list(&outcome["backends"]) {
             writeln!(
@@ -396,4 +405,35 @@ fn tls_of(tls: &Value) -> String {
         line += &format!("; the last failure: {}", text(&tls["last_failure"]));
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_forwarded_unread_shows_at_its_backends() {
+        let backend = json!({
+            "address": "10.0.0.1:5432", "standing": "serving", "weight": 1, "ramp_percent": 100,
+            "in_flight": 2, "connections": 2, "connects": 731, "answers": {"5xx": 0},
+            "failures": 0, "reason": "",
+        });
+        let mut out = Vec::new();
+        backends(&json!([{"name": "db", "backends": [backend]}]), &mut out).expect("written");
+        let text = String::from_utf8(out).expect("text");
+        let words = |line: usize| -> Vec<&str> {
+            text.lines().nth(line).expect("a line").split_whitespace().collect()
+        };
+        let at = words(0).iter().position(|word| *word == "CONNECTS").expect("a column");
+        // "IN FLIGHT" is one column.
+        assert_eq!(words(1)[at - 1], "731", "{text}");
+    }
+
+    #[test]
+    fn one_flow_is_not_several() {
+        let listener = |flows: u64| json!([{"connections": flows, "datagrams": {}}]);
+        assert_eq!([0, 1, 2].map(|n| flows(&listener(n))), [", 0 flows", ", 1 flow", ", 2 flows"]);
+        assert_eq!(flows(&json!([{"connections": 5, "datagrams": null}])), "");
+    }
 }
