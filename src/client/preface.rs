@@ -304,16 +304,20 @@ impl Client {
         let Some(listener) = local.current.listener(self.listener) else {
             return Heard::Closed(CloseReason::ListenerRemoved);
         };
-        let (name, alpn) = match hello {
+        let (name, offered) = match hello {
             Verdict::Incomplete => return Heard::Incomplete,
-            Verdict::NotTls if listener.routes_not_tls => (None, None),
+            Verdict::NotTls if listener.routes_not_tls => {
+                let target = listener.routes.without_tls();
+                return target.map_or(Heard::Closed(CloseReason::NotTls), |target| {
+                    Heard::To(Dial { target, asked: Asked::default() })
+                });
+            }
             Verdict::NotTls | Verdict::Malformed(_) => return Heard::Closed(CloseReason::NotTls),
             Verdict::Hello(hello) if hello.server_name.is_none() && !listener.routes_no_sni => {
                 return Heard::NoName(Box::default());
             }
-            Verdict::Hello(hello) => (hello.server_name, Some(hello.alpn)),
+            Verdict::Hello(hello) => (hello.server_name, hello.alpn),
         };
-        let offered = alpn.into_iter().flatten();
         let wanted = name.unwrap_or_default().as_bytes();
         match listener.routes.lookup_server_name(wanted, offered.clone()) {
             Some(target) => {
@@ -329,7 +333,8 @@ impl Client {
     }
 
     /// The preface did not come in time. Returns where the bytes go, if a client that may speak no
-    /// TLS is served all the same: its server may have to speak first.
+    /// TLS is served all the same: its server may have to speak first, or answer what only begins
+    /// like a ClientHello.
     pub fn preface_expired<E: Engine>(&mut self, local: &mut Local<E>) -> Option<Dial> {
         if self.is_starved() {
             // Nothing was read for lack of buffers: the delay is the proxy's, not the client's.
@@ -337,11 +342,13 @@ impl Client {
             return None;
         }
         let listener = local.current.listener(self.listener);
-        let is_silent = self.state == State::Preface(Preface::Hello) && self.beginning.is_none();
-        let listener = listener.filter(|listener| is_silent && listener.routes_not_tls);
-        let target = listener.and_then(|one| one.routes.lookup_server_name(b"", [].into_iter()));
-        if target.is_none() {
-            self.close_now(CloseReason::HeadTimeout, local);
+        let is_at_hello = self.state == State::Preface(Preface::Hello);
+        let listener = listener.filter(|listener| is_at_hello && listener.routes_not_tls);
+        let target = listener.and_then(|one| one.routes.without_tls());
+        match (target, self.beginning.take()) {
+            (None, _) => self.close_now(CloseReason::HeadTimeout, local),
+            (Some(_), Some(beginning)) => self.deliver(Held::Heap(beginning), local),
+            (Some(_), None) => {}
         }
         target.map(|target| Dial { target, asked: Asked::default() })
     }

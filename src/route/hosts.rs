@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 
 const EMPTY: u32 = u32::MAX;
 
-/// The hosts of a table, each once. [`HostPattern::Any`] is not among them.
+/// The hosts of a table, each once. [`HostPattern::Any`] and [`HostPattern::Unnamed`] are not among
+/// them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hosts {
     /// Open addressing over `entries`; its length is a power of two, at most half of it in use.
@@ -42,10 +43,10 @@ impl Hash {
     }
 }
 
-/// How the pattern is held in an [`Entry`]; none for any host.
+/// How the pattern is held in an [`Entry`]; none if it has no name.
 fn entry_name(pattern: &HostPattern) -> Option<Box<[u8]>> {
     match pattern {
-        HostPattern::Any => None,
+        HostPattern::Any | HostPattern::Unnamed => None,
         HostPattern::Exact(name) => Some(name.to_ascii_lowercase().into_bytes().into()),
         HostPattern::Below(parent) => {
             Some(format!(".{}", parent.to_ascii_lowercase()).into_bytes().into())
@@ -73,7 +74,7 @@ impl Hosts {
         self.entries.len()
     }
 
-    /// The place of a pattern that the table was made with; none for any host.
+    /// The place of a pattern that the table was made with; none if it has no name.
     pub(super) fn index_of(&self, pattern: &HostPattern) -> Option<usize> {
         let name = entry_name(pattern)?;
         self.find(Hash::of(&name), &name)

@@ -10,6 +10,8 @@ pub enum HostPattern {
     /// Every host, also none.
     #[default]
     Any,
+    /// None: a client of TLS that names no server.
+    Unnamed,
     /// This name or address; an IPv6 address is in brackets.
     Exact(String),
     /// Every name below this one, at any depth; held without the `*.`.
@@ -22,9 +24,12 @@ pub(super) const HOST_BYTES_MAX: usize = 255;
 impl FromStr for HostPattern {
     type Err = String;
 
-    /// `shop.example.com`, `*.example.com`, `192.0.2.1`, `[::1]`. The error is a sentence for the
-    /// user.
+    /// `shop.example.com`, `*.example.com`, `192.0.2.1`, `[::1]`; empty: none. The error is a
+    /// sentence for the user.
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self::Unnamed);
+        }
         let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
         if let Ok(address) = bare.parse::<Ipv6Addr>() {
             return Ok(Self::Exact(format!("[{address}]")));
@@ -72,6 +77,7 @@ impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("*"),
+            Self::Unnamed => Ok(()),
             Self::Exact(name) => f.write_str(name),
             Self::Below(parent) => write!(f, "*.{parent}"),
         }

@@ -12,7 +12,9 @@ pub struct RouteTable<T> {
     hosts: Hosts,
     /// The paths of each host, in the order of `hosts`.
     paths: Box<[Paths<T>]>,
-    /// The paths of the routes for any host.
+    /// Those of the routes for clients that name no server.
+    unnamed: Paths<T>,
+    /// Those of the routes for any host.
     any: Paths<T>,
 }
 
@@ -23,15 +25,16 @@ impl<T: Copy> RouteTable<T> {
         let routes: Vec<_> = routes.into_iter().collect();
         let hosts = Hosts::new(routes.iter().map(|(host, _, _)| *host));
         let mut listed: Vec<Vec<(&str, T)>> = vec![Vec::new(); hosts.len()];
-        let mut any = Vec::new();
+        let (mut unnamed, mut any) = (Vec::new(), Vec::new());
         for (host, path, target) in routes {
             match hosts.index_of(host) {
                 Some(index) => listed[index].push((path, target)),
+                None if *host == HostPattern::Unnamed => unnamed.push((path, target)),
                 None => any.push((path, target)),
             }
         }
         let paths = listed.into_iter().map(Paths::new).collect();
-        Self { hosts, paths, any: Paths::new(any) }
+        Self { hosts, paths, unnamed: Paths::new(unnamed), any: Paths::new(any) }
     }
 
     /// The target for a request. `host` is as sent: in any case, with or without a port, empty
@@ -74,6 +77,11 @@ impl<T: Copy> RouteTable<T> {
         name: &[u8],
         offered: impl Iterator<Item = &'n [u8]> + Clone,
     ) -> Option<T> {
+        if name.is_empty()
+            && let Some(target) = self.unnamed.offered(offered.clone())
+        {
+            return Some(target);
+        }
         let mut next = self.hosts.most_specific(name);
         while let Some(index) = next {
             if let Some(target) = self.paths[index].offered(offered.clone()) {
@@ -84,8 +92,14 @@ impl<T: Copy> RouteTable<T> {
         self.any.offered(offered)
     }
 
+    /// The target for a client that is none of TLS, in a table for such: that of any name and
+    /// protocol.
+    pub fn without_tls(&self) -> Option<T> {
+        self.any.offered([].into_iter())
+    }
+
     /// The targets of all routes.
     pub fn targets(&self) -> impl Iterator<Item = T> {
-        self.paths.iter().chain([&self.any]).flat_map(Paths::targets)
+        self.paths.iter().chain([&self.unnamed, &self.any]).flat_map(Paths::targets)
     }
 }

@@ -77,6 +77,7 @@ fn of_two_equal_routes_the_first_counts() {
 fn host_rank(pattern: &HostPattern, host: &str) -> Option<usize> {
     match pattern {
         HostPattern::Any => Some(0),
+        HostPattern::Unnamed => None,
         HostPattern::Exact(name) => (name == host).then_some(usize::MAX),
         HostPattern::Below(parent) => {
             let below = host.strip_suffix(parent.as_str())?.strip_suffix('.')?;
@@ -154,7 +155,6 @@ fn patterns_are_read_or_refused_with_a_reason() {
         assert_eq!(text.parse(), Ok(expected), "{text}");
     }
     for (text, part) in [
-        ("", "not a host name"),
         ("*", "leave `host` out"),
         ("*.", "leave `host` out"),
         ("*.*.com", "whole first label"),
@@ -224,5 +224,24 @@ fn a_protocol_of_tls_that_is_offered_goes_before_the_route_for_all_clients() {
         let offered = offered.split(' ').map(str::as_bytes);
         let found = table.lookup_server_name(name.as_bytes(), offered);
         assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[test]
+fn no_name_an_unknown_one_and_no_tls_at_all_are_three_cases() {
+    let [none, any] = [HostPattern::Unnamed, HostPattern::Any];
+    assert_eq!("".parse(), Ok(HostPattern::Unnamed));
+    let known = HostPattern::Exact("a.test".to_owned());
+    for (routes, expected) in [
+        (vec![], [None, None, None]),
+        (vec![(&none, 2)], [Some(2), None, None]),
+        (vec![(&any, 3)], [Some(3), Some(3), Some(3)]),
+        (vec![(&any, 3), (&none, 2)], [Some(2), Some(3), Some(3)]),
+    ] {
+        let routes = routes.into_iter().chain([(&known, 1)]);
+        let table = RouteTable::of_server_names(routes.map(|(host, t)| (host, &[][..], t)));
+        let find = |name: &str| table.lookup_server_name(name.as_bytes(), [].into_iter());
+        assert_eq!(find("a.test"), Some(1));
+        assert_eq!([find(""), find("b.test"), table.without_tls()], expected);
     }
 }

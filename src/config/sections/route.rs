@@ -89,7 +89,10 @@ pub(super) fn route<'d>(
             // That of the listener is invalid.
             Some(None) => true,
             Some(Some(protocol)) => check_keys(&section, protocol),
-            None => check_no_alpn(&section, "a listener: add `listener`, or remove `alpn`"),
+            None => {
+                check_no_alpn(&section, "a listener: add `listener`, or remove `alpn`")
+                    & check_named(&section)
+            }
         }
     });
     section.finish();
@@ -109,6 +112,7 @@ fn check_keys(section: &Section<'_>, protocol: Protocol) -> bool {
     match protocol {
         Protocol::Http | Protocol::Https => {
             check_no_alpn(section, "protocol `tls-passthrough`: remove `alpn`")
+                & check_named(section)
         }
         Protocol::Tcp | Protocol::Udp => {
             let what = if protocol == Protocol::Udp { "flows" } else { "connections" };
@@ -134,12 +138,24 @@ fn check_no_alpn(section: &Section<'_>, needed: &str) -> bool {
     !has_alpn
 }
 
+/// Reports a route for clients that name no server where no server is named.
+fn check_named(section: &Section<'_>) -> bool {
+    let is_unnamed = section.peek_text("host").is_some_and(str::is_empty);
+    if is_unnamed {
+        let message = "`host = \"\"` is for clients that name no server, on a listener of \
+                       `tls-passthrough`";
+        let help = "leave `host` out to match any host";
+        section.report().add_with_help(section.value_span("host"), message, help);
+    }
+    !is_unnamed
+}
+
 fn check_server_name(section: &Section<'_>) -> bool {
     let host = section.peek_text("host").unwrap_or_default();
     let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     if is_address {
         let message = "a server name of TLS is never an address (RFC 6066, 3)";
-        let help = "write a name; a route without `host` takes clients that name no server";
+        let help = "write a name; a route with `host = \"\"` takes clients that name no server";
         section.report().add_with_help(section.value_span("host"), message, help);
     }
     !is_address

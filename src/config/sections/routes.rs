@@ -5,7 +5,7 @@ use super::listeners::{Listener, Protocols, Redirecting, listeners};
 use super::names::{Name, Names, Seen};
 use super::pools::{Places, pools};
 use super::route::{Route, route};
-use crate::config::choices::{NotTls, Protocol};
+use crate::config::choices::{NoSni, NotTls, Protocol};
 use crate::config::diagnostics::Report;
 use crate::config::loops::Loops;
 use crate::config::model::{Config, ListenerIndex, PoolIndex, PoolUses};
@@ -60,6 +60,7 @@ pub(in crate::config) fn read_into<'d>(
         check_loops(report, config, &places);
         if is_whole {
             check_not_tls(report, config, &listener_names);
+            check_no_sni(report, config, &listener_names);
         }
         let are_whole = certificates.len() == root.peek_length("certificate").unwrap_or(0);
         let (read, spans): (_, Vec<Range<usize>>) = certificates.into_iter().unzip();
@@ -85,6 +86,22 @@ fn check_not_tls(report: &Report<'_>, config: &Config, names: &Names<'_>) {
             );
             let sample = [("listener", &*listener.name), ("pool", "NAME")];
             let help = format!("add {}, or remove `not_tls`", report.table(&["route"], &sample));
+            report.add_with_help(names.entries[index].span.clone(), message, help);
+        }
+    }
+}
+
+/// Reports listeners of TLS that refuse clients which a route is for.
+fn check_no_sni(report: &Report<'_>, config: &Config, names: &Names<'_>) {
+    let listeners = config.listeners.iter().enumerate();
+    for (index, listener) in listeners.filter(|(_, listener)| listener.no_sni == NoSni::Reject) {
+        let is_unnamed = |route: &Route| route.host == HostPattern::Unnamed;
+        if config.routes_of(ListenerIndex(index)).any(is_unnamed) {
+            let message = format!(
+                "listener `{}` has `no_sni = \"reject\"`, and a route for clients that name no server",
+                listener.name
+            );
+            let help = "remove `no_sni`, or the route with `host = \"\"`";
             report.add_with_help(names.entries[index].span.clone(), message, help);
         }
     }

@@ -75,6 +75,8 @@ fn what_a_listener_cannot_tell_by_is_refused() {
         (r#"listener = "web", alpn = ["h2"], pool = "one""#, "`alpn` needs protocol"),
         (r#"alpn = ["h2"], pool = "one""#, "`alpn` needs a listener"),
         (r#"listener = "tls", alpn = ["h 2"], pool = "one""#, "is not a protocol of TLS"),
+        (r#"listener = "web", host = "", pool = "one""#, "clients that name no server"),
+        (r#"host = "", pool = "one""#, "clients that name no server"),
     ] {
         let problems = with(&[route, r#"pool = "two""#]).expect_err(route).problems;
         let [problem] = &problems[..] else { panic!("{route}: {problems:?}") };
@@ -100,6 +102,20 @@ fn a_host_for_all_listeners_needs_one_of_http() {
     let problems = parse(text).expect_err("the route is of no use").problems;
     assert_eq!(problems[0].line, 5);
     assert!(problems[0].message.contains("protocol `http` or `https`, and there is none"));
+}
+
+#[test]
+fn clients_that_name_no_server_have_a_route_of_their_own_or_are_refused() {
+    let route = r#"listener = "tls", host = "", pool = "one""#;
+    let config = with(&[route, r#"pool = "two""#]).map_err(|error| error.to_string());
+    let config = config.expect("it is well");
+    assert_eq!(routes_of(&config, TLS), [" / one", "* / two"]);
+    assert_eq!(parse(&config.to_toml()).as_ref(), Ok(&config));
+    let both = THREE.replacen("\"tls-passthrough\"", "\"tls-passthrough\"\nno_sni = \"reject\"", 1);
+    let text =
+        format!("{both}[[route]]\n{}\n[[route]]\npool = \"two\"\n", route.replace(", ", "\n"));
+    let problems = parse(&text).expect_err("it is refused and routed").problems;
+    assert!(problems[0].message.contains("and a route for clients that name no server"));
 }
 
 #[test]

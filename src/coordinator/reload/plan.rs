@@ -300,6 +300,7 @@ fn part(section: &PrintedSection) -> Part {
         ["route"] => {
             let listener = value("listener").map(|name| format!(" on {name}")).unwrap_or_default();
             let host = value("host").unwrap_or("*".into());
+            let host = if host.is_empty() { "\"\"" } else { &*host };
             let alpn = value("alpn").map(|alpn| format!(" alpn {alpn}")).unwrap_or_default();
             Part::Route(format!("{host}{}{alpn}{listener}", whole("path")))
         }

@@ -143,16 +143,38 @@ fn a_hello_is_forwarded_as_it_is_however_it_was_cut() {
     });
     let routes = route("one.example", "a");
     let ringway = Ringway::with_config(&config(&[("a", origin.address)], "", &routes));
+    let behind = "proxy_protocol = \"require\"\n[http]\ntrusted_proxies = [\"127.0.0.1\"]\n";
+    let proxied = Ringway::with_config(&config(&[("a", origin.address)], behind, &routes));
     let client = Client::trusting(&[], &["h2", "http/1.1"], true);
-    for piece in [1, 7, 100, 10_000] {
-        let mut hello = client.hello("one.example");
+    for (piece, records) in [1, 7, 100, 10_000].into_iter().flat_map(|p| [(p, 1), (p, 2), (p, 5)]) {
+        let mut hello = in_records(&client.hello("one.example"), records);
         hello.extend_from_slice(b"and what follows");
-        let mut stream = ringway.connect();
-        stream.set_nodelay(true).expect("set");
-        hello.chunks(piece).for_each(|part| stream.write_all(part).expect("sent"));
-        stream.shutdown(std::net::Shutdown::Write).expect("ended");
-        assert!(hears.recv().expect("heard") == hello, "changed, in pieces of {piece}");
+        for (ringway, header) in [(&ringway, &b""[..]), (&proxied, b"PROXY UNKNOWN\r\n")] {
+            let mut stream = ringway.connect();
+            stream.set_nodelay(true).expect("set");
+            let sent = [header, &hello].concat();
+            sent.chunks(piece).for_each(|part| stream.write_all(part).expect("sent"));
+            stream.shutdown(std::net::Shutdown::Write).expect("ended");
+            let is_same = hears.recv().expect("heard") == hello;
+            assert!(is_same, "changed, in pieces of {piece} and {records} records");
+        }
     }
+}
+
+/// A ClientHello in so many records of TLS, the first of which ends in the middle of its name.
+fn in_records(hello: &[u8], records: usize) -> Vec<u8> {
+    let name = b"one.example";
+    let at = hello.windows(name.len()).position(|part| part == name).expect("it is there");
+    let (message, cut) = (&hello[5..], at + 3 - 5);
+    let (first, rest) = match records {
+        1 => (message, &message[message.len()..]),
+        _ => message.split_at(cut),
+    };
+    let each = rest.len().div_ceil(records.max(2) - 1).max(1);
+    let parts = std::iter::once(first).chain(rest.chunks(each));
+    parts
+        .flat_map(|part| [&[22, 3, 1][..], &(part.len() as u16).to_be_bytes(), part].concat())
+        .collect()
 }
 
 #[test]
@@ -169,6 +191,21 @@ fn a_name_without_a_route_gets_the_alert_that_says_so() {
     let error = unnamed.hears("one.example", operated.ringway.connect()).expect_err("refused");
     assert!(error.to_string().contains("UnrecognisedName"), "{error}");
     assert_eq!(one.origin.connections(), 0);
+}
+
+#[test]
+fn a_client_that_names_no_server_and_an_unknown_name_are_two_cases() {
+    let [one, none] = [Server::of("one", &["one.example"]), Server::of("none", &["none.example"])];
+    let pools = [("a", one.origin.address), ("b", none.origin.address)];
+    let routes = route("one.example", "a") + &route("", "b");
+    let operated = Operated::start(&config(&pools, "", &routes));
+    let unnamed = Client::trusting(&[&none], &[], false);
+    let said = unnamed.hears("none.example", operated.ringway.connect());
+    assert_eq!(said.expect("without a name its own pool"), "none");
+    let client = Client::trusting(&[&one, &none], &[], true);
+    let error = client.hears("two.example", operated.ringway.connect()).expect_err("refused");
+    assert!(error.to_string().contains("UnrecognisedName"), "{error}");
+    await_that("it is counted", || closes(&operated, "unknown_server_name"));
 }
 
 #[test]
@@ -192,11 +229,27 @@ fn what_is_not_tls_is_closed_or_goes_where_that_is_configured() {
     let mut stream = ringway.connect();
     stream.write_all(b"EHLO client\r\n").expect("sent");
     assert_eq!(read_until(&mut stream, b"\r\n"), b"220 plain\r\n");
-    // One that waits for the server to speak first is served when the time for a hello is over.
+}
+
+#[test]
+fn who_sends_no_complete_hello_in_time_goes_where_that_is_configured_with_all_bytes() {
+    let (heard, hears) = std::sync::mpsc::channel();
+    let origin = Origin::start(move |mut stream| {
+        let _ = stream.write_all(b"220 plain\r\n");
+        let _ = heard.send(read_to_end(&mut stream));
+    });
+    let default = "[[route]]\nlistener = \"tls\"\npool = \"a\"\n";
     let more = "not_tls = \"default\"\n[timeouts]\nrequest_head = \"1s\"\n";
-    let ringway = Ringway::with_config(&config(&pools, more, default));
-    let mut silent = ringway.connect();
-    assert_eq!(read_until(&mut silent, b"\r\n"), b"220 plain\r\n");
+    let ringway = Ringway::with_config(&config(&[("a", origin.address)], more, default));
+    // One may wait for its server to speak first, or have begun as TLS does and await an answer.
+    for begun in [&b""[..], b"\x16", b"\x16\x03\x01\x01\x00\x01"] {
+        let mut stream = ringway.connect();
+        stream.write_all(begun).expect("sent");
+        assert_eq!(read_until(&mut stream, b"\r\n"), b"220 plain\r\n", "{begun:?}");
+        stream.write_all(b"more").expect("sent");
+        stream.shutdown(std::net::Shutdown::Write).expect("ended");
+        assert_eq!(hears.recv().expect("heard"), [begun, b"more"].concat());
+    }
 }
 
 #[test]
