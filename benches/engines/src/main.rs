@@ -1,9 +1,11 @@
-//! The same bare relay on several engines: bytes from each client to one backend and back.
+//! The same bare relay on several engines: bytes from each client to one backend and back, or
+//! datagrams.
 //!
 //! Does: read the command line, pin the thread, run one relay until a signal ends the process.
 //! Does not: measure anything; `benches/compare` does.
 
 mod backends;
+mod datagrams;
 mod epoll;
 #[cfg(feature = "glommio")]
 mod glommio;
@@ -57,6 +59,9 @@ enum Command {
         /// The core to run on.
         #[arg(long, value_name = "N", default_value_t = 0)]
         core: usize,
+        /// Datagrams in place of connections; `uring` and `epoll` have them.
+        #[arg(long)]
+        datagrams: bool,
     },
 }
 
@@ -88,6 +93,16 @@ impl Engine {
     }
 }
 
+impl Engine {
+    fn run_datagrams(self, plan: Plan) -> Result<(), Box<dyn Error>> {
+        match self {
+            Self::Uring => datagrams::relay_by_uring(plan),
+            Self::Epoll => Ok(datagrams::relay_by_epoll(plan)?),
+            _ => Err("only `uring` and `epoll` relay datagrams".into()),
+        }
+    }
+}
+
 fn list() {
     for engine in Engine::value_variants() {
         let value = engine.to_possible_value();
@@ -101,14 +116,15 @@ fn main() -> Result<(), Box<dyn Error>> {
             list();
             Ok(())
         }
-        Command::Relay { engine, listen, backend, core } => {
+        Command::Relay { engine, listen, backend, core, datagrams } => {
             if !core_affinity::set_for_current(CoreId { id: core }) {
                 return Err(
                     format!("cannot run on core {core}: see `nproc` and `taskset -p $$`").into()
                 );
             }
             raise_to_hard(Resource::OpenFiles)?;
-            engine.run(Plan { listen, backends: Backends::new(backend), core })
+            let plan = Plan { listen, backends: Backends::new(backend), core };
+            if datagrams { engine.run_datagrams(plan) } else { engine.run(plan) }
         }
     }
 }

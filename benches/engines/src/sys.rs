@@ -117,6 +117,15 @@ pub fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
     }
 }
 
+/// The value of a call, if it did not have to wait for anything.
+pub fn without_wait<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn check(result: i32) -> io::Result<i32> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

@@ -23,10 +23,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// As long as a shard of Ringway waits at most.
-const TURN_MAX: Duration = Duration::from_millis(500);
+pub const TURN_MAX: Duration = Duration::from_millis(500);
 
 /// Ringway's defaults.
-const OPTIONS: UringOptions = UringOptions {
+pub const OPTIONS: UringOptions = UringOptions {
     ring_entries: 4096,
     receive_buffers: 1024,
     buffer_size: BUFFER_SIZE,
