@@ -24,7 +24,7 @@ mod table;
 use crate::arguments::{Arguments, Command};
 use crate::child::TemporaryFolder;
 use crate::comparison::Comparison;
-use crate::contender::{Certificate, Contender, Surroundings};
+use crate::contender::{Certificate, Contender, Protocol, Surroundings};
 use crate::measurement::Measurement;
 use crate::origin::{Origin, Places};
 use crate::provenance::Provenance;
@@ -107,7 +107,7 @@ fn compare(
     };
     let mut all = Vec::new();
     for scenario in scenarios {
-        let (able, notes) = split_able(contenders, scenario)?;
+        let (able, notes) = split_able(&taking_part(contenders, scenario), scenario)?;
         let comparison = Comparison {
             contenders: &able,
             surroundings: &surroundings,
@@ -121,6 +121,15 @@ fn compare(
         all.extend(measurements);
     }
     Ok(all)
+}
+
+/// Who is asked to take part in a scenario.
+fn taking_part(contenders: &[Contender], scenario: &Scenario) -> Vec<Contender> {
+    let mut all = contenders.to_vec();
+    if scenario.protocol == Protocol::TlsPassthrough {
+        all.extend(contenders.iter().filter_map(Contender::unread));
+    }
+    all
 }
 
 /// Who can take part in a scenario; and, a line each, who cannot and why.

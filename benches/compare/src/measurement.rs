@@ -38,6 +38,8 @@ pub struct LoadFigures {
     pub answers: u64,
     /// Time that the proxy's threads were on a core in it.
     pub cpu_ns: u64,
+    /// The kernel's share of that, 0 to 1, as sampled; none where no sample met the proxy.
+    pub kernel_share: Option<f64>,
     /// Half of the requests took no longer.
     pub p50_us: f64,
     /// All but a hundredth of the requests took no longer.
@@ -131,6 +133,7 @@ impl LoadFigures {
             "seconds": self.seconds,
             "answers": self.answers,
             "cpu_ns": self.cpu_ns,
+            "kernel_share": self.kernel_share,
             "p50_us": self.p50_us,
             "p99_us": self.p99_us,
             "rss_bytes": self.rss_bytes,

@@ -44,11 +44,11 @@ fn measure_load(
     generator.run_until_served(OPENING_LIMIT)?;
     errors.add(&generator.run_for(WARM_UP)?);
     let tree = proxy.tree()?;
-    let cpu_before = tree.cpu_ns()?;
+    let (cpu_before, ticks_before) = (tree.cpu_ns()?, tree.ticks()?);
     let start = Instant::now();
     let tally = generator.run_for(window)?;
     let seconds = start.elapsed().as_secs_f64();
-    let cpu_after = tree.cpu_ns()?;
+    let (cpu_after, ticks_after) = (tree.cpu_ns()?, tree.ticks()?);
     errors.add(&tally);
     if tally.answers == 0 {
         bail!("no answer in the whole window");
@@ -57,6 +57,7 @@ fn measure_load(
         seconds,
         answers: tally.answers,
         cpu_ns: cpu_after.saturating_sub(cpu_before),
+        kernel_share: ticks_after.kernel_share_since(ticks_before),
         p50_us: tally.latency.quantile_us(0.5),
         p99_us: tally.latency.quantile_us(0.99),
         rss_bytes: tree.rss_bytes()?,
@@ -99,6 +100,7 @@ fn plan_of(proxy: &Proxy, scenario: &Scenario) -> Plan {
         pattern: scenario.pattern,
         transport: match scenario.protocol {
             Protocol::Http | Protocol::Tcp => Transport::Tcp,
+            Protocol::TlsPassthrough => Transport::BehindHello,
             Protocol::Https { resumes } => Transport::Tls { resumes },
             Protocol::Http2 => Transport::Streams,
             Protocol::Udp { .. } => Transport::Udp,

@@ -1,8 +1,9 @@
 //! CPU time and memory of a process with all its descendants, read from /proc.
 //!
 //! CPU time is the first field of each thread's `schedstat`: nanoseconds on a core, in user space
-//! and in the kernel. What a thread had used is lost when it ends between two readings; the
-//! proxies compared here keep their threads.
+//! and in the kernel. How it divides between these two is what the timer's ticks met, in `stat`: a
+//! sample. What a thread had used is lost when it ends between two readings; the proxies compared
+//! here keep their threads.
 
 use anyhow::{Context, Result};
 use std::fs;
@@ -41,18 +42,51 @@ impl ProcessTree {
         })
     }
 
+    /// Ticks of the timer that met a thread of the tree on a core so far.
+    pub fn ticks(&self) -> Result<Ticks> {
+        let mut all = Ticks::default();
+        for pid in &self.pids {
+            let tasks = fs::read_dir(format!("/proc/{pid}/task")).with_context(|| ended(*pid))?;
+            for task in tasks {
+                let stat = fs::read_to_string(task?.path().join("stat")).unwrap_or_default();
+                let Ticks { user, kernel } = parse_ticks(&stat).unwrap_or_default();
+                all = Ticks { user: all.user + user, kernel: all.kernel + kernel };
+            }
+        }
+        Ok(all)
+    }
+
     /// Resident memory of the tree in bytes; pages that processes share count for each.
     pub fn rss_bytes(&self) -> Result<u64> {
         self.sum(|pid| Ok(read_rss(&fs::read_to_string(format!("/proc/{pid}/status"))?)))
     }
 
     fn sum(&self, measure: impl Fn(u32) -> io::Result<u64>) -> Result<u64> {
-        let each = self.pids.iter().map(|pid| {
-            measure(*pid).with_context(|| {
-                format!("process {pid} of a proxy has ended during the measurement")
-            })
-        });
+        let each = self.pids.iter().map(|pid| measure(*pid).with_context(|| ended(*pid)));
         each.sum()
+    }
+}
+
+fn ended(pid: u32) -> String {
+    format!("process {pid} of a proxy has ended during the measurement")
+}
+
+/// Ticks of the timer, by what they met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticks {
+    /// The thread's own code.
+    pub user: u64,
+    /// The kernel, on its behalf.
+    pub kernel: u64,
+}
+
+impl Ticks {
+    /// The kernel's share of those since `earlier`; none without any.
+    pub fn kernel_share_since(self, earlier: Ticks) -> Option<f64> {
+        let [user, kernel] =
+            [self.user.saturating_sub(earlier.user), self.kernel.saturating_sub(earlier.kernel)]
+                .map(|ticks| ticks as f64);
+        (user + kernel > 0.0).then(|| kernel / (user + kernel))
     }
 }
 
@@ -67,8 +101,7 @@ pub struct Thread {
 
 /// The threads of a process.
 pub fn threads(pid: u32) -> Result<Vec<Thread>> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task"))
-        .with_context(|| format!("process {pid} has ended during the measurement"))?;
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).with_context(|| ended(pid))?;
     let mut threads = Vec::new();
     for task in tasks {
         let path = task?.path();
@@ -97,6 +130,13 @@ fn parse_parent(stat: &str) -> Option<u32> {
     after_name.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// The twelfth and the thirteenth field after the name.
+fn parse_ticks(stat: &str) -> Option<Ticks> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let mut fields = after_name.split_whitespace().skip(11).map(str::parse);
+    Some(Ticks { user: fields.next()?.ok()?, kernel: fields.next()?.ok()? })
+}
+
 /// A thread that has ended since it was listed counts nothing.
 fn read_schedstat(task: &Path) -> u64 {
     let text = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
@@ -117,6 +157,17 @@ mod tests {
     fn a_name_with_brackets_does_not_hide_the_parent() {
         assert_eq!(parse_parent("12 (a) b) S 7 12 12 0"), Some(7));
         assert_eq!(parse_parent("12"), None);
+    }
+
+    #[test]
+    fn ticks_are_divided_between_user_space_and_kernel() {
+        let stat = "12 (a) b) S 7 12 12 0 -1 4194560 100 0 0 0 30 90 0 0 20 0 1 0";
+        let earlier = parse_ticks(stat).unwrap();
+        assert_eq!(earlier, Ticks { user: 30, kernel: 90 });
+        let later = Ticks { user: 40, kernel: 120 };
+        assert_eq!(later.kernel_share_since(earlier), Some(0.75));
+        assert_eq!(later.kernel_share_since(later), None);
+        assert_eq!(parse_ticks("12 (a) S 7"), None);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub struct Scenario {
 const KIB: usize = 1024;
 
 /// All scenarios, in the order in which they are measured.
-pub const SCENARIOS: [Scenario; 20] = [
+pub const SCENARIOS: [Scenario; 22] = [
     Scenario {
         name: "keepalive-64",
         protocol: Protocol::Http,
@@ -152,6 +152,22 @@ pub const SCENARIOS: [Scenario; 20] = [
         body_len: 128,
         pattern: Pattern::ConnectionPerRequest,
         about: "bytes forwarded unread: 64 clients, 128 B answers, a new connection for each",
+    },
+    Scenario {
+        name: "passthrough-64",
+        protocol: Protocol::TlsPassthrough,
+        connections: 64,
+        body_len: 128,
+        pattern: Pattern::KeepAlive,
+        about: "64 connections routed by their ClientHello, then forwarded unread: 128 B answers",
+    },
+    Scenario {
+        name: "passthrough-close",
+        protocol: Protocol::TlsPassthrough,
+        connections: 64,
+        body_len: 128,
+        pattern: Pattern::ConnectionPerRequest,
+        about: "64 clients, 128 B answers, a new connection with a ClientHello for each",
     },
     Scenario {
         name: "udp-64",

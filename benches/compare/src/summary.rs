@@ -28,8 +28,9 @@ const MEBIBYTE: f64 = 1024.0 * 1024.0;
 /// Stands after a proxy's name if something went wrong with it.
 const FLAWED: &str = " (!)";
 
-const OF_LOAD: [Column; 6] = [
+const OF_LOAD: [Column; 7] = [
     Column { title: "CPU µs/req", value: cpu_us_per_request, beside: Beside::RatioAndSpread },
+    Column { title: "in kernel", value: kernel_us_per_request, beside: Beside::Ratio },
     Column { title: "req/s", value: requests_per_second, beside: Beside::Ratio },
     Column {
         title: "p50 µs", value: |figures| load(figures, |l| l.p50_us), beside: Beside::Ratio
@@ -123,6 +124,14 @@ fn cpu_us_per_request(figures: &Figures) -> Option<f64> {
     load(figures, |load| load.cpu_ns as f64 / 1_000.0 / load.answers as f64)
 }
 
+fn kernel_us_per_request(figures: &Figures) -> Option<f64> {
+    let share = match figures {
+        Figures::Load(load) => load.kernel_share,
+        Figures::Rest(_) => None,
+    };
+    Some(cpu_us_per_request(figures)? * share?)
+}
+
 fn requests_per_second(figures: &Figures) -> Option<f64> {
     load(figures, |load| load.answers as f64 / load.seconds)
 }
@@ -178,6 +187,7 @@ mod tests {
             seconds: 2.0,
             answers: 1_000,
             cpu_ns,
+            kernel_share: Some(0.9),
             p50_us: 100.0,
             p99_us: 250.0,
             rss_bytes: 2 * 1024 * 1024,
@@ -199,8 +209,9 @@ mod tests {
             line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ")
         };
         assert!(words(0).starts_with("keepalive-64: "), "{text}");
-        assert_eq!(words(2), "a 5.50 1.00 - 500 1.00 100 1.00 250 1.00 2.00 1.00 0.28", "{text}");
-        assert!(words(3).starts_with("b (!) 16.0 2.50 2.00..3.00 500 1.00"), "{text}");
+        let of_a = "a 5.50 1.00 - 4.95 1.00 500 1.00 100 1.00 250 1.00 2.00 1.00 0.28";
+        assert_eq!(words(2), of_a, "{text}");
+        assert!(words(3).starts_with("b (!) 16.0 2.50 2.00..3.00 14.4 2.50 500 1.00"), "{text}");
     }
 
     #[test]

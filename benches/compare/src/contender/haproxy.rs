@@ -2,6 +2,7 @@
 //! request may use; or with `mode tcp`, where each client's connection has one of its own.
 
 use super::{Certificate, IDLE_TIMEOUT_SECONDS, MAX_CLIENTS, Protocol};
+use crate::load::SERVER_NAME;
 use std::fmt::Write;
 use std::net::SocketAddrV4;
 
@@ -22,7 +23,9 @@ pub fn configuration(
             format!(" ssl crt {} ssl-min-ver TLSv1.3", certificate.both.display())
         }
         Protocol::Http2 => " proto h2".to_owned(),
-        Protocol::Http | Protocol::Tcp | Protocol::Udp { .. } => String::new(),
+        Protocol::Http | Protocol::Tcp | Protocol::TlsPassthrough | Protocol::Udp { .. } => {
+            String::new()
+        }
     };
     let mut servers = String::new();
     for (number, backend) in backends.iter().enumerate() {
@@ -58,7 +61,22 @@ backend origin
 }
 
 /// The text of `haproxy.cfg` for bytes: `splice` and all else as it comes.
-pub fn tcp_configuration(listen: SocketAddrV4, backends: &[SocketAddrV4], core: usize) -> String {
+pub fn tcp_configuration(
+    listen: SocketAddrV4,
+    backends: &[SocketAddrV4],
+    core: usize,
+    protocol: Protocol,
+) -> String {
+    // As its documentation has it for routes by SNI.
+    let rules = match protocol {
+        Protocol::TlsPassthrough => format!(
+            "  tcp-request inspect-delay 5s
+  tcp-request content accept if {{ req.ssl_hello_type 1 }}
+  use_backend origin if {{ req.ssl_sni -i {SERVER_NAME} }}
+"
+        ),
+        _ => "  default_backend origin\n".to_owned(),
+    };
     let mut servers = String::new();
     for (number, backend) in backends.iter().enumerate() {
         let _ = writeln!(servers, "  server s{number} {backend}");
@@ -75,8 +93,7 @@ defaults
   timeout server {IDLE_TIMEOUT_SECONDS}s
 frontend bytes
   bind {listen} backlog 4096
-  default_backend origin
-backend origin
+{rules}backend origin
   balance roundrobin
 {servers}"
     )

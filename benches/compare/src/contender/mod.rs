@@ -39,6 +39,9 @@ const LAST_PORT: u16 = 29_999;
 pub enum Kind {
     /// The product.
     Ringway,
+    /// The product where it does not read the ClientHello that the others route by: what reading
+    /// costs shows against it.
+    RingwayTcp,
     /// nginx.
     Nginx,
     /// HAProxy.
@@ -97,6 +100,8 @@ pub enum Protocol {
     Http2,
     /// Bytes, forwarded unread over one connection to a backend for each client's.
     Tcp,
+    /// The same, to where the server name in the ClientHello leads with which they begin.
+    TlsPassthrough,
     /// Datagrams, forwarded unread from one socket for each client's.
     Udp {
         /// A flow ends with its first answer.
@@ -130,24 +135,31 @@ impl Proxy {
 }
 
 impl Contender {
+    /// The product as one that forwards bytes without reading what routes them.
+    pub fn unread(&self) -> Option<Contender> {
+        let label = format!("{}-tcp", self.label);
+        let is_ringway = self.kind == Kind::Ringway;
+        is_ringway.then(|| Contender { label, kind: Kind::RingwayTcp, ..self.clone() })
+    }
+
     /// Why it cannot take part where `protocol` is spoken, if it cannot.
     pub fn obstacle(&self, protocol: Protocol) -> Result<Option<String>> {
-        if matches!(protocol, Protocol::Udp { .. }) && !self.forwards_datagrams() {
+        if let Kind::Relay(engine) = &self.kind {
+            return Ok(relay::obstacle(engine, protocol).map(str::to_owned));
+        }
+        if matches!(protocol, Protocol::Udp { .. }) && self.kind == Kind::Haproxy {
             return Ok(Some("it forwards no datagrams".to_owned()));
         }
         let is_web = matches!(protocol, Protocol::Https { .. } | Protocol::Http2);
-        if is_web && matches!(self.kind, Kind::Relay(_)) {
-            return Ok(Some("it forwards bytes alone".to_owned()));
-        }
         let needs_stream = self.kind == Kind::Nginx && !is_web && protocol != Protocol::Http;
-        if !needs_stream || nginx::find_stream(&self.program)?.is_some() {
-            return Ok(None);
+        if needs_stream && nginx::find_stream(&self.program)?.is_none() {
+            return Ok(Some("it has no module `stream` (Debian: libnginx-mod-stream)".to_owned()));
         }
-        Ok(Some("it has no module `stream` (Debian: libnginx-mod-stream)".to_owned()))
-    }
-
-    fn forwards_datagrams(&self) -> bool {
-        matches!(self.kind, Kind::Ringway | Kind::Nginx)
+        let needs_name = self.kind == Kind::Nginx && protocol == Protocol::TlsPassthrough;
+        if needs_name && !nginx::reads_hello(&self.program)? {
+            return Ok(Some("it is built without `stream_ssl_preread_module`".to_owned()));
+        }
+        Ok(None)
     }
 
     /// Starts it and waits until it answers.
@@ -181,7 +193,11 @@ impl Contender {
         let Surroundings { proxy_core, backends, certificate, .. } = surroundings;
         let mut command = Command::new(&self.program);
         match &self.kind {
-            Kind::Ringway => {
+            Kind::Ringway | Kind::RingwayTcp => {
+                let protocol = match self.kind {
+                    Kind::RingwayTcp => Protocol::Tcp,
+                    _ => protocol,
+                };
                 match ringway::configuration(listen, backends, *proxy_core, protocol) {
                     Some(text) => {
                         let file = write_file(folder, "ringway.toml", &text)?;
@@ -197,7 +213,7 @@ impl Contender {
                 };
             }
             Kind::Relay(engine) => {
-                command.args(relay::arguments(engine, listen, backends, *proxy_core));
+                command.args(relay::arguments(engine, listen, backends, *proxy_core, protocol));
             }
             Kind::Nginx => {
                 let text = match protocol {
@@ -216,8 +232,8 @@ impl Contender {
             }
             Kind::Haproxy => {
                 let text = match protocol {
-                    Protocol::Tcp | Protocol::Udp { .. } => {
-                        haproxy::tcp_configuration(listen, backends, *proxy_core)
+                    Protocol::Tcp | Protocol::TlsPassthrough | Protocol::Udp { .. } => {
+                        haproxy::tcp_configuration(listen, backends, *proxy_core, protocol)
                     }
                     web => haproxy::configuration(listen, backends, *proxy_core, web, certificate),
                 };
@@ -238,6 +254,7 @@ impl Contender {
             }
             let tried = match protocol {
                 Protocol::Http | Protocol::Tcp => try_request(proxy.address),
+                Protocol::TlsPassthrough => try_load(proxy.address, Transport::BehindHello),
                 Protocol::Https { .. } => {
                     try_load(proxy.address, Transport::Tls { resumes: false })
                 }

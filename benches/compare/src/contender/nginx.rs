@@ -6,6 +6,7 @@
 
 use super::search::read_output;
 use super::{Certificate, IDLE_TIMEOUT_SECONDS, MAX_CLIENTS, Protocol};
+use crate::load::SERVER_NAME;
 use crate::sys::process;
 use anyhow::Result;
 use std::fmt::Write;
@@ -36,6 +37,12 @@ pub fn find_stream(program: &Path) -> Result<Option<Stream>> {
     Ok(parse_stream(&read_output(program, "-V")?).filter(is_there))
 }
 
+/// Whether its module `stream` reads the ClientHello.
+pub fn reads_hello(program: &Path) -> Result<bool> {
+    let build = read_output(program, "-V")?;
+    Ok(build.split_whitespace().any(|word| word == "--with-stream_ssl_preread_module"))
+}
+
 /// Looks for `stream` in the arguments that nginx was built with.
 fn parse_stream(build: &str) -> Option<Stream> {
     let has = |argument| build.split_whitespace().any(|word| word == argument);
@@ -61,10 +68,17 @@ pub fn stream_configuration(
     backends: &[SocketAddrV4],
     protocol: Protocol,
 ) -> String {
-    let (options, rules) = match protocol {
-        Protocol::Udp { is_answered_once: true } => (" udp".to_owned(), "    proxy_responses 1;\n"),
-        Protocol::Udp { .. } => (" udp".to_owned(), ""),
-        _ => (format!(" backlog={BACKLOG}"), ""),
+    let by_name = format!("  map $ssl_preread_server_name $pool {{ {SERVER_NAME} origin; }}\n");
+    let (options, map, rules) = match protocol {
+        Protocol::Udp { is_answered_once: true } => {
+            (" udp".to_owned(), "", "    proxy_pass origin;\n    proxy_responses 1;\n")
+        }
+        Protocol::Udp { .. } => (" udp".to_owned(), "", "    proxy_pass origin;\n"),
+        Protocol::TlsPassthrough => {
+            let rules = "    ssl_preread on;\n    proxy_pass $pool;\n";
+            (format!(" backlog={BACKLOG}"), &*by_name, rules)
+        }
+        _ => (format!(" backlog={BACKLOG}"), "", "    proxy_pass origin;\n"),
     };
     let load = match stream {
         Stream::BuiltIn => String::new(),
@@ -72,11 +86,10 @@ pub fn stream_configuration(
     };
     format!(
         "{load}{main}stream {{
-  upstream origin {{
+{map}  upstream origin {{
 {servers}  }}
   server {{
     listen {listen}{options};
-    proxy_pass origin;
 {rules}  }}
 }}
 ",
@@ -123,7 +136,9 @@ fn tls_lines(protocol: Protocol, certificate: &Certificate) -> (&'static str, St
             (" ssl", lines)
         }
         Protocol::Http2 => (" http2", String::new()),
-        Protocol::Http | Protocol::Tcp | Protocol::Udp { .. } => ("", String::new()),
+        Protocol::Http | Protocol::Tcp | Protocol::TlsPassthrough | Protocol::Udp { .. } => {
+            ("", String::new())
+        }
     }
 }
 

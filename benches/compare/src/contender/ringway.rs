@@ -1,7 +1,8 @@
-//! How Ringway is run: with flags alone, or a file for datagrams; one shard, defaults for everything
-//! else.
+//! How Ringway is run: with flags alone, or a file for datagrams and routes by server name; one
+//! shard, defaults for everything else.
 
 use super::{IDLE_TIMEOUT_SECONDS, MAX_CLIENTS, Protocol};
+use crate::load::SERVER_NAME;
 use std::fmt::Write;
 use std::net::SocketAddrV4;
 
@@ -12,13 +13,24 @@ pub fn configuration(
     core: usize,
     protocol: Protocol,
 ) -> Option<String> {
-    let Protocol::Udp { is_answered_once } = protocol else { return None };
-    let responses = if is_answered_once { "1" } else { "\"any\"" };
+    let listener = match protocol {
+        Protocol::Udp { is_answered_once } => {
+            let responses = if is_answered_once { "1" } else { "\"any\"" };
+            format!(
+                "protocol = \"udp\"\nflow_idle = \"{IDLE_TIMEOUT_SECONDS}s\"\n\
+                 max_flows = {MAX_CLIENTS}\nresponses = {responses}\n\
+                 [pool.origin.health]\nprotocol = \"none\"\n"
+            )
+        }
+        Protocol::TlsPassthrough => format!(
+            "protocol = \"tls-passthrough\"\nno_sni = \"reject\"\n\
+             [[route]]\nlistener = \"only\"\nhost = \"{SERVER_NAME}\"\npool = \"origin\"\n"
+        ),
+        Protocol::Http | Protocol::Https { .. } | Protocol::Http2 | Protocol::Tcp => return None,
+    };
     let mut text = format!(
         "[runtime]\nshards = \"{core}-{core}\"\n[admin]\nsocket = \"\"\n\
-         [[listener]]\nname = \"udp\"\naddress = \"{listen}\"\nprotocol = \"udp\"\n\
-         flow_idle = \"{IDLE_TIMEOUT_SECONDS}s\"\nmax_flows = {MAX_CLIENTS}\n\
-         responses = {responses}\n[pool.origin.health]\nprotocol = \"none\"\n"
+         [[listener]]\nname = \"only\"\naddress = \"{listen}\"\n{listener}"
     );
     for backend in backends {
         let _ = writeln!(text, "[[pool.origin.backend]]\naddress = \"{backend}\"");
@@ -43,7 +55,7 @@ pub fn arguments(
         Protocol::Tcp => Some("tcp"),
         Protocol::Https { .. } => Some("https"),
         // Clients choose by their preface.
-        Protocol::Http | Protocol::Http2 | Protocol::Udp { .. } => None,
+        Protocol::Http | Protocol::Http2 | Protocol::TlsPassthrough | Protocol::Udp { .. } => None,
     };
     if let Some(name) = name {
         arguments.extend(["--protocol", name].map(str::to_owned));

@@ -128,6 +128,19 @@ impl Write for Raw<'_> {
     }
 }
 
+/// The first bytes of a client that speaks TLS as browsers do, with a post-quantum key share: one
+/// record with its ClientHello.
+pub fn client_hello() -> Result<Vec<u8>> {
+    let name = ServerName::try_from(SERVER_NAME).expect("a valid name");
+    let provider = aws_lc_rs::default_provider();
+    let groups = vec![aws_lc_rs::kx_group::X25519MLKEM768, aws_lc_rs::kx_group::X25519];
+    let config = config_of(CryptoProvider { kx_groups: groups, ..provider });
+    let mut session = ClientConnection::new(config.into(), name).context("TLS")?;
+    let mut bytes = Vec::new();
+    session.write_tls(&mut bytes).context("a ClientHello")?;
+    Ok(bytes)
+}
+
 /// TLS 1.3 with AES-128-GCM and X25519, so that no proxy chooses a cheaper cipher than another.
 /// Every certificate is taken.
 pub fn client_config(resumes: bool) -> Arc<ClientConfig> {
@@ -136,18 +149,22 @@ pub fn client_config(resumes: bool) -> Arc<ClientConfig> {
         kx_groups: vec![aws_lc_rs::kx_group::X25519],
         ..aws_lc_rs::default_provider()
     };
-    let schemes = provider.signature_verification_algorithms.supported_schemes();
-    let mut config = ClientConfig::builder_with_provider(provider.into())
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("the suite is one of TLS 1.3")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(TakeAny(schemes)))
-        .with_no_client_auth();
+    let mut config = config_of(provider);
     config.resumption = match resumes {
         true => Resumption::in_memory_sessions(4),
         false => Resumption::disabled(),
     };
     config.into()
+}
+
+fn config_of(provider: CryptoProvider) -> ClientConfig {
+    let schemes = provider.signature_verification_algorithms.supported_schemes();
+    ClientConfig::builder_with_provider(provider.into())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("it has suites of TLS 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(TakeAny(schemes)))
+        .with_no_client_auth()
 }
 
 /// Verifies no certificate: the proxies are ours.

@@ -51,7 +51,7 @@ impl Connection {
         number: u64,
         target: SocketAddrV4,
         tls: Option<&Arc<ClientConfig>>,
-        request: &[u8],
+        first_request: &[u8],
     ) -> Result<Connection> {
         let started = Instant::now();
         let mut connection = Connection {
@@ -62,7 +62,7 @@ impl Connection {
         };
         // On loopback the handshake is over when `connect` returns: one wait saved.
         let interest =
-            if connection.send(request)? { Interest::Readable } else { Interest::Writable };
+            if connection.send(first_request)? { Interest::Readable } else { Interest::Writable };
         epoll.add(connection.channel.as_fd(), interest, number).context("epoll add")?;
         Ok(connection)
     }
@@ -77,11 +77,11 @@ impl Connection {
         &mut self,
         epoll: &Epoll,
         number: u64,
-        request: &[u8],
+        first_request: &[u8],
         buffer: &mut [u8],
     ) -> Result<Step> {
         if self.stage == Stage::Connecting {
-            if self.send(request)? {
+            if self.send(first_request)? {
                 epoll.modify(self.channel.as_fd(), Interest::Readable, number)?;
             }
             return Ok(Step::Pending);

@@ -52,6 +52,9 @@ pub enum Pattern {
 pub enum Transport {
     /// Connections that speak HTTP.
     Tcp,
+    /// The same behind a ClientHello, which is no more than the first bytes of the connection: what
+    /// forwards them routes by it.
+    BehindHello,
     /// The same with TLS.
     Tls {
         /// Each client takes up its last session with its next connection.
@@ -99,7 +102,9 @@ pub trait Load {
 /// Begins a load.
 pub fn start(plan: Plan) -> Result<Box<dyn Load>> {
     Ok(match plan.transport {
-        Transport::Tcp | Transport::Tls { .. } => Box::new(Generator::start(plan)?),
+        Transport::Tcp | Transport::BehindHello | Transport::Tls { .. } => {
+            Box::new(Generator::start(plan)?)
+        }
         Transport::Streams => Box::new(streams::Streams::start(plan)?),
         Transport::Udp => Box::new(datagrams::Datagrams::start(plan)?),
     })
@@ -120,8 +125,20 @@ impl Plan {
             Transport::Tls { resumes } => {
                 (0..self.connections).map(|_| channel::client_config(resumes)).collect()
             }
-            Transport::Tcp | Transport::Streams | Transport::Udp => Vec::new(),
+            Transport::Tcp | Transport::BehindHello | Transport::Streams | Transport::Udp => {
+                Vec::new()
+            }
         }
+    }
+
+    /// What a connection begins with.
+    fn first_request(&self) -> Result<Vec<u8>> {
+        let mut bytes = match self.transport {
+            Transport::BehindHello => channel::client_hello()?,
+            _ => Vec::new(),
+        };
+        bytes.extend(self.request());
+        Ok(bytes)
     }
 }
 
@@ -172,6 +189,8 @@ impl Tally {
 /// The running load. Dropping it closes every connection.
 struct Generator {
     plan: Plan,
+    /// The first one of each connection, with what goes before it.
+    first_request: Vec<u8>,
     request: Vec<u8>,
     epoll: Epoll,
     ready: Ready,
@@ -192,6 +211,7 @@ impl Generator {
             _ => plan.connections,
         };
         let mut generator = Generator {
+            first_request: plan.first_request()?,
             request: plan.request(),
             epoll: Epoll::new().context("cannot make an epoll set")?,
             ready: Ready::with_capacity(EVENTS_PER_WAIT),
@@ -221,7 +241,8 @@ impl Generator {
 
     fn handle_event(&mut self, index: usize) {
         let Some(connection) = &mut self.connections[index] else { return };
-        let step = connection.advance(&self.epoll, index as u64, &self.request, &mut self.buffer);
+        let step =
+            connection.advance(&self.epoll, index as u64, &self.first_request, &mut self.buffer);
         match step {
             Ok(Step::Pending) => {}
             Ok(Step::Answered(status)) => self.handle_answer(index, status),
@@ -281,7 +302,7 @@ impl Generator {
 
     fn open(&mut self, index: usize) -> Option<Connection> {
         let tls = self.tls.get(index);
-        Connection::open(&self.epoll, index as u64, self.plan.target, tls, &self.request)
+        Connection::open(&self.epoll, index as u64, self.plan.target, tls, &self.first_request)
             .inspect_err(|error| self.tally.count_error(error))
             .ok()
     }
@@ -346,6 +367,17 @@ impl Load for Generator {
 mod tests {
     use super::*;
     use std::net::Ipv4Addr;
+
+    #[test]
+    fn a_connection_behind_a_hello_begins_with_one_record_of_it() {
+        let target = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 80);
+        let (pattern, transport) = (Pattern::KeepAlive, Transport::BehindHello);
+        let plan = Plan { target, connections: 1, body_len: 7, pattern, transport };
+        let first = plan.first_request().unwrap();
+        let length = usize::from(u16::from_be_bytes([first[3], first[4]]));
+        assert!((22, 1) == (first[0], first[5]) && length > 1_216, "{length} bytes");
+        assert_eq!(first[5 + length..], plan.request());
+    }
 
     #[test]
     fn only_a_connection_per_request_asks_for_a_close() {

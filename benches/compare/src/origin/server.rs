@@ -1,8 +1,10 @@
 //! The origin behind the proxies: one thread, one epoll set, and as little work as can be done.
 //!
 //! `GET /bytes/N` is answered with N bytes, `GET /served` with the number of other requests so far;
-//! every other path with an empty 200, so that a proxy's health probe passes whatever it asks for. Requests must not have a body. This is no web server:
-//! it reads the first line and looks for `Connection: close`, and that is all.
+//! every other path with an empty 200, so that a proxy's health probe passes whatever it asks for.
+//! Requests must not have a body. This is no web server: it reads the first line and looks for
+//! `Connection: close`, and that is all. Records of TLS before a request are skipped: they have
+//! served the proxy.
 
 use crate::sys::datagrams::{self, Batch};
 use crate::sys::epoll::{Epoll, Interest, Ready};
@@ -235,6 +237,7 @@ impl Connection {
             }
             return Ok(Fate::Stays);
         }
+        let request = behind_records(request);
         let answer = answers.to(request);
         self.close_after_answer = asks_for_close(request);
         self.partial_request.clear();
@@ -275,6 +278,15 @@ impl Connection {
     }
 }
 
+/// What follows records of a TLS handshake.
+fn behind_records(bytes: &[u8]) -> &[u8] {
+    let mut rest = bytes;
+    while let [22, _, _, high, low, behind @ ..] = rest {
+        rest = behind.get(usize::from(u16::from_be_bytes([*high, *low]))..).unwrap_or_default();
+    }
+    rest
+}
+
 /// The N of `GET /bytes/N`, 0 for any other path.
 fn asked_length(request: &[u8]) -> usize {
     let Some(rest) = request.strip_prefix(b"GET /bytes/") else { return 0 };
@@ -303,6 +315,12 @@ mod tests {
         assert_eq!(asked_length(b"GET /bytes/ HTTP/1.1\r\n\r\n"), 0);
         assert_eq!(asked_length(b"GET /healthz HTTP/1.1\r\n\r\n"), 0);
         assert_eq!(asked_length(b"GET /bytes/99999999999999999999999 HTTP/1.1\r\n"), MAX_BODY);
+    }
+
+    #[test]
+    fn a_request_is_read_behind_records_of_tls() {
+        assert_eq!(behind_records(b"\x16\x03\x01\0\x02abGET /"), b"GET /");
+        assert_eq!(behind_records(b"GET /"), b"GET /");
     }
 
     #[test]
