@@ -78,7 +78,8 @@ fn below_zero<T: Number>(
     number.as_str().starts_with('-').then(|| {
         let (key, from, to) = (entry.key, range.start(), range.end());
         format!(
-            "`{key}` is {number}: it goes from {from} to {to}, and without a limit it is {unlimited}"
+            "`{key}` is {number}: it goes from {from} to {to}, and without a limit it is \
+             {unlimited}"
         )
     })
 }

@@ -98,7 +98,8 @@ fn check_no_sni(report: &Report<'_>, config: &Config, names: &Names<'_>) {
         let is_unnamed = |route: &Route| route.host == HostPattern::Unnamed;
         if config.routes_of(ListenerIndex(index)).any(is_unnamed) {
             let message = format!(
-                "listener `{}` has `no_sni = \"reject\"`, and a route for clients that name no server",
+                "listener `{}` has `no_sni = \"reject\"`, and a route for clients that name no \
+                 server",
                 listener.name
             );
             let help = "remove `no_sni`, or the route with `host = \"\"`";

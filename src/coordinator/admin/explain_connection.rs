@@ -198,7 +198,8 @@ fn by_name(listener: &Listener, question: &Question<'_>) -> Result<Target, Strin
                                                 `no_sni` of this listener is \"reject\""
             .to_owned()),
         None => find("").ok_or_else(|| {
-            "refused: without a server name (--sni), and no route is for such clients, or for any".to_owned()
+            "refused: without a server name (--sni), and no route is for such clients, or for any"
+                .to_owned()
         }),
     }
 }
