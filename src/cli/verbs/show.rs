@@ -182,6 +182,9 @@ pub(super) fn backends(pools: &Value, out: &mut dyn Write) -> io::Result<()> {
         let policy = text(&pool["no_healthy"]);
         writeln!(out, "pool {} has NO HEALTHY BACKEND: {policy}", text(&pool["name"]))?;
     }
+    for pool in list(pools).filter(|pool| pool["hash_table"].is_string()) {
+        writeln!(out, "pool {}: hash table {}", text(&pool["name"]), text(&pool["hash_table"]))?;
+    }
     for pool in list(pools) {
         for source in list(&pool["sources"]).filter(|source| source["last_error"].is_string()) {
             let (pool, name) = (text(&pool["name"]), text(&source["source"]));
@@ -420,7 +423,8 @@ mod tests {
             "failures": 0, "reason": "",
         });
         let mut out = Vec::new();
-        backends(&json!([{"name": "db", "backends": [backend]}]), &mut out).expect("written");
+        let pool = json!({"name": "db", "hash_table": "86b37c35", "backends": [backend]});
+        backends(&json!([pool]), &mut out).expect("written");
         let text = String::from_utf8(out).expect("text");
         let words = |line: usize| -> Vec<&str> {
             text.lines().nth(line).expect("a line").split_whitespace().collect()
@@ -428,6 +432,8 @@ mod tests {
         let at = words(0).iter().position(|word| *word == "CONNECTS").expect("a column");
         // "IN FLIGHT" is one column.
         assert_eq!(words(1)[at - 1], "731", "{text}");
+        // By this two balancers are compared.
+        assert_eq!(words(2).join(" "), "pool db: hash table 86b37c35", "{text}");
     }
 
     #[test]
