@@ -6,7 +6,7 @@ use super::{BodyPart, Connection};
 use crate::base::BackendSlot;
 use crate::engine::{BufferId, Engine, Slice};
 use crate::head::Refusal;
-use crate::http1::Verdict;
+use crate::http1::{ChunkedDecoder, Verdict};
 use crate::link::{Chain, Joined};
 use crate::local::{Gathered, Local, Signal};
 use crate::message::{Body, ResponseOutcome, ResponseSide};
@@ -137,6 +137,39 @@ impl Upstream<'_> {
         match self.place {
             0 => self.connection.begin(local),
             _ => local.wire.request_flush(&mut self.connection.link),
+        }
+    }
+
+    /// The client sends nothing more through a tunnel: the backend gets that end behind what waits.
+    pub fn end_request<E: Engine>(&mut self, local: &mut Local<E>) {
+        match &mut self.connection.http2 {
+            Some(http2) if self.place > 0 => {
+                http2.end_request(self.place);
+                local.wire.request_flush(&mut self.connection.link);
+            }
+            _ => local.wire.end_write(&mut self.connection.link),
+        }
+    }
+
+    /// True if the backend is known not to accept tunnels on streams.
+    pub fn refuses_tunnels(&self) -> bool {
+        self.http2().is_some_and(|http2| http2.refuses_tunnels())
+    }
+
+    /// The client's Upgrade is not forwarded: the backend accepts none.
+    pub fn forget_upgrade<E: Engine>(&mut self, local: &mut Local<E>) {
+        if let Some(http2) = &mut self.connection.http2 {
+            http2.forget_upgrade(self.place);
+            local.wire.request_flush(&mut self.connection.link);
+        }
+    }
+
+    /// What is received from here on, through a tunnel.
+    pub fn tunnel_body(&self) -> Body {
+        match self.place {
+            0 => Body::UntilClose,
+            // The end of a stream is not that of its connection: its content comes in chunks.
+            _ => Body::Chunked(ChunkedDecoder::stripping()),
         }
     }
 

@@ -122,6 +122,14 @@ impl Origin<'_> {
         local.work.push(Signal::Serve(self.port()));
     }
 
+    /// What is received from here on, through a tunnel.
+    pub fn tunnel_body(&self) -> Body {
+        match &self.client.http2 {
+            Some(http2) => http2.tunnel_body(self.stream),
+            None => Body::UntilClose,
+        }
+    }
+
     /// Receives no more of the request's body for now.
     pub fn pause<E: Engine>(&mut self, local: &mut Local<E>) {
         match &mut self.client.http2 {

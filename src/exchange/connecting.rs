@@ -132,7 +132,7 @@ impl Exchange {
                 return self.fail_unconnected(reason, sides);
             };
             match self.attach(picked, waiting, sides) {
-                Ok(()) => return,
+                Ok(()) => return self.check_tunnel(sides),
                 Err(Unattached { back, next: Next::Retry }) => {
                     waiting = back;
                     self.attempts.count_retry(&sides.local);
@@ -247,7 +247,10 @@ impl Exchange {
         }
         let lease = Lease {
             exchange: self.id,
-            wants: Wants { accepts_trailers: self.facts.accepts_trailers, forward_upgrade: false },
+            wants: Wants {
+                accepts_trailers: self.facts.accepts_trailers,
+                forward_upgrade: self.facts.upgrade.is_some(),
+            },
             needs_fresh: self.needs_fresh,
             client: sides.clients[self.origin.connection].link.key,
             idle: sides.picks.idle(slot),

@@ -95,6 +95,7 @@ impl Exchange {
         match self.phase {
             Phase::Switched { has_ended } => !has_ended,
             Phase::RelayingBody => self.response.body.is_passed_unframed(),
+            Phase::Tunnelling => true,
             Phase::AwaitingHead | Phase::Done => false,
         }
     }

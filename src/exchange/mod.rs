@@ -3,8 +3,9 @@
 //!
 //! `connecting` finds a backend and a connection for the request, `retrying` sends it again,
 //! `retained` keeps its head for that, `request` and `response` forward both messages at the same
-//! time, `answering` answers in the place of a backend, `streaming` takes what only streams bring,
-//! `stalling` says who is late, `ending` ends it; `observing` and `recording` report its outcome.
+//! time, `tunnelling` is what follows from a tunnel, `answering` answers in the place of a
+//! backend, `streaming` takes what only streams bring, `stalling` says who is late, `ending` ends
+//! it; `observing` and `recording` report its outcome.
 //!
 //! Does not: touch a socket; read requests; know the configuration but by the snapshot in force.
 
@@ -19,6 +20,7 @@ mod retained;
 mod retrying;
 mod stalling;
 mod streaming;
+mod tunnelling;
 
 use crate::attempts::Attempts;
 use crate::backend::Upstream;
@@ -27,14 +29,12 @@ use crate::client::{Clients, Origin};
 use crate::head::Version;
 use crate::link::Chain;
 use crate::local::Local;
-use crate::message::{Body, Draft};
+use crate::message::{Body, Draft, Upgrade};
 use crate::sides::Sides;
-use crate::snapshot::UpgradeProtocol;
 use crate::stats::CloseReason;
 use crate::table::{ClientId, ConnectionId, ExchangeId, Port, Table};
 pub use connecting::ConnectLoss;
 use retained::Retained;
-use std::sync::Arc;
 
 /// All exchanges of a shard.
 pub type Exchanges = Table<ExchangeId, Exchange>;
@@ -58,9 +58,12 @@ enum Phase {
     AwaitingHead,
     /// The head has been forwarded.
     RelayingBody,
+    /// The response has opened a tunnel that has a stream on a side: what follows is forwarded as
+    /// bodies, see [`tunnelling`].
+    Tunnelling,
     /// All of it has been queued to the client.
     Done,
-    /// The response has opened a tunnel: a relay forwards what follows.
+    /// The response has opened a tunnel between two connections: a relay forwards what follows.
     Switched {
         /// The backend has ended its direction, and not by a reset.
         has_ended: bool,
@@ -93,8 +96,8 @@ struct Facts {
     client_keeps: bool,
     /// Some of its body came behind its head: it cannot be sent again.
     is_streaming: bool,
-    /// The protocol of the client's Upgrade, if it is allowed.
-    upgrade: Option<Arc<UpgradeProtocol>>,
+    /// The client's Upgrade, if it is allowed.
+    upgrade: Option<Box<Upgrade>>,
 }
 
 /// One request and its response.

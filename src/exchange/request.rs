@@ -1,6 +1,6 @@
 //! The body of a request on its way to the backend, at the backend's pace.
 
-use super::Exchange;
+use super::{Exchange, Phase};
 use crate::client::{BodyFault, BodyPart, reason_of};
 use crate::engine::{Engine, Slice};
 use crate::head::Refusal;
@@ -26,11 +26,14 @@ impl Exchange {
         };
         self.request.bytes += length as u64;
         let max = local.current.settings().request_body_bytes_max.unwrap_or(u64::MAX);
-        if self.request.bytes > max {
+        if self.request.bytes > max && self.phase != Phase::Tunnelling {
             local.wire.engine.release(slice.buffer);
             return self.fail_request(413, CloseReason::RequestRefused, BODY_TOO_LARGE, sides);
         }
         self.forward_request_body(port, part, sides);
+        if self.phase == Phase::Tunnelling && self.request.body.has_ended() {
+            self.end_request(sides);
+        }
     }
 
     /// Ends the exchange: the rest of its request is malformed, or beyond a limit.
@@ -38,6 +41,14 @@ impl Exchange {
         tracing::debug!(refusal = refusal.text(), "request body refused");
         let (status, reason) = (refusal.status(), reason_of(refusal));
         self.fail_request(status, reason, refusal.text(), sides);
+    }
+
+    /// The client has ended its direction, and all that came before is taken.
+    pub fn request_ended<E: Engine>(&mut self, sides: &mut Sides<E>) {
+        match self.phase {
+            Phase::Tunnelling => self.end_request(sides),
+            _ => self.cut(CloseReason::ClientClosed, sides),
+        }
     }
 
     /// True if the request's body continues and its backend keeps up.
@@ -69,7 +80,7 @@ impl Exchange {
             client.pause(local);
         }
         if !upstream.is_connecting() {
-            client.set_deadline(local.current.timeouts().between_bytes, local);
+            client.set_deadline(self.patience(local), local);
         }
     }
 
@@ -89,8 +100,11 @@ impl Exchange {
     /// The client has ended its direction. That cuts its request short, or is the end after it.
     pub fn client_half_closed<E: Engine>(&mut self, sides: &mut Sides<E>) {
         let allows = sides.local.current.settings().allows_half_close;
-        let (mut client, _) = self.client_in(sides);
+        let (mut client, local) = self.client_in(sides);
         let has_more = client.has_waiting();
+        if self.phase == Phase::Tunnelling {
+            return if has_more { client.serve(local) } else { self.end_request(sides) };
+        }
         if !has_more {
             client.keep_alive(false);
         }

@@ -9,7 +9,7 @@ use crate::engine::{BufferId, Engine, Room, Slice};
 use crate::http1::Verdict;
 use crate::limits::INTERIMS_MAX;
 use crate::link::Joined;
-use crate::local::{Gathered, Local, Signal};
+use crate::local::{Gathered, Local};
 use crate::message::{Body, Response, ResponseOutcome, ResponseSide};
 use crate::sides::Sides;
 use crate::stats::CloseReason;
@@ -28,7 +28,7 @@ impl Exchange {
         if !upstream.is_flushed() && self.is_untouched(&upstream, &local.wire) {
             return self.refuse_early_answer(port, slice, sides);
         }
-        if !matches!(self.phase, Phase::AwaitingHead | Phase::RelayingBody) {
+        if !(self.phase == Phase::AwaitingHead || self.is_relaying()) {
             upstream.distrust();
             return local.wire.engine.release(slice.buffer);
         }
@@ -41,7 +41,7 @@ impl Exchange {
         if let Some(left) = left {
             self.read_left(port, left, sides);
         }
-        if self.phase == Phase::RelayingBody && !self.is_over() {
+        if self.is_relaying() && !self.is_over() {
             self.after_response_bytes(port, sides);
         }
     }
@@ -67,7 +67,7 @@ impl Exchange {
         slice: Slice,
         sides: &mut Sides<E>,
     ) {
-        if self.phase == Phase::RelayingBody {
+        if self.is_relaying() {
             return self.forward_response_body(port, slice, sides);
         }
         self.has_response_bytes = true;
@@ -89,7 +89,7 @@ impl Exchange {
             // The first bytes have ended the attempt, and these with it.
             _ if self.port() != Some(port) => local.wire.engine.release(left.buffer),
             Phase::Switched { .. } => self.hold_for_tunnel(left, sides),
-            Phase::RelayingBody if self.response.body.has_ended() => {
+            Phase::RelayingBody | Phase::Tunnelling if self.response.body.has_ended() => {
                 upstream.distrust();
                 local.wire.engine.release(left.buffer);
             }
@@ -130,7 +130,7 @@ impl Exchange {
             version: self.facts.version,
             is_head: self.facts.is_head,
             is_connect: self.facts.is_connect,
-            upgrade: self.facts.upgrade.as_deref().map(|protocol| &*protocol.0),
+            upgrade: self.facts.upgrade.as_deref(),
             keep_alive: self.request.body.has_ended() && client.may_keep_alive(local),
         }
     }
@@ -173,7 +173,7 @@ impl Exchange {
             }
             ResponseOutcome::Switch { head_length, written, status } => {
                 self.put_head(output, written, sides);
-                self.switch(status, rest(head_length), sides);
+                self.switch(port, status, rest(head_length), sides);
                 return None;
             }
             ResponseOutcome::Interim { .. } => "there are too many interim answers",
@@ -255,7 +255,7 @@ impl Exchange {
     }
 
     /// Forwards bytes of a response's body.
-    fn forward_response_body<E: Engine>(
+    pub(super) fn forward_response_body<E: Engine>(
         &mut self,
         port: Port<ConnectionId>,
         slice: Slice,
@@ -293,7 +293,7 @@ impl Exchange {
         if client.is_congested(local) {
             sides.connections.upstream(port).pause(local);
         }
-        client.set_deadline(local.current.timeouts().between_bytes, local);
+        client.set_deadline(self.patience(local), local);
     }
 
     /// All of the response is queued.
@@ -324,13 +324,15 @@ impl Exchange {
     ) {
         match self.phase {
             Phase::AwaitingHead => self.died_unanswered(fault, sides),
-            Phase::RelayingBody
+            Phase::RelayingBody | Phase::Tunnelling
                 if fault.is_none() && matches!(self.response.body, Body::UntilClose) =>
             {
                 self.response.body = Body::ENDED;
                 self.response_complete(sides);
             }
-            Phase::RelayingBody => self.cut(CloseReason::BackendTruncated, sides),
+            Phase::RelayingBody | Phase::Tunnelling => {
+                self.cut(CloseReason::BackendTruncated, sides);
+            }
             Phase::Done | Phase::Switched { .. } => {}
         }
     }
@@ -344,33 +346,6 @@ impl Exchange {
             upstream.take_more(local);
         }
         self.note_progress(sides);
-    }
-
-    // --- from a response to a tunnel ---
-
-    /// The response opens a tunnel; `rest` is the backend's bytes behind its head. The client's
-    /// bytes behind its request have waited until now.
-    fn switch<E: Engine>(&mut self, status: u16, rest: Slice, sides: &mut Sides<E>) {
-        self.phase = Phase::Switched { has_ended: false };
-        self.status = status;
-        self.retained.drop_head(&mut sides.local.wire);
-        sides.local.reports.count_status(status);
-        self.backend_answered(status, sides);
-        sides.local.work.push(Signal::Switched(self.id));
-        if rest.is_empty() {
-            sides.local.wire.engine.release(rest.buffer);
-        } else {
-            self.hold_for_tunnel(rest, sides);
-        }
-    }
-
-    /// Keeps the backend's bytes until the tunnel takes them.
-    fn hold_for_tunnel<E: Engine>(&mut self, slice: Slice, sides: &mut Sides<E>) {
-        let Some((mut upstream, local)) = self.upstream_in(sides) else { return };
-        match local.wire.copy_out(slice) {
-            Some(slice) => upstream.keep_for_tunnel(slice, local),
-            None => self.cut(CloseReason::OutOfBuffers, sides),
-        }
     }
 }
 

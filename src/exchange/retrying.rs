@@ -203,7 +203,7 @@ impl Exchange {
         let reason = CloseReason::BackendGone;
         match self.phase {
             Phase::AwaitingHead => self.move_away(None, reason, sides),
-            Phase::RelayingBody => self.cut(reason, sides),
+            Phase::RelayingBody | Phase::Tunnelling => self.cut(reason, sides),
             Phase::Done | Phase::Switched { .. } => {}
         }
     }

@@ -24,7 +24,7 @@ impl Exchange {
         let upstream = self.upstream_in(sides);
         if upstream.is_some_and(|(upstream, _)| !upstream.is_connecting()) {
             let (mut client, local) = self.client_in(sides);
-            client.set_deadline(local.current.timeouts().between_bytes, local);
+            client.set_deadline(self.patience(local), local);
         }
     }
 
@@ -38,7 +38,7 @@ impl Exchange {
         if self.is_starved(stall, sides) {
             // Nothing was read for lack of buffers: the delay is the proxy's, not the peer's.
             let (mut client, local) = self.client_in(sides);
-            return client.set_deadline(local.current.timeouts().between_bytes, local);
+            return client.set_deadline(self.patience(local), local);
         }
         match stall {
             Stall::Connect => {
@@ -52,7 +52,10 @@ impl Exchange {
                 if client.is_stuck(local) {
                     return self.abort(CloseReason::ClientStalled, sides);
                 }
-                client.set_deadline(local.current.timeouts().between_bytes, local);
+                client.set_deadline(self.patience(local), local);
+            }
+            Stall::ClientSending | Stall::Backend if self.phase == Phase::Tunnelling => {
+                self.cut(CloseReason::TunnelIdle, sides);
             }
             Stall::ClientSending => {
                 let text = "the rest of the body did not come in time";

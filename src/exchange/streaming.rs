@@ -25,7 +25,7 @@ impl Exchange {
         let (mut upstream, local) = (sides.connections.upstream(port), &mut sides.local);
         let verdict = upstream.judge_section(output, &side, local);
         self.take_head(port, verdict, behind, output, sides);
-        if self.phase == Phase::RelayingBody && !self.is_over() {
+        if self.is_relaying() && !self.is_over() {
             self.after_response_bytes(port, sides);
         }
     }
@@ -52,7 +52,9 @@ impl Exchange {
     /// The response is malformed, for this reason.
     pub fn malformed<E: Engine>(&mut self, text: &'static str, sides: &mut Sides<E>) {
         match self.phase {
-            Phase::AwaitingHead | Phase::RelayingBody => self.refuse_answer(text, sides),
+            Phase::AwaitingHead | Phase::RelayingBody | Phase::Tunnelling => {
+                self.refuse_answer(text, sides);
+            }
             Phase::Done | Phase::Switched { .. } => {}
         }
     }

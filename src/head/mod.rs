@@ -13,6 +13,7 @@ mod rewrite;
 pub mod rules;
 pub mod target;
 pub mod trailers;
+pub mod websocket;
 
 pub use fields::{
     Connection, FieldSet, Found, Kind, Known, content_length, is_forwarding_spelt_with_underscores,

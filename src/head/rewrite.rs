@@ -1,5 +1,6 @@
 //! The parameters of a request's rewritten head.
 
+use super::websocket;
 use std::borrow::Cow;
 use std::net::IpAddr;
 
@@ -21,4 +22,6 @@ pub struct RequestRewrite<'a> {
     pub client_certificate: &'a [Written],
     /// The client's Upgrade is forwarded.
     pub forward_upgrade: bool,
+    /// The key of a WebSocket whose client speaks HTTP/2, which has none.
+    pub websocket_key: Option<websocket::Key>,
 }

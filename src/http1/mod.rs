@@ -25,7 +25,7 @@ pub use fields::FieldStorage;
 pub use partial::Partial;
 pub use request_head::leading_line_ends;
 pub use request_rewrite::{HostRoom, fill_host_room, host_room, write_request};
-pub use response_rewrite::{ConnectionField, ResponseRewrite, write_response};
+pub use response_rewrite::{ConnectionField, ResponseRewrite, write_response, write_switch};
 pub use trailers::trailer_fields;
 
 use crate::head::Refusal;

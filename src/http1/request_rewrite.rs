@@ -2,7 +2,7 @@
 
 use super::address_text::AddressText;
 use super::output::Output;
-use crate::head::{BodyLength, Known, RequestHead, RequestRewrite, list};
+use crate::head::{BodyLength, Known, RequestHead, RequestRewrite, list, websocket};
 use std::fmt::Write;
 use std::net::SocketAddr;
 
@@ -46,6 +46,9 @@ pub fn write_request(
     if let (true, Some(protocol)) = (rewrite.forward_upgrade, head.upgrade) {
         out.put_field(b"Connection", b"Upgrade");
         out.put_field(b"Upgrade", protocol);
+        if let Some(key) = &rewrite.websocket_key {
+            out.put_field(websocket::KEY_FIELD.as_bytes(), key);
+        }
     }
     write_forwarded(head, rewrite, &mut out);
     for (name, value) in rewrite.client_certificate {

@@ -2,8 +2,7 @@
 
 use super::answer::reason_phrase;
 use super::output::Output;
-use crate::head::Known;
-use crate::head::{ResponseHead, Version};
+use crate::head::{Known, ResponseHead, Version, websocket};
 
 /// The name of the field by which browsers are told to ask by HTTPS only (RFC 6797).
 pub(super) const HSTS: &str = "Strict-Transport-Security";
@@ -104,13 +103,44 @@ pub fn write_response(
     {
         out.put_field(HSTS.as_bytes(), value);
     }
-    if let Some(name) = rewrite.via {
+    write_via(head, rewrite.via, &mut out);
+    out.put(b"\r\n");
+    out.finish()
+}
+
+/// Writes the 101 for a client of HTTP/1.1 whose Upgrade a backend of HTTP/2 has accepted as an
+/// extended CONNECT (RFC 8441 §5); none if `out` is too short. `accept` answers the client's key,
+/// if the protocol is WebSocket.
+pub fn write_switch(
+    head: &ResponseHead<'_, '_>,
+    protocol: &[u8],
+    accept: Option<&websocket::Accept>,
+    via: Option<&[u8]>,
+    out: &mut [u8],
+) -> Option<usize> {
+    let mut out = Output::new(out);
+    out.put(b"HTTP/1.1 101 Switching Protocols\r\n");
+    for (at, field) in head.fields.iter().enumerate() {
+        if !head.dropped.has(at) && !field.name.eq_ignore_ascii_case(websocket::ACCEPT_FIELD) {
+            out.put_field(field.name.as_bytes(), field.value);
+        }
+    }
+    out.put_field(b"Connection", b"Upgrade");
+    out.put_field(b"Upgrade", protocol);
+    if let Some(accept) = accept {
+        out.put_field(websocket::ACCEPT_FIELD.as_bytes(), accept);
+    }
+    write_via(head, via, &mut out);
+    out.put(b"\r\n");
+    out.finish()
+}
+
+fn write_via(head: &ResponseHead<'_, '_>, via: Option<&[u8]>, out: &mut Output<'_>) {
+    if let Some(name) = via {
         out.put(b"Via: ");
         out.put(head.version.number().as_bytes());
         out.put(b" ");
         out.put(name);
         out.put(b"\r\n");
     }
-    out.put(b"\r\n");
-    out.finish()
 }

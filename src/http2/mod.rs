@@ -39,5 +39,5 @@ pub use priority::Priority;
 pub use request_writer::{RequestForm, RequestTo};
 pub use response_writer::{Answer, GrpcAnswer};
 pub use section::{FieldRoom, Section};
-pub use settings::{Config, Role};
+pub use settings::{Config, ExtendedConnect, Role};
 pub use trailers::Trailers;

@@ -1,7 +1,7 @@
 //! Writing the head of a request for a backend (RFC 9113 §8.3.1).
 
 use super::block::Block;
-use crate::head::{BodyLength, Field, Known, RequestHead, RequestRewrite, list};
+use crate::head::{BodyLength, Field, Known, RequestHead, RequestRewrite, list, websocket};
 use std::fmt::Write;
 use std::net::IpAddr;
 
@@ -30,7 +30,7 @@ pub struct RequestTo<'a> {
 
 impl RequestTo<'_> {
     /// True if the request is for a tunnel.
-    pub(super) fn opens_tunnel(&self, head: &RequestHead<'_, '_>) -> bool {
+    pub fn opens_tunnel(&self, head: &RequestHead<'_, '_>) -> bool {
         head.method.is_connect() || self.upgrade(head).is_some()
     }
 
@@ -53,7 +53,7 @@ impl RequestTo<'_> {
                 continue;
             }
             // RFC 8441 §5: the keys of RFC 6455 are not used.
-            if protocol.is_some() && field.name.eq_ignore_ascii_case("sec-websocket-key") {
+            if protocol.is_some() && field.name.eq_ignore_ascii_case(websocket::KEY_FIELD) {
                 continue;
             }
             let never_indexed = head.never_indexed.has(at);

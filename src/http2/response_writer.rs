@@ -2,7 +2,7 @@
 
 use super::block::Block;
 use crate::base::calendar::imf_fixdate;
-use crate::head::{Known, ResponseHead, Version};
+use crate::head::{Known, ResponseHead, Version, websocket};
 
 /// A local answer without its body: one that the proxy gives itself.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +42,7 @@ pub(super) fn write_response(
         if head.dropped.has(at) {
             continue;
         }
-        if is_switch && field.name.eq_ignore_ascii_case("sec-websocket-accept") {
+        if is_switch && field.name.eq_ignore_ascii_case(websocket::ACCEPT_FIELD) {
             continue;
         }
         let never_indexed = head.never_indexed.has(at);

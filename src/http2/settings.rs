@@ -90,12 +90,28 @@ impl Config {
 pub(super) struct PeerSettings {
     pub(super) streams_max: u32,
     pub(super) initial_window: u32,
-    pub(super) extended_connect: bool,
+    pub(super) extended_connect: ExtendedConnect,
+}
+
+/// What a server says of extended CONNECT (RFC 8441 §3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExtendedConnect {
+    /// Nothing: its SETTINGS have not come.
+    #[default]
+    Unknown,
+    /// It does not accept it.
+    Refused,
+    /// It does.
+    Accepted,
 }
 
 impl Default for PeerSettings {
     fn default() -> Self {
-        Self { streams_max: u32::MAX, initial_window: DEFAULT_WINDOW, extended_connect: false }
+        Self {
+            streams_max: u32::MAX,
+            initial_window: DEFAULT_WINDOW,
+            extended_connect: ExtendedConnect::Unknown,
+        }
     }
 }
 
@@ -117,12 +133,17 @@ impl PeerSettings {
                 MAX_FRAME_SIZE if (value as usize) < HTTP2_FRAME_BYTES_MAX || value >= 1 << 24 => {
                     return Err(Fault::protocol("SETTINGS_MAX_FRAME_SIZE is out of its range"));
                 }
-                ENABLE_CONNECT_PROTOCOL if value > 1 || (value == 0 && self.extended_connect) => {
+                ENABLE_CONNECT_PROTOCOL
+                    if value > 1
+                        || (value == 0 && self.extended_connect == ExtendedConnect::Accepted) =>
+                {
                     return Err(Fault::protocol(
                         "SETTINGS_ENABLE_CONNECT_PROTOCOL has a value that it must not",
                     ));
                 }
-                ENABLE_CONNECT_PROTOCOL => self.extended_connect = value == 1,
+                ENABLE_CONNECT_PROTOCOL if value == 1 => {
+                    self.extended_connect = ExtendedConnect::Accepted;
+                }
                 NO_RFC7540_PRIORITIES if value > 1 => {
                     return Err(Fault::protocol(
                         "SETTINGS_NO_RFC7540_PRIORITIES has a value that it must not",
@@ -130,6 +151,9 @@ impl PeerSettings {
                 }
                 _ => {}
             }
+        }
+        if self.extended_connect == ExtendedConnect::Unknown {
+            self.extended_connect = ExtendedConnect::Refused;
         }
         Ok(())
     }

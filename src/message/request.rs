@@ -3,10 +3,10 @@
 use super::{Body, Draft};
 use crate::head::{
     BodyLength, Peer, RequestHead, RequestRewrite, Scheme, UnderscoreNames, Version, Written,
-    redirect,
+    redirect, websocket,
 };
 use crate::http1::{ChunkedDecoder, HostRoom, host_room, write_request};
-use crate::snapshot::{KeyHash, Listener, Snapshot, Target, UpgradeProtocol};
+use crate::snapshot::{KeyHash, Listener, Pool, Snapshot, Target, UpgradeProtocol};
 use crate::stats::CloseReason;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ pub const BODY_TOO_LARGE: &str = "the body is larger than `request_body_max`";
 /// The reason for refusing a message whose head fits no buffer.
 pub(super) const HEAD_GROWS: &str = "the head is too large once it is rewritten";
 
+const UNKNOWN_PROTOCOL: &str = "tunnels of this protocol are not allowed: see `upgrade_protocols`";
 const NO_ROUTE: &str = "there is no route for this host and path";
 
 /// The configuration and the client's side that a request's head is checked against.
@@ -30,6 +31,8 @@ pub struct RequestSide<'a> {
     pub scheme: Scheme,
     /// What the client's certificate says.
     pub client_certificate: &'a [Written],
+    /// Drawn at random, for the key of a WebSocket whose client speaks HTTP/2.
+    pub nonce: [u8; 16],
 }
 
 /// A request whose head was rewritten.
@@ -58,10 +61,19 @@ pub struct Request {
     pub is_connect: bool,
     /// The client accepts trailers, as it states.
     pub accepts_trailers: bool,
-    /// The protocol of the client's Upgrade, if it is allowed.
-    pub upgrade: Option<Arc<UpgradeProtocol>>,
+    /// The client's Upgrade, if it is allowed.
+    pub upgrade: Option<Box<Upgrade>>,
     /// For the access log, if there is one.
     pub draft: Option<Box<Draft>>,
+}
+
+/// An Upgrade that is forwarded.
+#[derive(Debug)]
+pub struct Upgrade {
+    /// The protocol.
+    pub protocol: Arc<UpgradeProtocol>,
+    /// The answer to the key of a WebSocket whose backend may speak HTTP/2, and gives none then.
+    pub websocket_accept: Option<websocket::Accept>,
 }
 
 /// A local answer to a request that goes to no backend.
@@ -142,8 +154,12 @@ pub fn request(
     {
         return local(413, BODY_TOO_LARGE, draft);
     }
-    let hashing = side.snapshot.pool(target.pool).and_then(|pool| pool.hashing.as_ref());
+    let pool = side.snapshot.pool(target.pool);
+    let hashing = pool.and_then(|pool| pool.hashing.as_ref());
     let upgrade = head.upgrade.and_then(|asked| allowed_upgrade(side.snapshot, asked));
+    if upgrade.is_none() && head.upgrade.is_some() && head.version == Version::Http2 {
+        return local(501, UNKNOWN_PROTOCOL, draft);
+    }
     let mut trusted = settings.trusted_proxies.iter();
     let rewrite = RequestRewrite {
         client: side.client,
@@ -152,6 +168,7 @@ pub fn request(
         via: settings.via.as_deref(),
         client_certificate: side.client_certificate,
         forward_upgrade: upgrade.is_some(),
+        websocket_key: missing_key(head, side.nonce),
     };
     let Some(written) = write_request(head, &rewrite, output) else {
         return RequestOutcome::NoRoom(denied(431, HEAD_GROWS, draft));
@@ -169,7 +186,10 @@ pub fn request(
         is_head: head.method.is_head(),
         is_connect: head.method.is_connect(),
         accepts_trailers: head.accepts_trailers,
-        upgrade,
+        upgrade: upgrade.map(|protocol| {
+            let websocket_accept = pool.and_then(|pool| accept(head, pool));
+            Box::new(Upgrade { protocol, websocket_accept })
+        }),
         draft,
     })
 }
@@ -204,6 +224,31 @@ fn denied(
 fn allowed_upgrade(snapshot: &Snapshot, asked: &[u8]) -> Option<Arc<UpgradeProtocol>> {
     let mut allowed = snapshot.settings.upgrade_protocols.iter();
     allowed.find(|allowed| is_protocol(asked, &allowed.0)).cloned()
+}
+
+/// The key of a WebSocket that has none, if its client speaks HTTP/2.
+fn missing_key(head: &RequestHead<'_, '_>, nonce: [u8; 16]) -> Option<websocket::Key> {
+    let is_missing = head.version == Version::Http2
+        && is_websocket(head.upgrade?)
+        && websocket_key(head).is_none();
+    is_missing.then(|| websocket::key(nonce))
+}
+
+/// The answer to the key of a WebSocket, if its backend does not give it: it may speak HTTP/2.
+fn accept(head: &RequestHead<'_, '_>, pool: &Pool) -> Option<websocket::Accept> {
+    let is_due = head.version == Version::Http11 && pool.has_streams();
+    let key = websocket_key(head).filter(|_| is_due && head.upgrade.is_some_and(is_websocket))?;
+    Some(websocket::accept(key))
+}
+
+fn is_websocket(protocol: &[u8]) -> bool {
+    is_protocol(protocol, websocket::PROTOCOL)
+}
+
+fn websocket_key<'b>(head: &RequestHead<'b, '_>) -> Option<&'b [u8]> {
+    let mut fields = head.fields.iter();
+    let field = fields.find(|field| field.name.eq_ignore_ascii_case(websocket::KEY_FIELD))?;
+    Some(field.value)
 }
 
 /// True if a protocol has this name. The version behind a slash is not compared.

@@ -1,10 +1,12 @@
 //! Judging the head of a response, and writing it anew for the client.
 
 use super::Body;
-use super::request::{HEAD_GROWS, is_protocol, join_names};
+use super::request::{HEAD_GROWS, Upgrade, is_protocol, join_names};
 use crate::base::ListenerId;
 use crate::head::{Peer, ResponseBody, ResponseHead, Version};
-use crate::http1::{ChunkedDecoder, ConnectionField, ResponseRewrite, write_response};
+use crate::http1::{
+    ChunkedDecoder, ConnectionField, ResponseRewrite, write_response, write_switch,
+};
 use crate::snapshot::Snapshot;
 use std::time::Duration;
 
@@ -22,8 +24,8 @@ pub struct ResponseSide<'a> {
     pub is_head: bool,
     /// The request was CONNECT.
     pub is_connect: bool,
-    /// The protocol of the client's Upgrade, if it is allowed.
-    pub upgrade: Option<&'a [u8]>,
+    /// The client's Upgrade, if it is allowed.
+    pub upgrade: Option<&'a Upgrade>,
     /// The request and the process allow that the client's connection is kept.
     pub keep_alive: bool,
 }
@@ -88,13 +90,19 @@ pub fn response(
         write_response(head, &rewrite, output)
     };
     // A backend must not change to a protocol that was not requested (RFC 9110 §7.8).
-    let is_asked = |protocol| side.upgrade.is_some_and(|asked| is_protocol(protocol, asked));
+    let is_asked =
+        |protocol| side.upgrade.is_some_and(|asked| is_protocol(protocol, &asked.protocol.0));
     match head.status {
         101 if head.upgrade.is_some_and(is_asked) => {
-            match write(ConnectionField::Upgrade, false, output) {
-                Some(written) => ResponseOutcome::Switch { head_length, written, status: 101 },
-                None => ResponseOutcome::Unexpected(HEAD_GROWS),
-            }
+            switch(head_length, 101, write(ConnectionField::Upgrade, false, output))
+        }
+        status @ 200..=299 if side.upgrade.is_some() && head.version == Version::Http2 => {
+            let written = write_accepted(head, output, settings.via.as_deref(), side);
+            switch(head_length, status, written)
+        }
+        // The client would take it for the success of its extended CONNECT.
+        200..=299 if side.upgrade.is_some() && side.version == Version::Http2 => {
+            ResponseOutcome::Unexpected("it does not change to the protocol that was asked for")
         }
         101 => ResponseOutcome::Unexpected("it changes to a protocol that was not asked for"),
         100..=199 if side.version == Version::Http10 => {
@@ -105,10 +113,7 @@ pub fn response(
             None => ResponseOutcome::Unexpected(HEAD_GROWS),
         },
         status @ 200..=299 if side.is_connect => {
-            match write(ConnectionField::None, false, output) {
-                Some(written) => ResponseOutcome::Switch { head_length, written, status },
-                None => ResponseOutcome::Unexpected(HEAD_GROWS),
-            }
+            switch(head_length, status, write(ConnectionField::None, false, output))
         }
         status => {
             // HTTP/1.0 and HTTP/2 have no chunks, not even in a response that has no body to show
@@ -130,6 +135,33 @@ pub fn response(
             }
         }
     }
+}
+
+fn switch(head_length: usize, status: u16, written: Option<usize>) -> ResponseOutcome {
+    match written {
+        Some(written) => ResponseOutcome::Switch { head_length, written, status },
+        None => ResponseOutcome::Unexpected(HEAD_GROWS),
+    }
+}
+
+/// Writes the success of an extended CONNECT: 101 for a client of HTTP/1.1.
+#[cold]
+fn write_accepted(
+    head: &ResponseHead<'_, '_>,
+    output: &mut [u8],
+    via: Option<&[u8]>,
+    side: &ResponseSide<'_>,
+) -> Option<usize> {
+    if let (Version::Http11, Some(asked)) = (side.version, side.upgrade) {
+        let accept = asked.websocket_accept.as_ref();
+        return write_switch(head, &asked.protocol.0, accept, via, output);
+    }
+    let connection = ConnectionField::None;
+    write_response(
+        head,
+        &ResponseRewrite { connection, via, hsts: None, body_unframed: false },
+        output,
+    )
 }
 
 /// See [`Response::idle_max`].

@@ -26,6 +26,10 @@ impl<E: Engine> Traffic<E> {
             self.came(id, displaced);
             self.work_off();
         }
+        while let Some(untunnelled) = self.sides.connections.at(id).next_untunnelled() {
+            self.came(id, untunnelled);
+            self.work_off();
+        }
         let Sides { connections, local, .. } = &mut self.sides;
         connections.look_at_idle(id, local);
     }
@@ -44,6 +48,7 @@ impl<E: Engine> Traffic<E> {
             }
             Came::OutOfBuffers(exchange) => self.exchanges.at(exchange).out_of_buffers(sides),
             Came::Displaced(exchange) => self.exchanges.at(exchange).displaced(sides),
+            Came::NoTunnel(exchange) => self.exchanges.at(exchange).untunnelled(sides),
             Came::Fault(text) => self.end_upstreams(id, |traffic, exchange| {
                 traffic.exchanges.at(exchange).malformed(text, &mut traffic.sides);
             }),

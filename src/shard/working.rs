@@ -63,6 +63,9 @@ impl<E: Engine> Traffic<E> {
                         local.work.push(Signal::Serve(port));
                         self.exchanges.at(exchange).request_bytes(slice, &mut self.sides);
                     }
+                    None if client.link.has_ended() => {
+                        self.exchanges.at(exchange).request_ended(&mut self.sides);
+                    }
                     None => client.await_more(local),
                 }
             }

@@ -283,7 +283,7 @@ pub fn build_settings(config: &Config) -> Settings {
             connection_window: http2.connection_window,
             head_bytes_max: http.head_bytes_max,
             fields_max: FIELDS_MAX,
-            extended_connect: false,
+            extended_connect: !http.upgrade_protocols.is_empty(),
             floods: http2.floods,
         },
         http2_age_max: (!http2.max_age.is_zero()).then_some(http2.max_age),

@@ -101,6 +101,7 @@ close_reasons! {
     BackendTlsTimeout "backend_tls_timeout" Backend "The TLS handshake with the backend timed out.";
     BackendTlsFailed "backend_tls_failed" Backend "TLS with the backend failed: it closed the connection, or does not speak TLS.";
     NoBackend "no_backend" Backend "No backend accepted a connection.";
+    BackendRefusesTunnels "backend_refuses_tunnels" Backend "The backend speaks HTTP/2 and does not accept extended CONNECT, which WebSockets need there.";
     BackendsFull "backends_full" Ringway "Each backend had as many connections as it may have.";
     BackendGone "backend_gone" Operator "The backend is down, or its drain timeout is over.";
     ListenerRemoved "listener_removed" Operator "The listener was removed.";

@@ -474,6 +474,7 @@ fn rewrite() -> RequestRewrite<'static> {
         via: None,
         client_certificate: &[],
         forward_upgrade: true,
+        websocket_key: None,
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Http2, Ping, Stage};
 use crate::engine::{BufferId, Engine, Slice};
 use crate::head::{Peer, ResponseHead, TrailerRules};
 use crate::http1::Verdict;
-use crate::http2::{ErrorCode, Event, FieldRoom, Section, StreamId};
+use crate::http2::{ErrorCode, Event, ExtendedConnect, FieldRoom, Section, StreamId};
 use crate::local::{Local, Signal};
 use crate::message::{self, Body, ResponseOutcome, ResponseSide};
 use crate::streams::{Framing, keep_content, keep_trailers};
@@ -28,6 +28,8 @@ pub enum Came {
     OutOfBuffers(ExchangeId),
     /// The connection has no place for its request, which was not sent.
     Displaced(ExchangeId),
+    /// The backend does not accept the tunnel that its request is for, which was not sent.
+    NoTunnel(ExchangeId),
     /// The connection is over, for this fault of the backend.
     Fault(&'static str),
 }
@@ -222,6 +224,18 @@ impl Connection {
         row.exchange.map(Came::Displaced)
     }
 
+    /// A request for a tunnel that waits, and that the backend is known not to accept.
+    pub fn next_untunnelled(&self) -> Option<Came> {
+        let http2 = self.http2.as_ref()?;
+        if !http2.refuses_tunnels() {
+            return None;
+        }
+        let is_refused = |row: &&super::Row| {
+            row.stage == Stage::Waiting && row.wants.forward_upgrade && row.exchange.is_some()
+        };
+        http2.rows.iter().find(is_refused).and_then(|row| row.exchange).map(Came::NoTunnel)
+    }
+
     /// Judges the head that was read last, and writes the one for the client to `output`.
     pub(in crate::backend) fn judge_section<E: Engine>(
         &mut self,
@@ -238,9 +252,12 @@ impl Connection {
         let snapshot = local.current.snapshot();
         let to = local.wire.engine.bytes_mut(output);
         let outcome = message::response(&head, to, snapshot, side);
-        if let ResponseOutcome::Final(response) = &outcome
-            && let Body::Chunked(_) = response.body
-            && let Some(row) = self.http2.as_mut().and_then(|http2| http2.row_mut(place))
+        let is_chunked = match &outcome {
+            ResponseOutcome::Final(response) => matches!(response.body, Body::Chunked(_)),
+            ResponseOutcome::Switch { .. } => true,
+            ResponseOutcome::Interim { .. } | ResponseOutcome::Unexpected(_) => false,
+        };
+        if is_chunked && let Some(row) = self.http2.as_mut().and_then(|http2| http2.row_mut(place))
         {
             row.framing = Framing::Chunked;
         }
@@ -260,6 +277,11 @@ impl Http2 {
             Some(exchange) => Some(Came::Malformed(exchange, reason)),
             None => self.remove(at, &mut local.wire),
         }
+    }
+
+    /// True if the backend is known not to accept extended CONNECT.
+    pub(in crate::backend) fn refuses_tunnels(&self) -> bool {
+        self.connection.extended_connect() == ExtendedConnect::Refused
     }
 
     /// No more of the response's body is given to the exchange for now.

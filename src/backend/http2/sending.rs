@@ -76,6 +76,22 @@ impl Http2 {
         waiting.map(|row| std::mem::take(&mut row.outbox)).unwrap_or_default()
     }
 
+    /// The request at this place goes out without its Upgrade.
+    pub(in crate::backend) fn forget_upgrade(&mut self, place: u32) {
+        if let Some(row) = self.row_mut(place) {
+            row.wants.forward_upgrade = false;
+        }
+    }
+
+    /// Ends the client's direction of a tunnel behind what waits.
+    pub(in crate::backend) fn end_request(&mut self, place: u32) {
+        let Some(row) = self.row_mut(place) else { return };
+        row.request = Body::ENDED;
+        if let Stage::Open(stream) = row.stage {
+            self.connection.end(stream);
+        }
+    }
+
     /// True if nothing of the request at this place was sent.
     pub(in crate::backend) fn is_waiting(&self, place: u32) -> bool {
         self.row(place).is_some_and(|row| row.stage == Stage::Waiting)
@@ -141,6 +157,7 @@ impl Http2 {
         };
         let to = RequestTo { scheme: self.scheme, form };
         let body = match head.body {
+            BodyLength::None if to.opens_tunnel(&head) => Body::UntilClose,
             BodyLength::None => Body::ENDED,
             BodyLength::Sized(bytes) => Body::Sized(bytes),
             BodyLength::Chunked => Body::Chunked(ChunkedDecoder::unframing(FROM_CLIENT, None)),

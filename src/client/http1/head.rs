@@ -136,6 +136,7 @@ impl Client {
             client: self.address.ip(),
             scheme: self.scheme(),
             client_certificate: &[],
+            nonce: Default::default(),
         };
         let (from, to) = local.wire.engine.bytes_pair(slice.buffer, output);
         let input = &from[slice.start as usize..slice.end as usize];

@@ -6,9 +6,7 @@ use super::super::securing::request;
 use super::Stream;
 use super::grpc::Call;
 use crate::engine::{BufferId, Engine, Room, Slice};
-use crate::head::{
-    BodyLength, Peer, Refusal, RequestHead, ResponseTo, Rules, Scheme, TrailerRules,
-};
+use crate::head::{BodyLength, Peer, Refusal, RequestHead, ResponseTo, Scheme, TrailerRules};
 use crate::http2::{ErrorCode, Event, Fault, FieldRoom, Flood, Section, StreamId};
 use crate::link::Chain;
 use crate::local::{How, Local, Signal};
@@ -183,24 +181,30 @@ impl Client {
             local.work.push(end);
             return None;
         };
+        let nonce = match section.opens_tunnel() {
+            true => std::array::from_fn(|_| local.prng.below(256) as u8),
+            false => Default::default(),
+        };
         let side = RequestSide {
             snapshot: local.current.snapshot(),
             listener: local.current.listener(self.listener),
             client: self.address.ip(),
             scheme: if self.link.secure.is_some() { Scheme::Https } else { Scheme::Http },
             client_certificate: &[],
+            nonce,
         };
         let mut room = FieldRoom::new();
-        // A tunnel takes a whole connection.
-        let rules = Rules { allow_connect: false, ..*side.snapshot.settings.rules(side.scheme) };
-        let head = RequestHead::of_section(section, &mut room, &rules);
+        let rules = side.snapshot.settings.rules(side.scheme);
+        let head = RequestHead::of_section(section, &mut room, rules);
         let now = local.wire.engine.now();
         let to = local.wire.engine.bytes_mut(output);
         let client = self.link.secure.as_mut().and_then(|secure| secure.client.as_mut());
         let outcome = head.map(|head| {
-            let asked = ResponseTo { head: head.method.is_head(), connect: false };
+            let connect = head.method.is_connect() || head.upgrade.is_some();
+            let asked = ResponseTo { head: head.method.is_head(), connect };
             let framing = match head.body {
                 BodyLength::Chunked => Framing::Chunked,
+                BodyLength::None if connect && !section.is_last() => Framing::Chunked,
                 BodyLength::None | BodyLength::Sized(_) => Framing::Plain,
             };
             let call = Call::of(&head, now);

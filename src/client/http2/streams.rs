@@ -6,12 +6,13 @@ use super::grpc::Call;
 use crate::base::Instant;
 use crate::engine::{Engine, Slice};
 use crate::head::{Peer, ResponseBody, ResponseHead, Rules, Scheme, TrailerRules};
-use crate::http1::{ConnectionField, FieldStorage, Verdict, default_body};
+use crate::http1::{ChunkedDecoder, ConnectionField, FieldStorage, Verdict, default_body};
 use crate::http2::{ErrorCode, GrpcAnswer, StreamId};
 use crate::limits::FIELDS_MAX;
 use crate::link::{OUTBOX_HIGH, OUTBOX_HIGH_WHEN_LOW, OUTBOX_LOW};
 use crate::local::{How, Local};
-use crate::streams::{self, QUEUED_HIGH};
+use crate::message::Body;
+use crate::streams::{self, Framing, QUEUED_HIGH};
 use crate::table::ExchangeId;
 use std::time::Duration;
 
@@ -42,6 +43,15 @@ impl Http2 {
                 stream.is_paused = true;
             }
             None => local.wire.engine.release(slice.buffer),
+        }
+    }
+
+    /// What is received on a stream from here on, through a tunnel.
+    pub fn tunnel_body(&self, stream: u32) -> Body {
+        match self.stream(stream).map(|row| row.framing) {
+            Some(Framing::Chunked) => Body::Chunked(ChunkedDecoder::stripping()),
+            // The client has ended the stream with its request.
+            Some(Framing::Plain) | None => Body::ENDED,
         }
     }
 
@@ -169,7 +179,8 @@ impl Client {
             debug_assert!(false, "a head that was written here is valid");
             return 0;
         };
-        let is_last = head.body == ResponseBody::None;
+        let opens_tunnel = asked.connect && matches!(head.status, 101 | 200..=299);
+        let is_last = head.body == ResponseBody::None && !opens_tunnel;
         match http2.connection.send_response(StreamId(stream), &head, None, is_last) {
             true => head.length,
             false => 0,

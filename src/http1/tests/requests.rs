@@ -15,6 +15,7 @@ pub(super) fn plain() -> RequestRewrite<'static> {
         via: None,
         client_certificate: &[],
         forward_upgrade: false,
+        websocket_key: None,
     }
 }
 

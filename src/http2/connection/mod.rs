@@ -23,7 +23,7 @@ use super::frame::{self, StreamId};
 use super::guard::{Flood, Guard, Verdict};
 use super::hpack::Decoder;
 use super::schedule::Schedule;
-use super::settings::{Config, PeerSettings, Role};
+use super::settings::{Config, ExtendedConnect, PeerSettings, Role};
 use super::stream::{Side, Streams};
 use super::window::{DEFAULT_WINDOW, ReceiveWindow, SendWindow};
 use crate::base::Instant;
@@ -159,8 +159,8 @@ impl Connection {
         self.settings_ack == SettingsAck::Received
     }
 
-    /// True if the peer, a server, accepts extended CONNECT (RFC 8441 §3).
-    pub fn peer_accepts_extended_connect(&self) -> bool {
+    /// Whether the peer, a server, accepts extended CONNECT.
+    pub fn extended_connect(&self) -> ExtendedConnect {
         self.peer.extended_connect
     }
 

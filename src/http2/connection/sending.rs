@@ -7,7 +7,7 @@ use crate::http2::guard::Flood;
 use crate::http2::request_writer::RequestTo;
 use crate::http2::response_writer::{Answer, GrpcAnswer, write_response};
 use crate::http2::schedule::Share;
-use crate::http2::settings::Role;
+use crate::http2::settings::{ExtendedConnect, Role};
 use crate::http2::stream::{Receiving, Sending, Stream};
 use crate::http2::trailers::Trailers;
 
@@ -74,7 +74,8 @@ impl Connection {
         is_last: bool,
     ) -> Option<StreamId> {
         debug_assert!(self.role == Role::Client, "a server opens no streams");
-        if self.room() == 0 || (to.upgrade(head).is_some() && !self.peer.extended_connect) {
+        let is_accepted = self.peer.extended_connect == ExtendedConnect::Accepted;
+        if self.room() == 0 || (to.upgrade(head).is_some() && !is_accepted) {
             return None;
         }
         let stream = StreamId(if self.highest.0 == 0 { 1 } else { self.highest.0 + 2 });

@@ -315,6 +315,16 @@ impl Section {
         self.pseudo(Pseudo::Method) == Some(b"HEAD")
     }
 
+    /// True for the head of a request with CONNECT, extended or not.
+    pub fn opens_tunnel(&self) -> bool {
+        self.pseudo(Pseudo::Method) == Some(b"CONNECT")
+    }
+
+    /// True if nothing follows it on its stream.
+    pub fn is_last(&self) -> bool {
+        self.is_last
+    }
+
     /// The value of content-length.
     pub(super) fn content_length(&self) -> Option<u64> {
         self.content_length

@@ -69,6 +69,7 @@ pub(super) fn rewrite() -> RequestRewrite<'static> {
         via: None,
         client_certificate: &[],
         forward_upgrade: false,
+        websocket_key: None,
     }
 }
 

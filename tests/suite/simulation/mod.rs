@@ -102,8 +102,9 @@ impl Sum {
         ] {
             self.count(counter.name(), world.count(counter));
         }
-        // Its listeners speak HTTP.
+        // Its listeners speak HTTP, and its backends HTTP/1.1.
         let others = [
+            CloseReason::BackendRefusesTunnels,
             CloseReason::DeadlineExceeded,
             CloseReason::MalformedProxyHeader,
             CloseReason::NotTls,

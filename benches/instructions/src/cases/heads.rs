@@ -94,6 +94,7 @@ fn repeat_request(text: &str, is_written: bool, count: u64) {
         via: Some(b"ringway"),
         client_certificate: &[],
         forward_upgrade: false,
+        websocket_key: None,
     };
     let mut out = vec![0; HEAD_BYTES_MAX];
     for _ in 0..count {

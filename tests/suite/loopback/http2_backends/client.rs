@@ -5,11 +5,14 @@ use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper::ext::Protocol;
 use hyper::header::HeaderMap;
+use hyper::upgrade::Upgraded;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 type Body = BoxBody<Bytes, Infallible>;
 
@@ -33,6 +36,42 @@ impl Answered {
     pub fn field(&self, name: &str) -> Option<&str> {
         let value = self.fields.get(name).or_else(|| self.trailers.get(name))?;
         value.to_str().ok()
+    }
+}
+
+/// A tunnel on a stream.
+pub struct Tunnel {
+    runtime: tokio::runtime::Handle,
+    pub fields: HeaderMap,
+    stream: TokioIo<Upgraded>,
+}
+
+impl Tunnel {
+    pub fn says(&mut self, bytes: &[u8]) {
+        self.runtime.block_on(self.stream.write_all(bytes)).expect("sent");
+    }
+
+    /// The next bytes, as many as are expected.
+    pub fn hears(&mut self, bytes: usize) -> Vec<u8> {
+        let mut heard = vec![0; bytes];
+        let read = self.stream.read_exact(&mut heard);
+        let read = async { tokio::time::timeout(PATIENCE, read).await.expect("in time") };
+        self.runtime.block_on(read).expect("the tunnel is open");
+        heard
+    }
+
+    /// Ends the client's direction.
+    pub fn ends(&mut self) {
+        self.runtime.block_on(self.stream.shutdown()).expect("ended");
+    }
+
+    /// All that comes until the end; false if that is no orderly one.
+    pub fn hears_the_end(&mut self) -> (Vec<u8>, bool) {
+        let mut heard = Vec::new();
+        let read = self.stream.read_to_end(&mut heard);
+        let read = async { tokio::time::timeout(PATIENCE, read).await.expect("in time") };
+        let is_orderly = self.runtime.block_on(read).is_ok();
+        (heard, is_orderly)
     }
 }
 
@@ -91,6 +130,34 @@ impl Http2Client {
 
     pub fn gets(&self, path: &str) -> Answered {
         self.asks("GET", path, &[], b"", None).expect("an answer")
+    }
+
+    /// Opens a tunnel: with a protocol by extended CONNECT, else by CONNECT. The status, if it is
+    /// not opened.
+    pub fn opens(&self, protocol: Option<&'static str>, path: &str) -> Result<Tunnel, StatusCode> {
+        let uri = match protocol {
+            Some(_) => format!("http://{}{path}", self.authority),
+            None => path.to_owned(),
+        };
+        let mut request = Request::builder().method("CONNECT").uri(uri);
+        if let Some(protocol) = protocol {
+            request = request.extension(Protocol::from_static(protocol));
+        }
+        let request = request.header("sec-websocket-version", "13");
+        let request = request.body(Full::new(Bytes::new()).boxed()).expect("a request");
+        let mut sender = self.sender.clone();
+        let opened = async move {
+            let response = sender.send_request(request).await.expect("an answer");
+            if !response.status().is_success() {
+                return Err(response.status());
+            }
+            let fields = response.headers().clone();
+            let stream = hyper::upgrade::on(response).await.expect("a tunnel");
+            Ok((fields, TokioIo::new(stream)))
+        };
+        let opened = async { tokio::time::timeout(PATIENCE, opened).await.expect("in time") };
+        let (fields, stream) = self.runtime.block_on(opened)?;
+        Ok(Tunnel { runtime: self.runtime.handle().clone(), fields, stream })
     }
 
     /// Calls a method of gRPC.

@@ -5,6 +5,7 @@ mod grpc;
 pub mod origin;
 mod pooling;
 mod proxied;
+mod tunnels;
 
 use super::harness::*;
 use origin::Http2Origin;

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, Incoming};
+use hyper::ext::Protocol;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -16,6 +17,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::{Semaphore, watch};
 
 type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -45,6 +47,13 @@ pub struct Http2Origin {
 impl Http2Origin {
     pub fn start() -> Self {
         Self::with(|_| {})
+    }
+
+    /// One that accepts tunnels (RFC 8441), and sends back what comes through them.
+    pub fn with_tunnels() -> Self {
+        Self::with(|server| {
+            server.enable_connect_protocol();
+        })
     }
 
     /// With at most so many streams on a connection.
@@ -113,6 +122,9 @@ async fn answer(
     gate: Arc<Semaphore>,
 ) -> Result<Response<Answer>, Infallible> {
     tally.requests.fetch_add(1, Ordering::Relaxed);
+    if request.method() == "CONNECT" {
+        return Ok(tunnel(request));
+    }
     let path = request.uri().path().to_owned();
     let number = |prefix: &str| path.strip_prefix(prefix).and_then(|text| text.parse().ok());
     if let Some(bytes) = number("/bytes/") {
@@ -143,6 +155,20 @@ async fn answer(
         }
         _ => Ok(Response::new(whole("hello"))),
     }
+}
+
+/// Opens a tunnel that says its head first, and then what it hears.
+fn tunnel(request: Request<Incoming>) -> Response<Answer> {
+    let protocol = request.extensions().get::<Protocol>().map(|one| one.as_str().to_owned());
+    let head = format!("{}{}\n", head_of(&request), protocol.unwrap_or_default());
+    tokio::spawn(async move {
+        let stream = hyper::upgrade::on(request).await.expect("a tunnel");
+        let (mut from, mut to) = tokio::io::split(TokioIo::new(stream));
+        let _ = to.write_all(head.as_bytes()).await;
+        let _ = tokio::io::copy(&mut from, &mut to).await;
+        let _ = to.shutdown().await;
+    });
+    Response::new(whole(""))
 }
 
 /// The bytes of a body, and what is wrong with them: they count up.
