@@ -71,6 +71,20 @@ pub enum Write {
     Failed,
 }
 
+/// Whether what waits on a link is about to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// Nothing is scheduled.
+    None,
+    /// Its key waits in the list of links to be flushed.
+    Due,
+    /// The same, and no buffer was left for it meanwhile: it is flushed once more in the next turn,
+    /// whatever the present flush brings.
+    DueTwice,
+    /// No buffer was left for it: it is flushed in the next turn.
+    Postponed,
+}
+
 /// One end of one connection.
 #[derive(Debug)]
 pub struct Link {
@@ -90,8 +104,8 @@ pub struct Link {
     pub read: Read,
     /// The proxy's direction.
     pub write: Write,
-    /// Its key waits in the list of links with something to send.
-    pub is_dirty: bool,
+    /// The flush that is scheduled.
+    pub flush: Flush,
     /// TLS, where the connection has it: `outbox` is what it seals next.
     pub secure: Option<Box<Secure>>,
 }
@@ -109,7 +123,7 @@ impl Link {
             life,
             read: Read::Off,
             write: Write::Open,
-            is_dirty: false,
+            flush: Flush::None,
             secure: None,
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! Does not: choose certificates, or know what the content means.
 
-use super::{Chain, Link, Wire, Write};
+use super::{Chain, Flush, Link, Wire, Write};
 use crate::engine::{BufferId, Engine, Room, SEND_SLICES_MAX, Slice};
 use crate::tls::{CONTENT_BYTES_MAX, ClientSide, Fault, Identity, OVERHEAD_BYTES_MAX, Session};
 
@@ -223,9 +223,8 @@ impl<E: Engine> Wire<E> {
         } else if link.write == Write::Ending && link.outbox.is_empty() {
             self.say_goodbye(link);
             self.engine.shutdown_write(link.socket);
-        } else if !link.outbox.is_empty() && self.is_open(link) {
-            link.is_dirty = true;
-            self.unsealed.push(link.key);
+        } else if !link.outbox.is_empty() && self.is_open(link) && link.flush == Flush::None {
+            self.postpone_flush(link);
         }
     }
 
@@ -289,13 +288,6 @@ impl<E: Engine> Wire<E> {
             count += usize::from(length > 0);
         }
         (slices, count, bytes)
-    }
-
-    /// Sends links again that could not be sealed for want of a buffer. Once in a turn.
-    pub fn retry_unsealed(&mut self) {
-        while let Some(key) = self.unsealed.pop() {
-            self.push_dirty(key);
-        }
     }
 
     /// Joins the last word to the records that wait, so that it travels with them, if a buffer is

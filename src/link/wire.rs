@@ -2,7 +2,7 @@
 
 use super::secure::Scratch;
 use super::{
-    Chain, Chains, Life, Link, OUTBOX_HIGH, OUTBOX_HIGH_WHEN_LOW, OUTBOX_LOW, Read, Write,
+    Chain, Chains, Flush, Life, Link, OUTBOX_HIGH, OUTBOX_HIGH_WHEN_LOW, OUTBOX_LOW, Read, Write,
 };
 use crate::engine::{BufferId, Close, Engine, Failure, Key, Op, Room, SEND_SLICES_MAX, Slice};
 use std::collections::VecDeque;
@@ -15,8 +15,8 @@ pub struct Wire<E> {
     /// Links with something to send, in the order in which they got it.
     dirty: VecDeque<Key>,
     starved: VecDeque<Key>,
-    /// Links whose bytes could not be sealed for want of a buffer.
-    pub(super) unsealed: Vec<Key>,
+    /// Links that are flushed in the next turn: there was no buffer for what they send.
+    postponed: Vec<Key>,
     pub(super) scratch: Scratch,
 }
 
@@ -32,8 +32,8 @@ impl<E: Engine> Wire<E> {
     /// A wire with nothing on it.
     pub fn new(engine: E) -> Self {
         let (dirty, starved) = (VecDeque::with_capacity(1024), VecDeque::with_capacity(1024));
-        let (unsealed, scratch) = (Vec::new(), Scratch::default());
-        Self { engine, chains: Chains::default(), dirty, starved, unsealed, scratch }
+        let (postponed, scratch) = (Vec::new(), Scratch::default());
+        Self { engine, chains: Chains::default(), dirty, starved, postponed, scratch }
     }
 
     // --- queues of ranges ---
@@ -148,12 +148,18 @@ impl<E: Engine> Wire<E> {
         }
     }
 
-    /// Schedules a flush in the next turn: no buffer was left.
+    /// Schedules a flush in the next turn: no buffer is left. The one of the present turn may be
+    /// what finds none, so it does not count.
     pub fn retry_flush(&mut self, link: &mut Link) {
-        if !link.is_dirty {
-            link.is_dirty = true;
-            self.unsealed.push(link.key);
+        if link.flush == Flush::None {
+            self.dirty.push_back(link.key);
         }
+        link.flush = Flush::DueTwice;
+    }
+
+    /// Schedules the flushes that had no buffer in an earlier turn. Once in a turn.
+    pub fn resume_flushes(&mut self) {
+        self.dirty.extend(self.postponed.drain(..));
     }
 
     /// Bytes of a queue.
@@ -162,15 +168,16 @@ impl<E: Engine> Wire<E> {
     }
 
     pub(super) fn mark_dirty(&mut self, link: &mut Link) {
-        if !link.is_dirty && link.sending == 0 {
-            link.is_dirty = true;
+        if link.flush == Flush::None && link.sending == 0 {
+            link.flush = Flush::Due;
             self.dirty.push_back(link.key);
         }
     }
 
-    /// Adds a link that is marked already.
-    pub(super) fn push_dirty(&mut self, key: Key) {
-        self.dirty.push_back(key);
+    /// Flushes a link in the next turn.
+    pub(super) fn postpone_flush(&mut self, link: &mut Link) {
+        link.flush = Flush::Postponed;
+        self.postponed.push(link.key);
     }
 
     /// The next link with something to send, at the end of a turn; the first that got it first.
@@ -180,7 +187,10 @@ impl<E: Engine> Wire<E> {
 
     /// Starts a send of the outbox, as much as one send covers.
     pub fn flush(&mut self, link: &mut Link) {
-        link.is_dirty = false;
+        match std::mem::replace(&mut link.flush, Flush::None) {
+            Flush::DueTwice => self.postpone_flush(link),
+            Flush::None | Flush::Due | Flush::Postponed => {}
+        }
         if link.sending > 0 || !link.is_connected() || link.is_broken() {
             return;
         }

@@ -166,7 +166,7 @@ impl<E: Engine> Traffic<E> {
     /// Sends what was queued in this turn, and rearms links that found the receive ring empty.
     pub(super) fn finish_turn(&mut self) {
         let Sides { clients, connections, local, .. } = &mut self.sides;
-        local.wire.retry_unsealed();
+        local.wire.resume_flushes();
         while let Some(key) = local.wire.next_dirty() {
             if key.owner() == Owner::Client {
                 if let Some(id) = clients.find(key) {

@@ -98,8 +98,6 @@ impl Client {
             self.look_at_tail(stream, local);
         }
         self.set_alarm(local);
-        // Content that could not be sent for want of a buffer is tried again.
-        local.wire.request_flush(&mut self.link);
         carried.into_iter().filter_map(|(_, exchange)| exchange).collect()
     }
 

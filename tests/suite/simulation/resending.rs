@@ -112,7 +112,7 @@ fn one_with_a_long_head_goes_from_a_silent_backend_to_an_idle_connection() {
         scene.say(client, &long_get());
         assert_ne!(scene.connected().1, first, "the next in turn");
         if !has_buffers {
-            scene.hoard();
+            drop(scene.hoard());
         }
         scene.pass(Timeouts::default().connect);
         scene.turns(8);
@@ -128,7 +128,7 @@ fn one_with_a_long_head_and_no_buffer_when_its_connection_is_there_is_cut() {
     scene.network.borrow_mut().next_fate = Some(Fate::Connects(50));
     let client = scene.client();
     scene.say(client, &long_get());
-    scene.hoard();
+    drop(scene.hoard());
     scene.pass(Duration::from_secs(1));
     let (fresh, _) = scene.connected();
     assert!(scene.has_ended(client) && scene.heard(client).is_empty());
@@ -139,7 +139,7 @@ fn one_with_a_long_head_and_no_buffer_when_its_connection_is_there_is_cut() {
 fn one_with_a_long_head_and_no_buffer_to_send_it_from_again_is_cut() {
     let (mut scene, client, idle) = served();
     scene.say(client, &long_get());
-    scene.hoard();
+    drop(scene.hoard());
     scene.end(idle);
     assert!(scene.has_ended(client) && scene.heard(client).is_empty());
     let (fresh, _) = scene.connected();

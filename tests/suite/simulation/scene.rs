@@ -6,7 +6,7 @@ use super::network::Network;
 use ringway::access_log::Sender;
 use ringway::base::{BackendSlot, Generation, PoolId, ShardId};
 use ringway::config::{self, Config, ListenerIndex, Protocol};
-use ringway::engine::{Close, Engine, Room, Socket, Wake};
+use ringway::engine::{BufferId, Close, Engine, Room, Socket, Wake};
 use ringway::mailbox::{Mailbox, Observation, Shared, Stage};
 use ringway::shard::{Shard, ShardParts};
 use ringway::snapshot::{self, Listener, Member, Pool, Registry, Settings, Share, Snapshot};
@@ -352,9 +352,14 @@ impl Scene {
     }
 
     /// Takes every buffer that the shard could write to.
-    pub fn hoard(&mut self) {
+    pub fn hoard(&mut self) -> Vec<BufferId> {
         // Whole ones stand in where no small one is left.
-        while self.shard.traffic().engine().acquire(Room::Small).is_some() {}
+        std::iter::from_fn(|| self.shard.traffic().engine().acquire(Room::Small)).collect()
+    }
+
+    /// Gives buffers back. Nothing happens yet.
+    pub fn give_back(&mut self, hoard: Vec<BufferId>) {
+        hoard.into_iter().for_each(|buffer| self.shard.traffic().engine().release(buffer));
     }
 
     /// Buffers of its own that the shard holds.

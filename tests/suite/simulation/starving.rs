@@ -4,7 +4,7 @@
 use super::scene::Scene;
 use crate::loopback::harness::TempFolder;
 use ringway::access_log::{self, Destination, Format};
-use ringway::config::{AccessLog, LogPath, Timeouts};
+use ringway::config::{AccessLog, BackendHttp, LogPath, Timeouts};
 use ringway::snapshot::Share;
 use serde_json::json;
 use std::time::Duration;
@@ -166,23 +166,23 @@ fn a_request_that_is_cut_for_want_of_buffers_leaves_a_line_in_the_access_log() {
     type Act = fn(&mut Scene, i32);
     let acts: [(&str, Act); 4] = [
         ("a whole head", |scene, client| {
-            scene.hoard();
+            drop(scene.hoard());
             scene.say(client, "GET /a?b HTTP/1.1\r\nHost: t\r\n\r\n");
         }),
         ("a head in pieces", |scene, client| {
             scene.say(client, "GET /a?b HTTP/1.1\r\nHost: t\r\n");
-            scene.hoard();
+            drop(scene.hoard());
             scene.say(client, "\r\n");
         }),
         ("a head that does not come in time", |scene, client| {
             scene.say(client, "GET /a?b HTTP/1.1\r\nHost: t\r\n");
-            scene.hoard();
+            drop(scene.hoard());
             scene.pass(2 * SHORT);
         }),
         ("an answer that finds none", |scene, client| {
             scene.say(client, "GET /a?b HTTP/1.1\r\nHost: t\r\n\r\n");
             let (backend, _) = scene.connected();
-            scene.hoard();
+            drop(scene.hoard());
             scene.say(backend, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
         }),
     ];
@@ -193,4 +193,41 @@ fn a_request_that_is_cut_for_want_of_buffers_leaves_a_line_in_the_access_log() {
         let expected = json!([0, "out_of_buffers", "GET", "t", "/a?b"]);
         assert_eq!(json!(seen), expected, "{what}");
     }
+}
+
+/// How a client of HTTP/2 begins, its settings behind it.
+const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const SETTINGS: &str = "\0\0\0\x04\0\0\0\0\0";
+const PING: &str = "\0\0\x08\x06\0\0\0\0\0alive?!?";
+const PONG: &[u8] = b"\0\0\x08\x06\x01\0\0\0\0alive?!?";
+
+/// A peer of HTTP/2 asks while there is no buffer for what answers it.
+fn ping_without_buffers(scene: &mut Scene, peer: i32) {
+    scene.heard_bytes(peer);
+    let hoard = scene.hoard();
+    scene.say(peer, PING);
+    assert_eq!(scene.heard(peer), "");
+    scene.give_back(hoard);
+    scene.turns(8);
+    assert_eq!(scene.heard_bytes(peer), PONG);
+}
+
+#[test]
+fn frames_that_find_no_buffer_are_sent_to_a_client_as_soon_as_there_is_one() {
+    let mut scene = Scene::new(&[Share::Weight(1)], Timeouts::default());
+    let client = scene.client();
+    scene.say(client, &format!("{PREFACE}{SETTINGS}"));
+    ping_without_buffers(&mut scene, client);
+}
+
+#[test]
+fn frames_that_find_no_buffer_are_sent_to_a_backend_as_soon_as_there_is_one() {
+    let mut scene = Scene::with(&[Share::Weight(1)], |config| {
+        config.pools[0].http = BackendHttp::Http2;
+    });
+    let client = scene.client();
+    scene.say(client, "GET / HTTP/1.1\r\nHost: t\r\n\r\n");
+    let (backend, _) = scene.connected();
+    scene.say(backend, SETTINGS);
+    ping_without_buffers(&mut scene, backend);
 }

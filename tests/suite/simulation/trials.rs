@@ -141,7 +141,7 @@ fn a_trial_for_whose_request_no_buffer_is_left_is_undecided() {
     scene.say(client, &format!("GET / HTTP/1.1\r\nHost: t\r\nCookie: {cookie}\r\n\r\n"));
     assert_eq!(scene.connected().1, address(1));
     scene.told();
-    scene.hoard();
+    drop(scene.hoard());
     scene.publish(&[Share::Trial(ROUND + 1), Share::Cut]);
     let trial = |course| Observation::Trial(TRIED, ROUND + 1, course);
     let expected = [trial(TrialCourse::Begun), trial(TrialCourse::Undecided)];
