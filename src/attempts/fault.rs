@@ -13,6 +13,8 @@ pub enum ConnectionFault {
     Network(Failure),
     /// TLS with it.
     Tls(FaultKind),
+    /// No buffer is left here for what came from it, or for what is to be sent to it.
+    OutOfBuffers,
 }
 
 impl From<Failure> for ConnectionFault {
@@ -30,18 +32,30 @@ impl ConnectionFault {
         }
     }
 
-    /// The fault of the backend where it is one; `of_network` unless it is of TLS.
-    pub fn of_backend(self, of_network: BackendFault) -> BackendFault {
+    /// True if something is short here, which says nothing of the backend.
+    pub fn is_of_own_shortage(self) -> bool {
+        let resources = [Failure::OutOfDescriptors, Failure::OutOfResources, Failure::NoBuffers];
         match self {
-            Self::Network(_) => of_network,
-            Self::Tls(kind) => BackendFault::Tls(kind),
+            Self::Network(failure) => resources.contains(&failure),
+            Self::Tls(_) => false,
+            Self::OutOfBuffers => true,
         }
     }
 
-    /// What a session ends for; `of_network` unless it is of TLS.
+    /// The fault of the backend; `of_network` unless it is of TLS. None if it is none of it.
+    pub fn of_backend(self, of_network: BackendFault) -> Option<BackendFault> {
+        match self {
+            fault if fault.is_of_own_shortage() => None,
+            Self::Network(_) | Self::OutOfBuffers => Some(of_network),
+            Self::Tls(kind) => Some(BackendFault::Tls(kind)),
+        }
+    }
+
+    /// What a session ends for; `of_network` unless it is of TLS, or of a shortage here.
     pub fn reason(self, of_network: CloseReason) -> CloseReason {
         match self {
-            Self::Network(_) => of_network,
+            fault if fault.is_of_own_shortage() => CloseReason::OutOfBuffers,
+            Self::Network(_) | Self::OutOfBuffers => of_network,
             Self::Tls(kind) => reason_of(kind),
         }
     }

@@ -43,17 +43,34 @@ pub fn no_place(_: BackendSlot) -> bool {
     false
 }
 
+/// A fault of an attempt that its exchange ends for, if it is the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LastFault {
+    Tls(FaultKind),
+    OutOfBuffers,
+}
+
+impl LastFault {
+    fn of(fault: ConnectionFault) -> Option<Self> {
+        match fault {
+            ConnectionFault::Network(_) => None,
+            ConnectionFault::Tls(kind) => Some(Self::Tls(kind)),
+            ConnectionFault::OutOfBuffers => Some(Self::OutOfBuffers),
+        }
+    }
+}
+
 /// Backends, each once for each failure on it.
 #[derive(Clone, Copy, Debug)]
 struct Tried {
     slots: [BackendSlot; ATTEMPTS_MAX],
     count: u8,
-    /// Why TLS with the last one failed, if it did.
-    tls_fault: Option<FaultKind>,
+    /// Why there is no connection to the last one, if that is more than that there is none.
+    last: Option<LastFault>,
 }
 
 impl Tried {
-    const NONE: Self = Self { slots: [BackendSlot(0); ATTEMPTS_MAX], count: 0, tls_fault: None };
+    const NONE: Self = Self { slots: [BackendSlot(0); ATTEMPTS_MAX], count: 0, last: None };
 
     fn slots(&self) -> &[BackendSlot] {
         &self.slots[..usize::from(self.count)]
@@ -171,7 +188,7 @@ impl Attempts {
 
     /// Goes to a backend. A half-open probe is reported as begun.
     pub fn go_to<E: Engine>(&mut self, pick: &Pick, local: &Local<E>) {
-        self.tried.tls_fault = None;
+        self.tried.last = None;
         self.half_open = pick.trial;
         if let Some(round) = pick.trial {
             local.reports.report_half_open(pick.slot, round, TrialCourse::Begun);
@@ -208,19 +225,26 @@ impl Attempts {
 
     /// Why there is no connection after a failed attempt.
     pub fn unconnected(&self) -> CloseReason {
-        self.tried.tls_fault.map_or(CloseReason::NoBackend, fault::reason_of)
+        match self.tried.last {
+            None => CloseReason::NoBackend,
+            Some(LastFault::Tls(kind)) => fault::reason_of(kind),
+            Some(LastFault::OutOfBuffers) => CloseReason::OutOfBuffers,
+        }
     }
 
     /// TLS on a connection that was made has failed, before a byte of the backend has come.
     pub fn note_tls_fault(&mut self, fault: Option<ConnectionFault>) {
         if let Some(ConnectionFault::Tls(kind)) = fault {
-            self.tried.tls_fault = Some(kind);
+            self.tried.last = Some(LastFault::Tls(kind));
         }
     }
 
     /// The fault of a backend whose connection has broken.
     pub fn broken(&self) -> BackendFault {
-        self.tried.tls_fault.map_or(BackendFault::Reset, BackendFault::Tls)
+        match self.tried.last {
+            Some(LastFault::Tls(kind)) => BackendFault::Tls(kind),
+            Some(LastFault::OutOfBuffers) | None => BackendFault::Reset,
+        }
     }
 
     /// True if a further attempt may follow, whatever ended the present one: see [`ATTEMPTS_MAX`]
@@ -260,35 +284,33 @@ impl Attempts {
         local: &Local<E>,
     ) -> bool {
         let now = local.now();
-        let (failure, tls_fault) = match fault {
-            ConnectionFault::Network(failure) => (Some(failure), None),
-            ConnectionFault::Tls(kind) => (None, Some(kind)),
+        let failure = match fault {
+            ConnectionFault::Network(failure) => Some(failure),
+            ConnectionFault::Tls(_) | ConnectionFault::OutOfBuffers => None,
         };
-        self.tried.tls_fault = tls_fault;
+        self.tried.last = LastFault::of(fault);
         local.count(Counter::UpstreamConnectFailures);
         match failure {
             Some(Failure::NoLocalPort) => local.count(Counter::UpstreamNoLocalPort),
             Some(Failure::NoSource) => local.count(Counter::UpstreamNoSource),
             _ => {}
         }
-        // This shortage is no backend's fault, and no other backend helps. The exception is a
-        // half-open probe: backends that are in service may have idle connections.
-        let is_ours = matches!(
-            failure,
-            Some(Failure::OutOfDescriptors | Failure::OutOfResources | Failure::NoBuffers)
-        );
-        if is_ours {
-            let was_half_open = self.half_open.is_some();
+        // A shortage here is no backend's fault, and no other backend helps. The exceptions are a
+        // half-open probe, since backends that are in service may have idle connections, and a
+        // shortage of buffers, which is over in a moment.
+        let of_backend = fault.of_backend(BackendFault::Connect);
+        let Some(of_backend) = of_backend else {
+            let may_help = self.half_open.is_some() || fault == ConnectionFault::OutOfBuffers;
             self.end_half_open(slot, TrialCourse::Undecided, local);
-            return was_half_open && self.may_go_on(now);
-        }
+            return may_help && self.may_go_on(now);
+        };
         if matches!(failure, Some(Failure::NoLocalPort | Failure::NoSource)) {
             // No fault of the backend: the proxy has too many connections to it, or cannot use the
             // configured source.
             self.end_half_open(slot, TrialCourse::Undecided, local);
         } else {
             picks.refused(slot, now);
-            self.report_fault(slot, fault.of_backend(BackendFault::Connect), picks, local);
+            self.report_fault(slot, of_backend, picks, local);
         }
         self.tried.add(slot);
         // If no backend is known to be healthy, another one would make the client wait for the

@@ -4,7 +4,7 @@ use super::http2::Http2;
 use crate::base::BackendSlot;
 use crate::engine::{BufferId, Close, Engine, Failure, Key, ReceiveFlags, Slice, Socket};
 use crate::http1::Partial;
-use crate::link::{Chain, Delivery, Life, Link, Read, Write};
+use crate::link::{Chain, Delivery, Life, Link, Write};
 use crate::local::{Clock, Local};
 use crate::stats::Counter;
 use crate::table::{ConnectionId, ExchangeId, Operating, RelayId, RowId};
@@ -181,7 +181,12 @@ impl Connection {
 
     /// True if nothing can be received for want of a buffer.
     pub fn is_starved(&self) -> bool {
-        self.link.read == Read::OutOfBuffers
+        self.link.is_starved()
+    }
+
+    /// True if what waits for it cannot be sent for want of a buffer.
+    pub fn is_postponed(&self) -> bool {
+        self.link.is_postponed()
     }
 
     /// Receives as data arrives, once it is connected.

@@ -18,5 +18,5 @@ pub use connection::{Connection, Use};
 pub use connections::Connections;
 pub use http1::BodyPart;
 pub use http2::{Alarm, Came, Lease, NewStreams, Wants};
-pub use securing::Agreed;
+pub use securing::{Agreed, SessionFault};
 pub use upstream::Upstream;

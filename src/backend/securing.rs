@@ -8,6 +8,15 @@ use crate::local::Local;
 use crate::stats::Counter;
 use crate::tls::{BackendTls, FaultKind};
 
+/// Why TLS with a backend does not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionFault {
+    /// The session has failed.
+    Tls(FaultKind),
+    /// No buffer is left here.
+    OutOfBuffers,
+}
+
 /// What was agreed on about the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Agreed {
@@ -29,10 +38,10 @@ impl Connection {
         &mut self,
         tls: &BackendTls,
         local: &mut Local<E>,
-    ) -> Result<(), FaultKind> {
+    ) -> Result<(), SessionFault> {
         let session = tls.session(self.address).map_err(|error| {
             tracing::debug!(address = %self.address, %error, "TLS to a backend");
-            FaultKind::Protocol
+            SessionFault::Tls(FaultKind::Protocol)
         })?;
         self.link.life = Life::Securing;
         let header = self.header.take().and_then(|_| local.wire.pop_front(&mut self.link.outbox));
@@ -41,7 +50,7 @@ impl Connection {
             local.wire.send_unsealed(&mut self.link, header);
         }
         let begun = local.wire.open_bytes(&mut self.link, &mut []);
-        begun.map_err(|fault| self.fault_kind(&fault))?;
+        begun.map_err(|fault| self.session_fault(&fault))?;
         local.wire.receive(&mut self.link);
         Ok(())
     }
@@ -54,11 +63,11 @@ impl Connection {
         &mut self,
         slice: Slice,
         local: &mut Local<E>,
-    ) -> Result<Opened, FaultKind> {
+    ) -> Result<Opened, SessionFault> {
         local.wire.open(&mut self.link, slice).map_err(|fault| {
             // Its operator may learn from that what is wrong.
             local.wire.send_alert(&mut self.link);
-            self.fault_kind(&fault)
+            self.session_fault(&fault)
         })
     }
 
@@ -83,13 +92,13 @@ impl Connection {
         }
     }
 
-    fn fault_kind(&self, fault: &OpenFault) -> FaultKind {
+    fn session_fault(&self, fault: &OpenFault) -> SessionFault {
         match fault {
             OpenFault::Tls(fault) => {
                 tracing::debug!(address = %self.address, %fault, "TLS to a backend");
-                FaultKind::of(fault)
+                SessionFault::Tls(FaultKind::of(fault))
             }
-            OpenFault::OutOfBuffers => FaultKind::Protocol,
+            OpenFault::OutOfBuffers => SessionFault::OutOfBuffers,
         }
     }
 }

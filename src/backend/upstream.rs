@@ -276,6 +276,11 @@ impl Upstream<'_> {
         self.connection.is_starved()
     }
 
+    /// True if what waits for the backend cannot be sent for want of a buffer.
+    pub fn is_postponed(&self) -> bool {
+        self.connection.is_postponed()
+    }
+
     /// Receives as data arrives, once it is connected.
     #[inline(always)]
     pub fn take_more<E: Engine>(&mut self, local: &mut Local<E>) {

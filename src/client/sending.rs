@@ -2,7 +2,6 @@
 
 use super::{Client, State, Step};
 use crate::engine::{Close, Engine, Failure, ReceiveFlags, Slice};
-use crate::link::Read;
 use crate::local::{How, Local, Signal};
 use crate::stats::{CloseReason, Counter};
 use std::time::Duration;
@@ -52,7 +51,7 @@ impl Client {
 
     /// True if nothing can be received for want of a buffer.
     pub fn is_starved(&self) -> bool {
-        self.link.read == Read::OutOfBuffers
+        self.link.is_starved()
     }
 
     /// Receives as data arrives.

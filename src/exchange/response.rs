@@ -331,7 +331,10 @@ impl Exchange {
                 self.response_complete(sides);
             }
             Phase::RelayingBody | Phase::Tunnelling => {
-                self.cut(CloseReason::BackendTruncated, sides);
+                let is_ours = fault.is_some_and(ConnectionFault::is_of_own_shortage);
+                let reason =
+                    if is_ours { CloseReason::OutOfBuffers } else { CloseReason::BackendTruncated };
+                self.cut(reason, sides);
             }
             Phase::Done | Phase::Switched { .. } => {}
         }

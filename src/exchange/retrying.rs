@@ -58,8 +58,13 @@ impl Exchange {
         let (slot, is_reused) = (upstream.slot(), upstream.is_reused());
         let is_untouched = self.is_untouched(&upstream, &sides.local.wire);
         let may_be_resent = self.may_be_resent(slot, now);
-        let of_backend =
-            fault.map_or(BackendFault::Reset, |one| one.of_backend(BackendFault::Reset));
+        let of_backend = match fault {
+            None => Some(BackendFault::Reset),
+            Some(fault) => fault.of_backend(BackendFault::Reset),
+        };
+        let Some(of_backend) = of_backend else {
+            return self.cut(CloseReason::OutOfBuffers, sides);
+        };
         if may_be_resent && self.attempts.is_half_open() {
             // The request was a half-open probe: the backend has not recovered.
             self.report_fault(slot, of_backend, sides);

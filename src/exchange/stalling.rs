@@ -40,6 +40,9 @@ impl Exchange {
             let (mut client, local) = self.client_in(sides);
             return client.set_deadline(self.patience(local), local);
         }
+        if stall == Stall::Backend && self.is_unsent(sides) {
+            return self.fail(503, CloseReason::OutOfBuffers, sides);
+        }
         match stall {
             Stall::Connect => {
                 let Some((upstream, _)) = self.upstream_in(sides) else { return };
@@ -83,13 +86,23 @@ impl Exchange {
     /// True if the exchange waits for bytes that cannot be received because no buffer is left. A
     /// peer that does not read its queued bytes is late all the same: it may hold those buffers.
     fn is_starved<E: Engine>(&self, stall: Stall, sides: &mut Sides<E>) -> bool {
-        if !matches!(stall, Stall::ClientSending | Stall::Backend) {
-            return false;
+        match stall {
+            Stall::Connect => {
+                let upstream = self.upstream_in(sides);
+                return upstream.is_some_and(|(one, _)| one.is_securing() && one.is_starved());
+            }
+            Stall::ClientSending | Stall::Backend => {}
+            Stall::Backoff | Stall::ClientReading => return false,
         }
         let is_client_starved = self.client_in(sides).0.is_starved();
         let Some((upstream, _)) = self.upstream_in(sides) else { return false };
         // A backend that has taken everything may be waiting for the client.
         let waits_for_client = upstream.is_flushed() && !self.request.body.has_ended();
         upstream.is_starved() || (is_client_starved && waits_for_client)
+    }
+
+    /// True if something of the request could not be sent to the backend for want of a buffer.
+    fn is_unsent<E: Engine>(&self, sides: &mut Sides<E>) -> bool {
+        self.upstream_in(sides).is_some_and(|(upstream, _)| upstream.is_postponed())
     }
 }

@@ -155,6 +155,16 @@ impl Link {
         matches!(self.life, Life::Securing | Life::Open)
     }
 
+    /// True if nothing can be received for want of a buffer.
+    pub fn is_starved(&self) -> bool {
+        self.read == Read::OutOfBuffers
+    }
+
+    /// True if what waits cannot be sent for want of a buffer for its frames or records.
+    pub fn is_postponed(&self) -> bool {
+        self.flush == Flush::Postponed
+    }
+
     /// True if the peer has ended its direction of the stream.
     pub fn has_ended(&self) -> bool {
         self.read == Read::Ended || self.secure.as_ref().is_some_and(|secure| secure.has_ended)

@@ -239,6 +239,11 @@ impl<E: Engine> Wire<E> {
             if secure.sealed.len() >= SEALED_MAX {
                 return true;
             }
+            // Once the key has changed, the peer has to be told.
+            if secure.session.needs_new_key() && !self.has_room_for_word() {
+                return true;
+            }
+            let Some(secure) = &mut link.secure else { return true };
             let mut out = std::mem::take(&mut self.scratch.out);
             let may_go_on = secure.session.renew_key(&mut out);
             let is_queued = self.queue_sealed(link, &out);
@@ -252,6 +257,12 @@ impl<E: Engine> Wire<E> {
             }
         }
         true
+    }
+
+    /// True if there is a buffer for a short message of TLS itself.
+    fn has_room_for_word(&mut self) -> bool {
+        let buffer = self.engine.acquire(Room::Small);
+        buffer.map(|buffer| self.engine.release(buffer)).is_some()
     }
 
     /// Seals one record. False if no buffer is left for it.

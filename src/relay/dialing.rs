@@ -169,7 +169,13 @@ impl Relay {
         match self.backend {
             Backend::Between => self.dial(sides),
             Backend::Connecting(port) => {
-                let is_securing = sides.connections.at(port.connection).is_securing();
+                let connection = sides.connections.at(port.connection);
+                let is_securing = connection.is_securing();
+                if is_securing && connection.is_starved() {
+                    let (client, local) = (self.client.connection, &mut sides.local);
+                    let span = local.current.timeouts().connect;
+                    return sides.clients.at(client).set_deadline(span, local);
+                }
                 self.connect_failed(ConnectionFault::timed_out(is_securing), sides);
             }
             Backend::Open(_) => {}

@@ -5,7 +5,7 @@
 use super::Shard;
 use super::traffic::Traffic;
 use crate::attempts::ConnectionFault;
-use crate::backend::Use;
+use crate::backend::{SessionFault, Use};
 use crate::client::{State, Step};
 use crate::engine::{Close, Engine, Event, Failure, Owner, ReceiveFlags, Slice};
 use crate::link::Life;
@@ -205,7 +205,7 @@ impl<E: Engine> Traffic<E> {
         }
         let mut opened = match connection.open(slice, local) {
             Ok(opened) => opened,
-            Err(kind) => return self.backend_session_failed(id, kind),
+            Err(fault) => return self.backend_session_failed(id, of_session(fault)),
         };
         if connection.is_made_secure(local) {
             self.made(id);
@@ -220,13 +220,13 @@ impl<E: Engine> Traffic<E> {
         }
     }
 
-    /// The TLS session with a backend has failed: it is not made, or it is broken.
-    fn backend_session_failed(&mut self, id: ConnectionId, kind: FaultKind) {
+    /// The TLS session with a backend does not go on: it is not made, or it is broken.
+    fn backend_session_failed(&mut self, id: ConnectionId, fault: ConnectionFault) {
         let connection = self.sides.connections.at(id);
         if connection.is_connecting() {
-            return self.not_made(id, ConnectionFault::Tls(kind));
+            return self.not_made(id, fault);
         }
-        self.backend_stream_ended(id, Some(ConnectionFault::Tls(kind)));
+        self.backend_stream_ended(id, Some(fault));
     }
 
     /// What a backend has sent, without TLS.
@@ -327,7 +327,7 @@ impl<E: Engine> Traffic<E> {
             (Ok(()), Some(tls)) if connection.used_for != Use::Closing => {
                 match connection.begin_tls(&tls, local) {
                     Ok(()) => return,
-                    Err(kind) => Err(ConnectionFault::Tls(kind)),
+                    Err(fault) => Err(of_session(fault)),
                 }
             }
             (Ok(()), _) => Ok(()),
@@ -371,5 +371,13 @@ impl<E: Engine> Traffic<E> {
                 connections.settle(id, local);
             }
         }
+    }
+}
+
+/// What the end of a TLS session is to those whose connection it was of.
+fn of_session(fault: SessionFault) -> ConnectionFault {
+    match fault {
+        SessionFault::Tls(kind) => ConnectionFault::Tls(kind),
+        SessionFault::OutOfBuffers => ConnectionFault::OutOfBuffers,
     }
 }

@@ -299,6 +299,11 @@ impl Session {
         open.sealing.seal(ContentType::ApplicationData, length, out)
     }
 
+    /// True if the key for sending has sealed as many records as it may.
+    pub fn needs_new_key(&self) -> bool {
+        matches!(&self.state, State::Open(open) if open.sealing.is_used_up())
+    }
+
     /// Changes the key for sending if it has sealed as many records as it may; `out` gets what
     /// tells the peer. False if the session cannot go on, because its version has no such change.
     pub fn renew_key(&mut self, out: &mut Vec<u8>) -> bool {

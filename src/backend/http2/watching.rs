@@ -67,10 +67,18 @@ impl Connections {
         if !connection.clock.fire(now, connection.link.key, &mut local.timers) {
             return Alarm::Nothing;
         }
-        let Some(http2) = &mut connection.http2 else { return Alarm::Nothing };
+        if connection.http2.is_none() {
+            return Alarm::Nothing;
+        }
+        // What cannot be received, or sent, for want of a buffer here is no silence of the backend.
+        if connection.link.is_starved() || connection.link.is_postponed() {
+            connection.set_alarm(now + patience, local);
+            return Alarm::Nothing;
+        }
         if connection.link.is_connecting() {
             return Alarm::NotMade;
         }
+        let Some(http2) = &mut connection.http2 else { return Alarm::Nothing };
         if http2.is_idle() {
             self.close_streams(id, local);
             return Alarm::Nothing;

@@ -42,6 +42,7 @@ mod resending;
 mod retrying;
 mod scene;
 mod secured;
+mod shortages;
 mod slow_senders;
 mod sources;
 mod starving;

@@ -3,6 +3,7 @@
 use super::engine::SimEngine;
 use super::lone::{self, CALM, listen_address};
 use super::network::Network;
+use super::secured::backend_tls;
 use ringway::access_log::Sender;
 use ringway::base::{BackendSlot, Generation, PoolId, ShardId};
 use ringway::config::{self, Config, ListenerIndex, Protocol};
@@ -145,6 +146,17 @@ impl Scene {
         };
         let members: Vec<Member> = shares.iter().enumerate().map(member).collect();
         let pool = snapshot::build_pool(&self.config.pools[0], POOL, &members, 1);
+        self.pool = Arc::new(pool);
+        self.publish_world();
+        self.turns(2);
+    }
+
+    /// A new snapshot in which the backend speaks TLS.
+    pub fn secure(&mut self) {
+        let share = Share::Weight(1);
+        let member = Member { slot: BackendSlot(0), address: address(0), share };
+        let mut pool = snapshot::build_pool(&self.config.pools[0], POOL, &[member], 1);
+        pool.tls = Some(backend_tls());
         self.pool = Arc::new(pool);
         self.publish_world();
         self.turns(2);
