@@ -1,7 +1,7 @@
 //! Errors and warnings of a start of `ringway run` here with a configuration that is valid by
 //! itself. Reads, changes nothing.
 
-use super::{backend_tls, certificates, datagrams, host, protocols};
+use super::{backend_tls, certificates, datagrams, host, open_names, protocols};
 use crate::cli::environment::Wrong;
 use crate::cli::load::{Effective, LoadError};
 use crate::cli::serve::cores;
@@ -121,6 +121,7 @@ fn of_text(config: &Config) -> Vec<Finding> {
     findings.extend(admin_address(config));
     findings.extend(protocols::findings(config));
     findings.extend(certificates::findings(config));
+    findings.extend(open_names::findings(config));
     findings.extend(backend_tls::findings(config));
     findings.extend(datagrams::findings(config));
     findings.extend(host::findings(config));

@@ -5,6 +5,7 @@ mod certificates;
 mod datagrams;
 pub(super) mod findings;
 mod host;
+mod open_names;
 mod protocols;
 
 use super::Failed;

@@ -12,6 +12,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   ringway explain GET http://shop.example.com/checkout
   ringway explain POST http://10.0.0.1:8080/ --listener web --expect-pool app
+  ringway explain GET https://shop.example.com/ --sni www.example.com
   ringway explain tcp://10.0.0.1:443 --sni shop.example.com --client 192.0.2.7
   ringway explain udp://10.0.0.1:53 --client 192.0.2.7:40000";
 
@@ -29,7 +30,8 @@ pub(in crate::cli) struct Question {
     method: String,
     /// The URL of a request, with host and path.
     url: Option<String>,
-    /// The server name that a client of TLS asks for; only with tcp://.
+    /// The server name that a client of TLS asks for; with tcp://, or for a request to https://,
+    /// that comes on a connection for another name.
     #[arg(long, value_name = "NAME")]
     sni: Option<String>,
     /// The protocols that a client of TLS offers, as h2,http/1.1; only with tcp://.
@@ -90,10 +92,13 @@ fn query(question: &Question) -> Result<String, String> {
             ));
         }
         (false, Some(url)) => {
-            if let Some((key, _)) = of_connection.iter().find(is_given) {
+            let is_secure = url.get(..8).is_some_and(|it| it.eq_ignore_ascii_case("https://"));
+            let of_request = usize::from(is_secure);
+            if let Some((key, _)) = of_connection[of_request..].iter().find(is_given) {
                 return Err(format!("--{key} is for connections: `explain {TCP}HOST:PORT`"));
             }
             keys.extend([("method", &**method), ("url", url)]);
+            keys.extend(sni.as_deref().map(|name| ("sni", name)));
         }
     }
     keys.extend(question.listener.as_deref().map(|name| ("listener", name)));
@@ -148,6 +153,7 @@ mod tests {
         for (line, expected) in [
             ("GET http://a/b", "/explain?method=GET&url=http%3A%2F%2Fa%2Fb"),
             ("GET http://a --listener web", "/explain?method=GET&url=http%3A%2F%2Fa&listener=web"),
+            ("GET https://a --sni b", "/explain?method=GET&url=https%3A%2F%2Fa&sni=b"),
             ("tcp://a:1", "/explain?url=tcp%3A%2F%2Fa%3A1"),
             (
                 "tcp://a:1 --sni b.test --alpn h2,x --client 192.0.2.7",

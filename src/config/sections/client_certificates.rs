@@ -96,6 +96,10 @@ impl ClientCertificates {
     }
 
     /// What is asked of clients; none: no certificate.
+    ///
+    /// # Panics
+    /// If the files were not read, which a checked configuration excludes: clients are never asked
+    /// for less than what is configured.
     pub fn policy(&self) -> Option<ClientPolicy> {
         let paths = |paths: &[PathBuf]| -> String {
             paths.iter().map(|path| format!("{}\n", path.display())).collect()
@@ -106,7 +110,8 @@ impl ClientCertificates {
             ClientCertificate::Optional => false,
             ClientCertificate::Required => true,
         };
-        let policy = self.loaded.as_ref()?.policy(is_required, &origin);
+        let loaded = self.loaded.as_ref().expect("the files of a checked configuration were read");
+        let policy = loaded.policy(is_required, &origin);
         Some(policy.expect("one was made when the files were read"))
     }
 }
@@ -155,4 +160,21 @@ fn read_files(
     };
     trust.policy(true, "").map_err(unsupported)?;
     Ok(trust)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "were read")]
+    fn clients_that_must_be_asked_are_never_let_in_unasked() {
+        let mode = ClientCertificate::Required;
+        drop(ClientCertificates { mode, ..ClientCertificates::default() }.policy());
+    }
+
+    #[test]
+    fn clients_that_need_not_be_asked_are_not() {
+        assert!(ClientCertificates::default().policy().is_none());
+    }
 }

@@ -1,6 +1,6 @@
 //! The listener, route, pool and backends that a request would use, and why.
 
-use super::explain_certificate::answering;
+use super::explain_certificate::{answering, server_name};
 use super::explain_connection::scheme;
 use super::reply::{Reply, json_reply, refusal};
 use super::routes::{RouteName, RouteNames};
@@ -10,7 +10,7 @@ use crate::coordinator::fleet::{PoolRecord, Record};
 use crate::head::{Refusal, RequestHead, Scheme, redirect};
 use crate::http1::{FieldStorage, Verdict};
 use crate::snapshot::{self, Hashing, KeyHash};
-use crate::tls::{BackendTls, Trust};
+use crate::tls::{BackendTls, ClientSide, Trust};
 use hyper::{StatusCode, Uri};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -21,8 +21,18 @@ use std::sync::Arc;
 const METHODS: [&str; 9] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
+/// A request that is asked about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'q> {
+    pub(super) method: &'q str,
+    pub(super) url: &'q str,
+    /// The name in the TLS handshake of its connection; none: that of its host.
+    pub(super) sni: Option<&'q str>,
+}
+
 /// Follows a request through the running configuration. `listener` limits it to one.
-pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Option<&str>) -> Reply {
+pub(super) fn explain(control: &Control, asked: &Asked<'_>, listener: Option<&str>) -> Reply {
+    let Asked { method, url, sni } = *asked;
     if method.is_empty() || !method.bytes().all(is_token_byte) {
         let method = method.escape_debug();
         let error = format!("`{method}` is no method: write it like GET");
@@ -43,6 +53,7 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
     }
     // As a client would send it: a request that the shards refuse is refused here too.
     let head = format!("{method} {uri} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let name = server_name(sni.unwrap_or(&host).as_bytes());
     let settings = snapshot::build_settings(control.config());
     let wanted: Vec<&snapshot::Listener> = control
         .listeners()
@@ -65,8 +76,8 @@ pub(super) fn explain(control: &Control, method: &str, url: &str, listener: Opti
             json!({
                 "listener": &*listener.name,
                 "address": listener.address,
-                "tls": answering(control, listener, host.as_bytes()),
-                "outcome": outcome(control, listener, &verdict),
+                "tls": answering(control, listener, name.as_deref()),
+                "outcome": outcome(control, listener, name.as_deref(), &verdict),
             })
         })
         .collect();
@@ -125,9 +136,18 @@ fn is_token_byte(byte: u8) -> bool {
 fn outcome(
     control: &Control,
     listener: &snapshot::Listener,
+    name: Option<&str>,
     verdict: &Verdict<RequestHead<'_, '_>>,
 ) -> Value {
+    if let Some(site) = &listener.tls
+        && site.lookup(name).is_none()
+    {
+        return json!({ "why": "refused in the TLS handshake: no certificate is for its name" });
+    }
     match verdict {
+        Verdict::Complete(head) if !serves(listener, name, head.host) => {
+            json!({ "status": 421, "why": misdirected(name) })
+        }
         Verdict::Complete(head) => match listener.routes.lookup(head.host, head.path) {
             Some(target) => {
                 routed(control, target, Ending::Answered, |hashing| hashing.request_key(head))
@@ -148,6 +168,25 @@ fn outcome(
         }
         Verdict::Incomplete => json!({ "status": 400, "why": "it is no complete request" }),
     }
+}
+
+/// Whether a request for a host may come on a connection whose handshake asked for this name.
+fn serves(listener: &snapshot::Listener, name: Option<&str>, host: &[u8]) -> bool {
+    let Some(names) = &listener.tls else { return true };
+    let site = names.lookup(name).cloned();
+    // The answer is of this table alone: there is no other generation.
+    site.is_none_or(|site| ClientSide::new(name.map(Into::into), site).serves(host, names, 0))
+}
+
+fn misdirected(name: Option<&str>) -> String {
+    let connection = match name {
+        Some(name) => format!("a connection whose handshake asked for `{name}`"),
+        None => "a connection whose handshake asked for no name".to_owned(),
+    };
+    format!(
+        "misdirected: the certificate of {connection} is not for the host, or the host asks for \
+         more of clients"
+    )
 }
 
 fn unrouted(head: &RequestHead<'_, '_>, listener: &snapshot::Listener) -> Value {

@@ -9,16 +9,19 @@ use crate::sys::clock;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
-/// Who answers a client that asks a listener for this host by HTTPS; null for another protocol.
-pub(super) fn answering(control: &Control, listener: &snapshot::Listener, host: &[u8]) -> Value {
+/// Who answers a client that asks a listener of HTTPS for this name; null for another protocol.
+pub(super) fn answering(
+    control: &Control,
+    listener: &snapshot::Listener,
+    name: Option<&str>,
+) -> Value {
     let config = control.config();
     let at = config.listeners.iter().position(|one| *one.name == *listener.name);
     let Some(index) = at.map(ListenerIndex).filter(|_| listener.protocol == Protocol::Https) else {
         return Value::Null;
     };
-    let name = server_name(host);
     let names = config.server_names(index).expect("what is in force has no clash");
-    let Some(places) = names.lookup(name.as_deref(), &config.listeners[index.0]) else {
+    let Some(places) = names.lookup(name, &config.listeners[index.0]) else {
         return json!({ "server_name": name, "certificates": [] });
     };
     let wall_s = i64::try_from(clock::wall_seconds()).unwrap_or(i64::MAX);
@@ -39,8 +42,8 @@ pub(super) fn answering(control: &Control, listener: &snapshot::Listener, host: 
     })
 }
 
-/// The name that a client asks for in TLS; none for an address.
-fn server_name(host: &[u8]) -> Option<String> {
+/// The name that a client asks for in TLS to reach a host; none for an address.
+pub(super) fn server_name(host: &[u8]) -> Option<String> {
     let host = std::str::from_utf8(without_port(host)).ok()?;
     let is_address = host.starts_with('[') || host.parse::<IpAddr>().is_ok();
     let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();

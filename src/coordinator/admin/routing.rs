@@ -138,7 +138,11 @@ async fn question(shared: &Shared, asker: &Asker, request: &Request<Incoming>) -
                 Some(endpoint) => {
                     explained_connection(shared, &query, endpoint, listener.as_deref())
                 }
-                None => explain::explain(&control.borrow(), &method, &url, listener.as_deref()),
+                None => {
+                    let (sni, listener) = (query.value("sni"), listener.as_deref());
+                    let asked = explain::Asked { method: &method, url: &url, sni: sni.as_deref() };
+                    explain::explain(&control.borrow(), &asked, listener)
+                }
             }
         }
         ["which"] => match (query.value("pool"), query.value("key")) {

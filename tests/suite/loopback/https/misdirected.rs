@@ -79,6 +79,39 @@ fn whom_the_default_certificate_answers_is_served_what_it_answers() {
 }
 
 #[test]
+fn it_is_explained_what_is_misdirected() {
+    let authority = Authority::new();
+    let backend = Origin::saying("hello");
+    let secure = start(&authority, &backend, "");
+    let explained = |url: &str, sni: &str| secure.verb(&["explain", "GET", url, "--sni", sni]).1;
+    let text = explained("https://c.test/", "a.test");
+    assert!(text.contains("421: misdirected") && text.contains("`a.test`"), "{text}");
+    assert!(explained("https://inner.w.test/", "y.w.test").contains("421: "));
+    assert!(explained("https://b.test/", "a.test").contains("pool   app"));
+    let text = secure.verb(&["explain", "GET", "https://unknown.test/"]).1;
+    assert!(text.contains("refused in the TLS handshake"), "{text}");
+    let text = secure.verb(&["explain", "GET", "http://a.test/", "--sni", "a.test"]).1;
+    assert!(text.contains("--sni is for connections"), "{text}");
+}
+
+#[test]
+fn a_name_that_asks_for_nothing_is_open_beside_a_wildcard_that_asks_and_opens_nothing_else() {
+    let authority = Authority::new();
+    let backend = Origin::saying("hello");
+    let secure = start_beside(&authority, &backend, ["names = [\"status.w.test\"]", ""]);
+    for (name, host, expected) in [
+        ("status.w.test", "status.w.test", "200"),
+        ("status.w.test", "shop.w.test", "421"),
+        ("status.w.test", "a.b.w.test", "421"),
+    ] {
+        for version in ["--http1.1", "--http2"] {
+            let seen = asked(&secure, version, name, host);
+            assert_eq!(seen, expected, "{version}: {host} on a connection for {name}");
+        }
+    }
+}
+
+#[test]
 fn a_connection_goes_on_after_a_misdirected_request() {
     let authority = Authority::new();
     let backend = Origin::saying("hello");
