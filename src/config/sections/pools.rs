@@ -183,6 +183,8 @@ pub(super) struct ByTraffic<'d> {
     header: Range<usize>,
     /// The place of `tls`.
     tls: Range<usize>,
+    /// The place of `alpn` in it.
+    alpn: Range<usize>,
 }
 
 impl ByTraffic<'_> {
@@ -200,6 +202,14 @@ impl ByTraffic<'_> {
         if uses.are_only_flows() && pool.tls.is_some() {
             let message = "TLS is for connections, and only listeners of `udp` lead to this pool";
             self.health.report().add_with_help(self.tls, message, "remove [pool.NAME.tls]");
+        }
+        let offered = pool.tls.iter().flat_map(|tls| &tls.alpn);
+        if uses.http && pool.http == BackendHttp::Http1 && offered.into_iter().any(|it| it == "h2")
+        {
+            let message = "`alpn` has \"h2\", and `http` is \"1.1\": backends would agree on HTTP/2 \
+                           and be spoken to in HTTP/1.1";
+            let help = "write `http = \"auto\"`, or \"2\", for the pool, or remove \"h2\"";
+            self.health.report().add_with_help(self.alpn, message, help);
         }
         pool.health = probes::probe(self.health, default.clone());
         let readiness = self.readiness;
@@ -220,9 +230,11 @@ fn pool<'d>(
         readiness: section.section("readiness"),
         header: section.value_span("proxy_protocol"),
         tls: 0..0,
+        alpn: 0..0,
     };
     let tls = section.section("tls");
     by_traffic.tls = tls.span.clone();
+    by_traffic.alpn = tls.value_span("alpn");
     pool.tls = tls.is_written().then(|| PoolTls::read(tls));
     pool.ejection = super::ejection::ejection(section.section("ejection"));
     let only_addresses = backends::read_into(&mut pool, &mut section, name, backends_left, spans);

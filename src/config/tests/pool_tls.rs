@@ -78,6 +78,20 @@ fn wrong_values_are_reported_where_they_are() {
 }
 
 #[test]
+fn what_is_offered_fits_the_version() {
+    let pool = |http: &str| format!("[pool.app]\n{http}\n[pool.app.tls]\nalpn = [\"h2\"]\n");
+    for http in ["http = \"1.1\"", ""] {
+        assert_problems(&pool(http), &[(4, 8, "`alpn` has \"h2\", and `http` is \"1.1\"")]);
+    }
+    for http in ["http = \"2\"", "http = \"auto\""] {
+        assert!(parse(&format!("{GOOD}{}", pool(http))).is_ok(), "{http}");
+    }
+    // What is forwarded unread may be HTTP/2.
+    let tcp = GOOD.replacen("[[listener]]", "[[listener]]\nprotocol = \"tcp\"", 1);
+    assert!(parse(&format!("{tcp}{}", pool(""))).is_ok());
+}
+
+#[test]
 fn datagrams_have_no_tls() {
     let text = "[[listener]]\nname = \"dns\"\naddress = \"0.0.0.0:53\"\nprotocol = \"udp\"\n\
                 [[pool.app.backend]]\naddress = \"10.0.0.1:53\"\n[pool.app.tls]\n";

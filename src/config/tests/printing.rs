@@ -288,7 +288,11 @@ fn random_pool(prng: &mut Prng, number: u16) -> Pool {
     Pool {
         algorithm: random_choice(prng),
         max_connections_per_backend: prng.below(3) as usize,
-        http: if tls.is_some() { BackendHttp::Http1 } else { BackendHttp::Http2 },
+        http: match &tls {
+            Some(tls) if tls.alpn.iter().any(|name| name == "h2") => BackendHttp::Auto,
+            Some(_) => BackendHttp::Http1,
+            None => BackendHttp::Http2,
+        },
         max_streams: 1 + prng.below(1_000) as usize,
         idle_connections: prng.below(65_536) as usize,
         slow_start: SlowStart {
