@@ -20,11 +20,11 @@ pub struct Tls {
     /// The cipher suite, by OpenSSL's name; none if the handshake failed.
     pub cipher: Option<&'static str>,
     /// The name that the client asked for.
-    pub server_name: Option<Box<str>>,
+    pub server_name: Option<Arc<str>>,
     /// An earlier session was resumed.
     pub is_resumed: bool,
     /// SHA-256 of the client's certificate, in hexadecimal digits; none if it has shown none.
-    pub client_certificate: Option<Box<str>>,
+    pub client_certificate: Option<Arc<str>>,
 }
 
 /// The record of one exchange, or of a connection or flow that was forwarded unread: that has no

@@ -55,20 +55,23 @@ impl Connection {
         Ok(())
     }
 
-    /// Opens received bytes. The caller owns the content.
-    ///
-    /// # Errors
-    /// The session has failed.
+    /// Opens received bytes. The caller owns the content; behind it the session may have failed.
     pub fn open<E: Engine>(
         &mut self,
         slice: Slice,
         local: &mut Local<E>,
-    ) -> Result<Opened, SessionFault> {
-        local.wire.open(&mut self.link, slice).map_err(|fault| {
+    ) -> (Opened, Option<SessionFault>) {
+        let mut opened = local.wire.open(&mut self.link, slice);
+        let fault = opened.fault.take().map(|fault| {
             // Its operator may learn from that what is wrong.
             local.wire.send_alert(&mut self.link);
             self.session_fault(&fault)
-        })
+        });
+        if fault.is_some() && self.is_securing() {
+            // Nothing can have been asked for before the handshake is complete.
+            local.wire.drop_chain(&mut opened.content);
+        }
+        (opened, fault)
     }
 
     /// True once, when the handshake is complete.

@@ -29,7 +29,8 @@ enum Greeting {
     PlainHttp,
     NotTls,
     UnknownName(Box<[u8]>),
-    Begin(Box<Secure>),
+    /// With what answers this name.
+    Begin(Option<Arc<str>>, Arc<Site>),
 }
 
 /// The reason for the end of a connection whose handshake failed. A certificate that is not
@@ -84,8 +85,8 @@ impl Client {
             Greeting::Incomplete => {
                 self.set_preface_aside(held, local);
             }
-            Greeting::Begin(_) if !local.handshakes.may_begin() => self.defer(held, local),
-            Greeting::Begin(secure) => self.shake_hands(secure, held, local),
+            Greeting::Begin(..) if !local.handshakes.may_begin() => self.defer(held, local),
+            Greeting::Begin(name, site) => self.begin_handshake(name, site, held, local),
             refused => {
                 held.release(&mut local.wire);
                 self.refuse_hello(refused, local);
@@ -102,12 +103,8 @@ impl Client {
             Verdict::Hello(hello) => hello.server_name,
         };
         let site = names.and_then(|names| names.lookup(name));
-        let begin = |site: Arc<Site>| Some((Handshake::server(site.config.clone()).ok()?, site));
-        match site.cloned().and_then(begin) {
-            Some((handshake, site)) => {
-                let client = ClientSide::new(name.map(Into::into), site);
-                Greeting::Begin(Secure::new(Session::new(handshake), Some(client)).into())
-            }
+        match site.cloned() {
+            Some(site) => Greeting::Begin(name.map(Into::into), site),
             None => Greeting::UnknownName(name.unwrap_or_default().as_bytes().into()),
         }
     }
@@ -147,14 +144,27 @@ impl Client {
         self.greet(Held::Heap(hello), local);
     }
 
-    fn shake_hands<E: Engine>(&mut self, secure: Box<Secure>, held: Held, local: &mut Local<E>) {
-        self.state = State::Preface(Preface::Handshake);
-        self.link.secure = Some(secure);
-        let begun = match held {
-            Held::Buffer(slice) => local.wire.open(&mut self.link, slice).map(drop),
-            Held::Heap(mut hello) => local.wire.open_bytes(&mut self.link, hello.bytes_mut()),
+    /// Begins the handshake, which the shard has time for.
+    fn begin_handshake<E: Engine>(
+        &mut self,
+        name: Option<Arc<str>>,
+        site: Arc<Site>,
+        held: Held,
+        local: &mut Local<E>,
+    ) {
+        let Ok(handshake) = Handshake::server(site.config.clone()) else {
+            held.release(&mut local.wire);
+            let name = name.unwrap_or_default().as_bytes().into();
+            return self.refuse_hello(Greeting::UnknownName(name), local);
         };
-        if let Err(fault) = begun {
+        let client = ClientSide::new(name, site);
+        self.state = State::Preface(Preface::Handshake);
+        self.link.secure = Some(Secure::new(Session::new(handshake), Some(client)).into());
+        let begun = match held {
+            Held::Buffer(slice) => local.wire.open(&mut self.link, slice).fault,
+            Held::Heap(mut hello) => local.wire.open_bytes(&mut self.link, hello.bytes_mut()).err(),
+        };
+        if let Some(fault) = begun {
             self.session_failed(fault, local);
         }
     }
@@ -172,20 +182,18 @@ impl Client {
         })
     }
 
-    /// Opens received bytes of a connection with TLS. The caller owns the content.
+    /// Opens received bytes of a connection with TLS. The caller owns the content; what has failed
+    /// behind it is for [`Client::session_failed`], once the content is delivered.
     pub fn open<E: Engine>(&mut self, slice: Slice, local: &mut Local<E>) -> Opened {
-        match local.wire.open(&mut self.link, slice) {
-            Ok(opened) => {
-                if self.state == State::Preface(Preface::Handshake) {
-                    self.go_on_if_secured(local);
-                }
-                opened
-            }
-            Err(fault) => {
-                self.session_failed(fault, local);
-                Opened::default()
+        let mut opened = local.wire.open(&mut self.link, slice);
+        if self.state == State::Preface(Preface::Handshake) {
+            match opened.fault {
+                None => self.go_on_if_secured(local),
+                // Nothing is served before the handshake is complete.
+                Some(_) => local.wire.drop_chain(&mut opened.content),
             }
         }
+        opened
     }
 
     /// Begins to read requests once the handshake is complete.
@@ -207,7 +215,8 @@ impl Client {
         self.set_deadline(local.current.timeouts().request_head, local);
     }
 
-    fn session_failed<E: Engine>(&mut self, fault: OpenFault, local: &mut Local<E>) {
+    /// Ends a connection whose session has failed.
+    pub fn session_failed<E: Engine>(&mut self, fault: OpenFault, local: &mut Local<E>) {
         let is_handshaking = matches!(self.state, State::Preface(_));
         let (how, reason) = match fault {
             OpenFault::OutOfBuffers => (How::Abort, CloseReason::OutOfBuffers),

@@ -5,7 +5,10 @@
 
 use super::{Chain, Flush, Link, Wire, Write};
 use crate::engine::{BufferId, Engine, Room, SEND_SLICES_MAX, Slice};
-use crate::tls::{CONTENT_BYTES_MAX, ClientSide, Fault, Identity, OVERHEAD_BYTES_MAX, Session};
+use crate::tls::{
+    CONTENT_BYTES_MAX, ClientSide, Fault, Identity, OVERHEAD_BYTES_MAX, Received, Session,
+};
+use std::ops::Range;
 
 /// Records that are sealed before the first of them is sent.
 const SEALED_MAX: u32 = 8;
@@ -63,6 +66,8 @@ pub struct Opened {
     pub content: Chain,
     /// The peer sends nothing more.
     pub has_ended: bool,
+    /// Why the connection ends behind the content, if it does.
+    pub fault: Option<OpenFault>,
 }
 
 /// The reason why received bytes could not be opened; the connection ends.
@@ -97,10 +102,7 @@ impl Scratch {
 
 impl<E: Engine> Wire<E> {
     /// Opens received bytes of a link with TLS, and answers what belongs to TLS itself.
-    ///
-    /// # Errors
-    /// The connection has to end.
-    pub fn open(&mut self, link: &mut Link, slice: Slice) -> Result<Opened, OpenFault> {
+    pub fn open(&mut self, link: &mut Link, slice: Slice) -> Opened {
         let mut scratch = std::mem::take(&mut self.scratch);
         let bytes = self.bytes_mut(slice);
         let secure = link.secure.as_mut().expect("the caller has seen that there is TLS");
@@ -123,7 +125,9 @@ impl<E: Engine> Wire<E> {
         let is_queued = self.queue_sealed(link, &scratch.out);
         scratch.clear();
         self.scratch = scratch;
-        received.map_err(OpenFault::Tls)?;
+        if let Some(fault) = received.fault {
+            return Err(OpenFault::Tls(fault));
+        }
         if is_queued { Ok(()) } else { Err(OpenFault::OutOfBuffers) }
     }
 
@@ -131,47 +135,43 @@ impl<E: Engine> Wire<E> {
         &mut self,
         link: &mut Link,
         slice: Slice,
-        received: Result<crate::tls::Received, Fault>,
+        received: Received,
         scratch: &Scratch,
-    ) -> Result<Opened, OpenFault> {
+    ) -> Opened {
         let is_queued = self.queue_sealed(link, &scratch.out);
-        let received = match received {
-            Ok(received) if is_queued => received,
-            Ok(_) => {
-                self.engine.release(slice.buffer);
-                return Err(OpenFault::OutOfBuffers);
-            }
-            Err(fault) => {
-                self.engine.release(slice.buffer);
-                return Err(OpenFault::Tls(fault));
-            }
-        };
-        let mut opened = Opened { content: Chain::default(), has_ended: received.has_ended };
         if let Some(secure) = &mut link.secure {
             secure.has_ended |= received.has_ended;
         }
-        for part in scratch.before.chunks(self.engine.buffer_size()) {
-            let Some(part) = self.private(part) else {
-                self.drop_chain(&mut opened.content);
-                self.engine.release(slice.buffer);
-                return Err(OpenFault::OutOfBuffers);
-            };
-            self.push_back(&mut opened.content, part);
+        let fault = received.fault.map(OpenFault::Tls);
+        let fault = if is_queued { fault } else { Some(OpenFault::OutOfBuffers) };
+        let mut content = Chain::default();
+        let has_before = self.keep_before(&scratch.before, &mut content);
+        let within = if has_before { received.content } else { 0..0 };
+        if !self.keep_content(slice, within, &mut content) || !has_before {
+            self.drop_chain(&mut content);
+            let fault = Some(OpenFault::OutOfBuffers);
+            return Opened { content, has_ended: false, fault };
         }
-        if received.content.is_empty() {
+        Opened { content, has_ended: received.has_ended && fault.is_none(), fault }
+    }
+
+    /// Keeps the content of records that began earlier. False if no buffer is left.
+    fn keep_before(&mut self, before: &[u8], content: &mut Chain) -> bool {
+        before.chunks(self.engine.buffer_size()).all(|part| {
+            let part = self.private(part);
+            part.map(|part| self.push_back(content, part)).is_some()
+        })
+    }
+
+    /// Keeps the content within a range. False if no buffer is left for it.
+    fn keep_content(&mut self, slice: Slice, within: Range<usize>, content: &mut Chain) -> bool {
+        if within.is_empty() {
             self.engine.release(slice.buffer);
-            return Ok(opened);
+            return true;
         }
-        let start = slice.start + received.content.start as u32;
-        let end = slice.start + received.content.end as u32;
-        match self.copy_out(Slice { start, end, ..slice }) {
-            Some(slice) => self.push_back(&mut opened.content, slice),
-            None => {
-                self.drop_chain(&mut opened.content);
-                return Err(OpenFault::OutOfBuffers);
-            }
-        }
-        Ok(opened)
+        let (start, end) = (slice.start + within.start as u32, slice.start + within.end as u32);
+        let kept = self.copy_out(Slice { start, end, ..slice });
+        kept.map(|slice| self.push_back(content, slice)).is_some()
     }
 
     /// Queues a range that is not sealed: what stands before TLS.

@@ -91,7 +91,10 @@ impl<E: Engine> Traffic<E> {
             self.client_content(id, slice);
             self.work_off();
         }
-        if opened.has_ended {
+        if let Some(fault) = opened.fault {
+            let (client, local) = (self.sides.clients.at(id), &mut self.sides.local);
+            client.session_failed(fault, local);
+        } else if opened.has_ended {
             self.client_stream_ended(id, None);
         }
     }
@@ -203,11 +206,8 @@ impl<E: Engine> Traffic<E> {
         if connection.link.secure.is_none() || connection.used_for == Use::Closing {
             return self.backend_content(id, slice);
         }
-        let mut opened = match connection.open(slice, local) {
-            Ok(opened) => opened,
-            Err(fault) => return self.backend_session_failed(id, of_session(fault)),
-        };
-        if connection.is_made_secure(local) {
+        let (mut opened, fault) = connection.open(slice, local);
+        if fault.is_none() && connection.is_made_secure(local) {
             self.made(id);
             self.work_off();
         }
@@ -215,8 +215,10 @@ impl<E: Engine> Traffic<E> {
             self.backend_content(id, slice);
             self.work_off();
         }
-        if opened.has_ended {
-            self.backend_stream_ended(id, None);
+        match fault {
+            Some(fault) => self.backend_session_failed(id, of_session(fault)),
+            None if opened.has_ended => self.backend_stream_ended(id, None),
+            None => {}
         }
     }
 

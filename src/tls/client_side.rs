@@ -16,7 +16,7 @@ const HOST_BYTES_MAX: usize = 255;
 #[derive(Debug)]
 pub struct ClientSide {
     /// The name that the client asked for, in lower case.
-    pub server_name: Option<Box<str>>,
+    pub server_name: Option<Arc<str>>,
     /// What answered it.
     pub site: Arc<Site>,
     /// What its certificate says, once the handshake is complete, if it has shown one.
@@ -28,7 +28,7 @@ pub struct ClientSide {
 
 impl ClientSide {
     /// That of a connection that begins.
-    pub fn new(server_name: Option<Box<str>>, site: Arc<Site>) -> Self {
+    pub fn new(server_name: Option<Arc<str>>, site: Arc<Site>) -> Self {
         Self { server_name, site, identity: None, served: (Vec::new(), u64::MAX) }
     }
 

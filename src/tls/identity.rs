@@ -6,6 +6,7 @@
 use super::certificate::{hex, sha256};
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::sync::Arc;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::objects::{oid_registry, oid2abbrev};
@@ -25,7 +26,7 @@ pub struct Identity {
     /// For the head of a request.
     pub fields: Box<[Field]>,
     /// SHA-256 of the certificate, in hexadecimal digits.
-    pub fingerprint: Box<str>,
+    pub fingerprint: Arc<str>,
 }
 
 const VERIFIED: &str = "X-Client-Cert-Verified";

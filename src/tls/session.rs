@@ -106,12 +106,14 @@ impl fmt::Display for Fault {
 }
 
 /// What bytes of the peer have led to.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Received {
     /// Content within the bytes that were given. It follows what was added to `before`.
     pub content: Range<usize>,
     /// The peer has sent its last byte.
     pub has_ended: bool,
+    /// Why the session has failed, if it has: behind the content.
+    pub fault: Option<Fault>,
 }
 
 enum State {
@@ -182,50 +184,47 @@ impl Session {
         !self.incoming.is_empty()
     }
 
-    /// Takes bytes of the peer. `before` gets the content of records that began earlier,
-    /// `out` what
-    /// the peer is sent at once.
-    ///
-    /// # Errors
-    /// The session has failed; `out` may have an alert for the peer. What was added to `before`
-    /// is content all the same.
+    /// Takes bytes of the peer. `before` gets the content of records that began earlier, `out` what
+    /// the peer is sent at once: an alert, if the session has failed.
     pub fn receive(
         &mut self,
         bytes: &mut [u8],
         before: &mut Vec<u8>,
         out: &mut Vec<u8>,
-    ) -> Result<Received, Fault> {
-        let received = self.try_receive(bytes, before, out);
-        if let Err(fault) = &received {
+    ) -> Received {
+        let mut content = 0..0;
+        let fault = self.try_receive(bytes, &mut content, before, out).err();
+        let has_ended = self.has_ended();
+        if let Some(fault) = &fault {
             if let (Some(alert), State::Open(open)) = (fault.alert(), &mut self.state) {
                 open.alert(ALERT_LEVEL_FATAL, alert, out);
             }
             *self = Self { state: State::Failed, incoming: Vec::new() };
         }
-        received
+        Received { content, has_ended, fault }
     }
 
     fn try_receive(
         &mut self,
         bytes: &mut [u8],
+        content: &mut Range<usize>,
         before: &mut Vec<u8>,
         out: &mut Vec<u8>,
-    ) -> Result<Received, Fault> {
+    ) -> Result<(), Fault> {
         if self.is_handshaking() {
             self.incoming.extend_from_slice(bytes);
-            if !self.shake_hands(before, out)? {
-                return Ok(Received::default());
+            if self.shake_hands(before, out)? {
+                self.open_incoming(&mut [], before, out)?;
             }
-            self.open_incoming(&mut [], before, out)?;
-            return Ok(Received { content: 0..0, has_ended: self.has_ended() });
+            return Ok(());
         }
         let used = self.open_incoming(bytes, before, out)?;
         let State::Open(open) = &mut self.state else { return Err(Fault::Closed) };
-        let (content, used) = open.open_all(used, bytes, out)?;
+        let used = open.open_all(used, bytes, content, out)?;
         if used < bytes.len() && !open.has_ended {
             self.incoming = bytes[used..].to_vec();
         }
-        Ok(Received { content, has_ended: self.has_ended() })
+        Ok(())
     }
 
     fn has_ended(&self) -> bool {
@@ -329,16 +328,17 @@ impl Open {
         Self { sealing, opening, schedule, facts, message, empty: 0, has_ended: false }
     }
 
-    /// Opens all complete records from `start` on, and moves their content together. Returns its
-    /// range, and the number of bytes that were used.
+    /// Opens all complete records from `start` on, and moves their content together; `content` gets
+    /// its range. Returns the number of bytes that were used.
     fn open_all(
         &mut self,
         start: usize,
         bytes: &mut [u8],
+        content: &mut Range<usize>,
         out: &mut Vec<u8>,
-    ) -> Result<(Range<usize>, usize), Fault> {
+    ) -> Result<usize, Fault> {
         let mut used = start;
-        let mut content: Range<usize> = start..start;
+        *content = start..start;
         while !self.has_ended {
             let Some(length) = record_length(&bytes[used..])? else { break };
             if bytes.len() - used < length {
@@ -347,14 +347,14 @@ impl Open {
             let opened = self.open_one(&mut bytes[used..used + length], out)?;
             let opened = used + opened.start..used + opened.end;
             used += length;
-            if content.is_empty() {
-                content = opened;
+            if content.start == content.end {
+                *content = opened;
             } else if !opened.is_empty() {
                 bytes.copy_within(opened.clone(), content.end);
                 content.end += opened.len();
             }
         }
-        Ok((content, used))
+        Ok(used)
     }
 
     /// Opens one record; its content, if it has any for the one who uses the session.

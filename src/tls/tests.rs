@@ -48,7 +48,8 @@ fn feed(session: &mut Session, bytes: &[u8], size: usize) -> (Vec<u8>, Vec<u8>, 
     let (mut content, mut out, mut has_ended) = (Vec::new(), Vec::new(), false);
     for part in bytes.chunks(size) {
         let mut part = part.to_vec();
-        let received = session.receive(&mut part, &mut content, &mut out).expect("no fault");
+        let received = session.receive(&mut part, &mut content, &mut out);
+        assert_eq!(received.fault, None);
         content.extend_from_slice(&part[received.content]);
         has_ended |= received.has_ended;
     }
@@ -171,7 +172,8 @@ fn sessions_understand_each_other_and_resume() {
             let mut server =
                 Session::new(Handshake::server(both.server.clone()).expect("a server"));
             let mut out = Vec::new();
-            client.receive(&mut [], &mut Vec::new(), &mut out).expect("a first flight");
+            let first = client.receive(&mut [], &mut Vec::new(), &mut out);
+            assert_eq!(first.fault, None);
             for _ in 0..4 {
                 let (_, answer, _) = feed(&mut server, &out, 1000);
                 let (_, next, _) = feed(&mut client, &answer, 1000);
@@ -202,11 +204,46 @@ fn what_was_changed_on_its_way_ends_the_session_with_an_alert() {
     let mut bytes = all_of(&mut client);
     bytes[9] ^= 1;
     let (mut before, mut out) = (Vec::new(), Vec::new());
-    let fault = server.receive(&mut bytes, &mut before, &mut out);
-    assert_eq!(fault, Err(Fault::Record(RecordFault::BadTag)));
+    let fault = server.receive(&mut bytes, &mut before, &mut out).fault;
+    assert_eq!(fault, Some(Fault::Record(RecordFault::BadTag)));
     client.read_tls(&mut &out[..]).expect("memory");
     let error = client.process_new_packets().expect_err("an alert");
     assert_eq!(error.to_string(), "received fatal alert: BadRecordMac");
+}
+
+#[test]
+fn what_came_before_a_fatal_alert_is_content() {
+    for versions in [&[&TLS13][..], &[&TLS12]] {
+        for size in [1, 10, 50, 1 << 20] {
+            let both = configs(versions, 0);
+            let handshake = Handshake::client(both.client.clone(), name()).expect("a client");
+            let mut client = Session::new(handshake);
+            let mut server =
+                Session::new(Handshake::server(both.server.clone()).expect("a server"));
+            let mut out = Vec::new();
+            client.receive(&mut [], &mut Vec::new(), &mut out);
+            for _ in 0..4 {
+                let (_, answer, _) = feed(&mut server, &out, 1000);
+                out = feed(&mut client, &answer, 1000).1;
+            }
+            let mut bytes =
+                [sealed(&mut client, b"hello "), sealed(&mut client, b"there")].concat();
+            // A record that the client cannot open makes it send a fatal alert.
+            let mut wrong = sealed(&mut server, b"x");
+            wrong[9] ^= 1;
+            client.receive(&mut wrong, &mut Vec::new(), &mut bytes);
+            let mut content = Vec::new();
+            let mut faults = Vec::new();
+            for part in bytes.chunks(size) {
+                let mut part = part.to_vec();
+                let received = server.receive(&mut part, &mut content, &mut Vec::new());
+                content.extend_from_slice(&part[received.content]);
+                faults.extend(received.fault);
+            }
+            assert_eq!(content, b"hello there");
+            assert_eq!(faults, [Fault::PeerAlert(20)]);
+        }
+    }
 }
 
 #[test]
@@ -217,8 +254,8 @@ fn a_failed_handshake_leaves_an_alert() {
     let mut server = Session::new(Handshake::server(both.server.clone()).expect("a server"));
     let mut bytes = all_of(&mut client);
     let mut out = Vec::new();
-    let fault = server.receive(&mut bytes, &mut Vec::new(), &mut out).expect_err("no version");
-    assert!(matches!(fault, Fault::Handshake(_)), "{fault}");
+    let fault = server.receive(&mut bytes, &mut Vec::new(), &mut out).fault;
+    assert!(matches!(fault, Some(Fault::Handshake(_))), "{fault:?}");
     client.read_tls(&mut &out[..]).expect("memory");
     assert!(client.process_new_packets().is_err());
     let _ = ServerConnection::new(both.server.clone());
@@ -229,7 +266,7 @@ fn failing(session: &mut Session, bytes: &[u8], size: usize) -> (Fault, Vec<u8>)
     let mut out = Vec::new();
     for part in bytes.chunks(size) {
         let mut part = part.to_vec();
-        if let Err(fault) = session.receive(&mut part, &mut Vec::new(), &mut out) {
+        if let Some(fault) = session.receive(&mut part, &mut Vec::new(), &mut out).fault {
             return (fault, out);
         }
     }
@@ -246,7 +283,7 @@ fn a_failed_handshake_ends_with_an_alert_whatever_else_was_in_its_record() {
                 Handshake::client(both.client.clone(), "b.example".try_into().expect("a name"));
             let mut client = Session::new(client.expect("a client"));
             let mut hello = Vec::new();
-            client.receive(&mut [], &mut Vec::new(), &mut hello).expect("no fault");
+            assert_eq!(client.receive(&mut [], &mut Vec::new(), &mut hello).fault, None);
             let mut server = ServerConnection::new(both.server.clone()).expect("a server");
             server.read_tls(&mut &hello[..]).expect("memory");
             server.process_new_packets().expect("no fault");
@@ -266,7 +303,7 @@ fn a_failed_handshake_ends_with_an_alert_whatever_else_was_in_its_record() {
         let client = Handshake::client(both.client.clone(), name()).expect("a client");
         let server = Handshake::server(both.server.clone()).expect("a server");
         for mut session in [Session::new(client), Session::new(server)] {
-            session.receive(&mut [], &mut Vec::new(), &mut Vec::new()).expect("no fault");
+            assert_eq!(session.receive(&mut [], &mut Vec::new(), &mut Vec::new()).fault, None);
             let (fault, alert) = failing(&mut session, noise, 1 << 20);
             assert!(matches!(fault, Fault::Handshake(_)), "{fault:?}");
             assert!(alert.starts_with(b"\x15\x03"), "{alert:?}");
