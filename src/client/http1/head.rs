@@ -103,13 +103,15 @@ impl Client {
     }
 
     /// True if the first bytes of a client are those of HTTP/2 (RFC 9113 §3.4), or of what looks
-    /// like a head to HTTP/1 in them.
+    /// like a head to HTTP/1 in them. Over TLS it is agreed on in the handshake, and nowhere else
+    /// (RFC 9113 §3.2).
     fn begins_http2<E: Engine>(&self, slice: Slice, local: &Local<E>) -> bool {
         let bytes = local.wire.bytes(slice);
         let common = bytes.len().min(PREFACE.len());
         let listener = local.current.listener(self.listener);
         let is_spoken = listener.is_none_or(|listener| listener.speaks_http2);
-        is_spoken && self.requests == 0 && bytes[..common] == PREFACE[..common]
+        let is_plain = self.link.secure.is_none();
+        is_spoken && is_plain && self.requests == 0 && bytes[..common] == PREFACE[..common]
     }
 
     fn scheme(&self) -> Scheme {

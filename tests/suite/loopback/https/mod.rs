@@ -1,6 +1,7 @@
 //! HTTPS over real sockets: certificates of an authority of its own, clients of two libraries.
 
 mod clients;
+mod counted;
 mod examples;
 mod first_look;
 mod misdirected;
