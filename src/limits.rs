@@ -141,6 +141,9 @@ pub const HTTP2_TURN_BYTES: u32 = 64 * 1024;
 /// Silence of a backend of HTTP/2 after which a PING goes with the next stream that is opened: a
 /// connection may have been lost without a trace while it was idle.
 pub const HTTP2_PING_AFTER: Duration = Duration::from_secs(10);
+/// The longest that a peer of HTTP/2 may take to acknowledge our settings: behind what a slow path
+/// holds back, and no longer (RFC 9113 §6.5.3).
+pub const HTTP2_SETTINGS_MAX: Duration = Duration::from_secs(30);
 /// Silence of a backend of HTTP/2 with open streams after which it is asked by PING. Servers of
 /// gRPC take more than one in five minutes for a flood.
 pub const HTTP2_PING_APART: Duration = Duration::from_secs(310);

@@ -214,6 +214,11 @@ impl Origin<'_> {
 
     // --- the end ---
 
+    /// True if the client can be told that its request was not processed.
+    pub fn may_be_refused(&self) -> bool {
+        self.stream > 0
+    }
+
     /// True if nothing on the client's side forbids keeping its connection after the exchange.
     pub fn may_keep_alive<E: Engine>(&self, local: &Local<E>) -> bool {
         self.client.http2.is_some() || self.client.may_keep_alive(local)
@@ -265,7 +270,7 @@ impl Origin<'_> {
     /// The exchange has ended in the middle.
     pub fn end<E: Engine>(&mut self, how: How, reason: CloseReason, local: &mut Local<E>) {
         match self.client.http2 {
-            Some(_) => self.client.reset_stream(self.stream, how, local),
+            Some(_) => self.client.reset_stream(self.stream, how, reason, local),
             None => self.client.end(how, reason, local),
         }
     }

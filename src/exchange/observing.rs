@@ -62,8 +62,10 @@ impl Exchange {
         let pool = tables.pool(self.attempts.pool);
         pool.latencies.add(sides.local.now().micros_since(self.attempts.began));
         let is_unserved = |reason: CloseReason| {
-            matches!(reason, CloseReason::NoBackend | CloseReason::BackendsFull)
-                || (reason.is_of_backend_tls() && self.phase == Phase::AwaitingHead)
+            matches!(
+                reason,
+                CloseReason::NoBackend | CloseReason::BackendsFull | CloseReason::BackendRefused
+            ) || (reason.is_of_backend_tls() && self.phase == Phase::AwaitingHead)
         };
         if self.failure.is_some_and(is_unserved) {
             pool.unserved.add(1);
@@ -79,7 +81,10 @@ impl Exchange {
 /// The backend's fault that an exchange ended by; none if it was not the backend's.
 fn fault_of(reason: CloseReason) -> Option<BackendFault> {
     match reason {
-        CloseReason::BackendReset | CloseReason::BackendTruncated => Some(BackendFault::Reset),
+        CloseReason::BackendReset
+        | CloseReason::BackendTruncated
+        | CloseReason::BackendCancelled
+        | CloseReason::BackendOverloaded => Some(BackendFault::Reset),
         CloseReason::BackendTimeout => Some(BackendFault::Timeout),
         CloseReason::BackendMalformed => Some(BackendFault::Malformed),
         _ => None,

@@ -37,15 +37,41 @@ impl Exchange {
         let is_here = self.retained.is_there() && !self.facts.is_streaming;
         let may_go_on = self.attempts.may_go_on(sides.local.now());
         if self.phase != Phase::AwaitingHead || !is_here || !may_go_on {
-            return self.fail(503, CloseReason::BackendsFull, sides);
+            return self.refuse_unprocessed(is_here, sides);
         }
         self.leave_attempt(port, sides);
         self.go_elsewhere(Default::default(), sides);
     }
 
-    /// The backend has reset the stream before its response was complete.
+    /// The request was not processed, and is not sent again from here. If that is because it is not
+    /// here any more, a client that can be told so sends it again itself; not if another backend
+    /// may have processed it, or this one has begun to answer.
+    fn refuse_unprocessed<E: Engine>(&mut self, is_here: bool, sides: &mut Sides<E>) {
+        let reason = CloseReason::BackendRefused;
+        let is_untouched = self.phase == Phase::AwaitingHead && self.interims == 0;
+        let is_unprocessed = is_untouched && self.unanswered_by.is_none();
+        if is_unprocessed && !is_here && self.client_in(sides).0.may_be_refused() {
+            return self.cut(reason, sides);
+        }
+        match self.phase {
+            Phase::AwaitingHead => self.fail(503, reason, sides),
+            // It had begun to answer: that is no refusal to its client.
+            _ => self.fail(503, CloseReason::BackendTruncated, sides),
+        }
+    }
+
+    /// The backend has reset the stream before its response was complete. What it means by that is
+    /// passed on where the response has begun; before, the client is answered.
     pub fn stream_reset<E: Engine>(&mut self, code: ErrorCode, sides: &mut Sides<E>) {
         tracing::debug!(code = code.name(), "a backend has reset a stream");
+        if matches!(self.phase, Phase::RelayingBody | Phase::Tunnelling) {
+            let reason = match code {
+                ErrorCode::CANCEL => CloseReason::BackendCancelled,
+                ErrorCode::ENHANCE_YOUR_CALM => CloseReason::BackendOverloaded,
+                _ => CloseReason::BackendTruncated,
+            };
+            return self.cut(reason, sides);
+        }
         self.backend_ended(Some(Failure::Reset.into()), sides);
     }
 

@@ -209,6 +209,7 @@ impl<E: Engine> Traffic<E> {
                 let is_securing = connections.at(id).is_securing();
                 self.upstreams_not_made(id, ConnectionFault::timed_out(is_securing));
             }
+            Alarm::Fault(text) => self.came(id, Came::Fault(text)),
             Alarm::Dead => {
                 self.upstreams_ended(id, Some(Failure::TimedOut.into()));
                 let Sides { connections, local, .. } = &mut self.sides;

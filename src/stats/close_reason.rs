@@ -75,6 +75,7 @@ close_reasons! {
     TlsBroken "tls_broken" Client "The TLS session broke: a record was malformed, or the client sent an alert.";
     MalformedRequest "malformed_request" Client "The request broke the rules of HTTP/1.1 framing.";
     Http2Fault "http2_fault" Client "The client broke the rules of HTTP/2.";
+    Http2SettingsTimeout "http2_settings_timeout" Client "The client of HTTP/2 did not acknowledge our settings in time.";
     Http2ResetFlood "http2_reset_flood" Client "Too many streams of HTTP/2 ended before their response was complete (`max_resets`).";
     Http2PingFlood "http2_ping_flood" Client "Too many PING frames of HTTP/2 (`max_pings`).";
     Http2SettingsFlood "http2_settings_flood" Client "Too many SETTINGS frames of HTTP/2 (`max_settings`).";
@@ -89,6 +90,9 @@ close_reasons! {
     BackendTimeout "backend_timeout" Backend "The backend did not answer in time.";
     BackendMalformed "backend_malformed" Backend "The backend's answer broke the rules of HTTP/1.1 framing.";
     BackendTruncated "backend_truncated" Backend "The backend's answer ended early.";
+    BackendCancelled "backend_cancelled" Backend "The backend cancelled its answer (CANCEL of HTTP/2).";
+    BackendOverloaded "backend_overloaded" Backend "The backend ended its answer because there is too much for it (ENHANCE_YOUR_CALM of HTTP/2).";
+    BackendRefused "backend_refused" Backend "The backend did not process the request, and it could not be sent to another one (REFUSED_STREAM or GOAWAY of HTTP/2).";
     BackendUnreachable "backend_unreachable" Backend "The network reported that the backend of a flow cannot be reached.";
     BackendTlsExpired "backend_tls_expired" Backend "The certificate of the backend has expired.";
     BackendTlsNotYetValid "backend_tls_not_yet_valid" Backend "The certificate of the backend is not valid yet.";

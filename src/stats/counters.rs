@@ -71,6 +71,7 @@ counters! {
     UpstreamReuses "ringway_upstream_reuses_total" "Exchanges on a reused idle connection.";
     Retries "ringway_retries_total" "Exchanges that were retried.";
     RetriesDenied "ringway_retries_denied_total" "Exchanges that were not retried because the retry budget of their pool was used up.";
+    TrailersDropped "ringway_trailers_dropped_total" "Trailer sections of HTTP/2 that were not forwarded, because HTTP/1.1 has no place for them behind a body with a Content-Length.";
     LateCompletions "ringway_late_completions_total" "Completions of operations whose owner was closed.";
     ReceiveRingEmpty "ringway_receive_ring_empty_total" "Receives for which no buffer was free.";
     AccessLogDropped "ringway_access_log_dropped_total" "Exchanges that were not recorded because the queue of the access log was full.";

@@ -99,6 +99,8 @@ pub struct Http2 {
     idle: (u32, bool),
     /// The scheme of the requests on it.
     scheme: &'static str,
+    /// When it was begun.
+    begun: Instant,
     /// When the backend last sent something.
     heard_at: Instant,
     ping: Ping,
@@ -128,6 +130,7 @@ impl Http2 {
             client: None,
             idle: (0, false),
             scheme,
+            begun: now,
             heard_at: now,
             ping: Ping::None,
             alarm: now,

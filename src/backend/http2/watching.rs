@@ -9,6 +9,7 @@ use super::super::{Connection, Connections};
 use super::{Http2, Ping, Stage};
 use crate::base::Instant;
 use crate::engine::Engine;
+use crate::http2::ErrorCode;
 use crate::limits::{HTTP2_PING_AFTER, HTTP2_PING_APART};
 use crate::local::Local;
 use crate::table::ConnectionId;
@@ -22,6 +23,8 @@ pub enum Alarm {
     NotMade,
     /// Its backend does not answer.
     Dead,
+    /// Its backend broke the rules, in this way.
+    Fault(&'static str),
 }
 
 impl Http2 {
@@ -84,6 +87,12 @@ impl Connections {
             return Alarm::Nothing;
         }
         http2.end_late(local);
+        let due = http2.connection.settings_due(http2.begun);
+        if due.is_some_and(|due| due <= now) {
+            let text = "it does not acknowledge SETTINGS";
+            http2.connection.close(ErrorCode::SETTINGS_TIMEOUT, text);
+            return Alarm::Fault(text);
+        }
         let next = match http2.ping {
             Ping::Asked(at) if now.since(at) >= patience => return Alarm::Dead,
             Ping::Asked(at) => at + patience,
@@ -96,7 +105,7 @@ impl Connections {
             Ping::None => http2.heard_at + HTTP2_PING_APART,
         };
         let tails = http2.rows.iter().filter(|row| row.exchange.is_none());
-        let next = tails.map(|row| row.until).fold(next, Instant::min);
+        let next = tails.map(|row| row.until).chain(due).fold(next, Instant::min);
         connection.set_alarm(next, local);
         local.wire.request_flush(&mut connection.link);
         self.look_at_idle(id, local);

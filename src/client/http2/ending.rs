@@ -81,8 +81,27 @@ impl Client {
         }
     }
 
+    /// True if the client has not acknowledged our settings in time: the connection ends.
+    pub(super) fn is_unsettled<E: Engine>(&mut self, local: &mut Local<E>) -> bool {
+        let (now, id) = (local.now(), self.id());
+        // It may have answered, or not have been told, while there are no buffers.
+        let is_short = self.link.is_starved() || self.link.is_postponed();
+        let Some(http2) = self.http2.as_mut().filter(|_| !is_short) else { return false };
+        let is_late = http2.connection.settings_due(http2.begun).is_some_and(|due| due <= now);
+        if is_late {
+            let text = "SETTINGS are not acknowledged in time";
+            http2.connection.close(ErrorCode::SETTINGS_TIMEOUT, text);
+            let reason = CloseReason::Http2SettingsTimeout;
+            local.work.push(Signal::End(id, How::Cut, reason));
+        }
+        is_late
+    }
+
     /// The timer has fired: the exchanges that are late.
     pub fn late_streams<E: Engine>(&mut self, local: &mut Local<E>) -> Vec<ExchangeId> {
+        if self.is_unsettled(local) {
+            return Vec::new();
+        }
         self.drain_if_ending(local);
         let now = local.now();
         let Some(http2) = &self.http2 else { return Vec::new() };
@@ -108,7 +127,8 @@ impl Client {
             return;
         };
         let deadlines = http2.streams.iter().map(|stream| stream.deadline);
-        let next = deadlines.filter(|at| *at > now).min();
+        let due = http2.connection.settings_due(http2.begun);
+        let next = deadlines.chain(due).filter(|at| *at > now).min();
         http2.alarm = next.unwrap_or(now + local.current.timeouts().between_bytes);
         self.clock.set(http2.alarm, self.link.key, &mut local.timers);
     }
@@ -116,7 +136,7 @@ impl Client {
     /// The exchange of a stream has ended, and the client takes long to read the last of it.
     fn look_at_tail<E: Engine>(&mut self, stream: u32, local: &mut Local<E>) {
         if self.is_stream_stuck(stream, local) {
-            return self.reset_stream(stream, How::Close, local);
+            return self.reset_stream(stream, How::Close, CloseReason::ClientStalled, local);
         }
         let deadline = local.now() + local.current.timeouts().between_bytes;
         if let Some(row) = self.http2.as_mut().and_then(|http2| http2.stream_mut(stream)) {

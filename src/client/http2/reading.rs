@@ -35,6 +35,9 @@ impl Client {
         slice: &mut Slice,
         local: &mut Local<E>,
     ) -> Option<Arrived> {
+        if self.is_unsettled(local) {
+            return None;
+        }
         let mut section = std::mem::take(&mut local.section);
         if let Some(http2) = &mut self.http2 {
             let room = local.windows.room(local.wire.engine.buffers_low());
@@ -262,7 +265,7 @@ impl Client {
                 self.record_denial(denial, Some(stream.0), bytes, local);
                 self.end_stream(stream.0, local);
             }
-            None => self.reset_stream(stream.0, How::Cut, local),
+            None => self.reset_stream(stream.0, How::Cut, CloseReason::OutOfBuffers, local),
         }
     }
 
@@ -300,6 +303,8 @@ impl Client {
     ) -> Option<Arrived> {
         let stream = self.http2.as_mut()?.stream_mut(id.0)?;
         if stream.framing == Framing::Plain {
+            // HTTP/1 has no place for them behind a body of a known length.
+            local.count(Counter::TrailersDropped);
             return None;
         }
         let from = Peer::Client(local.current.settings().rules(Scheme::Http).underscore_names);

@@ -12,6 +12,7 @@ use crate::limits::FIELDS_MAX;
 use crate::link::{OUTBOX_HIGH, OUTBOX_HIGH_WHEN_LOW, OUTBOX_LOW};
 use crate::local::{How, Local};
 use crate::message::Body;
+use crate::stats::CloseReason;
 use crate::streams::{self, Framing, QUEUED_HIGH};
 use crate::table::ExchangeId;
 use std::time::Duration;
@@ -141,10 +142,12 @@ impl Client {
         let deadline = local.now() + span;
         let Some(http2) = &mut self.http2 else { return };
         let is_only = http2.streams.len() == 1;
+        let due = http2.connection.settings_due(http2.begun);
         let Some(row) = http2.stream_mut(stream) else { return };
         let until = row.call.and_then(|call| call.until).unwrap_or(deadline);
         let deadline = deadline.min(until);
         row.deadline = deadline;
+        let deadline = due.map_or(deadline, |due| due.min(deadline));
         if is_only || deadline < http2.alarm {
             http2.alarm = deadline;
             self.clock.set(deadline, self.link.key, &mut local.timers);
@@ -277,17 +280,22 @@ impl Client {
         local.wire.request_flush(&mut self.link);
     }
 
-    /// The exchange has ended in the middle.
+    /// The exchange has ended in the middle. The client gets to know what the backend has said of
+    /// that, as far as it is for the client (RFC 9113 §8.1, §8.7).
     pub(in crate::client) fn reset_stream<E: Engine>(
         &mut self,
         stream: u32,
         how: How,
+        reason: CloseReason,
         local: &mut Local<E>,
     ) {
         if let Some(http2) = &mut self.http2 {
-            let code = match how {
-                How::Close => ErrorCode::CANCEL,
-                How::Cut | How::Abort => ErrorCode::INTERNAL_ERROR,
+            let code = match (reason, how) {
+                (CloseReason::BackendCancelled, _) => ErrorCode::CANCEL,
+                (CloseReason::BackendOverloaded, _) => ErrorCode::ENHANCE_YOUR_CALM,
+                (CloseReason::BackendRefused, _) => ErrorCode::REFUSED_STREAM,
+                (_, How::Close) => ErrorCode::CANCEL,
+                (_, How::Cut | How::Abort) => ErrorCode::INTERNAL_ERROR,
             };
             http2.connection.reset(StreamId(stream), code);
         }

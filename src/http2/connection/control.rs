@@ -76,11 +76,13 @@ impl Connection {
     ) -> Result<Option<Event>, Fault> {
         let payload: [u8; 8] = payload.try_into().expect("the size was checked");
         let is_ack = flags.has(Flags::ACK);
-        if is_ack && payload == DRAIN_PING {
+        // What was not asked for is charged like a PING.
+        if is_ack && payload == DRAIN_PING && self.is_drain_announced() {
             self.conclude_drain();
             return Ok(None);
         }
-        if is_ack && payload == LIVENESS_PING {
+        if is_ack && payload == LIVENESS_PING && self.pongs_awaited > 0 {
+            self.pongs_awaited -= 1;
             return Ok(Some(Event::Pong));
         }
         if is_ack && payload == SOUNDING_PING && self.is_sounding() {
@@ -186,6 +188,7 @@ impl Connection {
     /// Sends a PING, which a peer that lives answers: see [`Event::Pong`].
     pub fn ping(&mut self) {
         if !self.is_closed() {
+            self.pongs_awaited += 1;
             frame::write_ping(LIVENESS_PING, false, &mut self.output);
         }
     }

@@ -76,6 +76,11 @@ impl Connection {
         }
     }
 
+    /// True during the first step of a drain.
+    pub(super) fn is_drain_announced(&self) -> bool {
+        self.drain == Drain::Announced
+    }
+
     /// Ends the first step of a drain: later streams are not processed.
     pub fn conclude_drain(&mut self) {
         if self.drain == Drain::Announced && !self.is_closed() {

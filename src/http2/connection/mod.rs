@@ -27,7 +27,7 @@ use super::settings::{Config, ExtendedConnect, PeerSettings, Role};
 use super::stream::{Side, Streams};
 use super::window::{DEFAULT_WINDOW, ReceiveWindow, SendWindow};
 use crate::base::Instant;
-use crate::limits::HTTP2_OWED_BYTES_MAX;
+use crate::limits::{HTTP2_OWED_BYTES_MAX, HTTP2_SETTINGS_MAX};
 use ending::Drain;
 use growing::Growth;
 pub use reading::Received;
@@ -68,6 +68,8 @@ pub struct Connection {
     /// The highest stream that the client has opened.
     highest: StreamId,
     settings_ack: SettingsAck,
+    /// Answers to [`Connection::ping`] that are still to come.
+    pongs_awaited: u32,
     drain: Drain,
     /// The highest of our streams that the peer processes, as its GOAWAY states.
     peer_last: StreamId,
@@ -128,6 +130,7 @@ impl Connection {
             send_window: SendWindow::new(DEFAULT_WINDOW),
             highest: StreamId::CONNECTION,
             settings_ack: SettingsAck::Awaited,
+            pongs_awaited: 0,
             drain: Drain::None,
             peer_last: StreamId::MAX,
             pending: Pending::None,
@@ -153,10 +156,10 @@ impl Connection {
         self.streams.length()
     }
 
-    /// True if the peer has acknowledged our settings. One that does not within a time may be
-    /// closed with SETTINGS_TIMEOUT (RFC 9113 §6.5.3).
-    pub fn is_settled(&self) -> bool {
-        self.settings_ack == SettingsAck::Received
+    /// Until when the peer has to acknowledge our settings, if it has not: [`HTTP2_SETTINGS_MAX`]
+    /// after this, when the connection began.
+    pub fn settings_due(&self, begun: Instant) -> Option<Instant> {
+        (self.settings_ack == SettingsAck::Awaited).then(|| begun + HTTP2_SETTINGS_MAX)
     }
 
     /// Whether the peer, a server, accepts extended CONNECT.

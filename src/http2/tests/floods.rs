@@ -71,6 +71,8 @@ fn every_kind_is_limited() {
     for (what, bytes) in [
         ("PING", frame(PING, NONE, 0, b"12345678")),
         ("PING ack", frame(PING, ACK, 0, b"12345678")),
+        ("an answer to no PING", frame(PING, ACK, 0, b"rw-alive")),
+        ("an answer to no drain", frame(PING, ACK, 0, b"rw-drain")),
         ("SETTINGS", frame(SETTINGS, NONE, 0, &setting(4, 1))),
         ("small increments", frame(WINDOW_UPDATE, NONE, 0, &[0, 0, 0, 1])),
         ("PRIORITY", frame(PRIORITY, NONE, 3, b"\0\0\0\0\0")),

@@ -1,18 +1,20 @@
 //! Frames one by one (RFC 9113 §3.4, §4, §6): what each must be, whatever the streams are.
 
 use super::*;
+use crate::limits::HTTP2_SETTINGS_MAX;
 
 #[test]
 fn a_server_begins_with_its_settings_and_window() {
     let config = Config { extended_connect: true, ..Config::default() };
     let mut scene = Scene::new(Role::Server, &config);
     assert_eq!(scene.hears(), ["SETTINGS 3=100 4=65536 6=16384 9=1 8=1", "WINDOW_UPDATE 0 983041"]);
-    assert!(!scene.connection.is_settled());
+    let begun = Instant::default();
+    assert_eq!(scene.connection.settings_due(begun), Some(begun + HTTP2_SETTINGS_MAX));
     scene.feed(PREFACE);
     scene.gets(SETTINGS, NONE, 0, &setting(4, 100));
     scene.gets(SETTINGS, ACK, 0, b"");
     assert_eq!(scene.hears(), ["SETTINGS ack"]);
-    assert!(scene.connection.is_settled());
+    assert_eq!(scene.connection.settings_due(begun), None);
 }
 
 #[test]

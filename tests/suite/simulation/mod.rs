@@ -46,6 +46,7 @@ mod shortages;
 mod slow_senders;
 mod sources;
 mod starving;
+mod streams;
 mod trials;
 mod tunnels;
 mod veil;
@@ -117,6 +118,10 @@ impl Sum {
             CloseReason::FlowMoved,
             CloseReason::FlowEvicted,
             CloseReason::Http2UnreadAnswers,
+            CloseReason::Http2SettingsTimeout,
+            CloseReason::BackendCancelled,
+            CloseReason::BackendOverloaded,
+            CloseReason::BackendRefused,
         ];
         // Backends have the right certificate, and are not asked for more; clients are asked for
         // none, and flood nobody.
