@@ -216,6 +216,7 @@ const COORDINATOR_IMPORTS: &[(&str, &[&str])] = &[
     ("probing", &["process", "fleet", "events"]),
     ("control", &["process", "fleet", "events"]),
     ("tls_files", &["control", "process", "events"]),
+    ("acme", &["control", "discovery", "process", "events"]),
     ("reload", &["control", "probing", "discovery", "process", "fleet", "events"]),
     ("admin", &["reload", "control", "process", "fleet", "events"]),
     (
@@ -223,6 +224,7 @@ const COORDINATOR_IMPORTS: &[(&str, &[&str])] = &[
         &[
             "admin",
             "reload",
+            "acme",
             "tls_files",
             "control",
             "probing",

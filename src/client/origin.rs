@@ -6,7 +6,7 @@ use crate::base::{Instant, ListenerId};
 use crate::engine::{Close, Engine, Slice};
 use crate::http1::ConnectionField;
 use crate::local::{How, Local, Signal};
-use crate::message::Body;
+use crate::message::{Body, Content};
 use crate::stats::CloseReason;
 use crate::table::{ClientId, ExchangeId, Port};
 use std::net::SocketAddr;
@@ -183,7 +183,9 @@ impl Origin<'_> {
         local: &mut Local<E>,
     ) -> Option<u64> {
         match self.client.http2 {
-            Some(_) => self.client.put_answer_on_stream(self.stream, status, None, local),
+            Some(_) => {
+                self.client.put_answer_on_stream(self.stream, status, &Content::Refusal, local)
+            }
             None => self.client.put_answer(status, connection, is_head, local),
         }
     }

@@ -405,6 +405,7 @@ fn is_refusal(reason: CloseReason) -> bool {
         CloseReason::MalformedProxyHeader
             | CloseReason::NotTls
             | CloseReason::UnknownServerName
+            | CloseReason::CertificateAwaited
             | CloseReason::RequestRefused
             | CloseReason::ClientCertificateMissing
             | CloseReason::ClientCertificateExpired

@@ -12,10 +12,12 @@ use crate::head::RequestHead;
 use crate::link::{OpenFault, Opened, Secure};
 use crate::local::{How, Local};
 use crate::message::{self, RequestOutcome, RequestSide};
-use crate::snapshot::Protocol;
+use crate::snapshot::{Challenges, Protocol};
 use crate::stats::{CloseReason, Counter};
-use crate::tls::{ClientSide, Fault, FaultKind, Handshake, Session, Site, Suite};
-use crate::tls_hello::{Verdict, alert_unrecognized_name};
+use crate::tls::{
+    Answer, CHALLENGE_PROTOCOL, ClientSide, Fault, FaultKind, Handshake, Session, Site, Suite,
+};
+use crate::tls_hello::{Hello, Verdict, alert_internal_error, alert_unrecognized_name};
 use std::sync::Arc;
 
 /// The answer to a request that comes without TLS.
@@ -29,6 +31,8 @@ enum Greeting {
     PlainHttp,
     NotTls,
     UnknownName(Box<[u8]>),
+    /// The certificate for this name was not fetched yet.
+    Awaited(Box<[u8]>),
     /// With what answers this name.
     Begin(Option<Arc<str>>, Arc<Site>),
 }
@@ -47,6 +51,14 @@ fn reason_of(fault: &Fault) -> CloseReason {
         FaultKind::OtherName | FaultKind::BadCertificate => CloseReason::ClientCertificateInvalid,
         _ => CloseReason::TlsHandshakeFailed,
     }
+}
+
+/// What answers the challenge tls-alpn-01, if a client asks for it and nothing else.
+#[cold]
+fn challenge_answer<'c>(challenges: &'c Challenges, hello: Hello<'_>) -> Option<&'c Arc<Site>> {
+    let mut offered = hello.alpn;
+    let is_asked = offered.next() == Some(CHALLENGE_PROTOCOL) && offered.next().is_none();
+    challenges.tls_answer(hello.server_name?).filter(|_| is_asked)
 }
 
 /// Judges the head of a request of a connection with this TLS, or without any: see
@@ -96,13 +108,20 @@ impl Client {
 
     fn greeting<E: Engine>(&self, bytes: &[u8], hello: Verdict<'_>, local: &Local<E>) -> Greeting {
         let names = local.current.listener(self.listener).and_then(|one| one.tls.as_ref());
-        let name = match hello {
+        let hello = match hello {
             Verdict::Incomplete => return Greeting::Incomplete,
             Verdict::NotTls if bytes[0].is_ascii_uppercase() => return Greeting::PlainHttp,
             Verdict::NotTls | Verdict::Malformed(_) => return Greeting::NotTls,
-            Verdict::Hello(hello) => hello.server_name,
+            Verdict::Hello(hello) => hello,
         };
-        let site = names.and_then(|names| names.lookup(name));
+        let name = hello.server_name;
+        let challenges = local.current.snapshot().challenges.as_deref();
+        let challenge = challenges.and_then(|all| challenge_answer(all, hello));
+        let answer = names.and_then(|names| names.answer(name));
+        if challenge.is_none() && matches!(answer, Some(Answer::Awaited)) {
+            return Greeting::Awaited(name.unwrap_or_default().as_bytes().into());
+        }
+        let site = challenge.or(answer.and_then(Answer::site));
         match site.cloned() {
             Some(site) => Greeting::Begin(name.map(Into::into), site),
             None => Greeting::UnknownName(name.unwrap_or_default().as_bytes().into()),
@@ -115,6 +134,9 @@ impl Client {
             Greeting::PlainHttp => (PLAIN_HTTP, Box::default(), CloseReason::NotTls),
             Greeting::UnknownName(name) => {
                 (alert_unrecognized_name(), name, CloseReason::UnknownServerName)
+            }
+            Greeting::Awaited(name) => {
+                (alert_internal_error(), name, CloseReason::CertificateAwaited)
             }
             _ => return self.give_up(How::Close, CloseReason::NotTls, local),
         };
@@ -205,6 +227,9 @@ impl Client {
             local.count(Counter::TlsResumptions);
         }
         let speaks_http2 = facts.alpn.as_deref() == Some(b"h2");
+        if facts.alpn.as_deref() == Some(CHALLENGE_PROTOCOL) {
+            return self.give_up(How::Close, CloseReason::ChallengeAnswered, local);
+        }
         if let Some(secure) = &mut self.link.secure {
             secure.note_client_certificate();
         }

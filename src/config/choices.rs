@@ -216,6 +216,32 @@ choice! {
 }
 
 choice! {
+    /// How an authority sees that a name is this machine's (RFC 8555, 8.3; RFC 8737).
+    AcmeChallenge {
+        TlsAlpn01 = "tls-alpn-01" "A TLS handshake on port 443.",
+        Http01 = "http-01" "A request by plain HTTP on port 80.",
+    }
+}
+
+choice! {
+    /// The part of a process in fetching certificates by ACME.
+    AcmeRole {
+        Fetch = "fetch" "It asks the authority for them.",
+        Read = "read" "It reads what another process has fetched.",
+    }
+}
+
+choice! {
+    /// The kind of the keys of certificates by ACME.
+    AcmeKeyType {
+        EcdsaP256 = "ecdsa-p256" "ECDSA on P-256.",
+        EcdsaP384 = "ecdsa-p384" "ECDSA on P-384.",
+        Rsa2048 = "rsa-2048" "RSA with 2048 bits.",
+        Rsa4096 = "rsa-4096" "RSA with 4096 bits.",
+    }
+}
+
+choice! {
     /// The certificate for a ClientHello with a server name that none is for.
     UnknownSni {
         Default = "default" "That without a name; none: the connection is refused.",

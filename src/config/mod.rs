@@ -30,9 +30,9 @@ pub mod values;
 
 pub use backends_file::parse_backends_file;
 pub use choices::{
-    BackendHttp, Choice, ClientCertificate, Connect, HalfClose, LogFormat, NoHealthy, NoSni,
-    NotTls, ProbeProtocol, ProcessLogFormat, Protocol, ProxyHeader, ProxyProtocol, ProxyTlv,
-    Steering, UnknownSni, unknown_word,
+    AcmeChallenge, AcmeKeyType, AcmeRole, BackendHttp, Choice, ClientCertificate, Connect,
+    HalfClose, LogFormat, NoHealthy, NoSni, NotTls, ProbeProtocol, ProcessLogFormat, Protocol,
+    ProxyHeader, ProxyProtocol, ProxyTlv, Steering, UnknownSni, unknown_word,
 };
 pub use diagnostics::{Diagnostics, Problem};
 pub use digest::Digest;
@@ -44,10 +44,11 @@ pub use printing::{PrintedKey, PrintedSection};
 pub use raw::WrittenKeys;
 pub use reading::{Loader, TextFormat};
 pub use sections::{
-    ADMIN_SOCKET_DEFAULT, AccessLog, Admin, Backend, BackendEntry, BackendName, Body, Certificate,
-    ClientCertificates, ErrorAnswer, FlowRules, Http, Http2, HttpProbe, IDLE_CONNECTIONS_DEFAULT,
-    Listener, LogPath, Lookup, Pool, PoolTls, Probe, ProbeKind, Route, Runtime, ShardsChoice,
-    StateFile, Timeouts, Tls, TlsProbe, load_trust, parse_ticket_keys,
+    ADMIN_SOCKET_DEFAULT, AccessLog, Acme, AcmeIndex, Admin, Backend, BackendEntry, BackendName,
+    Body, Certificate, ClientCertificates, ErrorAnswer, FlowRules, Http, Http2, HttpProbe,
+    IDLE_CONNECTIONS_DEFAULT, Listener, LogPath, Lookup, MacKey, Pool, PoolTls, Probe, ProbeKind,
+    Route, Runtime, ShardsChoice, StateFile, Timeouts, Tls, TlsProbe, load_trust, parse_fetched,
+    parse_ticket_keys,
 };
 pub use server_names::{Alternatives, Clash, ServerNames};
 pub use source::PoolSource;

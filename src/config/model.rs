@@ -5,7 +5,7 @@ use super::choices::{Choice, Protocol};
 use super::endpoint::Transport;
 use super::keys::Keys;
 use super::sections::{
-    AccessLog, Admin, Certificate, ErrorAnswer, Http, Http2, Listener, Pool, Route, Runtime,
+    AccessLog, Acme, Admin, Certificate, ErrorAnswer, Http, Http2, Listener, Pool, Route, Runtime,
     Timeouts, Tls,
 };
 
@@ -31,6 +31,9 @@ pub struct Config {
     pub admin: Admin,
     /// Listeners, in the order written. Names and addresses are unique.
     pub listeners: Vec<Listener>,
+    /// Accounts with authorities that issue certificates by ACME, sorted by name. Each has a
+    /// certificate.
+    pub acme: Vec<Acme>,
     /// Certificates, in the order written. Every listener of HTTPS has one, and each of them has a
     /// listener.
     pub certificates: Vec<Certificate>,

@@ -7,14 +7,18 @@ use std::path::{Path, PathBuf};
 
 impl Config {
     /// Resolves every relative `ca`, `ca_file`, `client_certificate`, `client_key`, `client_ca`,
-    /// `client_crl`, `backends_file`, `ticket_keys_file`, `chain`, `key` and `ocsp` against the
-    /// folder of the configuration file. Logs, sockets and the state file are written, not read:
-    /// they stay relative to the working directory.
+    /// `client_crl`, `backends_file`, `ticket_keys_file`, `chain`, `key`, `ocsp`, `storage` and
+    /// `eab_mac_key_file` against the folder of the configuration file. Logs, sockets and the
+    /// state file are written, not read: they stay relative to the working directory.
     pub fn resolve_paths(&mut self, folder: &Path) {
         let resolve = |path: &mut PathBuf| *path = folder.join(&path);
         self.tls.ticket_keys_file.iter_mut().for_each(resolve);
         for clients in self.client_certificates_mut() {
             clients.ca.iter_mut().chain(&mut clients.crl).for_each(resolve);
+        }
+        for acme in &mut self.acme {
+            resolve(&mut acme.storage);
+            acme.ca.iter_mut().chain(&mut acme.eab_mac_key_file).for_each(resolve);
         }
         for certificate in &mut self.certificates {
             resolve(&mut certificate.chain);

@@ -65,6 +65,12 @@ impl Config {
         let listeners =
             listeners.map(|(index, keys)| PrintedSection::element("listener", index, keys));
         sections.extend(listeners);
+        let accounts = self.acme.iter();
+        sections.extend(
+            accounts.map(|acme| {
+                PrintedSection::table(format!("acme.{}", acme.name), acme.print_keys())
+            }),
+        );
         let certificates = self.certificates.iter().enumerate();
         sections.extend(certificates.map(|(index, one)| one.print(self, index)));
         let routes = self.routes.iter().enumerate();

@@ -3,7 +3,7 @@
 
 use super::choices::{NoSni, UnknownSni};
 use super::model::{Config, ListenerIndex};
-use super::sections::{Certificate, ClientCertificates, Listener};
+use super::sections::{AcmeIndex, Certificate, ClientCertificates, Listener};
 use crate::tls::{ClientPolicy, KeyKind};
 use std::collections::BTreeMap;
 
@@ -127,13 +127,20 @@ impl Config {
         {
             return clash(*first, ClashCause::ClientCertificates);
         }
-        let kind_of = |place: usize| self.certificates[place].loaded.kind;
+        let kind_of = |place: usize| self.kind_of(&self.certificates[place]);
         let kind = kind_of(place);
         if let Some(other) = alternatives.iter().find(|other| kind_of(**other) == kind) {
             return clash(*other, ClashCause::KeyKind(kind));
         }
         alternatives.push(place);
         Ok(())
+    }
+
+    /// The kind of a certificate's key, also of one that is to be fetched.
+    fn kind_of(&self, certificate: &Certificate) -> KeyKind {
+        let loaded = certificate.loaded.as_ref().map(|loaded| loaded.kind);
+        let awaited = || certificate.acme.map(|AcmeIndex(at)| self.acme[at].key_type.kind());
+        loaded.or_else(awaited).unwrap_or(KeyKind::Other)
     }
 
     /// Those that answer every name of a listener, if they are the only ones.

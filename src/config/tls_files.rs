@@ -4,8 +4,8 @@
 use super::choices::Protocol;
 use super::model::{Config, ListenerIndex};
 use super::sections::{
-    Certificate, ClientCertificates, Pool, PoolTls, load_authorities, load_trust, parse_staple,
-    parse_ticket_keys,
+    Acme, Certificate, ClientCertificates, Pool, PoolTls, load_authorities, load_trust,
+    parse_fetched, parse_staple, parse_ticket_keys, read_files,
 };
 use super::{Loader, raw::load_named};
 use crate::tls::{self, Authorities, ClientTrust, Staple, TicketSecret};
@@ -25,6 +25,8 @@ pub enum TlsFiles {
         /// The key; may be the same file.
         key: PathBuf,
     },
+    /// A chain with its key, by ACME: it comes later.
+    Acme(PathBuf),
     /// What certificates of clients are verified by.
     ClientTrust {
         /// Authorities.
@@ -59,6 +61,7 @@ impl fmt::Display for TlsFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Certificate { chain, .. } => write!(f, "certificate {}", chain.display()),
+            Self::Acme(path) => write!(f, "certificate {}", path.display()),
             Self::ClientTrust { ca, crl } => {
                 let paths: Vec<_> =
                     ca.iter().chain(crl).map(|path| path.display().to_string()).collect();
@@ -81,10 +84,17 @@ impl TlsFiles {
         let (files, more): (&[PathBuf], &[PathBuf]) = match self {
             Self::Certificate { chain, key } => (slice::from_ref(chain), slice::from_ref(key)),
             Self::ClientTrust { ca, crl } => (ca, crl),
-            Self::Ocsp(path) | Self::TicketKeys(path) => (slice::from_ref(path), &[]),
+            Self::Acme(path) | Self::Ocsp(path) | Self::TicketKeys(path) => {
+                (slice::from_ref(path), &[])
+            }
             Self::Authorities(paths) => (paths, &[]),
         };
         files.iter().chain(more).map(PathBuf::as_path)
+    }
+
+    /// True if it is no fault that they are not there.
+    pub fn may_be_absent(&self) -> bool {
+        matches!(self, Self::Acme(_))
     }
 
     /// Reads and checks the content.
@@ -94,8 +104,13 @@ impl TlsFiles {
     pub fn read(&self, load: Loader<'_>) -> Result<TlsContent, String> {
         match self {
             Self::Certificate { chain, key } => {
-                let read = Certificate::load(chain.clone(), key.clone(), load)?;
-                Ok(TlsContent::Certificate(read.loaded))
+                let read = |path: &Path| load_named(path, load);
+                let read = read_files(chain, key, &read).map_err(|wrong| wrong.to_string())?;
+                Ok(TlsContent::Certificate(Arc::new(read)))
+            }
+            Self::Acme(path) => {
+                let read = parse_fetched(path, &load_named(path, load)?)?;
+                Ok(TlsContent::Certificate(Arc::new(read)))
             }
             Self::ClientTrust { ca, crl } => {
                 Ok(TlsContent::ClientTrust(Arc::new(load_trust(ca, crl, load)?)))
@@ -123,7 +138,14 @@ impl Config {
             .flat_map(|tls| tls.certificate_files().into_iter().chain(tls.authority_files()));
         let staples = self.certificates.iter().filter_map(Certificate::ocsp_file);
         let trusts = self.client_certificates().filter_map(ClientCertificates::files);
-        certificates.chain(staples).chain(trusts).chain(tickets).chain(of_pools).collect()
+        let of_directories = self.acme.iter().filter_map(Acme::authority_files);
+        certificates
+            .chain(of_directories)
+            .chain(staples)
+            .chain(trusts)
+            .chain(tickets)
+            .chain(of_pools)
+            .collect()
     }
 
     /// What is asked of clients, wherever it is.
@@ -145,8 +167,8 @@ impl Config {
         match content {
             TlsContent::Certificate(loaded) => {
                 let theirs = self.certificates.iter_mut().filter(|one| one.files() == *files);
-                for one in theirs.filter(|one| one.loaded != *loaded) {
-                    one.loaded = loaded.clone();
+                for one in theirs.filter(|one| one.loaded.as_ref() != Some(loaded)) {
+                    one.loaded = Some(loaded.clone());
                     is_changed = true;
                 }
                 for tls in self.tls_of_pools() {
@@ -159,6 +181,12 @@ impl Config {
                 }
             }
             TlsContent::Authorities(authorities) => {
+                let theirs = self.acme.iter_mut();
+                let theirs = theirs.filter(|one| one.authority_files().as_ref() == Some(files));
+                for one in theirs.filter(|one| one.authorities.as_ref() != Some(authorities)) {
+                    one.authorities = Some(authorities.clone());
+                    is_changed = true;
+                }
                 for tls in self.tls_of_pools() {
                     if tls.authority_files().as_ref() == Some(files)
                         && tls.authorities.as_ref() != Some(authorities)

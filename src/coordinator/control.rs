@@ -7,8 +7,8 @@ use crate::config::{self, Config, TlsContent, TlsFiles};
 use crate::coordinator::events::Event;
 use crate::coordinator::fleet::{Discovered, Fleet, Operation, OperationError};
 use crate::coordinator::process::{
-    Course, ListenSockets, Listeners, Phase, ReadyAnswers, Retired, Shards, Tickets, check_host,
-    system_authorities,
+    Challenge, Course, Issuance, ListenSockets, Listeners, OpenChallenges, Phase, ReadyAnswers,
+    Retired, Shards, Tickets, check_host, system_authorities,
 };
 use crate::mailbox::Mailbox;
 use crate::snapshot::{self, Settings, Snapshot};
@@ -16,6 +16,7 @@ use crate::tls::StapleState;
 use std::cell::{Ref, RefCell, RefMut};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,9 @@ pub struct Control {
     readiness: ReadyAnswers,
     tickets: Tickets,
     tls_failures: BTreeMap<TlsFiles, String>,
+    /// Where certificates by ACME stand, by their files.
+    issuances: BTreeMap<PathBuf, Issuance>,
+    challenges: OpenChallenges,
     began: Instant,
     settings: Arc<Settings>,
     snapshot: Option<Arc<Snapshot>>,
@@ -64,6 +68,8 @@ impl Control {
         let mut control = Self {
             tickets,
             tls_failures: BTreeMap::new(),
+            issuances: BTreeMap::new(),
+            challenges: OpenChallenges::default(),
             fleet: Rc::new(RefCell::new(fleet)),
             shards: Shards::new(mailboxes),
             listeners,
@@ -131,7 +137,8 @@ impl Control {
         self.generation = Generation(self.generation.0 + 1);
         let listeners = self.listeners.iter().cloned().collect();
         let snapshot = snapshot::assemble(self.generation, listeners, pools, self.settings.clone());
-        let snapshot = Arc::new(snapshot);
+        let challenges = self.challenges.published();
+        let snapshot = Arc::new(Snapshot { challenges, ..snapshot });
         self.retired.extend(self.snapshot.replace(snapshot.clone()));
         self.shards.publish(&snapshot);
         self.generation
@@ -264,6 +271,10 @@ impl Control {
         self.tickets.follow(&self.config.tls, now);
         // What was read for this configuration can be used.
         self.tls_failures.clear();
+        let is_wanted = |path: &PathBuf| {
+            self.config.certificates.iter().any(|one| one.acme.is_some() && one.chain == *path)
+        };
+        self.issuances.retain(|path, _| is_wanted(path));
         fleet.note_gone();
         drop(fleet);
         let settings = snapshot::build_settings(&self.config);
@@ -322,7 +333,7 @@ impl Control {
         let certificates = self.config.certificates.iter();
         let valid = certificates.filter_map(|one| {
             let staple = one.staple.as_ref()?;
-            let is_sent = staple.state(&one.loaded, wall_s) == StapleState::Stapled;
+            let is_sent = staple.state(one.loaded.as_ref()?, wall_s) == StapleState::Stapled;
             is_sent.then(|| staple.digest())
         });
         let valid: BTreeSet<[u8; 32]> = valid.collect();
@@ -347,6 +358,33 @@ impl Control {
     /// Why files of TLS cannot be used, which have changed.
     pub(crate) fn tls_failures(&self) -> &BTreeMap<TlsFiles, String> {
         &self.tls_failures
+    }
+
+    // --- certificates by ACME ---
+
+    /// Where a certificate by ACME stands, by its file.
+    pub(crate) fn issuance(&self, path: &Path) -> Option<&Issuance> {
+        self.issuances.get(path)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn issuance_mut(&mut self, path: &Path) -> &mut Issuance {
+        self.issuances.entry(path.to_owned()).or_default()
+    }
+
+    /// Has the shards answer challenges; the number is for [`Control::remove_challenges`].
+    pub(crate) fn add_challenges(&mut self, challenges: Vec<Challenge>, now: Instant) -> u64 {
+        let number = self.challenges.add(challenges);
+        self.is_dirty = true;
+        self.publish(now);
+        number
+    }
+
+    /// Has the shards forget challenges.
+    pub(crate) fn remove_challenges(&mut self, number: u64, now: Instant) {
+        self.challenges.remove(number);
+        self.is_dirty = true;
+        self.publish(now);
     }
 
     /// The configuration in force.

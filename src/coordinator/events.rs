@@ -113,6 +113,42 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A certificate is being fetched by ACME.
+    AcmeBegun {
+        /// Its file.
+        certificate: String,
+        /// Its names.
+        names: Vec<String>,
+        /// The authority's directory.
+        directory: String,
+        /// There is none until then: clients are refused.
+        is_awaited: bool,
+    },
+    /// A certificate was fetched by ACME, and is in force.
+    AcmeFetched {
+        /// Its file.
+        certificate: String,
+        /// Its names.
+        names: Vec<String>,
+        /// Its end, milliseconds since 1970.
+        ends_ms: u64,
+    },
+    /// A certificate could not be fetched by ACME. The present one, if there is one, is served.
+    AcmeFailed {
+        /// Its file.
+        certificate: String,
+        /// Its names.
+        names: Vec<String>,
+        /// Why.
+        reason: String,
+        /// Failures in a row.
+        failures: u32,
+        /// The time of the next attempt, milliseconds since 1970.
+        next_ms: u64,
+        /// Whole days until the end of the present certificate; none if there is none, or it is
+        /// over.
+        days_left: Option<u64>,
+    },
     /// A certificate ends soon, or has ended.
     CertificateExpires {
         /// The file of its chain.

@@ -9,12 +9,14 @@
 //! - `discovery`: names and files that list backends. `probing`: the probes of backends.
 //! - `control`: fleet, process and configuration as one state; each change ends in a snapshot.
 //! - `tls_files`: certificates and other files of TLS that change, and their dates.
+//! - `acme`: certificates that are fetched.
 //! - `reload`: another configuration is planned, probed ahead and put in force.
 //! - `admin`: the interface for operators.
 //! - `running`: the loop of the thread, which starts the tasks and shards.
 //!
 //! Does not: touch a client's bytes; build shards (the caller passes a function that spawns one).
 
+mod acme;
 pub mod admin;
 mod control;
 mod discovery;

@@ -2,6 +2,7 @@
 //! handles events, and ends when the shards have ended.
 
 use crate::base::Instant;
+use crate::coordinator::acme;
 use crate::coordinator::admin::{self, Admin};
 use crate::coordinator::control::Control;
 use crate::coordinator::discovery::{Resolvers, Sources};
@@ -69,6 +70,9 @@ pub enum Ended {
 pub struct Coordinator {
     control: Rc<RefCell<Control>>,
     reloads: Rc<Reloads>,
+    resolvers: Rc<Resolvers>,
+    /// For the pauses of what is tried again.
+    seed: u64,
     spawn: Spawn,
     bell: Option<BellReceiver>,
     panics: Panics,
@@ -119,7 +123,7 @@ impl Coordinator {
         let servers = control.borrow().config().runtime.dns_servers.clone();
         let resolvers = Rc::new(Resolvers::new(servers));
         let sources = Sources::new(fleet, resolvers.clone(), news.clone());
-        let reloads = Rc::new(Reloads::new(control.clone(), resolvers, source));
+        let reloads = Rc::new(Reloads::new(control.clone(), resolvers.clone(), source));
         let state_file = control.borrow().config().runtime.state_file.path().map(StateFile::new);
         let (sender, reports) = mpsc::unbounded_channel();
         let panics = Panics::default();
@@ -128,6 +132,8 @@ impl Coordinator {
         Self {
             control,
             reloads,
+            resolvers,
+            seed,
             spawn,
             bell,
             panics,
@@ -199,8 +205,11 @@ impl Coordinator {
     /// Serves until the process ends.
     async fn go_on(&mut self, signals: &mut Signals, bell: &UnixDatagram) -> Ended {
         let files = tokio::task::spawn_local(tls_files::follow(self.control.clone()));
+        let (control, resolvers) = (self.control.clone(), self.resolvers.clone());
+        let acme = tokio::task::spawn_local(acme::follow(control, resolvers, self.seed));
         let ended = self.turn_until_over(signals, bell).await;
         files.abort();
+        acme.abort();
         ended
     }
 

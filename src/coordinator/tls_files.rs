@@ -80,6 +80,9 @@ fn follow_staples(control: &RefCell<Control>, staples: &mut Staples) {
 fn look(wanted: BTreeSet<TlsFiles>, known: &HashMap<TlsFiles, Seen>) -> Vec<Look> {
     let looked = wanted.into_iter().filter_map(|files| {
         let stamps: Option<Vec<Stamp>> = files.paths().map(Stamp::of).collect();
+        if stamps.is_none() && files.may_be_absent() {
+            return None;
+        }
         let same = known.get(&files).is_some_and(|seen| {
             seen.failures == 0 && seen.stamps.is_some() && seen.stamps == stamps
         });

@@ -11,7 +11,7 @@ mod response;
 pub use body::{Body, Passed};
 pub use draft::Draft;
 pub use request::{
-    BODY_TOO_LARGE, Denial, LocalAnswer, Request, RequestOutcome, RequestSide, Upgrade,
+    BODY_TOO_LARGE, Content, Denial, LocalAnswer, Request, RequestOutcome, RequestSide, Upgrade,
     misdirected, request,
 };
 pub use response::{Response, ResponseOutcome, ResponseSide, response};

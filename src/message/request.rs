@@ -6,7 +6,9 @@ use crate::head::{
     redirect, websocket,
 };
 use crate::http1::{ChunkedDecoder, HostRoom, host_room, write_request};
-use crate::snapshot::{KeyHash, Listener, Pool, Snapshot, Target, UpgradeProtocol};
+use crate::snapshot::{
+    Challenges, KeyHash, Listener, Pool, Protocol, Snapshot, Target, UpgradeProtocol,
+};
 use crate::stats::CloseReason;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -86,8 +88,18 @@ pub struct Denial {
     pub text: &'static str,
     /// From the received part of the request's head, if there is an access log.
     pub draft: Option<Box<Draft>>,
-    /// Where the client is redirected to; none: its request is refused.
-    pub location: Option<Box<[u8]>>,
+    /// What it says.
+    pub content: Content,
+}
+
+/// What a local answer says.
+pub enum Content {
+    /// That the request is refused, by its status.
+    Refusal,
+    /// Where the client is redirected to.
+    Redirect(Box<[u8]>),
+    /// What was asked for.
+    Body(Arc<[u8]>),
 }
 
 impl Denial {
@@ -98,7 +110,7 @@ impl Denial {
         text: &'static str,
         draft: Option<Box<Draft>>,
     ) -> Self {
-        Self { status, reason, text, draft, location: None }
+        Self { status, reason, text, draft, content: Content::Refusal }
     }
 }
 
@@ -136,6 +148,14 @@ pub fn request(
     let draft = draft_of(head, side.snapshot);
     let denied = |status, text, draft| denied(head, status, text, draft);
     let local = |status, text, draft| RequestOutcome::Local(denied(status, text, draft));
+    if let Some(challenges) = &side.snapshot.challenges
+        && let Some(body) = challenge_answer(challenges, head, side)
+    {
+        let mut answer = denied(200, "", draft);
+        answer.denial.reason = CloseReason::KeepAliveEnded;
+        answer.denial.content = Content::Body(body);
+        return RequestOutcome::Local(answer);
+    }
     let route = side.listener.and_then(|listener| listener.routes.lookup(head.host, head.path));
     let Some(target) = route else {
         let Some(port) = side.listener.and_then(|listener| listener.redirects_to) else {
@@ -146,7 +166,7 @@ pub fn request(
         };
         let mut answer = denied(redirect::status(head.method), "", draft);
         answer.denial.reason = CloseReason::KeepAliveEnded;
-        answer.denial.location = Some(location);
+        answer.denial.content = Content::Redirect(location);
         return RequestOutcome::Local(answer);
     };
     if let (Some(max), BodyLength::Sized(bytes)) = (settings.request_body_bytes_max, head.body)
@@ -192,6 +212,18 @@ pub fn request(
         }),
         draft,
     })
+}
+
+/// The answer to the challenge http-01, which is asked for by plain HTTP.
+#[cold]
+fn challenge_answer(
+    challenges: &Challenges,
+    head: &RequestHead<'_, '_>,
+    side: &RequestSide<'_>,
+) -> Option<Arc<[u8]>> {
+    let is_plain = side.listener.is_some_and(|listener| listener.protocol == Protocol::Http);
+    let is_read = matches!(head.method.0, b"GET" | b"HEAD");
+    challenges.http_answer(head.path).filter(|_| is_plain && is_read).cloned()
 }
 
 /// The answer to a request that may not come on its connection.

@@ -94,7 +94,7 @@ pub fn assemble(
 ) -> Snapshot {
     let listeners = by_id(listeners, |listener| listener.id.index());
     let pools = by_id(pools, |pool| pool.id.index());
-    Snapshot { generation, listeners, pools, settings }
+    Snapshot { generation, listeners, pools, settings, challenges: None }
 }
 
 fn by_id<T>(items: Vec<Arc<T>>, id: impl Fn(&T) -> usize) -> Vec<Option<Arc<T>>> {

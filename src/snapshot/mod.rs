@@ -5,6 +5,7 @@
 //! counter. `build` makes one from a checked configuration and the state of the backends.
 
 mod build;
+mod challenges;
 mod hashing;
 mod registry;
 mod server_names;
@@ -13,6 +14,7 @@ pub use build::{
     Member, Share, assemble, build, build_hashing, build_listener, build_pool, build_settings,
     build_tls, wanted,
 };
+pub use challenges::{CHALLENGE_PATH, Challenges};
 pub use hashing::Hashing;
 pub use registry::{Registry, RouteKey, Wanted};
 
@@ -44,6 +46,8 @@ pub struct Snapshot {
     pub pools: Vec<Option<Arc<Pool>>>,
     /// Settings that are not per listener or pool.
     pub settings: Arc<Settings>,
+    /// Challenges of ACME; none while no certificate is being fetched.
+    pub challenges: Option<Arc<Challenges>>,
 }
 
 /// An address that connections are accepted on, or datagrams received.

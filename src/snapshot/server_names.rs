@@ -1,8 +1,8 @@
 //! What answers each server name of a listener of HTTPS.
 
 use super::registry::Registry;
-use crate::config::{Alternatives, Config, ListenerIndex, NoSni, UnknownSni};
-use crate::tls::{ServerNames, Shown, Site, Terms};
+use crate::config::{Alternatives, Certificate, Config, ListenerIndex, NoSni, UnknownSni};
+use crate::tls::{Answer, ServerNames, Shown, Site, Terms};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -15,25 +15,34 @@ pub(super) fn build(config: &Config, index: ListenerIndex, registry: &Registry) 
     let names = config.server_names(index).expect("a checked configuration has no clash");
     let terms = Terms::new(&listener.tls, listener.http2, &registry.tickets);
     let mut built: HashMap<Alternatives, Arc<Site>> = HashMap::new();
-    let mut answering = |alternatives: &Alternatives| {
-        let entry = built.entry(alternatives.clone()).or_insert_with(|| {
+    // `name` is none for the default, which answers whatever it has.
+    let mut answering = |alternatives: &Alternatives, name: Option<&str>| {
+        let loaded = |place: usize| {
+            let one: &Certificate = &config.certificates[place];
+            name.map_or(one.loaded.as_ref(), |name| one.answering(name))
+        };
+        let present: Alternatives =
+            alternatives.iter().copied().filter(|place| loaded(*place).is_some()).collect();
+        if present.is_empty() {
+            return Answer::Awaited;
+        }
+        let entry = built.entry(present.clone()).or_insert_with(|| {
             let shown = |place: &usize| {
-                let one = &config.certificates[*place];
-                let staple = one.staple.as_deref();
+                let staple = config.certificates[*place].staple.as_deref();
                 let staple = staple.filter(|staple| registry.staples.contains(&staple.digest()));
-                Shown { certificate: &one.loaded, staple }
+                Some(Shown { certificate: loaded(*place)?, staple })
             };
-            let chosen: Vec<_> = alternatives.iter().map(shown).collect();
+            let chosen: Vec<_> = present.iter().filter_map(shown).collect();
             terms.answering_with(&chosen, config.client_policy(index, alternatives))
         });
-        entry.clone()
+        Answer::Site(entry.clone())
     };
-    let default = (!names.default.is_empty()).then(|| answering(&names.default));
+    let default = (!names.default.is_empty()).then(|| answering(&names.default, None));
     let unknown = default.clone().filter(|_| listener.unknown_sni == UnknownSni::Default);
     let unnamed = default.filter(|_| listener.no_sni == NoSni::Default);
     let mut table = ServerNames::new(unknown, unnamed);
     for (name, alternatives) in &names.by_name {
-        table.add(name, &answering(alternatives));
+        table.add(name, &answering(alternatives, Some(name)));
     }
     table
 }

@@ -66,6 +66,8 @@ close_reasons! {
     MalformedProxyHeader "malformed_proxy_header" Client "The PROXY protocol header was malformed, or came from an address that is not trusted.";
     NotTls "not_tls" Client "The client did not begin with a TLS handshake.";
     UnknownServerName "unknown_server_name" Client "The client asked for a server name that has no route, or for none.";
+    CertificateAwaited "certificate_awaited" Ringway "The certificate for the server name was not fetched yet.";
+    ChallengeAnswered "challenge_answered" None "The challenge of a certification authority (tls-alpn-01) was answered.";
     ClientCertificateMissing "client_certificate_missing" Client "The client showed no certificate, and had to.";
     ClientCertificateExpired "client_certificate_expired" Client "The client's certificate was no longer valid, or not yet.";
     ClientCertificateUnknownAuthority "client_certificate_unknown_authority" Client "The client's certificate was from no authority that is trusted.";

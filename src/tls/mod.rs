@@ -2,8 +2,8 @@
 //! of one connection, bytes in and bytes out.
 //!
 //! `pem` and `certificate` read certificates, `policy` has versions and suites, `serving` builds
-//! what answers clients, a `site`, `names` finds it by server name, `staple` is an answer
-//! of OCSP, `client_trust` verifies
+//! what answers clients, a `site`, `names` finds it by server name, `challenge` is the answer to
+//! one of ACME, `staple` is an answer of OCSP, `client_trust` verifies
 //! certificates of clients, `identity` writes what one says, `client_side` is what a client's
 //! connection has shown, `tickets` resumes sessions; `backend` is TLS towards backends, `trust` has
 //! whose certificates are accepted of them, `sessions` what can be resumed; `handshake`, `record`
@@ -11,6 +11,7 @@
 
 mod backend;
 mod certificate;
+mod challenge;
 mod client_side;
 mod client_trust;
 mod fault_kind;
@@ -30,12 +31,13 @@ mod trust;
 
 pub use backend::{BackendNames, BackendTerms, BackendTls, Trust, server_name};
 pub use certificate::{Certificate, CertificateFault, FileOf, KeyKind, is_server_name};
+pub use challenge::{CHALLENGE_PROTOCOL, challenge_site};
 pub use client_side::ClientSide;
 pub use client_trust::{ClientPolicy, ClientTrust, TrustFault, TrustFile};
 pub use fault_kind::FaultKind;
 pub use handshake::{Facts, Handshake};
 pub use identity::Identity;
-pub use names::ServerNames;
+pub use names::{Answer, ServerNames};
 pub use pem::FileFault;
 pub use policy::{Policy, Suite};
 pub use record::{CONTENT_BYTES_MAX, ContentType, OVERHEAD_BYTES_MAX, RecordFault, Version};

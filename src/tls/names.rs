@@ -7,39 +7,63 @@ use super::site::Site;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// What there is for a name.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// What answers.
+    Site(Arc<Site>),
+    /// A certificate that was not fetched yet: the client is refused until then.
+    Awaited,
+}
+
+impl Answer {
+    /// What answers, if it is there.
+    pub fn site(&self) -> Option<&Arc<Site>> {
+        match self {
+            Self::Site(site) => Some(site),
+            Self::Awaited => None,
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct ServerNames {
-    exact: HashMap<Box<str>, Arc<Site>>,
+    exact: HashMap<Box<str>, Answer>,
     /// By what follows `*.`.
-    wildcards: HashMap<Box<str>, Arc<Site>>,
-    unknown: Option<Arc<Site>>,
-    unnamed: Option<Arc<Site>>,
+    wildcards: HashMap<Box<str>, Answer>,
+    unknown: Option<Answer>,
+    unnamed: Option<Answer>,
 }
 
 impl ServerNames {
     /// `unknown` is for names that are not listed, `unnamed` for clients that name none; without it
     /// they are refused.
-    pub fn new(unknown: Option<Arc<Site>>, unnamed: Option<Arc<Site>>) -> Self {
+    pub fn new(unknown: Option<Answer>, unnamed: Option<Answer>) -> Self {
         Self { unknown, unnamed, ..Self::default() }
     }
 
     /// Adds a name in lower case, or `*.` and a name. The first one of a name is kept.
-    pub fn add(&mut self, name: &str, site: &Arc<Site>) {
+    pub fn add(&mut self, name: &str, answer: &Answer) {
         let (names, name) = match name.strip_prefix("*.") {
             Some(parent) => (&mut self.wildcards, parent),
             None => (&mut self.exact, name),
         };
-        names.entry(name.into()).or_insert_with(|| site.clone());
+        names.entry(name.into()).or_insert_with(|| answer.clone());
     }
 
-    /// The site for a name in lower case; none: the client is refused.
-    pub fn lookup(&self, name: Option<&str>) -> Option<&Arc<Site>> {
+    /// What there is for a name in lower case; none: the client is refused.
+    pub fn answer(&self, name: Option<&str>) -> Option<&Answer> {
         let Some(name) = name else { return self.unnamed.as_ref() };
         self.listed(name).or(self.unknown.as_ref())
     }
 
-    fn listed(&self, name: &str) -> Option<&Arc<Site>> {
+    /// The site for a name in lower case, if there is one by now.
+    pub fn lookup(&self, name: Option<&str>) -> Option<&Arc<Site>> {
+        self.answer(name)?.site()
+    }
+
+    fn listed(&self, name: &str) -> Option<&Answer> {
         let wildcard = || self.wildcards.get(parent_of(name)?);
         self.exact.get(name).or_else(wildcard)
     }
@@ -51,7 +75,7 @@ impl ServerNames {
         let parents = std::iter::successors(unlisted, |name| parent_of(name)).skip(1);
         let below = parents.filter_map(|parent| self.wildcards.get(parent));
         let default = [&self.unnamed, &self.unknown].into_iter().filter(move |_| host.is_none());
-        below.chain(default.flatten())
+        below.chain(default.flatten()).filter_map(Answer::site)
     }
 }
 

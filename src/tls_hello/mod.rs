@@ -51,5 +51,11 @@ pub fn alert_unrecognized_name() -> &'static [u8] {
     &[21, 3, 3, 0, 2, 2, 112]
 }
 
+/// The alert where there is nothing to answer with by now, which is no fault of the client:
+/// `internal_error`.
+pub fn alert_internal_error() -> &'static [u8] {
+    &[21, 3, 3, 0, 2, 2, 80]
+}
+
 #[cfg(test)]
 mod tests;

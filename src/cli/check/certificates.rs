@@ -3,7 +3,7 @@
 
 use super::findings::{Finding, warning};
 use ringway::base::calendar::Civil;
-use ringway::config::{Certificate, ClientCertificates, Config};
+use ringway::config::{ClientCertificates, Config};
 use ringway::sys::clock;
 use ringway::tls;
 use std::fs;
@@ -21,9 +21,14 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     for one in &config.certificates {
         let path = one.chain.display();
         let found = |what: &str| warning("certificate.chain", format!("`{path}`: {what}"));
-        findings.extend(one.loaded.remarks.iter().map(|remark| found(remark)));
-        findings.extend(dates(&one.loaded, wall_s, "clients").map(|date| found(&date)));
-        for name in one.names.iter().filter(|name| !is_covered(one, name)) {
+        let Some(loaded) = &one.loaded else { continue };
+        findings.extend(loaded.remarks.iter().map(|remark| found(remark)));
+        findings.extend(dates(loaded, wall_s, "clients").map(|date| found(&date)));
+        if one.acme.is_some() {
+            // It is fetched for other names once these have changed.
+            continue;
+        }
+        for name in one.names.iter().filter(|name| !is_covered(loaded, name)) {
             let message = format!("`{name}` is not in `{path}`: clients refuse it for this name");
             findings.push(warning("certificate.names", message));
         }
@@ -66,9 +71,9 @@ pub(super) fn dates(certificate: &tls::Certificate, wall_s: i64, peers: &str) ->
 }
 
 /// Whether a name is one of the certificate's, or covered by a wildcard of it.
-fn is_covered(certificate: &Certificate, name: &str) -> bool {
+fn is_covered(certificate: &tls::Certificate, name: &str) -> bool {
     let parent = name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
-    let names = &certificate.loaded.names;
+    let names = &certificate.names;
     names.iter().any(|known| **known == *name || Some(&**known) == parent.as_deref())
 }
 
@@ -95,6 +100,7 @@ pub(super) fn readable_keys(config: &Config) -> Vec<Finding> {
 mod tests {
     use super::*;
     use crate::cli::self_signed::make;
+    use ringway::config::Certificate;
 
     fn found(days: u32, names: &[&str]) -> Vec<String> {
         let made = make(&["a.test".to_owned(), "*.b.test".to_owned()], days).expect("made");
@@ -120,8 +126,9 @@ mod tests {
         let made = make(&["a.test".to_owned()], 90).expect("made");
         let load = |_: &std::path::Path| Ok((made.chain.clone() + &made.key).into_bytes());
         let one = Certificate::load("a.pem".into(), "a.pem".into(), &load).expect("it fits");
-        let at = |wall_s: i64| dates(&one.loaded, wall_s, "clients").unwrap_or_default();
-        let (begins, ends) = (one.loaded.begins, one.loaded.ends);
+        let loaded = one.loaded.as_ref().expect("it was read");
+        let at = |wall_s: i64| dates(loaded, wall_s, "clients").unwrap_or_default();
+        let (begins, ends) = (loaded.begins, loaded.ends);
         assert!(at(begins - 1).contains("valid only from"), "{}", at(begins - 1));
         assert_eq!(at(begins), "");
         assert!(at(ends - DAY_S).contains("it expires on"), "{}", at(ends - DAY_S));

@@ -1,7 +1,7 @@
 //! Errors and warnings of a start of `ringway run` here with a configuration that is valid by
 //! itself. Reads, changes nothing.
 
-use super::{backend_tls, certificates, datagrams, host, open_names, protocols};
+use super::{acme, backend_tls, certificates, datagrams, host, open_names, protocols};
 use crate::cli::environment::Wrong;
 use crate::cli::load::{Effective, LoadError};
 use crate::cli::serve::cores;
@@ -122,6 +122,7 @@ fn of_text(config: &Config) -> Vec<Finding> {
     findings.extend(protocols::findings(config));
     findings.extend(certificates::findings(config));
     findings.extend(open_names::findings(config));
+    findings.extend(acme::findings(config));
     findings.extend(backend_tls::findings(config));
     findings.extend(datagrams::findings(config));
     findings.extend(host::findings(config));
@@ -145,6 +146,7 @@ fn of_files(config: &Config) -> Vec<Finding> {
     findings.extend(state_file(config));
     findings.extend(config.pools.iter().filter_map(backends_file));
     findings.extend(certificates::readable_keys(config));
+    findings.extend(acme::folders(config));
     findings
 }
 

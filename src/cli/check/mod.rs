@@ -1,5 +1,6 @@
 //! `ringway check`: would `ringway run` start with these files?
 
+mod acme;
 mod backend_tls;
 mod certificates;
 mod datagrams;

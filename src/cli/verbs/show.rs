@@ -106,16 +106,35 @@ fn certificates(status: &Value, out: &mut dyn Write) -> io::Result<()> {
         let names: Vec<String> = list(&one["names"]).take(NAMES_MAX).map(text).collect();
         let more = list(&one["names"]).count().saturating_sub(NAMES_MAX);
         let more = if more > 0 { format!(" +{more}") } else { String::new() };
-        let day = rfc3339(one["ends_ms"].as_u64().unwrap_or(0));
+        let ends = one["ends_ms"].as_u64();
+        let day = ends.map_or_else(|| "-".to_owned(), rfc3339);
         let day = day.split('T').next().unwrap_or_default().to_owned();
-        let left = one["days_left"].as_u64();
-        let left = left.map_or_else(|| "EXPIRED".to_owned(), |days| days.to_string());
+        let left = match (ends, one["days_left"].as_u64()) {
+            (None, _) => "AWAITED".to_owned(),
+            (_, None) => "EXPIRED".to_owned(),
+            (_, Some(days)) => days.to_string(),
+        };
+        let key = one["key"].as_str().unwrap_or("-").to_owned();
         let names = names.join(",") + &more;
-        rows.push(vec![text(&one["chain"]), names, text(&one["key"]), day, left]);
+        rows.push(vec![text(&one["chain"]), names, key, day, left]);
     }
     if rows.len() > 1 {
         writeln!(out)?;
         table(&rows, out)?;
+    }
+    for one in list(&status["certificates"]) {
+        let acme = &one["acme"];
+        if let (Some(error), Some(next)) =
+            (acme["last_error"].as_str(), acme["next_attempt_ms"].as_u64())
+        {
+            let (chain, failures) = (text(&one["chain"]), count(&acme["failures"]));
+            let next = rfc3339(next);
+            writeln!(
+                out,
+                "certificate {chain} CANNOT BE FETCHED (failures: {failures}): {error}; the next \
+                 attempt is on {next}"
+            )?;
+        }
     }
     for one in list(&status["failing_tls_files"]) {
         let (files, reason) = (text(&one["files"]), text(&one["reason"]));
@@ -343,6 +362,14 @@ fn handshake(tls: &Value, out: &mut dyn Write) -> io::Result<()> {
         return writeln!(out, "  tls    {name}: no certificate, refused with unrecognized_name");
     }
     for one in list(&tls["certificates"]) {
+        if one["awaited"] == true {
+            let chain = text(&one["chain"]);
+            writeln!(
+                out,
+                "  tls    {name}: {chain} was not fetched yet, refused with internal_error"
+            )?;
+            continue;
+        }
         let left = one["days_left"].as_u64();
         let left = left.map_or_else(|| "EXPIRED".to_owned(), |days| format!("{days} days left"));
         let (chain, key) = (text(&one["chain"]), text(&one["key"]));

@@ -6,7 +6,7 @@ use crate::engine::{Engine, Room, Slice};
 use crate::http1::{Answer, ConnectionField, default_body, write_answer};
 use crate::local::{How, Local, Signal};
 use crate::mailbox::Stage;
-use crate::message::{Denial, Draft, LocalAnswer};
+use crate::message::{Content, Denial, Draft, LocalAnswer};
 use crate::stats::CloseReason;
 
 impl Client {
@@ -46,7 +46,8 @@ impl Client {
         is_head: bool,
         local: &mut Local<E>,
     ) -> Option<u64> {
-        let (answer, bytes) = self.write_answer(status, None, connection, is_head, local)?;
+        let content = &Content::Refusal;
+        let (answer, bytes) = self.write_answer(status, content, connection, is_head, local)?;
         self.put(answer, local);
         Some(bytes)
     }
@@ -59,8 +60,8 @@ impl Client {
         is_head: bool,
         local: &mut Local<E>,
     ) -> Option<u64> {
-        let (status, location) = (denial.status, denial.location.as_deref());
-        let (answer, bytes) = self.write_answer(status, location, connection, is_head, local)?;
+        let (status, content) = (denial.status, &denial.content);
+        let (answer, bytes) = self.write_answer(status, content, connection, is_head, local)?;
         self.put(answer, local);
         Some(bytes)
     }
@@ -70,7 +71,7 @@ impl Client {
     pub(in crate::client) fn write_answer<E: Engine>(
         &self,
         status: u16,
-        location: Option<&[u8]>,
+        content: &Content,
         connection: ConnectionField,
         is_head: bool,
         local: &mut Local<E>,
@@ -78,9 +79,14 @@ impl Client {
         let buffer = local.wire.engine.acquire(Room::Whole)?;
         let configured = &local.current.settings().error_answers;
         let configured = configured.iter().find(|answer| answer.status == status);
-        let (content_type, body) = match configured {
-            Some(answer) => (answer.content_type.as_str(), answer.body.bytes()),
-            None => ("text/plain", default_body(status)),
+        let (content_type, body) = match (content, configured) {
+            (Content::Body(body), _) => ("application/octet-stream", &**body),
+            (_, Some(answer)) => (answer.content_type.as_str(), answer.body.bytes()),
+            (_, None) => ("text/plain", default_body(status)),
+        };
+        let location = match content {
+            Content::Redirect(location) => Some(&**location),
+            Content::Refusal | Content::Body(_) => None,
         };
         let seconds = local.wire.engine.wall_seconds();
         let hsts = local.current.listener(self.listener).and_then(|one| one.hsts.as_deref());
@@ -133,8 +139,8 @@ impl Client {
         if !local.reports.has_access_log() {
             return;
         }
-        let Denial { status, reason, text, draft, location } = denial;
-        let is_refused = location.is_none();
+        let Denial { status, reason, text, draft, content } = denial;
+        let is_refused = matches!(content, Content::Refusal);
         let draft = draft.map(|draft| *draft).unwrap_or_default();
         let listener = local.current.listener_words(self.listener);
         local.reports.record(Record {

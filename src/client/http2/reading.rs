@@ -259,8 +259,7 @@ impl Client {
 
     /// Answers a request locally, and ends its stream.
     fn answer_stream<E: Engine>(&mut self, stream: StreamId, denial: Denial, local: &mut Local<E>) {
-        let (status, location) = (denial.status, denial.location.as_deref());
-        match self.put_answer_on_stream(stream.0, status, location, local) {
+        match self.put_answer_on_stream(stream.0, denial.status, &denial.content, local) {
             Some(bytes) => {
                 self.record_denial(denial, Some(stream.0), bytes, local);
                 self.end_stream(stream.0, local);

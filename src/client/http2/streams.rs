@@ -11,7 +11,7 @@ use crate::http2::{ErrorCode, GrpcAnswer, StreamId};
 use crate::limits::FIELDS_MAX;
 use crate::link::{OUTBOX_HIGH, OUTBOX_HIGH_WHEN_LOW, OUTBOX_LOW};
 use crate::local::{How, Local};
-use crate::message::Body;
+use crate::message::{Body, Content};
 use crate::stats::CloseReason;
 use crate::streams::{self, Framing, QUEUED_HIGH};
 use crate::table::ExchangeId;
@@ -222,7 +222,7 @@ impl Client {
         &mut self,
         stream: u32,
         status: u16,
-        location: Option<&[u8]>,
+        content: &Content,
         local: &mut Local<E>,
     ) -> Option<u64> {
         let row = self.http2.as_ref()?.stream(stream);
@@ -232,7 +232,7 @@ impl Client {
         }
         let is_head = row.is_some_and(|row| row.asked.head);
         let connection = ConnectionField::None;
-        let (answer, bytes) = self.write_answer(status, location, connection, is_head, local)?;
+        let (answer, bytes) = self.write_answer(status, content, connection, is_head, local)?;
         self.put_on_stream(stream, answer, local);
         Some(bytes)
     }

@@ -14,8 +14,9 @@ use super::foreign::instead_of;
 use super::units::listed;
 use super::values::NAME_LENGTH_MAX;
 use super::{Loader, TextFormat};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
 use toml::Spanned;
@@ -77,8 +78,12 @@ impl<'d> Section<'d> {
             let found = value.get_ref().type_str();
             let message = match self.report().format() {
                 TextFormat::Toml => {
-                    // The names of pools are the user's.
-                    let header = if path == "pool" { "pool.NAME" } else { &*path };
+                    // The names of pools and accounts are the user's.
+                    let header = match &*path {
+                        "pool" => "pool.NAME",
+                        "acme" => "acme.NAME",
+                        path => path,
+                    };
                     format!("`{path}` must be a table, not {found}: write [{header}]")
                 }
                 TextFormat::Json => format!("`{path}` must be an object, not {found}"),
@@ -149,6 +154,18 @@ impl<'d> Section<'d> {
     /// The content of a file that the document names.
     pub(super) fn load(&self, path: &Path) -> Result<Vec<u8>, String> {
         load_named(path, self.document.load)
+    }
+
+    /// The same; none if there is no such file.
+    pub(super) fn load_if_present(&self, path: &Path) -> Result<Option<Vec<u8>>, String> {
+        let is_absent = Cell::new(false);
+        let load = |path: &Path| {
+            let loaded = (self.document.load)(path);
+            is_absent.set(loaded.as_ref().is_err_and(|e| e.kind() == ErrorKind::NotFound));
+            loaded
+        };
+        let loaded = load_named(path, &load);
+        if is_absent.get() { Ok(None) } else { loaded.map(Some) }
     }
 
     /// The text under `key`, without any note or report.

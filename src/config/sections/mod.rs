@@ -2,6 +2,7 @@
 //! the table of its keys, and the checks that concern several of them.
 
 mod access_log;
+mod acme;
 mod admin;
 mod backends;
 mod certificates;
@@ -25,9 +26,11 @@ mod timeouts;
 mod tls;
 
 pub use access_log::{AccessLog, LogPath};
+pub use acme::{Acme, AcmeIndex, MacKey};
 pub use admin::{ADMIN_SOCKET_DEFAULT, Admin};
 pub use backends::{Backend, BackendEntry, BackendName, Lookup};
-pub use certificates::{Certificate, parse_staple};
+pub(super) use certificates::read_files;
+pub use certificates::{Certificate, parse_fetched, parse_staple};
 pub use client_certificates::{ClientCertificates, load_trust};
 pub(super) use error_answers::error_answers;
 pub use error_answers::{Body, ErrorAnswer};

@@ -123,7 +123,7 @@ impl PoolTls {
 ///
 /// # Errors
 /// A sentence with the file, what is wrong and the remedy.
-fn read_authorities(
+pub(super) fn read_authorities(
     files: &[PathBuf],
     read: &dyn Fn(&Path) -> Result<Vec<u8>, String>,
 ) -> Result<Authorities, String> {

@@ -1,6 +1,7 @@
 //! `[[route]]`, with listeners and pools: every listener has a route, and every pool is reachable.
 
-use super::certificates::{certificates, check as check_certificates};
+use super::acme::{accounts, check as check_accounts};
+use super::certificates::{Accounts, certificates, check as check_certificates};
 use super::listeners::{Listener, Protocols, Redirecting, listeners};
 use super::names::{Name, Names, Seen};
 use super::pools::{Places, pools};
@@ -38,7 +39,14 @@ pub(in crate::config) fn read_into<'d>(
     if let Some(beyond) = pool_names.entries.get(POOLS_MAX) {
         report.add(beyond.span.clone(), format!("too many pools: at most {POOLS_MAX}"));
     }
-    let certificates = certificates(root.sections("certificate"), &mut listener_names, &protocols);
+    let acme_section = root.section("acme");
+    let mut account_names = Names::new("acme section");
+    account_names.is_partial = root.has("acme") && !acme_section.is_written();
+    config.acme = accounts(acme_section, &mut account_names);
+    let mut accounts = Accounts { names: account_names, all: &config.acme };
+    let sections = root.sections("certificate");
+    let certificates = certificates(sections, &mut listener_names, &protocols, &mut accounts);
+    check_accounts(report, accounts.all, &accounts.names);
     let routes = root.sections("route");
     check_count(&routes, ROUTES_MAX, "routes");
     let mut routes = Routes::read(routes, protocols, &mut listener_names, &mut pool_names);

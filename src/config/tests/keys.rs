@@ -26,6 +26,9 @@ const FULL: &str = r#"
         { listener = "secure", chain = "cert.pem", key = "key.pem", client_certificate = "optional",
           client_ca = ["cert.pem"] },
         { chain = "cert.pem", key = "key.pem" },
+        { acme = "one", names = ["c.test"] },
+        { acme = "one", names = ["d.test"] },
+        { acme = "two", names = ["e.test"] },
     ]
     route = [
         { listener = "tls", host = "b.test", alpn = ["h2"], pool = "one" },
@@ -36,6 +39,16 @@ const FULL: &str = r#"
         { listener = "tls", pool = "bytes" },
         { listener = "dns", pool = "bytes" },
     ]
+    [acme.one]
+    storage = "acme-a"
+    accept_terms_of_service = true
+    role = "read"
+    ca = ["a.pem"]
+    eab_key_id = "kid"
+    eab_mac_key_file = "tickets.txt"
+    [acme.two]
+    storage = "acme-b"
+    accept_terms_of_service = true
     [pool.one]
     health = { protocol = "https" }
     readiness = { send = "a", expect = "b" }
@@ -55,7 +68,7 @@ const FULL: &str = r#"
 "#;
 
 /// Values of which one suits each key whose value is a text.
-const TEXTS: [&str; 38] = [
+const TEXTS: [&str; 43] = [
     "1",
     "0d0a",
     "2KiB",
@@ -94,6 +107,11 @@ const TEXTS: [&str; 38] = [
     "required",
     "a.ocsp",
     "2",
+    "https://b.test/directory",
+    "http-01",
+    "fetch",
+    "rsa-2048",
+    "acme-c",
 ];
 
 /// The sections below a pool, which the error for an unknown key lists among its keys.
@@ -225,6 +243,7 @@ fn others(value: &Value) -> Vec<Value> {
                 "['b-crl.pem', 'crl.pem']",
                 "['10.0.0.9']",
                 "['crc32c']",
+                "['a@b.test']",
                 "[101]",
                 "['b.pem']",
                 suites,

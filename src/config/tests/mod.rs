@@ -1,6 +1,7 @@
 //! Tests of the configuration by theme: what is read, what is a problem, what is printed. Here is
 //! what they share.
 
+mod acme;
 mod backends_file;
 mod bounds;
 mod certificates;
@@ -54,6 +55,8 @@ static REVOKED: LazyLock<String> = LazyLock::new(|| {
 
 fn load(path: &Path) -> io::Result<Vec<u8>> {
     match path.to_str() {
+        // Nothing was fetched yet.
+        Some(name) if name.starts_with("acme") => Err(io::ErrorKind::NotFound.into()),
         Some("missing.html") => Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
         Some("long.html") => Ok(vec![b'x'; ERROR_ANSWER_BYTES_MAX + 1]),
         Some("hello.pem") => Ok(b"hello".to_vec()),

@@ -1,13 +1,14 @@
-//! The certificates in force, and the files of TLS that cannot be used.
+//! The certificates in force, where those by ACME stand, and the files of TLS that cannot be used.
 
 use super::metrics::Text;
-use crate::config::Choice;
+use crate::config::{Certificate, Choice};
 use crate::coordinator::control::Control;
-use crate::coordinator::process::days_left;
+use crate::coordinator::process::{Issuance, days_left};
 use crate::sys::clock;
+use crate::tls;
 use serde::Serialize;
 
-/// A certificate that clients are shown.
+/// A certificate that clients are shown, or will be.
 #[derive(Serialize)]
 pub(super) struct CertificateStatus {
     chain: String,
@@ -16,20 +17,38 @@ pub(super) struct CertificateStatus {
     /// The names that it is served for.
     names: Vec<String>,
     default: bool,
+    /// How it is fetched; none: its files are the operator's.
+    acme: Option<AcmeStatus>,
     /// Whether an answer of OCSP is sent with it; none: there is none.
     ocsp: Option<&'static str>,
     /// Whether clients show a certificate for these names; none: as the listener has it.
     client_certificate: Option<&'static str>,
-    key: &'static str,
-    subject: String,
-    issuer: String,
-    begins_ms: i64,
-    ends_ms: i64,
-    /// Whole days until its end; none if it is over.
+    /// None of these before it was fetched for the first time.
+    key: Option<&'static str>,
+    subject: Option<String>,
+    issuer: Option<String>,
+    begins_ms: Option<i64>,
+    ends_ms: Option<i64>,
+    /// Whole days until its end; none if it is over too.
     days_left: Option<u64>,
     /// SHA-256 of the certificate.
-    fingerprint: String,
+    fingerprint: Option<String>,
     remarks: Vec<String>,
+}
+
+/// Where a certificate by ACME stands.
+#[derive(Serialize)]
+pub(super) struct AcmeStatus {
+    account: String,
+    /// Whether this process fetches it.
+    role: &'static str,
+    challenge: &'static str,
+    state: &'static str,
+    /// Failures in a row.
+    failures: u32,
+    last_error: Option<String>,
+    /// When it is fetched next; none: another process does that.
+    next_attempt_ms: Option<u64>,
 }
 
 /// Files that have changed and cannot be used.
@@ -42,26 +61,45 @@ pub(super) struct FailingFiles {
 pub(super) fn certificates(control: &Control) -> Vec<CertificateStatus> {
     let config = control.config();
     let wall_s = i64::try_from(clock::wall_seconds()).unwrap_or(i64::MAX);
-    let status = |one: &crate::config::Certificate| {
-        let loaded = &one.loaded;
+    let status = |one: &Certificate| {
+        let loaded = one.loaded.as_deref();
+        let staple = one.staple.as_ref().zip(loaded);
         CertificateStatus {
             chain: one.chain.display().to_string(),
             listener: one.listener.map(|at| config.listeners[at.0].name.clone()),
             names: one.served_names().map(str::to_owned).collect(),
             default: one.is_default,
-            ocsp: one.staple.as_ref().map(|staple| staple.state(loaded, wall_s).word()),
+            acme: acme(control, one),
+            ocsp: staple.map(|(staple, loaded)| staple.state(loaded, wall_s).word()),
             client_certificate: one.clients.as_ref().map(|clients| clients.mode.word()),
-            key: loaded.kind.word(),
-            subject: loaded.subject.clone(),
-            issuer: loaded.issuer.clone(),
-            begins_ms: loaded.begins.saturating_mul(1_000),
-            ends_ms: loaded.ends.saturating_mul(1_000),
-            days_left: days_left(loaded.ends, wall_s),
-            fingerprint: loaded.fingerprint_text(),
-            remarks: loaded.remarks.clone(),
+            key: loaded.map(|loaded| loaded.kind.word()),
+            subject: loaded.map(|loaded| loaded.subject.clone()),
+            issuer: loaded.map(|loaded| loaded.issuer.clone()),
+            begins_ms: loaded.map(|loaded| loaded.begins.saturating_mul(1_000)),
+            ends_ms: loaded.map(|loaded| loaded.ends.saturating_mul(1_000)),
+            days_left: loaded.and_then(|loaded| days_left(loaded.ends, wall_s)),
+            fingerprint: loaded.map(tls::Certificate::fingerprint_text),
+            remarks: loaded.map(|loaded| loaded.remarks.clone()).unwrap_or_default(),
         }
     };
     config.certificates.iter().map(status).collect()
+}
+
+/// Where a certificate stands; none if it is not by ACME.
+fn acme(control: &Control, one: &Certificate) -> Option<AcmeStatus> {
+    let account = &control.config().acme[one.acme?.0];
+    let issuance = control.issuance(&one.chain).cloned().unwrap_or_default();
+    let state = issuance.word(one.loaded.is_some());
+    let Issuance { tried, due_s, .. } = issuance;
+    Some(AcmeStatus {
+        account: account.name.clone(),
+        role: account.role.word(),
+        challenge: account.challenge.word(),
+        state,
+        failures: tried.failures,
+        last_error: (!tried.last_error.is_empty()).then_some(tried.last_error),
+        next_attempt_ms: due_s.map(|due_s| due_s.saturating_mul(1_000)),
+    })
 }
 
 pub(super) fn failing(control: &Control) -> Vec<FailingFiles> {
@@ -84,12 +122,51 @@ pub(super) fn metrics(text: &mut Text, control: &Control) {
         let (chain, first) = (one.chain.display().to_string(), one.served_names().next());
         let labels =
             [("chain", &*chain), ("listener", listener), ("name", first.unwrap_or_default())];
-        text.sample(name, &labels, one.loaded.ends);
+        if let Some(loaded) = &one.loaded {
+            text.sample(name, &labels, loaded.ends);
+        }
     }
+    acme_metrics(text, control);
     let name = "ringway_tls_files_failing";
     text.family(name, "gauge", "1 for files of TLS that have changed and cannot be used.");
     for files in config.tls_files() {
         let is_failing = control.tls_failures().contains_key(&files);
         text.sample(name, &[("files", &files.to_string())], u8::from(is_failing));
     }
+}
+
+/// The metrics of certificates by ACME; none without one.
+fn acme_metrics(text: &mut Text, control: &Control) {
+    let all = control.config().certificates.iter();
+    let all = all.filter_map(|one| Some((one, acme(control, one)?)));
+    let all: Vec<(&Certificate, AcmeStatus)> = all.collect();
+    if all.is_empty() {
+        return;
+    }
+    let mut family = |name, help, value: &dyn Fn(&Certificate, &AcmeStatus) -> Option<u64>| {
+        text.family(name, "gauge", help);
+        for (one, status) in &all {
+            let chain = one.chain.display().to_string();
+            let first = one.names.first().map(String::as_str).unwrap_or_default();
+            let labels = [("chain", &*chain), ("account", &*status.account), ("name", first)];
+            if let Some(value) = value(one, status) {
+                text.sample(name, &labels, value);
+            }
+        }
+    };
+    family(
+        "ringway_acme_certificate_awaited",
+        "1 for a certificate that was not fetched yet: its clients are refused.",
+        &|one, _| Some(u64::from(one.loaded.is_none())),
+    );
+    family(
+        "ringway_acme_failures",
+        "Failed attempts to fetch a certificate since one succeeded.",
+        &|_, status| Some(u64::from(status.failures)),
+    );
+    family(
+        "ringway_acme_next_attempt_timestamp_seconds",
+        "When a certificate is fetched next, seconds since 1970.",
+        &|_, status| status.next_attempt_ms.map(|next_ms| next_ms / 1_000),
+    );
 }

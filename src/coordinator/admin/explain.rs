@@ -10,7 +10,7 @@ use crate::coordinator::fleet::{PoolRecord, Record};
 use crate::head::{Refusal, RequestHead, Scheme, redirect};
 use crate::http1::{FieldStorage, Verdict};
 use crate::snapshot::{self, Hashing, KeyHash};
-use crate::tls::{BackendTls, ClientSide, Trust};
+use crate::tls::{Answer, BackendTls, ClientSide, Trust};
 use hyper::{StatusCode, Uri};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -139,14 +139,22 @@ fn outcome(
     name: Option<&str>,
     verdict: &Verdict<RequestHead<'_, '_>>,
 ) -> Value {
-    if let Some(site) = &listener.tls
-        && site.lookup(name).is_none()
-    {
-        return json!({ "why": "refused in the TLS handshake: no certificate is for its name" });
+    if let Some(names) = &listener.tls {
+        let why = match names.answer(name) {
+            Some(Answer::Site(_)) => None,
+            Some(Answer::Awaited) => Some("the certificate for its name was not fetched yet"),
+            None => Some("no certificate is for its name"),
+        };
+        if let Some(why) = why {
+            return json!({ "why": format!("refused in the TLS handshake: {why}") });
+        }
     }
     match verdict {
         Verdict::Complete(head) if !serves(listener, name, head.host) => {
             json!({ "status": 421, "why": misdirected(name) })
+        }
+        Verdict::Complete(head) if answers_challenge(control, listener, head) => {
+            json!({ "status": 200, "why": "the answer to a challenge of ACME (http-01)" })
         }
         Verdict::Complete(head) => match listener.routes.lookup(head.host, head.path) {
             Some(target) => {
@@ -187,6 +195,17 @@ fn misdirected(name: Option<&str>) -> String {
         "misdirected: the certificate of {connection} is not for the host, or the host asks for \
          more of clients"
     )
+}
+
+/// Whether a certification authority gets what it asks for here.
+fn answers_challenge(
+    control: &Control,
+    listener: &snapshot::Listener,
+    head: &RequestHead<'_, '_>,
+) -> bool {
+    let challenges = control.snapshot().challenges.clone();
+    let is_plain = listener.scheme() == Scheme::Http && matches!(head.method.0, b"GET" | b"HEAD");
+    is_plain && challenges.is_some_and(|all| all.http_answer(head.path).is_some())
 }
 
 fn unrouted(head: &RequestHead<'_, '_>, listener: &snapshot::Listener) -> Value {

@@ -27,12 +27,17 @@ pub(super) fn answering(
     let wall_s = i64::try_from(clock::wall_seconds()).unwrap_or(i64::MAX);
     let certificate = |place: &usize| {
         let one = &config.certificates[*place];
+        let loaded = match name.as_deref() {
+            Some(name) => one.answering(name),
+            None => one.loaded.as_ref(),
+        };
         json!({
             "chain": one.chain.display().to_string(),
             "names": one.served_names().collect::<Vec<_>>(),
-            "key": one.loaded.kind.word(),
-            "ends_ms": one.loaded.ends.saturating_mul(1_000),
-            "days_left": days_left(one.loaded.ends, wall_s),
+            "key": loaded.map(|loaded| loaded.kind.word()),
+            "ends_ms": loaded.map(|loaded| loaded.ends.saturating_mul(1_000)),
+            "days_left": loaded.and_then(|loaded| days_left(loaded.ends, wall_s)),
+            "awaited": loaded.is_none(),
         })
     };
     json!({

@@ -116,6 +116,14 @@ impl Resolver {
         self.addresses_of(self.names(&name_of(host)?), host, known).await
     }
 
+    /// The addresses of a host, for a connection now.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn ips(&self, host: &str) -> Result<Vec<IpAddr>, String> {
+        self.addresses(host, &[]).await.map(|found| found.ips)
+    }
+
     /// The addresses of the target of a record: its name is fully qualified.
     ///
     /// # Errors

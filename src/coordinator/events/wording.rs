@@ -18,6 +18,10 @@ impl Event {
             | Self::TlsFilesFailed { .. }
             | Self::CertificateExpires { days_left: None | Some(0), .. }
             | Self::ShardPanicked { .. } => Level::Error,
+            Self::AcmeFailed { days_left, .. } => match days_left {
+                Some(days) if *days >= ACME_DAYS_LEFT_MIN => Level::Warn,
+                _ => Level::Error,
+            },
             Self::CertificateExpires { .. } | Self::CertificateNotYetValid { .. } => Level::Warn,
             Self::OcspStaple { is, .. } if *is != StapleState::Stapled.word() => Level::Warn,
             Self::Backend { is, .. } if UNFIT.contains(is) => Level::Warn,
@@ -29,6 +33,9 @@ impl Event {
         }
     }
 }
+
+/// Days left of a certificate below which it matters that another one cannot be fetched.
+const ACME_DAYS_LEFT_MIN: u64 = 7;
 
 /// Names of a certificate that a sentence has.
 const NAMES_MAX: usize = 3;
@@ -102,6 +109,30 @@ impl fmt::Display for Event {
                     f,
                     "{files}: has changed, and CANNOT BE USED: {reason}; what it had still holds"
                 )
+            }
+            Self::AcmeBegun { certificate, names, directory, is_awaited } => {
+                let names = names_of(names);
+                write!(f, "certificate {certificate} {names}: is being fetched from {directory}")?;
+                match is_awaited {
+                    true => write!(f, "; until then there is none, and clients are refused"),
+                    false => Ok(()),
+                }
+            }
+            Self::AcmeFetched { certificate, names, ends_ms } => {
+                let (names, ends) = (names_of(names), date_of(*ends_ms));
+                write!(f, "certificate {certificate} {names}: fetched, valid until {ends}")
+            }
+            Self::AcmeFailed { certificate, names, reason, failures, next_ms, days_left } => {
+                let (names, next) = (names_of(names), date_of(*next_ms));
+                write!(
+                    f,
+                    "certificate {certificate} {names}: CANNOT BE FETCHED (failures: {failures}): \
+                     {reason}; the next attempt is on {next}, "
+                )?;
+                match days_left {
+                    Some(days) => write!(f, "and the present one is valid for {days} days"),
+                    None => write!(f, "and clients are refused until one succeeds"),
+                }
             }
             Self::CertificateExpires { certificate, names, ends_ms, days_left } => {
                 let (names, ends) = (names_of(names), date_of(*ends_ms));

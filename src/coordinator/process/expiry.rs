@@ -3,6 +3,7 @@
 
 use crate::config::Certificate;
 use crate::coordinator::events::Event;
+use crate::tls;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
@@ -49,25 +50,28 @@ impl Expiry {
     /// The events that are due at this time, seconds since 1970.
     pub(crate) fn events(&mut self, certificates: &[Certificate], wall_s: u64) -> Vec<Event> {
         let wall_s = i64::try_from(wall_s).unwrap_or(i64::MAX);
-        let present =
-            |print: &[u8; 32]| certificates.iter().any(|one| one.loaded.fingerprint == *print);
+        let all = || certificates.iter().filter_map(|one| Some((one, one.loaded.as_deref()?)));
+        let present = |print: &[u8; 32]| all().any(|(_, loaded)| loaded.fingerprint == *print);
         self.0.retain(|fingerprint, _| present(fingerprint));
-        let due = certificates.iter().filter_map(|one| {
-            let loaded = &one.loaded;
+        let due = all().filter_map(|(one, loaded)| {
             let nearness = Nearness::of(loaded.begins, loaded.ends, wall_s);
             let before = self.0.insert(loaded.fingerprint, nearness);
             let is_news = match before {
                 None => true,
                 Some(before) => nearness > before,
             };
-            event(one, nearness, wall_s).filter(|_| is_news)
+            event(one, loaded, nearness, wall_s).filter(|_| is_news)
         });
         due.collect()
     }
 }
 
-fn event(certificate: &Certificate, nearness: Nearness, wall_s: i64) -> Option<Event> {
-    let loaded = &certificate.loaded;
+fn event(
+    certificate: &Certificate,
+    loaded: &tls::Certificate,
+    nearness: Nearness,
+    wall_s: i64,
+) -> Option<Event> {
     let names = certificate.served_names().map(str::to_owned).collect();
     let ms = |seconds: i64| u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000);
     let path = certificate.chain.display().to_string();

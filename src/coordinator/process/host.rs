@@ -36,3 +36,15 @@ pub fn system_authorities(config: &Config) -> Result<Option<Authorities>, String
     }
     Ok(Some(authorities))
 }
+
+/// The authorities that this machine trusts. Reads files.
+///
+/// # Errors
+/// A sentence with the remedy: there are none.
+pub(crate) fn system_trust() -> Result<Authorities, String> {
+    let authorities = Authorities::of_system(trusted());
+    match authorities.is_empty() {
+        true => Err(format!("{NO_CERTIFICATES}, or give `ca`")),
+        false => Ok(authorities),
+    }
+}

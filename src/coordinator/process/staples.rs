@@ -18,8 +18,9 @@ impl Staples {
         let mut due = Vec::new();
         for one in certificates {
             let (Some(file), Some(staple)) = (&one.ocsp, &one.staple) else { continue };
+            let Some(loaded) = &one.loaded else { continue };
             let key = (file.clone(), one.chain.clone());
-            let state = staple.state(&one.loaded, wall_s);
+            let state = staple.state(loaded, wall_s);
             if self.0.get(&key) != Some(&state) {
                 let certificate = one.chain.display().to_string();
                 due.push(Event::OcspStaple { certificate, is: state.word() });

@@ -252,7 +252,7 @@ fn sections(config: &Config) -> Sections {
         let part = part(&section);
         let mut keys: Keys = section.values.into_iter().map(|key| (key.name, key)).collect();
         if let (Part::Certificate(_), Some(certificate)) = (&part, certificates.next()) {
-            keys.insert(FINGERPRINT, fingerprint(certificate));
+            keys.extend(fingerprint(certificate).map(|key| (FINGERPRINT, key)));
         }
         if let Part::Pool { pool, table: None } = &part {
             let file = keys.remove("backends_file");
@@ -270,11 +270,12 @@ fn sections(config: &Config) -> Sections {
 /// What tells two certificates of the same files apart, beside their keys.
 const FINGERPRINT: &str = "fingerprint";
 
-/// The first digits of a fingerprint.
-fn fingerprint(certificate: &Certificate) -> PrintedKey {
-    let digits = certificate.loaded.fingerprint_text();
-    let value = format!("{}…", &digits[..16]).into();
-    PrintedKey { name: FINGERPRINT, value, needs_restart: false }
+/// The first digits of a fingerprint. One by ACME is no part of the configuration: it changes at
+/// any time.
+fn fingerprint(certificate: &Certificate) -> Option<PrintedKey> {
+    let loaded = certificate.loaded.as_ref().filter(|_| certificate.acme.is_none())?;
+    let value = format!("{}…", &loaded.fingerprint_text()[..16]).into();
+    Some(PrintedKey { name: FINGERPRINT, value, needs_restart: false })
 }
 
 fn part(section: &PrintedSection) -> Part {
@@ -295,7 +296,8 @@ fn part(section: &PrintedSection) -> Part {
         }
         ["certificate"] => {
             let listener = value("listener").map(|name| format!(" on {name}")).unwrap_or_default();
-            Part::Certificate(whole("chain") + &listener)
+            let acme = value("acme").map(|account| format!("of acme {account} {}", whole("names")));
+            Part::Certificate(acme.unwrap_or_else(|| whole("chain")) + &listener)
         }
         ["route"] => {
             let listener = value("listener").map(|name| format!(" on {name}")).unwrap_or_default();

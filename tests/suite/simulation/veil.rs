@@ -3,7 +3,7 @@
 use super::bytes::Pipe;
 use super::network::Stream;
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
-use ringway::tls::{ServerNames, Site};
+use ringway::tls::{Answer, ServerNames, Site};
 use rustls::client::Resumption;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
@@ -43,6 +43,7 @@ fn configs() -> &'static Configs {
         client.resumption = Resumption::disabled();
         let names = ["test".into()];
         let server = Arc::new(Site::new(Arc::new(server), None, [&names[..]]));
+        let server = Answer::Site(server);
         let names = ServerNames::new(Some(server.clone()), Some(server)).into();
         Configs { names, client }
     })
