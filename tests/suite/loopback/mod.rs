@@ -1,6 +1,7 @@
 //! The real binary over loopback, with real clients and origins in this process.
 
 mod access_log;
+mod acme;
 mod answers;
 mod backend_tls;
 mod backends;

@@ -82,6 +82,11 @@ impl Authority {
         Issued { chain: certificate.pem(), key: key.serialize_pem() }
     }
 
+    /// A certificate for a key that only its owner has, PEM.
+    pub fn sign(&self, params: &CertificateParams, key: &impl rcgen::PublicKeyData) -> String {
+        params.signed_by(key, &self.issuer).expect("a certificate").pem()
+    }
+
     pub fn roots(&self) -> RootCertStore {
         use tokio_rustls::rustls::pki_types::pem::PemObject;
         let mut roots = RootCertStore::empty();
