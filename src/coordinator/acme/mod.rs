@@ -1,6 +1,6 @@
 //! Certificates by ACME (RFC 8555): each account has a task that fetches what is due, one after the
-//! other. What it has fetched is a file, which is followed as other certificates are: so a process
-//! that only reads has nothing to do here.
+//! other. What it has fetched is a file, which is followed as other certificates are: a process that
+//! only reads has nothing to do but to answer challenges too.
 //!
 //! `storage` is the folder of an account, `client` its requests, `order` fetches one certificate,
 //! `challenges` are what the shards answer meanwhile. When something is due is a matter of
@@ -43,6 +43,11 @@ pub(crate) async fn follow(control: Rc<RefCell<Control>>, resolvers: Rc<Resolver
         let wanted = accounts(&control.borrow());
         for name in tasks.end_unwanted(&wanted) {
             let acme = wanted[&name].clone();
+            if acme.role == AcmeRole::Read {
+                let reading = challenges::follow(control.clone(), acme.clone());
+                tasks.start(name, acme, reading);
+                continue;
+            }
             let task = Task {
                 control: control.clone(),
                 resolvers: resolvers.clone(),
@@ -56,9 +61,8 @@ pub(crate) async fn follow(control: Rc<RefCell<Control>>, resolvers: Rc<Resolver
     }
 }
 
-/// The accounts that this process fetches with.
 fn accounts(control: &Control) -> HashMap<String, Acme> {
-    let all = control.config().acme.iter().filter(|acme| acme.role == AcmeRole::Fetch);
+    let all = control.config().acme.iter();
     all.map(|acme| (acme.name.clone(), acme.clone())).collect()
 }
 

@@ -1,9 +1,9 @@
 //! One order of a certificate (RFC 8555, 7.4): the account, the challenges, the certificate itself,
 //! which is checked before it is kept.
 
-use super::challenges::{self, Presented};
+use super::challenges::Presented;
 use super::client::client;
-use super::storage::{self, Account};
+use super::storage::{self, Account, Asked};
 use crate::config::{Acme, AcmeChallenge, AcmeKeyType, parse_fetched};
 use crate::coordinator::control::Control;
 use crate::coordinator::discovery::Resolvers;
@@ -114,7 +114,7 @@ impl Orders {
         let mut order = self.order(&client, wanted, present).await?;
         let presented = self.present(&mut order).await?;
         let settled = settle(&mut order).await;
-        drop(presented);
+        presented.end().await;
         settled?;
         let (key, request) = key_and_request(self.acme.key_type, wanted.names.clone()).await?;
         order.finalize_csr(&request).await.map_err(said)?;
@@ -227,11 +227,17 @@ impl Orders {
             let challenge = authorization.challenge(kind.clone()).ok_or(lacks)?;
             let answer = challenge.key_authorization();
             answers.push(match self.acme.challenge {
-                AcmeChallenge::Http01 => challenges::http(&challenge.token, answer.as_str()),
-                AcmeChallenge::TlsAlpn01 => challenges::tls(&name, answer.digest().as_ref())?,
+                AcmeChallenge::Http01 => {
+                    Asked::Http { token: challenge.token.clone(), answer: answer.as_str().into() }
+                }
+                AcmeChallenge::TlsAlpn01 => {
+                    let digest = answer.digest().as_ref().to_vec();
+                    Asked::Tls { name: name.to_ascii_lowercase(), digest }
+                }
             });
         }
-        let presented = Presented::new(self.control.clone(), answers).await;
+        let presented =
+            Presented::new(self.control.clone(), self.acme.storage.clone(), answers).await?;
         let mut authorizations = order.authorizations();
         while let Some(next) = authorizations.next().await {
             let mut authorization = next.map_err(said)?;

@@ -3,7 +3,7 @@
 
 use crate::config::FILE_BYTES_MAX;
 use crate::coordinator::process::Tried;
-use crate::sys::file::{or_here, read_regular};
+use crate::sys::file::{Stamp, or_here, read_regular};
 use instant_acme::AccountCredentials;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,26 @@ use std::path::{Path, PathBuf};
 
 const ACCOUNT: &str = "account.json";
 const TRIED: &str = "tried.json";
+const ASKED: &str = "challenges.json";
+
+/// A challenge with what it is answered by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Asked {
+    /// By http-01.
+    Http {
+        /// The token.
+        token: String,
+        /// The key authorization.
+        answer: String,
+    },
+    /// By tls-alpn-01.
+    Tls {
+        /// The name, in lower case.
+        name: String,
+        /// The digest of the key authorization.
+        digest: Vec<u8>,
+    },
+}
 
 /// The account with an authority.
 #[derive(Serialize, Deserialize)]
@@ -75,6 +95,31 @@ pub(super) fn read_tried(folder: &Path) -> AllTried {
 pub(super) fn write_tried(folder: &Path, tried: &AllTried) -> Result<(), String> {
     let text = serde_json::to_vec_pretty(tried).map_err(|error| error.to_string())?;
     write(&folder.join(TRIED), &text)
+}
+
+/// Keeps challenges for processes that read.
+///
+/// # Errors
+/// A sentence with the file.
+pub(super) fn write_asked(folder: &Path, asked: &[Asked]) -> Result<(), String> {
+    let text = serde_json::to_vec(asked).map_err(|error| error.to_string())?;
+    write(&folder.join(ASKED), &text)
+}
+
+/// The challenges of the process that fetches; none in a file that cannot be read.
+pub(super) fn read_asked(folder: &Path) -> Vec<Asked> {
+    read_json(&folder.join(ASKED)).ok().flatten().unwrap_or_default()
+}
+
+/// What tells whether they have changed.
+pub(super) fn stamp_of_asked(folder: &Path) -> Option<Stamp> {
+    Stamp::of(&folder.join(ASKED))
+}
+
+/// Forgets challenges.
+pub(super) fn remove_asked(folder: &Path) {
+    // Without them there is nothing to forget.
+    let _ = fs::remove_file(folder.join(ASKED));
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
@@ -138,6 +183,12 @@ mod tests {
         let tried = AllTried::from([("shop.test.pem".into(), tried)]);
         write_tried(&inner, &tried).expect("written");
         assert_eq!(read_tried(&inner), tried);
+        let asked = vec![Asked::Tls { name: "a.test".to_owned(), digest: vec![1, 2] }];
+        assert_eq!((read_asked(&inner), stamp_of_asked(&inner)), (Vec::new(), None));
+        write_asked(&inner, &asked).expect("written");
+        assert!(read_asked(&inner) == asked && stamp_of_asked(&inner).is_some());
+        remove_asked(&inner);
+        assert_eq!(read_asked(&inner), []);
         fs::write(inner.join(TRIED), "{").expect("written");
         assert!(read_tried(&inner).is_empty());
         fs::write(inner.join(ACCOUNT), "{}").expect("written");

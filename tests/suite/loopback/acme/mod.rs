@@ -266,3 +266,25 @@ fn a_process_that_reads_takes_what_another_one_has_fetched() {
     assert_eq!(seen.certificate, fetching.shown("shop.test").expect("it is served"));
     assert_eq!(fetching.server.asked("POST"), asked, "nobody else asks");
 }
+
+#[test]
+fn a_process_that_reads_answers_challenges_of_the_one_that_fetches() {
+    for keys in [ACCEPTED, BY_HTTP] {
+        let fetching = Scene::begin(keys, SHOP, |_| {});
+        let backend = Origin::saying("hello");
+        let keys = keys.replace(ACCEPTED, "role = \"read\"");
+        let text = text(&fetching.server, &backend, &keys, SHOP);
+        let shared = format!("\"{}\"", fetching.folder().display());
+        let own_pem = fetching.server.own_pem.clone();
+        let reading = Operated::start_with(&text.replace("\"kept\"", &shared), |folder, _| {
+            std::fs::write(folder.join("ca.pem"), own_pem).expect("written");
+        });
+        // The address of the name leads to the one that reads.
+        let places = ["plain", "web"].map(|name| address_of(&reading, name));
+        fetching.server.conduct(|conduct| conduct.validates_at = Some(places));
+        fetching.await_valid();
+        await_that("it is taken", || fetching.caller.get(places[1], "shop.test").is_ok());
+        let left = fetching.folder().join("challenges.json");
+        assert!(!left.exists(), "challenges are forgotten");
+    }
+}
