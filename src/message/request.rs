@@ -151,24 +151,10 @@ pub fn request(
     if let Some(challenges) = &side.snapshot.challenges
         && let Some(body) = challenge_answer(challenges, head, side)
     {
-        let mut answer = denied(200, "", draft);
-        answer.denial.reason = CloseReason::KeepAliveEnded;
-        answer.denial.content = Content::Body(body);
-        return RequestOutcome::Local(answer);
+        return answered(head, 200, Content::Body(body), draft);
     }
     let route = side.listener.and_then(|listener| listener.routes.lookup(head.host, head.path));
-    let Some(target) = route else {
-        let Some(port) = side.listener.and_then(|listener| listener.redirects_to) else {
-            return local(404, NO_ROUTE, draft);
-        };
-        let Some(location) = redirect::location(head, port) else {
-            return local(400, "there is no host to redirect to", draft);
-        };
-        let mut answer = denied(redirect::status(head.method), "", draft);
-        answer.denial.reason = CloseReason::KeepAliveEnded;
-        answer.denial.content = Content::Redirect(location);
-        return RequestOutcome::Local(answer);
-    };
+    let Some(target) = route else { return unrouted(head, side, draft) };
     if let (Some(max), BodyLength::Sized(bytes)) = (settings.request_body_bytes_max, head.body)
         && bytes > max
     {
@@ -212,6 +198,35 @@ pub fn request(
         }),
         draft,
     })
+}
+
+/// The answer to a request that no route is for.
+fn unrouted(
+    head: &RequestHead<'_, '_>,
+    side: &RequestSide<'_>,
+    draft: Option<Box<Draft>>,
+) -> RequestOutcome {
+    let refused = |status, text, draft| RequestOutcome::Local(denied(head, status, text, draft));
+    let Some(port) = side.listener.and_then(|listener| listener.redirects_to) else {
+        return refused(404, NO_ROUTE, draft);
+    };
+    let Some(location) = redirect::location(head, port) else {
+        return refused(400, "there is no host to redirect to", draft);
+    };
+    answered(head, redirect::status(head.method), Content::Redirect(location), draft)
+}
+
+/// A local answer that is no refusal.
+fn answered(
+    head: &RequestHead<'_, '_>,
+    status: u16,
+    content: Content,
+    draft: Option<Box<Draft>>,
+) -> RequestOutcome {
+    let mut answer = denied(head, status, "", draft);
+    answer.denial.reason = CloseReason::KeepAliveEnded;
+    answer.denial.content = content;
+    RequestOutcome::Local(answer)
 }
 
 /// The answer to the challenge http-01, which is asked for by plain HTTP.

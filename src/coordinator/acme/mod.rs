@@ -1,6 +1,6 @@
 //! Certificates by ACME (RFC 8555): each account has a task that fetches what is due, one after the
-//! other. What it has fetched is a file, which is followed as other certificates are: a process that
-//! only reads has nothing to do but to answer challenges too.
+//! other. What it has fetched is a file, which is followed as other certificates are: a process
+//! that only reads has nothing to do but to answer challenges too.
 //!
 //! `storage` is the folder of an account, `client` its requests, `order` fetches one certificate,
 //! `challenges` are what the shards answer meanwhile. When something is due is a matter of
