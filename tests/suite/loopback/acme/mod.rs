@@ -150,7 +150,7 @@ fn a_certificate_for_several_names_is_fetched_by_handshakes_alone() {
     assert!(refused.contains("InternalError"), "{refused}");
     assert_eq!(scene.certificate()["ends_ms"], Value::Null);
     assert_eq!(scene.operated.metric("ringway_acme_certificate_awaited"), 1);
-    let explained = scene.operated.done(&["explain", "GET", "https://shop.test/"]);
+    let (_, explained) = scene.operated.verb(&["explain", "GET", "https://shop.test/"]);
     assert!(explained.contains("was not fetched yet"), "{explained}");
     await_that("it is told", || scene.events().contains("clients are refused"));
     scene.let_validate();
