@@ -27,7 +27,7 @@ pub(super) fn answering(
     let wall_s = i64::try_from(clock::wall_seconds()).unwrap_or(i64::MAX);
     let certificate = |place: &usize| {
         let one = &config.certificates[*place];
-        let loaded = match name.as_deref() {
+        let loaded = match name {
             Some(name) => one.answering(name),
             None => one.loaded.as_ref(),
         };
