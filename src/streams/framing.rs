@@ -23,7 +23,7 @@ pub enum Framing {
 }
 
 /// Keeps content that was received. False if no buffer is left.
-pub fn keep_content<E: Engine>(
+pub(super) fn keep_content<E: Engine>(
     framing: Framing,
     content: Slice,
     is_last: bool,
@@ -89,7 +89,7 @@ fn write_chunk(content: &[u8], ends: bool, out: &mut [u8]) -> usize {
 ///
 /// # Errors
 /// The trailers must be refused.
-pub fn keep_trailers<E: Engine>(
+pub(super) fn keep_trailers<E: Engine>(
     section: &Section,
     rules: &TrailerRules<'_>,
     inbox: &mut Chain,

@@ -35,11 +35,10 @@ impl Http2 {
             self.remove(at, &mut local.wire);
             return;
         };
-        local.wire.drop_chain(&mut row.inbox);
-        let held = std::mem::take(&mut row.held);
+        let credit = row.inbound.end(&mut local.wire);
         if is_complete && row.is_sent() && !row.has_ended {
             row.until = until;
-            self.connection.release(stream, held);
+            self.connection.release(stream, credit);
             return;
         }
         if !is_complete && !row.has_ended {

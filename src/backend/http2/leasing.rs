@@ -8,7 +8,7 @@ use crate::engine::{Engine, Key};
 use crate::link::Chain;
 use crate::local::Local;
 use crate::message::Body;
-use crate::streams::Framing;
+use crate::streams::{Framing, Inbound};
 use crate::table::{ConnectionId, ExchangeId, Port};
 
 /// What a request asks of the stream that carries it, beside its head.
@@ -70,10 +70,7 @@ impl Http2 {
             request: Body::ENDED,
             outbox: Chain::default(),
             trailers: None,
-            inbox: Chain::default(),
-            held: 0,
-            is_paused: false,
-            framing: Framing::Plain,
+            inbound: Inbound::new(Framing::Plain),
             has_ended: false,
             until: Instant::default(),
         });

@@ -24,7 +24,7 @@ use crate::engine::{Engine, Key};
 use crate::http2::{Config, Connection, Role, StreamId};
 use crate::link::{Chain, Wire};
 use crate::message::Body;
-use crate::streams::Framing;
+use crate::streams::Inbound;
 use crate::table::ExchangeId;
 
 /// The stage of a place.
@@ -53,14 +53,8 @@ struct Row {
     outbox: Chain,
     /// The request's trailer section, as HTTP/1 has it, that follows the content.
     trailers: Option<Box<[u8]>>,
-    /// Parts of the response's body that wait for the client.
-    inbox: Chain,
-    /// Bytes of the response's body whose credit has not been given back.
-    held: u32,
-    /// The client is slow: no credit is given back.
-    is_paused: bool,
-    /// How the response's body goes to the exchange.
-    framing: Framing,
+    /// The response's body.
+    inbound: Inbound,
     /// The backend has ended the stream.
     has_ended: bool,
     /// Until when its end is awaited, if its exchange is over.
@@ -175,6 +169,6 @@ impl Http2 {
 impl Row {
     fn drop_chains<E: Engine>(&mut self, wire: &mut Wire<E>) {
         wire.drop_chain(&mut self.outbox);
-        wire.drop_chain(&mut self.inbox);
+        self.inbound.end(wire);
     }
 }

@@ -8,7 +8,7 @@ use crate::http1::Verdict;
 use crate::http2::{ErrorCode, Event, ExtendedConnect, FieldRoom, Section, StreamId};
 use crate::local::{Local, Signal};
 use crate::message::{self, Body, ResponseOutcome, ResponseSide};
-use crate::streams::{Framing, keep_content, keep_trailers};
+use crate::streams::{Framing, Part, content_of, next_event};
 use crate::table::{ExchangeId, Port};
 
 /// What has come, for an exchange.
@@ -45,12 +45,9 @@ impl Connection {
         let mut section = std::mem::take(&mut local.section);
         let came = loop {
             let Some(http2) = &mut self.http2 else { break None };
-            let now = local.now();
-            (http2.heard_at, http2.ping) = (now, Ping::None);
-            let received = http2.connection.receive(local.wire.bytes(*slice), &mut section, now);
-            let read = *slice;
-            slice.start += received.consumed as u32;
-            let Some(event) = received.event else { break None };
+            (http2.heard_at, http2.ping) = (local.now(), Ping::None);
+            let next = next_event(&mut http2.connection, slice, &mut section, &local.wire);
+            let Some((event, read)) = next else { break None };
             if let Some(came) = self.on_event(event, &section, read, local) {
                 break Some(came);
             }
@@ -76,9 +73,7 @@ impl Connection {
                 row.exchange.map(Came::Head)
             }
             Event::Data { stream, range, is_last } => {
-                let start = read.start + range.start as u32;
-                let content = Slice { start, end: read.start + range.end as u32, ..read };
-                self.on_data(stream, content, is_last, local)
+                self.on_data(stream, content_of(read, &range), is_last, local)
             }
             Event::Trailers { stream } => self.on_trailers(stream, section, local),
             Event::Reset { stream, code, is_complete } => {
@@ -135,9 +130,7 @@ impl Connection {
             http2.connection.release(stream, bytes);
             return if is_last { http2.remove(at, &mut local.wire) } else { None };
         }
-        row.held += bytes;
-        let (inbox, wire) = (&mut row.inbox, &mut local.wire);
-        let is_kept = keep_content(row.framing, content, is_last, inbox, wire);
+        let is_kept = row.inbound.keep(content, is_last, &mut local.wire);
         self.give_body(at, is_kept, local)
     }
 
@@ -152,12 +145,12 @@ impl Connection {
         let row = &mut http2.rows[at];
         row.has_ended = true;
         let Some(exchange) = row.exchange else { return http2.remove(at, &mut local.wire) };
-        if row.framing == Framing::Plain {
+        if row.inbound.framing == Framing::Plain {
             // The client has no place for them.
             return None;
         }
         let rules = TrailerRules { from: Peer::Backend, named_by_connection: None };
-        match keep_trailers(section, &rules, &mut row.inbox, &mut local.wire) {
+        match row.inbound.keep_trailers(section, &rules, &mut local.wire) {
             Ok(is_kept) => self.give_body(at, is_kept, local),
             Err(refusal) => Some(Came::Malformed(exchange, refusal.text())),
         }
@@ -176,14 +169,11 @@ impl Connection {
         if !is_kept {
             return Some(Came::OutOfBuffers(exchange));
         }
-        if row.is_paused {
-            return None;
-        }
-        let part = local.wire.pop_front(&mut row.inbox)?;
-        if !row.inbox.is_empty() {
+        let Part { slice, has_more } = row.inbound.next(&mut local.wire)?;
+        if has_more {
             local.work.push(Signal::Deliver(Port { connection, stream: row.place }));
         }
-        Some(Came::Body(exchange, row.place, part))
+        Some(Came::Body(exchange, row.place, slice))
     }
 
     /// The next part of a response's body that waits, with its exchange.
@@ -192,9 +182,9 @@ impl Connection {
         place: u32,
         local: &mut Local<E>,
     ) -> Option<(ExchangeId, Slice)> {
-        let row = self.http2.as_mut()?.row_mut(place).filter(|row| !row.is_paused)?;
+        let row = self.http2.as_mut()?.row_mut(place)?;
         let exchange = row.exchange?;
-        local.wire.pop_front(&mut row.inbox).map(|part| (exchange, part))
+        row.inbound.next(&mut local.wire).map(|part| (exchange, part.slice))
     }
 
     /// Gives credit back for what the client has taken, unless it is slow.
@@ -202,11 +192,11 @@ impl Connection {
         let Some(http2) = &mut self.http2 else { return };
         let Some(row) = http2.row_mut(place) else { return };
         let Stage::Open(stream) = row.stage else { return };
-        if row.is_paused || !row.inbox.is_empty() || row.held == 0 {
+        let credit = row.inbound.take_credit();
+        if credit == 0 {
             return;
         }
-        let held = std::mem::take(&mut row.held);
-        http2.connection.release(stream, held);
+        http2.connection.release(stream, credit);
         local.wire.request_flush(&mut self.link);
     }
 
@@ -259,7 +249,7 @@ impl Connection {
         };
         if is_chunked && let Some(row) = self.http2.as_mut().and_then(|http2| http2.row_mut(place))
         {
-            row.framing = Framing::Chunked;
+            row.inbound.framing = Framing::Chunked;
         }
         Verdict::Complete(outcome)
     }
@@ -287,15 +277,12 @@ impl Http2 {
     /// No more of the response's body is given to the exchange for now.
     pub(in crate::backend) fn pause(&mut self, place: u32) {
         if let Some(row) = self.row_mut(place) {
-            row.is_paused = true;
+            row.inbound.pause();
         }
     }
 
     /// The client takes more of the response's body. True if a part of it waits.
     pub(in crate::backend) fn resume(&mut self, place: u32) -> bool {
-        self.row_mut(place).is_some_and(|row| {
-            let was_paused = std::mem::replace(&mut row.is_paused, false);
-            was_paused && !row.inbox.is_empty()
-        })
+        self.row_mut(place).is_some_and(|row| row.inbound.resume())
     }
 }

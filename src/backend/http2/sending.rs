@@ -7,11 +7,11 @@ use crate::head::{BodyLength, Peer, RequestHead, Rules, Scheme, TrailerRules, Un
 use crate::http1::{ChunkedDecoder, FieldStorage, Verdict};
 use crate::http2::{self, DataFrame, RequestForm, RequestTo, StreamId};
 use crate::limits::{BUFFER_BYTES_MAX, FIELDS_MAX};
-use crate::link::{Chain, OUTBOX_HIGH, OUTBOX_HIGH_WHEN_LOW, OUTBOX_LOW, Wire};
+use crate::link::{Chain, Wire};
 use crate::local::Local;
 use crate::message::Body;
 use crate::streams::send_trailers;
-use crate::streams::{FILLED_MAX, OUTPUT_HIGH, QUEUED_HIGH, Sending, fill_buffer, room_for};
+use crate::streams::{self, FILLED_MAX, OUTPUT_HIGH, Sending, fill_buffer, room_for};
 
 /// For heads that were written here: they were within the limits before.
 const OWN_HEADS: Rules = Rules {
@@ -99,17 +99,12 @@ impl Http2 {
 
     /// See [`crate::link::Wire::is_congested`]. `is_low`: buffers are.
     pub(in crate::backend) fn is_congested(&self, place: u32, is_low: bool) -> bool {
-        let high = match is_low || self.queued >= QUEUED_HIGH {
-            true => OUTBOX_HIGH_WHEN_LOW,
-            false => OUTBOX_HIGH,
-        };
-        self.row(place).is_some_and(|row| row.outbox.len() >= high)
+        self.row(place).is_some_and(|row| streams::is_congested(&row.outbox, self.queued, is_low))
     }
 
     /// See [`crate::link::Wire::has_room`].
     pub(in crate::backend) fn has_room(&self, place: u32, is_low: bool) -> bool {
-        let low = if is_low || self.queued >= QUEUED_HIGH { 0 } else { OUTBOX_LOW };
-        self.row(place).is_none_or(|row| row.outbox.len() <= low)
+        self.row(place).is_none_or(|row| streams::has_room(&row.outbox, self.queued, is_low))
     }
 
     /// True if all that was queued has been taken by the windows.

@@ -201,7 +201,7 @@ impl Client {
         let Some(mut http2) = self.take_http2(local) else { return };
         for stream in &mut http2.streams {
             local.wire.drop_chain(&mut stream.outbox);
-            local.wire.drop_chain(&mut stream.inbox);
+            stream.inbound.end(&mut local.wire);
         }
     }
 }

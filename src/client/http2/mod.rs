@@ -23,7 +23,7 @@ use crate::http2::{Config, Connection, Role, StreamId};
 use crate::link::Chain;
 use crate::local::Local;
 use crate::stats::Counter;
-use crate::streams::{Framing, OUTPUT_HIGH};
+use crate::streams::{Inbound, OUTPUT_HIGH};
 use crate::table::ExchangeId;
 use grpc::Call;
 
@@ -33,17 +33,12 @@ struct Stream {
     id: StreamId,
     exchange: Option<ExchangeId>,
     asked: ResponseTo,
-    framing: Framing,
     /// What is known of it as a call of gRPC, if it is one.
     call: Option<Call>,
     /// Content of the response that waits for the windows.
     outbox: Chain,
-    /// Parts of the request's body that wait for the backend.
-    inbox: Chain,
-    /// Bytes of the request's body whose credit has not been given back.
-    held: u32,
-    /// The backend is slow: no credit is given back.
-    is_paused: bool,
+    /// The request's body.
+    inbound: Inbound,
     /// The trailer section, as HTTP/1 has it, that follows the content.
     trailers: Option<Box<[u8]>>,
     /// The time at which the exchange has lasted too long.

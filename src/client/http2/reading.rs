@@ -12,7 +12,7 @@ use crate::link::Chain;
 use crate::local::{How, Local, Signal};
 use crate::message::{Denial, RequestOutcome, RequestSide};
 use crate::stats::{CloseReason, Counter};
-use crate::streams::{Framing, keep_content, keep_trailers};
+use crate::streams::{Framing, Inbound, Part, content_of, next_event};
 use crate::table::{ExchangeId, Port};
 
 /// What has arrived, for others than the connection.
@@ -45,12 +45,8 @@ impl Client {
         }
         let arrived = loop {
             let Some(http2) = &mut self.http2 else { break None };
-            let bytes = local.wire.bytes(*slice);
-            let now = local.now();
-            let received = http2.connection.receive(bytes, &mut section, now);
-            let read = *slice;
-            slice.start += received.consumed as u32;
-            let Some(event) = received.event else { break None };
+            let next = next_event(&mut http2.connection, slice, &mut section, &local.wire);
+            let Some((event, read)) = next else { break None };
             if let Some(arrived) = self.on_event(event, &section, read, local) {
                 break Some(arrived);
             }
@@ -83,9 +79,7 @@ impl Client {
                 None
             }
             Event::Data { stream, range, is_last } => {
-                let start = read.start + range.start as u32;
-                let content = Slice { start, end: read.start + range.end as u32, ..read };
-                self.on_data(stream, content, is_last, local)
+                self.on_data(stream, content_of(read, &range), is_last, local)
             }
             Event::Trailers { stream } => self.on_trailers(stream, section, local),
             Event::Reset { stream, .. } => {
@@ -230,12 +224,9 @@ impl Client {
             id,
             exchange: None,
             asked,
-            framing,
             call,
             outbox: Chain::default(),
-            inbox: Chain::default(),
-            held: 0,
-            is_paused: false,
+            inbound: Inbound::new(framing),
             trailers: None,
             deadline: local.now() + local.current.timeouts().between_bytes,
         });
@@ -285,12 +276,7 @@ impl Client {
             http2.connection.release(id, bytes);
             return None;
         };
-        stream.held += bytes;
-        if stream.framing == Framing::Plain && bytes == 0 {
-            return None;
-        }
-        let (inbox, wire) = (&mut stream.inbox, &mut local.wire);
-        let is_kept = keep_content(stream.framing, content, is_last, inbox, wire);
+        let is_kept = stream.inbound.keep(content, is_last, &mut local.wire);
         self.give_body(id, is_kept, local)
     }
 
@@ -301,14 +287,14 @@ impl Client {
         local: &mut Local<E>,
     ) -> Option<Arrived> {
         let stream = self.http2.as_mut()?.stream_mut(id.0)?;
-        if stream.framing == Framing::Plain {
+        if stream.inbound.framing == Framing::Plain {
             // HTTP/1 has no place for them behind a body of a known length.
             local.count(Counter::TrailersDropped);
             return None;
         }
         let from = Peer::Client(local.current.settings().rules(Scheme::Http).underscore_names);
         let rules = TrailerRules { from, named_by_connection: None };
-        let kept = keep_trailers(section, &rules, &mut stream.inbox, &mut local.wire);
+        let kept = stream.inbound.keep_trailers(section, &rules, &mut local.wire);
         let is_kept = match kept {
             Ok(is_kept) => is_kept,
             Err(refusal) => {
@@ -331,14 +317,11 @@ impl Client {
         if !is_kept {
             return Some(Arrived::Ended(exchange, How::Cut, CloseReason::OutOfBuffers));
         }
-        if stream.is_paused {
-            return None;
-        }
-        let part = local.wire.pop_front(&mut stream.inbox)?;
-        if !stream.inbox.is_empty() {
+        let Part { slice, has_more } = stream.inbound.next(&mut local.wire)?;
+        if has_more {
             local.work.push(Signal::Serve(port));
         }
-        Some(Arrived::Body(exchange, id.0, part))
+        Some(Arrived::Body(exchange, id.0, slice))
     }
 }
 

@@ -9,11 +9,10 @@ use crate::head::{Peer, ResponseBody, ResponseHead, Rules, Scheme, TrailerRules}
 use crate::http1::{ChunkedDecoder, ConnectionField, FieldStorage, Verdict, default_body};
 use crate::http2::{ErrorCode, GrpcAnswer, StreamId};
 use crate::limits::FIELDS_MAX;
-use crate::link::{OUTBOX_HIGH, OUTBOX_HIGH_WHEN_LOW, OUTBOX_LOW};
 use crate::local::{How, Local};
 use crate::message::{Body, Content};
 use crate::stats::CloseReason;
-use crate::streams::{self, Framing, QUEUED_HIGH};
+use crate::streams::{self, Framing};
 use crate::table::ExchangeId;
 use std::time::Duration;
 
@@ -40,8 +39,7 @@ impl Http2 {
         match self.stream_mut(stream) {
             Some(stream) => {
                 // It was taken off the front, or is the only one.
-                local.wire.push_front(&mut stream.inbox, slice);
-                stream.is_paused = true;
+                stream.inbound.put_back(slice, &mut local.wire);
             }
             None => local.wire.engine.release(slice.buffer),
         }
@@ -49,7 +47,7 @@ impl Http2 {
 
     /// What is received on a stream from here on, through a tunnel.
     pub fn tunnel_body(&self, stream: u32) -> Body {
-        match self.stream(stream).map(|row| row.framing) {
+        match self.stream(stream).map(|row| row.inbound.framing) {
             Some(Framing::Chunked) => Body::Chunked(ChunkedDecoder::stripping()),
             // The client has ended the stream with its request.
             Some(Framing::Plain) | None => Body::ENDED,
@@ -59,41 +57,35 @@ impl Http2 {
     /// Gives no credit back for now.
     pub fn pause(&mut self, stream: u32) {
         if let Some(stream) = self.stream_mut(stream) {
-            stream.is_paused = true;
+            stream.inbound.pause();
         }
     }
 
     /// The backend takes more of a request's body: the next part that waits.
     pub fn resume<E: Engine>(&mut self, stream: u32, local: &mut Local<E>) -> Option<Slice> {
         let stream = self.stream_mut(stream)?;
-        stream.is_paused = false;
-        local.wire.pop_front(&mut stream.inbox)
+        stream.inbound.resume();
+        stream.inbound.next(&mut local.wire).map(|part| part.slice)
     }
 
     /// Gives credit back for what the backend has taken, unless it is slow.
     pub fn give_credit(&mut self, stream: u32) {
         let Some(row) = self.stream_mut(stream) else { return };
-        if row.is_paused || !row.inbox.is_empty() {
-            return;
-        }
-        let held = std::mem::take(&mut row.held);
-        self.connection.release(StreamId(stream), held);
+        let credit = row.inbound.take_credit();
+        self.connection.release(StreamId(stream), credit);
     }
 
     /// True if so much waits for the client that its source should be paused. `is_low`: buffers
     /// are.
     pub fn is_congested(&self, stream: u32, is_low: bool) -> bool {
-        let high = match is_low || self.queued >= QUEUED_HIGH {
-            true => OUTBOX_HIGH_WHEN_LOW,
-            false => OUTBOX_HIGH,
-        };
-        self.stream(stream).is_some_and(|stream| stream.outbox.len() >= high)
+        self.stream(stream)
+            .is_some_and(|stream| streams::is_congested(&stream.outbox, self.queued, is_low))
     }
 
     /// True if the source of what is sent may be resumed.
     pub fn has_room(&self, stream: u32, is_low: bool) -> bool {
-        let low = if is_low || self.queued >= QUEUED_HIGH { 0 } else { OUTBOX_LOW };
-        self.stream(stream).is_none_or(|stream| stream.outbox.len() <= low)
+        self.stream(stream)
+            .is_none_or(|stream| streams::has_room(&stream.outbox, self.queued, is_low))
     }
 
     /// True if all content of the stream was taken by the windows.
@@ -269,9 +261,8 @@ impl Client {
         let Some(http2) = &mut self.http2 else { return };
         if let Some(row) = http2.stream_mut(stream) {
             row.exchange = None;
-            local.wire.drop_chain(&mut row.inbox);
-            let held = std::mem::take(&mut row.held);
-            http2.connection.release(StreamId(stream), held);
+            let credit = row.inbound.end(&mut local.wire);
+            http2.connection.release(StreamId(stream), credit);
         }
         if !http2.end(stream) {
             // Its head was all there is, or the client has reset it.
@@ -311,7 +302,7 @@ impl Client {
         let mut row = http2.streams.remove(at);
         http2.queued -= local.wire.length_of(&row.outbox);
         local.wire.drop_chain(&mut row.outbox);
-        local.wire.drop_chain(&mut row.inbox);
+        row.inbound.end(&mut local.wire);
         if http2.streams.is_empty() {
             self.await_streams(local);
         }
