@@ -142,6 +142,7 @@ impl Config {
         self.admin.keep_fixed(&running.admin);
         self.http.keep_fixed(&running.http);
         self.tls.keep_fixed(&running.tls);
+        self.keep_fetched(running);
         // That there is one, or none, needs a restart too.
         self.access_log.clone_from(&running.access_log);
         for listener in &mut self.listeners {
@@ -151,6 +152,15 @@ impl Config {
             if let Some(known) = running.listeners.iter().find(same) {
                 listener.keep_fixed(known);
             }
+        }
+    }
+
+    /// A certificate by ACME that is in force stays, if its file has vanished since it was read.
+    fn keep_fetched(&mut self, running: &Self) {
+        let awaited = self.certificates.iter_mut();
+        for one in awaited.filter(|one| one.acme.is_some() && one.loaded.is_none()) {
+            let same = |known: &&Certificate| known.acme.is_some() && known.chain == one.chain;
+            one.loaded = running.certificates.iter().find(same).and_then(|one| one.loaded.clone());
         }
     }
 }

@@ -99,6 +99,16 @@ pub(in crate::cli) enum Verb {
         #[command(subcommand)]
         command: BackendVerb,
     },
+    /// Fetch a certificate by ACME now, whenever it is due.
+    ///
+    /// Events tell what becomes of it. Mind the limits of authorities.
+    #[command(after_help = STATUSES)]
+    Renew {
+        #[command(flatten)]
+        access: Access,
+        /// One of its names.
+        name: String,
+    },
     /// Read the configuration again; an invalid one changes nothing.
     #[command(after_help = below(RELOAD_EXAMPLES, ORDER_STATUSES))]
     Reload {
@@ -186,6 +196,11 @@ pub(in crate::cli) fn execute(verb: Verb, out: &mut dyn Write) -> Result<(), Fai
             top::top(&access.admin, once, access.json, interval, out)
         }
         Verb::Backend { command } => backend::execute(command, out),
+        Verb::Renew { access, name } => {
+            let path = format!("/certificates/{}/renew", escaped(&name));
+            let reply = Client::new(&access.admin)?.send("POST", &path, String::new())?;
+            answer(&access, reply, out, show::renewal)
+        }
         Verb::Reload { access, file } => {
             let client = Client::new(&access.admin)?;
             let reply = match file {

@@ -275,6 +275,12 @@ pub(super) fn phase(reply: &Value, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}{left}; {} connections", text(&reply["phase"]), reply["connections"])
 }
 
+pub(super) fn renewal(reply: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let names: Vec<String> = list(&reply["names"]).map(text).collect();
+    let (chain, names) = (text(&reply["certificate"]), names.join(", "));
+    writeln!(out, "certificate {chain} for {names}: is fetched now; see `ringway events --follow`")
+}
+
 pub(super) fn reload(reply: &Value, out: &mut dyn Write) -> io::Result<()> {
     let applied =
         if reply["applied"] == true { "in force" } else { "NOT applied by all shards yet" };

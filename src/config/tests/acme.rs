@@ -49,6 +49,10 @@ fn one_that_was_fetched_answers_the_names_that_it_has() {
     let one = &config.certificates[0];
     assert!(one.answering("shop.test").is_some());
     assert!(one.answering("www.shop.test").is_none(), "it is fetched anew for it");
+    let mut vanished = parse(&text).expect("it is well");
+    assert!(vanished.certificates[0].loaded.is_none());
+    vanished.keep_fixed(&config);
+    assert_eq!(vanished.certificates[0].loaded, one.loaded, "what is in force stays");
     let broken = |_: &std::path::Path| Ok(b"hello".to_vec());
     let problems = Config::parse(&text, "test.toml", &broken).expect_err("no PEM").problems;
     assert!(problems[0].message.contains("remove the file: it is fetched anew"), "{problems:?}");

@@ -163,6 +163,7 @@ impl Task {
         let mut control = self.control.borrow_mut();
         let issuance = control.issuance_mut(&wanted.path);
         issuance.is_under_way = true;
+        issuance.is_ordered = false;
         let is_first = issuance.tried.failures == 0;
         if is_first {
             control.fleet_mut().note_event(Event::AcmeBegun {
@@ -243,8 +244,11 @@ impl Task {
             one.loaded.is_some() && self.asked.get(&one.chain).is_none_or(|at| *at <= now_s)
         };
         let Some(one) = own.iter().find(is_due) else { return };
-        let (Some(loaded), Ok(orders)) = (&one.loaded, self.orders().await) else { return };
-        let suggested = orders.suggestion(loaded).await;
+        let Some(loaded) = &one.loaded else { return };
+        let suggested = match self.orders().await {
+            Ok(orders) => orders.suggestion(loaded).await,
+            Err(_) => None,
+        };
         let pause = suggested.map_or(SUGGESTION_EVERY_MIN, |(_, holds)| holds);
         let pause = pause.clamp(SUGGESTION_EVERY_MIN, 4 * SUGGESTION_EVERY_MIN);
         self.asked.insert(one.chain.clone(), now_s + pause.as_secs());

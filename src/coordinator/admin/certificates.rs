@@ -1,12 +1,16 @@
 //! The certificates in force, where those by ACME stand, and the files of TLS that cannot be used.
 
 use super::metrics::Text;
-use crate::config::{Certificate, Choice};
+use super::reply::{Reply, json_reply, refusal};
+use crate::config::{AcmeRole, Certificate, Choice};
 use crate::coordinator::control::Control;
 use crate::coordinator::process::{Issuance, days_left};
 use crate::sys::clock;
 use crate::tls;
+use hyper::StatusCode;
 use serde::Serialize;
+use serde_json::json;
+use std::path::PathBuf;
 
 /// A certificate that clients are shown, or will be.
 #[derive(Serialize)]
@@ -100,6 +104,35 @@ fn acme(control: &Control, one: &Certificate) -> Option<AcmeStatus> {
         last_error: (!tried.last_error.is_empty()).then_some(tried.last_error),
         next_attempt_ms: due_s.map(|due_s| due_s.saturating_mul(1_000)),
     })
+}
+
+/// Has the certificates by ACME for a name fetched now, whenever they are due.
+pub(super) fn renew(control: &mut Control, name: &str) -> Reply {
+    let name = name.to_ascii_lowercase();
+    let config = control.config();
+    let all = || config.certificates.iter().filter(|one| one.acme.is_some());
+    let found: Vec<&Certificate> = all().filter(|one| one.names.contains(&name)).collect();
+    let Some(first) = found.first() else {
+        let known: Vec<&str> = all().filter_map(|one| Some(&**one.names.first()?)).collect();
+        let error = match known.is_empty() {
+            true => "no certificate is by ACME".to_owned(),
+            false => {
+                format!("no certificate by ACME is for `{name}`; it can be {}", known.join(", "))
+            }
+        };
+        return refusal(StatusCode::NOT_FOUND, error);
+    };
+    let is_read = |one: &&Certificate| {
+        one.acme.is_some_and(|account| config.acme[account.0].role == AcmeRole::Read)
+    };
+    if found.iter().any(is_read) {
+        let error = "another process fetches it (`role = \"read\"`): give the order there";
+        return refusal(StatusCode::CONFLICT, error);
+    }
+    let body = json!({ "certificate": first.chain.display().to_string(), "names": first.names });
+    let paths: Vec<PathBuf> = found.iter().map(|one| one.chain.clone()).collect();
+    paths.iter().for_each(|path| control.issuance_mut(path).is_ordered = true);
+    json_reply(StatusCode::OK, &body)
 }
 
 pub(super) fn failing(control: &Control) -> Vec<FailingFiles> {

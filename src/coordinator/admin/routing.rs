@@ -4,7 +4,10 @@ use super::config_text::Given;
 use super::explain_connection::ClientAddress;
 use super::overview::Overviews;
 use super::reply::{Refused, Reply, json_reply, refusal, text_reply};
-use super::{config_text, explain, explain_connection, metrics, orders, readiness, status, which};
+use super::{
+    certificates, config_text, explain, explain_connection, metrics, orders, readiness, status,
+    which,
+};
 use crate::base::Instant;
 use crate::config::values::parse_address;
 use crate::config::{Transport, text_of, unmarked};
@@ -41,9 +44,9 @@ const FILE: &str = "file";
 const MODE: &str = "mode";
 
 const KNOWN: &str = "GET /live, /ready, /ready/POOL, /status, /metrics, /pools, /events, /explain, \
-                     /which, /config; POST /plan, /reload, /drain, /undrain, /pools/POOL/backends; \
-                     PUT /config, /pools/POOL/backends/ADDRESS; \
-                     DELETE /pools/POOL/backends/ADDRESS";
+                     /which, /config; POST /plan, /reload, /drain, /undrain, \
+                     /certificates/NAME/renew, /pools/POOL/backends; PUT /config, \
+                     /pools/POOL/backends/ADDRESS; DELETE /pools/POOL/backends/ADDRESS";
 
 /// State that all connections share.
 pub(super) struct Shared {
@@ -224,6 +227,9 @@ async fn order(shared: &Shared, request: Request<Incoming>, what: &mut String) -
                 (_, Err(refused)) | (Err(refused), _) => *refused,
             }
         }
+        (&Method::POST, ["certificates", name, "renew"]) => {
+            certificates::renew(&mut control.borrow_mut(), &decoded(name))
+        }
         (&Method::DELETE, ["pools", pool, "backends", backend]) => match address(backend) {
             Ok(backend) => orders::remove_backend(control, pool, backend).await,
             Err(refused) => *refused,
@@ -290,7 +296,9 @@ fn allowed(path: &[&str]) -> Option<&'static str> {
         ["live" | "ready" | "status" | "metrics" | "pools" | "events" | "explain" | "which"]
         | ["ready", _] => "GET, HEAD",
         ["config"] => "GET, HEAD, PUT",
-        ["plan" | "reload" | "drain" | "undrain"] | ["pools", _, "backends"] => "POST",
+        ["plan" | "reload" | "drain" | "undrain"]
+        | ["pools", _, "backends"]
+        | ["certificates", _, "renew"] => "POST",
         ["pools", _, "backends", _] => "PUT, DELETE",
         _ => return None,
     })

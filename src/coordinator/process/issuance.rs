@@ -53,6 +53,8 @@ pub struct Issuance {
     pub tried: Tried,
     /// It is being fetched.
     pub is_under_way: bool,
+    /// An operator wants it to be fetched now.
+    pub is_ordered: bool,
     /// When it is fetched next, seconds since 1970; none: another process does that.
     pub due_s: Option<u64>,
     /// What the authority suggests.
@@ -72,6 +74,9 @@ impl Issuance {
 
     /// When a certificate is fetched next, seconds since 1970.
     pub fn due(&self, certificate: &Certificate, acme: &Acme) -> u64 {
+        if self.is_ordered {
+            return 0;
+        }
         let fit = certificate.loaded.as_deref().filter(|loaded| fits(loaded, certificate, acme));
         let due = fit.map_or(0, |loaded| self.renewal(loaded));
         let is_same = self.tried.names == certificate.names;
@@ -224,6 +229,10 @@ mod tests {
         assert_eq!(issuance.due(&other, &acme), 0);
         issuance.note_failure(&other.names, "no".to_owned(), None, 1_000, 0);
         assert_eq!(issuance.tried.failures, 1);
+        assert!(issuance.due(&other, &acme) > 1_000);
+        issuance.is_ordered = true;
+        assert_eq!(issuance.due(&other, &acme), 0, "the operator's word goes before any pause");
+        issuance.is_ordered = false;
         issuance.note_success(&other.names, 2_000);
         assert_eq!((issuance.due(&other, &acme), issuance.word(true)), (0, "valid"));
     }

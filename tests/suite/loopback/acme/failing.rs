@@ -31,6 +31,15 @@ fn a_name_that_is_not_validated_is_told_and_the_pause_outlives_the_process() {
     scene.operated.done(&["reload"]);
     assert_eq!(scene.certificate()["acme"]["next_attempt_ms"], next);
     assert_eq!(scene.server.asked("POST"), asked);
+    // The operator has mended it, and says so.
+    let (status, said) = scene.operated.verb(&["renew", "other.test"]);
+    assert!(status == 1 && said.contains("it can be shop.test"), "{said}");
+    let said = scene.operated.done(&["renew", "Shop.test"]);
+    assert!(said.contains("shop.test.pem for shop.test: is fetched now"), "{said}");
+    scene.await_valid();
+    let before = scene.shown("shop.test").expect("it is served");
+    scene.operated.done(&["renew", "shop.test"]);
+    await_that("another one", || scene.shown("shop.test").is_ok_and(|now| now != before));
 }
 
 #[test]

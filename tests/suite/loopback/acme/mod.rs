@@ -259,6 +259,8 @@ fn a_process_that_reads_takes_what_another_one_has_fetched() {
     });
     let state = |what: &str| reading.json(&["status"])["certificates"][0]["acme"][what].clone();
     assert_eq!((state("state"), state("next_attempt_ms")), (json!("awaited"), Value::Null));
+    let (status, said) = reading.verb(&["renew", "shop.test"]);
+    assert!(status == 1 && said.contains("give the order there"), "{said}");
     std::fs::rename(&held, &present).expect("moved");
     await_that("it is taken", || state("state") == "valid");
     let at = address_of(&reading, "web");
