@@ -204,8 +204,7 @@ impl Exchange {
 
     /// Aborts an exchange whose backend must not be used any more, or moves it, if it may be
     /// repeated.
-    pub fn backend_removed<E: Engine>(&mut self, sides: &mut Sides<E>) {
-        let reason = CloseReason::BackendGone;
+    pub fn backend_removed<E: Engine>(&mut self, reason: CloseReason, sides: &mut Sides<E>) {
         match self.phase {
             Phase::AwaitingHead => self.move_away(None, reason, sides),
             Phase::RelayingBody | Phase::Tunnelling => self.cut(reason, sides),

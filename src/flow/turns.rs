@@ -14,7 +14,7 @@ use crate::local::Local;
 use crate::pick::Replicas;
 use crate::stats::{CloseReason, Counter};
 use crate::table::{FlowId, ReceiverId, RowId};
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// Flows that end with their backends in one turn.
 const CUT_PER_TURN_MAX: usize = 128;
@@ -24,7 +24,8 @@ const SEEN_PER_TURN_MAX: usize = 4_096;
 /// Backends whose flows end.
 #[derive(Debug)]
 pub(super) struct Cut {
-    slots: HashSet<BackendSlot>,
+    /// With the reason that they end for.
+    slots: HashMap<BackendSlot, CloseReason>,
     /// Flows that began later are another backend's with the same slot.
     since: Instant,
     /// The row that is looked at next.
@@ -87,7 +88,7 @@ impl Flows {
     /// for.
     pub fn cut<E: Engine>(
         &mut self,
-        slots: HashSet<BackendSlot>,
+        slots: HashMap<BackendSlot, CloseReason>,
         picks: &mut Replicas,
         local: &mut Local<E>,
     ) {
@@ -112,8 +113,8 @@ impl Flows {
             let Some(flow) = self.table.get(id) else { continue };
             seen += 1;
             let is_open = flow.state != State::Ended && flow.attempts.began <= cut.since;
-            if is_open && cut.slots.contains(&flow.slot()) {
-                self.end(id, CloseReason::BackendGone, picks, local);
+            if let Some(reason) = cut.slots.get(&flow.slot()).filter(|_| is_open) {
+                self.end(id, *reason, picks, local);
                 ended += 1;
             }
         }

@@ -96,7 +96,7 @@ impl Replicas {
                     Some(self.replica(pool, was, prng))
                 }
                 (None, Some(was)) => {
-                    left.extend(slots(&was.pool).map(|slot| Leaving { slot, is_cut: false }));
+                    left.extend(slots(&was.pool).map(|slot| Leaving { slot, cut: None }));
                     None
                 }
                 (None, None) => None,
@@ -279,9 +279,10 @@ fn slots(pool: &Pool) -> impl Iterator<Item = BackendSlot> {
 /// Adds backends that the pool no longer has, and those that are cut now and were not.
 fn note_left(left: &mut Vec<Leaving>, was: &Pool, pool: &Pool) {
     let served: HashSet<BackendSlot> = slots(pool).collect();
-    let is_cut = |slot| pool.leaving.contains(&Leaving { slot, is_cut: true });
+    let cut_of = |slot| pool.leaving.iter().find(|now| now.slot == slot).and_then(|now| now.cut);
     let gone = slots(was).filter(|slot| !served.contains(slot));
-    left.extend(gone.map(|slot| Leaving { slot, is_cut: is_cut(slot) }));
-    let newly_cut = was.leaving.iter().filter(|was| !was.is_cut && is_cut(was.slot));
-    left.extend(newly_cut.map(|was| Leaving { is_cut: true, ..*was }));
+    left.extend(gone.map(|slot| Leaving { slot, cut: cut_of(slot) }));
+    let newly_cut = was.leaving.iter().filter(|was| was.cut.is_none());
+    let newly_cut = newly_cut.map(|was| Leaving { cut: cut_of(was.slot), ..*was });
+    left.extend(newly_cut.filter(|now| now.cut.is_some()));
 }

@@ -8,9 +8,9 @@ use crate::base::BackendSlot;
 use crate::engine::{Engine, Key};
 use crate::local::How;
 use crate::sides::Sides;
-use crate::snapshot::{Leaving, Listener, Snapshot};
+use crate::snapshot::{Cut, Leaving, Listener, Snapshot};
 use crate::stats::CloseReason;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 impl<E: Engine> Traffic<E> {
@@ -70,8 +70,8 @@ impl<E: Engine> Traffic<E> {
     /// Removes backends: idle connections close, exchanges that have not begun move to another
     /// backend; if ordered, those that may be repeated move too, and all others are aborted.
     fn release_backends(&mut self, left: &[Leaving]) {
-        let left: HashMap<BackendSlot, bool> =
-            left.iter().map(|leaving| (leaving.slot, leaving.is_cut)).collect();
+        let left: HashMap<BackendSlot, Option<CloseReason>> =
+            left.iter().map(|leaving| (leaving.slot, leaving.cut.map(reason_of))).collect();
         for key in self.sides.connections.keys_of(|slot| left.contains_key(&slot)) {
             self.release_connection(key, &left);
         }
@@ -109,40 +109,50 @@ impl<E: Engine> Traffic<E> {
     /// Ends the flows of backends whose exchanges are cut. The others move with their next datagram
     /// of a client.
     fn release_flows(&mut self, left: &[Leaving]) {
-        let cut = left.iter().filter(|leaving| leaving.is_cut).map(|leaving| leaving.slot);
-        let cut: HashSet<BackendSlot> = cut.collect();
+        let cut = left.iter().filter_map(|leaving| Some((leaving.slot, reason_of(leaving.cut?))));
+        let cut: HashMap<BackendSlot, CloseReason> = cut.collect();
         if !cut.is_empty() {
             let Sides { picks, local, .. } = &mut self.sides;
             self.flows.cut(cut, picks, local);
         }
     }
 
-    fn release_connection(&mut self, key: Key, left: &HashMap<BackendSlot, bool>) {
+    fn release_connection(&mut self, key: Key, left: &HashMap<BackendSlot, Option<CloseReason>>) {
         let Some(id) = self.sides.connections.find(key) else { return };
         let connection = self.sides.connections.at(id);
-        let is_cut = left.get(&connection.slot).is_some_and(|is_cut| *is_cut);
+        let cut = left.get(&connection.slot).copied().flatten();
+        let need = if cut.is_some() { Need::Any } else { Need::Better };
         let is_connecting = connection.is_connecting();
         match connection.used_for {
             Use::Closing | Use::Finishing | Use::Delivering(_) => {}
             Use::Idle => self.sides.connections.discard_idle(id, &mut self.sides.local),
-            Use::Streams => self.release_upstreams(id, is_cut),
+            Use::Streams => self.release_upstreams(id, cut),
             Use::Exchange(exchange) if is_connecting => {
-                let need = if is_cut { Need::Any } else { Need::Better };
                 self.exchanges.at(exchange).move_on(need, &mut self.sides);
             }
-            Use::Exchange(exchange) if is_cut => {
-                self.exchanges.at(exchange).backend_removed(&mut self.sides);
-            }
             Use::Relay(relay) if is_connecting => {
-                let need = if is_cut { Need::Any } else { Need::Better };
                 self.relays.at(relay).move_on(need, &mut self.sides);
             }
-            Use::Relay(relay) if is_cut => {
-                let client = self.relays[relay].client();
-                self.end_client(client, How::Cut, CloseReason::BackendGone);
+            Use::Exchange(exchange) => {
+                if let Some(reason) = cut {
+                    self.exchanges.at(exchange).backend_removed(reason, &mut self.sides);
+                }
             }
-            Use::Exchange(_) | Use::Relay(_) => {}
+            Use::Relay(relay) => {
+                let client = self.relays[relay].client();
+                if let Some(reason) = cut {
+                    self.end_client(client, How::Cut, reason);
+                }
+            }
         }
         self.work_off();
+    }
+}
+
+/// What ends for a backend that is cut off ends for this reason.
+fn reason_of(cut: Cut) -> CloseReason {
+    match cut {
+        Cut::Down => CloseReason::BackendDown,
+        Cut::Ordered => CloseReason::BackendGone,
     }
 }

@@ -8,6 +8,7 @@ use crate::engine::{Engine, Failure, Key, Slice};
 use crate::exchange::ConnectLoss;
 use crate::sides::Sides;
 use crate::snapshot::BackendHttp;
+use crate::stats::CloseReason;
 use crate::table::{ConnectionId, ExchangeId, Port};
 use crate::tls::FaultKind;
 
@@ -220,16 +221,16 @@ impl<E: Engine> Traffic<E> {
 
     /// The backend is removed: exchanges that have not begun move to another one; if ordered, the
     /// others do too, or are aborted.
-    pub(super) fn release_upstreams(&mut self, id: ConnectionId, is_cut: bool) {
+    pub(super) fn release_upstreams(&mut self, id: ConnectionId, cut: Option<CloseReason>) {
         self.sides.connections.retire(id);
-        let need = if is_cut { Need::Any } else { Need::Better };
+        let need = if cut.is_some() { Need::Any } else { Need::Better };
         self.for_upstreams(id, |traffic, exchange| {
             let sides = &mut traffic.sides;
             let exchange = traffic.exchanges.at(exchange);
-            match exchange.is_waiting(sides) {
-                true => exchange.move_on(need, sides),
-                false if is_cut => exchange.backend_removed(sides),
-                false => {}
+            match cut {
+                _ if exchange.is_waiting(sides) => exchange.move_on(need, sides),
+                Some(reason) => exchange.backend_removed(reason, sides),
+                None => {}
             }
         });
         let Sides { connections, local, .. } = &mut self.sides;

@@ -2,7 +2,7 @@
 
 use super::server_names;
 use super::{
-    Backend, Hashing, Leaving, Listener, Pool, ProxyTlv, Registry, Settings, Snapshot, Target,
+    Backend, Cut, Hashing, Leaving, Listener, Pool, ProxyTlv, Registry, Settings, Snapshot, Target,
     Trial, UpgradeProtocol, Wanted,
 };
 use crate::balance::Algorithm;
@@ -31,8 +31,10 @@ pub enum Share {
     Trial(u32),
     /// Nothing new; exchanges in flight go on.
     Nothing,
-    /// Nothing, and exchanges in flight are cut.
+    /// Nothing, and exchanges in flight are cut: its drain timeout is over.
     Cut,
+    /// The same, because its health probe fails.
+    Down,
 }
 
 /// A backend of a pool and its traffic.
@@ -176,7 +178,7 @@ pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: u
     for &Member { slot, address, share } in members {
         match share {
             Share::Weight(0) | Share::Nothing => {
-                built.leaving.push(Leaving { slot, is_cut: false });
+                built.leaving.push(Leaving { slot, cut: None });
             }
             Share::Weight(weight) => built.backends.push(Backend { slot, address, weight }),
             Share::Trial(round) => {
@@ -184,7 +186,8 @@ pub fn build_pool(pool: &config::Pool, id: PoolId, members: &[Member], shards: u
                 let shard = ShardId((round as usize % shards) as u16);
                 built.trials.push(Trial { backend, shard, round });
             }
-            Share::Cut => built.leaving.push(Leaving { slot, is_cut: true }),
+            Share::Cut => built.leaving.push(Leaving { slot, cut: Some(Cut::Ordered) }),
+            Share::Down => built.leaving.push(Leaving { slot, cut: Some(Cut::Down) }),
         }
     }
     built

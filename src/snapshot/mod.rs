@@ -155,8 +155,17 @@ pub struct Trial {
 pub struct Leaving {
     /// The backend.
     pub slot: BackendSlot,
-    /// Exchanges in flight are cut; if false, they go on.
-    pub is_cut: bool,
+    /// Why exchanges in flight are cut; if none, they go on.
+    pub cut: Option<Cut>,
+}
+
+/// Why what a backend has in flight is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Its health probe fails.
+    Down,
+    /// It was taken out, and its drain timeout is over.
+    Ordered,
 }
 
 /// One address of a pool.

@@ -109,7 +109,8 @@ close_reasons! {
     NoBackend "no_backend" Backend "No backend accepted a connection.";
     BackendRefusesTunnels "backend_refuses_tunnels" Backend "The backend speaks HTTP/2 and does not accept extended CONNECT, which WebSockets need there.";
     BackendsFull "backends_full" Ringway "Each backend had as many connections as it may have.";
-    BackendGone "backend_gone" Operator "The backend is down, or its drain timeout is over.";
+    BackendDown "backend_down" Backend "The health probe of the backend fails.";
+    BackendGone "backend_gone" Operator "The backend was taken out, and its drain timeout is over.";
     ListenerRemoved "listener_removed" Operator "The listener was removed.";
     TunnelIdle "tunnel_idle" None "No byte went through the tunnel in time.";
     FlowAnswered "flow_answered" None "A flow had all the responses that were expected.";

@@ -165,7 +165,7 @@ impl PoolRecord {
             {
                 Share::Weight(record.weight())
             }
-            Standing::Down if record.was_probed() => Share::Cut,
+            Standing::Down if record.was_probed() => Share::Down,
             _ if record.is_cut => Share::Cut,
             _ => Share::Nothing,
         };

@@ -7,7 +7,7 @@ use ringway::coordinator::events::{Event, Noted};
 use ringway::coordinator::fleet::{Excused, Found, Operation, OperationError, Source};
 use ringway::health::{OperatorState, Standing};
 use ringway::mailbox::{BackendFault, Observation, TrialCourse};
-use ringway::snapshot::{Leaving, Trial};
+use ringway::snapshot::{Cut, Leaving, Trial};
 use std::time::Duration;
 
 pub(super) fn scene(backends: usize, shards: usize) -> Scene {
@@ -176,22 +176,22 @@ fn probes_that_never_end_do_not_hide_that_nobody_is_healthy() {
 #[test]
 fn what_is_drained_is_cut_at_its_deadline_and_what_is_down_at_once() {
     let mut scene = scene(3, 1);
-    let cut = |scene: &Scene| -> Vec<bool> {
+    let cut = |scene: &Scene| -> Vec<Option<Cut>> {
         let leaving = &scene.fleet.published()[0].leaving;
-        leaving.iter().map(|Leaving { is_cut, .. }| *is_cut).collect()
+        leaving.iter().map(|Leaving { cut, .. }| *cut).collect()
     };
     order(&mut scene, 0, Operation::State(OperatorState::Drain));
     scene.advance(Duration::from_millis(29_900));
     scene.publish();
-    assert_eq!(cut(&scene), [false]);
+    assert_eq!(cut(&scene), [None]);
     scene.advance(Duration::from_millis(200));
     scene.publish();
-    assert_eq!(cut(&scene), [true]);
+    assert_eq!(cut(&scene), [Some(Cut::Ordered)]);
     order(&mut scene, 0, Operation::State(OperatorState::Ready));
     assert!(cut(&scene).is_empty());
     scene.set_live(1, false);
     scene.publish();
-    assert_eq!(cut(&scene), [true]);
+    assert_eq!(cut(&scene), [Some(Cut::Down)]);
 }
 
 #[test]

@@ -27,6 +27,7 @@ fn sum_of(world: &FlowWorld) -> Sum {
         CloseReason::FlowEvicted,
         CloseReason::BackendUnreachable,
         CloseReason::BackendTimeout,
+        CloseReason::BackendDown,
         CloseReason::BackendGone,
         CloseReason::ListenerRemoved,
         CloseReason::Drained,

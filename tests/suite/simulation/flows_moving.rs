@@ -23,13 +23,14 @@ fn fall_silent(scene: &mut FlowScene) {
 
 #[test]
 fn a_flow_moves_with_the_next_datagram_when_its_backend_leaves_service() {
-    for share in [Share::Nothing, Share::Weight(0), Share::Cut] {
+    for share in [Share::Nothing, Share::Weight(0), Share::Cut, Share::Down] {
         let mut scene = FlowScene::new(2, FlowRules::default());
         let (before, slot) = scene.asks(1, b"before");
         let others: Vec<(Packet, usize)> = (2..8).map(|number| scene.asks(number, b"x")).collect();
         scene.publish(&shares(slot, share));
         let answers = scene.answer(&before, b"until then").is_some();
-        assert_eq!(answers, share != Share::Cut, "the old one still answers");
+        let is_cut = matches!(share, Share::Cut | Share::Down);
+        assert_eq!(answers, !is_cut, "the old one still answers");
         let (after, other) = scene.asks(1, b"after");
         assert!(other != slot && after.from != before.from);
         assert!(scene.answer(&after, b"answer").is_some());
@@ -42,6 +43,7 @@ fn a_flow_moves_with_the_next_datagram_when_its_backend_leaves_service() {
         let moved = 1 + others.iter().filter(|(_, at)| *at == slot).count() as u64;
         let reason = match share {
             Share::Cut => CloseReason::BackendGone,
+            Share::Down => CloseReason::BackendDown,
             _ => CloseReason::FlowMoved,
         };
         assert_eq!(scene.closes(reason), moved);

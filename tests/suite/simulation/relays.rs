@@ -176,6 +176,14 @@ fn without_a_backend_the_client_is_reset_and_that_is_counted() {
 
 #[test]
 fn a_backend_that_is_removed_keeps_its_connections_and_loses_them_when_it_is_cut() {
+    for (share, reason) in
+        [(Share::Cut, CloseReason::BackendGone), (Share::Down, CloseReason::BackendDown)]
+    {
+        is_removed_and_cut(share, reason);
+    }
+}
+
+fn is_removed_and_cut(cut: Share, reason: CloseReason) {
     let mut scene = scene(&[Share::Weight(1), Share::Weight(1)]);
     let (client, backend) = pair(&mut scene);
     let slot = (0..2).find(|slot| address(*slot) == scene.connected().1).expect("one of them");
@@ -187,10 +195,10 @@ fn a_backend_that_is_removed_keeps_its_connections_and_loses_them_when_it_is_cut
     scene.publish(&shares(Share::Nothing));
     scene.say(client, "goes on");
     assert_eq!(scene.heard(backend), "goes on");
-    scene.publish(&shares(Share::Cut));
+    scene.publish(&shares(cut));
     scene.turns(8);
     assert_eq!(scene.closed(client), Some(Close::Reset));
-    assert_eq!(closes(&scene, CloseReason::BackendGone), 1);
+    assert_eq!(closes(&scene, reason), 1);
     is_clean(&mut scene);
 }
 
