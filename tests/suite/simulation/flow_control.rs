@@ -119,6 +119,7 @@ impl FlowControl {
                 self.trial_round += 1;
                 Share::Trial(self.trial_round)
             }
+            7 => Share::Down,
             _ => Share::Cut,
         };
         let is_good = |share: &Share| matches!(share, Share::Weight(1..));
