@@ -22,6 +22,8 @@ const TURN: Duration = Duration::from_micros(50);
 pub struct Script {
     /// What each client sends.
     pub request: &'static [u8],
+    /// What goes before its first request.
+    pub greeting: &'static [u8],
     /// What each backend answers.
     pub response: &'static [u8],
     /// Clients at the same time.
@@ -120,16 +122,25 @@ impl ScriptedEngine {
 
     /// The other end of a socket sends its part of the script.
     fn peer_sends(&mut self, socket: Socket) {
-        let peer = self.peers[socket.0 as usize];
-        let bytes = match peer.end {
-            End::Client => self.script.request,
-            End::Backend => self.script.response,
-            End::Closed => return,
-        };
-        let (Some(key), Some(buffer)) = (peer.receiving, self.free[RECEIVE].pop()) else { return };
-        self.memory[buffer.0 as usize][..bytes.len()].copy_from_slice(bytes);
+        match self.peers[socket.0 as usize].end {
+            End::Client => self.comes(socket, &[self.script.request]),
+            End::Backend => self.comes(socket, &[self.script.response]),
+            End::Closed => {}
+        }
+    }
+
+    /// These bytes come to a socket, in one piece.
+    fn comes(&mut self, socket: Socket, parts: &[&[u8]]) {
+        let receiving = self.peers[socket.0 as usize].receiving;
+        let (Some(key), Some(buffer)) = (receiving, self.free[RECEIVE].pop()) else { return };
+        let mut length = 0;
+        for part in parts {
+            let end = length + part.len();
+            self.memory[buffer.0 as usize][length..end].copy_from_slice(part);
+            length = end;
+        }
         let flags = ReceiveFlags { still_armed: true, more_readable: false };
-        self.coming.push_back(Event::Received { key, buffer, length: bytes.len() as u32, flags });
+        self.coming.push_back(Event::Received { key, buffer, length: length as u32, flags });
     }
 
     /// A datagram comes to a socket that receives by `key`.
@@ -210,7 +221,7 @@ impl Engine for ScriptedEngine {
         let peer = &mut self.peers[socket.0 as usize];
         let is_first = peer.receiving.replace(key).is_none();
         if is_first && peer.end == End::Client {
-            self.peer_sends(socket);
+            self.comes(socket, &[self.script.greeting, self.script.request]);
         }
     }
 
@@ -238,7 +249,13 @@ impl Engine for ScriptedEngine {
 
     fn keep_alive(&mut self, _socket: Socket, _idle: Duration) {}
 
-    fn shutdown_write(&mut self, _socket: Socket) {}
+    /// A backend ends with its client.
+    fn shutdown_write(&mut self, socket: Socket) {
+        let peer = &mut self.peers[socket.0 as usize];
+        if let (End::Backend, Some(key)) = (peer.end, peer.receiving.take()) {
+            self.coming.push_back(Event::ReceiveEnded { key, failure: None });
+        }
+    }
 
     fn connect_datagrams(
         &mut self,
