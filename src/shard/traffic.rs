@@ -130,6 +130,11 @@ impl<E: Engine> Traffic<E> {
         self.exchanges.len()
     }
 
+    /// Connections that are forwarded unread.
+    pub fn relays(&self) -> &Relays {
+        &self.relays
+    }
+
     /// Flows of datagrams.
     pub fn flows(&self) -> &Flows {
         &self.flows

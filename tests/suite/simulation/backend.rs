@@ -3,9 +3,10 @@
 use super::bytes::Pipe;
 use super::message::{Area, Framing, Head, Mode, Request, chunks, whole_body};
 use super::network::{Mark, Network};
+use super::pools::pool_of;
 use super::secured::Secured;
 use ringway::base::{Instant, Prng};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What it does once all that it has to send is sent.
@@ -264,14 +265,7 @@ fn garbage(request: &Request, prng: &mut Prng) -> Vec<u8> {
     kinds[prng.below(count as u32) as usize].as_bytes().to_vec()
 }
 
-/// Where the backends of an area listen: no two areas have one in common.
-pub fn backend_address(area: Area, number: u8) -> SocketAddr {
-    let net = Area::ALL.iter().position(|known| *known == area).expect("listed");
-    SocketAddr::from(([198, 51, net as u8, number], 80))
-}
-
 /// The area of a backend.
 pub fn area_of(backend: SocketAddr) -> Area {
-    let IpAddr::V4(address) = backend.ip() else { panic!("{backend} is no backend's") };
-    Area::ALL[usize::from(address.octets()[2])]
+    Area::ALL[pool_of(backend)]
 }

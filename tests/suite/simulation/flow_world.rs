@@ -3,23 +3,19 @@
 //! follows from the seed.
 
 use super::datagrams::{DATAGRAM_BYTES_MAX, Mishaps, Packet};
-use super::engine::SimEngine;
 use super::flow_actors::{Client, Name, asked_ip, backend_address, client_address, is_backend};
 use super::flow_control::{FlowControl, PORTS};
-use super::lone::{CALM, NoWake};
+use super::lone::CALM;
 use super::network::{Meanness, Network};
-use ringway::base::{ListenerId, Prng, ShardId};
+use super::shards::{self, Shards};
+use ringway::base::{ListenerId, Prng};
 use ringway::config::{FlowRules, ProxyProtocol};
 use ringway::engine::Failure;
-use ringway::mailbox::{Mailbox, Observation, Shared, Stage, TrialCourse};
+use ringway::mailbox::Stage;
 use ringway::proxy_protocol;
-use ringway::shard::{Shard, ShardParts};
 use ringway::stats::{CloseReason, Counter};
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// More rounds than any world needs.
@@ -91,16 +87,13 @@ type Port = (Option<(SocketAddr, IpAddr)>, SocketAddr);
 
 pub struct FlowWorld {
     plan: Plan,
-    network: Rc<RefCell<Network>>,
-    shards: Vec<Shard<SimEngine>>,
-    mailboxes: Arc<[Arc<Mailbox>]>,
+    pub shards: Shards,
     control: FlowControl,
     clients: Vec<Client>,
     ports: HashMap<u16, Port>,
     /// Requests that have come to a backend.
     came: Vec<Name>,
     answered: u64,
-    open_trials: i64,
     stage: Stage,
     round: u32,
     prng: Prng,
@@ -112,26 +105,15 @@ impl FlowWorld {
         let plan = Plan::draw(&mut prng);
         let mut network = Network::new(prng.next_u64(), plan.meanness, plan.shards);
         network.datagrams.mishaps = plan.mishaps;
-        let shared = Shared::new(plan.shards, 0, Arc::new(NoWake));
-        let ids = (0..plan.shards).map(|shard| ShardId(shard as u16));
-        let mailbox = |id| Arc::new(Mailbox::new(id, Arc::new(NoWake), shared.clone()));
-        let mailboxes: Arc<[Arc<Mailbox>]> = ids.map(mailbox).collect();
+        let mailboxes = shards::mailboxes(plan.shards, 0);
         let (faults, rules, header) = (plan.has_faults, plan.rules, plan.header);
         let boxes = mailboxes.clone();
         let mut control = FlowControl::new(faults, rules, header, boxes, &mut network, &mut prng);
         let snapshot = control.next_snapshot();
-        let network = Rc::new(RefCell::new(network));
-        let shard = |index| {
-            Shard::new(ShardParts {
-                engine: SimEngine::new(index, network.clone(), 16, 16),
-                mailboxes: mailboxes.clone(),
-                index,
-                snapshot: snapshot.clone(),
-                access_log: None,
-                seed: seed.wrapping_mul(31).wrapping_add(index as u64),
-            })
-        };
-        let shards = (0..plan.shards).map(shard).collect();
+        let (buffers, access_log) = ([16, 16], None);
+        let beginning =
+            shards::Beginning { network, mailboxes, snapshot, buffers, access_log, seed };
+        let shards = Shards::new(beginning);
         let mut client = |id| {
             let is_at_side = plan.has_faults && prng.one_in(4);
             Client::new(id, PORTS[usize::from(is_at_side)], &mut prng)
@@ -139,15 +121,12 @@ impl FlowWorld {
         let clients = (0..plan.clients).map(&mut client).collect();
         Self {
             plan,
-            network: network.clone(),
             shards,
-            mailboxes,
             control,
             clients,
             ports: HashMap::new(),
             came: Vec::new(),
             answered: 0,
-            open_trials: 0,
             stage: Stage::Serving,
             round: 0,
             prng,
@@ -155,21 +134,19 @@ impl FlowWorld {
     }
 
     pub fn run(&mut self) {
-        while !self.shards.iter().all(Shard::is_over) {
+        while !self.shards.are_over() {
             self.step();
             assert!(self.round < ROUNDS_MAX, "it does not end: {:#?}", self.plan);
         }
-        self.look_at_trials();
     }
 
     fn step(&mut self) {
         self.round += 1;
-        let network = self.network.clone();
+        let network = self.shards.network.clone();
         self.steer(&mut network.borrow_mut());
         self.clients_send(&mut network.borrow_mut());
         network.borrow_mut().deliver();
-        self.turn_shards();
-        self.look_at_trials();
+        self.shards.turn(0);
         let network = &mut *network.borrow_mut();
         while let Some(packet) = network.datagrams.arrived.pop_front() {
             match is_backend(packet.to) {
@@ -221,7 +198,7 @@ impl FlowWorld {
         };
         if next != self.stage {
             self.stage = next;
-            self.mailboxes.iter().for_each(|mailbox| mailbox.order(next));
+            self.shards.order(next);
         }
     }
 
@@ -241,38 +218,6 @@ impl FlowWorld {
                 Some(Failure::Unreachable),
             ];
             network.datagrams.refuses = failures[self.prng.below(5) as usize];
-        }
-    }
-
-    fn turn_shards(&mut self) {
-        for (index, shard) in self.shards.iter_mut().enumerate() {
-            if shard.is_over() {
-                continue;
-            }
-            {
-                let network = &mut *self.network.borrow_mut();
-                if network.prng.one_in(network.meanness.misses_turn_one_in) {
-                    continue;
-                }
-                network.lanes[index].turn += 1;
-                network.lanes[index].before = shard.traffic().generation();
-            }
-            shard.turn();
-            let after = shard.traffic().generation();
-            let lane = &mut self.network.borrow_mut().lanes[index];
-            if after != lane.before {
-                lane.taken.insert(lane.turn, after);
-            }
-        }
-    }
-
-    fn look_at_trials(&mut self) {
-        while let Some(observation) = self.mailboxes[0].shared.observations.pop() {
-            match observation {
-                Observation::Trial(.., TrialCourse::Begun) => self.open_trials += 1,
-                Observation::Trial(..) => self.open_trials -= 1,
-                Observation::Fault(..) => {}
-            }
         }
     }
 
@@ -349,16 +294,8 @@ impl FlowWorld {
 
     // --- the end ---
 
-    pub fn count(&self, counter: Counter) -> u64 {
-        self.mailboxes.iter().map(|mailbox| mailbox.counters.read(counter)).sum()
-    }
-
-    pub fn closes(&self, reason: CloseReason) -> u64 {
-        self.mailboxes.iter().map(|mailbox| mailbox.counters.read_closes(reason)).sum()
-    }
-
     pub fn icmp(&self) -> u64 {
-        self.network.borrow().datagrams.icmp
+        self.shards.network.borrow().datagrams.icmp
     }
 
     pub fn generations(&self) -> u64 {
@@ -372,31 +309,17 @@ impl FlowWorld {
     /// What must hold of a world that is over: no socket, buffer, row or count is left.
     pub fn check(&mut self) {
         let plan = self.plan;
-        for shard in &mut self.shards {
-            let traffic = shard.traffic();
-            assert!(traffic.is_empty(), "flows are left: {plan:#?}");
-            assert_eq!(traffic.engine().held_count(), 0, "buffers are left: {plan:#?}");
-        }
-        let shared = self.mailboxes[0].shared.clone();
-        for slot in self.control.slots() {
-            assert_eq!(shared.ledger.in_flight(slot), 0, "in flight is left: {plan:#?}");
-            let open = shared.ledger.backends(slot).map(|cell| cell.connections());
-            assert_eq!(open.sum::<u32>(), 0, "connections are left: {plan:#?}");
-        }
+        self.shards.check_end(self.control.slots(), 2, &format!("{plan:#?}"));
+        let shared = self.shards.mailboxes[0].shared.clone();
         for listener in [0, 1].map(ListenerId) {
-            let open = shared.ledger.listeners(listener).map(|cell| cell.sessions());
-            assert_eq!(open.sum::<u32>(), 0, "sessions are left: {plan:#?}");
             for client in &self.clients {
                 let ip = client_address(client.id).ip();
                 assert!(shared.flows.admit(listener, ip, 1), "a client's flow is still counted");
                 shared.flows.leave(listener, ip);
             }
         }
-        assert!(self.network.borrow().datagrams.mouths.is_empty(), "sockets are left: {plan:#?}");
-        let closes: u64 = CloseReason::ALL.iter().map(|reason| self.closes(*reason)).sum();
-        assert_eq!(self.count(Counter::FlowsOpened), closes, "each flow has one end");
-        assert_eq!(self.count(Counter::LateCompletions), 0, "the close is a join");
-        assert_eq!(self.open_trials, 0, "each trial has one end");
+        let opened = self.shards.count(Counter::FlowsOpened);
+        assert_eq!(opened, self.shards.all_closes(), "each flow has one end");
         self.check_datagrams();
         if !plan.has_faults {
             self.check_calm();
@@ -405,8 +328,8 @@ impl FlowWorld {
 
     /// Each datagram that came was sent, or dropped for a reason.
     fn check_datagrams(&self) {
-        let came = self.count(Counter::ClientDatagramsReceived)
-            + self.count(Counter::UpstreamDatagramsReceived);
+        let came = self.shards.count(Counter::ClientDatagramsReceived)
+            + self.shards.count(Counter::UpstreamDatagramsReceived);
         let gone = [
             Counter::UpstreamDatagramsSent,
             Counter::ClientDatagramsSent,
@@ -414,7 +337,7 @@ impl FlowWorld {
             Counter::DatagramsUnserved,
             Counter::FlowLimitRejections,
         ];
-        let gone: u64 = gone.iter().map(|counter| self.count(*counter)).sum();
+        let gone: u64 = gone.iter().map(|counter| self.shards.count(*counter)).sum();
         assert_eq!(came, gone, "{:#?}", self.plan);
     }
 
@@ -434,9 +357,9 @@ impl FlowWorld {
             Counter::DatagramsUnserved,
             Counter::FlowLimitRejections,
         ] {
-            assert_eq!(self.count(counter), 0, "{} {plan:#?}", counter.name());
+            assert_eq!(self.shards.count(counter), 0, "{} {plan:#?}", counter.name());
         }
-        let may_miss = self.closes(CloseReason::FlowMoved) > 0;
+        let may_miss = self.shards.closes(CloseReason::FlowMoved) > 0;
         assert!(may_miss || self.answers() == self.answered, "answers are lost: {plan:#?}");
     }
 }

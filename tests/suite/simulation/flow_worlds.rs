@@ -18,7 +18,7 @@ fn sum_of(world: &FlowWorld) -> Sum {
         Counter::UpstreamNoLocalPort,
         Counter::ReceiveRingEmpty,
     ] {
-        sum.count(counter.name(), world.count(counter));
+        sum.count(counter.name(), world.shards.count(counter));
     }
     for reason in [
         CloseReason::FlowAnswered,
@@ -32,7 +32,7 @@ fn sum_of(world: &FlowWorld) -> Sum {
         CloseReason::ListenerRemoved,
         CloseReason::Drained,
     ] {
-        sum.count(reason.label(), world.closes(reason));
+        sum.count(reason.label(), world.shards.closes(reason));
     }
     sum.count("ICMP messages", world.icmp());
     sum.count("generations", world.generations());

@@ -82,6 +82,11 @@ pub enum Area {
 impl Area {
     pub const ALL: [Self; 3] = [Self::Steady, Self::Flux, Self::Passing];
 
+    /// The place of its pool.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
     /// True if its backends speak TLS.
     pub fn is_secure(self) -> bool {
         self == Self::Flux
