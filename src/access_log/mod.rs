@@ -7,7 +7,7 @@ mod output;
 mod writer;
 
 pub use format::Format;
-pub use writer::{Destination, Sender, Writer, start};
+pub use writer::{Destination, Records, Sender, Writer, queue, start};
 
 use std::net::SocketAddr;
 use std::sync::Arc;

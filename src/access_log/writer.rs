@@ -38,6 +38,27 @@ struct Shared {
 #[derive(Clone)]
 pub struct Sender(Arc<Shared>);
 
+/// The receiving end of the queue.
+pub struct Records(Arc<Shared>);
+
+/// A queue for so many records that wait.
+pub fn queue(records: usize) -> (Sender, Records) {
+    let shared = Arc::new(Shared {
+        queue: ArrayQueue::new(records),
+        wants_reopening: AtomicBool::new(false),
+        is_ending: AtomicBool::new(false),
+    });
+    (Sender(shared.clone()), Records(shared))
+}
+
+impl Records {
+    /// The oldest record that waits, with the time at which it was pushed: milliseconds of the
+    /// wall clock.
+    pub fn pop(&self) -> Option<(u64, Record)> {
+        self.0.queue.pop()
+    }
+}
+
 /// Ends the thread when dropped, after it has written the records left.
 pub struct Writer {
     shared: Arc<Shared>,
@@ -82,18 +103,15 @@ pub fn start(
     queue: usize,
 ) -> io::Result<(Sender, Writer)> {
     let output = Output::open(destination.clone())?;
-    let shared = Arc::new(Shared {
-        queue: ArrayQueue::new(queue),
-        wants_reopening: AtomicBool::new(false),
-        is_ending: AtomicBool::new(false),
-    });
-    let of_thread = shared.clone();
+    let (sender, records) = self::queue(queue);
+    let shared = sender.0.clone();
     let thread = std::thread::Builder::new().name("access-log".into());
-    let thread = thread.spawn(move || run(&of_thread, format, output))?;
-    Ok((Sender(shared.clone()), Writer { shared, thread: Some(thread) }))
+    let thread = thread.spawn(move || run(&records, format, output))?;
+    Ok((sender, Writer { shared, thread: Some(thread) }))
 }
 
-fn run(shared: &Shared, format: Format, mut output: Output) {
+fn run(records: &Records, format: Format, mut output: Output) {
+    let shared = &records.0;
     loop {
         let is_ending = shared.is_ending.load(Ordering::Acquire);
         if shared.wants_reopening.swap(false, Ordering::AcqRel) {
@@ -102,7 +120,7 @@ fn run(shared: &Shared, format: Format, mut output: Output) {
         if is_ending {
             output.hurry();
         }
-        while output.is_ready() && fill(&mut output, shared, format) {
+        while output.is_ready() && fill(&mut output, records, format) {
             output.write();
         }
         if is_ending {
@@ -113,9 +131,9 @@ fn run(shared: &Shared, format: Format, mut output: Output) {
 }
 
 /// Takes as many records as one write should carry; false if there are none.
-fn fill(output: &mut Output, shared: &Shared, format: Format) -> bool {
+fn fill(output: &mut Output, records: &Records, format: Format) -> bool {
     while output.waiting_bytes() < BATCH_BYTES {
-        let Some((time_ms, record)) = shared.queue.pop() else { break };
+        let Some((time_ms, record)) = records.pop() else { break };
         output.add(|lines| format.write(&record, time_ms, lines));
     }
     output.waiting_bytes() > 0
