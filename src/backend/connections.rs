@@ -63,6 +63,11 @@ impl Connections {
         self.rows.remove(id)
     }
 
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {
+        self.rows.iter()
+    }
+
     /// Number of connections.
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -75,7 +80,7 @@ impl Connections {
 
     /// All idle connections, for the end of the shard or of a backend.
     pub fn idle_ids(&self) -> Vec<ConnectionId> {
-        let idle = self.rows.iter().filter(|(_, connection)| connection.is_idle());
+        let idle = self.iter().filter(|(_, connection)| connection.is_idle());
         idle.map(|(id, _)| id).collect()
     }
 
@@ -84,20 +89,20 @@ impl Connections {
         let is_finishing = |connection: &Connection| {
             matches!(connection.used_for, Use::Finishing | Use::Delivering(_))
         };
-        let finishing = self.rows.iter().filter(|(_, connection)| is_finishing(connection));
+        let finishing = self.iter().filter(|(_, connection)| is_finishing(connection));
         let ids: Vec<ConnectionId> = finishing.map(|(id, _)| id).collect();
         ids.into_iter().for_each(|id| self.close(id, Close::Reset, local));
     }
 
     /// The keys of all connections to some backends.
     pub fn keys_of(&self, is_wanted: impl Fn(BackendSlot) -> bool) -> Vec<Key> {
-        let wanted = self.rows.iter().filter(|(_, connection)| is_wanted(connection.slot));
+        let wanted = self.iter().filter(|(_, connection)| is_wanted(connection.slot));
         wanted.map(|(_, connection)| connection.link.key).collect()
     }
 
     /// The sockets of all connections that have not been closed.
     pub fn open_sockets(&self) -> Vec<Socket> {
-        let links = self.rows.iter().map(|(_, connection)| &connection.link);
+        let links = self.iter().map(|(_, connection)| &connection.link);
         links.filter(|link| link.life != Life::Closed).map(|link| link.socket).collect()
     }
 
@@ -289,7 +294,8 @@ impl Connections {
     // --- the end ---
 
     /// Closes a connection once the backend has taken all that was queued for it, or does not take
-    /// it in time. A reset waits until it was delivered.
+    /// it in time. What would lose that waits until it was delivered: a reset, and a close before
+    /// the backend has ended its direction.
     pub fn finish<E: Engine>(&mut self, id: ConnectionId, how: Close, local: &mut Local<E>) {
         let connection = self.rows.at(id);
         let link = &mut connection.link;
@@ -311,7 +317,8 @@ impl Connections {
         if !link.is_broken() && !link.is_flushed() {
             return;
         }
-        if how == Close::Graceful {
+        // A socket that is closed before all was read from it is reset too.
+        if how == Close::Graceful && link.has_ended() {
             return self.close(id, how, local);
         }
         let (left, patience) =
@@ -319,8 +326,8 @@ impl Connections {
         self.await_delivery(id, Delivery::new(left, local.now(), patience), local);
     }
 
-    /// Closes a connection with a reset once the backend has acknowledged all that was sent, or
-    /// acknowledges nothing for so long that it is not waited for any more.
+    /// Closes a connection once the backend has acknowledged all that was sent, or acknowledges
+    /// nothing for so long that it is not waited for any more.
     fn await_delivery<E: Engine>(
         &mut self,
         id: ConnectionId,
@@ -328,13 +335,14 @@ impl Connections {
         local: &mut Local<E>,
     ) {
         let connection = self.rows.at(id);
+        let how = connection.close;
         let (left, now) = (local.wire.undelivered(&connection.link), local.now());
         match delivery.look(left, now, local.current.timeouts().between_bytes) {
             Some(next) => {
                 connection.used_for = Use::Delivering(delivery);
                 connection.clock.set(next, connection.link.key, &mut local.timers);
             }
-            None => self.close(id, Close::Reset, local),
+            None => self.close(id, how, local),
         }
     }
 

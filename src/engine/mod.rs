@@ -174,8 +174,8 @@ pub trait Engine {
     /// without waiting. No send is in flight on it.
     fn send_at_once(&mut self, socket: Socket, bytes: &[u8]);
 
-    /// Bytes that were sent and that the peer has not acknowledged; 0 if that is unknown, or the
-    /// connection is broken.
+    /// Bytes that were sent and that the peer has not acknowledged, those that wait for the end of
+    /// the stream and the end itself included; 0 if that is unknown, or the connection is broken.
     fn unacknowledged(&self, socket: Socket) -> u32;
 
     /// Has the kernel probe the peer of a connection that is silent for `idle`, and reset the

@@ -278,9 +278,14 @@ impl<E: Engine> Wire<E> {
         }
     }
 
-    /// Bytes that were sent and that the peer can still acknowledge.
+    /// Bytes that were sent and that the peer can still acknowledge; the end of the stream counts as
+    /// one.
     pub fn undelivered(&self, link: &Link) -> u32 {
-        if link.is_broken() { 0 } else { self.engine.unacknowledged(link.socket) }
+        if link.is_broken() {
+            return 0;
+        }
+        let is_to_end = link.write == Write::Ending && link.flush != Flush::None;
+        self.engine.unacknowledged(link.socket) + u32::from(is_to_end)
     }
 
     // --- receiving ---

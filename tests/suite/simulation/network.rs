@@ -95,6 +95,10 @@ pub struct Stream {
     pub proxy_ended: bool,
     /// The shard has closed its socket, and how.
     pub proxy_closed: Option<Close>,
+    /// There was more to read then: its peer sees a reset.
+    pub was_unread: bool,
+    /// What the actor had not acknowledged was lost.
+    pub was_lost: bool,
     /// Beginnings of sends to a backend.
     pub marks: Vec<Mark>,
     pub is_connected: bool,
@@ -281,6 +285,8 @@ impl Network {
             arrived: 0,
             proxy_ended: false,
             proxy_closed: None,
+            was_unread: false,
+            was_lost: false,
             marks: Vec::new(),
             is_connected: false,
             sent: 0,
@@ -298,6 +304,7 @@ impl Network {
     pub fn bury(&mut self, is_left: impl Fn(i32) -> bool) {
         self.streams.retain(|socket, stream| stream.proxy_closed.is_none() || !is_left(*socket));
         self.slow_to_acknowledge.retain(|socket| self.streams.contains_key(socket));
+        self.resets_at_send.retain(|socket| self.streams.contains_key(socket));
     }
 
     // --- verbs of engines ---
@@ -470,20 +477,24 @@ impl Network {
         let is_quiet = !stream.is_in_use() || self.is_abandoned;
         assert!(is_quiet, "socket {} closed with an operation in flight", socket.0);
         // A socket that is closed before all was read from it is reset.
-        if how == Close::Graceful && stream.to_proxy.is_empty() {
+        stream.was_unread = !stream.to_proxy.is_empty();
+        let is_reset = how == Close::Reset || stream.was_unread;
+        if !is_reset {
             stream.uncork();
-        }
-        if how == Close::Reset && self.slow_to_acknowledge.contains(&socket.0) {
+        } else if self.slow_to_acknowledge.contains(&socket.0) {
+            stream.was_lost = !stream.to_actor.is_empty();
             stream.to_actor.clear();
         }
         stream.proxy_closed = Some(how);
     }
 
-    /// Bytes that the actor has not taken yet, if it acknowledges no others.
+    /// Bytes that the actor has not taken yet, if it acknowledges no others, and those that were
+    /// not sent yet.
     pub fn unacknowledged(&self, socket: Socket) -> u32 {
         let stream = &self.streams[&socket.0];
-        let is_slow = self.slow_to_acknowledge.contains(&socket.0) && !stream.actor_reset;
-        if is_slow { stream.to_actor.len() as u32 } else { 0 }
+        let is_slow = self.slow_to_acknowledge.contains(&socket.0);
+        let not_taken = if is_slow { stream.to_actor.len() } else { 0 };
+        if stream.actor_reset { 0 } else { (not_taken + stream.corked.len()) as u32 }
     }
 
     pub fn cancel(&mut self, shard: usize, op: Op, key: Key) {

@@ -164,6 +164,29 @@ fn a_reset_waits_for_no_peer_that_takes_nothing_or_is_gone() {
 }
 
 #[test]
+fn what_a_client_said_before_it_ended_and_left_is_delivered_to_a_backend_that_still_talks() {
+    for is_slow in [false, true] {
+        let mut scene = scene(&[Share::Weight(1)]);
+        let (client, backend) = pair(&mut scene);
+        if is_slow {
+            scene.network.borrow_mut().slow_to_acknowledge.insert(backend);
+        }
+        scene.say(client, "last words");
+        scene.end(client);
+        // The shard hears of the reset when it passes the first byte on, and reads no further.
+        scene.network.borrow_mut().meanness.receive_bytes_max = 1;
+        scene.reset(client);
+        scene.say(backend, "to nobody any more");
+        scene.pass(Duration::from_secs(2));
+        assert_eq!(scene.heard(backend), "last words");
+        assert!(scene.has_ended(backend));
+        scene.pass(Duration::from_secs(2));
+        assert_eq!(closes(&scene, CloseReason::ClientReset), 1);
+        is_clean(&mut scene);
+    }
+}
+
+#[test]
 fn without_a_backend_the_client_is_reset_and_that_is_counted() {
     let mut scene = scene(&[Share::Weight(1)]);
     scene.network.borrow_mut().next_fate = Some(Fate::Fails(1, Failure::Refused));
