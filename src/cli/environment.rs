@@ -14,12 +14,13 @@ use std::path::Path;
 const PREFIX: &str = "RINGWAY_";
 
 /// Read by the tests, or set by cargo for a program that it starts.
-const OF_DEVELOPERS: [&str; 28] = [
+const OF_DEVELOPERS: [&str; 29] = [
     "RINGWAY_ANSWERS",
     "RINGWAY_ATTACKERS",
     "RINGWAY_BULK",
     "RINGWAY_COMMANDS",
     "RINGWAY_COMMIT",
+    "RINGWAY_CONNECTIONS",
     "RINGWAY_DRAINS",
     "RINGWAY_DRILLS",
     "RINGWAY_DROPPED",

@@ -278,7 +278,7 @@ impl<E: Engine> Wire<E> {
         }
     }
 
-    /// Bytes that were sent and that the peer can still acknowledge; the end of the stream counts as
+    /// Bytes that were sent and that the peer can still acknowledge, with the end of the stream as
     /// one.
     pub fn undelivered(&self, link: &Link) -> u32 {
         if link.is_broken() {
