@@ -14,7 +14,7 @@ use std::path::Path;
 const PREFIX: &str = "RINGWAY_";
 
 /// Read by the tests, or set by cargo for a program that it starts.
-const OF_DEVELOPERS: [&str; 29] = [
+const OF_DEVELOPERS: [&str; 30] = [
     "RINGWAY_ANSWERS",
     "RINGWAY_ATTACKERS",
     "RINGWAY_BULK",
@@ -24,6 +24,7 @@ const OF_DEVELOPERS: [&str; 29] = [
     "RINGWAY_DRAINS",
     "RINGWAY_DRILLS",
     "RINGWAY_DROPPED",
+    "RINGWAY_FLOWS",
     "RINGWAY_FRAMES",
     "RINGWAY_GOLDEN",
     "RINGWAY_HALF_OPEN",

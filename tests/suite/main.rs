@@ -3,6 +3,7 @@
 
 mod conformance;
 mod control_plane;
+mod counting;
 mod downgrade;
 mod drilling;
 mod fuzz_corpus;
@@ -13,4 +14,4 @@ mod operations;
 mod simulation;
 
 #[global_allocator]
-static ALLOCATOR: in_process::CountingAllocator = in_process::CountingAllocator;
+static ALLOCATOR: counting::CountingAllocator = counting::CountingAllocator;

@@ -1,43 +1,12 @@
 //! In steady state a request costs no heap allocation.
 
 use super::{OPTIONS, stage};
+use crate::counting::allocations;
 use crate::loopback::harness::{Origin, connect, ok, read_until};
 use ringway::engine::uring::{Features, Uring};
 use ringway::mailbox::Stage;
 use ringway::shard::{Shard, ShardParts};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::io::Write;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-    static BYTES: Cell<u64> = const { Cell::new(0) };
-}
-
-/// The system's allocator, counting per thread.
-pub struct CountingAllocator;
-
-/// Bytes that this thread has allocated so far.
-pub fn allocated_bytes() -> u64 {
-    BYTES.with(Cell::get)
-}
-
-// JUSTIFICATION: only an allocator can count allocations.
-// SAFETY: everything is passed on to the system's allocator as it comes.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for CountingAllocator {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        let _ = BYTES.try_with(|bytes| bytes.set(bytes.get() + layout.size() as u64));
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 /// Allocations of a warm shard in 1,800 requests.
 fn allocated(features: Features) -> u64 {
@@ -57,7 +26,6 @@ fn allocated(features: Features) -> u64 {
             access_log: None,
             seed: 1,
         });
-        let count = || ALLOCATIONS.with(Cell::get);
         let requests = ringway::stats::Counter::Requests;
         let counters = shard.traffic().counters_of_shard();
         let run_until = |shard: &mut Shard<Uring>, wanted: u64| {
@@ -67,9 +35,9 @@ fn allocated(features: Features) -> u64 {
         };
         began.send(()).expect("awaited");
         run_until(&mut shard, 200);
-        let before = count();
+        let before = allocations();
         run_until(&mut shard, 2_000);
-        let allocated = count() - before;
+        let allocated = allocations() - before;
         shard.run();
         allocated
     });

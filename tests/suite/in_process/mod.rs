@@ -19,8 +19,6 @@ use std::net::SocketAddr;
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 
-pub use allocations::{CountingAllocator, allocated_bytes};
-
 const OPTIONS: UringOptions = UringOptions {
     ring_entries: 256,
     receive_buffers: 64,

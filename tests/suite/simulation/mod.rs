@@ -5,6 +5,7 @@
 
 mod asked;
 mod backend;
+mod bare;
 mod bytes;
 mod chunks;
 mod client;
@@ -16,6 +17,7 @@ mod ending;
 mod engine;
 mod flow_actors;
 mod flow_control;
+mod flow_memory;
 mod flow_scene;
 mod flow_world;
 mod flow_worlds;

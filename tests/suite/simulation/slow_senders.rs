@@ -2,7 +2,7 @@
 //! is not read again and again from its start.
 
 use super::scene::Scene;
-use crate::in_process::allocated_bytes;
+use crate::counting::allocated_bytes;
 use ringway::config::{Protocol, Timeouts};
 use ringway::snapshot::Share;
 use ringway::stats::CloseReason;
