@@ -134,6 +134,8 @@ impl Sum {
             CloseReason::TlsHandshakeFailed,
             CloseReason::UnknownServerName,
             CloseReason::BackendUnreachable,
+            CloseReason::CertificateAwaited,
+            CloseReason::ChallengeAnswered,
             CloseReason::FlowAnswered,
             CloseReason::FlowIdle,
             CloseReason::FlowMoved,
