@@ -134,6 +134,7 @@ impl Sum {
             CloseReason::TlsHandshakeFailed,
             CloseReason::UnknownServerName,
             CloseReason::BackendUnreachable,
+            CloseReason::BackendDown,
             CloseReason::CertificateAwaited,
             CloseReason::ChallengeAnswered,
             CloseReason::FlowAnswered,
