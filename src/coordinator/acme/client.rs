@@ -36,6 +36,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of the longest answer: a chain of certificates is a few thousand.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// The longest time that an authority is waited for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 /// The port of `https://` (RFC 9110, 4.2.2).
 const HTTPS_PORT: u16 = 443;
 
@@ -134,15 +136,20 @@ impl Asker {
         answer: Response<Incoming>,
         kept: Kept,
     ) -> Result<BytesResponse, String> {
-        let (parts, body) = answer.into_parts();
+        let (mut parts, body) = answer.into_parts();
         let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|error| error.to_string())?.to_bytes();
         self.kept = Some(kept);
+        let value = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let asked = value.and_then(|text| retry_after(text, SystemTime::now()));
+        if asked.is_some_and(|asked| asked > RETRY_AFTER_MAX) {
+            // The library adds it to the time of day, which it must not go beyond.
+            parts.headers.insert(RETRY_AFTER, RETRY_AFTER_MAX.as_secs().into());
+        }
         let status = parts.status;
         if status.is_client_error() || status.is_server_error() {
-            let value = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-            if let Some(asked) = value.and_then(|text| retry_after(text, SystemTime::now())) {
-                self.retry_after.set(Some(asked));
+            if let Some(asked) = asked {
+                self.retry_after.set(Some(asked.min(RETRY_AFTER_MAX)));
             }
             if serde_json::from_slice::<serde_json::Value>(&body).is_err() {
                 return Err(format!("answered with {status}"));

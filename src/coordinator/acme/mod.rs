@@ -27,6 +27,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::AllTried;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -39,6 +40,7 @@ const SUGGESTION_EVERY_MIN: Duration = Duration::from_secs(6 * 3600);
 pub(crate) async fn follow(control: Rc<RefCell<Control>>, resolvers: Rc<Resolvers>, seed: u64) {
     let mut tasks: Tasks<String, Acme> = Tasks::new();
     let mut random = Prng::new(seed);
+    let turn = Rc::new(Semaphore::new(1));
     loop {
         let wanted = accounts(&control.borrow());
         for name in tasks.end_unwanted(&wanted) {
@@ -53,6 +55,7 @@ pub(crate) async fn follow(control: Rc<RefCell<Control>>, resolvers: Rc<Resolver
                 resolvers: resolvers.clone(),
                 acme: acme.clone(),
                 random: Prng::new(random.next_u64()),
+                turn: turn.clone(),
                 asked: HashMap::new(),
             };
             tasks.start(name, acme, task.run());
@@ -72,6 +75,8 @@ struct Task {
     resolvers: Rc<Resolvers>,
     acme: Acme,
     random: Prng,
+    /// The right to present challenges.
+    turn: Rc<Semaphore>,
     /// When the authority is asked for a suggestion about a certificate, seconds since 1970.
     asked: HashMap<PathBuf, u64>,
 }
@@ -124,6 +129,7 @@ impl Task {
         let mut found = None;
         for one in Self::certificates(&control, &self.acme.name) {
             let issuance = control.issuance_mut(&one.chain);
+            issuance.forget_future(now_s);
             let due_s = issuance.due(&one, &self.acme);
             issuance.due_s = Some(due_s.max(now_s));
             if due_s <= now_s && found.is_none() && !is_leaving {
@@ -140,11 +146,15 @@ impl Task {
             None => spawn_blocking(system_trust).await.map_err(|error| error.to_string())??,
         };
         let (control, resolvers) = (self.control.clone(), self.resolvers.clone());
-        Ok(Orders { acme: self.acme.clone(), trusted, control, resolvers })
+        let (acme, turn) = (self.acme.clone(), self.turn.clone());
+        Ok(Orders { acme, trusted, control, resolvers, turn })
     }
 
     async fn attempt(&mut self, wanted: Wanted, present: Option<Arc<tls::Certificate>>) {
         self.begin(&wanted, present.as_deref());
+        // One that is cut off, by the end of the process too, has failed: the next start does not
+        // make up for it at once.
+        self.keep_tried(Some(&wanted)).await;
         let fetched = match self.orders().await {
             Ok(orders) => orders.fetch(&wanted, present.as_deref()).await,
             Err(reason) => Err(Failure { reason, retry_after: None }),
@@ -156,7 +166,7 @@ impl Task {
         if let Err(failure) = fetched {
             self.note_failure(&wanted, failure, present.as_deref());
         }
-        self.keep_tried().await;
+        self.keep_tried(None).await;
     }
 
     fn begin(&self, wanted: &Wanted, present: Option<&tls::Certificate>) {
@@ -178,19 +188,21 @@ impl Task {
     fn put_in_force(&self, wanted: &Wanted, fetched: tls::Certificate) -> Result<(), Failure> {
         let mut control = self.control.borrow_mut();
         let ends_ms = u64::try_from(fetched.ends).unwrap_or(0).saturating_mul(1_000);
+        let (files, content) =
+            (TlsFiles::Acme(wanted.path.clone()), TlsContent::Certificate(Arc::new(fetched)));
+        control
+            .replace_tls(&files, &content, clock::monotonic())
+            .map_err(|reason| Failure { reason, retry_after: None })?;
         let issuance = control.issuance_mut(&wanted.path);
         issuance.note_success(&wanted.names, clock::wall_seconds());
+        issuance.tried.directory = self.acme.directory.clone();
         issuance.is_under_way = false;
         control.fleet_mut().note_event(Event::AcmeFetched {
             certificate: wanted.path.display().to_string(),
             names: wanted.names.clone(),
             ends_ms,
         });
-        let (files, content) =
-            (TlsFiles::Acme(wanted.path.clone()), TlsContent::Certificate(Arc::new(fetched)));
-        control
-            .replace_tls(&files, &content, clock::monotonic())
-            .map_err(|reason| Failure { reason, retry_after: None })
+        Ok(())
     }
 
     fn note_failure(
@@ -217,14 +229,19 @@ impl Task {
         });
     }
 
-    /// Keeps what was tried: a process that starts anew does not try sooner.
-    async fn keep_tried(&self) {
+    /// Keeps what was tried: a process that starts anew does not try sooner. One that is under way
+    /// is kept as one that has failed.
+    async fn keep_tried(&self, under_way: Option<&Wanted>) {
         let all: AllTried = {
             let mut control = self.control.borrow_mut();
             let own = Self::certificates(&control, &self.acme.name).into_iter();
             let tried = own.filter_map(|one| {
-                let tried = control.issuance_mut(&one.chain).tried.clone();
-                Some((one.chain.file_name()?.into(), tried))
+                let mut issuance = control.issuance_mut(&one.chain).clone();
+                if under_way.is_some_and(|wanted| wanted.path == one.chain) {
+                    let reason = "it was cut off".to_owned();
+                    issuance.note_failure(&one.names, reason, None, clock::wall_seconds(), 0);
+                }
+                Some((one.chain.file_name()?.into(), issuance.tried))
             });
             tried.collect()
         };

@@ -18,6 +18,8 @@ use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio::task::spawn_blocking;
 
 /// How long an authority may take for its validations, and again for the certificate.
@@ -27,8 +29,10 @@ const ASK_FIRST: Duration = Duration::from_millis(500);
 
 /// The type of the problem that an account is not there (RFC 8555, 6.7).
 const NO_ACCOUNT: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
-/// The type of the problem that a certificate was replaced before (RFC 9773, 7.4).
-const REPLACED: &str = "urn:ietf:params:acme:error:alreadyReplaced";
+/// The type of the problem that too much was asked for (RFC 8555, 6.7).
+const RATE_LIMITED: &str = "urn:ietf:params:acme:error:rateLimited";
+/// How long fetching a certificate may take in all: one of an account is fetched at a time.
+const FETCH_MAX: Duration = Duration::from_secs(30 * 60);
 
 /// A certificate that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +59,9 @@ pub(super) struct Orders {
     pub(super) trusted: Authorities,
     pub(super) control: Rc<RefCell<Control>>,
     pub(super) resolvers: Rc<Resolvers>,
+    /// The right to present challenges, which one order has at a time: the orders of two accounts
+    /// may be for the same name, for which only one challenge can be answered.
+    pub(super) turn: Rc<Semaphore>,
 }
 
 impl Orders {
@@ -67,7 +74,11 @@ impl Orders {
         wanted: &Wanted,
         present: Option<&tls::Certificate>,
     ) -> Result<tls::Certificate, Failure> {
-        self.asking(|caller| self.try_fetch(caller, wanted, present)).await
+        self.asking(async |caller| {
+            let fetched = timeout(FETCH_MAX, self.try_fetch(caller, wanted, present)).await;
+            fetched.unwrap_or_else(|_| Err("it took too long".to_owned()))
+        })
+        .await
     }
 
     /// When the authority suggests to renew a certificate, and how long that holds; none if it
@@ -112,10 +123,13 @@ impl Orders {
     ) -> Result<tls::Certificate, String> {
         let client = self.account(caller).await?;
         let mut order = self.order(&client, wanted, present).await?;
-        let presented = self.present(&mut order).await?;
-        let settled = settle(&mut order).await;
-        presented.end().await;
-        settled?;
+        {
+            let _turn = self.turn.acquire().await.map_err(|error| error.to_string())?;
+            let presented = self.present(&mut order).await?;
+            let settled = settle(&mut order).await;
+            presented.end().await;
+            settled?;
+        }
         let (key, request) = key_and_request(self.acme.key_type, wanted.names.clone()).await?;
         order.finalize_csr(&request).await.map_err(said)?;
         let chain = order.poll_certificate(&patience()).await.map_err(said)?;
@@ -181,10 +195,13 @@ impl Orders {
         let id = present.and_then(identifier);
         if let Some(id) = id {
             match client.new_order(&NewOrder::new(&names).replaces(id)).await {
-                Err(Error::Unsupported(_)) => {}
-                Err(error) if is_of(&error, REPLACED) => {}
                 Ok(order) => return Ok(order),
-                Err(error) => return Err(self.judged(error).await),
+                Err(error) if is_of(&error, NO_ACCOUNT) || is_of(&error, RATE_LIMITED) => {
+                    return Err(self.judged(error).await);
+                }
+                // It may not know the certificate, or have it from another account or authority,
+                // or as replaced before (RFC 9773, 5). Without that the order may be good.
+                Err(error) => tracing::debug!(%error, "an order in place of a certificate"),
             }
         }
         match client.new_order(&NewOrder::new(&names)).await {

@@ -33,6 +33,9 @@ pub struct Tried {
     pub last_error: String,
     /// When the last certificate was fetched, seconds since 1970; 0: never.
     pub fetched_s: u64,
+    /// The directory that it was fetched from; empty: not known.
+    #[serde(default)]
+    pub directory: String,
 }
 
 /// A time that the authority suggests for a renewal (RFC 9773), seconds since 1970.
@@ -72,12 +75,26 @@ impl Issuance {
         }
     }
 
+    /// Forgets times that a clock which was ahead has left.
+    pub fn forget_future(&mut self, now_s: u64) {
+        if self.tried.not_before_s > now_s + RETRY_MAX.as_secs() {
+            self.tried.not_before_s = 0;
+        }
+        if self.tried.fetched_s > now_s {
+            self.tried.fetched_s = 0;
+        }
+    }
+
     /// When a certificate is fetched next, seconds since 1970.
     pub fn due(&self, certificate: &Certificate, acme: &Acme) -> u64 {
         if self.is_ordered {
             return 0;
         }
+        // That of another authority, as of a staging one, is in force until there is a better one.
+        let is_elsewhere =
+            !self.tried.directory.is_empty() && self.tried.directory != acme.directory;
         let fit = certificate.loaded.as_deref().filter(|loaded| fits(loaded, certificate, acme));
+        let fit = fit.filter(|_| !is_elsewhere);
         let due = fit.map_or(0, |loaded| self.renewal(loaded));
         let is_same = self.tried.names == certificate.names;
         if is_same { due.max(self.tried.not_before_s) } else { due }
@@ -95,11 +112,14 @@ impl Issuance {
             Some(Suggested { from_s, until_s, .. }) => {
                 let length = until_s.saturating_sub(from_s);
                 let due = from_s + length * spread.unsigned_abs() / u64::from(u16::MAX);
-                due.max(fetched_s + SUGGESTED_AFTER.as_secs())
+                // One that never wants it to be renewed does not let it end.
+                let late = seconds(loaded.begins + life / 10 * 9);
+                due.min(late).max(fetched_s + SUGGESTED_AFTER.as_secs())
             }
             // Nor does one whose certificates are nearly over when they come.
             None if is_ours => {
-                own.max(fetched_s + seconds(loaded.ends).saturating_sub(fetched_s) / 2)
+                let half = seconds(loaded.ends).saturating_sub(fetched_s) / 2;
+                own.max(fetched_s + half.max(SUGGESTED_AFTER.as_secs()))
             }
             None => own,
         }
@@ -116,7 +136,8 @@ impl Issuance {
         jitter: u16,
     ) {
         if self.tried.names != names {
-            self.tried = Tried { names: names.to_vec(), ..Tried::default() };
+            let directory = std::mem::take(&mut self.tried.directory);
+            self.tried = Tried { names: names.to_vec(), directory, ..Tried::default() };
         }
         let before = self.tried.failures;
         self.tried.failures = before.saturating_add(1);
@@ -202,6 +223,43 @@ mod tests {
         let issuance = suggested(fingerprint);
         assert!((from_s..=until_s).contains(&issuance.due(&one, &acme)));
         assert_eq!(suggested([0; 32]).due(&one, &acme), own);
+    }
+
+    #[test]
+    fn an_authority_that_never_wants_a_renewal_does_not_let_it_end() {
+        let (one, acme) = (certificate(&["a.test"], 90), Acme::default());
+        let fingerprint = one.loaded.as_ref().expect("it was read").fingerprint;
+        let (from_s, until_s) = (BEGIN_S + 400 * DAY_S, BEGIN_S + 500 * DAY_S);
+        let suggested = Some(Suggested { fingerprint, from_s, until_s });
+        let issuance = Issuance { suggested, ..Issuance::default() };
+        assert_eq!(issuance.due(&one, &acme), BEGIN_S + 81 * DAY_S);
+    }
+
+    #[test]
+    fn a_certificate_of_another_directory_is_fetched_anew() {
+        let (one, acme) = (certificate(&["a.test"], 90), Acme::default());
+        let mut issuance = Issuance::default();
+        issuance.note_success(&one.names, BEGIN_S);
+        issuance.tried.directory = acme.directory.clone();
+        assert!(issuance.due(&one, &acme) > BEGIN_S + 50 * DAY_S);
+        issuance.tried.directory = "https://staging.test/directory".to_owned();
+        assert_eq!(issuance.due(&one, &acme), 0);
+        issuance.note_failure(&one.names, "no".to_owned(), None, BEGIN_S + DAY_S, 0);
+        let due = issuance.due(&one, &acme);
+        assert!(due > BEGIN_S + DAY_S && due < BEGIN_S + 2 * DAY_S, "{due}");
+    }
+
+    #[test]
+    fn what_a_clock_that_was_ahead_has_left_is_forgotten() {
+        let (one, acme) = (certificate(&["a.test"], 90), Acme::default());
+        let mut issuance = Issuance::default();
+        issuance.note_failure(&one.names, "expired".to_owned(), None, BEGIN_S + 900 * DAY_S, 0);
+        issuance.forget_future(BEGIN_S);
+        assert!(issuance.due(&one, &acme) < BEGIN_S + 90 * DAY_S);
+        issuance.note_failure(&one.names, "no".to_owned(), None, BEGIN_S, 0);
+        let kept = issuance.clone();
+        issuance.forget_future(BEGIN_S);
+        assert_eq!(issuance, kept, "a pause that is to come is kept");
     }
 
     #[test]
