@@ -151,6 +151,18 @@ impl Upstream<'_> {
         }
     }
 
+    /// The kernel probes a connection of one tunnel alone when the backend is silent for so long.
+    pub fn keep_alive<E: Engine>(&self, idle: Duration, local: &mut Local<E>) {
+        if self.place == 0 {
+            self.connection.keep_alive(idle, local);
+        }
+    }
+
+    /// True if a send to the backend has failed: the receive shows an end without a failure then.
+    pub fn is_broken(&self) -> bool {
+        self.place == 0 && self.connection.link.is_broken()
+    }
+
     /// True if the backend is known not to accept tunnels on streams.
     pub fn refuses_tunnels(&self) -> bool {
         self.http2().is_some_and(|http2| http2.refuses_tunnels())
@@ -168,6 +180,8 @@ impl Upstream<'_> {
     pub fn tunnel_body(&self) -> Body {
         match self.place {
             0 => Body::UntilClose,
+            // It has ended the stream with its head.
+            place if self.connection.has_whole_response(place) => Body::ENDED,
             // The end of a stream is not that of its connection: its content comes in chunks.
             _ => Body::Chunked(ChunkedDecoder::stripping()),
         }

@@ -7,7 +7,7 @@ use std::fmt::Write;
 pub(super) const GROUPS: [(&str, &[&str]); 3] = [
     ("Start and prepare", &["demo", "run", "check", "config", "cert", "doctor"]),
     ("Look at the running process", &["status", "top", "events", "explain", "which", "plan"]),
-    ("Change the running process", &["backend", "reload", "drain", "undrain"]),
+    ("Change the running process", &["backend", "reload", "renew", "drain", "undrain"]),
 ];
 
 /// Gives `command` a help that lists its commands by group.

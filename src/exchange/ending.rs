@@ -20,14 +20,20 @@ impl Exchange {
         self.record(sides);
         match std::mem::replace(&mut self.attempt, Attempt::Over) {
             Attempt::With(port) => {
-                let is_complete = self.phase == Phase::Done && self.request.body.has_ended();
+                let has_response = match self.phase {
+                    Phase::Tunnelling => self.response.body.has_ended(),
+                    phase => phase == Phase::Done,
+                };
+                let is_complete = has_response && self.request.body.has_ended();
                 let slot = sides.connections.upstream(port).slot();
                 sides.picks.end(slot);
                 let idle = sides.picks.idle(slot);
                 let local = &mut sides.local;
-                if matches!(self.phase, Phase::Switched { .. }) {
+                let is_whole = port.stream == 0;
+                if is_whole && matches!(self.phase, Phase::Switched { .. } | Phase::Tunnelling) {
                     // What the client sent before is delivered.
-                    sides.connections.finish(port.connection, Close::Reset, local);
+                    let close = if is_complete { Close::Graceful } else { Close::Reset };
+                    sides.connections.finish(port.connection, close, local);
                     return local.work.push(Signal::Over(self.id));
                 }
                 sides.connections.end_exchange(port, is_complete, idle, local);

@@ -76,7 +76,7 @@ impl Exchange {
             upstream.put(part, local);
         }
         let mut client = self.client_among(&mut sides.clients);
-        if upstream.is_congested(local) {
+        if upstream.is_congested(local) && !self.request.body.has_ended() {
             client.pause(local);
         }
         if !upstream.is_connecting() {

@@ -298,7 +298,10 @@ impl Exchange {
 
     /// All of the response is queued.
     fn response_complete<E: Engine>(&mut self, sides: &mut Sides<E>) {
-        self.phase = Phase::Done;
+        match self.phase {
+            Phase::Tunnelling => self.shorten_patience(sides),
+            _ => self.phase = Phase::Done,
+        }
         let has_request = self.request.body.has_ended();
         // A client that asked for the end of the connection sends nothing more. Another one may
         // send more, and an immediate close could cost it a long answer: its connection lingers
@@ -324,6 +327,9 @@ impl Exchange {
     ) {
         match self.phase {
             Phase::AwaitingHead => self.died_unanswered(fault, sides),
+            Phase::Tunnelling if fault.is_none() && self.is_broken(sides) => {
+                self.cut(CloseReason::BackendReset, sides);
+            }
             Phase::RelayingBody | Phase::Tunnelling
                 if fault.is_none() && matches!(self.response.body, Body::UntilClose) =>
             {

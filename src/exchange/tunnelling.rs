@@ -59,8 +59,10 @@ impl Exchange {
         sides: &mut Sides<E>,
     ) {
         self.phase = Phase::Tunnelling;
-        let mut upstream = sides.connections.upstream(port);
+        let idle = sides.picks.pool(self.pool()).map_or(Duration::ZERO, |pool| pool.keepalive);
+        let (mut upstream, local) = (sides.connections.upstream(port), &mut sides.local);
         upstream.reusable(None);
+        upstream.keep_alive(idle, local);
         self.response.body = upstream.tunnel_body();
         let (mut client, local) = self.client_in(sides);
         client.keep_alive(false);
@@ -115,6 +117,18 @@ impl Exchange {
             Phase::Tunnelling => timeouts.tunnel,
             _ => timeouts.between_bytes,
         }
+    }
+
+    /// The tunnel is over: what still waits for the client has no longer than that of a body.
+    #[cold]
+    pub(super) fn shorten_patience<E: Engine>(&mut self, sides: &mut Sides<E>) {
+        let (mut client, local) = self.client_in(sides);
+        client.set_deadline(local.current.timeouts().between_bytes, local);
+    }
+
+    /// True if a send to the backend has failed.
+    pub(super) fn is_broken<E: Engine>(&self, sides: &mut Sides<E>) -> bool {
+        self.upstream_in(sides).is_some_and(|(upstream, _)| upstream.is_broken())
     }
 
     /// The client has ended its direction of the tunnel: the backend gets that end.

@@ -97,7 +97,9 @@ impl RequestTo<'_> {
             return block.field(b":authority", head.target);
         }
         if let Some(protocol) = protocol {
-            block.field(b":protocol", protocol);
+            // A token, without the version that Upgrade may have behind it (RFC 8441 §4).
+            let name = protocol.split(|byte| *byte == b'/').next().unwrap_or(protocol);
+            block.field(b":protocol", &name.to_ascii_lowercase());
         }
         block.pseudo(b":scheme", self.scheme.as_bytes());
         if !head.host.is_empty() {

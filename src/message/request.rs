@@ -162,7 +162,8 @@ pub fn request(
     }
     let pool = side.snapshot.pool(target.pool);
     let hashing = pool.and_then(|pool| pool.hashing.as_ref());
-    let upgrade = head.upgrade.and_then(|asked| allowed_upgrade(side.snapshot, asked));
+    let upgrade = head.upgrade.filter(|_| may_upgrade(head, pool));
+    let upgrade = upgrade.and_then(|asked| allowed_upgrade(side.snapshot, asked));
     if upgrade.is_none() && head.upgrade.is_some() && head.version == Version::Http2 {
         return local(501, UNKNOWN_PROTOCOL, draft);
     }
@@ -237,7 +238,7 @@ fn challenge_answer(
     side: &RequestSide<'_>,
 ) -> Option<Arc<[u8]>> {
     let is_plain = side.listener.is_some_and(|listener| listener.protocol == Protocol::Http);
-    let is_read = matches!(head.method.0, b"GET" | b"HEAD");
+    let is_read = matches!(head.method.0, b"GET" | b"HEAD") && head.upgrade.is_none();
     challenges.http_answer(head.path).filter(|_| is_plain && is_read).cloned()
 }
 
@@ -265,6 +266,13 @@ fn denied(
         keep_alive: head.keep_alive && head.body == BodyLength::None,
         denial: Denial::refusal(status, CloseReason::RequestRefused, text, draft),
     }
+}
+
+/// False for a request whose Upgrade says less than its method: CONNECT, and with HTTP/2, where an
+/// Upgrade is a CONNECT, any but GET (RFC 8441 §5).
+fn may_upgrade(head: &RequestHead<'_, '_>, pool: Option<&Arc<Pool>>) -> bool {
+    let has_streams = pool.is_some_and(|pool| pool.has_streams());
+    !head.method.is_connect() && (head.method.0 == b"GET" || !has_streams)
 }
 
 /// The requested protocol, if connections may change to it.

@@ -19,8 +19,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 /// How long an authority may take for its validations, and again for the certificate.
 const WAIT_MAX: Duration = Duration::from_secs(5 * 60);

@@ -2,6 +2,7 @@
 
 use super::client::{Http2Client, Tunnel};
 use super::*;
+use crate::loopback::http2::{HEADERS, NONE, PREFACE, SETTINGS, WHOLE, frame, setting};
 use crate::loopback::load::Operated;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -218,6 +219,60 @@ fn a_tunnel_that_nobody_opens_is_an_answer() {
 
 fn status_line(stream: &mut TcpStream) -> u16 {
     status(&read_until(stream, b"\r\n\r\n"))
+}
+
+/// A backend of HTTP/2 that answers the first request with this block, and this end.
+fn answering(block: &'static [u8], flags: u8) -> Origin {
+    Origin::start(move |mut stream| {
+        read_until(&mut stream, PREFACE);
+        let _ = stream.write_all(&frame(SETTINGS, NONE, 0, &setting(8, 1)));
+        loop {
+            let mut header = [0; 9];
+            if stream.read_exact(&mut header).is_err() {
+                return;
+            }
+            let length = usize::from(header[1]) << 8 | usize::from(header[2]);
+            let _ = stream.read_exact(&mut vec![0; length]);
+            if header[3] == HEADERS {
+                let _ = stream.write_all(&frame(HEADERS, flags, 1, block));
+            }
+        }
+    })
+}
+
+#[test]
+fn a_tunnel_that_its_backend_ends_with_its_head_has_ended() {
+    // `:status: 200`
+    let origin = answering(&[0x88], WHOLE);
+    let operated = Operated::start(&config(&[origin.address], "", ""));
+    let client = Http2Client::connect(operated.ringway.address);
+    let mut tunnel = client.opens(Some("websocket"), "/").expect("opened");
+    assert_eq!(tunnel.hears_the_end(), (vec![], true));
+    let mut stream = upgrade(operated.ringway.address);
+    let answer = read_to_end(&mut stream);
+    assert_eq!(status(&answer), 101, "{}", String::from_utf8_lossy(&answer));
+    drop(client);
+    operated.await_nothing_left();
+}
+
+#[test]
+fn an_upgrade_that_its_method_does_not_allow_is_a_request_without_one() {
+    let origin = Http2Origin::with_tunnels();
+    let operated = Operated::start(&config(&[origin.address], "", CONNECT));
+    let asked = |method: &str, target: &str, protocol: &str| {
+        let mut stream = operated.ringway.connect();
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nHost: t.test:443\r\nConnection: Upgrade\r\n\
+             Upgrade: {protocol}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).expect("sent");
+        (status_line(&mut stream), stream)
+    };
+    assert_eq!(asked("POST", "/head", "websocket").0, 200);
+    assert_eq!(asked("CONNECT", "t.test:443", "websocket").0, 200, "it is a plain CONNECT");
+    let (switched, mut stream) = asked("GET", "/", "WebSocket/13");
+    assert_eq!(switched, 101);
+    read_until(&mut stream, b"\nwebsocket\n");
 }
 
 #[test]
