@@ -39,7 +39,8 @@ pub enum Doing {
 }
 
 impl Doing {
-    pub const OF_CLIENT: [Self; 16] = [
+    /// Without [`Self::BothEnded`]: a client that has seen the end of both directions is over.
+    pub const OF_CLIENT: [Self; 15] = [
         Self::InBacklog,
         Self::Deferred,
         Self::ProxyHeader,
@@ -50,7 +51,6 @@ impl Doing {
         Self::Open,
         Self::ClientEnded,
         Self::BackendEnded,
-        Self::BothEnded,
         Self::Sending,
         Self::Discarding,
         Self::Delivering,
