@@ -118,8 +118,11 @@ impl Issuance {
             }
             // Nor does one whose certificates are nearly over when they come.
             None if is_ours => {
-                let half = seconds(loaded.ends).saturating_sub(fetched_s) / 2;
-                own.max(fetched_s + half.max(SUGGESTED_AFTER.as_secs()))
+                let pause = match seconds(loaded.ends).saturating_sub(fetched_s) / 2 {
+                    0 => SUGGESTED_AFTER.as_secs(),
+                    half => half,
+                };
+                own.max(fetched_s + pause)
             }
             None => own,
         }

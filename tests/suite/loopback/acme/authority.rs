@@ -48,6 +48,8 @@ pub struct Conduct {
     pub forgets: Option<String>,
     /// Windows for renewals, seconds from now, for all certificates.
     pub suggests: Option<[i64; 2]>,
+    /// It knows no certificate that an order is to replace.
+    pub refuses_replacements: bool,
 }
 
 #[derive(Clone)]
@@ -129,6 +131,7 @@ impl AcmeServer {
             lifetime: [hour, 90 * 24 * hour],
             forgets: None,
             suggests: None,
+            refuses_replacements: false,
         };
         let state = State {
             nonces: HashSet::new(),
@@ -358,6 +361,9 @@ impl AcmeServer {
         });
         let names: Vec<String> = names.collect();
         let mut state = self.state();
+        if state.conduct.refuses_replacements && !payload["replaces"].is_null() {
+            return Answer::problem(404, "malformed", "no such certificate");
+        }
         let authorizations = names.iter().map(|name| {
             let token = encode(format!("token {} {name}", state.count).as_bytes());
             let (name, status) = (name.clone(), "pending");

@@ -23,6 +23,10 @@ fn a_name_that_is_not_validated_is_told_and_the_pause_outlives_the_process() {
     let shown = scene.operated.done(&["status"]);
     assert!(shown.contains("AWAITED") && shown.contains("was not validated"), "{shown}");
     let next = status["acme"]["next_attempt_ms"].clone();
+    let tried = scene.folder().join("tried.json");
+    await_that("it is kept", || {
+        std::fs::read_to_string(&tried).is_ok_and(|text| text.contains("was not validated"))
+    });
     // It is let validate now, but nobody asks before it is time, whoever starts anew.
     let asked = scene.server.asked("POST");
     scene.restart();

@@ -23,6 +23,26 @@ fn it_is_renewed_before_it_ends_and_connections_go_on() {
 }
 
 #[test]
+fn an_authority_that_does_not_know_what_is_replaced_is_asked_without_that() {
+    let server = AcmeServer::start();
+    server.conduct(|conduct| {
+        // Only one that suggests times is told what an order replaces.
+        conduct.suggests = Some([3_000_000, 3_000_100]);
+        conduct.refuses_replacements = true;
+    });
+    let scene = Scene::with(server, ACCEPTED, SHOP, |_| {});
+    scene.let_validate();
+    scene.await_valid();
+    let first = scene.shown("shop.test").expect("it is served");
+    scene.operated.done(&["renew", "shop.test"]);
+    await_that("another one", || {
+        scene.shown("shop.test").is_ok_and(|certificate| certificate != first)
+    });
+    assert!(!scene.events().contains("CANNOT BE FETCHED"), "{}", scene.events());
+    assert_eq!((scene.server.asked("POST /new-order"), scene.server.issued()), (3, 2));
+}
+
+#[test]
 fn one_that_lacks_a_name_is_not_taken_and_the_present_one_stays() {
     let server = AcmeServer::start();
     server.conduct(|conduct| conduct.lifetime = SHORT);
