@@ -33,6 +33,8 @@ fn the_database_is_forwarded_and_its_replica_waits_for_weight() {
     let (primary, replica) = (
         echo(),
         Origin::start(|mut stream| {
+            // With bytes unread its close would be a reset.
+            read_to_end(&mut stream);
             let _ = stream.write_all(b"replica");
         }),
     );
