@@ -31,6 +31,8 @@ const ASK_FIRST: Duration = Duration::from_millis(500);
 const NO_ACCOUNT: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
 /// The type of the problem that too much was asked for (RFC 8555, 6.7).
 const RATE_LIMITED: &str = "urn:ietf:params:acme:error:rateLimited";
+/// Characters of the longest reason for a failure that is kept.
+const REASON_CHARACTERS_MAX: usize = 1_000;
 /// How long fetching a certificate may take in all: one of an account is fetched at a time.
 const FETCH_MAX: Duration = Duration::from_secs(30 * 60);
 
@@ -112,7 +114,7 @@ impl Orders {
             // It answers as long as there is a caller, which `work` has.
             () = asker.run() => Err("the client has ended".to_owned()),
         };
-        done.map_err(|reason| Failure { reason, retry_after: retry_after.get() })
+        done.map_err(|reason| Failure { reason: shortened(reason), retry_after: retry_after.get() })
     }
 
     async fn try_fetch(
@@ -168,7 +170,15 @@ impl Orders {
         if !is_known {
             let urls = self.contact_urls();
             let contact: Vec<&str> = urls.iter().map(String::as_str).collect();
-            client.update_contacts(&contact).await.map_err(said)?;
+            match client.update_contacts(&contact).await {
+                Ok(()) => {}
+                Err(error) if is_of(&error, NO_ACCOUNT) => return Err(self.judged(error).await),
+                Err(error) => {
+                    // Certificates do not depend on it; it is tried again with the next one.
+                    tracing::warn!("the authority refuses the contact: {}", said(error));
+                    return Ok(client);
+                }
+            }
             let (directory, contact) = (self.acme.directory.clone(), self.acme.contact.clone());
             let credentials = again.map_err(|error| error.to_string())?;
             self.keep_account(Account { directory, contact, credentials }).await?;
@@ -265,6 +275,14 @@ impl Orders {
             }
         }
         Ok(presented)
+    }
+}
+
+/// What an authority says may be long, and is kept with each event.
+fn shortened(reason: String) -> String {
+    match reason.char_indices().nth(REASON_CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}…", &reason[..end]),
+        None => reason,
     }
 }
 
