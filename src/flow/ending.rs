@@ -88,7 +88,7 @@ impl Flows {
     ) {
         let now = local.now();
         for _ in 0..ENDED_AT_ONCE_MAX {
-            // The last one takes the receiver along, if that is over.
+            // The last flow takes the receiver along, if that is over.
             let Some(one) = self.receivers.get(receiver) else { return };
             let Some(oldest) = one.order.oldest else { break };
             if one.ends_flows(now) {
@@ -99,8 +99,10 @@ impl Flows {
                 break;
             }
         }
-        self.set_clock(receiver, local);
-        self.settle(receiver, local);
+        if self.receivers.get(receiver).is_some() {
+            self.set_clock(receiver, local);
+            self.settle(receiver, local);
+        }
     }
 
     /// Ends a flow in which nothing came for too long. A backend that leaves a request without any
