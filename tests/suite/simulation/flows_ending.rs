@@ -151,6 +151,22 @@ fn a_listener_that_is_removed_leaves_its_port_and_answers_for_a_moment() {
 }
 
 #[test]
+fn as_many_flows_as_end_at_once_take_the_listener_that_is_removed_along() {
+    // Twice `ENDED_AT_ONCE_MAX` of `flow/ending`: the socket is let go of after the first half.
+    const COUNT: u16 = 512;
+    let mut scene = FlowScene::new(1, FlowRules::default());
+    for number in 1..=COUNT {
+        scene.asks(number, b"ask");
+    }
+    scene.listen(false);
+    scene.turns(2);
+    scene.pass(2 * SECOND);
+    assert_eq!(scene.closes(CloseReason::ListenerRemoved), u64::from(COUNT));
+    scene.is_clean();
+    assert_eq!(scene.network.borrow().datagrams.mouths.len(), 0);
+}
+
+#[test]
 fn a_listener_that_is_renamed_keeps_its_flows_and_they_count_for_it() {
     let rules = FlowRules { max_flows: 2, max_flows_per_client: 1, ..FlowRules::default() };
     let mut scene = FlowScene::new(1, rules);
