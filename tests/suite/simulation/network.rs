@@ -37,6 +37,26 @@ pub struct Meanness {
     pub acknowledges_late_one_in: u32,
 }
 
+impl Meanness {
+    /// That of a world. `receive_bytes`: what the longest receive is chosen from.
+    pub fn draw(prng: &mut Prng, has_faults: bool, receive_bytes: [u32; 4]) -> Self {
+        let mut pick = |choices: [u32; 4]| choices[prng.below(4) as usize];
+        let fault = |one_in| if has_faults { one_in } else { 0 };
+        Self {
+            no_buffers_one_in: pick([0, 0, 3, 50]),
+            receive_bytes_max: pick(receive_bytes),
+            hold_back_one_in: pick([0, 2, 5, 20]),
+            peer_bytes_max: pick([100, 5_000, 100_000, 100_000]) as usize,
+            misses_turn_one_in: pick([0, 0, 2, 10]),
+            connect_fails_one_in: fault(pick([0, 3, 10, 30])),
+            accept_fails_one_in: pick([0, 0, 3, 10]),
+            ends_early_one_in: pick([0, 5, 20, 50]),
+            sends_short_one_in: fault(pick([0, 1, 2, 4])),
+            acknowledges_late_one_in: pick([0, 1, 2, 4]),
+        }
+    }
+}
+
 /// How a connect of a shard will go.
 #[derive(Clone, Copy, Debug)]
 pub enum Fate {

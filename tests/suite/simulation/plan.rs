@@ -69,20 +69,7 @@ impl Plan {
     }
 
     pub fn meanness(self, prng: &mut Prng) -> Meanness {
-        let mut pick = |choices: [u32; 4]| choices[prng.below(4) as usize];
-        let fault = |one_in| if self.has_faults { one_in } else { 0 };
-        Meanness {
-            no_buffers_one_in: pick([0, 0, 3, 50]),
-            receive_bytes_max: pick([7, 40, 2_000, 16_000]),
-            hold_back_one_in: pick([0, 2, 5, 20]),
-            peer_bytes_max: pick([100, 5_000, 100_000, 100_000]) as usize,
-            misses_turn_one_in: pick([0, 0, 2, 10]),
-            connect_fails_one_in: fault(pick([0, 3, 10, 30])),
-            accept_fails_one_in: pick([0, 0, 3, 10]),
-            ends_early_one_in: pick([0, 5, 20, 50]),
-            sends_short_one_in: fault(pick([0, 1, 2, 4])),
-            acknowledges_late_one_in: pick([0, 1, 2, 4]),
-        }
+        Meanness::draw(prng, self.has_faults, [7, 40, 2_000, 16_000])
     }
 
     fn habits(self, prng: &mut Prng) -> Habits {

@@ -77,20 +77,9 @@ pub const HARM_ONE_IN: u32 = 150;
 impl Plan {
     pub fn draw(prng: &mut Prng) -> Self {
         let has_faults = !prng.one_in(3);
+        let meanness = Meanness::draw(prng, has_faults, [7, 400, 2_000, 16_000]);
         let mut pick = |choices: [u32; 4]| choices[prng.below(4) as usize];
         let fault = |one_in| if has_faults { one_in } else { 0 };
-        let meanness = Meanness {
-            no_buffers_one_in: pick([0, 0, 3, 50]),
-            receive_bytes_max: pick([7, 400, 2_000, 16_000]),
-            hold_back_one_in: pick([0, 2, 5, 20]),
-            peer_bytes_max: pick([100, 5_000, 100_000, 100_000]) as usize,
-            misses_turn_one_in: pick([0, 0, 2, 10]),
-            connect_fails_one_in: fault(pick([0, 3, 10, 30])),
-            accept_fails_one_in: pick([0, 0, 3, 10]),
-            ends_early_one_in: pick([0, 5, 20, 50]),
-            sends_short_one_in: fault(pick([0, 1, 2, 4])),
-            acknowledges_late_one_in: pick([0, 1, 2, 4]),
-        };
         let headers = [ProxyProtocol::None, ProxyProtocol::V1, ProxyProtocol::V2];
         let mut header = || headers[[0, 0, 1, 2][pick([0, 1, 2, 3]) as usize]];
         let headers = [header(), header(), header(), header()];
